@@ -1,0 +1,132 @@
+"""What a recording holds: its files, its tables and their columns.
+
+A recording is a folder:
+
+    recording.json            what it is, how the run went (`Manifest`)
+    spec.json                 the Spec, secrets removed
+    environment.json          machine, kernel, versions, server
+    schedule.parquet          what was to be sent, made before the load
+    requests-W-NNNNN.parquet  one row a request that ended, by worker W, in parts as the run goes
+    chunks-W-NNNNN.parquet    one row a received event; all events of one request lie in one part, in order
+    text-W-NNNNN.parquet      prompts and responses, only if asked for
+    tokens-W.parquet          output tokens counted after the run, where the server did not tell
+    audit-W.json              the instrument's own counters
+
+All times `_ns` are integer nanoseconds since t0, the start of the load, on CLOCK_MONOTONIC. Missing is NULL.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+FORMAT = 1
+MISSING = -(2**63)
+"""NULL inside integer columns while they are in memory."""
+
+
+class Column(NamedTuple):
+    name: str
+    sql: str
+    doc: str
+
+
+SCHEDULE = (
+    Column("request", "BIGINT", "position in the schedule, from 0; names the request everywhere"),
+    Column("planned_ns", "BIGINT", "when it is to be sent; NULL in a closed loop"),
+    Column("input_tokens", "INTEGER", "tokens of the prompt, by the spec's tokenizer, without the chat template"),
+    Column("output_tokens", "INTEGER", "output tokens asked for"),
+)
+
+REQUESTS = (
+    Column("request", "BIGINT", "position in the schedule"),
+    Column("worker", "INTEGER", "load process that sent it"),
+    Column("connection", "INTEGER", "connection of that worker"),
+    Column("status", "VARCHAR", "ok, failed or cancelled"),
+    Column("error_kind", "VARCHAR", "class of a failure (connect, timeout, http, stream_error, cut, ...)"),
+    Column("error", "VARCHAR", "the failure in words, with what the server said"),
+    Column("http_status", "INTEGER", "status code of the reply"),
+    Column("finish_reason", "VARCHAR", "why the server ended the output"),
+    Column("planned_ns", "BIGINT", "from the schedule, never rewritten; NULL in a closed loop"),
+    Column("ready_ns", "BIGINT", "closed loop: when the user was ready to send"),
+    Column("conn_start_ns", "BIGINT", "new connection: start of connect"),
+    Column("conn_tcp_ns", "BIGINT", "new connection: TCP established"),
+    Column("conn_tls_ns", "BIGINT", "new connection: TLS established"),
+    Column("send_start_ns", "BIGINT", "just before the first byte is given to the kernel"),
+    Column("send_end_ns", "BIGINT", "after the send that emptied the body"),
+    Column("first_byte_ns", "BIGINT", "kernel stamp of the read that brought the status line"),
+    Column("first_any_ns", "BIGINT", "first event with any output: text, reasoning or tool call"),
+    Column("first_answer_ns", "BIGINT", "first event with visible content"),
+    Column("last_ns", "BIGINT", "last event with output"),
+    Column("end_ns", "BIGINT", "end of the response, or of the attempt"),
+    Column("input_tokens", "INTEGER", "prompt tokens planned"),
+    Column("asked_tokens", "INTEGER", "output tokens asked for"),
+    Column("prompt_tokens", "INTEGER", "prompt tokens by the server's usage, chat template included"),
+    Column("cached_tokens", "INTEGER", "prompt tokens that the server took from its cache"),
+    Column("reasoning_tokens", "INTEGER", "reasoning tokens by the server's usage"),
+    Column("output_tokens", "INTEGER", "output tokens by `token_source`"),
+    Column("token_source", "VARCHAR", "where the count comes from: usage, stream, ids, tokenizer or chunks"),
+    Column("first_tokens", "INTEGER", "output tokens in the first output event; NULL if the server does not tell"),
+    Column("output_chunks", "INTEGER", "events with output"),
+    Column("reads", "INTEGER", "socket reads of the response"),
+    Column("bytes_sent", "BIGINT", "request bytes, headers included"),
+    Column("bytes_received", "BIGINT", "response bytes, headers and framing included"),
+)
+
+CHUNKS = (
+    Column("request", "BIGINT", "position in the schedule"),
+    Column("read", "INTEGER", "number of the socket read that completed the event, from 0 in each response"),
+    Column("t_ns", "BIGINT", "receive time: the kernel's stamp, or user time where there is none"),
+    Column("lag_ns", "BIGINT", "user time of the read minus t_ns: the instrument's own delay; NULL without a kernel stamp"),
+    Column("kind", "UTINYINT", "bit set of KIND_*"),
+    Column("tokens", "INTEGER", "output tokens of the event; NULL if unknown"),
+    Column("bytes", "INTEGER", "payload bytes of the event"),
+)
+
+TEXT = (
+    Column("request", "BIGINT", "position in the schedule"),
+    Column("body", "VARCHAR", "request body as sent"),
+    Column("content", "VARCHAR", "visible output"),
+    Column("reasoning", "VARCHAR", "reasoning output"),
+)
+
+TOKENS = (
+    Column("request", "BIGINT", "position in the schedule"),
+    Column("output_tokens", "INTEGER", "tokens of the response text by the spec's tokenizer"),
+)
+
+KIND_ANSWER, KIND_REASONING, KIND_TOOL = 1, 2, 4
+KIND_OUTPUT = KIND_ANSWER | KIND_REASONING | KIND_TOOL
+"""An event with any of these bits carries output; the others do not count as tokens."""
+KIND_EMPTY, KIND_FINISH, KIND_USAGE, KIND_ERROR, KIND_DONE = 8, 16, 32, 64, 128
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """recording.json: what this recording is and how its run went."""
+
+    format: int = FORMAT
+    loadcell: str
+    id: str
+    started_at: str
+    """Wall-clock start, ISO 8601 with zone; the only wall time in a recording."""
+    state: str = "running"
+    """running, complete, interrupted (by a person) or broken (a worker died, the disk was full)."""
+    loop: str
+    """open (requests arrive by the clock) or closed (a user sends when its last request ended)."""
+    planned: int | None
+    """Requests that the run meant to send; None where a closed loop runs for a time: then those it started."""
+    workers: int
+    schedule_hash: str
+    clock: str
+    """kernel, user or mixed: who stamped the received chunks."""
+    window_end_ns: int | None = None
+    """Planned end of sending, where a duration was asked for."""
+    ended_ns: int | None = None
+    """End of the run on the monotonic clock, since t0."""
+    effective: dict[str, Any] = {}
+    """Settings as they were after defaults and negotiation: model, path, workers, tokenizer, ramp, ..."""
+    notes: list[str] = []
+    """Things a reader must know, in words."""
+    invalid: list[str] = []
+    """Reasons why no figure of this run may be trusted, in words."""

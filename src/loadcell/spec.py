@@ -1,0 +1,284 @@
+"""The Spec: everything asked for, frozen and validated once.
+
+One model is the command line, the YAML file and the methodology block of every result. Times are seconds in fields
+ending in `_s` and milliseconds in fields ending in `_ms`; YAML may write them as "500ms", "10s" or "2m" too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from loadcell.errors import UsageError, nearest
+
+Doc = msgspec.Meta
+Api = Literal["chat", "completions"]
+REDACTED = "<redacted>"
+
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+
+
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The server under test and how it is spoken to."""
+
+    url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
+    api: Annotated[Api, Doc(description="API to load")] = "chat"
+    model: Annotated[str | None, Doc(description="model name (default: the first of /v1/models)")] = None
+    stream: Annotated[bool, Doc(description="ask for a streamed response; without it TTFT cannot be seen")] = True
+    headers: Annotated[dict[str, str], Doc(description="extra request header; values are never recorded")] = {}
+    api_key_env: Annotated[str, Doc(description="environment variable that holds the API key")] = "OPENAI_API_KEY"
+    ca_file: Annotated[str | None, Doc(description="PEM file of the certificate authority to trust")] = None
+    verify_tls: Annotated[bool, Doc(description="check the server's certificate")] = True
+    ignore_eos: Annotated[
+        bool | None,
+        Doc(description="ask the server to produce every output token (default: yes, if the server accepts it)"),
+    ] = None
+    extra_body: Annotated[dict[str, Any], Doc(description="further fields of the request body")] = {}
+
+
+class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How requests arrive and when the run ends."""
+
+    concurrency: Annotated[
+        int | None, Doc(description="closed loop: users, each sending its next request when the last ends; a cap with --rate")
+    ] = None
+    rate: Annotated[float | None, Doc(description="open loop: requests per second, whatever the server does")] = None
+    arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
+    requests: Annotated[int | None, Doc(description="end after this many requests")] = None
+    duration_s: Annotated[float | None, Doc(description="stop sending after this time")] = None
+    warmup_s: Annotated[float, Doc(description="leave requests of the first seconds out of the result")] = 0.0
+    warmup_requests: Annotated[int, Doc(description="leave the first requests out of the result")] = 0
+    ramp_s: Annotated[
+        float | None, Doc(description="spread the start over this time (closed loop default: 10 ms a user, at most 5 s)")
+    ] = None
+    timeout_s: Annotated[float, Doc(description="longest time one request may take")] = 120.0
+    connect_timeout_s: Annotated[float, Doc(description="longest time one connection may take to open")] = 10.0
+
+
+class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is asked of the model."""
+
+    input_tokens: Annotated[
+        str, Doc(description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA")
+    ] = "512"
+    output_tokens: Annotated[str, Doc(description="output length, in the same forms")] = "128"
+    prompts: Annotated[str | None, Doc(description="JSONL file of prompts instead of synthetic ones")] = None
+    tokenizer: Annotated[
+        str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
+    ] = "smollm2"
+
+
+class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Limits that a request must keep to count as good; response times, so they start at the planned time."""
+
+    ttft_ms: Annotated[float | None, Doc(description="time to first token, at most")] = None
+    tpot_ms: Annotated[float | None, Doc(description="time per output token, at most")] = None
+    e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How this machine runs the load and what it keeps."""
+
+    workers: Annotated[
+        int | None, Doc(description="load processes (default: chosen from the number of cores)")
+    ] = None
+    seed: Annotated[int, Doc(description="seed of arrivals, lengths and prompts")] = 0
+    keep_text: Annotated[bool, Doc(description="record prompts and responses too")] = False
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything asked for in one run."""
+
+    endpoint: Endpoint
+    load: Load = Load()
+    workload: Workload = Workload()
+    slo: Slo = Slo()
+    run: Run = Run()
+
+
+class Lengths(msgspec.Struct, frozen=True):
+    """A distribution of token counts. `a`, `b` by kind: constant N,0; normal MEAN,SD; uniform LO,HI; lognormal MEDIAN,SIGMA."""
+
+    kind: Literal["constant", "normal", "uniform", "lognormal"]
+    a: float
+    b: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean before rounding and the floor of one token."""
+        if self.kind == "uniform":
+            return (self.a + self.b) / 2
+        if self.kind == "lognormal":
+            return self.a * math.exp(self.b**2 / 2)
+        return self.a
+
+
+class Arrivals(msgspec.Struct, frozen=True):
+    """A renewal process given by the coefficient of variation of its gaps: 0 constant, 1 Poisson, else gamma."""
+
+    kind: Literal["poisson", "constant", "gamma"]
+    cv: float
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of "500ms", "10s", "2m", "1h" or a plain number of seconds; UsageError else."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a duration: write 500ms, 10s, 2m or a number of seconds")
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
+
+
+def parse_lengths(text: str) -> Lengths:
+    """The distribution that `text` names; UsageError with the valid forms else."""
+    forms = "N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA"
+    kind, _, rest = text.strip().rpartition(":")
+    try:
+        numbers = [float(x) for x in rest.split(",")]
+    except ValueError:
+        raise UsageError(f"{text!r} is not a token length: write {forms}") from None
+    if not all(math.isfinite(x) for x in numbers):
+        raise UsageError(f"{text!r} is not a token length: the numbers must be finite")
+    if not kind and len(numbers) == 1 and numbers[0].is_integer() and numbers[0] >= 1:
+        return Lengths("constant", numbers[0])
+    if kind not in ("normal", "uniform", "lognormal") or len(numbers) != 2:
+        raise UsageError(f"{text!r} is not a token length{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {forms}")
+    a, b = numbers
+    if a < 1 or b < 0 or (kind == "uniform" and b < a):
+        raise UsageError(f"{text!r} is not a token length: lengths start at 1, spreads at 0, and LO comes before HI")
+    return Lengths(cast(Literal["normal", "uniform", "lognormal"], kind), a, b)
+
+
+def parse_arrivals(text: str) -> Arrivals:
+    """The arrival process that `text` names; UsageError else."""
+    kind, _, rest = text.strip().partition(":")
+    if kind == "poisson" and not rest:
+        return Arrivals("poisson", 1.0)
+    if kind == "constant" and not rest:
+        return Arrivals("constant", 0.0)
+    if kind == "gamma":
+        try:
+            cv = float(rest)
+        except ValueError:
+            cv = math.nan
+        if 0 < cv <= 100:
+            return Arrivals("gamma", cv)
+        raise UsageError(f"{text!r}: gamma needs its coefficient of variation, as in gamma:2")
+    raise UsageError(f"{text!r} is not an arrival process{nearest(kind, ('poisson', 'constant', 'gamma'))}: "
+                     "write poisson, constant or gamma:CV")
+
+
+def parse_slo(text: str) -> Slo:
+    """The limits of "ttft=500ms,tpot=30ms,e2e=10s"; UsageError else."""
+    limits: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, _, value = part.partition("=")
+        field = f"{name.strip().lower()}_ms"
+        if field not in Slo.__struct_fields__:
+            raise UsageError(f"{part!r} is not an SLO{nearest(name, ('ttft', 'tpot', 'e2e'))}: write ttft=500ms,tpot=30ms,e2e=10s")
+        if not re.search(r"[a-z]\s*$", value):
+            raise UsageError(f"{part!r} has no unit: write {name}={value or '500'}ms or {name}={value or '2'}s")
+        limits[field] = parse_duration_s(value) * 1000
+    return Slo(**limits)
+
+
+# --- building and checking -------------------------------------------------------------------------------------------
+
+
+def spec_fields() -> dict[str, msgspec.inspect.Field]:
+    """Every leaf of the Spec by its dotted path, as in "load.rate"."""
+    info = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(Spec))
+    return {
+        f"{section.name}.{field.name}": field
+        for section in info.fields
+        for field in cast(msgspec.inspect.StructType, section.type).fields
+    }
+
+
+def build_spec(tree: Mapping[str, Any]) -> Spec:
+    """The Spec of a plain tree (from YAML, flags or a recording), validated; UsageError names the wrong key or value."""
+    sections = Spec.__struct_fields__
+    for section, values in tree.items():
+        if section not in sections:
+            raise UsageError(f"unknown section {section!r} in the spec{nearest(section, sections)}; there are: {', '.join(sections)}")
+        if not isinstance(values, Mapping):
+            raise UsageError(f"section {section!r} of the spec must hold keys and values")
+        known = [path.partition(".")[2] for path in spec_fields() if path.startswith(f"{section}.")]
+        for key in values:
+            if key not in known:
+                raise UsageError(f"unknown key {section}.{key} in the spec{nearest(str(key), known)}; {section} has: {', '.join(known)}")
+    if not tree.get("endpoint", {}).get("url"):
+        raise UsageError("no endpoint: give the server's URL, as in: loadcell run http://localhost:8000")
+    try:
+        spec = msgspec.convert({s: {k: _plain(k, v) for k, v in values.items()} for s, values in tree.items()}, Spec)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"spec: {error}".replace("$.", "")) from None
+    _check(spec)
+    return spec
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Durations as numbers in the unit that the key names; lengths as text."""
+    if isinstance(value, str) and key.endswith("_s"):
+        return parse_duration_s(value)
+    if isinstance(value, str) and key.endswith("_ms"):
+        return parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms") * 1000
+    if isinstance(value, int) and not isinstance(value, bool) and key in ("input_tokens", "output_tokens"):
+        return str(value)
+    return value
+
+
+def _check(spec: Spec) -> None:
+    load, url = spec.load, urlsplit(spec.endpoint.url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise UsageError(f"{spec.endpoint.url!r} is not an endpoint: write http://HOST:PORT or https://HOST")
+    try:
+        url.port  # noqa: B018 - reading it validates it
+    except ValueError:
+        raise UsageError(f"{spec.endpoint.url!r} has a port that cannot be") from None
+    parse_lengths(spec.workload.input_tokens)
+    parse_lengths(spec.workload.output_tokens)
+    parse_arrivals(load.arrivals)
+    positive = {
+        "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
+        "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
+        "load.connect_timeout_s": load.connect_timeout_s, "run.workers": spec.run.workers,
+        "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
+    }  # fmt: skip
+    for name, value in positive.items():
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"{name} is {value:g}: it must be more than 0")
+    for name, low in (("load.warmup_s", load.warmup_s), ("load.warmup_requests", load.warmup_requests),
+                      ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed)):  # fmt: skip
+        if not (low >= 0 and math.isfinite(low)):
+            raise UsageError(f"{name} is {low:g}: it must be 0 or more")
+    if load.duration_s is not None and load.warmup_s >= load.duration_s:
+        raise UsageError(f"the warm-up ({load.warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")
+    if load.requests is not None and load.warmup_requests >= load.requests:
+        raise UsageError(f"the warm-up ({load.warmup_requests} requests) leaves nothing of {load.requests} requests")
+    if load.warmup_s and load.warmup_requests:
+        raise UsageError("give the warm-up as a time or as a number of requests, not both")
+
+
+def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
+    """Strings that must never be written: header values, the API key, credentials in the URL. Longest first."""
+    url = urlsplit(spec.endpoint.url)
+    values = {*spec.endpoint.headers.values(), api_key, url.password, url.query}
+    values |= {value.removeprefix("Bearer ").strip() for value in spec.endpoint.headers.values()}
+    return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
+
+
+def redact(spec: Spec) -> Spec:
+    """The Spec as it may be written down: no header values, no credentials or query in the URL."""
+    url = urlsplit(spec.endpoint.url)
+    host = url.netloc.rpartition("@")[2]
+    clean = urlunsplit((url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", ""))
+    endpoint = msgspec.structs.replace(
+        spec.endpoint, url=clean, headers=dict.fromkeys(spec.endpoint.headers, REDACTED)
+    )
+    return msgspec.structs.replace(spec, endpoint=endpoint)
