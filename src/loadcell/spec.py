@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
@@ -46,7 +46,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """How requests arrive and when the run ends."""
 
     concurrency: Annotated[
-        int | None, Doc(description="closed loop: users, each sending its next request when the last ends; a cap with --rate")
+        int | None,
+        Doc(description="closed loop: users, each sending its next request when the last ends; a cap with --rate"),
     ] = None
     rate: Annotated[float | None, Doc(description="open loop: requests per second, whatever the server does")] = None
     arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
@@ -55,7 +56,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     warmup_s: Annotated[float, Doc(description="leave requests of the first seconds out of the result")] = 0.0
     warmup_requests: Annotated[int, Doc(description="leave the first requests out of the result")] = 0
     ramp_s: Annotated[
-        float | None, Doc(description="spread the start over this time (closed loop default: 10 ms a user, at most 5 s)")
+        float | None,
+        Doc(description="spread the start over this time (closed loop default: 10 ms a user, at most 5 s)"),
     ] = None
     timeout_s: Annotated[float, Doc(description="longest time one request may take")] = 120.0
     connect_timeout_s: Annotated[float, Doc(description="longest time one connection may take to open")] = 10.0
@@ -85,9 +87,7 @@ class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How this machine runs the load and what it keeps."""
 
-    workers: Annotated[
-        int | None, Doc(description="load processes (default: chosen from the number of cores)")
-    ] = None
+    workers: Annotated[int | None, Doc(description="load processes (default: chosen from the number of cores)")] = None
     seed: Annotated[int, Doc(description="seed of arrivals, lengths and prompts")] = 0
     keep_text: Annotated[bool, Doc(description="record prompts and responses too")] = False
 
@@ -103,7 +103,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Lengths(msgspec.Struct, frozen=True):
-    """A distribution of token counts. `a`, `b` by kind: constant N,0; normal MEAN,SD; uniform LO,HI; lognormal MEDIAN,SIGMA."""
+    """A distribution of token counts; `a`, `b` are N,0 or MEAN,SD or LO,HI or MEDIAN,SIGMA, by kind."""
 
     kind: Literal["constant", "normal", "uniform", "lognormal"]
     a: float
@@ -137,17 +137,19 @@ def parse_duration_s(text: str) -> float:
 def parse_lengths(text: str) -> Lengths:
     """The distribution that `text` names; UsageError with the valid forms else."""
     forms = "N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA"
-    kind, _, rest = text.strip().rpartition(":")
+    kind, colon, rest = text.strip().rpartition(":")
     try:
         numbers = [float(x) for x in rest.split(",")]
     except ValueError:
         raise UsageError(f"{text!r} is not a token length: write {forms}") from None
     if not all(math.isfinite(x) for x in numbers):
         raise UsageError(f"{text!r} is not a token length: the numbers must be finite")
-    if not kind and len(numbers) == 1 and numbers[0].is_integer() and numbers[0] >= 1:
+    if not colon and len(numbers) == 1 and numbers[0].is_integer() and numbers[0] >= 1:
         return Lengths("constant", numbers[0])
     if kind not in ("normal", "uniform", "lognormal") or len(numbers) != 2:
-        raise UsageError(f"{text!r} is not a token length{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {forms}")
+        raise UsageError(
+            f"{text!r} is not a token length{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {forms}"
+        )
     a, b = numbers
     if a < 1 or b < 0 or (kind == "uniform" and b < a):
         raise UsageError(f"{text!r} is not a token length: lengths start at 1, spreads at 0, and LO comes before HI")
@@ -169,8 +171,10 @@ def parse_arrivals(text: str) -> Arrivals:
         if 0 < cv <= 100:
             return Arrivals("gamma", cv)
         raise UsageError(f"{text!r}: gamma needs its coefficient of variation, as in gamma:2")
-    raise UsageError(f"{text!r} is not an arrival process{nearest(kind, ('poisson', 'constant', 'gamma'))}: "
-                     "write poisson, constant or gamma:CV")
+    raise UsageError(
+        f"{text!r} is not an arrival process{nearest(kind, ('poisson', 'constant', 'gamma'))}: "
+        "write poisson, constant or gamma:CV"
+    )
 
 
 def parse_slo(text: str) -> Slo:
@@ -180,7 +184,9 @@ def parse_slo(text: str) -> Slo:
         name, _, value = part.partition("=")
         field = f"{name.strip().lower()}_ms"
         if field not in Slo.__struct_fields__:
-            raise UsageError(f"{part!r} is not an SLO{nearest(name, ('ttft', 'tpot', 'e2e'))}: write ttft=500ms,tpot=30ms,e2e=10s")
+            raise UsageError(
+                f"{part!r} is not an SLO{nearest(name, ('ttft', 'tpot', 'e2e'))}: write ttft=500ms,tpot=30ms,e2e=10s"
+            )
         if not re.search(r"[a-z]\s*$", value):
             raise UsageError(f"{part!r} has no unit: write {name}={value or '500'}ms or {name}={value or '2'}s")
         limits[field] = parse_duration_s(value) * 1000
@@ -200,18 +206,72 @@ def spec_fields() -> dict[str, msgspec.inspect.Field]:
     }
 
 
+def describe_field(path: str) -> str:
+    """What a field is for, with its default."""
+    field = spec_fields()[path]
+    about = cast(msgspec.inspect.Metadata, field.type).extra_json_schema or {}
+    text = str(about.get("description", ""))
+    plain = field.default not in (None, msgspec.NODEFAULT) and not isinstance(field.default, bool)
+    return f"{text} (default: {_say(field.default)})" if plain and "default:" not in text else text
+
+
+def _say(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def field_from_text(path: str, text: str, flag: str) -> Any:
+    """The value that `text` gives to the field at `path`; UsageError names the flag it came with."""
+    fields = spec_fields()
+    if path not in fields:
+        raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
+    key = path.partition(".")[2]
+    if key.endswith(("_s", "_ms")):
+        return _plain(key, text)
+    kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    if any(isinstance(k, msgspec.inspect.DictType) for k in kinds):
+        try:
+            return msgspec.json.decode(text, type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise UsageError(f"{flag}: {path} takes a JSON object, not {text!r}") from None
+    for found, convert, what in _CONVERSIONS:
+        if any(isinstance(k, found) for k in kinds):
+            try:
+                return convert(text)
+            except (ValueError, KeyError):
+                raise UsageError(f"{flag}: {text!r} is not {what}") from None
+    if isinstance(kind, msgspec.inspect.LiteralType) and text not in kind.values:
+        raise UsageError(f"{flag}: {text!r} is not one of {', '.join(map(str, kind.values))}")
+    return text
+
+
+_CONVERSIONS: tuple[tuple[type, Callable[[str], Any], str], ...] = (
+    (msgspec.inspect.IntType, int, "a whole number"),
+    (msgspec.inspect.FloatType, float, "a number"),
+    (msgspec.inspect.BoolType, lambda text: {"true": True, "false": False}[text.lower()], "true or false"),
+)
+
+
 def build_spec(tree: Mapping[str, Any]) -> Spec:
-    """The Spec of a plain tree (from YAML, flags or a recording), validated; UsageError names the wrong key or value."""
+    """The Spec of a plain tree (YAML, flags or a recording), validated; UsageError names the wrong key or value."""
     sections = Spec.__struct_fields__
+    if not isinstance(tree, Mapping):
+        raise UsageError(f"the spec must hold sections ({', '.join(sections)}), each with keys and values")
     for section, values in tree.items():
         if section not in sections:
-            raise UsageError(f"unknown section {section!r} in the spec{nearest(section, sections)}; there are: {', '.join(sections)}")
+            raise UsageError(
+                f"unknown section {section!r} in the spec{nearest(str(section), sections)}; "
+                f"there are: {', '.join(sections)}"
+            )
         if not isinstance(values, Mapping):
             raise UsageError(f"section {section!r} of the spec must hold keys and values")
         known = [path.partition(".")[2] for path in spec_fields() if path.startswith(f"{section}.")]
         for key in values:
             if key not in known:
-                raise UsageError(f"unknown key {section}.{key} in the spec{nearest(str(key), known)}; {section} has: {', '.join(known)}")
+                raise UsageError(
+                    f"unknown key {section}.{key} in the spec{nearest(str(key), known)}; "
+                    f"{section} has: {', '.join(known)}"
+                )
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in: loadcell run http://localhost:8000")
     try:
@@ -234,7 +294,11 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _check(spec: Spec) -> None:
-    load, url = spec.load, urlsplit(spec.endpoint.url)
+    load = spec.load
+    try:
+        url = urlsplit(spec.endpoint.url)
+    except ValueError as error:
+        raise UsageError(f"{spec.endpoint.url!r} is not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.hostname:
         raise UsageError(f"{spec.endpoint.url!r} is not an endpoint: write http://HOST:PORT or https://HOST")
     try:
@@ -265,10 +329,35 @@ def _check(spec: Spec) -> None:
         raise UsageError("give the warm-up as a time or as a number of requests, not both")
 
 
+DEFAULT_CONCURRENCY = 16
+DEFAULT_DURATION_S = 30.0
+_RAMP_A_USER_S, _RAMP_MOST_S = 0.01, 5.0
+
+
+def with_defaults(spec: Spec) -> Spec:
+    """The Spec with every default of its load filled in, so that the result shows them all.
+
+    Without a load: a closed loop of 16 users; without an end: 30 s. A closed loop starts its users 10 ms apart, within
+    5 s at most, so that its first replies do not come as one burst.
+    """
+    load = spec.load
+    if load.concurrency is None and load.rate is None:
+        load = msgspec.structs.replace(load, concurrency=DEFAULT_CONCURRENCY)
+    if load.requests is None and load.duration_s is None:
+        load = msgspec.structs.replace(load, duration_s=DEFAULT_DURATION_S)
+    if load.ramp_s is None:
+        ramp_s = 0.0 if load.rate is not None else min(_RAMP_A_USER_S * (load.concurrency or 0), _RAMP_MOST_S)
+        load = msgspec.structs.replace(load, ramp_s=ramp_s)
+    spec = msgspec.structs.replace(spec, load=load)
+    _check(spec)
+    return spec
+
+
 def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
     """Strings that must never be written: header values, the API key, credentials in the URL. Longest first."""
     url = urlsplit(spec.endpoint.url)
-    values = {*spec.endpoint.headers.values(), api_key, url.password, url.query}
+    values = {*spec.endpoint.headers.values(), api_key, url.username, url.password, url.query}
+    values |= {value for _, value in parse_qsl(url.query)}
     values |= {value.removeprefix("Bearer ").strip() for value in spec.endpoint.headers.values()}
     return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
 
@@ -277,8 +366,8 @@ def redact(spec: Spec) -> Spec:
     """The Spec as it may be written down: no header values, no credentials or query in the URL."""
     url = urlsplit(spec.endpoint.url)
     host = url.netloc.rpartition("@")[2]
-    clean = urlunsplit((url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", ""))
-    endpoint = msgspec.structs.replace(
-        spec.endpoint, url=clean, headers=dict.fromkeys(spec.endpoint.headers, REDACTED)
+    clean = urlunsplit(
+        (url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", "")
     )
+    endpoint = msgspec.structs.replace(spec.endpoint, url=clean, headers=dict.fromkeys(spec.endpoint.headers, REDACTED))
     return msgspec.structs.replace(spec, endpoint=endpoint)

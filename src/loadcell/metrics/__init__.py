@@ -1,1 +1,50 @@
-"""."""
+"""From a recording to what it means: metrics with their intervals. A pure function of the recording."""
+
+from loadcell.metrics.glossary import GLOSSARY, Metric
+from loadcell.metrics.model import (
+    Concurrency,
+    Counts,
+    CountsOf,
+    Estimate,
+    Failure,
+    Goodput,
+    Instrument,
+    Latency,
+    Limit,
+    Methodology,
+    Result,
+    Run,
+    Share,
+    Spread,
+    Summary,
+    Throughput,
+    Window,
+    WorkerAudit,
+    result_schema,
+)
+from loadcell.metrics.result import build_result
+
+__all__ = [
+    "GLOSSARY",
+    "Concurrency",
+    "Counts",
+    "CountsOf",
+    "Estimate",
+    "Failure",
+    "Goodput",
+    "Instrument",
+    "Latency",
+    "Limit",
+    "Methodology",
+    "Metric",
+    "Result",
+    "Run",
+    "Share",
+    "Spread",
+    "Summary",
+    "Throughput",
+    "Window",
+    "WorkerAudit",
+    "build_result",
+    "result_schema",
+]

@@ -78,7 +78,9 @@ CHUNKS = (
     Column("request", "BIGINT", "position in the schedule"),
     Column("read", "INTEGER", "number of the socket read that completed the event, from 0 in each response"),
     Column("t_ns", "BIGINT", "receive time: the kernel's stamp, or user time where there is none"),
-    Column("lag_ns", "BIGINT", "user time of the read minus t_ns: the instrument's own delay; NULL without a kernel stamp"),
+    Column(
+        "lag_ns", "BIGINT", "user time of the read minus t_ns: the instrument's own delay; NULL without a kernel stamp"
+    ),
     Column("kind", "UTINYINT", "bit set of KIND_*"),
     Column("tokens", "INTEGER", "output tokens of the event; NULL if unknown"),
     Column("bytes", "INTEGER", "payload bytes of the event"),
@@ -95,11 +97,6 @@ TOKENS = (
     Column("request", "BIGINT", "position in the schedule"),
     Column("output_tokens", "INTEGER", "tokens of the response text by the spec's tokenizer"),
 )
-
-KIND_ANSWER, KIND_REASONING, KIND_TOOL = 1, 2, 4
-KIND_OUTPUT = KIND_ANSWER | KIND_REASONING | KIND_TOOL
-"""An event with any of these bits carries output; the others do not count as tokens."""
-KIND_EMPTY, KIND_FINISH, KIND_USAGE, KIND_ERROR, KIND_DONE = 8, 16, 32, 64, 128
 
 
 class Manifest(msgspec.Struct, kw_only=True):

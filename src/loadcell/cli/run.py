@@ -1,0 +1,166 @@
+"""`loadcell run`: put a load on an endpoint and report what came back."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from loadcell.errors import UsageError
+from loadcell.spec import Spec
+
+_EXAMPLES = """\
+lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA    times: 500ms, 10s, 2m
+
+examples:
+  loadcell run http://localhost:8000
+  loadcell run http://localhost:8000 --concurrency 64 --duration 60s --warmup 10s
+  loadcell run http://localhost:8000 --rate 20 --arrivals poisson --requests 1000 --slo ttft=500ms,tpot=30ms
+  loadcell run --spec examples/chat.yaml --set load.rate=5
+"""
+
+# Group, then flag, spec field and metavar. The help text is the field's own.
+_FLAGS: dict[str, list[tuple[str, str, str]]] = {
+    "load": [
+        ("--concurrency", "load.concurrency", "N"),
+        ("--rate", "load.rate", "R"),
+        ("--arrivals", "load.arrivals", "P"),
+        ("--requests", "load.requests", "N"),
+        ("--duration", "load.duration_s", "T"),
+        ("--ramp", "load.ramp_s", "T"),
+        ("--timeout", "load.timeout_s", "T"),
+        ("--connect-timeout", "load.connect_timeout_s", "T"),
+    ],
+    "endpoint": [
+        ("--api", "endpoint.api", "A"),
+        ("--stream", "endpoint.stream", ""),
+        ("--model", "endpoint.model", "M"),
+        ("--api-key-env", "endpoint.api_key_env", "VAR"),
+        ("--ca-file", "endpoint.ca_file", "FILE"),
+        ("--verify-tls", "endpoint.verify_tls", ""),
+        ("--ignore-eos", "endpoint.ignore_eos", ""),
+    ],
+    "workload": [
+        ("--input-tokens", "workload.input_tokens", "L"),
+        ("--output-tokens", "workload.output_tokens", "L"),
+        ("--prompts", "workload.prompts", "FILE"),
+        ("--tokenizer", "workload.tokenizer", "T"),
+    ],
+    "run": [
+        ("--workers", "run.workers", "N"),
+        ("--seed", "run.seed", "N"),
+        ("--keep-text", "run.keep_text", ""),
+    ],
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `loadcell run`: the fields of the Spec, and where they come from and go to."""
+    from loadcell.spec import describe_field
+
+    parser.usage = "loadcell run URL [flags]"
+    parser.description = "Put a load on an OpenAI-compatible endpoint, record everything, and report it."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLES
+    parser.add_argument("url", nargs="?", metavar="URL", help="base URL of the server, as in http://localhost:8000")
+    groups = {}
+    for title, flags in _FLAGS.items():
+        group = groups[title] = parser.add_argument_group(title)
+        for flag, path, metavar in flags:
+            about = describe_field(path)
+            if metavar:
+                group.add_argument(flag, dest=path, metavar=metavar, help=about)
+            else:
+                group.add_argument(flag, dest=path, action=argparse.BooleanOptionalAction, help=about)
+    groups["load"].add_argument("--warmup", metavar="T|N", help="leave the first seconds (10s) or requests (N) out")
+    groups["load"].add_argument(
+        "--slo", metavar="S", help="limits that make a request good: ttft=500ms,tpot=30ms,e2e=10s"
+    )
+    groups["endpoint"].add_argument(
+        "--header",
+        action="append",
+        metavar="K=V",
+        help="extra request header (repeatable); its value is never recorded",
+    )
+    run = groups["run"]
+    run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
+    run.add_argument("--spec", metavar="FILE", help="read the spec from a YAML file; flags go over it")
+    run.add_argument("--set", action="append", metavar="A.B=C", help="set any field of the spec (repeatable)")
+    run.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the load, print the result. Returns 0; 1 if no request succeeded; 4 if invalid; 130 if interrupted."""
+    spec = read_spec(args)
+    from loadcell.cli.progress import show_progress
+    from loadcell.load import run_load
+
+    folder = Path(args.output) if args.output else Path("recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    with show_progress() as watch:
+        manifest = run_load(spec, folder, watch)
+    from loadcell.cli.report import show
+    from loadcell.metrics import build_result
+    from loadcell.recording.read import open_recording
+
+    result = build_result(open_recording(folder))
+    show(result, folder, as_json=args.json)
+    if manifest.state == "interrupted":
+        return 130
+    if result.invalid:
+        return 4
+    return 0 if result.counts.run.ok else 1
+
+
+def read_spec(args: argparse.Namespace) -> Spec:
+    """The Spec of the flags, over that of a file if one is named."""
+    import msgspec
+
+    from loadcell.spec import build_spec, field_from_text, parse_slo
+
+    tree = _read_file(args.spec) if args.spec else {}
+
+    def put(path: str, value: Any) -> None:
+        section, _, key = path.partition(".")
+        tree.setdefault(section, {})[key] = value
+
+    if args.url:
+        put("endpoint.url", args.url)
+    for flags in _FLAGS.values():
+        for flag, path, _ in flags:
+            value = getattr(args, path)
+            if value is not None:
+                put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
+    if args.warmup:
+        count = args.warmup.isdigit()
+        put("load.warmup_requests" if count else "load.warmup_s", int(args.warmup) if count else args.warmup)
+    if args.slo:
+        tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
+    for pair in args.header or []:
+        name, mark, value = pair.partition("=" if "=" in pair.split(":")[0] else ":")
+        if not mark:
+            raise UsageError(f"--header {pair!r}: write NAME=VALUE")
+        tree.setdefault("endpoint", {}).setdefault("headers", {})[name.strip()] = value.strip()
+    for pair in args.set or []:
+        path, mark, value = pair.partition("=")
+        if not mark or "." not in path:
+            raise UsageError(f"--set {pair!r}: write SECTION.KEY=VALUE, as in --set load.rate=5")
+        put(path.strip(), field_from_text(path.strip(), value, "--set"))
+    return build_spec(tree)
+
+
+def _read_file(name: str) -> dict[str, Any]:
+    """The sections of a YAML file; UsageError if it cannot be read."""
+    import yaml
+
+    try:
+        tree = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the spec {name}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UsageError(
+            f"{name} holds no spec: write sections (endpoint, load, workload, slo, run) with keys and values"
+        )
+    return {section: {} if values is None else values for section, values in tree.items()}

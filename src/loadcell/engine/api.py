@@ -1,0 +1,272 @@
+"""The OpenAI API, the server's half, as vLLM speaks it: bodies in, events out. Pure functions.
+
+A word is a token. All words are four letters long and single tokens, with their leading space, in GPT-2-like
+vocabularies, so that every token event of a stream has the same size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from loadcell.engine.http import LAST_CHUNK, chunk
+from loadcell.engine.model import TABLE
+from loadcell.engine.options import EngineOptions
+from loadcell.engine.seeded import text_indices
+
+MAX_MODEL_LEN = 131_072
+DEFAULT_MAX_TOKENS = 128
+WORDS = (
+    "time", "year", "work", "life", "part", "home", "hand", "week", "case", "fact", "team", "book",
+    "word", "game", "door", "name", "line", "city", "road", "idea", "body", "back", "face", "food",
+    "room", "area", "mind", "side", "kind", "head", "help", "turn", "play", "move", "live", "hold",
+    "next", "last", "long", "high", "best", "full", "free", "open", "able", "sure", "true", "real",
+    "hard", "late", "dark", "blue", "rich", "fire", "land", "star", "wind", "ship", "bank", "town",
+)  # fmt: skip
+
+
+class ApiError(Exception):
+    """A request that is understood and refused; the connection lives on."""
+
+    def __init__(self, status: int, message: str, kind: str = "BadRequestError", param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = error_body(status, message, kind, param)
+
+
+def error_body(status: int, message: str, kind: str, param: str | None = None) -> bytes:
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": status}})
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class _Body(msgspec.Struct):
+    model: str | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    messages: list[_Message] | None = None
+    prompt: str | list[int | str | list[int]] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+class Asked(NamedTuple):
+    """What a request asks for."""
+
+    chat: bool
+    prompt_tokens: int
+    max_tokens: int
+    stream: bool
+    usage: bool
+    """In a stream: a usage event at the end."""
+    continuous_usage: bool
+
+
+def read_request(body: bytes, chat: bool, model: str) -> Asked:
+    """The request in `body`; ApiError if it cannot be served."""
+    try:
+        asked = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"The body cannot be read: {error}") from None
+    if asked.model is not None and asked.model != model:
+        raise ApiError(404, f"The model `{asked.model}` does not exist.", "NotFoundError", "model")
+    if asked.n not in (None, 1):
+        raise ApiError(400, "n must be 1.", param="n")
+    if asked.stream_options and not asked.stream:
+        raise ApiError(400, "Stream options can only be defined when `stream=True`.", param="stream_options")
+    prompt_tokens = _chat_tokens(asked.messages) if chat else _prompt_tokens(asked.prompt)
+    max_tokens = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    if max_tokens is None:
+        max_tokens = DEFAULT_MAX_TOKENS
+    if max_tokens < 1:
+        raise ApiError(400, f"max_tokens must be at least 1, got {max_tokens}.", param="max_tokens")
+    if prompt_tokens + max_tokens > MAX_MODEL_LEN:
+        raise ApiError(
+            400,
+            f"This model's maximum context length is {MAX_MODEL_LEN} tokens. However, you requested {max_tokens} "
+            f"output tokens and your prompt contains {prompt_tokens} input tokens.",
+        )
+    wanted = asked.stream_options or _StreamOptions()
+    return Asked(
+        chat=chat,
+        prompt_tokens=prompt_tokens,
+        max_tokens=max_tokens,
+        stream=bool(asked.stream),
+        usage=bool(wanted.include_usage),
+        continuous_usage=bool(wanted.include_usage and wanted.continuous_usage_stats),
+    )
+
+
+def _chat_tokens(messages: list[_Message] | None) -> int:
+    if not messages:
+        raise ApiError(400, "messages: at least one message is required.", param="messages")
+    count = 0
+    for message in messages:
+        content = message.content
+        texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
+        count += sum(len(text.split()) for text in texts)
+    return count
+
+
+def _prompt_tokens(prompt: object) -> int:
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str | list):
+        prompt = prompt[0]
+    if isinstance(prompt, str):
+        return len(prompt.split())
+    if isinstance(prompt, list) and prompt and all(isinstance(token, int) for token in prompt):
+        return len(prompt)
+    raise ApiError(400, "prompt: one text or one list of token ids is required.", param="prompt")
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+class _Shape(NamedTuple):
+    """The bytes round the text of an event's choices, by API."""
+
+    id: str
+    event: str
+    whole: str
+    before: bytes
+    after: bytes
+    finish: bytes
+
+
+_CHAT = _Shape(
+    "chatcmpl-",
+    "chat.completion.chunk",
+    "chat.completion",
+    b'[{"index":0,"delta":{"content":"',
+    b'"},"logprobs":null,"finish_reason":null}]',
+    b'[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length","stop_reason":null}]',
+)
+_TEXT = _Shape(
+    "cmpl-",
+    "text_completion",
+    "text_completion",
+    b'[{"index":0,"text":"',
+    b'","logprobs":null,"finish_reason":null,"stop_reason":null}]',
+    b'[{"index":0,"text":"","logprobs":null,"finish_reason":"length","stop_reason":null}]',
+)
+_ROLE = b'[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
+
+
+class Phrases:
+    """What does not change between requests, made once."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.model = msgspec.json.encode(options.model)
+        self.eol = b"\r\n" if options.crlf else b"\n"
+        self.done = b"" if options.no_done else self.event(b"[DONE]")
+        self.usage = not options.no_usage
+        self.words = [b" " + WORDS[i].encode() for i in text_indices(options.seed, len(WORDS), TABLE)]
+        self.tails = {
+            shape: [word + shape.after + b"}" + self.eol * 2 + b"\r\n" for word in self.words]
+            for shape in (_CHAT, _TEXT)
+        }
+
+    def event(self, data: bytes) -> bytes:
+        """One server-sent event in one HTTP chunk."""
+        return chunk(b"data: " + data + self.eol * 2)
+
+    def stream_error(self, message: str) -> bytes:
+        """An error inside a stream, and the end of the stream."""
+        return self.event(error_body(500, message, "InternalServerError")) + self.done + LAST_CHUNK
+
+
+class Voice:
+    """The words of one response. Positions are those of its tokens in the stream, from 0."""
+
+    __slots__ = ("_asked", "_created_s", "_offset", "_phrases", "_shape", "_start", "id", "prefix", "tails")
+
+    def __init__(self, phrases: Phrases, asked: Asked, name: str, created_s: int, offset: int) -> None:
+        shape = _CHAT if asked.chat else _TEXT
+        self._phrases, self._shape, self._asked = phrases, shape, asked
+        self._created_s, self._offset = created_s, offset
+        self.id = msgspec.json.encode(shape.id + name)
+        self._start = self._opening(shape.event)
+        opening = b"data: " + self._start + shape.before
+        self.tails = phrases.tails[shape]
+        """Token i of the stream as one event: prefix + tails[(offset + i) % TABLE]."""
+        self.prefix = b"%x\r\n" % (len(opening) + len(self.tails[0]) - 2) + opening
+
+    def _opening(self, kind: str) -> bytes:
+        return b'{"id":%b,"object":"%b","created":%d,"model":%b,"choices":' % (
+            self.id,
+            kind.encode(),
+            self._created_s,
+            self._phrases.model,
+        )
+
+    def role(self) -> bytes:
+        """What comes before the first token: the role in a chat, nothing in a completion."""
+        return self._event(_ROLE, 0) if self._asked.chat else b""
+
+    def tokens(self, first: int, count: int) -> bytes:
+        """One event with `count` tokens."""
+        return self._event(self._shape.before + self._text(first, count) + self._shape.after, first + count)
+
+    def finish(self, count: int) -> bytes:
+        """All that follows the last of `count` tokens: finish reason, usage if asked for, [DONE], end of body."""
+        parts = [self._event(self._shape.finish, count)]
+        if self._asked.usage and self._phrases.usage:
+            parts.append(self._phrases.event(self._start + b"[]" + self._usage(count) + b"}"))
+        return b"".join([*parts, self._phrases.done, LAST_CHUNK])
+
+    def whole(self, count: int) -> bytes:
+        """The body of a response that is not streamed."""
+        text = self._text(0, count)
+        inner = (b'"message":{"role":"assistant","content":"%b"}' if self._asked.chat else b'"text":"%b"') % text
+        choices = b'[{"index":0,%b,"logprobs":null,"finish_reason":"length","stop_reason":null}]' % inner
+        usage = self._usage(count) if self._phrases.usage else b""
+        return self._opening(self._shape.whole) + choices + usage + b"}"
+
+    def _event(self, choices: bytes, count: int) -> bytes:
+        usage = self._usage(count) if self._asked.continuous_usage and self._phrases.usage else b""
+        return self._phrases.event(self._start + choices + usage + b"}")
+
+    def _text(self, first: int, count: int) -> bytes:
+        words = self._phrases.words
+        return b"".join([words[(self._offset + i) % TABLE] for i in range(first, first + count)])
+
+    def _usage(self, count: int) -> bytes:
+        prompt = self._asked.prompt_tokens
+        return b',"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d}' % (
+            prompt,
+            prompt + count,
+            count,
+        )
+
+
+def models_body(model: str, created_s: int) -> bytes:
+    """GET /v1/models."""
+    card = {
+        "id": model,
+        "object": "model",
+        "created": created_s,
+        "owned_by": "loadcell",
+        "root": model,
+        "parent": None,
+        "max_model_len": MAX_MODEL_LEN,
+    }
+    return msgspec.json.encode({"object": "list", "data": [card]})

@@ -1,0 +1,76 @@
+"""The engine's switches."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+TROUBLES = ("reject", "error", "cut", "stall", "stream_error")
+"""What may happen to a request; at most one of them does."""
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the engine can be asked for. ValueError if it cannot be. Times in seconds, rates in requests."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes any free port."""
+    model: str = "loadcell-engine"
+    api_key: str | None = None
+    cpu: int | None = None
+    """CPU that the process is bound to."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    slots: int = 32
+    """Requests served at a time; further ones wait in order of arrival."""
+    ttft_s: float = 0.05
+    itl_s: float = 0.01
+    itl_per_active_s: float = 0.0
+    """Added to every decode step for each active stream."""
+    prefill_rate: float | None = None
+    """Prompt tokens a second; None: the prompt's length costs nothing."""
+    lockstep: bool = False
+    """All active streams emit together."""
+    jitter: float = 0.0
+    """Coefficient of variation of the decode step."""
+    tokens_per_chunk: int = 1
+    """Tokens that one decode step gives, sent in one event."""
+    seed: int = 0
+
+    reject_rate: float = 0.0
+    error_rate: float = 0.0
+    cut_rate: float = 0.0
+    stall_rate: float = 0.0
+    stream_error_rate: float = 0.0
+    stall_s: float = 0.5
+    slow_accept_s: float = 0.0
+    crlf: bool = False
+    no_usage: bool = False
+    no_done: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_s", "itl_s", "itl_per_active_s", "stall_s", "slow_accept_s"):
+            _require(0 <= getattr(self, name) <= 3600, f"{name} is {getattr(self, name):g}: it must be 0 to 3600 s")
+        for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("seed", 0), ("port", 0)):
+            _require(getattr(self, name) >= low, f"{name} is {getattr(self, name)}: it must be {low} or more")
+        _require(self.port < 65536, f"port is {self.port}: the highest is 65535")
+        _require(0 <= self.jitter <= 10, f"jitter is {self.jitter:g}: it must be 0 to 10")
+        rate = self.prefill_rate
+        _require(rate is None or (rate > 0 and math.isfinite(rate)), "prefill_rate must be more than 0")
+        _require(bool(self.model), "the model needs a name")
+        for trouble in TROUBLES:
+            _require(0 <= self.rate(trouble) <= 1, f"{trouble}_rate is {self.rate(trouble):g}: it must be 0 to 1")
+        total = sum(map(self.rate, TROUBLES))
+        _require(total <= 1 + 1e-9, f"the rates of trouble add up to {total:g}: a request has one fate, so 1 at most")
+        _require((self.tls_cert is None) == (self.tls_key is None), "TLS needs both a certificate and its key")
+
+    def rate(self, trouble: str) -> float:
+        """Probability that a request meets `trouble`."""
+        return float(getattr(self, f"{trouble}_rate"))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

@@ -1,0 +1,205 @@
+"""One request in the air, and its rows when it has landed."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from dataclasses import dataclass
+from typing import IO
+
+from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT
+from loadcell.load.clock import Read, stamps
+from loadcell.load.wire import Connection
+from loadcell.protocol import Reply
+from loadcell.recording.schema import MISSING
+from loadcell.recording.write import MISSING_INT, PartWriter
+from loadcell.spec import REDACTED
+
+SLICE_READS = 64
+"""Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
+
+
+class Flight:
+    """A request from its send to its record. Times are monotonic; MISSING until known."""
+
+    __slots__ = (
+        "asked_tokens",
+        "bytes_sent",
+        "cancelled",
+        "connection",
+        "end_ns",
+        "failure",
+        "fresh",
+        "input_tokens",
+        "lags",
+        "planned_ns",
+        "reads",
+        "ready_ns",
+        "reply",
+        "request",
+        "send_end_ns",
+        "send_start_ns",
+        "slow",
+        "steps",
+        "times",
+    )  # fmt: skip
+
+    def __init__(self, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int) -> None:
+        self.request = request
+        self.planned_ns = planned_ns
+        self.ready_ns = ready_ns
+        self.input_tokens = input_tokens
+        self.asked_tokens = asked_tokens
+        self.connection: Connection | None = None
+        self.fresh = False
+        self.send_start_ns = MISSING
+        self.send_end_ns = MISSING
+        self.end_ns = MISSING
+        self.bytes_sent = 0
+        self.failure: tuple[str, str] | None = None
+        self.cancelled = False
+        self.slow = True
+        """Whether each read must be parsed as it comes to know where the reply ends."""
+        self.reads: list[Read] = []
+        self.times = array("q")
+        self.lags = array("q")
+        self.steps = 0
+        self.reply = Reply()
+
+    def parse(self, most: int = SLICE_READS) -> bool:
+        """Parse up to `most` waiting reads; True when none is left."""
+        batch = self.reads[:most]
+        if batch:
+            del self.reads[:most]
+            first = len(self.times)
+            floor = self.times[-1] if first else self.send_start_ns
+            times, lags, steps = stamps(batch, floor)
+            self.times.extend(times)
+            self.lags.extend(lags)
+            self.steps += steps
+            self.reply.feed([message[0] for message, _, _ in batch], first)
+        return not self.reads
+
+
+@dataclass
+class Ledger:
+    """Where a worker's rows go."""
+
+    worker: int
+    t0_ns: int
+    """Start of the load on the monotonic clock; all recorded times count from it."""
+    writer: PartWriter
+    uncounted: IO[str] | None
+    """Takes the text of replies whose tokens the server did not count; None if no tokenizer is to count them."""
+    secrets: list[str]
+    """Strings that a server may echo and that must not be written."""
+
+    def scrub(self, text: str | None) -> str | None:
+        """The text without secrets."""
+        for secret in self.secrets:
+            if text and secret in text:
+                text = text.replace(secret, REDACTED)
+        return text
+
+
+def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
+    """Append the rows of a landed flight; returns its status. `body` is the request body if text is to be recorded."""
+    writer, t0_ns, scrub = ledger.writer, ledger.t0_ns, ledger.scrub
+    reply, times = flight.reply, flight.times
+    failure = flight.failure or reply.failure
+    status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
+    outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
+    total, source, each = _count_tokens(reply, outputs)
+    if source == "chunks" and status == "ok" and ledger.uncounted is not None:
+        text = "".join(reply.reasoning) + "".join(reply.content)
+        ledger.uncounted.write(json.dumps([flight.request, text]) + "\n")
+    _write_chunks(flight, writer, t0_ns, each)
+
+    def since(moment: int | None) -> int:
+        return MISSING if moment is None or moment == MISSING else moment - t0_ns
+
+    def at(event: int | None) -> int:
+        return MISSING if event is None else times[reply.reads[event]] - t0_ns
+
+    timed = outputs if reply.streamed else []
+    answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
+    usage, fresh = reply.usage, flight.connection if flight.fresh else None
+    details = usage.prompt_tokens_details if usage else None
+    thoughts = usage.completion_tokens_details if usage else None
+    first_tokens = each[outputs[0]] if timed else None
+    row = {
+        "request": flight.request,
+        "worker": ledger.worker,
+        "connection": flight.connection.number if flight.connection else MISSING_INT,
+        "status": status,
+        "error_kind": failure[0] if failure and status == "failed" else None,
+        "error": scrub(failure[1]) if failure and status == "failed" else None,
+        "http_status": reply.status or MISSING_INT,
+        "finish_reason": scrub(reply.finish_reason),
+        "planned_ns": flight.planned_ns,
+        "ready_ns": flight.ready_ns,
+        "conn_start_ns": since(fresh.start_ns) if fresh else MISSING,
+        "conn_tcp_ns": since(fresh.tcp_ns) if fresh else MISSING,
+        "conn_tls_ns": since(fresh.tls_ns) if fresh else MISSING,
+        "send_start_ns": since(flight.send_start_ns),
+        "send_end_ns": since(flight.send_end_ns),
+        "first_byte_ns": since(times[0]) if times else MISSING,
+        "first_any_ns": at(timed[0] if timed else None),
+        "first_answer_ns": at(answer),
+        "last_ns": at(outputs[-1] if outputs else None),
+        "end_ns": since(flight.end_ns),
+        "input_tokens": flight.input_tokens,
+        "asked_tokens": flight.asked_tokens,
+        "prompt_tokens": _or_missing(usage.prompt_tokens if usage else None),
+        "cached_tokens": _or_missing(details.cached_tokens if details else None),
+        "reasoning_tokens": _or_missing(thoughts.reasoning_tokens if thoughts else None),
+        "output_tokens": _or_missing(total),
+        "token_source": source,
+        "first_tokens": _or_missing(first_tokens),
+        "output_chunks": len(outputs),
+        "reads": len(times),
+        "bytes_sent": flight.bytes_sent,
+        "bytes_received": reply.bytes,
+    }
+    columns = writer.requests.data
+    for name, value in row.items():
+        columns[name].append(value)
+    if body is not None:
+        said = {"content": "".join(reply.content) or None, "reasoning": "".join(reply.reasoning) or None}
+        for name, words in {"body": body, **said}.items():
+            writer.text.data[name].append(scrub(words))
+        writer.text.data["request"].append(flight.request)
+    return status
+
+
+def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | None, list[int | None]]:
+    """Output tokens in all, where the count comes from, and tokens by event (None where the server does not tell)."""
+    each = reply.tokens
+    known = [each[i] for i in outputs]
+    listed = sum(t for t in known if t is not None) if known and None not in known else None
+    total = reply.usage.completion_tokens if reply.usage else None
+    source = "usage" if total is not None else reply.token_source
+    if total is None:
+        total = listed
+    if total is None and outputs:
+        # Stands in until the text is counted after the run; a whole reply is one event and says nothing.
+        return (len(outputs), "chunks", each) if reply.streamed else (None, "chunks", each)
+    if listed is None and total == len(outputs) and reply.streamed:
+        each = [1 if kind & KIND_OUTPUT else None for kind in reply.kinds]
+    return total, source, each
+
+
+def _write_chunks(flight: Flight, writer: PartWriter, t0_ns: int, each: list[int | None]) -> None:
+    reply, times, lags = flight.reply, flight.times, flight.lags
+    columns, numbers = writer.chunks.data, flight.reply.reads
+    columns["request"].extend(array("q", [flight.request]) * len(numbers))
+    columns["read"].extend(array("i", numbers))
+    columns["t_ns"].extend([times[n] - t0_ns for n in numbers])
+    columns["lag_ns"].extend([lags[n] for n in numbers])
+    columns["kind"].extend(array("B", reply.kinds))
+    columns["tokens"].extend([MISSING_INT if t is None else t for t in each])
+    columns["bytes"].extend(array("i", reply.sizes))
+
+
+def _or_missing(value: int | None) -> int:
+    return MISSING_INT if value is None else value

@@ -1,0 +1,44 @@
+"""What a worker is told: everything it needs, through its standard input, secrets included."""
+
+from __future__ import annotations
+
+import msgspec
+
+from loadcell.load.target import Address, Target
+from loadcell.spec import Api
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The slice of a run that one worker does: the requests w, w + W, w + 2W, ... of the schedule."""
+
+    folder: str
+    worker: int
+    workers: int
+    run_id: str
+    target: Target
+    address: Address
+    api: Api
+    stream: bool
+    live_fd: int
+    bodies_fd: int
+    """File of all request bodies, one after the other, then their offsets: rows + 1 int64."""
+    rows: int
+    requests: int | None
+    """Requests of the whole run, if their number ends it."""
+    users: int | None
+    """Closed loop: users of this worker; None in an open loop."""
+    cap: int | None
+    """Open loop: most requests of this worker in flight; None for no limit."""
+    pool: int
+    """Connections to open before the clock starts."""
+    starts_ns: list[int]
+    """Closed loop: when each user sends its first request, after t0."""
+    end_ns: int | None
+    """When sending stops, after t0."""
+    timeout_s: float
+    connect_timeout_s: float
+    keep_text: bool
+    tokenizer: str
+    secrets: list[str]
+    cpu: int | None
+    """Core to stay on."""

@@ -1,0 +1,224 @@
+"""Before anything is recorded: find the model, and send one small request to see that the endpoint can be measured.
+
+This is the only traffic outside the schedule. It is sent before the clock starts and is said in the result.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from loadcell.errors import EndpointError
+from loadcell.load.target import Address, Target, resolve
+from loadcell.load.wire import ConnectError, describe
+from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
+from loadcell.spec import Spec
+
+_PROBE_PROMPT = "Say yes."
+_PROBE_TOKENS = 2
+_MODELS_BYTES = 4 * 1024 * 1024
+_GO_ON = (408, 429)
+"""Statuses of a busy server: the load may run, its failures are counted."""
+
+
+@dataclass
+class Endpoint:
+    """What was found out about the endpoint."""
+
+    address: Address
+    model: str
+    ignore_eos: bool
+    include_usage: bool = True
+    max_tokens_field: str = "max_tokens"
+    server: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def preflight(spec: Spec, target: Target) -> Endpoint:
+    """Find an address that answers, the model, and the form of body that the server takes; EndpointError says what is
+    wrong and what to do."""
+    address = _reachable(target, spec.load.connect_timeout_s)
+    notes: list[str] = []
+    model, server = spec.endpoint.model, None
+    if model is None:
+        model, server = _find_model(spec, target, address, notes)
+    found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, server=server, notes=notes)
+    _probe(spec, target, found)
+    return found
+
+
+def _reachable(target: Target, timeout_s: float) -> Address:
+    """The first address of the host that accepts a connection."""
+    why = "no address"
+    for family, where in resolve(target):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.settimeout(timeout_s)
+                sock.connect(where)
+                return family, where
+        except TimeoutError:
+            why = f"no answer within {timeout_s:g} s"
+        except OSError as error:
+            why = describe(error)
+    host, port = target.dial
+    through = f"proxy {host}:{port} (set by the environment; NO_PROXY exempts hosts)" if target.proxy else target.origin
+    raise EndpointError(f"cannot connect to {through}: {why}")
+
+
+def _exchange(
+    target: Target, address: Address, method: str, path: str, payload: bytes, timeouts: tuple[float, float]
+) -> Reply | tuple[int, bytes]:
+    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body)."""
+    connect_s, total_s = timeouts
+    sock = _open(target, address, connect_s)
+    try:
+        sock.settimeout(total_s)
+        head = target.head(method, path, {"Content-Type": "application/json", "Connection": "close"})
+        sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        if method == "GET":
+            plain = http.client.HTTPResponse(sock, method=method)
+            plain.begin()
+            return plain.status, plain.read(_MODELS_BYTES)
+        reply, number = Reply(), 0
+        while not reply.closed and (data := sock.recv(65536)):
+            reply.feed([data], number)
+            number += 1
+        reply.close(max(number - 1, 0))
+        return reply
+    finally:
+        sock.close()
+
+
+def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
+    """A blocking connection, through a tunnel and with TLS where the target asks for them."""
+    family, where = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(where)
+        if target.tunnel:
+            sock.sendall(target.connect_request())
+            status = sock.recv(4096).split(b"\r\n", 1)[0].decode("latin-1")
+            if status.split(" ")[1:2] != ["200"]:
+                raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status or 'no answer'}")
+        if target.tls:
+            return target.tls_context().wrap_socket(sock, server_hostname=target.host)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _ask(target: Target, address: Address, method: str, path: str, payload: bytes, spec: Spec) -> Any:
+    url = target.origin + target.prefix + path
+    timeouts = (spec.load.connect_timeout_s, spec.load.timeout_s)
+    try:
+        return _exchange(target, address, method, path, payload, timeouts)
+    except TimeoutError:
+        raise EndpointError(
+            f"{url} gave no answer within {timeouts[1]:g} s: is the server up? (--timeout sets how long to wait)"
+        ) from None
+    except http.client.HTTPException as error:
+        raise EndpointError(f"{url} does not answer in HTTP/1.1: {error!r}; check the URL") from None
+    except ConnectError as error:
+        raise EndpointError(f"{url}: {error}") from None
+    except (ssl.SSLError, OSError) as error:
+        raise EndpointError(f"{url}: {describe(error)}") from None
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model] = []
+
+
+def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> tuple[str, str | None]:
+    """The first model that the server lists, and who owns the list."""
+    url = f"{target.origin}{target.prefix}/models"
+    status, payload = _ask(target, address, "GET", "/models", b"", spec)
+    if status != 200:
+        _refuse(url, status, error_message(payload), spec)
+        raise EndpointError(f"{url} answers HTTP {status}: name the model with --model")
+    try:
+        names = [model.id for model in msgspec.json.decode(payload, type=_Models).data]
+    except msgspec.DecodeError:
+        names = []
+    if not names:
+        raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
+    if len(names) > 1:
+        more = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        notes.append(f"the server lists {len(names)} models ({more}); the first was measured: --model names another")
+    return names[0], None
+
+
+def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
+    """Raise for the statuses that no load will cure, with what to do."""
+    key = f"set {spec.endpoint.api_key_env}, or give --header 'Authorization=Bearer …'"
+    advice = {
+        401: f"the server wants a key: {key}",
+        403: f"the key may not do this: {key}",
+        404: "check the URL (its path is the API's base, often ending in /v1), --api and --model",
+        405: "check the URL (its path is the API's base, often ending in /v1)",
+    }.get(status)
+    if advice:
+        raise EndpointError(f"{url} answers HTTP {status}: {said}\n{advice[0].upper()}{advice[1:]}")
+
+
+def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
+    """Send one small request, dropping optional fields that the server refuses; raise if no load can succeed."""
+    path = PATHS[spec.endpoint.api]
+    url = target.origin + target.prefix + path
+    for _ in range(4):
+        reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec)
+        if reply.failure is None or reply.status == 200:
+            break
+        said = reply.failure[1]
+        if reply.status in (400, 422) and _adapt(found, spec, said):
+            continue
+        if reply.status in (0, *_GO_ON) or reply.status >= 500:
+            break
+        _refuse(url, reply.status, said, spec)
+        raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
+    if reply.failure is not None:
+        found.notes.append(
+            f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"
+        )
+
+
+def probe_body(spec: Spec, found: Endpoint) -> bytes:
+    """The body of the probe, in the form of the load's bodies."""
+    return body(spec.endpoint.api, prefix_of(spec, found), _PROBE_PROMPT, _PROBE_TOKENS, found.max_tokens_field)
+
+
+def prefix_of(spec: Spec, found: Endpoint) -> bytes:
+    """The part that all bodies of a run share."""
+    return body_prefix(
+        model=found.model,
+        stream=spec.endpoint.stream,
+        ignore_eos=found.ignore_eos,
+        extra=spec.endpoint.extra_body,
+        max_tokens_field=found.max_tokens_field,
+        usage=found.include_usage,
+    )
+
+
+def _adapt(found: Endpoint, spec: Spec, said: str) -> bool:
+    """Leave out, or rename, the optional field that a refusal names; False if it names none that may go."""
+    if "ignore_eos" in said and found.ignore_eos and spec.endpoint.ignore_eos is None:
+        found.ignore_eos = False
+        found.notes.append("the server refuses ignore_eos: outputs may be shorter than asked")
+    elif "stream_options" in said and found.include_usage:
+        found.include_usage = False
+        found.notes.append("the server refuses stream_options: it sends no usage")
+    elif "max_completion_tokens" in said and found.max_tokens_field == "max_tokens":
+        found.max_tokens_field = "max_completion_tokens"
+    else:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""A worker process: `python -m loadcell.load.process`, told its job on standard input.
+
+It answers on standard output with one JSON line when it is ready, {"ready": true} or {"error": words}, then waits for
+the start sign in shared memory. What it has to say at the end is in its audit file.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from array import array
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from loadcell.errors import LoadcellError
+from loadcell.load.audit import Audit
+from loadcell.load.flight import Ledger
+from loadcell.load.job import Job
+from loadcell.load.live import Count, Live
+from loadcell.load.worker import Worker
+from loadcell.recording.read import dump_json, read_columns
+from loadcell.recording.schema import TOKENS
+from loadcell.recording.write import PartWriter, write_table
+
+_SWITCH_INTERVAL_S = 0.0005
+"""The writing thread gives the interpreter back to the loop within this time."""
+
+
+def main() -> int:
+    """Do one job. Returns the exit status; the parent decides what it means."""
+    # Ctrl-C is the parent's to answer: it tells the workers through shared memory.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    live = Live(job.live_fd, job.workers)
+    audit = Audit(job.worker, job.cpu)
+    folder = Path(job.folder)
+    with tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8") as uncounted:
+        try:
+            schedule = _read_schedule(job, folder)
+            writer = PartWriter(folder, job.worker)  # its thread may use every core; the loop stays on one
+            if job.cpu is not None:
+                os.sched_setaffinity(0, {job.cpu})
+            ledger = Ledger(job.worker, 0, writer, uncounted if job.tokenizer != "none" else None, job.secrets)
+            worker = Worker(job, live, ledger, schedule, audit)
+            error = worker.prepare()
+        except LoadcellError as problem:
+            error = str(problem)
+        _say({"error": error} if error else {"ready": True})
+        if error:
+            return 1
+        t0_ns = _wait_for_start(live)
+        if t0_ns is None:
+            return 0
+        ledger.t0_ns = t0_ns
+        _run(worker, t0_ns)
+        _finish(worker, uncounted, folder)
+    return 0
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
+    """The schedule as flat integers, with the offsets of the bodies."""
+    wanted = ("planned_ns", "input_tokens", "output_tokens")
+    columns = read_columns(folder / "schedule.parquet", wanted)
+    schedule = {}
+    for name in wanted:
+        values = columns[name]
+        # A closed loop has no planned times: the column is all missing and is never looked at.
+        schedule[name] = array("q") if values.dtype.kind == "f" else array("q", values.astype("int64").tobytes())
+    size = 8 * (job.rows + 1)
+    end = os.fstat(job.bodies_fd).st_size
+    schedule["offsets"] = array("q", os.pread(job.bodies_fd, size, end - size))
+    return schedule
+
+
+def _wait_for_start(live: Live) -> int | None:
+    parent = os.getppid()
+    while not live.t0_ns:
+        if live.stop or os.getppid() != parent:
+            return None
+        time.sleep(0.002)
+    return live.t0_ns
+
+
+def _run(worker: Worker, t0_ns: int) -> None:
+    """The load itself, without the garbage collector."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    worker.audit.begin()
+    worker.run(t0_ns)
+    worker.close()
+
+
+def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
+    audit, writer = worker.audit, worker.ledger.writer
+    writer.close()
+    audit.issued = worker.count[Count.ISSUED]
+    if writer.error:
+        audit.died = writer.error
+    elif uncounted.tell():
+        _count_tokens(uncounted, worker.job, folder)
+    audit.end()
+    dump_json(folder / f"audit-{audit.worker}.json", audit.as_dict())
+
+
+def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
+    """Count the tokens of replies whose server sent no usage, now that nothing is due any more."""
+    from loadcell.workload import load_tokenizer
+
+    tokenizer = load_tokenizer(job.tokenizer)
+    uncounted.seek(0)
+    counts = {"request": array("q"), "output_tokens": array("i")}
+    for line in uncounted:
+        request, text = json.loads(line)
+        counts["request"].append(request)
+        counts["output_tokens"].append(tokenizer.count(text))
+    write_table(folder / f"tokens-{job.worker}.parquet", TOKENS, counts)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    # All is written. Libraries that are torn down without the collector complain on standard error.
+    os._exit(status)

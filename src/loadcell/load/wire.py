@@ -1,0 +1,205 @@
+"""A connection: a plain non-blocking socket, with TLS on top of it in memory so that reads keep their kernel stamps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from time import monotonic_ns
+
+from loadcell.load.clock import enable_kernel_stamps
+from loadcell.load.poller import READABLE, WRITABLE
+from loadcell.load.target import Address, Target
+
+READ_BYTES = 65536
+_MAX_PROXY_REPLY = 16 * 1024
+Message = tuple[bytes, list[tuple[int, int, bytes]], int, object]
+"""What recvmsg returns: data, ancillary data, flags, address."""
+
+
+class ConnectError(Exception):
+    """A connection could not be opened; the message says why."""
+
+
+class Connection:
+    """One HTTP/1.1 connection. It opens step by step through `advance`; afterwards `recvmsg` and `send` move bytes.
+
+    `recvmsg` raises BlockingIOError when there is nothing to hand over, OSError when the connection is lost.
+    """
+
+    __slots__ = (
+        "_context", "_in", "_out", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
+        "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
+    )  # fmt: skip
+
+    def __init__(self, number: int, target: Target, address: Address, context: ssl.SSLContext | None) -> None:
+        self.number = number
+        self.served = 0
+        self.keep_s: float | None = None
+        """How long the server keeps an idle connection, as it announced."""
+        self.idle_since_ns = 0
+        self._target, self._context = target, context
+        self._tls: ssl.SSLObject | None = None
+        self._send_rest = b""
+        self._reply = b""
+        self._step = self._finish_tcp
+        family, where = address
+        self.start_ns = monotonic_ns()
+        self.tcp_ns: int | None = None
+        self.tls_ns: int | None = None
+        try:
+            self._sock = socket.socket(family, socket.SOCK_STREAM)
+            self._sock.setblocking(False)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            enable_kernel_stamps(self._sock)
+            self.fd = self._sock.fileno()
+            self._sock.connect(where)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise ConnectError(describe(error)) from None
+        self.recvmsg: Callable[[int, int], Message] = self._sock.recvmsg
+
+    def advance(self) -> int | None:
+        """Do the next step of opening. Returns what to poll for, or None when the connection is open; ConnectError."""
+        try:
+            return self._step()
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectError(
+                f"the server's certificate is not trusted ({error.verify_message}): give --ca-file, or --no-verify-tls"
+            ) from None
+        except ssl.SSLError as error:
+            raise ConnectError(f"TLS failed ({error.reason or error}): is the server speaking https?") from None
+        except OSError as error:
+            raise ConnectError(describe(error)) from None
+
+    def _finish_tcp(self) -> int | None:
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        try:
+            self._sock.getpeername()
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return WRITABLE
+            raise
+        self.tcp_ns = monotonic_ns()
+        if self._target.tunnel:
+            self._sock.send(self._target.connect_request())
+            self._step = self._read_proxy_reply
+            return READABLE
+        return self._start_tls()
+
+    def _read_proxy_reply(self) -> int | None:
+        try:
+            data = self._sock.recv(4096)
+        except BlockingIOError:
+            return READABLE
+        self._reply += data
+        if b"\r\n\r\n" in self._reply:
+            status = self._reply.split(b"\r\n", 1)[0].decode("latin-1")
+            if status.split(" ")[1:2] != ["200"]:
+                raise ConnectError(f"the proxy {self._target.proxy} refused the tunnel: {status}")
+            return self._start_tls()
+        if not data or len(self._reply) > _MAX_PROXY_REPLY:
+            raise ConnectError(f"the proxy {self._target.proxy} gave no answer to CONNECT")
+        return READABLE
+
+    def _start_tls(self) -> int | None:
+        if self._context is None:
+            return None
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = self._context.wrap_bio(self._in, self._out, server_hostname=self._target.host)
+        self._step = self._shake_hands
+        return self._shake_hands()
+
+    def _shake_hands(self) -> int | None:
+        assert self._tls is not None
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._push(self._out.read())
+                try:
+                    data = self._sock.recv(READ_BYTES)
+                except BlockingIOError:
+                    return READABLE | (WRITABLE if self._send_rest else 0)
+                if not data:
+                    raise ConnectError("the server closed the connection during the TLS handshake") from None
+                self._in.write(data)
+            else:
+                self._push(self._out.read())
+                self.tls_ns = monotonic_ns()
+                self.recvmsg = self._recv_tls
+                return None
+
+    def _recv_tls(self, size: int, ancillary: int) -> Message:
+        """As `socket.recvmsg`, with plain text: the stamp is that of the read that completed the record."""
+        assert self._tls is not None
+        data, notes, flags, address = self._sock.recvmsg(size, ancillary)
+        if data:
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+        plain = []
+        try:
+            while piece := self._tls.read(READ_BYTES):
+                plain.append(piece)
+        except ssl.SSLWantReadError:
+            if not plain:  # session tickets, or part of a record
+                raise BlockingIOError from None
+        except ssl.SSLError:
+            # A close without notice: HTTP's own framing tells whether the reply was whole.
+            pass
+        return b"".join(plain), notes, flags, address
+
+    def send(self, data: bytes) -> bool:
+        """Give bytes to the kernel; False if some are left for `flush`."""
+        if self._tls is None:
+            return self._push(data)
+        self._tls.write(data)
+        return self._push(self._out.read())
+
+    def flush(self) -> bool:
+        """Send what is left; True when all is out."""
+        return self._push(b"")
+
+    def _push(self, data: bytes) -> bool:
+        rest = self._send_rest + data if self._send_rest else data
+        while rest:
+            try:
+                sent = self._sock.send(rest)
+            except BlockingIOError:
+                break
+            rest = rest[sent:] if sent < len(rest) else b""
+        self._send_rest = rest
+        return not rest
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed this idle connection, or said something nobody asked for."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return self._tls is None  # on TLS, session tickets may lie here
+
+    def close(self) -> None:
+        self._sock.close()
+        # The object and its own bound methods hold one another; the collector is off.
+        del self.recvmsg, self._step
+
+
+def describe(error: OSError) -> str:
+    """The reason of a failed connection, with what to do about it where that is known."""
+    text = error.strerror or str(error)
+    hints = {
+        errno.ECONNREFUSED: "nothing listens there: is the server running, and is the port right?",
+        errno.EMFILE: "too many open files: raise the limit with `ulimit -n`, or ask for less concurrency",
+        errno.EADDRNOTAVAIL: "no local port is free: fewer new connections, or wait a minute",
+    }
+    hint = hints.get(error.errno or 0)
+    return f"{text} ({hint})" if hint else text

@@ -1,0 +1,517 @@
+"""The hot path: one process, one event loop, no work per chunk but a read, two clocks and an append.
+
+While anything is readable, reads are only stored. A reply is parsed when it is complete and nothing is readable. The
+loop is told its slice of the schedule before the clock starts and shares nothing while it runs but a few counters.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from array import array
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns, sleep, time_ns
+
+from loadcell.load.audit import Audit
+from loadcell.load.clock import STAMP_BYTES, Timer, stamps
+from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
+from loadcell.load.job import Job
+from loadcell.load.live import Count, Live
+from loadcell.load.poller import READABLE, WRITABLE, make_poller
+from loadcell.load.wire import READ_BYTES, ConnectError, Connection
+from loadcell.protocol import PATHS
+from loadcell.recording.schema import MISSING
+
+TICK_S = 0.05
+NAP = float(os.environ.get('NAP','0'))
+BULK_BYTES = READ_BYTES // 2
+"""A read this large is parsed at once: it is no token stream, and storing such reads would not be bounded."""
+STORED_READS = 256
+"""A stream with more stored reads is parsed as it goes, when nothing else is to be done."""
+STORED_READS_MOST = 4096
+"""A stream with more stored reads is parsed whatever else is to be done: memory must stay bounded."""
+UNPARSED_READS = 200_000
+"""With more reads than this in landed replies (about 130 MB), parsing comes before reading."""
+FLUSH_ROWS = 250_000
+FLUSH_NS = 5_000_000_000
+PAUSE_NS = 100_000_000
+"""A closed-loop user whose request failed waits this long, so that a refusing server is not flooded."""
+GUARD_NS = 300_000
+"""No parsing is begun this close to a planned send."""
+OPENING = 32
+"""Connections that are opened at a time."""
+SPARE = 2
+"""Idle connections that are kept at hand in an open loop."""
+
+Entry = tuple[
+    Callable[[int, int], tuple[bytes, list[tuple[int, int, bytes]], int, object]], Callable[..., None], Flight
+]
+
+
+class Worker:
+    """The event loop of one worker. `prepare`, then `run`."""
+
+    def __init__(self, job: Job, live: Live, ledger: Ledger, schedule: dict[str, array[int]], audit: Audit) -> None:
+        self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
+        self.count = live.cells(job.worker)
+        self.schedule = schedule
+        self.poller = make_poller()
+        self.timer = Timer()
+        self.context = job.target.tls_context() if job.target.tls else None
+        accept = "text/event-stream" if job.stream else "application/json"
+        path = PATHS[job.api]
+        self.head = job.target.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
+        self.mine = range(job.worker, min(job.rows, job.requests or job.rows), job.workers)
+        self.t0 = 0
+        self.last_send_ns = MISSING
+        self.parent = os.getppid()
+
+        self.flights: dict[int, Entry] = {}
+        self.handlers: dict[int, Callable[[int], None]] = {}
+        self.idle: list[Connection] = []
+        self.opening: dict[int, Connection] = {}
+        self.waiting: deque[Flight] = deque()
+        self.landed: deque[Flight] = deque()
+        self.long: deque[Flight] = deque()
+        self.unparsed = 0
+        self.next = 0
+        self.due: list[int] = []
+        """Closed loop: times at which users are ready; a heap."""
+        self.due_ns = 0
+        """When the next planned thing is due; 0 for nothing."""
+        self.in_flight = 0
+        self.connections = 0
+        self.connect_error: str | None = None
+        self.last_flush_ns = 0
+        if self.timer.fd is not None:
+            self.poller.add(self.timer.fd, READABLE)
+            self.handlers[self.timer.fd] = lambda _: self.timer.clear()
+
+    # --- before the clock starts ---
+
+    def prepare(self) -> str | None:
+        """Open the pool. Returns what went wrong if not one connection could be opened."""
+        wanted, failed, limit = self.job.pool, 0, monotonic_ns() + int(self.job.connect_timeout_s * 1e9)
+        while len(self.idle) + failed < wanted and monotonic_ns() < limit and not self.live.stop:
+            while len(self.opening) < OPENING and len(self.idle) + len(self.opening) + failed < wanted:
+                failed += not self._open()
+            before = len(self.opening) + len(self.idle)
+            for fd, mask in self.poller.poll(TICK_S):
+                self.handlers[fd](mask)
+            failed += before - len(self.opening) - len(self.idle)
+            if failed and not self.idle and not self.opening:
+                break
+        for connection in list(self.opening.values()):
+            self._drop(connection)
+        if not self.idle and wanted and not self.live.stop:
+            return self.connect_error or f"no connection was opened in {self.job.connect_timeout_s:g} s"
+        self.audit.connections_before = len(self.idle)
+        return None
+
+    # --- the run ---
+
+    def run(self, t0_ns: int) -> None:
+        """Send, receive, parse and record until everything has landed, or until told to stop."""
+        self.t0 = self.last_flush_ns = t0_ns
+        self.due = [t0_ns + start for start in self.job.starts_ns]
+        heapq.heapify(self.due)
+        self._arm()
+        next_tick = t0_ns
+        flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
+        size, notes, bulk, end = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n"
+        busy_from = mono()
+        ready: list[tuple[int, int]] = []
+        napping = NAP > 0
+        while True:
+            # Wait only if there is nothing to do; a planned send ends the wait through the timer.
+            now = mono()
+            if now - busy_from > audit.longest_turn_ns:
+                audit.longest_turn_ns = now - busy_from
+            if napping and 0 < len(ready) < 8 and (not self.due_ns or self.due_ns - now > GUARD_NS):
+                sleep(NAP)
+            parsing = (self.landed or self.long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
+            ready = poll(0 if parsing else TICK_S if self.timer.fd is not None else self._patience())
+            busy_from = mono()
+            for fd, mask in ready:
+                entry = flights.get(fd)
+                if entry is None:
+                    handler = self.handlers.get(fd)
+                    if handler is not None:
+                        handler(mask)
+                    continue
+                recvmsg, append, flight = entry
+                if mask & WRITABLE:
+                    self._send_more(flight)
+                    if mask == WRITABLE:
+                        continue
+                try:
+                    message = recvmsg(size, notes)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    self._lost(flight, error)
+                    continue
+                append((message, mono(), real()))
+                data = message[0]
+                # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
+                if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
+                    self._look(flight, data)
+            now = mono()
+            if self.due_ns and now >= self.due_ns:
+                self._send_due(now)
+            if now >= next_tick:
+                next_tick = now + int(TICK_S * 1e9)
+                if self._tick(now):
+                    return
+            if (parsing and not ready) or self.unparsed > UNPARSED_READS:
+                self._parse_some()
+
+    def _patience(self) -> float:
+        """Seconds to wait where there is no timer descriptor."""
+        return min(TICK_S, max(0.0, (self.due_ns - monotonic_ns()) / 1e9)) if self.due_ns else TICK_S
+
+    def _arm(self) -> None:
+        if self.job.users is not None:
+            self.due_ns = self.due[0] if self.due else 0
+        elif self.next < len(self.mine):
+            self.due_ns = self.t0 + self.schedule["planned_ns"][self.mine[self.next]]
+        else:
+            self.due_ns = 0
+        if self.due_ns:
+            self.timer.arm(self.due_ns)
+
+    def _send_due(self, now: int) -> None:
+        """Send all that is due, in the order of its plan."""
+        while self.due_ns and self.due_ns <= now:
+            if self.job.users is not None:
+                self._user_ready(heapq.heappop(self.due) - self.t0)
+            else:
+                self._request(self.schedule["planned_ns"][self.mine[self.next]], MISSING)
+            self._arm()
+
+    def _user_ready(self, ready_ns: int) -> None:
+        """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
+        late = self.job.end_ns is not None and ready_ns >= self.job.end_ns
+        if self.next < len(self.mine) and not late:
+            self._request(MISSING, ready_ns)
+        elif not late and self.job.requests is None:
+            self.audit.exhausted = True
+
+    def _request(self, planned_ns: int, ready_ns: int) -> None:
+        request = self.mine[self.next]
+        self.next += 1
+        columns = self.schedule
+        flight = Flight(
+            request, planned_ns, ready_ns, columns["input_tokens"][request], columns["output_tokens"][request]
+        )
+        if self.waiting or (self.job.cap is not None and self.in_flight >= self.job.cap):
+            self.waiting.append(flight)
+            self._serve_waiting()
+        else:
+            self._dispatch(flight)
+
+    def _serve_waiting(self) -> None:
+        """Send what waits, first come first served, as far as the cap and the connections allow."""
+        while self.waiting and (self.job.cap is None or self.in_flight < self.job.cap):
+            connection = self._take_idle()
+            if connection is None:
+                self._want_connection()
+                return
+            self._send(self.waiting.popleft(), connection)
+
+    def _dispatch(self, flight: Flight) -> None:
+        connection = self._take_idle()
+        if connection is None:
+            self.waiting.append(flight)
+            self._want_connection()
+        else:
+            self._send(flight, connection)
+            if self.job.users is None and len(self.idle) + len(self.opening) < SPARE:
+                self._open()
+
+    def _send(self, flight: Flight, connection: Connection) -> None:
+        request, fd = flight.request, self.job.bodies_fd
+        start, stop = self.offsets(request)
+        body = os.pread(fd, stop - start, start)
+        head = b"%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
+            self.head, len(body), self.job.run_id.encode(), request,
+        )  # fmt: skip
+        flight.connection = connection
+        flight.fresh = connection.served == 0 and connection.start_ns >= self.t0
+        flight.bytes_sent = len(head) + len(body)
+        connection.served += 1
+        self.in_flight += 1
+        self.count[Count.ISSUED] += 1
+        self.count[Count.IN_FLIGHT] = self.in_flight
+        self.handlers.pop(connection.fd, None)
+        self.flights[connection.fd] = (connection.recvmsg, flight.reads.append, flight)
+        flight.send_start_ns = self.last_send_ns = monotonic_ns()
+        try:
+            out = connection.send(head + body)
+        except OSError as error:
+            self._lost(flight, error)
+            return
+        if out:
+            flight.send_end_ns = monotonic_ns()
+        else:
+            self.poller.change(connection.fd, READABLE | WRITABLE)
+
+    def offsets(self, request: int) -> tuple[int, int]:
+        """Where the body of a request lies in the file of bodies."""
+        offsets = self.schedule["offsets"]
+        return offsets[request], offsets[request + 1]
+
+    def _send_more(self, flight: Flight) -> None:
+        assert flight.connection is not None
+        try:
+            if flight.connection.flush():
+                flight.send_end_ns = monotonic_ns()
+                self.poller.change(flight.connection.fd, READABLE)
+        except OSError as error:
+            self._lost(flight, error)
+
+    # --- the end of a reply ---
+
+    def _look(self, flight: Flight, data: bytes) -> None:
+        """Decide what an unusual read means; most of these are the first or the last of their reply."""
+        reads, reply = flight.reads, flight.reply
+        if not data:
+            flight.parse(len(reads))
+            reply.close(max(len(flight.times) - 1, 0))
+            self._land(flight, reuse=False)
+            return
+        if flight.slow and len(reads) == 1 and not reply.bytes:
+            flight.slow = not _plain_stream(data, flight)
+        if not flight.slow and len(data) < BULK_BYTES:
+            if data[-4:] != b"\r\n\r\n" and len(data) > 3:
+                return
+            before = reads[-2][0][0] if len(reads) > 1 else b""
+            if data.endswith(b"0\r\n\r\n") and (b"[DONE]" in data or b"[DONE]" in before):
+                self._land(flight, reuse=True)
+                return
+        flight.parse(len(reads))
+        if reply.closed:
+            self._land(flight, reuse=reply.keep_alive)
+
+    def _lost(self, flight: Flight, error: OSError) -> None:
+        """The connection broke."""
+        flight.parse(len(flight.reads))
+        flight.reply.close(max(len(flight.times) - 1, 0))
+        if not flight.reply.bytes:
+            flight.failure = ("reset", f"the connection was lost before the reply: {error.strerror or error}")
+        self._land(flight, reuse=False)
+
+    def _land(self, flight: Flight, *, reuse: bool) -> None:
+        """The flight is over: free its connection, let its user go on, leave the parsing for later."""
+        connection = flight.connection
+        assert connection is not None
+        now = monotonic_ns()
+        flight.end_ns = now
+        if flight.reads:
+            flight.end_ns = stamps(flight.reads[-1:], flight.send_start_ns)[0][0]
+        elif flight.times and not flight.failure:
+            flight.end_ns = flight.times[-1]
+        self.flights.pop(connection.fd, None)
+        self.in_flight -= 1
+        self.count[Count.IN_FLIGHT] = self.in_flight
+        if reuse and flight.send_end_ns != MISSING and not self.live.stop:
+            self._rest(connection, now)
+        else:
+            self._drop(connection)
+        self.landed.append(flight)
+        self.unparsed += len(flight.reads)
+        if self.job.users is not None and not flight.cancelled:
+            self._go_on(flight, now)
+        elif self.waiting:
+            self._serve_waiting()
+
+    def _go_on(self, flight: Flight, now: int) -> None:
+        """The user of a landed flight becomes ready again: at once, or after a pause if its request failed."""
+        if flight.failure or flight.reply.failure:
+            heapq.heappush(self.due, now + PAUSE_NS)
+            self._arm()
+        else:
+            self._user_ready(flight.end_ns - self.t0)
+
+    # --- connections ---
+
+    def _take_idle(self) -> Connection | None:
+        """The connection that came free last, if it is still good."""
+        while self.idle:
+            connection = self.idle.pop()
+            age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
+            expired = connection.keep_s is not None and age_s > connection.keep_s - 1
+            if not expired and not (age_s > 1 and connection.is_stale()):
+                return connection
+            self._drop(connection)
+        return None
+
+    def _want_connection(self) -> None:
+        while len(self.opening) < min(len(self.waiting), OPENING):
+            self._open()
+
+    def _open(self) -> bool:
+        """Begin to open a connection; False if that failed at once."""
+        self.connections += 1
+        try:
+            connection = Connection(self.connections, self.job.target, self.job.address, self.context)
+        except ConnectError as error:
+            self._open_failed(str(error))
+            return False
+        self.opening[connection.fd] = connection
+        self.handlers[connection.fd] = lambda _: self._advance(connection)
+        self.poller.add(connection.fd, WRITABLE)
+        return True
+
+    def _advance(self, connection: Connection) -> None:
+        try:
+            interest = connection.advance()
+        except ConnectError as error:
+            self._drop(connection)
+            self._open_failed(str(error))
+            return
+        if interest is not None:
+            self.poller.change(connection.fd, interest)
+            return
+        del self.opening[connection.fd]
+        self.audit.connections_opened += 1
+        self.poller.change(connection.fd, READABLE)
+        self._rest(connection, monotonic_ns())
+        if self.waiting:
+            self._serve_waiting()
+
+    def _open_failed(self, why: str) -> None:
+        """A connection could not be opened: the request that waited longest for one has failed."""
+        self.connect_error = why
+        self.audit.connect_failures += 1
+        if not self.waiting:
+            return
+        flight = self.waiting.popleft()
+        flight.failure = ("connect", f"no connection: {why}")
+        flight.end_ns = monotonic_ns()
+        self.count[Count.ISSUED] += 1
+        self.landed.append(flight)
+        if self.job.users is not None:
+            self._go_on(flight, flight.end_ns)
+
+    def _rest(self, connection: Connection, now: int) -> None:
+        connection.idle_since_ns = now
+        self.idle.append(connection)
+        self.handlers[connection.fd] = lambda _: self._idle_event(connection)
+
+    def _idle_event(self, connection: Connection) -> None:
+        """An idle connection spoke: it was closed, or holds session tickets."""
+        try:
+            data = connection.recvmsg(READ_BYTES, STAMP_BYTES)[0]
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self.audit.idle_closed += not data
+        self.idle.remove(connection)
+        self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self.handlers.pop(connection.fd, None)
+        self.opening.pop(connection.fd, None)
+        self.poller.remove(connection.fd)
+        connection.close()
+
+    # --- when there is time ---
+
+    def _tick(self, now: int) -> bool:
+        """What is done a few times a second; True when the run is over."""
+        if self.live.stop or os.getppid() != self.parent:
+            self._cancel()
+        timeout = int(self.job.timeout_s * 1e9)
+        for _, _, flight in list(self.flights.values()):
+            if now - flight.send_start_ns > timeout:
+                self._time_out(flight)
+            elif len(flight.reads) > STORED_READS_MOST:
+                flight.parse(len(flight.reads))
+            elif len(flight.reads) > STORED_READS and flight not in self.long:
+                self.long.append(flight)
+        limit = int(self.job.connect_timeout_s * 1e9)
+        for connection in list(self.opening.values()):
+            if now - connection.start_ns > limit:
+                self._drop(connection)
+                self._open_failed(f"not open after {self.job.connect_timeout_s:g} s")
+        if self.waiting:
+            self._serve_waiting()
+        writer = self.ledger.writer
+        if len(writer.chunks) > FLUSH_ROWS or now - self.last_flush_ns > FLUSH_NS:
+            self.last_flush_ns = now
+            writer.flush()
+            if writer.error:
+                self.live.stop = True
+        return not (self.flights or self.waiting or self.landed or self.due_ns)
+
+    def close(self) -> None:
+        """Close what is still open."""
+        for connection in [*self.idle, *self.opening.values()]:
+            self._drop(connection)
+
+    def _time_out(self, flight: Flight) -> None:
+        flight.parse(len(flight.reads))
+        reply = flight.reply
+        if not reply.done:
+            came = f"after {len(reply.kinds)} events" if reply.kinds else "without any output"
+            flight.failure = ("timeout", f"not complete after {self.job.timeout_s:g} s, {came}")
+        reply.close(max(len(flight.times) - 1, 0))
+        self._land(flight, reuse=False)
+
+    def _cancel(self) -> None:
+        """Stop: nothing more is sent, what is in the air is given up and recorded as cancelled."""
+        self.waiting.clear()
+        self.due.clear()
+        self.next = len(self.mine)
+        self.due_ns = 0
+        for _, _, flight in list(self.flights.values()):
+            flight.cancelled = True
+            self._land(flight, reuse=False)
+
+    def _parse_some(self) -> None:
+        """One slice of the oldest landed reply, and its rows when it is whole; else of a long one still in the air."""
+        if not self.landed:
+            if self.long[0].parse() or len(self.long[0].reads) < SLICE_READS:
+                self.long.popleft()
+            return
+        flight = self.landed[0]
+        self.unparsed -= min(SLICE_READS, len(flight.reads))
+        if not flight.parse():
+            return
+        self.landed.popleft()
+        reply = flight.reply
+        if not reply.closed:
+            if not flight.cancelled and not flight.failure:
+                flight.failure = ("protocol", "what looked like the end of the reply was not its end")
+            reply.close(max(len(flight.times) - 1, 0))
+        body = None
+        if self.job.keep_text:
+            start, stop = self.offsets(flight.request)
+            body = os.pread(self.job.bodies_fd, stop - start, start).decode()
+        status = write_rows(flight, self.ledger, body)
+        self.audit.landed(flight)
+        self.count[{"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}[status]] += 1
+        self.count[Count.EVENTS] += len(reply.kinds)
+
+
+def _plain_stream(data: bytes, flight: Flight) -> bool:
+    """Whether the first read shows a chunked event stream on a connection that stays: then its end is easy to see.
+
+    Notes how long the server keeps idle connections.
+    """
+    head, blank, _ = data.partition(b"\r\n\r\n")
+    head = head.lower()
+    keep = head.find(b"keep-alive: timeout=")
+    if keep >= 0 and flight.connection is not None:
+        digits = head[keep + 20 : keep + 30].split(b"\r", 1)[0].split(b",", 1)[0]
+        flight.connection.keep_s = float(digits) if digits.isdigit() else None
+    return (
+        bool(blank)
+        and head.startswith(b"http/1.1 200")
+        and b"transfer-encoding: chunked" in head
+        and b"text/event-stream" in head
+        and b"connection: close" not in head
+    )

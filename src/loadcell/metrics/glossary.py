@@ -1,0 +1,219 @@
+"""Every metric, defined once. The console, the JSON and docs/metrics.md take their words from here."""
+
+from __future__ import annotations
+
+import msgspec
+
+_ANCHORS = "Response time starts at the planned time (open loop only), service time at the actual send."
+_RECORD = "recording: requests"
+_EVENTS = "recording: chunks"
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition of one metric."""
+
+    name: str
+    title: str
+    unit: str
+    formula: str
+    meaning: str
+    blind: str
+    """What it cannot see."""
+    source: str
+    """What it is computed from, and where the definition is from if it is not plain arithmetic."""
+
+
+_METRICS = (
+    Metric(
+        name="ttft",
+        title="TTFT",
+        unit="ms",
+        formula="first_any - anchor",
+        meaning=f"Time to first token: until the first event with any output (text, reasoning, tool call). {_ANCHORS}",
+        blind="Whether the first token is of use to a reader: reasoning counts (see TTFA). A role or an empty event "
+        "does not count. A reply that is not streamed has none.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="ttfa",
+        title="TTFA",
+        unit="ms",
+        formula="first_answer - anchor",
+        meaning=f"Time to first answer token: until the first event with visible content. {_ANCHORS}",
+        blind="Reasoning that the server sends as content. A reply without visible content has none.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="itl",
+        title="ITL",
+        unit="ms",
+        formula="t[i] - t[i-1] of successive output events of one request; all gaps of all ok requests pooled",
+        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. The "
+        "interval takes the number of requests as the number of samples, because gaps of one request are not "
+        "independent. A stamp before the one it follows (clock noise) makes a gap of 0 and is counted.",
+        blind="A chunk is not a token: where the server bundles tokens, gaps are longer and fewer than tokens. Long "
+        "outputs weigh more. Events that one read brought share a stamp: their gap is 0 (see merged reads).",
+        source=_EVENTS,
+    ),
+    Metric(
+        name="tpot",
+        title="TPOT",
+        unit="ms",
+        formula="(last - first_any) / (output tokens - tokens of the first chunk)",
+        meaning="Time per output token of one request after its first chunk. Where the server does not tell the "
+        "tokens of the first chunk they are taken as 1 (as all, if there was only one chunk). TTFT + TPOT x (output "
+        "tokens - tokens of the first chunk) = E2E, to the nanosecond.",
+        blind="Stalls inside a request: it is a mean. A request without a token after its first chunk, or not "
+        "streamed, has none. If the first chunk held more tokens than is known, TPOT reads low.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="ntpot",
+        title="NTPOT",
+        unit="ms",
+        formula="(last - anchor) / output tokens",
+        meaning=f"Normalized time per output token: the whole latency per token, waiting included. {_ANCHORS}",
+        blind="Where the time went: a long wait and a slow stream look alike. Short outputs read high.",
+        source=f"{_RECORD}; Yu et al., Orca, OSDI 2022",
+    ),
+    Metric(
+        name="e2e",
+        title="E2E",
+        unit="ms",
+        formula="last - anchor",
+        meaning=f"End-to-end latency: until the last event with output. {_ANCHORS} Of a reply that is not streamed, "
+        "until the read that completed its body.",
+        blind="What follows the output: finish reason, usage and the end of the stream. It grows with the output "
+        "length.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="user_tokens_per_s",
+        title="User rate",
+        unit="tokens/s",
+        formula="1 / TPOT at each percentile of TPOT",
+        meaning="Interactivity: the rate at which one user receives tokens after the first chunk. Percentiles are from "
+        "the slow end: p99 is the rate that 99 % of the requests reach.",
+        blind="The wait for the first token. It is not the mean of the users' rates.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="requests_per_s",
+        title="Requests",
+        unit="requests/s",
+        formula="ok requests that ended inside the window / window",
+        meaning="Completed requests per second.",
+        blind="Work in progress at either end of the window. Failures: they are counted apart.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="output_tokens_per_s",
+        title="Output",
+        unit="tokens/s",
+        formula="output tokens received inside the window / window",
+        meaning="Tokens by the stamp of the event that brought them, whatever became of their request. Where an event "
+        "does not tell its tokens, those of its request are spread evenly over its output events; those of a reply "
+        "that is not streamed count at the read that completed it.",
+        blind="Whether the tokens were of use, or in time (see goodput). Requests that never ended, or whose tokens "
+        "nobody counted, add nothing.",
+        source=f"{_EVENTS} and requests",
+    ),
+    Metric(
+        name="input_tokens_per_s",
+        title="Input",
+        unit="tokens/s",
+        formula="prompt tokens of requests whose first output came inside the window / window",
+        meaning="Prompts processed per second. Tokens by the server's usage, else as planned; the methodology counts "
+        "both.",
+        blind="Tokens that the server took from its cache: they count too. When the prompt was processed: it is booked "
+        "when its first output arrives.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="goodput",
+        title="Goodput",
+        unit="requests/s",
+        formula="ok requests that kept to every limit of the SLO / window",
+        meaning="Requests of the window that were good, per second. Limits are on response time in an open loop, on "
+        "service time in a closed one. A limit that a request cannot break is kept: TPOT where no token follows the "
+        "first chunk.",
+        blind="By how much a limit was missed, and stalls that a mean such as TPOT hides. It counts requests by their "
+        "anchor, requests/s by their end: in a short window it may be the larger.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="slo_attainment",
+        title="SLO attainment",
+        unit="share",
+        formula="good requests / planned requests of the window",
+        meaning="Failed, cancelled, lost and unsent requests are misses. The interval is Wilson's, at 95 %. A limit "
+        "that ok replies do not show (TTFT of a reply that is not streamed) cannot be judged, and then neither can "
+        "the whole. In a closed loop lost and unsent requests have no time: they count unless the window is chosen by "
+        "hand.",
+        blind="Dependence between requests: near saturation misses come in runs, and the interval is too narrow.",
+        source=f"{_RECORD} and schedule; Wilson 1927",
+    ),
+    Metric(
+        name="concurrency",
+        title="Concurrency",
+        unit="requests",
+        formula="integral of requests in flight / time, from the end of the ramp and warm-up to the start of the drain",
+        meaning="Time-weighted requests between send and end, of all that were sent. The drain starts at the end of "
+        "the duration asked for, or with the last send.",
+        blind="Requests that were lost with their worker, and what the server does with those in flight (queue or "
+        "run).",
+        source=_RECORD,
+    ),
+    Metric(
+        name="send_lateness",
+        title="Send lateness",
+        unit="ms",
+        formula="send_start - planned (open loop) or - ready (closed loop)",
+        meaning="The load generator's own delay; negative is early. Response time contains it, service time does not.",
+        blind="Its cause: in an open loop with a cap on concurrency it contains the wait for a free slot.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="read_lag",
+        title="Read lag",
+        unit="ms",
+        formula="user time of a read - the kernel's receive stamp, once a read",
+        meaning="How late the client came to read. Stamps are corrected by it; a client without kernel stamps would "
+        "add it to every latency. To one part in 65,536.",
+        blind="Delay before the kernel's stamp: network card, interrupt, and all of it where there are no kernel "
+        "stamps.",
+        source=_EVENTS,
+    ),
+    Metric(
+        name="merged",
+        title="Merged reads",
+        unit="share",
+        formula="events that the same read brought as the event before / events",
+        meaning="Merged events share one stamp. If the read was more than 1 ms late the client merged them, a defect "
+        "of the run; else the server or the network did, a property of the system.",
+        blind="Events that the server had already put into one.",
+        source=_EVENTS,
+    ),
+    Metric(
+        name="chunks_per_token",
+        title="Chunks per token",
+        unit="chunks/token",
+        formula="output events / output tokens, over ok streamed requests of the window",
+        meaning="1 where every token comes in an event of its own; below 1 the server bundles tokens, and ITL is not a "
+        "time per token.",
+        blind="How bundles are distributed within a request.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="cpu_us_per_token",
+        title="CPU per token",
+        unit="µs",
+        formula="CPU time of all workers / output tokens of the whole run",
+        meaning="What the load generator itself costs.",
+        blind="The main process, and the kernel's work outside the workers' time.",
+        source="recording: audits and requests",
+    ),
+)
+
+GLOSSARY = {metric.name: metric for metric in _METRICS}
+"""Metrics by name."""

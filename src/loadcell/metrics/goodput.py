@@ -1,0 +1,55 @@
+"""Requests that kept to the limits, over all that were planned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadcell.metrics.interval import wilson
+from loadcell.metrics.latency import later_tokens, tpot_ns
+from loadcell.metrics.model import Counts, Goodput, Limit
+from loadcell.metrics.rows import Mask, Rows
+from loadcell.metrics.window import Span
+from loadcell.spec import Slo
+
+
+def goodput(rows: Rows, ok: Mask, counts: Counts, span: Span, slo: Slo, loop: str) -> Goodput | None:
+    """Goodput of the window's requests; None without a limit.
+
+    Failed, cancelled and unsent requests are misses. A limit that some ok request gives no figure for cannot be judged.
+    """
+    anchor = rows.planned if loop == "open" else rows.send_start
+    figures = {
+        "ttft_ms": rows.first_any - anchor,
+        # Nothing after the first token: no pace that could be too slow, so the limit is kept.
+        "tpot_ms": np.where((later_tokens(rows) <= 0) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
+        "e2e_ms": rows.last - anchor,
+    }
+    limits: dict[str, Limit] = {}
+    good: Mask | None = ok
+    for name, figure in figures.items():
+        limit_ms = getattr(slo, name)
+        if limit_ms is None:
+            continue
+        met = ok & (figure <= limit_ms * 1e6)
+        unknown = int(np.count_nonzero(ok & np.isnan(figure)))
+        limits[name] = _limit(limit_ms, met, unknown, counts.planned)
+        good = None if good is None or unknown else good & met
+    if not limits:
+        return None
+    count = None if good is None else int(np.count_nonzero(good))
+    return Goodput(
+        anchor="response" if loop == "open" else "service",
+        planned=counts.planned,
+        good=count,
+        goodput_per_s=None if count is None or span.length_s is None or not counts.planned else count / span.length_s,
+        attainment=wilson(count, counts.planned),
+        limits=limits,
+    )
+
+
+def _limit(limit_ms: float, met: Mask, unknown: int, planned: int) -> Limit:
+    if unknown:
+        note = f"cannot be judged: {unknown} ok replies do not show it (not streamed, or without a token count)"
+        return Limit(limit_ms=limit_ms, met=None, attainment=wilson(None, planned), note=note)
+    count = int(np.count_nonzero(met))
+    return Limit(limit_ms=limit_ms, met=count, attainment=wilson(count, planned))

@@ -1,0 +1,72 @@
+"""Latencies of each request, by the glossary's formulas. Only ok requests have them; NaN where one cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.interval import summarise_array
+from loadcell.metrics.model import Estimate, Latency, Summary
+from loadcell.metrics.rows import Floats, Mask, Rows
+
+_MS = 1e6
+
+
+def first_chunk_tokens(rows: Rows) -> Floats:
+    """Tokens of the first output event: as told, else all where there was one event, else taken as 1."""
+    untold = np.where(rows.output_chunks == 1, rows.output_tokens, 1.0)
+    return np.where(np.isnan(rows.first_tokens), untold, rows.first_tokens)
+
+
+def later_tokens(rows: Rows) -> Floats:
+    """Output tokens after the first output event; NaN if unknown or not streamed."""
+    return np.where(rows.streamed, rows.output_tokens - first_chunk_tokens(rows), np.nan)
+
+
+def tpot_ns(rows: Rows) -> Floats:
+    """(last - first_any) / tokens after the first event; NaN where there are none."""
+    tokens = later_tokens(rows)
+    return (rows.last - rows.first_any) / np.where(tokens >= 1, tokens, np.nan)
+
+
+def ntpot_ns(rows: Rows, anchor: Floats) -> Floats:
+    """(last - anchor) / output tokens; NaN without tokens."""
+    return (rows.last - anchor) / np.where(rows.output_tokens >= 1, rows.output_tokens, np.nan)
+
+
+def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary) -> dict[str, Latency]:
+    """Every latency metric of the ok requests of the window, from both anchors."""
+
+    def both(name: str, service: Floats, response: Floats) -> Latency:
+        return Latency(
+            title=GLOSSARY[name].title,
+            unit=GLOSSARY[name].unit,
+            service=summarise_array(service[ok], _MS),
+            response=summarise_array(response[ok], _MS) if loop == "open" else None,
+        )
+
+    def one(name: str, summary: Summary) -> Latency:
+        return Latency(title=GLOSSARY[name].title, unit=GLOSSARY[name].unit, service=summary)
+
+    sent, planned = rows.send_start, rows.planned
+    return {
+        "ttft_ms": both("ttft", rows.first_any - sent, rows.first_any - planned),
+        "ttfa_ms": both("ttfa", rows.first_answer - sent, rows.first_answer - planned),
+        "itl_ms": one("itl", itl),
+        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[ok], _MS)),
+        "ntpot_ms": both("ntpot", ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
+        "e2e_ms": both("e2e", rows.last - sent, rows.last - planned),
+    }
+
+
+def user_rates(tpot: Summary) -> dict[str, Estimate]:
+    """1 / TPOT at each percentile of TPOT: pNN is the rate that NN % of the requests reach."""
+
+    def inverse(ms: float | None) -> float | None:
+        return 1000 / ms if ms else None
+
+    found = {name: getattr(tpot, name) for name in ("p50", "p90", "p95", "p99", "p99_9")}
+    return {
+        name: Estimate(value=inverse(e.value), low=inverse(e.high), high=inverse(e.low), needs=e.needs)
+        for name, e in found.items()
+    }

@@ -1,0 +1,101 @@
+"""Exact order statistics of a stream too long to hold.
+
+The first pass counts values in bins of relative width 2**-16, taken from the bit pattern of the value as a float. That
+finds the bin of each wanted rank; the second pass counts each integer of those few bins. Memory does not depend on the
+number of values, nor on how alike they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+_KEPT = 16
+_SHIFT = 52 - _KEPT
+_ONE = 1023 << _KEPT
+"""Bits of 1.0 after the shift."""
+_BINS = (53 << _KEPT) + 1
+"""Zero and every octave up to 2**53, where a float64 stops being exact."""
+
+
+class Histogram:
+    """Counts of integers in [0, 2**53). Those below 2**17 have a bin each."""
+
+    def __init__(self) -> None:
+        self.counts: Ints = np.zeros(_BINS, dtype=np.int64)
+        self.n = 0
+        self.total = 0
+        self.max = 0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Count `values`."""
+        if values.size:
+            bins = _bins(values)
+            low = int(bins.min())
+            counts = np.bincount(bins - low)
+            self.counts[low : low + counts.size] += counts
+            self.n += values.size
+            self.total += int(values.sum(dtype=np.int64))
+            self.max = max(self.max, int(values.max()))
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the values, None without any."""
+        return self.total / self.n if self.n else None
+
+    def at(self, ranks: Sequence[int]) -> list[int]:
+        """Values at ranks (from 1), to one part in 2**16; exact below 2**17 and at the last rank."""
+        bins = np.searchsorted(np.cumsum(self.counts), ranks)
+        return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
+
+
+def order_statistics(histogram: Histogram, parts: Iterable[npt.NDArray[Any]], ranks: Iterable[int]) -> dict[int, int]:
+    """Exact values at ranks (from 1) of the values that `histogram` counted; `parts` gives the same values again."""
+    below = np.cumsum(histogram.counts)
+    found = {rank: int(np.searchsorted(below, rank)) for rank in ranks if rank != histogram.n}
+    exact: dict[int, int] = {rank: _lowest(b) for rank, b in found.items() if _width(b) == 1}
+    exact |= {rank: histogram.max for rank in ranks if rank == histogram.n}
+    wide = sorted({b for rank, b in found.items() if rank not in exact})
+    if not wide:
+        return exact
+    slot_of = np.full(_BINS, -1, dtype=np.int8)
+    slot_of[wide] = np.arange(len(wide))
+    starts = np.concatenate(([0], np.cumsum([_width(b) for b in wide])))
+    # Place of a value in the counts of all wide bins, one bin after the other.
+    shift = starts[:-1] - np.array([_lowest(b) for b in wide])
+    counts = np.zeros(starts[-1], dtype=np.int64)
+    for values in parts:
+        slots = slot_of[_bins(values)]
+        inside = np.flatnonzero(slots >= 0)
+        np.add.at(counts, values[inside].astype(np.int64) + shift[slots[inside]], 1)
+    for rank, b in found.items():
+        if rank not in exact:
+            slot = wide.index(b)
+            within = np.cumsum(counts[starts[slot] : starts[slot + 1]])
+            exact[rank] = _lowest(b) + int(np.searchsorted(within, rank - int(below[b - 1])))
+    return exact
+
+
+def _bins(values: npt.NDArray[Any]) -> Ints:
+    bits = values.astype(np.float64).view(np.int64)
+    bits >>= _SHIFT
+    bits -= _ONE - 1
+    return np.maximum(bits, 0, out=bits)  # zero has no exponent and lands far below
+
+
+def _lowest(b: int) -> int:
+    """Least integer of bin b."""
+    if b == 0:
+        return 0
+    octave, step = divmod(b - 1, 1 << _KEPT)
+    return (1 << octave) + -(-(step << octave) // (1 << _KEPT))
+
+
+def _width(b: int) -> int:
+    """Integers in bin b."""
+    return 1 << max(0, (b - 1 >> _KEPT) - _KEPT) if b else 1

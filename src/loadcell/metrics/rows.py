@@ -1,0 +1,92 @@
+"""The requests of a recording as columns: stamps and counts as float64, NaN where missing (exact below 2**53)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadcell.recording.read import Recording
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int64]
+
+_NUMBERS = (
+    "planned_ns", "ready_ns", "send_start_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
+    "input_tokens", "prompt_tokens", "output_tokens", "first_tokens", "output_chunks",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Requests that ended, ordered by request. Times in ns since the start of the load."""
+
+    request: Ids
+    worker: Ids
+    ok: Mask
+    failed: Mask
+    cancelled: Mask
+    planned: Floats
+    ready: Floats
+    send_start: Floats
+    first_any: Floats
+    first_answer: Floats
+    last: Floats
+    end: Floats
+    input_tokens: Floats
+    prompt_tokens: Floats
+    output_tokens: Floats
+    first_tokens: Floats
+    output_chunks: Floats
+    token_source: dict[str, int]
+    """ok requests by the source of their output count."""
+    failures: dict[str, tuple[int, str | None]]
+    """Failed requests by kind, with the words of the first."""
+
+    def __len__(self) -> int:
+        return int(self.request.size)
+
+    @property
+    def sent(self) -> Mask:
+        """Requests of which a byte was given to the kernel."""
+        return ~np.isnan(self.send_start)
+
+    @property
+    def streamed(self) -> Mask:
+        """Requests whose output arrived in stamped events."""
+        return ~np.isnan(self.first_any)
+
+
+def read_rows(recording: Recording) -> Rows:
+    """The requests of a recording, text columns already counted."""
+    table = recording.requests(("request", "worker", *_NUMBERS))
+    numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
+    status = recording.requests(("status",))["status"]
+    ok, failed, cancelled = (status == name for name in ("ok", "failed", "cancelled"))
+    source = recording.requests(("token_source",))["token_source"][ok]
+    return Rows(
+        request=table["request"].astype(np.int64),
+        worker=table["worker"].astype(np.int64),
+        ok=ok,
+        failed=failed,
+        cancelled=cancelled,
+        **numbers,
+        token_source=dict(sorted(Counter(name for name in source.tolist() if name is not None).items())),
+        failures=_failures(recording, failed),
+    )
+
+
+def _failures(recording: Recording, failed: Mask) -> dict[str, tuple[int, str | None]]:
+    if not failed.any():
+        return {}
+    table: dict[str, Any] = recording.requests(("error_kind", "error"))
+    found: dict[str, tuple[int, str | None]] = {}
+    for kind, words in zip(table["error_kind"][failed], table["error"][failed], strict=True):
+        kind = "unknown" if kind is None else str(kind)
+        count, sample = found.get(kind, (0, None))
+        found[kind] = (count + 1, words if sample is None else sample)
+    return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))

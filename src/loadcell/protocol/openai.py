@@ -1,0 +1,127 @@
+"""The OpenAI-compatible APIs, chat and completions: request bodies out, events in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from loadcell.spec import Api
+
+PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
+Prompt = str | Sequence[Mapping[str, Any]]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+"""A token count that a server may claim; anything else is not a usage block."""
+
+
+def body_prefix(
+    *, model: str, stream: bool, ignore_eos: bool, extra: Mapping[str, Any], max_tokens_field: str, usage: bool
+) -> bytes:
+    """The JSON object of a body up to its per-request fields, without the closing brace."""
+    fields: dict[str, Any] = {"model": model, "stream": stream}
+    if stream and usage:
+        fields["stream_options"] = {"include_usage": True}
+    if ignore_eos:
+        fields["ignore_eos"] = True
+    # Fields that differ by request stand after these; JSON readers take the last of equal keys, so drop them here.
+    own = {"messages", "prompt", max_tokens_field}
+    fields |= {key: value for key, value in extra.items() if key not in own}
+    return msgspec.json.encode(fields)[:-1]
+
+
+def body(api: Api, prefix: bytes, prompt: Prompt, max_tokens: int, max_tokens_field: str = "max_tokens") -> bytes:
+    """One request body. A text prompt becomes one user message in the chat API; messages pass as they are."""
+    if api == "completions":
+        text = prompt if isinstance(prompt, str) else "\n".join(str(m.get("content", "")) for m in prompt)
+        asked = b'"prompt":' + msgspec.json.encode(text)
+    elif isinstance(prompt, str):
+        asked = b'"messages":[{"role":"user","content":' + msgspec.json.encode(prompt) + b"}]"
+    else:
+        asked = b'"messages":' + msgspec.json.encode(prompt)
+    return b'%b,"%b":%d,%b}' % (prefix, max_tokens_field.encode(), max_tokens, asked)
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: Count | None = None
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Count | None = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw | None = None
+    function_call: msgspec.Raw | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw | None = None
+    token_ids: list[int] | None = None
+
+
+class Timings(msgspec.Struct, gc=False):
+    """llama.cpp's own counters; `predicted_n` runs along with `timings_per_token`."""
+
+    predicted_n: Count | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event of a stream, or a whole reply that was not streamed."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    error: msgspec.Raw | None = None
+    object: str | None = None
+
+
+class _ChatLogprobs(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None
+    tokens: list[msgspec.Raw] | None = None
+
+
+def logprob_tokens(raw: msgspec.Raw | None) -> int | None:
+    """Tokens that a logprobs block lists (chat: content, completions: tokens); None if there is no such list."""
+    if not raw or bytes(raw) == b"null":
+        return None
+    try:
+        block = msgspec.json.decode(raw, type=_ChatLogprobs)
+    except msgspec.DecodeError:
+        return None
+    listed = block.content if block.content is not None else block.tokens
+    return None if listed is None else len(listed)
+
+
+def error_message(payload: bytes) -> str:
+    """What a server's error body says, in one line of at most 500 characters."""
+    text = payload.decode("utf-8", "replace")
+    try:
+        found: Any = msgspec.json.decode(payload)
+    except msgspec.DecodeError:
+        found = None
+    for key in ("error", "message", "detail"):
+        if isinstance(found, dict) and found.get(key):
+            found = found[key]
+    if found:
+        text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
+    line = " ".join(text.split())
+    return line if len(line) <= 500 else line[:499] + "…"

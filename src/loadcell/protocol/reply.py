@@ -1,0 +1,441 @@
+"""One HTTP reply of an OpenAI-compatible server, from raw socket reads to classified events.
+
+Pure: bytes in, events out, no clock and no socket. It may be fed as the reads come or long after; every event carries
+the number of the read that completed it, through which it gets its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httptools
+import msgspec
+
+from loadcell.kinds import (
+    KIND_ANSWER,
+    KIND_DONE,
+    KIND_EMPTY,
+    KIND_ERROR,
+    KIND_FINISH,
+    KIND_OUTPUT,
+    KIND_REASONING,
+    KIND_TOOL,
+    KIND_USAGE,
+)
+from loadcell.protocol.openai import Choice, Event, Usage, error_message, logprob_tokens
+
+MAX_HEADER_BYTES = 256 * 1024
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+MAX_EVENTS = 1_000_000
+_ERROR_BODY_BYTES = 64 * 1024
+
+_EVENT = msgspec.json.Decoder(Event)
+_STRINGS = msgspec.json.Decoder(list[str])
+_EVENTS = msgspec.json.Decoder(list[Event])
+_LESSONS = 4
+"""Token events that are looked at to learn their form: the first ones may have an odd content."""
+_OTHER = "another text"
+_FRAME_BYTES = len(b"data: \n\n")
+_EMPTY_TOOLS = (b"null", b"[]", b"{}")
+
+
+class Reply:
+    """State of one reply. Read the fields once `complete` is set or `close` was called; `failure` is (kind, words)."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.complete = False
+        self.keep_alive = False
+        self.failure: tuple[str, str] | None = None
+        self.finish_reason: str | None = None
+        self.done = False
+        self.usage: Usage | None = None
+        self.streamed = False
+        self.bytes = 0
+        # Events, by column.
+        self.reads: list[int] = []
+        self.kinds: list[int] = []
+        self.tokens: list[int | None] = []
+        self.sizes: list[int] = []
+        self.token_source: str | None = None
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+
+        self._counted = 0
+        self._twin: Twin | None = None
+        self._lessons = _LESSONS
+        self._body: list[bytes] = []
+        self._rest = b""
+        self._pending: list[tuple[int, bytes]] = []
+        self._held = 0
+        self._header_done = False
+        self._media = b""
+        self._framed = False
+        self._http: httptools.HttpResponseParser | None = None
+        self.on_body = self._body.append
+        self._http = httptools.HttpResponseParser(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reply is over and judged: nothing more is taken."""
+        return self._http is None
+
+    # --- called by httptools ---
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self._media = value.partition(b";")[0].strip().lower()
+        elif name in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        assert self._http is not None
+        self.status = self._http.get_status_code()
+        self.keep_alive = self._http.should_keep_alive()
+        self._header_done = self.status >= 200
+        self.streamed = self.status == 200 and self._media == b"text/event-stream"
+
+    def on_message_complete(self) -> None:
+        self.complete = self.status >= 200
+
+    # --- called by the load ---
+
+    def feed(self, reads: Sequence[bytes], first: int) -> None:
+        """Take socket reads in order; `first` is the number of the first one. Never raises on what a server sends."""
+        http, body = self._http, self._body
+        if http is None:
+            return
+        number = first
+        run: list[bytes] = []
+        numbers: list[int] = []
+        try:
+            for number, data in enumerate(reads, first):
+                if self.complete:
+                    self._fail("protocol", "the server sent bytes after the end of its reply")
+                    return
+                http.feed_data(data)
+                if body:
+                    piece = body.pop() if len(body) == 1 else b"".join(body)
+                    body.clear()
+                    if self._twin is None or self._rest:
+                        self._take(number, piece)
+                    else:
+                        run.append(piece)
+                        numbers.append(number)
+            if run:
+                self._take_run(numbers, run)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail("protocol", f"not an HTTP/1.1 reply: {error}")
+            return
+        self.bytes += sum(map(len, reads))
+        if not self._header_done and self.bytes > MAX_HEADER_BYTES:
+            self._fail("too_large", f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
+        elif self.bytes > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
+            self._fail("too_large", f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB or {MAX_EVENTS:,} events")
+        elif self._http is not None:
+            self._decode()
+            if self.complete:
+                self._finish(number)
+
+    def close(self, read: int) -> None:
+        """The connection ended at read number `read`."""
+        http = self._http
+        if http is None:
+            return
+        if not self.complete and not self.bytes:
+            self._fail("reset", "the server closed the connection without a reply")
+        elif not self._header_done:
+            self._fail("cut", "the connection ended inside the headers of the reply")
+        else:
+            self._decode()
+            ended = self.done or self.finish_reason is not None if self.streamed else not self._framed
+            if self.complete or ended:
+                self._finish(read)
+            else:
+                self._fail("cut", "the connection ended before the reply did")
+        self.keep_alive = False
+
+    def _fail(self, kind: str, words: str) -> None:
+        self.failure = self.failure or (kind, words)
+        self.keep_alive = False
+        self._release()
+
+    def _release(self) -> None:
+        # httptools holds this object and this object holds httptools: without the collector, only we can free them.
+        self._http = None
+        self._body.clear()
+        self._pending.clear()
+        self._rest = b""
+
+    def _take_run(self, numbers: list[int], pieces: list[bytes]) -> None:
+        """Body bytes of reads that began at the start of an event and most likely hold one token event each."""
+        assert self._twin is not None
+        texts, odd = self._twin.texts(pieces)
+        if texts:
+            if self._pending:
+                self._decode()
+            self.content.append(texts)
+            self.reads += numbers[:odd]
+            self.kinds += [KIND_ANSWER] * odd
+            self.tokens += [None] * odd
+            self.sizes += [len(piece) - _FRAME_BYTES for piece in pieces[:odd]]
+        for number, piece in zip(numbers[odd:], pieces[odd:], strict=True):
+            self._take(number, piece)
+
+    def _take(self, number: int, data: bytes) -> None:
+        """Body bytes of one read: cut out whole events, keep the rest."""
+        if self._rest:
+            data = self._rest + data
+        if not self.streamed:
+            self._rest = data if self.status == 200 else data[:_ERROR_BODY_BYTES]
+            self._bound_rest("a reply")
+            return
+        held = b""
+        if b"\r" in data:
+            if data.endswith(b"\r"):  # its line feed may come with the next read
+                data, held = data[:-1], b"\r"
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        parts = data.split(b"\n\n")
+        self._rest = parts.pop() + held
+        for part in parts:
+            self._pending.append((number, part))
+        self._bound_rest("an event")
+        if self._twin is None and self._lessons:
+            self._decode()
+
+    def _bound_rest(self, what: str) -> None:
+        if len(self._rest) > MAX_EVENT_BYTES:
+            self._fail("too_large", f"{what} of more than {MAX_EVENT_BYTES >> 20} MiB")
+
+    def _decode(self) -> None:
+        """Classify the events that were cut out since the last call."""
+        if not self._pending:
+            return
+        numbers: list[int] = []
+        payloads: list[bytes] = []
+        for number, raw in self._pending:
+            if raw.startswith(b"data: ") and b"\n" not in raw:
+                payload, error = raw[6:], False
+            else:
+                payload, error = _fields(raw)
+            if payload.startswith(b"{") and not error:
+                numbers.append(number)
+                payloads.append(payload)
+                continue
+            if payloads:
+                self._classify(numbers, payloads)
+                numbers, payloads = [], []
+            self._odd(number, payload, error)
+        self._pending.clear()
+        if payloads:
+            self._classify(numbers, payloads)
+
+    def _odd(self, number: int, payload: bytes, error: bool) -> None:
+        """An event that is not a JSON object: the end mark, an error by name, a comment, or junk."""
+        if error:
+            self._note(number, KIND_ERROR, None, len(payload))
+            self.failure = self.failure or ("stream_error", error_message(payload))
+        elif payload.strip() == b"[DONE]":
+            self.done = True
+            self._note(number, KIND_DONE, None, len(payload))
+        elif payload:
+            self._note(number, KIND_ERROR, None, len(payload))
+            self.failure = self.failure or ("invalid_json", f"an event is not JSON: {error_message(payload[:200])}")
+
+    def _classify(self, numbers: list[int], payloads: list[bytes]) -> None:
+        try:
+            events = _EVENTS.decode(b"[%b]" % b",".join(payloads))
+        except msgspec.DecodeError:
+            events = []
+        if len(events) != len(payloads):  # one of them is bad: find out which
+            for number, payload in zip(numbers, payloads, strict=True):
+                try:
+                    self._event(number, _EVENT.decode(payload), payload)
+                except msgspec.DecodeError as error:
+                    self._note(number, KIND_ERROR, None, len(payload))
+                    self.failure = self.failure or (
+                        "invalid_json",
+                        f"an event is not as the API says ({error}): {error_message(payload[:200])}",
+                    )
+            return
+        for number, event, payload in zip(numbers, events, payloads, strict=True):
+            self._event(number, event, payload)
+
+    def _event(self, number: int, event: Event, payload: bytes) -> None:
+        kind = 0
+        tokens: int | None = None
+        if event.choices:
+            choice = event.choices[0]
+            kind = self._output(choice)
+            if choice.finish_reason is not None:
+                kind |= KIND_FINISH
+                self.finish_reason = choice.finish_reason
+            if kind & KIND_OUTPUT:
+                tokens = self._token_count(choice, event)
+        if event.usage is not None:
+            kind |= KIND_USAGE
+            self.usage = event.usage
+        if event.error is not None or event.object == "error":
+            error = bytes(event.error) if event.error is not None else b""
+            if error != b"null":
+                kind |= KIND_ERROR
+                said = error_message(error) or "the server sent an error event"
+                self.failure = self.failure or ("stream_error", said)
+        self._note(number, kind or KIND_EMPTY, tokens, len(payload))
+        if kind == KIND_ANSWER and tokens is None and self._lessons:
+            self._lessons -= 1
+            self._twin = learn_twin(payload, self.content[-1]) or self._twin
+
+    def _output(self, choice: Choice) -> int:
+        """Kind bits of the output in a choice; its text is kept until the reply ends."""
+        delta = choice.delta or choice.message
+        if delta is None:
+            if choice.text:
+                self.content.append(choice.text)
+                return KIND_ANSWER
+            return 0
+        kind = 0
+        text = delta.content or delta.refusal
+        if text:
+            self.content.append(text)
+            kind = KIND_ANSWER
+        thought = delta.reasoning_content or delta.reasoning
+        if thought:
+            self.reasoning.append(thought)
+            kind |= KIND_REASONING
+        for call in (delta.tool_calls, delta.function_call):
+            if call is not None and bytes(call) not in _EMPTY_TOOLS:
+                kind |= KIND_TOOL
+        return kind
+
+    def _token_count(self, choice: Choice, event: Event) -> int | None:
+        """Tokens of this event where the server tells: running usage, running timings, token ids or logprobs."""
+        running = event.usage.completion_tokens if event.usage is not None else None
+        if running is None and event.timings is not None:
+            running = event.timings.predicted_n
+        if running is not None and running >= self._counted:
+            step, self._counted = running - self._counted, running
+            self.token_source = "stream"
+            return step
+        listed = len(choice.token_ids) if choice.token_ids is not None else None
+        if listed is None and choice.logprobs is not None:
+            listed = logprob_tokens(choice.logprobs)
+        if listed is not None:
+            self.token_source = self.token_source or "ids"
+        return listed
+
+    def _note(self, number: int, kind: int, tokens: int | None, size: int) -> None:
+        self.reads.append(number)
+        self.kinds.append(kind)
+        self.tokens.append(tokens)
+        self.sizes.append(size)
+
+    def _finish(self, read: int) -> None:
+        """Judge the whole reply."""
+        rest = self._rest.strip()
+        if self.status != 200:
+            self.failure = (
+                f"http_{self.status}",
+                error_message(rest) or f"HTTP status {self.status} with an empty body",
+            )
+        elif self.streamed:
+            if rest:  # a last event without its blank line
+                self._pending.append((read, rest))
+                self._decode()
+            if not (self.done or self.finish_reason is not None):
+                self.failure = self.failure or ("cut", "the stream ended without a finish reason and without [DONE]")
+        else:
+            self._whole(read, rest)
+        if self.failure is None and not any(kind & KIND_OUTPUT for kind in self.kinds):
+            claimed = self.usage.completion_tokens if self.usage else None
+            self.failure = (
+                "empty",
+                "the reply holds no output" + (f" (usage claims {claimed} tokens)" if claimed else ""),
+            )
+        self._release()
+
+    def _whole(self, read: int, payload: bytes) -> None:
+        """A reply that was not streamed: one event that holds everything."""
+        try:
+            event = _EVENT.decode(payload)
+        except msgspec.DecodeError:
+            self.failure = self.failure or ("invalid_json", f"the reply is not JSON: {error_message(payload[:200])}")
+            return
+        self._event(read, event, payload)
+        # Its usage counts the whole reply: there is no first token in it to be timed.
+        self.tokens[-1], self.token_source = None, None
+        if self.failure is None and not event.choices:
+            self.failure = ("protocol", f"the reply has no choices: {error_message(payload[:200])}")
+
+
+class Twin:
+    """The form of a stream's token events, which are alike but for their text.
+
+    An event that differs from a decoded one in the characters of its content alone, none of which ends or escapes a
+    JSON string, means the same. Knowing the form spares most of the JSON decoding.
+    """
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._head, self._tail = b"data: " + before, after + b"\n\n"
+        self._between = self._tail + self._head
+        self._frame = len(self._between)
+
+    def texts(self, pieces: list[bytes]) -> tuple[str, int]:
+        """The contents, in one string, of the leading pieces that are one event of this form each, and their number.
+
+        All or none: the pieces up to the last one that ends like the form, or ("", 0).
+        """
+        count = len(pieces)
+        while count and not pieces[count - 1].endswith(self._tail):
+            count -= 1
+        whole = b"".join(pieces[:count])
+        if not whole.startswith(self._head):
+            return "", 0
+        parts = whole[len(self._head) : -len(self._tail)].split(self._between)
+        frame = self._frame
+        if not all(parts) or [len(p) + frame for p in parts] != [len(p) for p in pieces[:count]]:
+            return "", 0
+        text = b"".join(parts)
+        try:
+            if b'"' not in text and b"\\" not in text:
+                return text.decode(), count
+            # Escapes: each part must be a JSON string of its own. One that ends in a backslash could swallow its end.
+            strings = _STRINGS.decode(b'["%b"]' % b'","'.join(parts))
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            return "", 0
+        whole_parts = len(strings) == count and not any(p.endswith(b"\\") for p in parts)
+        return ("".join(strings), count) if whole_parts else ("", 0)
+
+
+def learn_twin(payload: bytes, content: str) -> Twin | None:
+    """What stands around the content of a decoded event; None unless it is certain where the content stands."""
+    quoted = b'"%b"' % content.encode()
+    if payload.count(quoted) != 1 or not content.isprintable():
+        return None
+    before, _, after = payload.partition(quoted)
+    before, after = before + b'"', b'"' + after
+    try:
+        other = _EVENT.decode(before + _OTHER.encode() + after)
+    except msgspec.DecodeError:
+        return None
+    choice = other.choices[0] if other.choices else None
+    delta = choice and (choice.delta or choice.message)
+    return Twin(before, after) if choice and _OTHER in (choice.text, delta and delta.content) else None
+
+
+def _fields(raw: bytes) -> tuple[bytes, bool]:
+    """The data of an event in any legal form, and whether its name says "error" (WHATWG, server-sent events)."""
+    data: list[bytes] = []
+    error = False
+    for line in raw.lstrip(b"\xef\xbb\xbf\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            error = value == b"error"
+        elif line.startswith(b"{"):  # no legal field: a server that writes its error as a bare line
+            data.append(line)
+    return b"\n".join(data), error

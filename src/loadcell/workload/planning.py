@@ -1,0 +1,62 @@
+"""From the Spec to everything that a run sends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadcell.spec import Spec, parse_lengths
+from loadcell.workload.files import FilePrompts, read_prompts
+from loadcell.workload.lengths import sample_lengths
+from loadcell.workload.prompts import SyntheticPrompts, check_exact, stable_words
+from loadcell.workload.schedule import Schedule, lay_out, schedule_of
+from loadcell.workload.streams import stream
+from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a run sends: the schedule and, row by row, its prompts."""
+
+    schedule: Schedule
+    prompts: SyntheticPrompts | FilePrompts
+    tokenizer: Tokenizer
+    notes: list[str]
+    """What a reader of the result must know, in words."""
+
+
+def plan(spec: Spec) -> Plan:
+    """Everything that a run of `spec` sends: a function of the spec, and of the files that it names.
+
+    The load has its defaults: a concurrency or a rate, and an end. UsageError says what cannot be.
+    """
+    seed, workload = spec.run.seed, spec.workload
+    tokenizer = load_tokenizer(workload.tokenizer)
+    asked = parse_lengths(workload.output_tokens)
+    file = read_prompts(workload.prompts, tokenizer) if workload.prompts is not None else None
+
+    mean_output = file.mean_output_tokens(asked.mean) if file else asked.mean
+    slots = lay_out(spec.load, seed=seed, mean_output_tokens=mean_output)
+    output_tokens = sample_lengths(asked, slots.rows, stream(seed, "output lengths"))
+    notes = list(slots.notes)
+
+    prompts: SyntheticPrompts | FilePrompts
+    if file:
+        line = np.arange(slots.rows) % len(file)
+        input_tokens = file.input_tokens[line]
+        output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
+        prompts = FilePrompts(file, slots.rows)
+        notes += file.notes(slots.rows)
+    else:
+        input_lengths = parse_lengths(workload.input_tokens)
+        input_tokens = sample_lengths(input_lengths, slots.rows, stream(seed, "input lengths"))
+        prompts = SyntheticPrompts(tuple(stable_words(tokenizer)), input_tokens, seed)
+        check_exact(prompts, tokenizer)
+        if repeats := prompts.repeats():
+            notes.append(
+                f"{repeats} of {slots.rows} prompts repeat: they are too short to be all different; "
+                "a prefix cache can answer repeats"
+            )
+    schedule = schedule_of(slots, input_tokens, output_tokens, prompts.digest())
+    return Plan(schedule, prompts, tokenizer, notes)

@@ -1,0 +1,18 @@
+"""One named random stream per purpose, all from the run's seed.
+
+A purpose keeps its number for good: with it, the draws of one purpose do not move when another draws more or less.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+Purpose = Literal["arrivals", "input lengths", "output lengths", "prompts", "check"]
+_SPAWN_KEY: dict[Purpose, int] = {"arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4}
+
+
+def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+    """The PCG64 generator of `purpose` under the root `seed` (an integer of any size, 0 or more)."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_SPAWN_KEY[purpose],))))

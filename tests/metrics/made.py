@@ -1,0 +1,104 @@
+"""Recordings with known numbers, written the way a run writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loadcell.kinds import KIND_ANSWER
+from loadcell.recording.read import Recording, dump_json, open_recording
+from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Column, Manifest
+from loadcell.recording.write import MISSING_INT, write_table
+from loadcell.spec import build_spec
+
+MS = 1_000_000
+_EMPTY = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "VARCHAR": None}
+
+
+def table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns, missing where a row does not say."""
+    known = {column.name for column in columns}
+    assert all(set(row) <= known for row in rows)
+    return {c.name: [_EMPTY.get(c.sql) if row.get(c.name) is None else row[c.name] for row in rows] for c in columns}
+
+
+def ok_request(request: int, *, start_ms: float = 0.0, tokens: int = 10, **more: Any) -> dict[str, Any]:
+    """A request of `tokens` one-token events: 50 ms to the first, 20 ms between, end 20 ms after the last."""
+    start = round(start_ms * MS)
+    last = start + 50 * MS + (tokens - 1) * 20 * MS
+    return {
+        "request": request, "worker": 0, "connection": 0, "status": "ok", "send_start_ns": start, "ready_ns": start,
+        "send_end_ns": start + 1000, "first_any_ns": start + 50 * MS, "first_answer_ns": start + 50 * MS,
+        "last_ns": last, "end_ns": last + 20 * MS, "input_tokens": 100, "prompt_tokens": 110,
+        "output_tokens": tokens, "token_source": "usage", "first_tokens": 1, "output_chunks": tokens,
+    } | more  # fmt: skip
+
+
+def failed_request(request: int, kind: str, *, start_ms: float = 0.0, **more: Any) -> dict[str, Any]:
+    start = round(start_ms * MS)
+    return {
+        "request": request, "worker": 0, "status": "failed", "error_kind": kind, "error": f"what {kind} said",
+        "send_start_ns": start, "ready_ns": start, "end_ns": start + 5 * MS, "input_tokens": 100,
+    } | more  # fmt: skip
+
+
+def events_of(row: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    """The events of an `ok_request`."""
+    n = row["output_chunks"]
+    step = (row["last_ns"] - row["first_any_ns"]) // max(1, n - 1)
+    return [
+        {"request": row["request"], "read": i + 1, "t_ns": row["first_any_ns"] + i * step, "lag_ns": 20_000,
+         "kind": KIND_ANSWER, "bytes": 200} | more
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def build(
+    folder: Path,
+    requests: list[dict[str, Any]],
+    *,
+    events: list[dict[str, Any]] | None = None,
+    planned: Sequence[float] | int | None = None,
+    loop: str = "closed",
+    load: dict[str, Any] | None = None,
+    endpoint: dict[str, Any] | None = None,
+    slo: dict[str, Any] | None = None,
+    audits: Sequence[dict[str, Any]] = (),
+    closed_for_a_time: bool = False,
+    **manifest: Any,
+) -> Recording:
+    """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests."""
+    folder.mkdir()
+    times = list(planned) if isinstance(planned, Sequence) else [None] * (planned or len(requests))
+    plan = [
+        {"request": i, "planned_ns": None if t is None else round(t * MS), "input_tokens": 100, "output_tokens": 10}
+        for i, t in enumerate(times)
+    ]
+    write_table(folder / "schedule.parquet", SCHEDULE, table(SCHEDULE, plan))
+    if requests:
+        write_table(folder / "requests-0-00000.parquet", REQUESTS, table(REQUESTS, requests))
+    if events is None:
+        events = [
+            event for row in requests if row["status"] == "ok" and row["output_chunks"] for event in events_of(row)
+        ]
+    if events:
+        write_table(folder / "chunks-0-00000.parquet", CHUNKS, table(CHUNKS, events))
+    for i, audit in enumerate(audits):
+        dump_json(folder / f"audit-{i}.json", {"worker": i} | audit)
+    ends = [row["end_ns"] for row in requests if row.get("end_ns") is not None]
+    settings: dict[str, Any] = {
+        "loadcell": "0.1.0", "id": "golden", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
+        "loop": loop, "planned": None if closed_for_a_time else len(times), "workers": 1,
+        "schedule_hash": "0" * 16, "clock": "kernel",
+        "ended_ns": max(ends, default=0), "effective": {"model": "m", "ramp_s": 0.0},
+    } | manifest  # fmt: skip
+    dump_json(folder / "recording.json", Manifest(**settings))
+    dump_json(folder / "environment.json", {})
+    tree = {
+        "endpoint": {"url": "http://localhost:8000"} | (endpoint or {}),
+        "load": load or ({"rate": 1.0} if loop == "open" else {"concurrency": 1}),
+        "slo": slo or {},
+    }
+    dump_json(folder / "spec.json", build_spec(tree))
+    return open_recording(folder)

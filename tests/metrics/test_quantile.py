@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadcell.metrics.quantile import Histogram, order_statistics
+
+values = st.one_of(st.integers(0, 300), st.integers(0, 2**20), st.integers(2**30 - 9, 2**30 + 9), st.integers(0, 2**40))
+
+
+def counted(parts: list[np.ndarray]) -> Histogram:
+    histogram = Histogram()
+    for part in parts:
+        histogram.add(part)
+    return histogram
+
+
+@given(st.lists(st.lists(values, max_size=30), min_size=1, max_size=5).filter(any), st.data())
+def test_order_statistics_are_those_of_a_sort(lists: list[list[int]], data: st.DataObject) -> None:
+    parts = [np.array(part, dtype=np.int64) for part in lists]
+    everything = np.sort(np.concatenate(parts))
+    ranks = data.draw(st.lists(st.integers(1, everything.size), min_size=1, max_size=8))
+    histogram = counted(parts)
+    assert order_statistics(histogram, parts, ranks) == {r: int(everything[r - 1]) for r in ranks}
+    assert (histogram.n, histogram.max) == (everything.size, everything[-1])
+    assert histogram.mean == pytest.approx(everything.mean())
+
+
+@given(st.lists(values, min_size=1, max_size=50), st.data())
+def test_the_histogram_alone_is_within_its_resolution(numbers: list[int], data: st.DataObject) -> None:
+    rank = data.draw(st.integers(1, len(numbers)))
+    true = sorted(numbers)[rank - 1]
+    (found,) = counted([np.array(numbers)]).at([rank])
+    assert found <= true or rank == len(numbers)
+    assert found == true if true < 2**17 else found >= true * (1 - 2**-16)
+
+
+def test_a_part_is_not_read_again_where_one_pass_is_exact() -> None:
+    part = np.arange(1000)
+
+    histogram = counted([part])
+    assert order_statistics(histogram, iter(()), [1, 500, 1000]) == {1: 0, 500: 499, 1000: 999}
+
+
+def test_memory_does_not_grow_with_alike_values() -> None:
+    part = np.full(100_000, 10_000_001)
+    parts = [part] * 30
+    histogram = counted(parts)
+    tracemalloc.start()
+    found = order_statistics(histogram, parts, [1, 1_500_000])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == {1: 10_000_001, 1_500_000: 10_000_001}
+    assert peak < 60e6  # all values together are 24 MB; the tables of bins dominate and are fixed
+
+
+def test_nothing_has_no_mean() -> None:
+    histogram = counted([np.empty(0, dtype=np.int64)])
+    assert (histogram.n, histogram.mean) == (0, None)
+    assert order_statistics(histogram, [], []) == {}

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadcell.errors import LoadcellError, UsageError, nearest
+from loadcell.spec import (
+    REDACTED,
+    Arrivals,
+    Lengths,
+    Slo,
+    Spec,
+    build_spec,
+    parse_arrivals,
+    parse_duration_s,
+    parse_lengths,
+    parse_slo,
+    redact,
+    secrets_of,
+    spec_fields,
+)
+
+URL = {"endpoint": {"url": "http://127.0.0.1:8000"}}
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), ("1.5", 1.5), (" 3s ", 3), ("0", 0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "10 s", "-1s", "1d", "1e3", "nan", "inf", "1s2m", "10S"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a duration"):
+        parse_duration_s(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths", "mean"),
+    [
+        ("512", Lengths("constant", 512), 512),
+        ("normal:100,20", Lengths("normal", 100, 20), 100),
+        ("uniform:10,30", Lengths("uniform", 10, 30), 20),
+        ("lognormal:100,0", Lengths("lognormal", 100, 0), 100),
+        ("lognormal:100,1", Lengths("lognormal", 100, 1), 164.8721),
+    ],
+)
+def test_lengths(text: str, lengths: Lengths, mean: float) -> None:
+    assert parse_lengths(text) == lengths
+    assert parse_lengths(text).mean == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "-5",
+        "1.5",
+        "nan",
+        "inf",
+        "many",
+        "1,2",
+        "normal:5",
+        "normal:5,-1",
+        "normal:0,1",
+        "normal:1,2,3",
+        "normal:a,b",
+        "gamma:1,2",
+        "uniform:9,3",
+        "uniform:1,inf",
+        "lognormal:nan,1",
+    ],
+)
+def test_what_is_no_length(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a token length"):
+        parse_lengths(text)
+
+
+def test_arrivals() -> None:
+    assert parse_arrivals("poisson") == Arrivals("poisson", 1)
+    assert parse_arrivals("constant") == Arrivals("constant", 0)
+    assert parse_arrivals("gamma:2.5") == Arrivals("gamma", 2.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "poisson:2", "constant:1", "gamma", "gamma:", "gamma:0", "gamma:-1", "gamma:x", "gamma:nan"]
+)
+def test_what_is_no_arrival_process(text: str) -> None:
+    with pytest.raises(UsageError, match=r"not an arrival process|coefficient of variation"):
+        parse_arrivals(text)
+
+
+def test_slo() -> None:
+    assert parse_slo("ttft=500ms,tpot=30ms,e2e=10s") == Slo(ttft_ms=500, tpot_ms=30, e2e_ms=10_000)
+    assert parse_slo(" E2E=2m ,") == Slo(e2e_ms=120_000)
+    assert parse_slo("") == Slo()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ttft=500", "has no unit: write ttft=500ms or ttft=500s"),
+        ("ttft=", "has no unit"),
+        ("tttf=1s", "did you mean ttft"),
+        ("ttft=fasts", "is not a duration"),
+        ("itl=5ms", "is not an SLO"),
+    ],
+)
+def test_what_is_no_slo(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_slo(text)
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_url_is_enough() -> None:
+    spec = build_spec(URL)
+    assert spec == Spec(endpoint=spec.endpoint)
+    assert (spec.load.rate, spec.load.concurrency, spec.load.requests, spec.run.seed) == (None, None, None, 0)
+
+
+def test_times_may_be_written_with_units_and_lengths_as_numbers() -> None:
+    load = {"duration_s": "2m", "ramp_s": "500ms", "timeout_s": 5, "requests": 7}
+    spec = build_spec(
+        URL | {"load": load, "workload": {"input_tokens": 64}, "slo": {"ttft_ms": "1s", "tpot_ms": "30", "e2e_ms": 9}}
+    )
+    assert (spec.load.duration_s, spec.load.ramp_s, spec.load.timeout_s) == (120, 0.5, 5)
+    assert spec.workload.input_tokens == "64"
+    assert (spec.slo.ttft_ms, spec.slo.tpot_ms, spec.slo.e2e_ms) == pytest.approx((1000, 30, 9))
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({}, "no endpoint"),
+        ({"endpoint": {}}, "no endpoint"),
+        ({"endpoint": {"url": ""}}, "no endpoint"),
+        ({"endpoint": {"url": "localhost:8000"}}, "is not an endpoint"),
+        ({"endpoint": {"url": "ftp://host"}}, "is not an endpoint"),
+        ({"endpoint": {"url": "http://"}}, "is not an endpoint"),
+        ({"endpoint": {"url": "http://host:99999"}}, "port"),
+        ({"endpont": {"url": "http://h"}}, "unknown section 'endpont'.*did you mean endpoint"),
+        (URL | {"load": {"concurency": 3}}, "unknown key load.concurency.*did you mean concurrency"),
+        (URL | {"load": {3: 3}}, "unknown key load.3"),
+        (URL | {"load": [1]}, "must hold keys and values"),
+        (URL | {"load": None}, "must hold keys and values"),
+        (URL | {"load": {"concurrency": "many"}}, "load.concurrency"),
+        (URL | {"load": {"concurrency": 2.5}}, "load.concurrency"),
+        (URL | {"load": {"concurrency": True}}, "load.concurrency"),
+        (URL | {"load": {"concurrency": 0}}, "load.concurrency is 0: it must be more than 0"),
+        (URL | {"load": {"rate": float("nan")}}, "load.rate is nan"),
+        (URL | {"load": {"rate": float("inf")}}, "load.rate is inf"),
+        (URL | {"load": {"rate": -1}}, "load.rate is -1"),
+        (URL | {"load": {"warmup_s": -1}}, "load.warmup_s is -1"),
+        (URL | {"load": {"duration_s": "soon"}}, "'soon' is not a duration"),
+        (URL | {"load": {"arrivals": "posson"}}, "did you mean poisson"),
+        (URL | {"workload": {"input_tokens": "norml:5,1"}}, "did you mean normal"),
+        (URL | {"workload": {"output_tokens": 0}}, "is not a token length"),
+        (URL | {"run": {"seed": -1}}, "run.seed is -1"),
+        (URL | {"run": {"workers": 0}}, "run.workers is 0"),
+        (URL | {"slo": {"ttft_ms": 0}}, "slo.ttft_ms is 0"),
+        (URL | {"load": {"duration_s": 5, "warmup_s": 5}}, "leaves nothing of the duration"),
+        (URL | {"load": {"requests": 5, "warmup_requests": 5}}, "leaves nothing of 5 requests"),
+        (URL | {"load": {"warmup_s": 1, "warmup_requests": 5}}, "not both"),
+        ({"endpoint": {"url": "http://h", "api": "grpc"}}, "endpoint.api"),
+    ],
+)
+def test_what_cannot_be_is_named(tree: dict[Any, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace(".", r"\.").replace(r"\.*", ".*")) as caught:
+        build_spec(tree)
+    assert caught.value.exit_code == 2 and isinstance(caught.value, LoadcellError)
+
+
+@given(
+    rate=st.none() | st.floats(1e-3, 1e5),
+    users=st.none() | st.integers(1, 10_000),
+    duration=st.none() | st.floats(1, 1e5),
+    seed=st.integers(0, 2**63),
+    header=st.text(max_size=20),
+)
+def test_a_spec_written_down_and_read_again_is_the_same(
+    rate: float | None, users: int | None, duration: float | None, seed: int, header: str
+) -> None:
+    load = {"rate": rate, "concurrency": users, "duration_s": duration}
+    endpoint: dict[str, Any] = URL["endpoint"] | {"headers": {"x-note": header}}
+    spec = build_spec({"endpoint": endpoint, "load": load, "run": {"seed": seed}})
+    assert build_spec(msgspec.to_builtins(spec)) == spec
+
+
+def test_every_field_says_what_it_is() -> None:
+    fields = spec_fields()
+    assert {"endpoint.url", "load.rate", "workload.input_tokens", "slo.ttft_ms", "run.seed"} <= fields.keys()
+    for name, field in fields.items():
+        described = field.type
+        assert isinstance(described, msgspec.inspect.Metadata), name
+        assert (described.extra_json_schema or {}).get("description"), name
+
+
+def test_nearest() -> None:
+    assert nearest("raet", ["rate", "requests"]) == " (did you mean rate?)"
+    assert nearest("xyz", ["rate"]) == ""
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def spec_with(url: str, **headers: str) -> Spec:
+    return build_spec({"endpoint": {"url": url, "headers": headers}})
+
+
+def test_secrets_are_all_that_must_not_be_written_longest_first() -> None:
+    spec = spec_with("https://me:pass-word@host/v1?key=query-secret", Authorization="Bearer tok-en-1", short="abc")
+    found = secrets_of(spec, "api-key-0")
+    assert {"pass-word", "tok-en-1", "Bearer tok-en-1", "api-key-0"} <= set(found)
+    assert any("query-secret" in value for value in found)
+    assert "abc" not in found  # too short to be looked for in other text
+    assert found == sorted(found, key=len, reverse=True)
+    assert secrets_of(build_spec(URL), None) == []
+
+
+@pytest.fixture
+def written() -> Callable[[Spec], str]:
+    return lambda spec: msgspec.json.encode(redact(spec)).decode()
+
+
+def test_a_redacted_spec_holds_no_secret(written: Callable[[Spec], str]) -> None:
+    text = written(spec_with("https://user-1:pass-word@host:1/v1?key=query-secret#frag-ment", **{"x-key": "header-1"}))
+    for secret in ("user-1", "pass-word", "query-secret", "frag-ment", "header-1"):
+        assert secret not in text
+    for kept in ("https://", "host:1/v1", "x-key", REDACTED):
+        assert kept in text
+
+
+def test_a_spec_without_secrets_stays_as_it_is_and_can_run_again() -> None:
+    spec = build_spec(URL | {"load": {"rate": 3}})
+    assert redact(spec) == spec
+    twice = redact(redact(spec_with("http://a:bcde@host/?q=1", h="value")))
+    assert twice == redact(spec_with("http://a:bcde@host/?q=1", h="value"))
