@@ -11,7 +11,7 @@ import os
 from array import array
 from collections import deque
 from collections.abc import Callable
-from time import monotonic_ns, sleep, time_ns
+from time import monotonic_ns, time_ns
 
 from loadcell.load.audit import Audit
 from loadcell.load.clock import STAMP_BYTES, Timer, stamps
@@ -24,7 +24,6 @@ from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING
 
 TICK_S = 0.05
-NAP = float(os.environ.get('NAP','0'))
 BULK_BYTES = READ_BYTES // 2
 """A read this large is parsed at once: it is no token stream, and storing such reads would not be bounded."""
 STORED_READS = 256
@@ -121,15 +120,11 @@ class Worker:
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
         size, notes, bulk, end = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n"
         busy_from = mono()
-        ready: list[tuple[int, int]] = []
-        napping = NAP > 0
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
             now = mono()
             if now - busy_from > audit.longest_turn_ns:
                 audit.longest_turn_ns = now - busy_from
-            if napping and 0 < len(ready) < 8 and (not self.due_ns or self.due_ns - now > GUARD_NS):
-                sleep(NAP)
             parsing = (self.landed or self.long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
             ready = poll(0 if parsing else TICK_S if self.timer.fd is not None else self._patience())
             busy_from = mono()
