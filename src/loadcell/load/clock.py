@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Sequence
+from operator import sub
 
 from loadcell.recording.schema import MISSING
 
@@ -26,24 +28,46 @@ def enable_kernel_stamps(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
-# A read as the loop keeps it: ((data, ancillary, flags, address), monotonic ns, realtime ns), clocks read right after.
-Read = tuple[tuple[bytes, list[tuple[int, int, bytes]], int, object], int, int]
+Message = tuple[bytes, list[tuple[int, int, bytes]], int, object]
+"""What recvmsg returns: data, ancillary data, flags, address."""
 
 
-def stamps(reads: list[Read], not_before_ns: int) -> tuple[list[int], list[int], int]:
+def stamps(
+    messages: Sequence[Message], monos: Sequence[int], reals: Sequence[int], not_before_ns: int
+) -> tuple[list[int], list[int], int]:
     """Receive times of consecutive reads of one socket, on the monotonic clock.
 
-    Returns (times, lags, steps). A lag is user time minus kernel time, MISSING where there is no usable stamp:
-    then the time is the user's. Nothing can have come before `not_before_ns` (the send, or the read ahead of it): a
-    stamp that says so, or one from the future, shows a step of the wall clock; it is dropped and counted.
+    `monos` and `reals` are the monotonic and the wall clock right after each read. Returns (times, lags, steps). A lag
+    is user time minus kernel time, MISSING where there is no usable stamp: then the time is the user's. Nothing can
+    have come before `not_before_ns` (the send, or the read ahead of it): a stamp that says so, or one from the future,
+    shows a step of the wall clock; it is dropped and counted.
     """
+    try:
+        packed = b"".join([message[1][0][2] for message in messages])
+        parts = struct.unpack(f"={2 * len(messages)}q", packed)
+    except (IndexError, struct.error):
+        return _stamps_one_by_one(messages, monos, reals, not_before_ns)
+    lags = [
+        real - seconds * 1_000_000_000 - nanoseconds
+        for real, seconds, nanoseconds in zip(reals, parts[::2], parts[1::2], strict=True)
+    ]
+    times = list(map(sub, monos, lags))
+    if min(lags) < 0 or times[0] < not_before_ns - _TOLERANCE_NS or times != sorted(times):
+        return _stamps_one_by_one(messages, monos, reals, not_before_ns)
+    return times, lags, 0
+
+
+def _stamps_one_by_one(
+    messages: Sequence[Message], monos: Sequence[int], reals: Sequence[int], floor: int
+) -> tuple[list[int], list[int], int]:
+    """As `stamps`, where a stamp is missing or cannot be."""
     times: list[int] = []
     lags: list[int] = []
     steps = 0
-    floor = not_before_ns
-    for (_, ancillary, _, _), mono, real in reads:
-        if ancillary and len(ancillary[0][2]) == 16:
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+    for message, mono, real in zip(messages, monos, reals, strict=True):
+        notes = message[1]
+        if notes and len(notes[0][2]) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
             lag = real - seconds * 1_000_000_000 - nanoseconds
             if lag >= 0 and mono - lag >= floor - _TOLERANCE_NS:
                 floor = mono - lag

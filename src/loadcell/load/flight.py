@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT
-from loadcell.load.clock import Read, stamps
+from loadcell.load.clock import stamps
 from loadcell.load.wire import Connection
 from loadcell.protocol import Reply
 from loadcell.recording.schema import MISSING
@@ -60,25 +60,43 @@ class Flight:
         self.cancelled = False
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
-        self.reads: list[Read] = []
+        self.reads: list[Any] = []
+        """Reads to be parsed, as the loop appends them: message, monotonic ns, wall-clock ns, and so on."""
         self.times = array("q")
         self.lags = array("q")
         self.steps = 0
         self.reply = Reply()
 
+    @property
+    def stored(self) -> int:
+        """Number of reads to be parsed."""
+        return len(self.reads) // 3
+
     def parse(self, most: int = SLICE_READS) -> bool:
-        """Parse up to `most` waiting reads; True when none is left."""
-        batch = self.reads[:most]
+        """Parse up to `most` stored reads; True when none is left."""
+        batch = self.reads[: 3 * most]
         if batch:
-            del self.reads[:most]
+            del self.reads[: 3 * most]
             first = len(self.times)
+            messages = batch[::3]
             floor = self.times[-1] if first else self.send_start_ns
-            times, lags, steps = stamps(batch, floor)
+            times, lags, steps = stamps(messages, batch[1::3], batch[2::3], floor)
             self.times.extend(times)
             self.lags.extend(lags)
             self.steps += steps
-            self.reply.feed([message[0] for message, _, _ in batch], first)
+            self.reply.feed([message[0] for message in messages], first)
         return not self.reads
+
+    def parse_all(self) -> None:
+        """Parse every stored read."""
+        self.parse(self.stored)
+
+    def last_read_ns(self) -> int:
+        """Receive time of the newest read; MISSING if there is none."""
+        if self.reads:
+            message, mono, real = self.reads[-3:]
+            return stamps([message], [mono], [real], self.send_start_ns)[0][0]
+        return self.times[-1] if self.times else MISSING
 
 
 @dataclass
@@ -175,8 +193,10 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
 def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | None, list[int | None]]:
     """Output tokens in all, where the count comes from, and tokens by event (None where the server does not tell)."""
     each = reply.tokens
-    known = [each[i] for i in outputs]
-    listed = sum(t for t in known if t is not None) if known and None not in known else None
+    listed: int | None = None
+    if reply.token_source is not None:
+        known = [t for i in outputs if (t := each[i]) is not None]
+        listed = sum(known) if known and len(known) == len(outputs) else None
     total = reply.usage.completion_tokens if reply.usage else None
     source = "usage" if total is not None else reply.token_source
     if total is None:

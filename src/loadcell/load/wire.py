@@ -9,14 +9,12 @@ import ssl
 from collections.abc import Callable
 from time import monotonic_ns
 
-from loadcell.load.clock import enable_kernel_stamps
+from loadcell.load.clock import Message, enable_kernel_stamps
 from loadcell.load.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
 
 READ_BYTES = 65536
 _MAX_PROXY_REPLY = 16 * 1024
-Message = tuple[bytes, list[tuple[int, int, bytes]], int, object]
-"""What recvmsg returns: data, ancillary data, flags, address."""
 
 
 class ConnectError(Exception):

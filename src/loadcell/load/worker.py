@@ -12,9 +12,10 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
+from typing import Any
 
 from loadcell.load.audit import Audit
-from loadcell.load.clock import STAMP_BYTES, Timer, stamps
+from loadcell.load.clock import STAMP_BYTES, Message, Timer
 from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
@@ -24,6 +25,7 @@ from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING
 
 TICK_S = 0.05
+TICK_NS = 50_000_000
 BULK_BYTES = READ_BYTES // 2
 """A read this large is parsed at once: it is no token stream, and storing such reads would not be bounded."""
 STORED_READS = 256
@@ -43,9 +45,8 @@ OPENING = 32
 SPARE = 2
 """Idle connections that are kept at hand in an open loop."""
 
-Entry = tuple[
-    Callable[[int, int], tuple[bytes, list[tuple[int, int, bytes]], int, object]], Callable[..., None], Flight
-]
+Entry = tuple[Callable[[int, int], Message], Callable[[Any], None], Flight]
+"""What the loop needs for a readable socket: how to read, where to put it, whose it is."""
 
 
 class Worker:
@@ -118,16 +119,14 @@ class Worker:
         self._arm()
         next_tick = t0_ns
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
+        landed, long = self.landed, self.long
         size, notes, bulk, end = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n"
-        busy_from = mono()
+        now = mono()
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
-            now = mono()
-            if now - busy_from > audit.longest_turn_ns:
-                audit.longest_turn_ns = now - busy_from
-            parsing = (self.landed or self.long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
-            ready = poll(0 if parsing else TICK_S if self.timer.fd is not None else self._patience())
-            busy_from = mono()
+            parsing = (landed or long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
+            ready = poll(0 if parsing else self._patience())
+            woke = mono()
             for fd, mask in ready:
                 entry = flights.get(fd)
                 if entry is None:
@@ -147,7 +146,9 @@ class Worker:
                 except OSError as error:
                     self._lost(flight, error)
                     continue
-                append((message, mono(), real()))
+                append(message)
+                append(mono())
+                append(real())
                 data = message[0]
                 # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
                 if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
@@ -156,15 +157,20 @@ class Worker:
             if self.due_ns and now >= self.due_ns:
                 self._send_due(now)
             if now >= next_tick:
-                next_tick = now + int(TICK_S * 1e9)
+                next_tick = now + TICK_NS
                 if self._tick(now):
                     return
             if (parsing and not ready) or self.unparsed > UNPARSED_READS:
                 self._parse_some()
+                now = mono()
+            if now - woke > audit.longest_turn_ns:
+                audit.longest_turn_ns = now - woke
 
     def _patience(self) -> float:
-        """Seconds to wait where there is no timer descriptor."""
-        return min(TICK_S, max(0.0, (self.due_ns - monotonic_ns()) / 1e9)) if self.due_ns else TICK_S
+        """Seconds to wait at most; without a timer descriptor, until the next planned thing."""
+        if self.timer.fd is not None or not self.due_ns:
+            return TICK_S
+        return min(TICK_S, max(0.0, (self.due_ns - monotonic_ns()) / 1e9))
 
     def _arm(self) -> None:
         if self.job.users is not None:
@@ -272,26 +278,26 @@ class Worker:
         """Decide what an unusual read means; most of these are the first or the last of their reply."""
         reads, reply = flight.reads, flight.reply
         if not data:
-            flight.parse(len(reads))
+            flight.parse_all()
             reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)
             return
-        if flight.slow and len(reads) == 1 and not reply.bytes:
+        if flight.slow and len(reads) == 3 and not reply.bytes:
             flight.slow = not _plain_stream(data, flight)
         if not flight.slow and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
-            before = reads[-2][0][0] if len(reads) > 1 else b""
+            before = reads[-6][0] if len(reads) > 3 else b""
             if data.endswith(b"0\r\n\r\n") and (b"[DONE]" in data or b"[DONE]" in before):
                 self._land(flight, reuse=True)
                 return
-        flight.parse(len(reads))
+        flight.parse_all()
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
 
     def _lost(self, flight: Flight, error: OSError) -> None:
         """The connection broke."""
-        flight.parse(len(flight.reads))
+        flight.parse_all()
         flight.reply.close(max(len(flight.times) - 1, 0))
         if not flight.reply.bytes:
             flight.failure = ("reset", f"the connection was lost before the reply: {error.strerror or error}")
@@ -302,11 +308,8 @@ class Worker:
         connection = flight.connection
         assert connection is not None
         now = monotonic_ns()
-        flight.end_ns = now
-        if flight.reads:
-            flight.end_ns = stamps(flight.reads[-1:], flight.send_start_ns)[0][0]
-        elif flight.times and not flight.failure:
-            flight.end_ns = flight.times[-1]
+        heard = flight.last_read_ns()
+        flight.end_ns = now if flight.failure or heard == MISSING else heard
         self.flights.pop(connection.fd, None)
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
@@ -315,7 +318,7 @@ class Worker:
         else:
             self._drop(connection)
         self.landed.append(flight)
-        self.unparsed += len(flight.reads)
+        self.unparsed += flight.stored
         if self.job.users is not None and not flight.cancelled:
             self._go_on(flight, now)
         elif self.waiting:
@@ -423,9 +426,9 @@ class Worker:
         for _, _, flight in list(self.flights.values()):
             if now - flight.send_start_ns > timeout:
                 self._time_out(flight)
-            elif len(flight.reads) > STORED_READS_MOST:
-                flight.parse(len(flight.reads))
-            elif len(flight.reads) > STORED_READS and flight not in self.long:
+            elif flight.stored > STORED_READS_MOST:
+                flight.parse_all()
+            elif flight.stored > STORED_READS and flight not in self.long:
                 self.long.append(flight)
         limit = int(self.job.connect_timeout_s * 1e9)
         for connection in list(self.opening.values()):
@@ -448,7 +451,7 @@ class Worker:
             self._drop(connection)
 
     def _time_out(self, flight: Flight) -> None:
-        flight.parse(len(flight.reads))
+        flight.parse_all()
         reply = flight.reply
         if not reply.done:
             came = f"after {len(reply.kinds)} events" if reply.kinds else "without any output"
@@ -469,11 +472,11 @@ class Worker:
     def _parse_some(self) -> None:
         """One slice of the oldest landed reply, and its rows when it is whole; else of a long one still in the air."""
         if not self.landed:
-            if self.long[0].parse() or len(self.long[0].reads) < SLICE_READS:
+            if self.long[0].parse() or self.long[0].stored < SLICE_READS:
                 self.long.popleft()
             return
         flight = self.landed[0]
-        self.unparsed -= min(SLICE_READS, len(flight.reads))
+        self.unparsed -= min(SLICE_READS, flight.stored)
         if not flight.parse():
             return
         self.landed.popleft()
