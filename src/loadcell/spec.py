@@ -300,7 +300,9 @@ def _check(spec: Spec) -> None:
     except ValueError as error:
         raise UsageError(f"{spec.endpoint.url!r} is not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise UsageError(f"{spec.endpoint.url!r} is not an endpoint: write http://HOST:PORT or https://HOST")
+        bare = spec.endpoint.url.removeprefix("//")
+        example = f"http://{bare}" if "://" not in bare and urlsplit(f"http://{bare}").hostname else "http://HOST:PORT"
+        raise UsageError(f"{spec.endpoint.url!r} is not an endpoint: write {example} (or https)")
     try:
         url.port  # noqa: B018 - reading it validates it
     except ValueError:

@@ -25,7 +25,9 @@ class Audit:
     reads: int = 0
     reads_without_stamp: int = 0
     clock_steps: int = 0
-    """Kernel stamps that were dropped because they could not be: the wall clock was moved."""
+    """Times that the wall clock was moved against the monotonic one."""
+    stamps_dropped: int = 0
+    """Kernel stamps that could not be true, because of such a step."""
     longest_turn_ns: int = 0
     """Longest time between two polls: how long a readable socket may have waited."""
     connections_before: int = 0
@@ -52,7 +54,7 @@ class Audit:
         """Take the counts of one request."""
         self.reads += len(flight.times)
         self.reads_without_stamp += flight.lags.count(MISSING)
-        self.clock_steps += flight.steps
+        self.stamps_dropped += flight.dropped
 
     def begin(self) -> None:
         """Start of the clock."""

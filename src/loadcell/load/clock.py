@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from operator import sub
+from time import monotonic_ns, time_ns
 
 from loadcell.recording.schema import MISSING
 
@@ -19,7 +20,9 @@ STAMP_BYTES = socket.CMSG_SPACE(16)
 """Room for one stamp: two native int64, seconds and nanoseconds of CLOCK_REALTIME."""
 HAS_KERNEL_STAMPS = sys.platform == "linux"
 _TOLERANCE_NS = 10_000
-"""Two readings of the two clocks are this far apart at most, unless the process was put aside between them."""
+OFFSET_SLACK_NS = 2_000
+"""Two plain readings of the clocks are closer than this to their true offset, unless the process was put aside between
+them or the wall clock was moved: both are worth a careful look."""
 
 
 def enable_kernel_stamps(sock: socket.socket) -> None:
@@ -33,52 +36,62 @@ Message = tuple[bytes, list[tuple[int, int, bytes]], int, object]
 
 
 def stamps(
-    messages: Sequence[Message], monos: Sequence[int], reals: Sequence[int], not_before_ns: int
+    messages: Sequence[Message], monos: Sequence[int], offsets: Sequence[int], not_before_ns: int
 ) -> tuple[list[int], list[int], int]:
     """Receive times of consecutive reads of one socket, on the monotonic clock.
 
-    `monos` and `reals` are the monotonic and the wall clock right after each read. Returns (times, lags, steps). A lag
-    is user time minus kernel time, MISSING where there is no usable stamp: then the time is the user's. Nothing can
-    have come before `not_before_ns` (the send, or the read ahead of it): a stamp that says so, or one from the future,
-    shows a step of the wall clock; it is dropped and counted.
+    `monos` is the monotonic clock right after each read, `offsets` the wall clock minus the monotonic one at that time.
+    Returns (times, lags, dropped). A lag is user time minus kernel time, MISSING where there is no usable stamp: then
+    the time is the user's. Nothing can have come before `not_before_ns` (the send, or the read ahead of it), nor after
+    it was read: a stamp that says so was spoilt by a step of the wall clock; it is dropped and counted.
     """
     try:
         packed = b"".join([message[1][0][2] for message in messages])
         parts = struct.unpack(f"={2 * len(messages)}q", packed)
     except (IndexError, struct.error):
-        return _stamps_one_by_one(messages, monos, reals, not_before_ns)
-    lags = [
-        real - seconds * 1_000_000_000 - nanoseconds
-        for real, seconds, nanoseconds in zip(reals, parts[::2], parts[1::2], strict=True)
-    ]
-    times = list(map(sub, monos, lags))
+        return _stamps_one_by_one(messages, monos, offsets, not_before_ns)
+    times = [s * 1_000_000_000 + ns - offset for s, ns, offset in zip(parts[::2], parts[1::2], offsets, strict=True)]
+    lags = list(map(sub, monos, times))
     if min(lags) < 0 or times[0] < not_before_ns - _TOLERANCE_NS or times != sorted(times):
-        return _stamps_one_by_one(messages, monos, reals, not_before_ns)
+        return _stamps_one_by_one(messages, monos, offsets, not_before_ns)
     return times, lags, 0
 
 
 def _stamps_one_by_one(
-    messages: Sequence[Message], monos: Sequence[int], reals: Sequence[int], floor: int
+    messages: Sequence[Message], monos: Sequence[int], offsets: Sequence[int], floor: int
 ) -> tuple[list[int], list[int], int]:
     """As `stamps`, where a stamp is missing or cannot be."""
     times: list[int] = []
     lags: list[int] = []
-    steps = 0
-    for message, mono, real in zip(messages, monos, reals, strict=True):
+    dropped = 0
+    for message, mono, offset in zip(messages, monos, offsets, strict=True):
         notes = message[1]
+        time, lag = mono, MISSING
         if notes and len(notes[0][2]) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
-            lag = real - seconds * 1_000_000_000 - nanoseconds
-            if lag >= 0 and mono - lag >= floor - _TOLERANCE_NS:
-                floor = mono - lag
-                times.append(floor)
-                lags.append(lag)
-                continue
-            steps += 1
-        floor = mono
-        times.append(floor)
-        lags.append(MISSING)
-    return times, lags, steps
+            stamp = seconds * 1_000_000_000 + nanoseconds - offset
+            if floor - _TOLERANCE_NS <= stamp <= mono + _TOLERANCE_NS:
+                time = min(stamp, mono)
+                lag = mono - time
+            else:
+                dropped += 1
+        times.append(time)
+        lags.append(lag)
+        floor = time
+    return times, lags, dropped
+
+
+def clock_offset() -> int:
+    """Wall clock minus monotonic clock, in ns: of a few pairs of readings the one that was least interrupted.
+
+    The two are slewed alike by NTP, so this changes by steps of the wall clock only.
+    """
+    best, width = 0, 2**63
+    for _ in range(5):
+        before, real, after = monotonic_ns(), time_ns(), monotonic_ns()
+        if after - before < width:
+            best, width = real - (before + after) // 2, after - before
+    return best
 
 
 _TIMESPEC = struct.Struct("=qq")

@@ -343,6 +343,8 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns if crew.live.t0_ns else None
     for worker, process in enumerate(crew.processes):
         code = process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
         file = folder / f"audit-{worker}.json"
         if file.exists():
             audit = json.loads(file.read_bytes())

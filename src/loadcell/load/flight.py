@@ -27,6 +27,7 @@ class Flight:
         "bytes_sent",
         "cancelled",
         "connection",
+        "dropped",
         "end_ns",
         "failure",
         "fresh",
@@ -40,7 +41,6 @@ class Flight:
         "send_end_ns",
         "send_start_ns",
         "slow",
-        "steps",
         "times",
     )  # fmt: skip
 
@@ -61,10 +61,10 @@ class Flight:
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []
-        """Reads to be parsed, as the loop appends them: message, monotonic ns, wall-clock ns, and so on."""
+        """Reads to be parsed, as the loop appends them: message, monotonic ns, offset of the wall clock, and so on."""
         self.times = array("q")
         self.lags = array("q")
-        self.steps = 0
+        self.dropped = 0
         self.reply = Reply()
 
     @property
@@ -80,10 +80,10 @@ class Flight:
             first = len(self.times)
             messages = batch[::3]
             floor = self.times[-1] if first else self.send_start_ns
-            times, lags, steps = stamps(messages, batch[1::3], batch[2::3], floor)
+            times, lags, dropped = stamps(messages, batch[1::3], batch[2::3], floor)
             self.times.extend(times)
             self.lags.extend(lags)
-            self.steps += steps
+            self.dropped += dropped
             self.reply.feed([message[0] for message in messages], first)
         return not self.reads
 
@@ -94,8 +94,8 @@ class Flight:
     def last_read_ns(self) -> int:
         """Receive time of the newest read; MISSING if there is none."""
         if self.reads:
-            message, mono, real = self.reads[-3:]
-            return stamps([message], [mono], [real], self.send_start_ns)[0][0]
+            message, mono, offset = self.reads[-3:]
+            return stamps([message], [mono], [offset], self.send_start_ns)[0][0]
         return self.times[-1] if self.times else MISSING
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from loadcell.errors import EndpointError
+from loadcell.errors import EndpointError, nearest
 from loadcell.load.target import Address, Target, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
@@ -35,7 +34,6 @@ class Endpoint:
     ignore_eos: bool
     include_usage: bool = True
     max_tokens_field: str = "max_tokens"
-    server: str | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -44,10 +42,8 @@ def preflight(spec: Spec, target: Target) -> Endpoint:
     wrong and what to do."""
     address = _reachable(target, spec.load.connect_timeout_s)
     notes: list[str] = []
-    model, server = spec.endpoint.model, None
-    if model is None:
-        model, server = _find_model(spec, target, address, notes)
-    found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, server=server, notes=notes)
+    model = spec.endpoint.model or _find_model(spec, target, address, notes)
+    found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, notes=notes)
     _probe(spec, target, found)
     return found
 
@@ -127,7 +123,7 @@ def _ask(target: Target, address: Address, method: str, path: str, payload: byte
         raise EndpointError(f"{url} does not answer in HTTP/1.1: {error!r}; check the URL") from None
     except ConnectError as error:
         raise EndpointError(f"{url}: {error}") from None
-    except (ssl.SSLError, OSError) as error:
+    except OSError as error:
         raise EndpointError(f"{url}: {describe(error)}") from None
 
 
@@ -139,23 +135,40 @@ class _Models(msgspec.Struct):
     data: list[_Model] = []
 
 
-def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> tuple[str, str | None]:
-    """The first model that the server lists, and who owns the list."""
-    url = f"{target.origin}{target.prefix}/models"
+def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
+    """Raise if the server lists models and the one asked for is not among them."""
+    _, _, names = _list_models(spec, target, found.address)
+    if names and found.model not in names:
+        raise EndpointError(
+            f"{target.origin} has no model {found.model!r}{nearest(found.model, names)}; it lists: {_some(names)}"
+        )
+
+
+def _list_models(spec: Spec, target: Target, address: Address) -> tuple[int, bytes, list[str]]:
+    """Status, body and model names of the server's list; no names if it is not such a list."""
     status, payload = _ask(target, address, "GET", "/models", b"", spec)
+    try:
+        return status, payload, [model.id for model in msgspec.json.decode(payload, type=_Models).data]
+    except msgspec.DecodeError:
+        return status, payload, []
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> str:
+    """The first model that the server lists."""
+    url = f"{target.origin}{target.prefix}/models"
+    status, payload, names = _list_models(spec, target, address)
     if status != 200:
         _refuse(url, status, error_message(payload), spec)
         raise EndpointError(f"{url} answers HTTP {status}: name the model with --model")
-    try:
-        names = [model.id for model in msgspec.json.decode(payload, type=_Models).data]
-    except msgspec.DecodeError:
-        names = []
     if not names:
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
-        more = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        notes.append(f"the server lists {len(names)} models ({more}); the first was measured: --model names another")
-    return names[0], None
+        notes.append(f"the server lists {len(names)} models ({_some(names)}); the first was measured, see --model")
+    return names[0]
 
 
 def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
@@ -182,6 +195,8 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
         said = reply.failure[1]
         if reply.status in (400, 422) and _adapt(found, spec, said):
             continue
+        if reply.status == 404 and spec.endpoint.model is not None:
+            _check_model(spec, target, found)
         if reply.status in (0, *_GO_ON) or reply.status >= 500:
             break
         _refuse(url, reply.status, said, spec)

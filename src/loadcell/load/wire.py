@@ -64,12 +64,6 @@ class Connection:
         """Do the next step of opening. Returns what to poll for, or None when the connection is open; ConnectError."""
         try:
             return self._step()
-        except ssl.SSLCertVerificationError as error:
-            raise ConnectError(
-                f"the server's certificate is not trusted ({error.verify_message}): give --ca-file, or --no-verify-tls"
-            ) from None
-        except ssl.SSLError as error:
-            raise ConnectError(f"TLS failed ({error.reason or error}): is the server speaking https?") from None
         except OSError as error:
             raise ConnectError(describe(error)) from None
 
@@ -193,6 +187,10 @@ class Connection:
 
 def describe(error: OSError) -> str:
     """The reason of a failed connection, with what to do about it where that is known."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted ({error.verify_message}): give --ca-file, or --no-verify-tls"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error}): does the server speak https?"
     text = error.strerror or str(error)
     hints = {
         errno.ECONNREFUSED: "nothing listens there: is the server running, and is the port right?",

@@ -15,7 +15,7 @@ from time import monotonic_ns, time_ns
 from typing import Any
 
 from loadcell.load.audit import Audit
-from loadcell.load.clock import STAMP_BYTES, Message, Timer
+from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
@@ -120,13 +120,16 @@ class Worker:
         next_tick = t0_ns
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
         landed, long = self.landed, self.long
-        size, notes, bulk, end = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n"
+        size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
         now = mono()
+        offset = clock_offset()
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
             parsing = (landed or long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
             ready = poll(0 if parsing else self._patience())
             woke = mono()
+            if not -slack < real() - woke - offset < slack:
+                offset = self._new_offset(offset)
             for fd, mask in ready:
                 entry = flights.get(fd)
                 if entry is None:
@@ -148,7 +151,7 @@ class Worker:
                     continue
                 append(message)
                 append(mono())
-                append(real())
+                append(offset)
                 data = message[0]
                 # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
                 if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
@@ -165,6 +168,14 @@ class Worker:
                 now = mono()
             if now - woke > audit.longest_turn_ns:
                 audit.longest_turn_ns = now - woke
+
+    def _new_offset(self, offset: int) -> int:
+        """Offset of the wall clock after two readings that disagree with the old one."""
+        found = clock_offset()
+        if abs(found - offset) <= OFFSET_SLACK_NS:
+            return offset
+        self.audit.clock_steps += 1
+        return found
 
     def _patience(self) -> float:
         """Seconds to wait at most; without a timer descriptor, until the next planned thing."""
@@ -278,6 +289,7 @@ class Worker:
         """Decide what an unusual read means; most of these are the first or the last of their reply."""
         reads, reply = flight.reads, flight.reply
         if not data:
+            del reads[-3:]  # the end of the connection is no read of the reply, and carries no stamp
             flight.parse_all()
             reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)

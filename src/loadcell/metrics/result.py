@@ -85,7 +85,7 @@ def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded
 def _damage(recording: Recording) -> list[str]:
     if not recording.damaged:
         return []
-    return [f"parts of the recording cannot be read, their requests are missing: {', '.join(recording.damaged)}"]
+    return [f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"]
 
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:

@@ -60,13 +60,17 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
 
 
+ABSENT = msgspec.Raw()
+"""A field that is not there. (`Raw | None` would take nothing but null.)"""
+
+
 class Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw | None = None
-    function_call: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -74,7 +78,7 @@ class Choice(msgspec.Struct, gc=False):
     message: Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
-    logprobs: msgspec.Raw | None = None
+    logprobs: msgspec.Raw = ABSENT
     token_ids: list[int] | None = None
 
 
@@ -90,7 +94,7 @@ class Event(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     timings: Timings | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = ABSENT
     object: str | None = None
 
 
@@ -99,10 +103,13 @@ class _ChatLogprobs(msgspec.Struct):
     tokens: list[msgspec.Raw] | None = None
 
 
-def logprob_tokens(raw: msgspec.Raw | None) -> int | None:
+def present(raw: msgspec.Raw) -> bool:
+    """Whether a field is there and not null."""
+    return bytes(raw) not in (b"", b"null")
+
+
+def logprob_tokens(raw: msgspec.Raw) -> int | None:
     """Tokens that a logprobs block lists (chat: content, completions: tokens); None if there is no such list."""
-    if not raw or bytes(raw) == b"null":
-        return None
     try:
         block = msgspec.json.decode(raw, type=_ChatLogprobs)
     except msgspec.DecodeError:

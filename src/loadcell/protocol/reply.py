@@ -22,7 +22,7 @@ from loadcell.kinds import (
     KIND_TOOL,
     KIND_USAGE,
 )
-from loadcell.protocol.openai import Choice, Event, Usage, error_message, logprob_tokens
+from loadcell.protocol.openai import Choice, Event, Usage, error_message, logprob_tokens, present
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -37,7 +37,7 @@ _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
 _OTHER = "another text"
 _FRAME_BYTES = len(b"data: \n\n")
-_EMPTY_TOOLS = (b"null", b"[]", b"{}")
+_EMPTY_TOOLS = (b"", b"null", b"[]", b"{}")
 
 
 class Reply:
@@ -277,12 +277,9 @@ class Reply:
         if event.usage is not None:
             kind |= KIND_USAGE
             self.usage = event.usage
-        if event.error is not None or event.object == "error":
-            error = bytes(event.error) if event.error is not None else b""
-            if error != b"null":
-                kind |= KIND_ERROR
-                said = error_message(error) or "the server sent an error event"
-                self.failure = self.failure or ("stream_error", said)
+        if event.object == "error" or present(event.error):
+            kind |= KIND_ERROR
+            self.failure = self.failure or ("stream_error", error_message(payload))
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
@@ -306,7 +303,7 @@ class Reply:
             self.reasoning.append(thought)
             kind |= KIND_REASONING
         for call in (delta.tool_calls, delta.function_call):
-            if call is not None and bytes(call) not in _EMPTY_TOOLS:
+            if bytes(call) not in _EMPTY_TOOLS:
                 kind |= KIND_TOOL
         return kind
 
@@ -320,7 +317,7 @@ class Reply:
             self.token_source = "stream"
             return step
         listed = len(choice.token_ids) if choice.token_ids is not None else None
-        if listed is None and choice.logprobs is not None:
+        if listed is None and present(choice.logprobs):
             listed = logprob_tokens(choice.logprobs)
         if listed is not None:
             self.token_source = self.token_source or "ids"

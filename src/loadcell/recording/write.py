@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadcell.errors import RecordingError
+from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
 
 _TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B"}
@@ -41,22 +42,16 @@ def write_table(
     data = {c.name: _as_numpy(columns[c.name], c.sql) for c in table}  # noqa: F841 - DuckDB reads it by name
     picked = ", ".join(f"{_nullable(c)} as {c.name}" for c in table)
     draft = path.with_name(path.name + ".tmp")
-    target = str(draft).replace("'", "''")
     try:
         # Version 2 delta-codes the stamps: half the size and faster to read.
         (connection or open_database()).execute(
-            f"copy (select {picked} from data) to '{target}' "
+            f"copy (select {picked} from data) to '{quoted(draft)}' "
             "(format parquet, parquet_version v2, compression zstd, row_group_size 131072)"
         )
         draft.replace(path)
     except (duckdb.Error, OSError) as error:
         draft.unlink(missing_ok=True)
         raise RecordingError(f"cannot write {path}: {_cause(error)}") from None
-
-
-def open_database() -> duckdb.DuckDBPyConnection:
-    """An in-memory database of one thread."""
-    return duckdb.connect(config={"threads": 1})
 
 
 def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:
