@@ -364,6 +364,17 @@ def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
     return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
 
 
+def scrub(text: str, secrets: list[str]) -> str:
+    """The text without the secrets, which a server may have echoed; nor with the first part of one where it was cut."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+        for length in range(len(secret) - 1, 3, -1):
+            if text.removesuffix("…").endswith(secret[:length]):
+                text = text.removesuffix("…")[:-length] + REDACTED
+                break
+    return text
+
+
 def redact(spec: Spec) -> Spec:
     """The Spec as it may be written down: no header values, no credentials or query in the URL."""
     url = urlsplit(spec.endpoint.url)

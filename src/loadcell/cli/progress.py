@@ -11,7 +11,12 @@ from loadcell.load import Progress
 from loadcell.load.fleet import Watch
 
 _PLAIN_EVERY_S = 10.0
-_STAGES = {"check": "asking the endpoint", "prepare": "making the schedule", "finish": "writing the recording"}
+_STAGES = {
+    "check": "asking the endpoint",
+    "prepare": "making the schedule",
+    "start": "connecting",
+    "finish": "writing the recording",
+}
 
 
 @contextmanager

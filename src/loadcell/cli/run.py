@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the load, print the result. Returns 0; 1 if no request succeeded; 4 if invalid; 130 if interrupted."""
     spec = read_spec(args)
     from loadcell.cli.progress import show_progress
-    from loadcell.load import run_load
+    from loadcell.load import Progress, run_load
 
     folder = Path(args.output) if args.output else Path("recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    with show_progress() as watch:
+    with show_progress() as show_stage:
+
+        def watch(now: Progress) -> None:
+            show_stage(now)
+            if now.stage == "start":  # half a second's worth of libraries, while the workers connect
+                importlib.import_module("loadcell.report")
+
         manifest = run_load(spec, folder, watch)
     from loadcell.cli.report import show
     from loadcell.metrics import build_result

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import resource
+import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from loadcell.load.flight import Flight
@@ -35,7 +36,7 @@ class Audit:
     connections_opened: int = 0
     connect_failures: int = 0
     idle_closed: int = 0
-    """Idle connections that the server closed."""
+    """Idle connections that the server had closed, or had announced to close."""
     gc_pauses: int = 0
     gc_pause_max_ns: int = 0
     exhausted: bool = False
@@ -72,8 +73,7 @@ class Audit:
         self.cpu_s = usage.ru_utime - self._cpu_s[0] + self.cpu_system_s
         self.switches_voluntary = usage.ru_nvcsw - self._switches[0]
         self.switches_involuntary = usage.ru_nivcsw - self._switches[1]
-        # Linux counts in KiB, macOS in bytes.
-        self.memory_peak_bytes = usage.ru_maxrss * (1024 if os.uname().sysname == "Linux" else 1)
+        self.memory_peak_bytes = _memory_peak_bytes(usage)
 
     def as_dict(self) -> dict[str, Any]:
         """The counters by name."""
@@ -85,3 +85,11 @@ class Audit:
         else:
             self.gc_pauses += 1
             self.gc_pause_max_ns = max(self.gc_pause_max_ns, time.monotonic_ns() - self._gc_began)
+
+
+def _memory_peak_bytes(usage: resource.struct_rusage) -> int:
+    """Peak of this program. On Linux ru_maxrss would be the parent's, if that was larger: it outlives exec."""
+    if sys.platform != "linux":
+        return usage.ru_maxrss  # bytes on macOS
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
 
 import msgspec
 
-from loadcell import __version__
-from loadcell.errors import EndpointError, RecordingError, UsageError
+from loadcell.errors import EndpointError, RecordingError
 from loadcell.load.audit import Audit
-from loadcell.load.clock import HAS_KERNEL_STAMPS
-from loadcell.load.environment import allowed_cores, environment
+from loadcell.load.environment import environment
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
-from loadcell.load.preflight import Endpoint, prefix_of, preflight
+from loadcell.load.preflight import Endpoint, preflight
+from loadcell.load.prepare import (
+    fill,
+    make_job,
+    make_manifest,
+    nameless_file,
+    new_folder,
+    spool_bodies,
+    worker_count,
+    write_schedule,
+)
 from loadcell.load.target import Target, make_target
-from loadcell.protocol import PATHS, body
 from loadcell.recording.read import dump_json
-from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
-from loadcell.recording.write import write_table
-from loadcell.spec import Spec, redact, secrets_of, with_defaults
-from loadcell.workload import Plan, plan
+from loadcell.recording.schema import Manifest
+from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
+from loadcell.workload import plan
 
 _START_DELAY_NS = 50_000_000
-_POOL_MOST = 1024
-_LOAD_A_WORKER = 128
-"""Users, or requests a second, that are given to one worker where there are cores for more."""
-_WORKERS_MOST = 8
 
 
 @dataclass
@@ -48,7 +45,7 @@ class Progress:
     """What a watcher is shown a few times a second."""
 
     stage: str
-    """check, prepare, load or finish."""
+    """check, prepare, start (workers connect; nothing is measured yet), load or finish."""
     elapsed_s: float = 0.0
     planned: int | None = None
     duration_s: float | None = None
@@ -78,187 +75,57 @@ def run_load(spec: Spec, folder: Path, watch: Watch) -> Manifest:
     """
     spec = with_defaults(spec)
     api_key = os.environ.get(spec.endpoint.api_key_env)
-    secrets = secrets_of(spec, api_key)
     target = make_target(spec.endpoint, api_key)
-    workers = _workers(spec)
-    _check_folder(folder)
-    watch(Progress("check"))
-    found = preflight(spec, target)
-    watch(Progress("prepare"))
-    planned = plan(spec)
-    _make_folder(folder)
-    manifest = _manifest(spec, target, found, planned, workers, secrets)
-    dump_json(folder / "spec.json", redact(spec))
-    dump_json(folder / "environment.json", environment())
-    dump_json(folder / "recording.json", manifest)
-    _write_schedule(planned, folder)
-    with tempfile.TemporaryFile(dir=folder) as bodies, tempfile.TemporaryFile(dir=folder) as block:
-        _spool_bodies(spec, found, planned, bodies)
-        block.truncate(Live.size(workers))
+    secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
+    workers = worker_count(spec)
+    with new_folder(folder), nameless_file(folder) as bodies, nameless_file(folder) as block:
+        fill(block, Live.size(workers))
         crew = _Crew(Live(block.fileno(), workers))
-        jobs = [
-            _job(spec, folder, w, workers, manifest, target, found, planned, (block.fileno(), bodies.fileno()), secrets)
-            for w in range(workers)
-        ]
-        with _signals(crew.live) as interrupts:
-            try:
-                _start(crew, jobs)
-                _watch_load(crew, manifest, spec, watch, interrupts)
-            except BaseException:
-                _kill(crew)
-                raise
-            finally:
-                watch(Progress("finish"))
-                _close(crew, manifest, folder)
+        try:
+            _spawn(crew, (block.fileno(), bodies.fileno()))  # they load their libraries while the endpoint is asked
+            watch(Progress("check"))
+            found = _ask(spec, target, secrets)
+            watch(Progress("prepare"))
+            planned = plan(spec)
+            manifest = make_manifest(spec, target, found, planned, workers, secrets)
+            spool_bodies(spec, found, planned, bodies)
+            dump_json(folder / "spec.json", redact(spec))
+            dump_json(folder / "environment.json", environment())
+            write_schedule(planned, folder)
+            dump_json(folder / "recording.json", manifest)
+            descriptors = (block.fileno(), bodies.fileno())
+            jobs = [
+                make_job(spec, folder, w, workers, manifest, target, found, planned, descriptors, secrets)
+                for w in range(workers)
+            ]
+            _drive(crew, jobs, manifest, spec, folder, watch)
+        finally:
+            _kill(crew)
     return manifest
 
 
-def _workers(spec: Spec) -> int:
-    """Load processes: as asked, else half of the cores that may be used as far as the load needs them.
-
-    On two or three cores one worker measures better than two, for the server lives there too.
-    """
-    users, asked = spec.load.concurrency, spec.run.workers
-    if asked and users and asked > users:
-        raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
-    needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
-    return asked or max(1, min(len(allowed_cores()) // 2, _WORKERS_MOST, needed, users or needed))
-
-
-def _check_folder(folder: Path) -> None:
-    """RecordingError now, not after the endpoint was asked, if the folder cannot take a recording."""
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RecordingError(f"{folder} already holds files: give --output a new folder")
-    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise RecordingError(f"cannot write to {parent}: give --output another folder")
-
-
-def _make_folder(folder: Path) -> None:
+def _ask(spec: Spec, target: Target, secrets: list[str]) -> Endpoint:
+    """The preflight; what a server echoes of what it was sent is taken out of its errors."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
+        return preflight(spec, target)
+    except EndpointError as error:
+        raise EndpointError(scrub(str(error), secrets)) from None
 
 
-def _manifest(spec: Spec, target: Target, found: Endpoint, planned: Plan, workers: int, secrets: list[str]) -> Manifest:
-    schedule, endpoint = planned.schedule, spec.endpoint
-    now = datetime.now(UTC).astimezone()
-    notes = [*found.notes, *planned.notes]
-    if not HAS_KERNEL_STAMPS:
-        notes.append("this platform has no kernel receive stamps: times were taken when the client read")
-    proxy = target.proxy if target.proxy else None
-    if proxy:
-        notes.append(f"requests went through the proxy {proxy} that the environment sets")
-    effective: dict[str, Any] = {
-        "url": target.origin + target.prefix + PATHS[endpoint.api],
-        "address": str(found.address[1][0]),
-        "proxy": proxy,
-        "model": _scrub(found.model, secrets),
-        "ignore_eos": found.ignore_eos,
-        "include_usage": found.include_usage and endpoint.stream,
-        "max_tokens_field": found.max_tokens_field,
-        "tokenizer": planned.tokenizer.name,
-        "tokenizer_packaged": planned.tokenizer.packaged,
-        "workers": workers,
-        "ramp_s": spec.load.ramp_s,
-        "rows": len(schedule),
-    }
-    return Manifest(
-        loadcell=__version__,
-        id=f"{now:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
-        started_at=now.isoformat(timespec="seconds"),
-        loop=schedule.loop,
-        planned=schedule.planned,
-        workers=workers,
-        schedule_hash=schedule.hash,
-        clock="kernel" if HAS_KERNEL_STAMPS else "user",
-        window_end_ns=None if spec.load.duration_s is None else int(spec.load.duration_s * 1e9),
-        effective=effective,
-        notes=[_scrub(note, secrets) for note in notes],
-    )
-
-
-def _scrub(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "<redacted>")
-    return text
-
-
-def _write_schedule(planned: Plan, folder: Path) -> None:
-    schedule, rows = planned.schedule, len(planned.schedule)
-    times = array("q", [MISSING]) * rows if schedule.planned_ns is None else schedule.planned_ns
-    columns = {
-        "request": range(rows),
-        "planned_ns": times,
-        "input_tokens": schedule.input_tokens,
-        "output_tokens": schedule.output_tokens,
-    }
-    write_table(folder / "schedule.parquet", SCHEDULE, columns)
-
-
-def _spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> None:
-    """Write every request body to a nameless file, then their offsets: memory stays bounded, and no prompt stays."""
-    prefix, api, field_name = prefix_of(spec, found), spec.endpoint.api, found.max_tokens_field
-    offsets = array("q", [0])
-    end = 0
-    try:
-        for prompt, most in zip(planned.prompts, planned.schedule.output_tokens.tolist(), strict=True):
-            end += file.write(body(api, prefix, prompt, most, field_name))
-            offsets.append(end)
-        file.write(offsets.tobytes())
-        file.flush()
-    except OSError as error:
-        raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None
-
-
-def _job(
-    spec: Spec,
-    folder: Path,
-    worker: int,
-    workers: int,
-    manifest: Manifest,
-    target: Target,
-    found: Endpoint,
-    planned: Plan,
-    descriptors: tuple[int, int],
-    secrets: list[str],
-) -> Job:
-    load, schedule, cores = spec.load, planned.schedule, allowed_cores()
-    closed = schedule.loop == "closed"
-    # Users and caps are dealt out like requests: worker w has those with number w, w + W, ...
-    mine = range(worker, load.concurrency or 0, workers)
-    spread_ns = (load.ramp_s or 0.0) * 1e9 / max(load.concurrency or 1, 1)
-    guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
-    return Job(
-        folder=str(folder),
-        worker=worker,
-        workers=workers,
-        run_id=manifest.id,
-        target=target,
-        address=found.address,
-        api=spec.endpoint.api,
-        stream=spec.endpoint.stream,
-        live_fd=descriptors[0],
-        bodies_fd=descriptors[1],
-        rows=len(schedule),
-        requests=load.requests if closed else None,
-        users=len(mine) if closed else None,
-        cap=len(mine) if load.concurrency and not closed else None,
-        pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
-        starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
-        end_ns=manifest.window_end_ns,
-        timeout_s=load.timeout_s,
-        connect_timeout_s=load.connect_timeout_s,
-        keep_text=spec.run.keep_text,
-        tokenizer=spec.workload.tokenizer,
-        secrets=secrets,
-        # The highest cores: interrupts and busy neighbours tend to live on the lowest.
-        cpu=cores[-1 - worker] if len(cores) > workers else None,
-    )
-
-
-# --- the processes ---------------------------------------------------------------------------------------------------
+def _drive(crew: _Crew, jobs: list[Job], manifest: Manifest, spec: Spec, folder: Path, watch: Watch) -> None:
+    """Start the load, watch it, and close the recording, however it ends."""
+    with _signals(crew.live) as interrupts:
+        try:
+            _start(crew, jobs, watch)
+            _watch_load(crew, manifest, spec, watch, interrupts)
+        except BaseException:
+            _kill(crew)
+            raise
+        finally:
+            watch(Progress("finish"))
+            if interrupts:
+                manifest.state = "interrupted"
+            _close(crew, manifest, folder)
 
 
 @contextmanager
@@ -279,29 +146,35 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _start(crew: _Crew, jobs: list[Job]) -> None:
-    """Start the workers and wait until each has its connections; EndpointError if one cannot."""
-    for job in jobs:
+def _spawn(crew: _Crew, descriptors: tuple[int, int]) -> None:
+    """Start the processes; each loads its libraries and waits for its job."""
+    for _ in range(crew.live.workers):
         process = subprocess.Popen(
             [sys.executable, "-m", "loadcell.load.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C on the terminal is for this process alone
-            pass_fds=(job.live_fd, job.bodies_fd),
+            pass_fds=descriptors,
         )
         crew.processes.append(process)
+
+
+def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
+    """Give the workers their jobs and wait until each has its connections; EndpointError if one cannot."""
+    for process, job in zip(crew.processes, jobs, strict=True):
         assert process.stdin is not None
         try:
             process.stdin.write(msgspec.json.encode(job))
             process.stdin.close()
         except BrokenPipeError:
             raise RecordingError("a load process died as it started; its error stands above") from None
-    for process in crew.processes:
+    watch(Progress("start"))
+    for process, job in zip(crew.processes, jobs, strict=True):
         assert process.stdout is not None
         line = process.stdout.readline()
         answer = json.loads(line) if line else {"error": "a load process died as it started"}
         if "error" in answer:
-            raise EndpointError(answer["error"])
+            raise EndpointError(scrub(answer["error"], job.secrets))
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
 
 
@@ -324,8 +197,6 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
                 counts[Count.EVENTS],
             )
         )
-        if interrupts:
-            manifest.state = "interrupted"
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.processes):
@@ -334,8 +205,14 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
 
 
 def _kill(crew: _Crew) -> None:
+    """End the workers that still run, and take leave of all."""
     for process in crew.processes:
         process.kill()
+    for process in crew.processes:
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
 
 
 def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
@@ -343,8 +220,6 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns if crew.live.t0_ns else None
     for worker, process in enumerate(crew.processes):
         code = process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
         file = folder / f"audit-{worker}.json"
         if file.exists():
             audit = json.loads(file.read_bytes())
@@ -355,12 +230,16 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                 manifest.notes.append(
                     "the schedule ran out before the time did: give --requests with more than this run sent"
                 )
-        elif crew.live.t0_ns and manifest.state != "interrupted":
+        elif code and crew.live.t0_ns:
             issued = crew.live.cells(worker)[Count.ISSUED]
             died = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
-            manifest.state = "broken"
-            manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
+            if manifest.state != "interrupted":
+                manifest.state = "broken"
+                manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
             dump_json(file, Audit(worker, None, issued=issued, died=died).as_dict())
-    if manifest.state == "running":
+    if manifest.state == "running" and not crew.live.t0_ns:
+        manifest.state = "broken"
+        manifest.invalid.append("the load did not begin")
+    elif manifest.state == "running":
         manifest.state = "complete"
     dump_json(folder / "recording.json", manifest)

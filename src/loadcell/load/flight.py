@@ -13,7 +13,7 @@ from loadcell.load.wire import Connection
 from loadcell.protocol import Reply
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
-from loadcell.spec import REDACTED
+from loadcell.spec import scrub
 
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
@@ -114,15 +114,12 @@ class Ledger:
 
     def scrub(self, text: str | None) -> str | None:
         """The text without secrets."""
-        for secret in self.secrets:
-            if text and secret in text:
-                text = text.replace(secret, REDACTED)
-        return text
+        return text and scrub(text, self.secrets)
 
 
 def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
     """Append the rows of a landed flight; returns its status. `body` is the request body if text is to be recorded."""
-    writer, t0_ns, scrub = ledger.writer, ledger.t0_ns, ledger.scrub
+    writer, t0_ns, clean = ledger.writer, ledger.t0_ns, ledger.scrub
     reply, times = flight.reply, flight.times
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
@@ -151,9 +148,9 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
         "connection": flight.connection.number if flight.connection else MISSING_INT,
         "status": status,
         "error_kind": failure[0] if failure and status == "failed" else None,
-        "error": scrub(failure[1]) if failure and status == "failed" else None,
+        "error": clean(failure[1]) if failure and status == "failed" else None,
         "http_status": reply.status or MISSING_INT,
-        "finish_reason": scrub(reply.finish_reason),
+        "finish_reason": clean(reply.finish_reason),
         "planned_ns": flight.planned_ns,
         "ready_ns": flight.ready_ns,
         "conn_start_ns": since(fresh.start_ns) if fresh else MISSING,
@@ -185,7 +182,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
     if body is not None:
         said = {"content": "".join(reply.content) or None, "reasoning": "".join(reply.reasoning) or None}
         for name, words in {"body": body, **said}.items():
-            writer.text.data[name].append(scrub(words))
+            writer.text.data[name].append(clean(words))
         writer.text.data["request"].append(flight.request)
     return status
 

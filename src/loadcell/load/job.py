@@ -29,6 +29,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: users of this worker; None in an open loop."""
     cap: int | None
     """Open loop: most requests of this worker in flight; None for no limit."""
+    reuse: bool
+    """Whether a connection may carry more than one request."""
     pool: int
     """Connections to open before the clock starts."""
     starts_ns: list[int]

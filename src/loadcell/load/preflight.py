@@ -5,11 +5,12 @@ This is the only traffic outside the schedule. It is sent before the clock start
 
 from __future__ import annotations
 
-import http.client
 import socket
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import httptools
 import msgspec
 
 from loadcell.errors import EndpointError, nearest
@@ -20,7 +21,9 @@ from loadcell.spec import Spec
 
 _PROBE_PROMPT = "Say yes."
 _PROBE_TOKENS = 2
+_HANG_UP_S = 0.05
 _MODELS_BYTES = 4 * 1024 * 1024
+_PROXY_REPLY_BYTES = 16 * 1024
 _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
 
@@ -34,6 +37,8 @@ class Endpoint:
     ignore_eos: bool
     include_usage: bool = True
     max_tokens_field: str = "max_tokens"
+    reuse: bool = True
+    """Whether a connection can carry more than one request."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -72,22 +77,78 @@ def _exchange(
     """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body)."""
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
+    limit_s = time.monotonic() + total_s
     try:
         sock.settimeout(total_s)
-        head = target.head(method, path, {"Content-Type": "application/json", "Connection": "close"})
+        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
+        head = target.head(method, path, fields)
         sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
         if method == "GET":
-            plain = http.client.HTTPResponse(sock, method=method)
-            plain.begin()
-            return plain.status, plain.read(_MODELS_BYTES)
+            plain = _Plain()
+            while not plain.complete and len(plain.body) < _MODELS_BYTES and (data := _receive(sock, limit_s)):
+                plain.feed(data)
+            if not plain.status:
+                raise ConnectError("the server closed the connection without a reply")
+            return plain.status, bytes(plain.body)
         reply, number = Reply(), 0
-        while not reply.closed and (data := sock.recv(65536)):
+        while not reply.closed and (data := _receive(sock, limit_s)):
             reply.feed([data], number)
             number += 1
         reply.close(max(number - 1, 0))
+        if reply.complete and reply.keep_alive:
+            reply.keep_alive = not _hangs_up(sock)
         return reply
     finally:
         sock.close()
+
+
+def _hangs_up(sock: socket.socket) -> bool:
+    """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does."""
+    sock.settimeout(_HANG_UP_S)
+    try:
+        return not sock.recv(65536)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+class _Plain:
+    """A reply that is wanted as it is."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = bytearray()
+        self.complete = False
+        self._http = httptools.HttpResponseParser(self)
+
+    def on_headers_complete(self) -> None:
+        self.status = self._http.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.complete = self.status >= 200
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; ConnectError if it is not HTTP."""
+        try:
+            self._http.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
+
+
+def _receive(sock: socket.socket, limit_s: float) -> bytes:
+    """What has come, b"" at the end or where the connection broke; TimeoutError at the monotonic time `limit_s`."""
+    left_s = limit_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    sock.settimeout(left_s)
+    try:
+        return sock.recv(65536)
+    except ConnectionError:
+        return b""
 
 
 def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
@@ -99,7 +160,10 @@ def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
         sock.connect(where)
         if target.tunnel:
             sock.sendall(target.connect_request())
-            status = sock.recv(4096).split(b"\r\n", 1)[0].decode("latin-1")
+            answer = b""
+            while b"\r\n\r\n" not in answer and len(answer) < _PROXY_REPLY_BYTES and (data := sock.recv(4096)):
+                answer += data
+            status = answer.split(b"\r\n", 1)[0].decode("latin-1")
             if status.split(" ")[1:2] != ["200"]:
                 raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status or 'no answer'}")
         if target.tls:
@@ -119,8 +183,6 @@ def _ask(target: Target, address: Address, method: str, path: str, payload: byte
         raise EndpointError(
             f"{url} gave no answer within {timeouts[1]:g} s: is the server up? (--timeout sets how long to wait)"
         ) from None
-    except http.client.HTTPException as error:
-        raise EndpointError(f"{url} does not answer in HTTP/1.1: {error!r}; check the URL") from None
     except ConnectError as error:
         raise EndpointError(f"{url}: {error}") from None
     except OSError as error:
@@ -181,7 +243,7 @@ def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
         405: "check the URL (its path is the API's base, often ending in /v1)",
     }.get(status)
     if advice:
-        raise EndpointError(f"{url} answers HTTP {status}: {said}\n{advice[0].upper()}{advice[1:]}")
+        raise EndpointError(f"{url} answers HTTP {status}: {said.rstrip('.')}; {advice}")
 
 
 def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
@@ -201,6 +263,9 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
             break
         _refuse(url, reply.status, said, spec)
         raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
+    if reply.failure is None and not reply.keep_alive:
+        found.reuse = False
+        found.notes.append("the server closes the connection after each reply: every request opens its own")
     if reply.failure is not None:
         found.notes.append(
             f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"

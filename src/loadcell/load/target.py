@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import ssl
 import urllib.request
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 
@@ -17,6 +18,12 @@ from loadcell.protocol import PATHS
 from loadcell.spec import Endpoint
 
 _PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_SECRET_LENGTH = 4
+"""Shorter values are no secrets: to hide them would garble the words around them."""
+_FRAMING = ("content-length", "transfer-encoding")
+_URL_SAFE = "/?%:@!$&'()*+,;=~"
 Address = tuple[int, tuple[Any, ...]]
 """Address family and socket address."""
 
@@ -29,6 +36,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool
     prefix: str
     """Path in front of "/chat/completions" and "/models", as in "/v1"."""
+    query: str = ""
+    """What stands after every path, as in "?api-version=1"."""
     origin: str
     """Scheme, host and port, for people and for proxies."""
     headers: dict[str, str]
@@ -53,11 +62,19 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def request_target(self, path: str) -> str:
         """What stands in the request line: a path, or the whole URL for a forwarding proxy."""
-        return self.prefix + path if self.proxy is None or self.tls else self.origin + self.prefix + path
+        here = self.prefix + path + self.query
+        return here if self.proxy is None or self.tls else self.origin + here
+
+    def secrets(self) -> set[str]:
+        """What is sent to prove who asks, whole and without its scheme: a server may echo it."""
+        sent = [*self.headers.values(), self.proxy_auth or ""]
+        return {s for value in sent for s in (value, value.partition(" ")[2].strip()) if len(s) >= _SECRET_LENGTH}
 
     def head(self, method: str, path: str, headers: dict[str, str] | None = None) -> bytes:
         """Request line and headers, without the blank line."""
-        fields = {"Host": self.host_header, "User-Agent": f"loadcell/{__version__}", **(headers or {}), **self.headers}
+        fields = {"Host": self.host_header, "User-Agent": f"loadcell/{__version__}", **(headers or {})}
+        given = {name.lower() for name in self.headers}
+        fields = {name: value for name, value in fields.items() if name.lower() not in given} | self.headers
         if self.proxy_auth and not self.tls:
             fields["Proxy-Authorization"] = self.proxy_auth
         lines = [f"{method} {self.request_target(path)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
@@ -96,20 +113,25 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     port = url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
     headers: dict[str, str] = {}
-    if api_key:
+    if api_key and (api_key := api_key.strip()):  # keys that come from files often end in a line feed
+        if not _VALUE.fullmatch(api_key):
+            raise UsageError(f"the key in {endpoint.api_key_env} cannot be sent: it is not ASCII on one line")
         headers["Authorization"] = f"Bearer {api_key}"
     elif url.username:
         headers["Authorization"] = _basic(url)
     for name, value in endpoint.headers.items():
-        if any(c in f"{name}{value}" for c in "\r\n\0") or not name.strip() or not f"{name}{value}".isascii():
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
             raise UsageError(f"header {name!r} cannot be sent: names and values are ASCII on one line")
+        if name.lower() in _FRAMING:
+            raise UsageError(f"header {name!r} cannot be set: it frames the request, and every body has its own length")
         headers = {k: v for k, v in headers.items() if k.lower() != name.lower()} | {name: value}
-    proxy, auth = _proxy(url.scheme, host)
+    proxy, auth = _proxy(url.scheme, host, port)
     return Target(
         host=host,
         port=port,
         tls=tls,
-        prefix=_prefix(url.path),
+        prefix=_prefix(quote(url.path, safe=_URL_SAFE)),
+        query=f"?{quote(url.query, safe=_URL_SAFE)}" if url.query else "",
         origin=f"{url.scheme}://{shown}:{port}",
         headers=headers,
         proxy=proxy,
@@ -132,10 +154,11 @@ def _basic(url: SplitResult) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def _proxy(scheme: str, host: str) -> tuple[str | None, str | None]:
+def _proxy(scheme: str, host: str, port: int) -> tuple[str | None, str | None]:
     """host:port and Proxy-Authorization of the proxy that the environment sets (http_proxy, https_proxy, no_proxy)."""
     value = urllib.request.getproxies_environment().get(scheme)
-    if not value or urllib.request.proxy_bypass(host):
+    exempt = urllib.request.proxy_bypass
+    if not value or exempt(host) or exempt(f"{host}:{port}"):
         return None, None
     url = urlsplit(value if "//" in value else f"http://{value}")
     if url.scheme != "http" or not url.hostname:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from time import monotonic_ns
 
-from loadcell.load.clock import Message, enable_kernel_stamps
+from loadcell.load.clock import STAMP_BYTES, Message, enable_kernel_stamps
 from loadcell.load.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
 
@@ -172,12 +172,12 @@ class Connection:
     def is_stale(self) -> bool:
         """Whether the server has closed this idle connection, or said something nobody asked for."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
+            self.recvmsg(READ_BYTES, STAMP_BYTES)
+        except BlockingIOError:  # silence, or session tickets
             return False
         except OSError:
             return True
-        return self._tls is None  # on TLS, session tickets may lie here
+        return True
 
     def close(self) -> None:
         self._sock.close()

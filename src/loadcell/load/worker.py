@@ -32,6 +32,8 @@ STORED_READS = 256
 """A stream with more stored reads is parsed as it goes, when nothing else is to be done."""
 STORED_READS_MOST = 4096
 """A stream with more stored reads is parsed whatever else is to be done: memory must stay bounded."""
+QUIET_NS = 1_000_000_000
+"""A stream that pauses for this long is parsed meanwhile: its end, or an error, may have come in an odd form."""
 UNPARSED_READS = 200_000
 """With more reads than this in landed replies (about 130 MB), parsing comes before reading."""
 FLUSH_ROWS = 250_000
@@ -325,7 +327,7 @@ class Worker:
         self.flights.pop(connection.fd, None)
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
-        if reuse and flight.send_end_ns != MISSING and not self.live.stop:
+        if reuse and self.job.reuse and flight.send_end_ns != MISSING and not self.live.stop:
             self._rest(connection, now)
         else:
             self._drop(connection)
@@ -347,13 +349,14 @@ class Worker:
     # --- connections ---
 
     def _take_idle(self) -> Connection | None:
-        """The connection that came free last, if it is still good."""
+        """The connection that came free last, if the server has not closed it and is not about to."""
         while self.idle:
             connection = self.idle.pop()
             age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
             expired = connection.keep_s is not None and age_s > connection.keep_s - 1
-            if not expired and not (age_s > 1 and connection.is_stale()):
+            if not expired and not connection.is_stale():
                 return connection
+            self.audit.idle_closed += 1
             self._drop(connection)
         return None
 
@@ -412,15 +415,10 @@ class Worker:
 
     def _idle_event(self, connection: Connection) -> None:
         """An idle connection spoke: it was closed, or holds session tickets."""
-        try:
-            data = connection.recvmsg(READ_BYTES, STAMP_BYTES)[0]
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self.audit.idle_closed += not data
-        self.idle.remove(connection)
-        self._drop(connection)
+        if connection.is_stale():
+            self.audit.idle_closed += 1
+            self.idle.remove(connection)
+            self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
         self.handlers.pop(connection.fd, None)
@@ -438,8 +436,10 @@ class Worker:
         for _, _, flight in list(self.flights.values()):
             if now - flight.send_start_ns > timeout:
                 self._time_out(flight)
-            elif flight.stored > STORED_READS_MOST:
+            elif flight.stored > STORED_READS_MOST or (flight.reads and now - flight.reads[-2] > QUIET_NS):
                 flight.parse_all()
+                if flight.reply.closed:
+                    self._land(flight, reuse=flight.reply.keep_alive)
             elif flight.stored > STORED_READS and flight not in self.long:
                 self.long.append(flight)
         limit = int(self.job.connect_timeout_s * 1e9)
@@ -465,7 +465,7 @@ class Worker:
     def _time_out(self, flight: Flight) -> None:
         flight.parse_all()
         reply = flight.reply
-        if not reply.done:
+        if not reply.done and not reply.failure:
             came = f"after {len(reply.kinds)} events" if reply.kinds else "without any output"
             flight.failure = ("timeout", f"not complete after {self.job.timeout_s:g} s, {came}")
         reply.close(max(len(flight.times) - 1, 0))
@@ -484,8 +484,11 @@ class Worker:
     def _parse_some(self) -> None:
         """One slice of the oldest landed reply, and its rows when it is whole; else of a long one still in the air."""
         if not self.landed:
-            if self.long[0].parse() or self.long[0].stored < SLICE_READS:
+            flight = self.long[0]
+            if flight.parse() or flight.stored < SLICE_READS:
                 self.long.popleft()
+            if flight.reply.closed and flight.end_ns == MISSING:
+                self._land(flight, reuse=flight.reply.keep_alive)
             return
         flight = self.landed[0]
         self.unparsed -= min(SLICE_READS, flight.stored)

@@ -15,6 +15,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 """A token count that a server may claim; anything else is not a usage block."""
 
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no UTF-8 or nested without end."""
+
+
 def body_prefix(
     *, model: str, stream: bool, ignore_eos: bool, extra: Mapping[str, Any], max_tokens_field: str, usage: bool
 ) -> bytes:
@@ -112,7 +116,7 @@ def logprob_tokens(raw: msgspec.Raw) -> int | None:
     """Tokens that a logprobs block lists (chat: content, completions: tokens); None if there is no such list."""
     try:
         block = msgspec.json.decode(raw, type=_ChatLogprobs)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     listed = block.content if block.content is not None else block.tokens
     return None if listed is None else len(listed)
@@ -123,7 +127,7 @@ def error_message(payload: bytes) -> str:
     text = payload.decode("utf-8", "replace")
     try:
         found: Any = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         found = None
     for key in ("error", "message", "detail"):
         if isinstance(found, dict) and found.get(key):

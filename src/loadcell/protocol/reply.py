@@ -22,11 +22,12 @@ from loadcell.kinds import (
     KIND_TOOL,
     KIND_USAGE,
 )
-from loadcell.protocol.openai import Choice, Event, Usage, error_message, logprob_tokens, present
+from loadcell.protocol.openai import NOT_JSON, Choice, Event, Usage, error_message, logprob_tokens, present
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_REPLY_BYTES = 256 * 1024 * 1024
+MAX_ERROR_BYTES = 1024 * 1024
 MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
 
@@ -66,12 +67,13 @@ class Reply:
         self._twin: Twin | None = None
         self._lessons = _LESSONS
         self._body: list[bytes] = []
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
         self._pending: list[tuple[int, bytes]] = []
-        self._held = 0
         self._header_done = False
         self._media = b""
         self._framed = False
+        self._another = False
         self._http: httptools.HttpResponseParser | None = None
         self.on_body = self._body.append
         self._http = httptools.HttpResponseParser(self)
@@ -82,6 +84,9 @@ class Reply:
         return self._http is None
 
     # --- called by httptools ---
+
+    def on_message_begin(self) -> None:
+        self._another = self.complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -116,6 +121,9 @@ class Reply:
                     self._fail("protocol", "the server sent bytes after the end of its reply")
                     return
                 http.feed_data(data)
+                if self._another:
+                    self._fail("protocol", "the server sent more than one reply")
+                    return
                 if body:
                     piece = body.pop() if len(body) == 1 else b"".join(body)
                     body.clear()
@@ -126,7 +134,10 @@ class Reply:
                         numbers.append(number)
             if run:
                 self._take_run(numbers, run)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            self._fail("protocol", "the server switched to another protocol")
+            return
+        except httptools.HttpParserError as error:
             self._fail("protocol", f"not an HTTP/1.1 reply: {error}")
             return
         self.bytes += sum(map(len, reads))
@@ -134,6 +145,9 @@ class Reply:
             self._fail("too_large", f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
         elif self.bytes > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
             self._fail("too_large", f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB or {MAX_EVENTS:,} events")
+        elif self._header_done and self.status != 200 and self.bytes > MAX_ERROR_BYTES:
+            self._finish(number)  # all that is told of it has been read
+            self.keep_alive = False
         elif self._http is not None:
             self._decode()
             if self.complete:
@@ -167,7 +181,7 @@ class Reply:
         self._http = None
         self._body.clear()
         self._pending.clear()
-        self._rest = b""
+        self._drop_rest()
 
     def _take_run(self, numbers: list[int], pieces: list[bytes]) -> None:
         """Body bytes of reads that began at the start of an event and most likely hold one token event each."""
@@ -186,28 +200,39 @@ class Reply:
 
     def _take(self, number: int, data: bytes) -> None:
         """Body bytes of one read: cut out whole events, keep the rest."""
-        if self._rest:
-            data = self._rest + data
         if not self.streamed:
-            self._rest = data if self.status == 200 else data[:_ERROR_BODY_BYTES]
-            self._bound_rest("a reply")
+            if self.status == 200 or self._rest_bytes < _ERROR_BODY_BYTES:
+                self._keep(data, "a reply")
             return
+        if self._rest:
+            if b"\n" not in data and b"\r" not in data:  # no event ends here: join the pieces once, when one does
+                self._keep(data, "an event")
+                return
+            self._rest.append(data)
+            data = b"".join(self._rest)
+            self._drop_rest()
         held = b""
         if b"\r" in data:
             if data.endswith(b"\r"):  # its line feed may come with the next read
                 data, held = data[:-1], b"\r"
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         parts = data.split(b"\n\n")
-        self._rest = parts.pop() + held
+        self._keep(parts.pop() + held, "an event")
         for part in parts:
             self._pending.append((number, part))
-        self._bound_rest("an event")
         if self._twin is None and self._lessons:
             self._decode()
 
-    def _bound_rest(self, what: str) -> None:
-        if len(self._rest) > MAX_EVENT_BYTES:
-            self._fail("too_large", f"{what} of more than {MAX_EVENT_BYTES >> 20} MiB")
+    def _keep(self, data: bytes, what: str) -> None:
+        if data:
+            self._rest.append(data)
+            self._rest_bytes += len(data)
+            if self._rest_bytes > MAX_EVENT_BYTES:
+                self._fail("too_large", f"{what} of more than {MAX_EVENT_BYTES >> 20} MiB")
+
+    def _drop_rest(self) -> None:
+        self._rest.clear()
+        self._rest_bytes = 0
 
     def _decode(self) -> None:
         """Classify the events that were cut out since the last call."""
@@ -247,13 +272,13 @@ class Reply:
     def _classify(self, numbers: list[int], payloads: list[bytes]) -> None:
         try:
             events = _EVENTS.decode(b"[%b]" % b",".join(payloads))
-        except msgspec.DecodeError:
+        except NOT_JSON:
             events = []
         if len(events) != len(payloads):  # one of them is bad: find out which
             for number, payload in zip(numbers, payloads, strict=True):
                 try:
                     self._event(number, _EVENT.decode(payload), payload)
-                except msgspec.DecodeError as error:
+                except NOT_JSON as error:
                     self._note(number, KIND_ERROR, None, len(payload))
                     self.failure = self.failure or (
                         "invalid_json",
@@ -331,7 +356,7 @@ class Reply:
 
     def _finish(self, read: int) -> None:
         """Judge the whole reply."""
-        rest = self._rest.strip()
+        rest = b"".join(self._rest).strip()
         if self.status != 200:
             self.failure = (
                 f"http_{self.status}",
@@ -357,7 +382,7 @@ class Reply:
         """A reply that was not streamed: one event that holds everything."""
         try:
             event = _EVENT.decode(payload)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             self.failure = self.failure or ("invalid_json", f"the reply is not JSON: {error_message(payload[:200])}")
             return
         self._event(read, event, payload)
@@ -400,7 +425,7 @@ class Twin:
                 return text.decode(), count
             # Escapes: each part must be a JSON string of its own. One that ends in a backslash could swallow its end.
             strings = _STRINGS.decode(b'["%b"]' % b'","'.join(parts))
-        except (UnicodeDecodeError, msgspec.DecodeError):
+        except NOT_JSON:
             return "", 0
         whole_parts = len(strings) == count and not any(p.endswith(b"\\") for p in parts)
         return ("".join(strings), count) if whole_parts else ("", 0)
@@ -415,7 +440,7 @@ def learn_twin(payload: bytes, content: str) -> Twin | None:
     before, after = before + b'"', b'"' + after
     try:
         other = _EVENT.decode(before + _OTHER.encode() + after)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
     choice = other.choices[0] if other.choices else None
     delta = choice and (choice.delta or choice.message)

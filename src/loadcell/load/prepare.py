@@ -1,0 +1,194 @@
+"""What a run needs before its load: its folder, its schedule, the bodies of its requests, the jobs of its workers."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from loadcell import __version__
+from loadcell.errors import RecordingError, UsageError
+from loadcell.load.clock import HAS_KERNEL_STAMPS
+from loadcell.load.environment import allowed_cores
+from loadcell.load.job import Job
+from loadcell.load.preflight import Endpoint, prefix_of
+from loadcell.load.target import Target
+from loadcell.protocol import PATHS, body
+from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
+from loadcell.recording.write import write_table
+from loadcell.spec import Spec, scrub
+from loadcell.workload import Plan
+
+_POOL_MOST = 1024
+_LOAD_A_WORKER = 128
+"""Users, or requests a second, that are given to one worker where there are cores for more."""
+_WORKERS_MOST = 8
+
+
+def worker_count(spec: Spec) -> int:
+    """Load processes: as asked, else half of the cores that may be used as far as the load needs them.
+
+    On two or three cores one worker measures better than two, for the server lives there too.
+    """
+    users, asked = spec.load.concurrency, spec.run.workers
+    if asked and users and asked > users:
+        raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
+    needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
+    return asked or max(1, min(len(allowed_cores()) // 2, _WORKERS_MOST, needed, users or needed))
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of the recording; if the run ends before anything is written to it, take it away again."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RecordingError(f"{folder} already holds files: give --output a new folder")
+    new = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
+    try:
+        yield
+    except BaseException:
+        for made in new:
+            with suppress(OSError):  # it holds something
+                made.rmdir()
+        raise
+
+
+def make_manifest(
+    spec: Spec, target: Target, found: Endpoint, planned: Plan, workers: int, secrets: list[str]
+) -> Manifest:
+    schedule, endpoint = planned.schedule, spec.endpoint
+    now = datetime.now(UTC).astimezone()
+    notes = [*found.notes, *planned.notes]
+    if not HAS_KERNEL_STAMPS:
+        notes.append("this platform has no kernel receive stamps: times were taken when the client read")
+    proxy = target.proxy if target.proxy else None
+    if proxy:
+        notes.append(f"requests went through the proxy {proxy} that the environment sets")
+    effective: dict[str, Any] = {
+        "url": target.origin + target.prefix + PATHS[endpoint.api],
+        "address": str(found.address[1][0]),
+        "proxy": proxy,
+        "model": scrub(found.model, secrets),
+        "ignore_eos": found.ignore_eos,
+        "include_usage": found.include_usage and endpoint.stream,
+        "max_tokens_field": found.max_tokens_field,
+        "reuse_connections": found.reuse,
+        "tokenizer": planned.tokenizer.name,
+        "tokenizer_packaged": planned.tokenizer.packaged,
+        "workers": workers,
+        "ramp_s": spec.load.ramp_s,
+        "rows": len(schedule),
+    }
+    return Manifest(
+        loadcell=__version__,
+        id=f"{now:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
+        started_at=now.isoformat(timespec="seconds"),
+        loop=schedule.loop,
+        planned=schedule.planned,
+        workers=workers,
+        schedule_hash=schedule.hash,
+        clock="kernel" if HAS_KERNEL_STAMPS else "user",
+        window_end_ns=None if spec.load.duration_s is None else int(spec.load.duration_s * 1e9),
+        effective=effective,
+        notes=[scrub(note, secrets) for note in notes],
+    )
+
+
+def write_schedule(planned: Plan, folder: Path) -> None:
+    schedule, rows = planned.schedule, len(planned.schedule)
+    times = array("q", [MISSING]) * rows if schedule.planned_ns is None else schedule.planned_ns
+    columns = {
+        "request": range(rows),
+        "planned_ns": times,
+        "input_tokens": schedule.input_tokens,
+        "output_tokens": schedule.output_tokens,
+    }
+    write_table(folder / "schedule.parquet", SCHEDULE, columns)
+
+
+def nameless_file(folder: Path) -> IO[bytes]:
+    """A file that is gone when it is closed, however this process ends."""
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise RecordingError(f"cannot write to {folder}: {error.strerror}; free some space") from None
+
+
+def fill(block: IO[bytes], size: int) -> None:
+    """Give the block its room now: on a full disk, a page of a sparse file would end the process that touches it."""
+    try:
+        block.write(bytes(size))
+        block.flush()
+    except OSError as error:
+        raise RecordingError(f"cannot write the recording: {error.strerror}; free some space") from None
+
+
+def spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> None:
+    """Write every request body to a nameless file, then their offsets: memory stays bounded, and no prompt stays."""
+    prefix, api, field_name = prefix_of(spec, found), spec.endpoint.api, found.max_tokens_field
+    offsets = array("q", [0])
+    end = 0
+    try:
+        for prompt, most in zip(planned.prompts, planned.schedule.output_tokens.tolist(), strict=True):
+            end += file.write(body(api, prefix, prompt, most, field_name))
+            offsets.append(end)
+        file.write(offsets.tobytes())
+        file.flush()
+    except OSError as error:
+        raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None
+
+
+def make_job(
+    spec: Spec,
+    folder: Path,
+    worker: int,
+    workers: int,
+    manifest: Manifest,
+    target: Target,
+    found: Endpoint,
+    planned: Plan,
+    descriptors: tuple[int, int],
+    secrets: list[str],
+) -> Job:
+    load, schedule, cores = spec.load, planned.schedule, allowed_cores()
+    closed = schedule.loop == "closed"
+    # Users and caps are dealt out like requests: worker w has those with number w, w + W, ...
+    mine = range(worker, load.concurrency or 0, workers)
+    spread_ns = (load.ramp_s or 0.0) * 1e9 / max(load.concurrency or 1, 1)
+    guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
+    return Job(
+        folder=str(folder),
+        worker=worker,
+        workers=workers,
+        run_id=manifest.id,
+        target=target,
+        address=found.address,
+        api=spec.endpoint.api,
+        stream=spec.endpoint.stream,
+        live_fd=descriptors[0],
+        bodies_fd=descriptors[1],
+        rows=len(schedule),
+        requests=load.requests if closed else None,
+        users=len(mine) if closed else None,
+        cap=len(mine) if load.concurrency and not closed else None,
+        reuse=found.reuse,
+        pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
+        starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
+        end_ns=manifest.window_end_ns,
+        timeout_s=load.timeout_s,
+        connect_timeout_s=load.connect_timeout_s,
+        keep_text=spec.run.keep_text,
+        tokenizer=spec.workload.tokenizer,
+        secrets=secrets,
+        # The highest cores: interrupts and busy neighbours tend to live on the lowest.
+        cpu=cores[-1 - worker] if len(cores) > workers else None,
+    )

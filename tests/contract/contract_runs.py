@@ -1,0 +1,86 @@
+"""Runs of the real thing against a server, in the test's own process; only the load's workers are others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadcell.load import run_load
+from loadcell.metrics import Result, build_result
+from loadcell.recording.read import Recording, open_recording
+from loadcell.recording.schema import REQUESTS, Manifest
+from loadcell.spec import build_spec
+
+
+@dataclass
+class Ran:
+    """A finished run: its folder, its recording and its result."""
+
+    folder: Path
+    manifest: Manifest
+    recording: Recording
+    result: Result
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the requests, in the order of the schedule; missing is None."""
+        names = [column.name for column in REQUESTS]
+        table = self.recording.requests(names)
+        plain = [{name: _plain(table[name][i]) for name in names} for i in range(len(table["request"]))]
+        return plain
+
+    @property
+    def statuses(self) -> list[str]:
+        return [row["status"] for row in self.rows]
+
+    def kinds(self) -> dict[str, int]:
+        """Failures by kind."""
+        return {failure.kind: failure.count for failure in self.result.errors}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value != value:
+        return None
+    return value if isinstance(value, str) else int(value)
+
+
+Run = Callable[..., Ran]
+
+
+def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
+    """Run a load of few short requests and check what holds for every run."""
+    tree: dict[str, Any] = {
+        "endpoint": {"url": url},
+        "load": {"ramp_s": 0, "timeout_s": 5},
+        "workload": {"input_tokens": "8", "output_tokens": "4"},
+        "run": {"workers": 1},
+    }
+    if "rate" not in fields:
+        tree["load"]["concurrency"] = 2
+    for name, value in fields.items():
+        section, key = _FIELD[name]
+        tree.setdefault(section, {})[key] = value
+    manifest = run_load(build_spec(tree), folder, lambda _: None)
+    recording = open_recording(folder)
+    ran = Ran(folder, manifest, recording, build_result(recording))
+    counts = ran.result.counts.run
+    assert counts.planned == counts.ok + counts.failed + counts.cancelled + counts.unsent
+    assert not recording.damaged
+    return ran
+
+
+_FIELD = {
+    key: (section, key)
+    for section, keys in {
+        "endpoint": "api model stream headers api_key_env ca_file verify_tls ignore_eos extra_body",
+        "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s",
+        "workload": "input_tokens output_tokens prompts tokenizer",
+        "slo": "ttft_ms tpot_ms e2e_ms",
+        "run": "workers seed keep_text",
+    }.items()
+    for key in keys.split()
+}
+
+

@@ -1,0 +1,129 @@
+"""A real llama.cpp server, and `loadcell run` as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from loadcell.metrics import Result, build_result
+from loadcell.recording.read import Recording, open_recording
+
+PACKAGES = Path(__file__).parents[2] / ".real-server"
+SLOTS, SLOT_TOKENS = 4, 2048
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+
+    def metric(self, name: str) -> float:
+        """One of the server's own counters."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as reply:
+            text = reply.read().decode()
+        found = re.search(rf"^llamacpp:{name} (\S+)$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run left: exit code, what it said, and its recording, if any."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def recording(self) -> Recording:
+        assert (self.folder / "recording.json").exists(), self.err
+        return open_recording(self.folder)
+
+    @property
+    def result(self) -> Result:
+        return build_result(self.recording)
+
+    def column(self, name: str) -> list[Any]:
+        """A column of the requests, in the order of the schedule."""
+        values: list[Any] = self.recording.requests((name,))[name].tolist()
+        return values
+
+
+Run = Callable[..., Ran]
+
+
+def command(url: str, folder: Path, *flags: str) -> list[str]:
+    """The command line of a run."""
+    return [sys.executable, "-m", "loadcell", "run", url, "--json", "--output", str(folder), *flags]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`run(url, *flags, **environment)`."""
+    folders = iter(tmp_path / f"run-{i}" for i in range(10))
+
+    def go(url: str, *flags: str, **environment: str) -> Ran:
+        folder = next(folders)
+        done = subprocess.run(
+            command(url, folder, *flags),
+            check=False, capture_output=True, text=True, timeout=60,
+            stdin=subprocess.DEVNULL, env=os.environ | environment,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        ran = Ran(done.returncode, done.stdout, done.stderr, folder)
+        if done.stdout:
+            assert msgspec.json.decode(done.stdout, type=Result) == ran.result
+        return ran
+
+    return go
+
+
+@contextmanager
+def _serve(log: Path, **settings: Any) -> Iterator[Server]:
+    if not PACKAGES.is_dir():
+        missing = f"there is no real server: `make test` installs it into {PACKAGES.name}"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    script = Path(__file__).with_name("llama_server.py")
+    with log.open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, str(script), json.dumps(settings)],
+            stdout=subprocess.PIPE, stderr=err, text=True, env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+        )  # fmt: skip
+    try:
+        assert process.stdout
+        url = process.stdout.readline().strip()
+        if not url:
+            if process.wait() == -signal.SIGILL:
+                pytest.skip("this CPU lacks instructions that the real server is built for (AVX2)")
+            pytest.fail(f"the real server did not start ({process.returncode}): {log.read_text()[-2000:]}")
+        yield Server(url)
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`with serve(**settings) as server`, settings as in `llama_server.py`."""
+    return partial(_serve, tmp_path_factory.mktemp("llama") / "server.log", n_ctx=SLOTS * SLOT_TOKENS, n_parallel=SLOTS)
+
+
+@pytest.fixture(scope="session")
+def server(serve: Callable[..., Any]) -> Iterator[Server]:
+    """A server of four slots of 2,048 tokens each."""
+    with serve() as started:
+        yield started

@@ -1,0 +1,199 @@
+"""A real engine: llama.cpp's server with SmolLM2-135M. Its own counters are the second witness."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Run = Callable[..., Any]
+
+pytestmark = pytest.mark.real
+
+PROBE = ("--input-tokens", "24", "--output-tokens", "8")
+PROBE_TOKENS = 2  # what the request before the load asks for
+
+
+def counts(ran: Any) -> tuple[int, int, int, int, int]:
+    c = ran.result.counts.run
+    assert c.planned == c.ok + c.failed + c.cancelled + c.unsent
+    return c.planned, c.ok, c.failed, c.cancelled, c.unsent
+
+
+def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Any) -> None:
+    before = server.metric("tokens_predicted_total")
+    ran = run(server.url, "--concurrency", "2", "--requests", "10", "--input-tokens", "20", "--output-tokens", "12")
+    assert ran.code == 0, ran.err
+    assert counts(ran) == (10, 10, 0, 0, 0)
+    assert ran.result.methodology.token_source == {"usage": 10}
+    assert ran.result.methodology.effective["model"] == "smollm2-135m"
+    assert ran.column("output_tokens") == [12] * 10
+    assert server.metric("tokens_predicted_total") - before == 10 * 12 + PROBE_TOKENS
+    assert set(ran.column("finish_reason")) == {"length"}
+    # The chat template adds the same tokens to every prompt.
+    assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
+
+
+def test_synthetic_prompts_are_exact_in_the_servers_tokens(run: Run, server: Any) -> None:
+    flags = ("--api", "completions", "--concurrency", "4", "--requests", "12", "--output-tokens", "2")
+    ran = run(server.url, *flags, "--input-tokens", "lognormal:24,0.6")
+    assert counts(ran) == (12, 12, 0, 0, 0)
+    assert len(set(ran.column("input_tokens"))) > 5
+    assert ran.column("prompt_tokens") == ran.column("input_tokens")
+
+
+def test_unique_prompts_find_nothing_in_the_prefix_cache(run: Run, server: Any) -> None:
+    ran = run(server.url, "--api", "completions", "--concurrency", "4", "--requests", "16", *PROBE, "--seed", "7")
+    assert sum(ran.column("cached_tokens")) == 0
+
+
+def test_the_same_prompt_again_is_seen_to_come_from_the_cache(run: Run, server: Any, tmp_path: Path) -> None:
+    prompts = tmp_path / "one.jsonl"
+    prompts.write_text(json.dumps({"prompt": "Name the five oldest cities on the shores of the sea."}) + "\n")
+    flags = ("--api", "completions", "--concurrency", "1", "--requests", "3", "--output-tokens", "2")
+    ran = run(server.url, *flags, "--prompts", str(prompts))
+    assert ran.column("cached_tokens")[1:] == [ran.column("prompt_tokens")[0] - 1] * 2
+    assert any("repeat" in note for note in ran.result.notes)
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_a_reply_that_is_not_streamed_has_its_counts_and_no_ttft(run: Run, server: Any, api: str) -> None:
+    ran = run(server.url, "--api", api, "--no-stream", "--concurrency", "2", "--requests", "6", *PROBE)
+    assert counts(ran) == (6, 6, 0, 0, 0)
+    assert ran.column("output_tokens") == [8] * 6
+    assert ran.result.latency["ttft_ms"].service.n == 0
+    assert ran.result.latency["e2e_ms"].service.n == 6
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_running_counts_name_the_tokens_of_every_event(run: Run, server: Any, api: str) -> None:
+    extra = ("--set", 'endpoint.extra_body={"timings_per_token":true}')
+    ran = run(server.url, "--api", api, *extra, "--concurrency", "2", "--requests", "6", *PROBE)
+    assert counts(ran) == (6, 6, 0, 0, 0)
+    tokens = np.concatenate([part["tokens"] for part in ran.recording.chunks(("tokens",))])
+    assert tokens.sum() == 6 * 8
+    assert not np.isnan(ran.column("first_tokens")).any()
+    assert not any("takes the first chunk" in note for note in ran.result.notes)
+
+
+def test_the_client_never_sees_less_time_than_the_server_spent(run: Run, server: Any) -> None:
+    names = ("prompt_seconds_total", "tokens_predicted_seconds_total")
+    before = [server.metric(name) for name in names]
+    ran = run(server.url, "--concurrency", "1", "--requests", "4", "--input-tokens", "48", "--output-tokens", "16")
+    prompt_s, predicted_s = (server.metric(name) - was for name, was in zip(names, before, strict=True))
+    sent, first, last = (np.array(ran.column(name)) / 1e9 for name in ("send_start_ns", "first_any_ns", "last_ns"))
+    # The server's sums hold the small request before the load too: less than a fifth of the tokens.
+    assert (first - sent).sum() > prompt_s * 0.8
+    assert (last - sent).sum() > (prompt_s + predicted_s) * 0.8
+
+
+def test_more_users_than_slots_wait_in_the_servers_queue(run: Run, server: Any) -> None:
+    ran = run(server.url, "--concurrency", "8", "--requests", "16", "--ramp", "0", *PROBE)
+    assert counts(ran) == (16, 16, 0, 0, 0)
+    assert ran.result.concurrency.max == 8
+    edges = [(t, 1) for t in ran.column("first_any_ns")] + [(t, -1) for t in ran.column("last_ns")]
+    assert np.cumsum([step for _, step in sorted(edges)]).max() <= 4
+
+
+def test_a_prompt_over_the_context_fails_with_the_servers_words(run: Run, server: Any, tmp_path: Path) -> None:
+    prompts = tmp_path / "mixed.jsonl"
+    lines = ["Say hello.", "many words " * 1500, "Say goodbye."]
+    prompts.write_text("".join(json.dumps({"prompt": line}) + "\n" for line in lines))
+    ran = run(server.url, "--concurrency", "1", "--requests", "3", "--output-tokens", "4", "--prompts", str(prompts))
+    assert counts(ran) == (3, 2, 1, 0, 0)
+    (error,) = ran.result.errors
+    assert (error.kind, error.count) == ("http_400", 1)
+    assert error.sample and "context size" in error.sample
+    assert ran.column("status") == ["ok", "failed", "ok"]
+
+
+def test_connections_that_the_server_ends_cost_no_request(run: Run, server: Any) -> None:
+    """llama.cpp ends a connection after 100 replies, and says so."""
+    flags = ("--api", "completions", "--no-stream", "--input-tokens", "4", "--output-tokens", "1")
+    ran = run(server.url, *flags, "--concurrency", "1", "--requests", "105")
+    assert counts(ran) == (105, 105, 0, 0, 0)
+    assert len(set(ran.column("connection"))) == 2
+
+
+def test_connections_that_end_unsaid_with_every_stream_cost_no_request(run: Run, server: Any) -> None:
+    """llama.cpp announces keep-alive and hangs up after each streamed reply all the same."""
+    flags = ("--api", "completions", "--input-tokens", "4", "--output-tokens", "1")
+    ran = run(server.url, *flags, "--concurrency", "2", "--requests", "30")
+    assert counts(ran) == (30, 30, 0, 0, 0)
+
+
+def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Any) -> None:
+    """llama.cpp keeps an idle connection for 5 s."""
+    flags = ("--no-stream", "--rate", "0.17", "--arrivals", "constant", "--requests", "2")
+    ran = run(server.url, *flags, *PROBE)
+    assert counts(ran) == (2, 2, 0, 0, 0)
+    planned = ran.column("planned_ns")
+    assert planned[1] - planned[0] > 5e9
+    assert len(set(ran.column("connection"))) == 2
+
+
+def test_an_interrupted_run_adds_up_and_frees_the_server(server: Any, tmp_path: Path) -> None:
+    from conftest import Ran, command
+
+    folder = tmp_path / "cut"
+    flags = ("--concurrency", "6", "--requests", "200", "--input-tokens", "16", "--output-tokens", "200")
+    process = subprocess.Popen(
+        command(server.url, folder, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 20
+    while server.metric("requests_processing") < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    ran = Ran(process.returncode, out, err, folder)
+    assert ran.code == 130, err
+    planned, ok, failed, cancelled, unsent = counts(ran)
+    assert (planned, failed) == (200, 0)
+    assert cancelled == 6
+    assert ok + unsent == 194
+    deadline = time.monotonic() + 20
+    while server.metric("requests_processing") > 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.metric("requests_processing") == 0
+
+
+def test_outputs_end_where_the_model_ends_them(run: Run, server: Any, tmp_path: Path) -> None:
+    prompts = tmp_path / "short.jsonl"
+    prompts.write_text(json.dumps({"prompt": "Reply with the single word: yes"}) + "\n")
+    flags = ("--concurrency", "1", "--requests", "3", "--output-tokens", "400", "--prompts", str(prompts))
+    ran = run(server.url, *flags, "--no-ignore-eos", "--set", 'endpoint.extra_body={"temperature":0}')
+    assert counts(ran) == (3, 3, 0, 0, 0)
+    assert set(ran.column("finish_reason")) == {"stop"}
+    assert max(ran.column("output_tokens")) < 400
+    # The end-of-sequence token counts as output and shows no text.
+    assert set(np.subtract(ran.column("output_tokens"), ran.column("output_chunks"))) <= {0, 1}
+
+
+def test_a_key_is_asked_for_taken_and_never_written(run: Run, serve: Callable[..., Any]) -> None:
+    secret = "sk-of-nobody-7d1f"
+    with serve(api_keys=[secret]) as locked:
+        refused = run(locked.url, "--requests", "1", "--model", "smollm2-135m", "--api-key-env", "NO_SUCH_KEY")
+        assert refused.code == 1
+        assert "HTTP 401" in refused.err
+        assert "NO_SUCH_KEY" in refused.err
+        assert not refused.folder.exists()
+        ran = run(locked.url, "--concurrency", "1", "--requests", "2", *PROBE, OPENAI_API_KEY=secret)
+    assert counts(ran) == (2, 2, 0, 0, 0)
+    for file in ran.folder.iterdir():
+        assert secret.encode() not in file.read_bytes(), file.name
+    assert secret not in ran.out + ran.err
+
+
+def test_a_wrong_path_is_said_in_one_line(run: Run, server: Any) -> None:
+    ran = run(f"{server.url}/nothing/here", "--requests", "1")
+    assert ran.code == 1
+    assert "HTTP 404" in ran.err
+    assert "Check the URL" in ran.err
+    assert not ran.folder.exists()

@@ -1,0 +1,39 @@
+"""The benchmarks still run and still find what they measure."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks bind processes to cores")
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_bias_finds_every_percentile_on_both_sides() -> None:
+    done = _run("bias", "--quick")
+    assert done.returncode == 0, done.stderr
+    row = re.compile(r"^\s*(8 x 100/s(?: TLS)?)\s+(\w+ p\d+)\s+([\d.]+)\s+([\d.]+)\s+([-+][\d.]+)\s", re.MULTILINE)
+    found = {(load, figure): tuple(map(float, values)) for load, figure, *values in row.findall(done.stdout)}
+    assert len(found) == 2 * 3 * 3
+    for reported, truth, difference in found.values():
+        assert reported - truth == pytest.approx(difference, abs=0.0011)
+    # 20 ms to the first token, then 15 steps of 10 ms, by either witness: no upper bound, the machine may be busy.
+    assert min(found["8 x 100/s", "E2E p50"][:2]) > 165
+    assert min(found["8 x 100/s", "TTFT p50"][:2]) >= 20
+
+
+def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
+    done = _run("bais")
+    assert done.returncode == 2
+    assert "there is no benchmark bais" in done.stderr
+    assert "bias" in done.stderr
