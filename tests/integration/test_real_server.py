@@ -127,6 +127,7 @@ def test_connections_that_end_unsaid_with_every_stream_cost_no_request(run: Run,
     flags = ("--api", "completions", "--input-tokens", "4", "--output-tokens", "1")
     ran = run(server.url, *flags, "--concurrency", "2", "--requests", "30")
     assert counts(ran) == (30, 30, 0, 0, 0)
+    assert any("every request opens its own" in note for note in ran.result.notes)
 
 
 def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Any) -> None:
@@ -195,5 +196,6 @@ def test_a_wrong_path_is_said_in_one_line(run: Run, server: Any) -> None:
     ran = run(f"{server.url}/nothing/here", "--requests", "1")
     assert ran.code == 1
     assert "HTTP 404" in ran.err
-    assert "Check the URL" in ran.err
+    assert "check the URL" in ran.err
+    assert ran.err.count("\n") == 1
     assert not ran.folder.exists()

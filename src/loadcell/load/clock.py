@@ -36,39 +36,38 @@ Message = tuple[bytes, list[tuple[int, int, bytes]], int, object]
 
 
 def stamps(
-    messages: Sequence[Message], monos: Sequence[int], offsets: Sequence[int], not_before_ns: int
+    raw: Sequence[bytes], monos: Sequence[int], offsets: Sequence[int], not_before_ns: int
 ) -> tuple[list[int], list[int], int]:
     """Receive times of consecutive reads of one socket, on the monotonic clock.
 
-    `monos` is the monotonic clock right after each read, `offsets` the wall clock minus the monotonic one at that time.
-    Returns (times, lags, dropped). A lag is user time minus kernel time, MISSING where there is no usable stamp: then
-    the time is the user's. Nothing can have come before `not_before_ns` (the send, or the read ahead of it), nor after
-    it was read: a stamp that says so was spoilt by a step of the wall clock; it is dropped and counted.
+    `raw` holds the kernel's stamps as they came (b"" for none), `monos` the monotonic clock right after each read,
+    `offsets` the wall clock minus the monotonic one at that time. Returns (times, lags, dropped). A lag is user time
+    minus kernel time, MISSING where there is no usable stamp: then the time is the user's. Nothing can have come before
+    `not_before_ns` (the send, or the read ahead of it), nor after it was read: a stamp that says so was spoilt by a
+    step of the wall clock; it is dropped and counted.
     """
-    try:
-        packed = b"".join([message[1][0][2] for message in messages])
-        parts = struct.unpack(f"={2 * len(messages)}q", packed)
-    except (IndexError, struct.error):
-        return _stamps_one_by_one(messages, monos, offsets, not_before_ns)
+    packed = b"".join(raw)
+    if len(packed) != _TIMESPEC.size * len(raw):
+        return _stamps_one_by_one(raw, monos, offsets, not_before_ns)
+    parts = struct.unpack(f"={2 * len(raw)}q", packed)
     times = [s * 1_000_000_000 + ns - offset for s, ns, offset in zip(parts[::2], parts[1::2], offsets, strict=True)]
     lags = list(map(sub, monos, times))
     if min(lags) < 0 or times[0] < not_before_ns - _TOLERANCE_NS or times != sorted(times):
-        return _stamps_one_by_one(messages, monos, offsets, not_before_ns)
+        return _stamps_one_by_one(raw, monos, offsets, not_before_ns)
     return times, lags, 0
 
 
 def _stamps_one_by_one(
-    messages: Sequence[Message], monos: Sequence[int], offsets: Sequence[int], floor: int
+    raw: Sequence[bytes], monos: Sequence[int], offsets: Sequence[int], floor: int
 ) -> tuple[list[int], list[int], int]:
     """As `stamps`, where a stamp is missing or cannot be."""
     times: list[int] = []
     lags: list[int] = []
     dropped = 0
-    for message, mono, offset in zip(messages, monos, offsets, strict=True):
-        notes = message[1]
+    for packed, mono, offset in zip(raw, monos, offsets, strict=True):
         time, lag = mono, MISSING
-        if notes and len(notes[0][2]) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
+        if len(packed) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(packed)
             stamp = seconds * 1_000_000_000 + nanoseconds - offset
             if floor - _TOLERANCE_NS <= stamp <= mono + _TOLERANCE_NS:
                 time = min(stamp, mono)

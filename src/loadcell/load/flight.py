@@ -15,6 +15,8 @@ from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.spec import scrub
 
+FIELDS = 4
+"""Entries of a stored read: data, raw kernel stamp, monotonic ns, clock offset."""
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
 
@@ -61,7 +63,7 @@ class Flight:
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []
-        """Reads to be parsed, as the loop appends them: message, monotonic ns, offset of the wall clock, and so on."""
+        """Reads to be parsed, flat as the loop appends them: data, raw kernel stamp, monotonic ns, clock offset."""
         self.times = array("q")
         self.lags = array("q")
         self.dropped = 0
@@ -70,21 +72,20 @@ class Flight:
     @property
     def stored(self) -> int:
         """Number of reads to be parsed."""
-        return len(self.reads) // 3
+        return len(self.reads) // FIELDS
 
     def parse(self, most: int = SLICE_READS) -> bool:
         """Parse up to `most` stored reads; True when none is left."""
-        batch = self.reads[: 3 * most]
+        batch = self.reads[: FIELDS * most]
         if batch:
-            del self.reads[: 3 * most]
+            del self.reads[: FIELDS * most]
             first = len(self.times)
-            messages = batch[::3]
             floor = self.times[-1] if first else self.send_start_ns
-            times, lags, dropped = stamps(messages, batch[1::3], batch[2::3], floor)
+            times, lags, dropped = stamps(batch[1::FIELDS], batch[2::FIELDS], batch[3::FIELDS], floor)
             self.times.extend(times)
             self.lags.extend(lags)
             self.dropped += dropped
-            self.reply.feed([message[0] for message in messages], first)
+            self.reply.feed(batch[::FIELDS], first)
         return not self.reads
 
     def parse_all(self) -> None:
@@ -94,8 +95,8 @@ class Flight:
     def last_read_ns(self) -> int:
         """Receive time of the newest read; MISSING if there is none."""
         if self.reads:
-            message, mono, offset = self.reads[-3:]
-            return stamps([message], [mono], [offset], self.send_start_ns)[0][0]
+            _, raw, mono, offset = self.reads[-FIELDS:]
+            return stamps([raw], [mono], [offset], self.send_start_ns)[0][0]
         return self.times[-1] if self.times else MISSING
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from loadcell.load.audit import Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
-from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
+from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
@@ -145,16 +145,16 @@ class Worker:
                     if mask == WRITABLE:
                         continue
                 try:
-                    message = recvmsg(size, notes)
+                    data, ancillary, _, _ = recvmsg(size, notes)
                 except BlockingIOError:
                     continue
                 except OSError as error:
                     self._lost(flight, error)
                     continue
-                append(message)
+                append(data)
+                append(ancillary[0][2] if ancillary else b"")
                 append(mono())
                 append(offset)
-                data = message[0]
                 # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
                 if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
                     self._look(flight, data)
@@ -291,17 +291,17 @@ class Worker:
         """Decide what an unusual read means; most of these are the first or the last of their reply."""
         reads, reply = flight.reads, flight.reply
         if not data:
-            del reads[-3:]  # the end of the connection is no read of the reply, and carries no stamp
+            del reads[-FIELDS:]  # the end of the connection is no read of the reply, and carries no stamp
             flight.parse_all()
             reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)
             return
-        if flight.slow and len(reads) == 3 and not reply.bytes:
+        if flight.slow and len(reads) == FIELDS and not reply.bytes:
             flight.slow = not _plain_stream(data, flight)
         if not flight.slow and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
-            before = reads[-6][0] if len(reads) > 3 else b""
+            before = reads[-2 * FIELDS] if len(reads) > FIELDS else b""
             if data.endswith(b"0\r\n\r\n") and (b"[DONE]" in data or b"[DONE]" in before):
                 self._land(flight, reuse=True)
                 return
