@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loadcell.load import run_load
+from loadcell.load.preflight import Endpoint, preflight
+from loadcell.load.target import make_target
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
 from loadcell.recording.schema import REQUESTS, Manifest
-from loadcell.spec import build_spec
+from loadcell.spec import Spec, build_spec, with_defaults
 
 
 @dataclass
@@ -28,8 +31,7 @@ class Ran:
         """The rows of the requests, in the order of the schedule; missing is None."""
         names = [column.name for column in REQUESTS]
         table = self.recording.requests(names)
-        plain = [{name: _plain(table[name][i]) for name in names} for i in range(len(table["request"]))]
-        return plain
+        return [{name: _plain(table[name][i]) for name in names} for i in range(len(table["request"]))]
 
     @property
     def statuses(self) -> list[str]:
@@ -49,8 +51,14 @@ def _plain(value: Any) -> Any:
 Run = Callable[..., Ran]
 
 
-def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
-    """Run a load of few short requests and check what holds for every run."""
+def ask(url: str, **fields: Any) -> Endpoint:
+    """What is done before a load, and nothing else."""
+    spec = with_defaults(short_spec(url, **fields))
+    return preflight(spec, make_target(spec.endpoint, os.environ.get(spec.endpoint.api_key_env)))
+
+
+def short_spec(url: str, **fields: Any) -> Spec:
+    """A load of few short requests; `fields` by their last names."""
     tree: dict[str, Any] = {
         "endpoint": {"url": url},
         "load": {"ramp_s": 0, "timeout_s": 5},
@@ -62,7 +70,12 @@ def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
     for name, value in fields.items():
         section, key = _FIELD[name]
         tree.setdefault(section, {})[key] = value
-    manifest = run_load(build_spec(tree), folder, lambda _: None)
+    return build_spec(tree)
+
+
+def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
+    """Run a short load and check what holds for every run."""
+    manifest = run_load(short_spec(url, **fields), folder, lambda _: None)
     recording = open_recording(folder)
     ran = Ran(folder, manifest, recording, build_result(recording))
     counts = ran.result.counts.run
@@ -82,5 +95,3 @@ _FIELD = {
     }.items()
     for key in keys.split()
 }
-
-

@@ -113,11 +113,16 @@ def stream(*pieces: bytes | float | str, headers: bytes = b"") -> list[Step]:
 
 
 def clean(tokens: int = 4, ttft_s: float = 0.01, gap_s: float = 0.002, text: str = "word ") -> list[Step]:
-    """A stream as it should be: tokens with exact gaps, finish reason, usage, end mark."""
+    """A stream as it should be."""
+    return stream(*clean_pieces(tokens, ttft_s, gap_s, text))
+
+
+def clean_pieces(tokens: int = 4, ttft_s: float = 0.01, gap_s: float = 0.002, text: str = "word ") -> list[Step]:
+    """Its pieces: tokens with exact gaps, finish reason, usage, end mark."""
     words: list[Step] = [ttft_s]
     for number in range(tokens):
         words += [gap_s, event(token(text))] if number else [event(token(text))]
-    return stream(*words, event(delta(finish="stop")), event(usage_event(tokens)), DONE)
+    return [*words, event(delta(finish="stop")), event(usage_event(tokens)), DONE]
 
 
 def whole(tokens: int = 4, text: str = "four words of text", api: str = "chat") -> bytes:
@@ -237,6 +242,9 @@ def read_request(sock: socket.socket, connection: int) -> Received | None:
         if not piece:
             return None
         data += piece
+        if not data[:1].isalpha():  # somebody speaks TLS
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            return None
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ")

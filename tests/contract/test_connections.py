@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 from contract_runs import Run
-from scripted import CLOSE, Received, Step, clean, serve, stream, whole
+from scripted import CLOSE, Received, Step, clean, clean_pieces, serve, stream, whole
 
 from loadcell.errors import EndpointError, UsageError
 
@@ -30,8 +30,7 @@ def test_users_keep_their_connections(run: Run) -> None:
 
 def test_connection_close_after_each_reply(run: Run) -> None:
     def script(_: Received) -> list[Step]:
-        return [step.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1) if i == 0 and isinstance(step, bytes) else step
-                for i, step in enumerate(clean())] + [CLOSE]  # fmt: skip
+        return [*stream(*clean_pieces(), headers=b"Connection: close\r\n"), CLOSE]
 
     with serve(script) as server:
         ran = run(server.url, requests=8)
@@ -43,7 +42,7 @@ def test_connection_close_after_each_reply(run: Run) -> None:
 
 
 def test_connection_close_announced_but_left_open(run: Run) -> None:
-    with serve(lambda _: stream(*clean()[1:-1], headers=b"Connection: close\r\n")) as server:  # type: ignore[arg-type]
+    with serve(lambda _: stream(*clean_pieces(), headers=b"Connection: close\r\n")) as server:
         ran = run(server.url, requests=4)
     assert ran.statuses == ["ok"] * 4
     assert len({request.connection for request in server.load}) == 4
@@ -107,7 +106,10 @@ def test_tls_with_a_large_request_and_a_large_reply(run: Run, tls: Tls) -> None:
 
 
 def test_tls_without_trust_says_what_to_do(run: Run, tls: Tls) -> None:
-    with serve(context=tls.context) as server, pytest.raises(EndpointError, match=r"not trusted.*--ca-file.*--no-verify-tls"):
+    with (
+        serve(context=tls.context) as server,
+        pytest.raises(EndpointError, match=r"not trusted.*--ca-file.*--no-verify-tls"),
+    ):
         run(server.url, requests=2)
 
 
@@ -181,8 +183,10 @@ def proxy(refuse: bytes = b"", slow: bool = False) -> Iterator[Proxy]:
             server = socket.create_connection((host.decode(), int(port)))
             sockets.append(server)
             if method == b"CONNECT":
-                for part in (b"HTTP/1.1 200 Connection ", b"established\r\nVia: 1.1 test\r\n", b"\r\n") if slow else (
-                    b"HTTP/1.1 200 Connection established\r\n\r\n",
+                for part in (
+                    (b"HTTP/1.1 200 Connection ", b"established\r\nVia: 1.1 test\r\n", b"\r\n")
+                    if slow
+                    else (b"HTTP/1.1 200 Connection established\r\n\r\n",)
                 ):
                     client.sendall(part)
                     threading.Event().wait(0.02 if slow else 0)

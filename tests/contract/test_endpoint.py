@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_runs import Run
+from contract_runs import Run, ask
 from scripted import (
     CLOSE,
     HANG,
@@ -40,29 +39,31 @@ def no_one_listens() -> int:
     return port
 
 
-def test_nobody_listens(run: Run, tmp_path: Path) -> None:
+def test_nobody_listens() -> None:
     with pytest.raises(EndpointError, match=r"cannot connect to http://127.*refused.*is the server running"):
-        run(f"http://127.0.0.1:{no_one_listens()}", requests=2)
-    assert list(tmp_path.iterdir()) == []
+        ask(f"http://127.0.0.1:{no_one_listens()}")
 
 
-def test_a_host_that_does_not_exist(run: Run) -> None:
+def test_a_host_that_does_not_exist() -> None:
     with pytest.raises(EndpointError, match=r"cannot resolve no\.such\.host\.invalid: .*check the URL"):
-        run("http://no.such.host.invalid", requests=2)
+        ask("http://no.such.host.invalid")
 
 
-def test_a_server_that_never_answers(run: Run) -> None:
-    with serve(probe=lambda _: [HANG]) as server, pytest.raises(EndpointError, match=r"no answer within 0\.3 s.*--timeout"):
-        run(server.url, requests=2, timeout_s=0.3)
+def test_a_server_that_never_answers() -> None:
+    with (
+        serve(probe=lambda _: [HANG]) as server,
+        pytest.raises(EndpointError, match=r"no answer within 0\.3 s.*--timeout"),
+    ):
+        ask(server.url, timeout_s=0.3)
 
 
-def test_a_server_that_never_lists_its_models(run: Run) -> None:
+def test_a_server_that_never_lists_its_models() -> None:
     with serve(models=lambda _: [HANG]) as server, pytest.raises(EndpointError, match=r"/v1/models.*within 0\.3 s"):
-        run(server.url, requests=2, timeout_s=0.3)
+        ask(server.url, timeout_s=0.3)
 
 
 @pytest.mark.parametrize("where", ["models", "probe"])
-def test_a_server_that_drips(run: Run, where: str) -> None:
+def test_a_server_that_drips(where: str) -> None:
     """Always a byte in time, never an end."""
 
     def drip(_: Received) -> Any:
@@ -72,13 +73,13 @@ def test_a_server_that_drips(run: Run, where: str) -> None:
             yield b":"
 
     with serve(**{where: drip}) as server, pytest.raises(EndpointError, match=r"within 0\.4 s"):  # type: ignore[arg-type]
-        run(server.url, requests=2, timeout_s=0.4)
+        ask(server.url, timeout_s=0.4)
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x46"])
-def test_a_server_of_another_protocol(run: Run, answer: bytes) -> None:
+def test_a_server_of_another_protocol(answer: bytes) -> None:
     with serve(models=lambda _: [answer, CLOSE]) as server, pytest.raises(EndpointError, match=r"not HTTP/1\.1"):
-        run(server.url, requests=2)
+        ask(server.url)
 
 
 @pytest.mark.parametrize(
@@ -86,43 +87,43 @@ def test_a_server_of_another_protocol(run: Run, answer: bytes) -> None:
     [(401, r"OPENAI_API_KEY.*--header"), (403, "OPENAI_API_KEY"), (404, r"check the URL.*/v1"), (405, "check the URL")],
 )
 @pytest.mark.parametrize("where", ["models", "probe"])
-def test_what_no_load_can_cure_is_said_with_what_to_do(run: Run, where: str, status: int, words: str) -> None:
+def test_what_no_load_can_cure_is_said_with_what_to_do(where: str, status: int, words: str) -> None:
     with serve(**{where: refusing(status, "the server's words")}) as server:  # type: ignore[arg-type]
         with pytest.raises(EndpointError, match=rf"(?s)HTTP {status}: the server's words.*{words}"):
-            run(server.url, requests=2)
+            ask(server.url)
         assert server.load == []
 
 
-def test_a_request_that_is_refused_outright(run: Run) -> None:
-    with serve(probe=refusing(400, "too many toys")) as server:
-        with pytest.raises(EndpointError, match="refuses the request with HTTP 400: too many toys"):
-            run(server.url, requests=2)
+def test_a_request_that_is_refused_outright() -> None:
+    refused = pytest.raises(EndpointError, match="refuses the request with HTTP 400: too many toys")
+    with serve(probe=refusing(400, "too many toys")) as server, refused:
+        ask(server.url)
 
 
-def test_an_unknown_model_is_answered_with_the_nearest(run: Run) -> None:
+def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     probe = refusing(404, "The model `scripted-modle` does not exist.")
     with serve(probe=probe) as server, pytest.raises(EndpointError, match=rf"did you mean {MODEL}"):
-        run(server.url, requests=2, model="scripted-modle")
+        ask(server.url, model="scripted-modle")
 
 
 @pytest.mark.parametrize("listed", [{"data": []}, {"object": "list"}, [], "none", {"data": [{"name": "x"}]}])
-def test_a_server_without_models(run: Run, listed: Any) -> None:
+def test_a_server_without_models(listed: Any) -> None:
     with serve(models=lambda _: [json_reply(listed)]) as server, pytest.raises(EndpointError, match="--model"):
-        run(server.url, requests=2)
+        ask(server.url)
 
 
-def test_a_named_model_needs_no_list(run: Run) -> None:
+def test_a_named_model_needs_no_list() -> None:
     with serve(models=refusing(404)) as server:
-        assert run(server.url, requests=2, model="mine").statuses == ["ok"] * 2
-    assert server.load[0].json()["model"] == "mine"
+        assert ask(server.url, model="mine").model == "mine"
+    assert server.probes[0].json()["model"] == "mine"
 
 
-def test_of_several_models_the_first_is_measured_and_the_result_says_so(run: Run) -> None:
+def test_of_several_models_the_first_is_measured_and_the_result_says_so() -> None:
     names = {"data": [{"id": "first"}, {"id": "second"}]}
     with serve(models=lambda _: [json_reply(names)]) as server:
-        ran = run(server.url, requests=2)
-    assert {request.json()["model"] for request in server.load} == {"first"}
-    assert any("first, second" in note for note in ran.result.notes)
+        found = ask(server.url)
+    assert found.model == "first"
+    assert any("first, second" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -131,19 +132,18 @@ def test_of_several_models_the_first_is_measured_and_the_result_says_so(run: Run
      lambda _: stream(event(token()), RESET), lambda _: stream(event({"error": {"message": "cold"}}))],
     ids=["500", "503", "429", "reset", "closed", "junk", "cut", "error event"],
 )  # fmt: skip
-def test_a_server_in_trouble_is_measured_and_the_failed_probe_noted(run: Run, probe: Script) -> None:
+def test_a_server_in_trouble_is_measured_and_the_failed_probe_noted(probe: Script) -> None:
     with serve(probe=probe) as server:
-        ran = run(server.url, requests=2)
-    assert ran.statuses == ["ok"] * 2
-    assert any("probe" in note for note in ran.result.notes)
+        found = ask(server.url)
+    assert any("probe" in note for note in found.notes)
 
 
 # --- what is agreed on -----------------------------------------------------------------------------------------------
 
 
-def test_one_small_probe_comes_before_the_load(run: Run) -> None:
+def test_one_small_probe_comes_before_the_load() -> None:
     with serve() as server:
-        run(server.url, requests=2)
+        ask(server.url)
     (probe,) = server.probes
     assert probe.json()["max_tokens"] <= 2
     assert [request.method for request in server.received[:2]] == ["GET", "POST"]
@@ -153,7 +153,16 @@ def test_the_body_asks_for_what_is_wanted(run: Run) -> None:
     with serve() as server:
         run(server.url, requests=2, extra_body={"temperature": 0, "max_tokens": 999, "seed": 1})
     body = server.load[0].json()
-    assert list(body) == ["model", "stream", "stream_options", "ignore_eos", "temperature", "seed", "max_tokens", "messages"]
+    assert list(body) == [
+        "model",
+        "stream",
+        "stream_options",
+        "ignore_eos",
+        "temperature",
+        "seed",
+        "max_tokens",
+        "messages",
+    ]
     assert (body["max_tokens"], body["ignore_eos"], body["stream_options"]) == (4, True, {"include_usage": True})
     assert server.load[0].headers["content-type"] == "application/json"
     assert server.load[0].headers["accept"] == "text/event-stream"
@@ -168,36 +177,33 @@ def picky(refused: str, words: str, status: int = 400) -> Script:
     return answer
 
 
-def test_ignore_eos_is_left_out_where_it_is_refused(run: Run) -> None:
+def test_ignore_eos_is_left_out_where_it_is_refused() -> None:
     script = picky("ignore_eos", "Unrecognized request argument supplied: ignore_eos")
     with serve(script, probe=script) as server:
-        ran = run(server.url, requests=2)
-    assert ran.statuses == ["ok"] * 2
-    assert ran.manifest.effective["ignore_eos"] is False
-    assert any("ignore_eos" in note for note in ran.result.notes)
+        found = ask(server.url)
+    assert found.ignore_eos is False
+    assert any("ignore_eos" in note for note in found.notes)
 
 
-def test_ignore_eos_is_not_left_out_where_it_was_asked_for(run: Run) -> None:
+def test_ignore_eos_is_not_left_out_where_it_was_asked_for() -> None:
     script = picky("ignore_eos", "Unrecognized request argument supplied: ignore_eos")
     with serve(script, probe=script) as server, pytest.raises(EndpointError, match="ignore_eos"):
-        run(server.url, requests=2, ignore_eos=True)
+        ask(server.url, ignore_eos=True)
 
 
-def test_usage_is_left_out_where_it_is_refused(run: Run) -> None:
+def test_usage_is_left_out_where_it_is_refused() -> None:
     script = picky("stream_options", "stream_options: Extra inputs are not permitted", 422)
     with serve(script, probe=script) as server:
-        ran = run(server.url, requests=2)
-    assert ran.statuses == ["ok"] * 2
-    assert ran.manifest.effective["include_usage"] is False
+        found = ask(server.url)
+    assert found.include_usage is False
 
 
-def test_max_tokens_is_renamed_where_that_is_asked_for(run: Run) -> None:
+def test_max_tokens_is_renamed_where_that_is_asked_for() -> None:
     words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     script = picky("max_tokens", words)
     with serve(script, probe=script) as server:
-        ran = run(server.url, requests=2)
-    assert ran.statuses == ["ok"] * 2
-    assert server.load[0].json()["max_completion_tokens"] == 4
+        found = ask(server.url)
+    assert found.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
 
 
 def test_all_three_at_once(run: Run) -> None:
@@ -208,14 +214,17 @@ def test_all_three_at_once(run: Run) -> None:
         return clean()
 
     with serve(script, probe=script) as server:
-        assert run(server.url, requests=2).statuses == ["ok"] * 2
+        ran = run(server.url, requests=2)
+    assert ran.statuses == ["ok"] * 2
     assert len(server.probes) == 4
+    assert server.load[0].json()["max_completion_tokens"] == 4
+    assert sum("refuses" in note for note in ran.result.notes) == 2
 
 
-def test_a_server_that_refuses_everything_is_not_asked_for_ever(run: Run) -> None:
+def test_a_server_that_refuses_everything_is_not_asked_for_ever() -> None:
     with serve(probe=refusing(400, "ignore_eos stream_options max_completion_tokens")) as server:
         with pytest.raises(EndpointError, match="HTTP 400"):
-            run(server.url, requests=2)
+            ask(server.url)
         assert len(server.probes) <= 5
 
 
@@ -268,47 +277,55 @@ def test_without_streaming_and_usage_the_tokenizer_counts(run: Run) -> None:
      ("/v1?api-version=1&x=a%20b", "/v1/chat/completions?api-version=1&x=a%20b"),
      ("/modèle 1", "/mod%C3%A8le%201/chat/completions")],
 )  # fmt: skip
-def test_the_path_of_the_url(run: Run, path: str, asked: str) -> None:
+def test_the_path_of_the_url(path: str, asked: str) -> None:
     with serve() as server:
-        run(server.url + path, requests=1, concurrency=1)
-    assert server.load[0].path == asked
+        ask(server.url + path)
+    assert server.probes[0].path == asked
     assert server.received[0].path == asked.replace("chat/completions", "models")
 
 
 def test_key_and_headers_are_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "sk-from-a-file\n")
     with serve() as server:
-        run(server.url, requests=1, concurrency=1, api_key_env="MY_KEY", headers={"X-Team": "blue", "content-type": "application/json; v=2"})
+        run(
+            server.url,
+            requests=1,
+            concurrency=1,
+            api_key_env="MY_KEY",
+            headers={"X-Team": "blue", "content-type": "application/json; v=2"},
+        )
     assert all(request.headers["authorization"] == "Bearer sk-from-a-file" for request in server.received)
     assert server.load[0].headers["x-team"] == "blue"
     assert server.load[0].headers["content-type"] == "application/json; v=2"
 
 
-def test_a_header_takes_the_place_of_the_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_takes_the_place_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-general")
     with serve() as server:
-        run(server.url, requests=1, concurrency=1, headers={"authorization": "Token special"})
+        ask(server.url, headers={"authorization": "Token special"})
     assert {request.headers["authorization"] for request in server.received} == {"Token special"}
 
 
 @pytest.mark.parametrize(
     "headers", [{"X": "a\r\nY: b"}, {"X Y": "a"}, {"": "a"}, {"X:": "a"}, {"X": "ü"}, {"Content-Length": "3"}]
 )
-def test_headers_that_cannot_be_sent(run: Run, headers: dict[str, str]) -> None:
+def test_headers_that_cannot_be_sent(headers: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="header"):
-        run("http://127.0.0.1:9", requests=1, headers=headers)
+        ask("http://127.0.0.1:9", headers=headers)
 
 
 @pytest.mark.parametrize("key", ["sk\nX: y", "schlüssel"])
-def test_a_key_that_cannot_be_sent_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(UsageError, match="OPENAI_API_KEY") as caught:
-        run("http://127.0.0.1:9", requests=1)
+        ask("http://127.0.0.1:9")
     assert key not in str(caught.value)
 
 
-def test_the_model_list_may_come_in_chunks(run: Run) -> None:
+def test_the_model_list_may_come_in_chunks() -> None:
     text = json.dumps({"data": [{"id": "chunky"}]}).encode()
-    reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    reply = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    )
     with serve(models=lambda _: [b"HTTP/1.1 100 Continue\r\n\r\n", reply % (len(text), text)]) as server:
-        assert run(server.url, requests=1, concurrency=1).manifest.effective["model"] == "chunky"
+        assert ask(server.url).model == "chunky"

@@ -34,6 +34,8 @@ MIB = b"x" * (1 << 20)
 END = event(delta(finish="stop")) + event(usage_event(2)) + DONE
 BODY = event(token()) + event(token()) + END
 """All events of a reply of two tokens."""
+SSE = b"Content-Type: text/event-stream\r\n\r\n"
+ZIPPED = gzip.compress(BODY)
 REPLY = SSE_HEAD % b"" + chunked(BODY) + LAST_CHUNK
 
 
@@ -85,6 +87,10 @@ def endless_comments() -> Iterator[Step]:
         yield batch
 
 
+def slowly(*pieces: bytes) -> list[Step]:
+    return [step for piece in pieces for step in (0.003, piece)]
+
+
 def sized(length: bytes) -> list[Step]:
     return [b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %b\r\n\r\n%b" % (length, BODY)]
 
@@ -99,9 +105,6 @@ HOSTILE: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "event of hundreds of MB": (huge_event, {"too_large"}),
     "body of hundreds of MB": (huge_body, {"too_large"}),
     "error body of hundreds of MB": (huge_error, {"too_large", "http_500"}),
-    "slow stream without end": (endless_stream, {"timeout"}),
-    "flood without end": (endless_flood, {"too_large", "timeout"}),
-    "comments without end": (endless_comments, {"too_large", "timeout"}),
     "headers, then silence": (steps(SSE_HEAD % b"", HANG), {"timeout"}),
     "silence": (steps(HANG), {"timeout"}),
     "half a status line": (steps(b"HTTP/1.", HANG), {"timeout"}),
@@ -110,61 +113,81 @@ HOSTILE: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "content-length beyond any number": (lambda: sized(b"9" * 30), {"protocol"}),
     "content-length too short": (lambda: sized(b"%d" % (len(BODY) - 50)), {"protocol"}),
     "two different content-lengths": (
-        steps(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\nhello" + BODY), {"protocol"},
+        steps(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\nhello" + BODY),
+        {"protocol"},
     ),
     "length and chunks at once": (
-        steps(SSE_HEAD % b"Content-Length: 10\r\n" + chunked(BODY) + LAST_CHUNK), {"protocol"},
+        steps(SSE_HEAD % b"Content-Length: 10\r\n" + chunked(BODY) + LAST_CHUNK),
+        {"protocol"},
     ),
     "chunk size that is no number": (steps(SSE_HEAD % b"" + b"zz\r\n" + BODY), {"protocol"}),
     "junk": (steps(JUNK, HANG), {"protocol"}),
     "junk inside the stream": (steps(SSE_HEAD % b"" + chunked(event(token())) + JUNK, HANG), {"protocol"}),
     "another protocol": (steps(b"SSH-2.0-OpenSSH_9.6\r\n", HANG), {"protocol"}),
     "an upgrade nobody asked for": (
-        steps(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", HANG), {"protocol"},
+        steps(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", HANG),
+        {"protocol"},
     ),
     "two replies at once": (steps(REPLY + REPLY), {"protocol"}),
     "junk after the end": (steps(REPLY + b"one more thing"), {"protocol"}),
     "a line feed after the end of a JSON reply": (steps(whole() + b"}}"), {"protocol"}),
-    "an event nobody ended": (steps(SSE_HEAD % b"" + chunked(event(token()) + b'data: {"cho') + LAST_CHUNK), {"invalid_json", "cut"}),
+    "an event nobody ended": (
+        steps(SSE_HEAD % b"" + chunked(event(token()) + b'data: {"cho') + LAST_CHUNK),
+        {"invalid_json", "cut"},
+    ),
     "deep nesting": (steps(*stream(b"data: " + b'{"choices":' * 5000 + b"\n\n", END)), {"invalid_json"}),
-    "bytes that are not UTF-8": (steps(*stream(b'data: {"choices":[{"delta":{"content":"\xff\xfe"}}]}\n\n', END)), {"invalid_json"}),
+    "bytes that are not UTF-8": (
+        steps(*stream(b'data: {"choices":[{"delta":{"content":"\xff\xfe"}}]}\n\n', END)),
+        {"invalid_json"},
+    ),
     "usage beyond reason": (
-        steps(*stream(event(token()), event({"choices": [], "usage": {"completion_tokens": 10**30}}), DONE)), {"invalid_json"},
+        steps(*stream(event(token()), event({"choices": [], "usage": {"completion_tokens": 10**30}}), DONE)),
+        {"invalid_json"},
     ),
     "usage below zero": (
-        steps(*stream(event(token()), event({"choices": [], "usage": {"completion_tokens": -5}}), DONE)), {"invalid_json"},
+        steps(*stream(event(token()), event({"choices": [], "usage": {"completion_tokens": -5}}), DONE)),
+        {"invalid_json"},
     ),
-    "a redirect": (steps(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"), {"http_307"}),
+    "a redirect": (
+        steps(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"),
+        {"http_307"},
+    ),
     "compressed, though not asked": (
-        steps(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
-            % len(gzip.compress(BODY)) + gzip.compress(BODY)
-        ),
+        steps(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n" % len(ZIPPED) + SSE + ZIPPED),
         {"cut", "invalid_json", "protocol"},
     ),
-}  # fmt: skip
+    "slow stream without end": (endless_stream, {"timeout"}),
+    "flood without end": (endless_flood, {"too_large", "timeout"}),
+    "comments without end": (endless_comments, {"too_large", "timeout"}),
+}
 HARMLESS: dict[str, list[Step]] = {
     "100 continue first": [b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, REPLY],
-    "100 and 103 in the same read": [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + REPLY],
+    "100 and 103 in the same read": [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + REPLY
+    ],
     "trailers": [SSE_HEAD % b"Trailer: X-Sum\r\n" + chunked(BODY) + b"0\r\nX-Sum: 7\r\nX-More: 8\r\n\r\n"],
     "trailers over reads": [SSE_HEAD % b"" + chunked(BODY), 0.005, b"0\r\nX-Su", 0.005, b"m: 7\r\n\r", 0.005, b"\n"],
     "chunk extensions": [SSE_HEAD % b"" + b"%x;name=value\r\n%b\r\n" % (len(BODY), BODY) + LAST_CHUNK],
     "one byte at a time": [bytes([byte]) for byte in REPLY],
     "end over two reads": [SSE_HEAD % b"" + chunked(BODY) + b"0\r\n", 0.005, b"\r\n"],
-    "end over five reads": [SSE_HEAD % b"" + chunked(BODY), *(s for b in (b"0", b"\r", b"\n", b"\r", b"\n") for s in (0.003, b))],
-    "HTTP/1.0 until the connection closes": [b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", BODY, CLOSE],
-    "HTTP/1.1 until the connection closes": [b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", BODY, CLOSE],
+    "end over five reads": [SSE_HEAD % b"" + chunked(BODY), *slowly(b"0", b"\r", b"\n", b"\r", b"\n")],
+    "HTTP/1.0 until the connection closes": [b"HTTP/1.0 200 OK\r\n" + SSE, BODY, CLOSE],
+    "HTTP/1.1 until the connection closes": [b"HTTP/1.1 200 OK\r\n" + SSE, BODY, CLOSE],
     "a stream with a content-length": [
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(BODY),
-        0.005, BODY[:100], 0.005, BODY[100:],
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(BODY) + SSE,
+        0.005,
+        BODY[:100],
+        0.005,
+        BODY[100:],
     ],
     "headers in odd case": [
-        b"HTTP/1.1 200 OK\r\ncontent-TYPE: Text/Event-Stream; charset=utf-8\r\nTRANSFER-encoding: Chunked\r\n\r\n" + chunked(BODY) + LAST_CHUNK
+        b"HTTP/1.1 200 OK\r\ncontent-TYPE: Text/Event-Stream; charset=utf-8\r\nTRANSFER-encoding: Chunked\r\n\r\n",
+        chunked(BODY) + LAST_CHUNK,
     ],
     "no reason phrase": [REPLY.replace(b" OK", b"")],
     "reply in JSON though a stream was asked": [whole(2)],
     "everything after the end mark is late": [SSE_HEAD % b"" + chunked(BODY), HANG],
-}  # fmt: skip
+}
 
 
 def run_pairs(folder: Path, scripts: list[Callable[[], Any]], **fields: Any) -> tuple[Ran, list[Received]]:

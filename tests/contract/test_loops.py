@@ -139,7 +139,7 @@ def test_a_server_that_stops_listening(run: Run) -> None:
                 sock.sendall(b"".join(step for step in steps if isinstance(step, bytes)))
         listener.close()
 
-    thread = threading.Thread(target=talk)
+    thread = threading.Thread(target=talk, daemon=True)
     thread.start()
     ran = run(f"http://127.0.0.1:{listener.getsockname()[1]}", concurrency=1, requests=4)
     thread.join(10)

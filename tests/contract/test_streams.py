@@ -78,31 +78,44 @@ ERROR = event({"error": {"message": "the GPU fell off", "code": 500}})
 STREAMS: dict[str, Row] = {
     "clean": Row(stream(*words(), *END)),
     "CRLF delimiters": Row(
-        stream(*words(**CRLF), event(delta(finish="stop"), **CRLF), event(usage_event(10), **CRLF), b"data: [DONE]\r\n\r\n")
+        stream(
+            *words(**CRLF), event(delta(finish="stop"), **CRLF), event(usage_event(10), **CRLF), b"data: [DONE]\r\n\r\n"
+        )
     ),
-    "CR delimiters": Row(stream(*words(eol=b"\r"), event(delta(finish="stop"), eol=b"\r"), event(usage_event(10), eol=b"\r"))),
+    "CR delimiters": Row(
+        stream(*words(eol=b"\r"), event(delta(finish="stop"), eol=b"\r"), event(usage_event(10), eol=b"\r"))
+    ),
     "data without space": Row(stream(*words(before=b"data:"), *END[:2], b"data:[DONE]\n\n")),
     "comment before each event": Row(stream(*words(before=b": ping\n\ndata: "), *END)),
     "byte order mark first": Row(stream(TTFT_S, b"\xef\xbb\xbf" + event(token()), *words(9, GAP_S), *END)),
     "named and numbered events": Row(stream(*words(before=b"id: 7\nevent: message\nretry: 10\ndata: "), *END)),
-    "data over several lines": Row(
-        stream(TTFT_S, *spaced([event(token()).replace(b', "', b',\ndata: "')] * 10), *END)
-    ),
+    "data over several lines": Row(stream(TTFT_S, *spaced([event(token()).replace(b', "', b',\ndata: "')] * 10), *END)),
     "no usage": Row(stream(*words(), END[0], DONE), source="tokenizer", tokens=None, first_tokens=None),
     "no end mark": Row(stream(*words(), *END[:2])),
     "no finish reason": Row(stream(*words(), END[1], DONE)),
     "usage in the finish event": Row(stream(*words(), event(delta(finish="stop") | {"usage": usage(10)}), DONE)),
     "usage in every event": Row(
-        stream(TTFT_S, *spaced([event(token() | {"usage": usage(n)}) for n in range(1, 11)]), event(delta(finish="stop")), DONE)
+        stream(
+            TTFT_S,
+            *spaced([event(token() | {"usage": usage(n)}) for n in range(1, 11)]),
+            event(delta(finish="stop")),
+            DONE,
+        )
     ),
     "usage null until the end": Row(stream(TTFT_S, *spaced([event(token() | {"usage": None})] * 10), *END)),
     "4 tokens an event": Row(
         stream(TTFT_S, *spaced([event(token("four words in here "))] * 5), END[0], event(usage_event(20)), DONE),
-        tokens=20, chunks=5, first_tokens=None,
+        tokens=20,
+        chunks=5,
+        first_tokens=None,
     ),
     "token ids": Row(
-        stream(TTFT_S, *spaced([event({"choices": [{"delta": {"content": "ab"}, "token_ids": [1, 2]}]})] * 5), END[0], DONE),
-        chunks=5, source="ids", first_tokens=2,
+        stream(
+            TTFT_S, *spaced([event({"choices": [{"delta": {"content": "ab"}, "token_ids": [1, 2]}]})] * 5), END[0], DONE
+        ),
+        chunks=5,
+        source="ids",
+        first_tokens=2,
     ),
     "logprobs": Row(
         stream(
@@ -111,7 +124,9 @@ STREAMS: dict[str, Row] = {
             END[0],
             DONE,
         ),
-        chunks=5, source="ids", first_tokens=2,
+        chunks=5,
+        source="ids",
+        first_tokens=2,
     ),
     "role-only delta first": Row(stream(event(delta(role="assistant", content="")), *words(), *END)),
     "empty delta first": Row(stream(event(delta()), *words(), *END)),
@@ -132,22 +147,40 @@ STREAMS: dict[str, Row] = {
     ),
     "zero tokens": Row(
         stream(event(delta(role="assistant")), event(delta(finish="stop")), event(usage_event(0)), DONE),
-        error="empty", tokens=0, chunks=0, first_tokens=None,
+        error="empty",
+        tokens=0,
+        chunks=0,
+        first_tokens=None,
     ),
     "empty content": Row(
         stream(event(token("")), event(token("")), event(delta(finish="stop")), event(usage_event(2)), DONE),
-        error="empty", tokens=2, chunks=0, first_tokens=None,
+        error="empty",
+        tokens=2,
+        chunks=0,
+        first_tokens=None,
     ),
     "only the end mark": Row(stream(DONE), error="empty", tokens=None, source=None, chunks=0),
     "error event after 3 tokens": Row(stream(*words(3), ERROR, DONE), "stream_error", None, "chunks", 3),
     "the same, with a name": Row(stream(*words(3), b"event: error\n" + ERROR, DONE), "stream_error", None, "chunks", 3),
-    "the same, then an ordinary end": Row(stream(*words(3), ERROR, END[0], event(usage_event(3)), DONE), "stream_error", 3, chunks=3),
-    "error as a bare line": Row(stream(*words(3), b'{"error": "out of memory"}\n\n'), "stream_error", None, "chunks", 3),
-    "error in words": Row(stream(*words(3), b"event: error\ndata: out of memory\n\n"), "stream_error", None, "chunks", 3),
+    "the same, then an ordinary end": Row(
+        stream(*words(3), ERROR, END[0], event(usage_event(3)), DONE), "stream_error", 3, chunks=3
+    ),
+    "error as a bare line": Row(
+        stream(*words(3), b'{"error": "out of memory"}\n\n'), "stream_error", None, "chunks", 3
+    ),
+    "error in words": Row(
+        stream(*words(3), b"event: error\ndata: out of memory\n\n"), "stream_error", None, "chunks", 3
+    ),
     "error as the only event": Row(stream(ERROR), "stream_error", None, None, 0),
-    "HTTP 200 with a JSON error": Row([json_reply({"error": {"message": "no such luck"}})], "stream_error", None, None, 0),
+    "HTTP 200 with a JSON error": Row(
+        [json_reply({"error": {"message": "no such luck"}})], "stream_error", None, None, 0
+    ),
     "HTTP 200 with HTML": Row(
-        [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<html></html"], "invalid_json", None, None, 0
+        [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<html></html"],
+        "invalid_json",
+        None,
+        None,
+        0,
     ),
     "invalid JSON in an event": Row(stream(*words(3), b'data: {"choices": [\n\n', *END), "invalid_json", chunks=3),
     "an event that is no object": Row(stream(*words(3), b"data: 17\n\n", *END), "invalid_json", chunks=3),
@@ -161,9 +194,11 @@ STREAMS: dict[str, Row] = {
     "3-byte character over two reads": Row(split_character()),
     "end mark, then a reset": Row(stream(*words(), *END, RESET)),
     "several events in one read": Row(stream(TTFT_S, event(token()) * 10, *END)),
-    "everything in one read": Row([TTFT_S, b"".join([SSE_HEAD % b"", chunked(event(token()) * 10), *map(chunked, END), LAST_CHUNK])]),
+    "everything in one read": Row(
+        [TTFT_S, b"".join([SSE_HEAD % b"", chunked(event(token()) * 10), *map(chunked, END), LAST_CHUNK])]
+    ),
     "last event without its blank line": Row(stream(*words(), *END[:2], b"data: [DONE]")),
-}  # fmt: skip
+}
 NAMES = list(STREAMS)
 
 

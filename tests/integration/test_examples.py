@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from real_run import Run
 
 from loadcell.spec import build_spec
 
@@ -39,7 +39,7 @@ def engine() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_runs(path: Path, engine: str, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_runs(path: Path, engine: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     ran = run(engine, "--spec", f"examples/{path.name}", *(f"--set={change}" for change in SHORT[path.name]))
     assert ran.code == 0, ran.err

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-Run = Callable[..., Any]
+from real_run import Ran, Run, Server, command
 
 pytestmark = pytest.mark.real
 
@@ -21,13 +20,13 @@ PROBE = ("--input-tokens", "24", "--output-tokens", "8")
 PROBE_TOKENS = 2  # what the request before the load asks for
 
 
-def counts(ran: Any) -> tuple[int, int, int, int, int]:
+def counts(ran: Ran) -> tuple[int, int, int, int, int]:
     c = ran.result.counts.run
     assert c.planned == c.ok + c.failed + c.cancelled + c.unsent
     return c.planned, c.ok, c.failed, c.cancelled, c.unsent
 
 
-def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Any) -> None:
+def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Server) -> None:
     before = server.metric("tokens_predicted_total")
     ran = run(server.url, "--concurrency", "2", "--requests", "10", "--input-tokens", "20", "--output-tokens", "12")
     assert ran.code == 0, ran.err
@@ -41,7 +40,7 @@ def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Any) -> N
     assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
 
 
-def test_synthetic_prompts_are_exact_in_the_servers_tokens(run: Run, server: Any) -> None:
+def test_synthetic_prompts_are_exact_in_the_servers_tokens(run: Run, server: Server) -> None:
     flags = ("--api", "completions", "--concurrency", "4", "--requests", "12", "--output-tokens", "2")
     ran = run(server.url, *flags, "--input-tokens", "lognormal:24,0.6")
     assert counts(ran) == (12, 12, 0, 0, 0)
@@ -49,12 +48,12 @@ def test_synthetic_prompts_are_exact_in_the_servers_tokens(run: Run, server: Any
     assert ran.column("prompt_tokens") == ran.column("input_tokens")
 
 
-def test_unique_prompts_find_nothing_in_the_prefix_cache(run: Run, server: Any) -> None:
+def test_unique_prompts_find_nothing_in_the_prefix_cache(run: Run, server: Server) -> None:
     ran = run(server.url, "--api", "completions", "--concurrency", "4", "--requests", "16", *PROBE, "--seed", "7")
     assert sum(ran.column("cached_tokens")) == 0
 
 
-def test_the_same_prompt_again_is_seen_to_come_from_the_cache(run: Run, server: Any, tmp_path: Path) -> None:
+def test_the_same_prompt_again_is_seen_to_come_from_the_cache(run: Run, server: Server, tmp_path: Path) -> None:
     prompts = tmp_path / "one.jsonl"
     prompts.write_text(json.dumps({"prompt": "Name the five oldest cities on the shores of the sea."}) + "\n")
     flags = ("--api", "completions", "--concurrency", "1", "--requests", "3", "--output-tokens", "2")
@@ -64,7 +63,7 @@ def test_the_same_prompt_again_is_seen_to_come_from_the_cache(run: Run, server: 
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
-def test_a_reply_that_is_not_streamed_has_its_counts_and_no_ttft(run: Run, server: Any, api: str) -> None:
+def test_a_reply_that_is_not_streamed_has_its_counts_and_no_ttft(run: Run, server: Server, api: str) -> None:
     ran = run(server.url, "--api", api, "--no-stream", "--concurrency", "2", "--requests", "6", *PROBE)
     assert counts(ran) == (6, 6, 0, 0, 0)
     assert ran.column("output_tokens") == [8] * 6
@@ -73,7 +72,7 @@ def test_a_reply_that_is_not_streamed_has_its_counts_and_no_ttft(run: Run, serve
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
-def test_running_counts_name_the_tokens_of_every_event(run: Run, server: Any, api: str) -> None:
+def test_running_counts_name_the_tokens_of_every_event(run: Run, server: Server, api: str) -> None:
     extra = ("--set", 'endpoint.extra_body={"timings_per_token":true}')
     ran = run(server.url, "--api", api, *extra, "--concurrency", "2", "--requests", "6", *PROBE)
     assert counts(ran) == (6, 6, 0, 0, 0)
@@ -83,7 +82,7 @@ def test_running_counts_name_the_tokens_of_every_event(run: Run, server: Any, ap
     assert not any("takes the first chunk" in note for note in ran.result.notes)
 
 
-def test_the_client_never_sees_less_time_than_the_server_spent(run: Run, server: Any) -> None:
+def test_the_client_never_sees_less_time_than_the_server_spent(run: Run, server: Server) -> None:
     names = ("prompt_seconds_total", "tokens_predicted_seconds_total")
     before = [server.metric(name) for name in names]
     ran = run(server.url, "--concurrency", "1", "--requests", "4", "--input-tokens", "48", "--output-tokens", "16")
@@ -94,7 +93,7 @@ def test_the_client_never_sees_less_time_than_the_server_spent(run: Run, server:
     assert (last - sent).sum() > (prompt_s + predicted_s) * 0.8
 
 
-def test_more_users_than_slots_wait_in_the_servers_queue(run: Run, server: Any) -> None:
+def test_more_users_than_slots_wait_in_the_servers_queue(run: Run, server: Server) -> None:
     ran = run(server.url, "--concurrency", "8", "--requests", "16", "--ramp", "0", *PROBE)
     assert counts(ran) == (16, 16, 0, 0, 0)
     assert ran.result.concurrency.max == 8
@@ -102,7 +101,7 @@ def test_more_users_than_slots_wait_in_the_servers_queue(run: Run, server: Any) 
     assert np.cumsum([step for _, step in sorted(edges)]).max() <= 4
 
 
-def test_a_prompt_over_the_context_fails_with_the_servers_words(run: Run, server: Any, tmp_path: Path) -> None:
+def test_a_prompt_over_the_context_fails_with_the_servers_words(run: Run, server: Server, tmp_path: Path) -> None:
     prompts = tmp_path / "mixed.jsonl"
     lines = ["Say hello.", "many words " * 1500, "Say goodbye."]
     prompts.write_text("".join(json.dumps({"prompt": line}) + "\n" for line in lines))
@@ -114,7 +113,7 @@ def test_a_prompt_over_the_context_fails_with_the_servers_words(run: Run, server
     assert ran.column("status") == ["ok", "failed", "ok"]
 
 
-def test_connections_that_the_server_ends_cost_no_request(run: Run, server: Any) -> None:
+def test_connections_that_the_server_ends_cost_no_request(run: Run, server: Server) -> None:
     """llama.cpp ends a connection after 100 replies, and says so."""
     flags = ("--api", "completions", "--no-stream", "--input-tokens", "4", "--output-tokens", "1")
     ran = run(server.url, *flags, "--concurrency", "1", "--requests", "105")
@@ -122,7 +121,7 @@ def test_connections_that_the_server_ends_cost_no_request(run: Run, server: Any)
     assert len(set(ran.column("connection"))) == 2
 
 
-def test_connections_that_end_unsaid_with_every_stream_cost_no_request(run: Run, server: Any) -> None:
+def test_connections_that_end_unsaid_with_every_stream_cost_no_request(run: Run, server: Server) -> None:
     """llama.cpp announces keep-alive and hangs up after each streamed reply all the same."""
     flags = ("--api", "completions", "--input-tokens", "4", "--output-tokens", "1")
     ran = run(server.url, *flags, "--concurrency", "2", "--requests", "30")
@@ -130,7 +129,7 @@ def test_connections_that_end_unsaid_with_every_stream_cost_no_request(run: Run,
     assert any("every request opens its own" in note for note in ran.result.notes)
 
 
-def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Any) -> None:
+def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Server) -> None:
     """llama.cpp keeps an idle connection for 5 s."""
     flags = ("--no-stream", "--rate", "0.17", "--arrivals", "constant", "--requests", "2")
     ran = run(server.url, *flags, *PROBE)
@@ -140,9 +139,7 @@ def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Any) -> 
     assert len(set(ran.column("connection"))) == 2
 
 
-def test_an_interrupted_run_adds_up_and_frees_the_server(server: Any, tmp_path: Path) -> None:
-    from conftest import Ran, command
-
+def test_an_interrupted_run_adds_up_and_frees_the_server(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "cut"
     flags = ("--concurrency", "6", "--requests", "200", "--input-tokens", "16", "--output-tokens", "200")
     process = subprocess.Popen(
@@ -165,7 +162,7 @@ def test_an_interrupted_run_adds_up_and_frees_the_server(server: Any, tmp_path: 
     assert server.metric("requests_processing") == 0
 
 
-def test_outputs_end_where_the_model_ends_them(run: Run, server: Any, tmp_path: Path) -> None:
+def test_outputs_end_where_the_model_ends_them(run: Run, server: Server, tmp_path: Path) -> None:
     prompts = tmp_path / "short.jsonl"
     prompts.write_text(json.dumps({"prompt": "Reply with the single word: yes"}) + "\n")
     flags = ("--concurrency", "1", "--requests", "3", "--output-tokens", "400", "--prompts", str(prompts))
@@ -192,7 +189,7 @@ def test_a_key_is_asked_for_taken_and_never_written(run: Run, serve: Callable[..
     assert secret not in ran.out + ran.err
 
 
-def test_a_wrong_path_is_said_in_one_line(run: Run, server: Any) -> None:
+def test_a_wrong_path_is_said_in_one_line(run: Run, server: Server) -> None:
     ran = run(f"{server.url}/nothing/here", "--requests", "1")
     assert ran.code == 1
     assert "HTTP 404" in ran.err

@@ -25,7 +25,6 @@ from loadcell.load.prepare import (
     fill,
     make_job,
     make_manifest,
-    nameless_file,
     new_folder,
     spool_bodies,
     worker_count,
@@ -34,6 +33,7 @@ from loadcell.load.prepare import (
 from loadcell.load.target import Target, make_target
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
+from loadcell.recording.write import nameless_file
 from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
 from loadcell.workload import plan
 

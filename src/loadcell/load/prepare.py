@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,14 +112,6 @@ def write_schedule(planned: Plan, folder: Path) -> None:
         "output_tokens": schedule.output_tokens,
     }
     write_table(folder / "schedule.parquet", SCHEDULE, columns)
-
-
-def nameless_file(folder: Path) -> IO[bytes]:
-    """A file that is gone when it is closed, however this process ends."""
-    try:
-        return tempfile.TemporaryFile(dir=folder)
-    except OSError as error:
-        raise RecordingError(f"cannot write to {folder}: {error.strerror}; free some space") from None
 
 
 def fill(block: IO[bytes], size: int) -> None:

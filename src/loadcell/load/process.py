@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from array import array
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import IO, Any
 
 import msgspec
 
-from loadcell.errors import LoadcellError
+from loadcell.errors import LoadcellError, RecordingError
 from loadcell.load.audit import Audit
 from loadcell.load.flight import Ledger
 from loadcell.load.job import Job
@@ -27,7 +26,7 @@ from loadcell.load.live import Count, Live
 from loadcell.load.worker import Worker
 from loadcell.recording.read import dump_json, read_columns
 from loadcell.recording.schema import TOKENS
-from loadcell.recording.write import PartWriter, write_table
+from loadcell.recording.write import PartWriter, nameless_file, write_table
 
 _SWITCH_INTERVAL_S = 0.0005
 """The writing thread gives the interpreter back to the loop within this time."""
@@ -41,7 +40,7 @@ def main() -> int:
     live = Live(job.live_fd, job.workers)
     audit = Audit(job.worker, job.cpu)
     folder = Path(job.folder)
-    with tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8") as uncounted:
+    with nameless_file(folder, "w+") as uncounted:
         try:
             schedule = _read_schedule(job, folder)
             writer = PartWriter(folder, job.worker)  # its thread may use every core; the loop stays on one
@@ -60,7 +59,11 @@ def main() -> int:
             return 0
         ledger.t0_ns = t0_ns
         _run(worker, t0_ns)
-        _finish(worker, uncounted, folder)
+        try:
+            _finish(worker, uncounted, folder)
+        except RecordingError as problem:  # the disk does not even take this; the parent sees that the audit is missing
+            sys.stderr.write(f"loadcell: worker {job.worker}: {problem}\n")
+            return 1
     return 0
 
 
@@ -100,18 +103,23 @@ def _run(worker: Worker, t0_ns: int) -> None:
     gc.freeze()
     gc.disable()
     worker.audit.begin()
-    worker.run(t0_ns)
-    worker.close()
+    try:
+        worker.run(t0_ns)
+    except OSError as error:  # of files; those of sockets are answered where they arise
+        worker.audit.died = error.strerror or str(error)
+    worker.pool.close()
 
 
 def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     audit, writer = worker.audit, worker.ledger.writer
     writer.close()
     audit.issued = worker.count[Count.ISSUED]
-    if writer.error:
-        audit.died = writer.error
-    elif uncounted.tell():
-        _count_tokens(uncounted, worker.job, folder)
+    audit.died = audit.died or writer.error
+    try:
+        if not audit.died and uncounted.tell():
+            _count_tokens(uncounted, worker.job, folder)
+    except OSError as error:  # the texts that wait to be counted have no room
+        audit.died = error.strerror or str(error)
     audit.end()
     dump_json(folder / f"audit-{audit.worker}.json", audit.as_dict())
 

@@ -20,7 +20,8 @@ from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
-from loadcell.load.wire import READ_BYTES, ConnectError, Connection
+from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING
 
@@ -42,8 +43,6 @@ PAUSE_NS = 100_000_000
 """A closed-loop user whose request failed waits this long, so that a refusing server is not flooded."""
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
-OPENING = 32
-"""Connections that are opened at a time."""
 SPARE = 2
 """Idle connections that are kept at hand in an open loop."""
 
@@ -60,7 +59,6 @@ class Worker:
         self.schedule = schedule
         self.poller = make_poller()
         self.timer = Timer()
-        self.context = job.target.tls_context() if job.target.tls else None
         accept = "text/event-stream" if job.stream else "application/json"
         path = PATHS[job.api]
         self.head = job.target.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
@@ -70,9 +68,8 @@ class Worker:
         self.parent = os.getppid()
 
         self.flights: dict[int, Entry] = {}
-        self.handlers: dict[int, Callable[[int], None]] = {}
-        self.idle: list[Connection] = []
-        self.opening: dict[int, Connection] = {}
+        self.handlers: Handlers = {}
+        self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection)
         self.waiting: deque[Flight] = deque()
         self.landed: deque[Flight] = deque()
         self.long: deque[Flight] = deque()
@@ -83,35 +80,14 @@ class Worker:
         self.due_ns = 0
         """When the next planned thing is due; 0 for nothing."""
         self.in_flight = 0
-        self.connections = 0
-        self.connect_error: str | None = None
         self.last_flush_ns = 0
         if self.timer.fd is not None:
             self.poller.add(self.timer.fd, READABLE)
             self.handlers[self.timer.fd] = lambda _: self.timer.clear()
 
-    # --- before the clock starts ---
-
     def prepare(self) -> str | None:
-        """Open the pool. Returns what went wrong if not one connection could be opened."""
-        wanted, failed, limit = self.job.pool, 0, monotonic_ns() + int(self.job.connect_timeout_s * 1e9)
-        while len(self.idle) + failed < wanted and monotonic_ns() < limit and not self.live.stop:
-            while len(self.opening) < OPENING and len(self.idle) + len(self.opening) + failed < wanted:
-                failed += not self._open()
-            before = len(self.opening) + len(self.idle)
-            for fd, mask in self.poller.poll(TICK_S):
-                self.handlers[fd](mask)
-            failed += before - len(self.opening) - len(self.idle)
-            if failed and not self.idle and not self.opening:
-                break
-        for connection in list(self.opening.values()):
-            self._drop(connection)
-        if not self.idle and wanted and not self.live.stop:
-            return self.connect_error or f"no connection was opened in {self.job.connect_timeout_s:g} s"
-        self.audit.connections_before = len(self.idle)
-        return None
-
-    # --- the run ---
+        """Open the connections. Returns what went wrong if not one could be opened."""
+        return self.pool.fill(self.job.pool, lambda: self.live.stop)
 
     def run(self, t0_ns: int) -> None:
         """Send, receive, parse and record until everything has landed, or until told to stop."""
@@ -219,30 +195,20 @@ class Worker:
         flight = Flight(
             request, planned_ns, ready_ns, columns["input_tokens"][request], columns["output_tokens"][request]
         )
-        if self.waiting or (self.job.cap is not None and self.in_flight >= self.job.cap):
-            self.waiting.append(flight)
-            self._serve_waiting()
-        else:
-            self._dispatch(flight)
+        self.waiting.append(flight)
+        self._serve_waiting()
+        if self.job.users is None and len(self.pool.idle) + len(self.pool.opening) < SPARE:
+            self.pool.open()
 
     def _serve_waiting(self) -> None:
         """Send what waits, first come first served, as far as the cap and the connections allow."""
         while self.waiting and (self.job.cap is None or self.in_flight < self.job.cap):
-            connection = self._take_idle()
+            connection = self.pool.take()
             if connection is None:
-                self._want_connection()
+                while len(self.pool.opening) < min(len(self.waiting), OPENING_MOST):
+                    self.pool.open()
                 return
             self._send(self.waiting.popleft(), connection)
-
-    def _dispatch(self, flight: Flight) -> None:
-        connection = self._take_idle()
-        if connection is None:
-            self.waiting.append(flight)
-            self._want_connection()
-        else:
-            self._send(flight, connection)
-            if self.job.users is None and len(self.idle) + len(self.opening) < SPARE:
-                self._open()
 
     def _send(self, flight: Flight, connection: Connection) -> None:
         request, fd = flight.request, self.job.bodies_fd
@@ -328,15 +294,14 @@ class Worker:
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
         if reuse and self.job.reuse and flight.send_end_ns != MISSING and not self.live.stop:
-            self._rest(connection, now)
+            self.pool.rest(connection, now)
         else:
-            self._drop(connection)
+            self.pool.drop(connection)
         self.landed.append(flight)
         self.unparsed += flight.stored
         if self.job.users is not None and not flight.cancelled:
             self._go_on(flight, now)
-        elif self.waiting:
-            self._serve_waiting()
+        self._serve_waiting()
 
     def _go_on(self, flight: Flight, now: int) -> None:
         """The user of a landed flight becomes ready again: at once, or after a pause if its request failed."""
@@ -346,58 +311,8 @@ class Worker:
         else:
             self._user_ready(flight.end_ns - self.t0)
 
-    # --- connections ---
-
-    def _take_idle(self) -> Connection | None:
-        """The connection that came free last, if the server has not closed it and is not about to."""
-        while self.idle:
-            connection = self.idle.pop()
-            age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
-            expired = connection.keep_s is not None and age_s > connection.keep_s - 1
-            if not expired and not connection.is_stale():
-                return connection
-            self.audit.idle_closed += 1
-            self._drop(connection)
-        return None
-
-    def _want_connection(self) -> None:
-        while len(self.opening) < min(len(self.waiting), OPENING):
-            self._open()
-
-    def _open(self) -> bool:
-        """Begin to open a connection; False if that failed at once."""
-        self.connections += 1
-        try:
-            connection = Connection(self.connections, self.job.target, self.job.address, self.context)
-        except ConnectError as error:
-            self._open_failed(str(error))
-            return False
-        self.opening[connection.fd] = connection
-        self.handlers[connection.fd] = lambda _: self._advance(connection)
-        self.poller.add(connection.fd, WRITABLE)
-        return True
-
-    def _advance(self, connection: Connection) -> None:
-        try:
-            interest = connection.advance()
-        except ConnectError as error:
-            self._drop(connection)
-            self._open_failed(str(error))
-            return
-        if interest is not None:
-            self.poller.change(connection.fd, interest)
-            return
-        del self.opening[connection.fd]
-        self.audit.connections_opened += 1
-        self.poller.change(connection.fd, READABLE)
-        self._rest(connection, monotonic_ns())
-        if self.waiting:
-            self._serve_waiting()
-
-    def _open_failed(self, why: str) -> None:
+    def _no_connection(self, why: str) -> None:
         """A connection could not be opened: the request that waited longest for one has failed."""
-        self.connect_error = why
-        self.audit.connect_failures += 1
         if not self.waiting:
             return
         flight = self.waiting.popleft()
@@ -407,24 +322,6 @@ class Worker:
         self.landed.append(flight)
         if self.job.users is not None:
             self._go_on(flight, flight.end_ns)
-
-    def _rest(self, connection: Connection, now: int) -> None:
-        connection.idle_since_ns = now
-        self.idle.append(connection)
-        self.handlers[connection.fd] = lambda _: self._idle_event(connection)
-
-    def _idle_event(self, connection: Connection) -> None:
-        """An idle connection spoke: it was closed, or holds session tickets."""
-        if connection.is_stale():
-            self.audit.idle_closed += 1
-            self.idle.remove(connection)
-            self._drop(connection)
-
-    def _drop(self, connection: Connection) -> None:
-        self.handlers.pop(connection.fd, None)
-        self.opening.pop(connection.fd, None)
-        self.poller.remove(connection.fd)
-        connection.close()
 
     # --- when there is time ---
 
@@ -442,13 +339,8 @@ class Worker:
                     self._land(flight, reuse=flight.reply.keep_alive)
             elif flight.stored > STORED_READS and flight not in self.long:
                 self.long.append(flight)
-        limit = int(self.job.connect_timeout_s * 1e9)
-        for connection in list(self.opening.values()):
-            if now - connection.start_ns > limit:
-                self._drop(connection)
-                self._open_failed(f"not open after {self.job.connect_timeout_s:g} s")
-        if self.waiting:
-            self._serve_waiting()
+        self.pool.end_late(now)
+        self._serve_waiting()
         writer = self.ledger.writer
         if len(writer.chunks) > FLUSH_ROWS or now - self.last_flush_ns > FLUSH_NS:
             self.last_flush_ns = now
@@ -456,11 +348,6 @@ class Worker:
             if writer.error:
                 self.live.stop = True
         return not (self.flights or self.waiting or self.landed or self.due_ns)
-
-    def close(self) -> None:
-        """Close what is still open."""
-        for connection in [*self.idle, *self.opening.values()]:
-            self._drop(connection)
 
     def _time_out(self, flight: Flight) -> None:
         flight.parse_all()

@@ -112,6 +112,7 @@ class Reply:
         http, body = self._http, self._body
         if http is None:
             return
+        self.bytes += sum(map(len, reads))
         number = first
         run: list[bytes] = []
         numbers: list[int] = []
@@ -140,7 +141,6 @@ class Reply:
         except httptools.HttpParserError as error:
             self._fail("protocol", f"not an HTTP/1.1 reply: {error}")
             return
-        self.bytes += sum(map(len, reads))
         if not self._header_done and self.bytes > MAX_HEADER_BYTES:
             self._fail("too_large", f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
         elif self.bytes > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:

@@ -156,4 +156,5 @@ def dump_json(path: Path, value: Any) -> None:
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise RecordingError(f"cannot write {path}: {error.strerror}") from None

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import queue
 import sys
+import tempfile
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 import numpy as np
@@ -52,6 +54,20 @@ def write_table(
     except (duckdb.Error, OSError) as error:
         draft.unlink(missing_ok=True)
         raise RecordingError(f"cannot write {path}: {_cause(error)}") from None
+
+
+@contextmanager
+def nameless_file(folder: Path, mode: str = "w+b") -> Iterator[IO[Any]]:
+    """A file on the disk of `folder` that is gone when it is closed, however this process ends."""
+    try:
+        file = tempfile.TemporaryFile(mode, dir=folder, encoding=None if "b" in mode else "utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise RecordingError(f"cannot write to {folder}: {error.strerror}; free some space") from None
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # what a full disk has not taken is not wanted any more
+            file.close()
 
 
 def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:

@@ -1,0 +1,139 @@
+"""A worker's connections: opened step by step by its loop, kept while idle, handed out last in first out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic_ns
+
+from loadcell.load.audit import Audit
+from loadcell.load.job import Job
+from loadcell.load.poller import READABLE, WRITABLE, Poller
+from loadcell.load.wire import ConnectError, Connection
+
+OPENING_MOST = 32
+"""Connections that are opened at a time: a burst of them is itself a load."""
+_STEP_S = 0.05
+
+Handlers = dict[int, Callable[[int], None]]
+"""What to do when a descriptor that carries no reply is ready, by descriptor."""
+
+
+class Pool:
+    """Idle and opening connections. `on_ready` is called when one has opened, `on_failed` when one could not."""
+
+    def __init__(
+        self,
+        job: Job,
+        poller: Poller,
+        handlers: Handlers,
+        audit: Audit,
+        on_ready: Callable[[], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self.idle: list[Connection] = []
+        self.opening: dict[int, Connection] = {}
+        self.error: str | None = None
+        """Why the last one could not be opened."""
+        self._job, self._poller, self._handlers, self._audit = job, poller, handlers, audit
+        self._on_ready, self._on_failed = on_ready, on_failed
+        self._context = job.target.tls_context() if job.target.tls else None
+        self._limit_ns = int(job.connect_timeout_s * 1e9)
+        self._opened = 0
+
+    def fill(self, wanted: int, stop: Callable[[], bool]) -> str | None:
+        """Open `wanted` connections before the clock starts. Returns what went wrong if not one could be opened."""
+        limit = monotonic_ns() + self._limit_ns
+        failures = self._audit.connect_failures
+        while monotonic_ns() < limit and not stop():
+            missing = wanted - len(self.idle) - (self._audit.connect_failures - failures)
+            while len(self.opening) < min(missing, OPENING_MOST):
+                if not self.open():
+                    missing -= 1
+            if not self.opening:
+                break
+            for fd, mask in self._poller.poll(_STEP_S):
+                self._handlers[fd](mask)
+        for connection in list(self.opening.values()):
+            self.drop(connection)
+        self._audit.connections_before = len(self.idle)
+        if self.idle or not wanted or stop():
+            return None
+        return self.error or f"no connection was opened in {self._job.connect_timeout_s:g} s"
+
+    def take(self) -> Connection | None:
+        """The connection that came free last, if the server has not closed it and is not about to."""
+        while self.idle:
+            connection = self.idle.pop()
+            age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
+            expired = connection.keep_s is not None and age_s > connection.keep_s - 1
+            if not expired and not connection.is_stale():
+                return connection
+            self._audit.idle_closed += 1
+            self.drop(connection)
+        return None
+
+    def rest(self, connection: Connection, now: int) -> None:
+        """Keep a connection for the next request."""
+        connection.idle_since_ns = now
+        self.idle.append(connection)
+        self._handlers[connection.fd] = lambda _: self._heard_idle(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection in whatever state it is."""
+        self._handlers.pop(connection.fd, None)
+        self.opening.pop(connection.fd, None)
+        self._poller.remove(connection.fd)
+        connection.close()
+
+    def open(self) -> bool:
+        """Begin to open a connection; False if that failed at once."""
+        self._opened += 1
+        try:
+            connection = Connection(self._opened, self._job.target, self._job.address, self._context)
+        except ConnectError as error:
+            self._failed(str(error))
+            return False
+        self.opening[connection.fd] = connection
+        self._handlers[connection.fd] = lambda _: self._advance(connection)
+        self._poller.add(connection.fd, WRITABLE)
+        return True
+
+    def end_late(self, now: int) -> None:
+        """Give up the connections that take too long to open."""
+        for connection in list(self.opening.values()):
+            if now - connection.start_ns > self._limit_ns:
+                self.drop(connection)
+                self._failed(f"not open after {self._job.connect_timeout_s:g} s")
+
+    def close(self) -> None:
+        """Close every connection that carries no reply."""
+        for connection in [*self.idle, *self.opening.values()]:
+            self.drop(connection)
+
+    def _advance(self, connection: Connection) -> None:
+        try:
+            interest = connection.advance()
+        except ConnectError as error:
+            self.drop(connection)
+            self._failed(str(error))
+            return
+        if interest is not None:
+            self._poller.change(connection.fd, interest)
+            return
+        del self.opening[connection.fd]
+        self._audit.connections_opened += 1
+        self._poller.change(connection.fd, READABLE)
+        self.rest(connection, monotonic_ns())
+        self._on_ready()
+
+    def _failed(self, why: str) -> None:
+        self.error = why
+        self._audit.connect_failures += 1
+        self._on_failed(why)
+
+    def _heard_idle(self, connection: Connection) -> None:
+        """An idle connection spoke: it was closed, or holds session tickets."""
+        if connection.is_stale():
+            self._audit.idle_closed += 1
+            self.idle.remove(connection)
+            self.drop(connection)

@@ -1,0 +1,172 @@
+"""The command line: what is wrong is said in one line with what to do, and the exit code tells what happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripted import HANG, RESET, json_reply, serve
+
+from loadcell.cli.main import main
+
+
+def complain(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What `loadcell` says to wrong words; it must end with status 2 and no traceback."""
+    assert main(list(words)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("loadcell: ")
+    return shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--concurency", "4"], "did you mean --concurrency"),
+        (["--no-steam"], "did you mean --no-stream"),
+        (["--concurrency", "four"], "--concurrency: 'four' is not a whole number"),
+        (["--concurrency", "0"], "load.concurrency is 0: it must be more than 0"),
+        (["--concurrency", "-3"], "load.concurrency"),
+        (["--rate", "fast"], "--rate: 'fast' is not a number"),
+        (["--rate", "nan"], "load.rate"),
+        (["--rate", "inf"], "load.rate"),
+        (["--duration", "10 parsecs"], "'10 parsecs' is not a duration: write 500ms, 10s, 2m"),
+        (["--requests", "1e3"], "is not a whole number"),
+        (["--arrivals", "poison"], "did you mean poisson"),
+        (["--arrivals", "gamma"], "gamma:2"),
+        (["--input-tokens", "many"], "is not a token length"),
+        (["--output-tokens", "uniform:9,3"], "LO comes before HI"),
+        (["--slo", "ttft=500"], "has no unit: write ttft=500ms"),
+        (["--slo", "tttft=500ms"], "did you mean ttft"),
+        (["--api", "chats"], "'chats' is not one of chat, completions"),
+        (["--set", "load.rat=5"], "did you mean load.rate"),
+        (["--set", "rate=5"], "write SECTION.KEY=VALUE"),
+        (["--header", "X-Team"], "write NAME=VALUE"),
+        (["--warmup", "40s", "--duration", "30s"], "the warm-up (40 s) leaves nothing of the duration (30 s)"),
+        (["--spec", "/no/such.yaml"], "cannot read the spec /no/such.yaml: No such file"),
+        (["--prompts", "/no/such.jsonl", "--requests", "1"], "/no/such.jsonl"),
+        (["--tokenizer", "/no/such.json", "--requests", "1"], "/no/such.json"),
+        (["--workers", "9", "--concurrency", "4"], "--workers 4"),
+        (["extra"], "unknown argument extra"),
+    ],
+)
+def test_wrong_words(capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], says: str) -> None:
+    with serve() as server:
+        assert says in complain(capsys, "run", server.url, "--output", str(tmp_path / "run"), *words)
+        assert server.load == []
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:8000", "write http://localhost:8000"),
+        ("ftp://host", "is not an endpoint"),
+        ("http://", "is not an endpoint"),
+        ("http://host:99999", "port"),
+        ("http://[::1", "is not a URL"),
+    ],
+)
+def test_wrong_urls(capsys: pytest.CaptureFixture[str], url: str, says: str) -> None:
+    assert says in complain(capsys, "run", url)
+
+
+def test_no_url(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "loadcell run http://localhost:8000" in complain(capsys, "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("load: {concurency: 4}", "unknown key load.concurency in the spec (did you mean concurrency?)"),
+        ("laod: {concurrency: 4}", "unknown section 'laod' in the spec (did you mean load?)"),
+        ("load: {concurrency: four}", "load.concurrency"),
+        ("load: [1, 2]", "section 'load' of the spec must hold keys and values"),
+        ("load: {concurrency: 4", "is not YAML"),
+        ("just words", "holds no spec"),
+        ("", "holds no spec"),
+    ],
+)
+def test_wrong_spec_files(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(text)
+    assert says in complain(capsys, "run", "http://127.0.0.1:9", "--spec", str(file))
+
+
+def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean run" in complain(capsys, "runn")
+
+
+def loadcell(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loadcell", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def short(url: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return loadcell(
+        "run", url, "--requests", "4", "--concurrency", "2", "--input-tokens", "8", "--output", str(folder), *words
+    )
+
+
+def test_a_good_run(tmp_path: Path) -> None:
+    with serve() as server:
+        done = short(server.url, tmp_path / "run", "--slo", "ttft=5s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 planned = 4 ok + 0 failed + 0 cancelled + 0 unsent" in done.stdout
+    again = loadcell("report", str(tmp_path / "run"))
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.strip() in done.stdout
+
+
+def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
+    with serve() as server:
+        done = short(server.url, tmp_path / "run", "--json")
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["counts"]["run"]["ok"]) == (0, 4)
+    again = loadcell("report", str(tmp_path / "run"), "--json")
+    assert json.loads(again.stdout) == result
+
+
+def test_a_run_without_a_good_request_exits_with_1(tmp_path: Path) -> None:
+    with serve(lambda _: [RESET]) as server:
+        done = short(server.url, tmp_path / "run")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "4 planned = 0 ok + 4 failed" in done.stdout
+    assert "reset" in done.stdout
+
+
+def test_an_endpoint_that_cannot_be_measured_exits_with_1_and_one_line(tmp_path: Path) -> None:
+    with serve(probe=lambda _: [json_reply({"error": "no"}, 401)]) as server:
+        done = short(server.url, tmp_path / "run")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "OPENAI_API_KEY" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_server_that_never_answers_does_not_hang_the_command(tmp_path: Path) -> None:
+    with serve(probe=lambda _: [HANG]) as server:
+        done = short(server.url, tmp_path / "run", "--timeout", "500ms")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--timeout" in done.stderr
+
+
+def test_the_key_comes_from_the_named_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", "sk-of-the-team")
+    with serve() as server:
+        done = short(server.url, tmp_path / "run", "--api-key-env", "TEAM_KEY", "--header", "X-Team=blue=green")
+    assert done.returncode == 0
+    assert {request.headers["authorization"] for request in server.received} == {"Bearer sk-of-the-team"}
+    assert server.load[0].headers["x-team"] == "blue=green"
+    assert "sk-of-the-team" not in done.stdout + done.stderr
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    with serve() as server:
+        words = f"run {server.url} --requests 1 --concurrency 1 --input-tokens 8 --output {tmp_path / 'run'}"
+        command = f"{sys.executable} -m loadcell {words} | true"
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

@@ -1,0 +1,276 @@
+"""Replies from raw reads: the same bytes mean the same however they come, and nothing that comes can raise."""
+
+from __future__ import annotations
+
+import json
+from itertools import accumulate
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIND_REASONING, KIND_TOOL, KIND_USAGE
+from loadcell.protocol import Reply
+from loadcell.protocol.reply import MAX_EVENT_BYTES, MAX_HEADER_BYTES, learn_twin
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
+    return b"data: " + json.dumps(value, ensure_ascii=ascii_only).encode() + 2 * eol
+
+
+def token(text: str, **more: Any) -> dict[str, Any]:
+    return {"id": "x", "choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": None}]}
+
+
+FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+DONE = b"data: [DONE]\n\n"
+
+
+def parse(reads: list[bytes], batch: int = 1) -> Reply:
+    """A reply that got these reads, so many at a time, and then the end of its connection."""
+    reply = Reply()
+    for start in range(0, len(reads), batch):
+        reply.feed(reads[start : start + batch], start)
+    reply.close(max(len(reads) - 1, 0))
+    return reply
+
+
+def said(reply: Reply) -> dict[str, Any]:
+    """All that a reply tells, but the numbers of its reads."""
+    return {
+        "status": reply.status, "failure": reply.failure, "finish": reply.finish_reason, "done": reply.done,
+        "kinds": reply.kinds, "tokens": reply.tokens, "sizes": reply.sizes, "source": reply.token_source,
+        "content": "".join(reply.content), "reasoning": "".join(reply.reasoning), "bytes": reply.bytes,
+        "usage": reply.usage and reply.usage.completion_tokens, "streamed": reply.streamed,
+    }  # fmt: skip
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """The data in pieces that end at these places."""
+    ends = sorted({place % len(data) for place in places} - {0})
+    return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+TEXTS = st.text(
+    st.one_of(st.sampled_from('a "\\/{}[],:\n\t\r\x00\x7f\u2028é漢😀'), st.characters(exclude_categories=["Cs"])),
+    max_size=8,
+)
+EOLS = st.sampled_from([b"\n", b"\r\n"])
+
+
+@given(
+    st.lists(TEXTS, min_size=1, max_size=12),
+    EOLS,
+    st.booleans(),
+    st.lists(st.integers(0, 10**6), max_size=40),
+    st.integers(1, 9),
+)
+def test_any_split_of_the_same_bytes_gives_the_same_events(
+    texts: list[str], eol: bytes, ascii_only: bool, places: list[int], batch: int
+) -> None:
+    events = [event(token(text), eol, ascii_only) for text in texts]
+    events += [
+        event(FINISH, eol),
+        event({"choices": [], "usage": {"completion_tokens": 7}}, eol),
+        b"data: [DONE]" + 2 * eol,
+    ]
+    whole = HEAD + b"".join(map(chunk, events)) + LAST
+    reads = cut(whole, places)
+    reply = parse(reads, batch)
+    assert said(reply) == said(parse([whole]))
+    assert "".join(reply.content) == "".join(texts)
+    assert (reply.done, reply.finish_reason) == (True, "stop")
+    # Each event belongs to the read that brought its last byte.
+    ends, at = [], len(HEAD)
+    for one in events:
+        ends.append(at + len(chunk(one)) - 2)
+        at += len(chunk(one))
+    sums = list(accumulate(map(len, reads)))
+    assert reply.reads == [next(i for i, total in enumerate(sums) if total >= end) for end in ends]
+
+
+@given(st.lists(TEXTS, min_size=6, max_size=30), st.booleans(), st.integers(1, 40))
+@example(['"', "\\", "\\\\", '\\"', "a\\", '","', '"', "ok", "ok", '"}}]}'], True, 40)
+@example(["plain"] * 5 + ["", "x", "", ""], True, 40)
+@example(["a"] * 6 + ['","finish_reason":"stop"'], True, 1)
+def test_the_short_way_for_events_of_one_form_means_the_same(texts: list[str], ascii_only: bool, batch: int) -> None:
+    """One event a read: what is taken for a twin of a decoded event is what decoding would have given."""
+    texts = ["word", *texts]  # a form is learnt from a plain one
+    events = [event(token(text), ascii_only=ascii_only) for text in texts]
+    events += [event(FINISH), DONE]
+    reply = parse([HEAD, *map(chunk, events), LAST], batch)
+    assert "".join(reply.content) == "".join(texts)
+    assert reply.reads == list(range(1, len(events) + 1))
+    assert [bool(kind & KIND_ANSWER) for kind in reply.kinds] == [bool(text) for text in texts] + [False, False]
+    assert said(reply) == said(parse([HEAD + b"".join(map(chunk, events)) + LAST]))
+
+
+ODD = st.sampled_from(
+    [
+        event(token("word") | {"usage": {"completion_tokens": 3}}),
+        event(token("word", reasoning="hm")),
+        event({"error": "broken"}),
+        event(FINISH),
+        b": ping\n\n",
+        b"event: error\ndata: no\n\n",
+        b'data: {"id": "x", "choices": [{"index": 0, "delta": {"content": "a"b"}, "finish_reason": null}]}\n\n',
+        event(token("word"))[:-1],
+        event(token("word")) * 2,
+        event(token("word"))[:20],
+    ]
+)
+
+
+@given(st.lists(st.one_of(ODD, TEXTS.map(lambda text: event(token(text)))), max_size=20), st.integers(1, 30))
+def test_odd_events_among_twins_mean_the_same(events: list[bytes], batch: int) -> None:
+    events = [event(token("word"))] * 2 + events
+    assert said(parse([HEAD, *map(chunk, events), LAST], batch)) == said(
+        parse([HEAD + b"".join(map(chunk, events)) + LAST])
+    )
+
+
+GOOD = HEAD + b"".join(map(chunk, [event(token("one")), event(token("two")), event(FINISH), DONE])) + LAST
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 10**6), max_size=8))
+def test_random_bytes_end_in_a_failure(data: bytes, places: list[int]) -> None:
+    reply = parse(cut(data, places) if data else [])
+    assert reply.closed
+    assert reply.failure is not None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(GOOD) - 1), st.binary(max_size=4), st.integers(0, 4)), min_size=1, max_size=4
+    ),
+    st.lists(st.integers(0, 10**6), max_size=8),
+    st.integers(1, 5),
+)
+def test_spoilt_replies_are_judged(spoils: list[tuple[int, bytes, int]], places: list[int], batch: int) -> None:
+    """Bytes replaced, put in or left out anywhere: the reply ends, as a success or as a failure in words."""
+    data = GOOD
+    for place, put, drop in spoils:
+        data = data[:place] + put + data[place + drop :]
+    reads = cut(data, places) if data else []
+    reply = parse(reads, batch)
+    assert reply.closed
+    assert len(reply.reads) == len(reply.kinds) == len(reply.tokens) == len(reply.sizes)
+    assert all(0 <= number < max(len(reads), 1) for number in reply.reads)
+    if reply.failure is None:
+        assert any(kind & KIND_OUTPUT for kind in reply.kinds)
+    else:
+        assert all(isinstance(words, str) and words for words in reply.failure)
+    reply.feed([b"more"], len(reads))
+    reply.close(len(reads))
+    assert reply.closed
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3) | st.dictionaries(
+    st.sampled_from(["choices", "delta", "content", "usage", "error", "text", "completion_tokens", "logprobs", "tool_calls",
+                     "token_ids", "finish_reason", "object", "timings", "predicted_n", "message"]), x, max_size=4), max_leaves=12))  # fmt: skip
+def test_events_of_any_json_are_judged(value: Any) -> None:
+    assert parse([HEAD, chunk(event(value)), chunk(event(FINISH)), LAST]).closed
+    text = json.dumps(value).encode()
+    assert parse([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)]).closed
+
+
+def test_what_an_event_is() -> None:
+    events = [
+        token("text"),
+        token("", reasoning_content="hm"),
+        {"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]},
+        {"choices": [{"text": "text"}]},
+        {"choices": [{"delta": {"refusal": "no"}}]},
+        {"choices": [{"delta": {"content": None, "tool_calls": None}}]},
+        {"choices": [{"delta": {"tool_calls": []}}]},
+        FINISH,
+        {"choices": [], "usage": {"completion_tokens": 4, "prompt_tokens": 9}},
+    ]
+    reply = parse([HEAD, *(chunk(event(value)) for value in events), chunk(DONE), LAST])
+    reasoning_only = KIND_REASONING
+    assert reply.failure is None
+    assert [kind & ~8 for kind in reply.kinds[:5]] == [
+        KIND_ANSWER, reasoning_only, KIND_TOOL, KIND_ANSWER, KIND_ANSWER,
+    ]  # fmt: skip
+    assert not any(kind & KIND_OUTPUT for kind in reply.kinds[5:])
+    assert reply.kinds[7:] == [KIND_FINISH, KIND_USAGE, KIND_DONE]
+    assert reply.usage is not None and (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (9, 4)
+
+
+@pytest.mark.parametrize(
+    ("more", "each", "source"),
+    [
+        ([{"usage": {"completion_tokens": n}} for n in (1, 3, 3, 6)], [1, 2, 0, 3], "stream"),
+        ([{"timings": {"predicted_n": n}} for n in (2, 3, 4, 5)], [2, 1, 1, 1], "stream"),
+        ([{}] * 4, [None] * 4, None),
+    ],
+)
+def test_tokens_of_events(more: list[dict[str, Any]], each: list[int | None], source: str | None) -> None:
+    events = [token("text") | fields for fields in more]
+    reply = parse([HEAD, *(chunk(event(value)) for value in events), chunk(event(FINISH)), LAST])
+    assert (reply.tokens[:4], reply.token_source) == (each, source)
+
+
+def test_a_reply_of_more_than_one_choice_counts_the_first() -> None:
+    both = {"choices": [token("a")["choices"][0], {"index": 1, "delta": {"content": "b"}}]}
+    assert parse([HEAD, chunk(event(both)), chunk(event(FINISH)), LAST]).content == ["a"]
+
+
+def test_bounds() -> None:
+    header = Reply()
+    header.feed([b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (MAX_HEADER_BYTES // 6 + 1)], 0)
+    assert header.failure is not None and header.failure[0] == "too_large"
+    endless = Reply()
+    endless.feed([HEAD + b"%x\r\ndata: " % (1 << 40)], 0)
+    for number in range(1, MAX_EVENT_BYTES // (1 << 16) + 2):
+        endless.feed([b"x" * (1 << 16)], number)
+    assert endless.closed
+    assert endless.failure is not None and endless.failure[0] == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("end", "keeps"),
+    [
+        (GOOD, True),
+        (GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), False),
+        (GOOD.replace(b"1.1", b"1.0", 1), False),
+    ],
+)
+def test_whether_the_connection_stays(end: bytes, keeps: bool) -> None:
+    reply = Reply()
+    reply.feed([end], 0)
+    assert (reply.closed, reply.keep_alive, reply.failure) == (True, keeps, None)
+
+
+@pytest.mark.parametrize("after", [b"x", b"\r\n", GOOD, b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize("same_read", [True, False])
+def test_bytes_after_the_end_are_a_failure_or_the_next_reads(after: bytes, same_read: bool) -> None:
+    reply = Reply()
+    reply.feed([GOOD + after] if same_read else [GOOD, after], 0)
+    if same_read and after != b"\r\n":  # llhttp lets a line end pass between messages
+        assert reply.failure is not None and reply.failure[0] == "protocol"
+    assert sum(bool(kind & KIND_OUTPUT) for kind in reply.kinds) <= 2
+    assert not (reply.keep_alive and reply.failure)
+
+
+@pytest.mark.parametrize("content", ["a", "word", "é", "another text"])
+def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
+    payload = json.dumps(token(content), ensure_ascii=False).encode()
+    twin = learn_twin(payload, content)
+    assert twin is not None
+    other = b"data: " + payload.replace(f'"{content}"'.encode(), b'"else"') + b"\n\n"
+    assert twin.texts([other, other]) == ("elseelse", 2)
+
+
+@pytest.mark.parametrize("content", ["x", "content", "delta", "\n", ""])
+def test_no_form_is_learnt_where_that_is_not_sure(content: str) -> None:
+    """Contents that equal another string of the event, or that JSON escapes."""
+    assert learn_twin(json.dumps(token(content)).encode(), content) is None

@@ -1,0 +1,89 @@
+"""Request bodies: one prefix for a run, and what differs by request after it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadcell.protocol import body, body_prefix, error_message
+
+
+def made(api: Any = "chat", prompt: Any = "hello", most: int = 5, **fields: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "model": "m", "stream": True, "ignore_eos": True, "extra": {}, "max_tokens_field": "max_tokens", "usage": True,
+    } | fields  # fmt: skip
+    decoded: dict[str, Any] = json.loads(body(api, body_prefix(**given), prompt, most, given["max_tokens_field"]))
+    return decoded
+
+
+@given(st.text(), st.text(), st.integers(1, 2**31), st.sampled_from(["chat", "completions"]))
+def test_a_body_says_what_was_asked(model: str, prompt: str, most: int, api: str) -> None:
+    whole = made(api, prompt, most, model=model)
+    assert (whole["model"], whole["max_tokens"], whole["stream"]) == (model, most, True)
+    assert whole["messages" if api == "chat" else "prompt"] == (
+        [{"role": "user", "content": prompt}] if api == "chat" else prompt
+    )
+
+
+def test_messages_pass_as_they_are() -> None:
+    messages = [{"role": "system", "content": "be short"}, {"role": "user", "content": "why", "name": "eve"}]
+    assert made(prompt=messages)["messages"] == messages
+    assert made("completions", messages)["prompt"] == "be short\nwhy"
+
+
+@pytest.mark.parametrize(
+    ("fields", "there", "absent"),
+    [
+        ({}, {"stream_options": {"include_usage": True}, "ignore_eos": True}, ()),
+        ({"usage": False}, {}, ("stream_options",)),
+        ({"stream": False}, {"stream": False}, ("stream_options",)),
+        ({"ignore_eos": False}, {}, ("ignore_eos",)),
+        ({"max_tokens_field": "max_completion_tokens"}, {"max_completion_tokens": 5}, ("max_tokens",)),
+        ({"extra": {"temperature": 0.5, "n": 1}}, {"temperature": 0.5, "n": 1}, ()),
+        ({"extra": {"max_tokens": 99, "messages": [], "prompt": "x"}}, {"max_tokens": 5}, ("prompt",)),
+        ({"extra": {"model": "other", "ignore_eos": False}}, {"model": "other", "ignore_eos": False}, ()),
+    ],
+)
+def test_optional_fields(fields: dict[str, Any], there: dict[str, Any], absent: tuple[str, ...]) -> None:
+    whole = made(**fields)
+    assert {name: whole.get(name) for name in there} == there
+    assert not set(absent) & set(whole)
+    assert whole["messages"] == [{"role": "user", "content": "hello"}]
+
+
+def test_no_field_stands_twice() -> None:
+    text = body("chat", body_prefix(
+        model="m", stream=True, ignore_eos=True, usage=True, max_tokens_field="max_tokens",
+        extra={"model": "n", "stream": True, "max_tokens": 1, "messages": []},
+    ), "p", 5)  # fmt: skip
+    names = [name for name, _ in json.loads(text, object_pairs_hook=list)]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (b'{"error": {"message": "too long", "code": 7}}', "too long"),
+        (b'{"error": "too long"}', "too long"),
+        (b'{"object": "error", "message": "too long"}', "too long"),
+        (b'{"detail": [{"loc": ["body", "n"], "msg": "bad"}]}', '[{"loc":["body","n"],"msg":"bad"}]'),
+        (b"plain\r\n  words\t", "plain words"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"{}", "{}"),
+        (b"", ""),
+    ],
+)
+def test_error_messages(payload: bytes, says: str) -> None:
+    assert error_message(payload) == says
+
+
+@given(st.binary(max_size=2000))
+def test_an_error_message_is_one_line_of_bounded_length(payload: bytes) -> None:
+    line = error_message(payload)
+    assert "\n" not in line
+    assert line == line.strip()
+    assert len(line) <= 1000
