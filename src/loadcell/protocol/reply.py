@@ -6,6 +6,7 @@ the number of the read that completed it, through which it gets its time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import httptools
@@ -32,6 +33,7 @@ MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
 
 _EVENT = msgspec.json.Decoder(Event)
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 _STRINGS = msgspec.json.Decoder(list[str])
 _EVENTS = msgspec.json.Decoder(list[Event])
 _LESSONS = 4
@@ -74,6 +76,7 @@ class Reply:
         self._media = b""
         self._framed = False
         self._another = False
+        self._half_end = False
         self._http: httptools.HttpResponseParser | None = None
         self.on_body = self._body.append
         self._http = httptools.HttpResponseParser(self)
@@ -212,8 +215,11 @@ class Reply:
             data = b"".join(self._rest)
             self._drop_rest()
         held = b""
+        if self._half_end and data.startswith(b"\n"):
+            data = data[1:]
+        self._half_end = data.endswith(b"\r\r")  # a blank line, to which a line feed may still belong
         if b"\r" in data:
-            if data.endswith(b"\r"):  # its line feed may come with the next read
+            if data.endswith(b"\r") and not self._half_end:  # its line feed may come with the next read
                 data, held = data[:-1], b"\r"
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         parts = data.split(b"\n\n")
@@ -420,6 +426,8 @@ class Twin:
         if not all(parts) or [len(p) + frame for p in parts] != [len(p) for p in pieces[:count]]:
             return "", 0
         text = b"".join(parts)
+        if _CONTROL.search(text):  # may not stand in a JSON string
+            return "", 0
         try:
             if b'"' not in text and b"\\" not in text:
                 return text.decode(), count
