@@ -12,11 +12,11 @@ from loadcell.workload import planning
 
 @pytest.fixture(scope="session", autouse=True)
 def one_tokenizer() -> Iterator[None]:
-    """Load the tokenizer once, not once a run."""
-    before = planning.load_tokenizer
-    planning.load_tokenizer = functools.cache(before)
-    yield
-    planning.load_tokenizer = before
+    """Load the tokenizer, and find the words of its prompts, once instead of once a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_tokenizer", "stable_words"):
+            patch.setattr(planning, name, functools.cache(getattr(planning, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -250,6 +250,9 @@ def read_request(sock: socket.socket, connection: int) -> Received | None:
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += sock.recv(65536)
+        piece = sock.recv(65536)
+        if not piece:
+            return None
+        body += piece
     place = headers.get("x-request-id", "").rpartition("-")[2]
     return Received(connection, method, path, headers, body, int(place) if place.isdigit() else -1)

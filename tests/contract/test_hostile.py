@@ -248,9 +248,9 @@ def test_bytes_that_come_after_the_end_are_not_taken_for_a_reply(tmp_path: Path)
     """A second reply that nobody asked for, sent when its connection is idle."""
 
     def script(request: Received) -> list[Step]:
-        return [REPLY, 0.1, REPLY] if request.number == 0 else clean()
+        return [REPLY, 0.05, REPLY] if request.number == 0 else clean()
 
     with serve(script) as server:
-        ran = run_once(server.url, tmp_path / "run", rate=2.0, requests=3, concurrency=1)
+        ran = run_once(server.url, tmp_path / "run", rate=5.0, arrivals="constant", requests=3, concurrency=1)
     assert ran.statuses == ["ok"] * 3
     assert [row["output_tokens"] for row in ran.rows] == [2, 4, 4]

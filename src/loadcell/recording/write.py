@@ -26,7 +26,10 @@ from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
 
 _TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B"}
+_FEW = 1000
+"""Distinct words of a text column, up to which they are written by number."""
 _WRITER_NICENESS = 10
+"""Not more: a thread that gets no time while it holds the interpreter keeps the event loop waiting."""
 MISSING_INT = -(2**31)
 """NULL inside 32-bit integer columns while they are in memory."""
 
@@ -41,14 +44,26 @@ def write_table(
 
     `connection` saves opening one (some 30 ms); it must have one thread, which keeps the rows in order.
     """
-    data = {c.name: _as_numpy(columns[c.name], c.sql) for c in table}  # noqa: F841 - DuckDB reads it by name
-    picked = ", ".join(f"{_nullable(c)} as {c.name}" for c in table)
+    data: dict[str, npt.NDArray[Any]] = {}
+    picked, words = [], []
+    for name, sql, _ in table:
+        values = columns[name]
+        if sql == "VARCHAR" and len(distinct := list(dict.fromkeys(values))) <= _FEW:
+            # Reading text objects takes the interpreter from the event loop for long; numbers of words do not.
+            number = {word: k for k, word in enumerate(distinct, 1)}
+            data[name] = np.array([number[value] for value in values], dtype="i4")
+            words.append(distinct)
+            picked.append(f"list_extract(cast(${len(words)} as varchar[]), {name}) as {name}")
+        else:
+            data[name] = _as_numpy(values, sql)
+            picked.append(f"{_nullable(name, sql)} as {name}")
     draft = path.with_name(path.name + ".tmp")
     try:
         # Version 2 delta-codes the stamps: half the size and faster to read.
         (connection or open_database()).execute(
-            f"copy (select {picked} from data) to '{quoted(draft)}' "
-            "(format parquet, parquet_version v2, compression zstd, row_group_size 131072)"
+            f"copy (select {', '.join(picked)} from data) to '{quoted(draft)}' "
+            "(format parquet, parquet_version v2, compression zstd, row_group_size 131072)",
+            words,
         )
         draft.replace(path)
     except (duckdb.Error, OSError) as error:
@@ -78,14 +93,10 @@ def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:
     return np.asarray(values, dtype=_TYPECODES[sql])
 
 
-def _nullable(column: Column) -> str:
-    missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT}.get(column.sql)
-    # DuckDB reads -2**63 as a negated overflow, so the sentinel is written as a hugeint and cast.
-    return (
-        f"cast({column.name} as {column.sql})"
-        if missing is None
-        else f"nullif({column.name}, cast('{missing}' as {column.sql}))"
-    )
+def _nullable(name: str, sql: str) -> str:
+    missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT}.get(sql)
+    # DuckDB reads -2**63 as a negated overflow, so the sentinel is written as text and cast.
+    return f"cast({name} as {sql})" if missing is None else f"nullif({name}, cast('{missing}' as {sql}))"
 
 
 def _cause(error: Exception) -> str:
