@@ -12,7 +12,7 @@ from typing import Any
 
 from loadcell import __version__
 
-_LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "scipy", "tokenizers")
+_LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "tokenizers")
 
 
 def environment() -> dict[str, Any]:

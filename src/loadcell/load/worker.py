@@ -35,8 +35,8 @@ STORED_READS_MOST = 4096
 """A stream with more stored reads is parsed whatever else is to be done: memory must stay bounded."""
 QUIET_NS = 1_000_000_000
 """A stream that pauses for this long is parsed meanwhile: its end, or an error, may have come in an odd form."""
-UNPARSED_READS = 200_000
-"""With more reads than this in landed replies (about 130 MB), parsing comes before reading."""
+UNPARSED_READS = 600_000
+"""With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
 PAUSE_NS = 100_000_000
@@ -97,7 +97,7 @@ class Worker:
         self._arm()
         next_tick = t0_ns
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
-        landed, long = self.landed, self.long
+        landed, long, unparsed_most = self.landed, self.long, UNPARSED_READS // self.job.workers
         size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
         now = mono()
         offset = clock_offset()
@@ -141,7 +141,7 @@ class Worker:
                 next_tick = now + TICK_NS
                 if self._tick(now):
                     return
-            if (parsing and not ready) or self.unparsed > UNPARSED_READS:
+            if (parsing and not ready) or self.unparsed > unparsed_most:
                 self._parse_some()
                 now = mono()
             if now - woke > audit.longest_turn_ns:
