@@ -63,7 +63,7 @@ TEXTS = st.text(
     st.one_of(st.sampled_from('a "\\/{}[],:\n\t\r\x00\x7f\u2028é漢😀'), st.characters(exclude_categories=["Cs"])),
     max_size=8,
 )
-EOLS = st.sampled_from([b"\n", b"\r\n"])
+EOLS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
 @given(
