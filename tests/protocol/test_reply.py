@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIND_REASONING, KIND_TOOL, KIND_USAGE
 from loadcell.protocol import Reply
-from loadcell.protocol.reply import MAX_EVENT_BYTES, MAX_HEADER_BYTES, learn_twin
+from loadcell.protocol.reply import MAX_EVENT_BYTES, MAX_HEADER_BYTES
+from loadcell.protocol.twin import learn_twin
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"

@@ -10,8 +10,6 @@ from loadcell.engine import EngineOptions
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.spec import parse_duration_s
 
-HELP = "serve an OpenAI-compatible engine of known timing"
-
 _EXAMPLES = """\
 examples:
   loadcell serve --port 8000 --ttft 50ms --itl 10ms --slots 256

@@ -6,7 +6,6 @@ the number of the read that completed it, through which it gets its time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import httptools
@@ -24,6 +23,7 @@ from loadcell.kinds import (
     KIND_USAGE,
 )
 from loadcell.protocol.openai import NOT_JSON, Choice, Event, Usage, error_message, logprob_tokens, present
+from loadcell.protocol.twin import Twin, learn_twin
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -33,12 +33,9 @@ MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
 
 _EVENT = msgspec.json.Decoder(Event)
-_CONTROL = re.compile(rb"[\x00-\x1f]")
-_STRINGS = msgspec.json.Decoder(list[str])
 _EVENTS = msgspec.json.Decoder(list[Event])
 _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
-_OTHER = "another text"
 _FRAME_BYTES = len(b"data: \n\n")
 _EMPTY_TOOLS = (b"", b"null", b"[]", b"{}")
 
@@ -396,63 +393,6 @@ class Reply:
         self.tokens[-1], self.token_source = None, None
         if self.failure is None and not event.choices:
             self.failure = ("protocol", f"the reply has no choices: {error_message(payload[:200])}")
-
-
-class Twin:
-    """The form of a stream's token events, which are alike but for their text.
-
-    An event that differs from a decoded one in the characters of its content alone, none of which ends or escapes a
-    JSON string, means the same. Knowing the form spares most of the JSON decoding.
-    """
-
-    def __init__(self, before: bytes, after: bytes) -> None:
-        self._head, self._tail = b"data: " + before, after + b"\n\n"
-        self._between = self._tail + self._head
-        self._frame = len(self._between)
-
-    def texts(self, pieces: list[bytes]) -> tuple[str, int]:
-        """The contents, in one string, of the leading pieces that are one event of this form each, and their number.
-
-        All or none: the pieces up to the last one that ends like the form, or ("", 0).
-        """
-        count = len(pieces)
-        while count and not pieces[count - 1].endswith(self._tail):
-            count -= 1
-        whole = b"".join(pieces[:count])
-        if not whole.startswith(self._head):
-            return "", 0
-        parts = whole[len(self._head) : -len(self._tail)].split(self._between)
-        frame = self._frame
-        if not all(parts) or [len(p) + frame for p in parts] != [len(p) for p in pieces[:count]]:
-            return "", 0
-        text = b"".join(parts)
-        if _CONTROL.search(text):  # may not stand in a JSON string
-            return "", 0
-        try:
-            if b'"' not in text and b"\\" not in text:
-                return text.decode(), count
-            # Escapes: each part must be a JSON string of its own. One that ends in a backslash could swallow its end.
-            strings = _STRINGS.decode(b'["%b"]' % b'","'.join(parts))
-        except NOT_JSON:
-            return "", 0
-        whole_parts = len(strings) == count and not any(p.endswith(b"\\") for p in parts)
-        return ("".join(strings), count) if whole_parts else ("", 0)
-
-
-def learn_twin(payload: bytes, content: str) -> Twin | None:
-    """What stands around the content of a decoded event; None unless it is certain where the content stands."""
-    quoted = b'"%b"' % content.encode()
-    if payload.count(quoted) != 1 or not content.isprintable():
-        return None
-    before, _, after = payload.partition(quoted)
-    before, after = before + b'"', b'"' + after
-    try:
-        other = _EVENT.decode(before + _OTHER.encode() + after)
-    except NOT_JSON:
-        return None
-    choice = other.choices[0] if other.choices else None
-    delta = choice and (choice.delta or choice.message)
-    return Twin(before, after) if choice and _OTHER in (choice.text, delta and delta.content) else None
 
 
 def _fields(raw: bytes) -> tuple[bytes, bool]:
