@@ -74,3 +74,10 @@ def test_workers_tell_what_they_cost_and_may_leave_things_out(make: Make) -> Non
 def test_one_silent_worker_makes_a_sum_unknown(make: Make) -> None:
     audit = build_result(make([ok_request(0)], audits=[{"cpu_s": 1.0, "reads": 5}, {"reads": 5}])).instrument
     assert (audit.cpu_us_per_token, audit.reads) == (None, 10)
+
+
+@pytest.mark.parametrize(("cached", "said"), [(None, False), (0, False), (11, False), (60, True)])
+def test_a_prefix_cache_that_answered_is_named(make: Make, cached: int | None, said: bool) -> None:
+    rows = [ok_request(i, start_ms=i, prompt_tokens=110, cached_tokens=cached) for i in range(4)]
+    notes = build_result(make(rows)).notes
+    assert any("from its cache" in note for note in notes) is said

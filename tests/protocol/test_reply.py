@@ -181,10 +181,9 @@ def test_spoilt_replies_are_judged(spoils: list[tuple[int, bytes, int]], places:
 NAMES = """choices delta message content text usage completion_tokens timings predicted_n error logprobs token_ids
 tool_calls finish_reason object"""
 FIELDS = st.sampled_from(NAMES.split())
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
-    max_leaves=12,
+LEAF = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+ANY_JSON: st.SearchStrategy[Any] = st.deferred(
+    lambda: LEAF | st.lists(ANY_JSON, max_size=3) | st.dictionaries(FIELDS, ANY_JSON, max_size=4)
 )
 
 

@@ -99,6 +99,10 @@ def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     return [*([texts[state]] if state in texts else []), *died]
 
 
+_CACHED_SHARE = 0.1
+"""A chat template's own part of a prompt may well be cached; more than this is no accident."""
+
+
 def _figure_notes(rows: Rows, ok: Mask) -> list[str]:
     assumed = ok & rows.streamed & np.isnan(rows.first_tokens) & (rows.output_chunks > 1)
     unknown = ok & np.isnan(rows.output_tokens)
@@ -111,6 +115,13 @@ def _figure_notes(rows: Rows, ok: Mask) -> list[str]:
     notes = [text.format(int(mask.sum())) for text, mask in texts.items() if mask.any()]
     if rows.token_source.get("chunks"):
         notes.append(f"chunks stand for tokens in {rows.token_source['chunks']:,} requests: nothing told their count")
+    told = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
+    cached = float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else 0.0
+    if cached > _CACHED_SHARE:
+        notes.append(
+            f"the server took {cached:.0%} of the prompt tokens from its cache: prompts that repeat, or a --seed that "
+            "it has seen before, are answered faster than new ones"
+        )
     return notes
 
 

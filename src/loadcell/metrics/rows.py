@@ -17,7 +17,7 @@ Ids = npt.NDArray[np.int64]
 
 _NUMBERS = (
     "planned_ns", "ready_ns", "send_start_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
-    "input_tokens", "prompt_tokens", "output_tokens", "first_tokens", "output_chunks",
+    "input_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ class Rows:
     end: Floats
     input_tokens: Floats
     prompt_tokens: Floats
+    cached_tokens: Floats
     output_tokens: Floats
     first_tokens: Floats
     output_chunks: Floats
