@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import select
 import selectors
-from collections.abc import Callable
 
 READABLE, WRITABLE = 1, 4
 """The bits of EPOLLIN and EPOLLOUT, used for every platform. Errors and hang-ups show as readable."""
-Poll = Callable[[float], list[tuple[int, int]]]
 _BATCH = 64
 """Events a wake-up hands over at most, so that a send that falls due meanwhile waits well under a millisecond."""
 

@@ -1,4 +1,4 @@
-"""The hot path: one process, one event loop, no work per chunk but a read, two clocks and an append.
+"""The hot path: one process, one event loop, no work per chunk but a read, a clock and an append.
 
 While anything is readable, reads are only stored. A reply is parsed when it is complete and nothing is readable. The
 loop is told its slice of the schedule before the clock starts and shares nothing while it runs but a few counters.
@@ -64,7 +64,6 @@ class Worker:
         self.head = job.target.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
         self.mine = range(job.worker, min(job.rows, job.requests or job.rows), job.workers)
         self.t0 = 0
-        self.last_send_ns = MISSING
         self.parent = os.getppid()
 
         self.flights: dict[int, Entry] = {}
@@ -226,7 +225,7 @@ class Worker:
         self.count[Count.IN_FLIGHT] = self.in_flight
         self.handlers.pop(connection.fd, None)
         self.flights[connection.fd] = (connection.recvmsg, flight.reads.append, flight)
-        flight.send_start_ns = self.last_send_ns = monotonic_ns()
+        flight.send_start_ns = monotonic_ns()
         try:
             out = connection.send(head + body)
         except OSError as error:
