@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import Engine, Numbers, Outcome, engine, nearest_rank, run_loadcell, work_folder
+from common import Engine, Outcome, engine, run_loadcell, work_folder
 from tables import Row, Table
 
 from loadcell.recording.read import open_recording
+from loadcell.selftest.truth import METRICS, nearest_rank, reported_ms, truth_ms
 
 PERCENTS = (50, 90, 99)
-METRICS = ("TTFT", "ITL", "E2E")
 _INPUT_TOKENS = 128
 
 
@@ -70,13 +70,14 @@ class Load:
         return self.ramp_s + self.cycle_s
 
 
-def _bars(p50: Bar, p99: Bar) -> dict[tuple[str, int], Bar]:
+def bars(p50: Bar, p99: Bar) -> dict[tuple[str, int], Bar]:
+    """The same bars for every metric."""
     return {(metric, percent): bar for metric in METRICS for percent, bar in ((50, p50), (99, p99))}
 
 
-_LIGHT = _bars(Bar(0.005, 0.1), Bar(0.005, 0.1))
-_MIDDLE = _bars(Bar(0.005), Bar(0.03))
-_HEAVY = {(metric, 50): Bar(0.01) for metric in METRICS} | {("TTFT", 99): Bar(0.05)}
+_LIGHT = bars(Bar(0.005, 0.1), Bar(0.005, 0.1))
+_MIDDLE = bars(Bar(0.005), Bar(0.03))
+_HEAVY = {(metric, 50): Bar(0.01) for metric in METRICS} | {("ttft", 99): Bar(0.05)}
 LOADS = (
     Load(64, 100, 50, _LIGHT),
     Load(256, 200, 20, _MIDDLE, cpu_bar_us=10.0),
@@ -99,6 +100,7 @@ _COST_NOTES = (
     "included), less a run of one request of one token.",
     "Floor: a bare epoll loop in plain Python that reads the same stream with kernel stamps and does nothing else "
     "(floor.py), on the same core against the same engine.",
+    "Withheld: by a run that called itself INVALID; its latencies above are read from its recording.",
     "Merged: events that shared a read with the one before; by the client: where that read was more than 1 ms late.",
 )
 
@@ -118,8 +120,8 @@ def measure(quick: bool) -> list[Table]:
         with engine("--slots", str(load.streams), *times, tls=load.tls) as target, work_folder() as folder:
             idle = run_loadcell(target, folder / "idle", *_flags(1, 1, 1, 0.0))
             target.forget()
-            outcome = run_loadcell(target, folder / "load", *_load_flags(load))
-            latencies.rows.extend(_compare(load, outcome, target))
+            outcome = run_loadcell(target, folder / "load", *load_flags(load))
+            latencies.rows.extend(compare(load, outcome, target))
             floor_us = None if load.tls else _floor_us(load, target)
             costs.rows.append(_cost(load, outcome, idle, floor_us))
     return [latencies, costs]
@@ -130,16 +132,18 @@ def _flags(streams: int, requests: int, output_tokens: int, ramp_s: float) -> tu
             "--input-tokens", str(_INPUT_TOKENS), "--ramp", f"{ramp_s:g}", "--workers", "1")  # fmt: skip
 
 
-def _load_flags(load: Load) -> tuple[str, ...]:
+def load_flags(load: Load) -> tuple[str, ...]:
     """Ended by its duration; the number of requests is only an upper bound, to plan no more than can be sent."""
     most = load.streams * (math.ceil(load.until_s / load.cycle_s) + 1)
     return (*_flags(load.streams, most, load.output_tokens, load.ramp_s),
             "--duration", f"{load.until_s:g}", "--warmup", f"{load.warmup_s:g}s")  # fmt: skip
 
 
-def _compare(load: Load, outcome: Outcome, target: Engine) -> list[Row]:
-    members, reported = reported_ms(outcome)
-    truth = truth_ms(target, str(outcome.result["run"]["id"]), members)
+def compare(load: Load, outcome: Outcome, target: Engine) -> list[Row]:
+    """A row for each metric and percentile of a run."""
+    window = outcome.result["methodology"]["window"]
+    members, reported = reported_ms(open_recording(outcome.folder), window["start_s"], window["end_s"])
+    truth = truth_ms(target.truth(), str(outcome.result["run"]["id"]), members)
     rows = []
     for metric in METRICS:
         for percent in PERCENTS:
@@ -147,56 +151,26 @@ def _compare(load: Load, outcome: Outcome, target: Engine) -> list[Row]:
             _check_result(outcome, metric, percent, seen)
             bar = load.bars.get((metric, percent))
             cells = (f"{seen:.3f}", f"{true:.3f}", f"{seen - true:+.3f}", f"{(seen - true) / true:+.2%}")
-            rows.append(
-                Row((load.name, f"{metric} p{percent}", *cells), str(bar or ""), bar.holds(seen, true) if bar else None)
-            )
+            met = bar.holds(seen, true) if bar else None
+            rows.append(Row((load.name, f"{metric.upper()} p{percent}", *cells), str(bar or ""), met))
     return rows
 
 
-def reported_ms(outcome: Outcome) -> tuple[Numbers, dict[str, Numbers]]:
-    """The requests of the window, and their service times in ms, read from the recording."""
-    recording, window = open_recording(outcome.folder), outcome.result["methodology"]["window"]
-    table = recording.requests(("request", "status", "send_start_ns", "first_any_ns", "last_ns"))
-    sent_s = table["send_start_ns"] / 1e9
-    chosen = (sent_s >= window["start_s"]) & (sent_s <= window["end_s"]) & (table["status"] == "ok")
-    members = table["request"][chosen]
-    sent = table["send_start_ns"][chosen]
-    gaps = []
-    for part in recording.chunks(("request", "t_ns")):
-        inside = np.isin(part["request"], members)
-        request, t_ns = part["request"][inside], part["t_ns"][inside]
-        gaps.append(np.maximum(np.diff(t_ns)[request[1:] == request[:-1]], 0))
-    return members, {
-        "TTFT": (table["first_any_ns"][chosen] - sent) / 1e6,
-        "ITL": np.concatenate(gaps) / 1e6,
-        "E2E": (table["last_ns"][chosen] - sent) / 1e6,
-    }
-
-
-def truth_ms(target: Engine, run_id: str, members: Numbers) -> dict[str, Numbers]:
-    """The same times by the engine's own stamps; RuntimeError if it does not know one of the requests."""
-    known = target.truth()
-    try:
-        records = [known[f"{run_id}-{request}"] for request in members.tolist()]
-    except KeyError as error:
-        raise RuntimeError(f"the engine does not know request {error}") from None
-    return {
-        "TTFT": np.array([r.tokens_ns[0] - r.arrival_ns for r in records]) / 1e6,
-        "ITL": np.concatenate([np.diff(r.tokens_ns) for r in records]) / 1e6,
-        "E2E": np.array([r.tokens_ns[-1] - r.arrival_ns for r in records]) / 1e6,
-    }
-
-
 def _check_result(outcome: Outcome, metric: str, percent: int, seen: float) -> None:
-    """RuntimeError unless the JSON result says the same; too few samples for a percentile are no contradiction."""
-    said = outcome.result["latency"][f"{metric.lower()}_ms"]["service"][f"p{percent}"]["value"]
+    """RuntimeError unless the JSON result says the same.
+
+    Too few samples for a percentile are no contradiction, nor are the figures that an INVALID result withholds.
+    """
+    if outcome.result["withheld"]:
+        return
+    said = outcome.result["latency"][f"{metric}_ms"]["service"][f"p{percent}"]["value"]
     if said is not None and abs(said - seen) > 1e-6:
         raise RuntimeError(f"{metric} p{percent}: the result says {said} ms, its recording {seen} ms")
 
 
 def _cost(load: Load, outcome: Outcome, idle: Outcome, floor_us: float | None) -> Row:
     own, lag = outcome.result["instrument"], outcome.result["instrument"]["read_lag"]
-    worker_us = own["cpu_us_per_token"]
+    worker_us, got = own["cpu_us_per_token"], outcome.result["throughput"]["output_tokens_per_s"]
     requests = open_recording(outcome.folder).requests(("output_tokens",))
     tree_us = (outcome.cpu_s - idle.cpu_s) * 1e6 / float(np.nansum(requests["output_tokens"]))
     bar = load.cpu_bar_us
@@ -204,7 +178,7 @@ def _cost(load: Load, outcome: Outcome, idle: Outcome, floor_us: float | None) -
         (
             load.name,
             f"{load.streams * load.output_tokens / load.cycle_s:,.0f}",
-            f"{outcome.result['throughput']['output_tokens_per_s']:,.0f}",
+            "withheld" if got is None else f"{got:,.0f}",
             f"{own['merged_share']:.3%}",
             f"{own['merged_by_client_share']:.3%}",
             f"{lag['p50_ms']:.3f}",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from common import Engine, Numbers, Outcome, engine, nearest_rank, run_loadcell, work_folder
+from common import Engine, Outcome, engine, run_loadcell, work_folder
 from tables import Row, Table
 
 from loadcell.recording.read import open_recording
+from loadcell.selftest.truth import Numbers, nearest_rank
 
 _BAR_MS = 0.5
 _BAR_SHARE = 0.99

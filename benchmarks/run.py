@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -23,9 +21,9 @@ from common import ROOT
 from rich.console import Console
 from tables import Table, markdown, print_table
 
-from loadcell.load.environment import environment
+from loadcell.selftest.store import this_machine
 
-NAMES = ("startup", "size", "pacing", "bias", "memory")
+NAMES = ("startup", "size", "pacing", "bias", "selftest", "memory")
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\
 # Results of the benchmarks
@@ -78,15 +76,15 @@ def _save(name: str, tables: list[Table]) -> None:
 
 def _provenance() -> str:
     """When, where and of what, in one line."""
-    facts = environment()
+    facts = this_machine(tls=False)
     args = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
     build = (
         "with --enable-optimizations" if "--enable-optimizations" in args else "built without --enable-optimizations"
     )
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}, {facts['cpu'] or platform.processor()}, "
-        f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()} ({build})."
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}, {facts['cpu']}, "
+        f"{facts['cores_allowed']} cores, {facts['system']}, "
+        f"Python {facts['python']} ({build})."
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def main() -> int:
     for number in _ENDS:
         signal.signal(number, _leave)
     # A process group of its own: Ctrl-C is for the load, the engine must outlive it.
-    engine = subprocess.Popen([*_LOADCELL, *_ENGINE], stdout=subprocess.PIPE, text=True, process_group=0)
+    engine = subprocess.Popen([*_LOADCELL, *_ENGINE, *_own_core()], stdout=subprocess.PIPE, text=True, process_group=0)
     try:
         assert engine.stdout
         ready = engine.stdout.readline().split()
@@ -42,6 +43,12 @@ def main() -> int:
     finally:
         engine.terminate()
         engine.wait()
+
+
+def _own_core() -> tuple[str, ...]:
+    """The first core for the engine, where there are two: a load leaves it alone then."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return ("--cpu", str(cores[0])) if len(cores) > 1 else ()
 
 
 def _run(command: list[str]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of
+from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, number
 
 DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """\
@@ -21,9 +22,20 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   the denominators of goodput and SLO attainment.
 - **Anchors.** Response time starts at the planned time, service time at the actual send. An open loop has both, and
   their gap is the queueing in front of the server. A closed loop has service time only.
-- **Window.** From the end of the warm-up to the end of sending: the end of the duration asked for, else the end of the
-  last request. A request belongs to the window that its anchor lies in, and is followed to its end. `--window A,B`
-  chooses another.
+- **Window.** From the end of the warm-up to the end of sending: the end of the duration asked for, else the last
+  planned request (open loop) or the last send (closed). A request belongs to the window that its anchor lies in, and
+  is followed to its end; rates count what comes inside. A run of fewer than 50 requests, or whose sending lasts less
+  than two median E2E after the ramp, counts as a whole, to its last reply. `--window A,B` chooses another window. The
+  figures of the whole run stand beside it.
+- **Warm-up.** `--warmup` sets it. Else it is found by MSER-5 on the TPOT of the requests in the order of their sends
+  (TTFT where there is no TPOT): of all cuts in the first half, the one that leaves the mean with the least error, on
+  medians of five. It counts only if it moves the median by 5 % and lies beyond noise. With several users in a closed
+  loop at least the ramp and one median E2E are left out.
+- **Steady.** In an open loop, requests in the system (planned, not ended) are averaged over 40 batches of time after
+  the first replies; growth is their change from first to last, its interval that of a random walk with drift. The
+  queue grows if the interval lies above 0 and the growth over the window is at least 3 requests, a tenth of the mean
+  and 2 % of the arrivals; then percentiles above p90 are withheld, and no interval is given. A closed loop is steady
+  if 95 % of its users are in flight.
 - **Missing.** A figure that cannot be measured is null, never 0.
 
 ## Percentiles and intervals
@@ -32,14 +44,30 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 - Interval: {interval}. With B ~ Bin(n, p), the order statistics at ranks l and u cover the percentile with
   P(l <= B < u) (David and Nagaraja, *Order Statistics*, 3rd ed., 7.1). It is equal-tailed; where no sample lies high
   enough for that, its upper end is the maximum and the lower tail gets what is left of 5 %.
-- Floor: below n = ln 0.05 / ln p samples a percentile is null, because not even the maximum bounds it with 95 %:
+- Effective samples: latencies of successive requests depend on each other, most of all near saturation, so n of them
+  are worth n / VIF independent ones. The variance inflation factor VIF is the larger of (1 + r) / (1 - r), with r the
+  correlation of successive requests in the order of their sends, and the variance of the means of 20 batches over
+  that of independent samples. It is taken of the ranks, and for each percentile also of the series that says which
+  samples lie above it: slow requests that come in runs are worth fewer to p99 than to p50. A VIF that independent
+  samples could show too (within 3 standard deviations) counts as 1. The ranks of an interval among so many samples
+  are carried over to all n as proportions.
+- Floor: below n = ln 0.05 / ln p effective samples a percentile is null, because not even the maximum bounds it with
+  95 %:
 
-| percentile | samples needed |
+| percentile | effective samples needed |
 |---|---|
 {floors}
 
-Near saturation, latencies of successive requests depend on each other, and every interval here is too narrow: repeat
-the run.
+- Bound: MLPerf's early-stopping estimate, a one-sided bound at 99 %: the t-th highest sample, t the most for which
+  Bin(n, 1 - p) has a chance below 1 % of at most t. As in MLPerf every sample counts as independent, so it is no
+  bound where few samples are effective, and is null where the percentile is. ITL has none.
+- Rates: Student's t over the means of 20 batches of time, widened by (1 + r) / (1 - r), r the correlation of
+  neighbouring batches corrected for its bias.
+
+Simulated (`tests/metrics/test_coverage.py`), the intervals of independent samples cover what their ranks promise, 95 %
+or little more; those of autoregressive samples with a correlation of 0.5 and 0.9, 96 to 100 %; those of an M/M/1 queue
+at 70 % load, some 94 % from 5,000 requests on. What no sample shows none can correct: a run that is short beside the
+length of its queue, or one that saw no stall of those that come each hour. There, repeat the run.
 """
 
 
@@ -57,7 +85,44 @@ def _entry(metric: Metric) -> str:
     )
 
 
-PAGES = {"metrics.md": metrics_page}
+_VERDICT_HEAD = """\
+# The verdict
+
+Every result ends with one line: `VALID`, `SUSPECT` or `INVALID`, the worst of the checks below, with the reasons, the
+figure, its limit and what to do next. Written by `tools/make_docs.py` from `loadcell/metrics/limits.py`.
+
+- **VALID**: the instrument did what was asked, and nothing says that the figures mislead.
+- **SUSPECT**: read the reasons before you quote a figure. `--strict` makes this exit code 3.
+- **INVALID**: the figures are of the client or of a broken run, not of the server. They are not printed without
+  `--force`; exit code 4.
+
+A figure that could not be measured is not judged, and the result names it. The limits are in the JSON of every result
+(`verdict.checks`), each with its figure.
+
+| check | looks at | VALID up to | INVALID beyond |
+|---|---|---|---|
+"""
+
+
+def verdict_page() -> str:
+    """docs/verdict.md."""
+    rows = (
+        f"| {name.replace('_', ' ')} | {entry.about} | {_bound(entry, entry.valid, entry.valid_part)} | "
+        f"{'never' if entry.worst is None else _bound(entry, entry.worst, entry.worst_part)} |"
+        for name, entry in LIMITS.items()
+    )
+    findings = (f"- **{name.replace('_', ' ')}**: {text}." for name, text in FINDINGS.items())
+    return _VERDICT_HEAD + "\n".join([*rows, "", "Without a figure:", "", *findings, ""])
+
+
+def _bound(entry: Limits, value: float, part: float) -> str:
+    text = number(value, entry.unit)
+    if part and entry.of:
+        text += f" or {part:.0%} of {entry.of.removesuffix('_ms').upper()} p50"
+    return f"{text} at least" if entry.least else text
+
+
+PAGES = {"metrics.md": metrics_page, "verdict.md": verdict_page}
 
 if __name__ == "__main__":
     DOCS.mkdir(exist_ok=True)

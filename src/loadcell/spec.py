@@ -35,6 +35,10 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_key_env: Annotated[str, Doc(description="environment variable that holds the API key")] = "OPENAI_API_KEY"
     ca_file: Annotated[str | None, Doc(description="PEM file of the certificate authority to trust")] = None
     verify_tls: Annotated[bool, Doc(description="check the server's certificate")] = True
+    metrics_url: Annotated[
+        str | None,
+        Doc(description='Prometheus page to read before and after ("none": not; default: /metrics of the server)'),
+    ] = None
     ignore_eos: Annotated[
         bool | None,
         Doc(description="ask the server to produce every output token (default: yes, if the server accepts it)"),
@@ -53,7 +57,9 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
     requests: Annotated[int | None, Doc(description="end after this many requests")] = None
     duration_s: Annotated[float | None, Doc(description="stop sending after this time")] = None
-    warmup_s: Annotated[float, Doc(description="leave requests of the first seconds out of the result")] = 0.0
+    warmup_s: Annotated[
+        float | None, Doc(description="leave requests of the first seconds out (default: found from the data)")
+    ] = None
     warmup_requests: Annotated[int, Doc(description="leave the first requests out of the result")] = 0
     ramp_s: Annotated[
         float | None,
@@ -89,7 +95,13 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     workers: Annotated[int | None, Doc(description="load processes (default: chosen from the number of cores)")] = None
     seed: Annotated[int, Doc(description="seed of arrivals, lengths and prompts")] = 0
+    repetition: Annotated[
+        int, Doc(description="which repetition this is: other prompts of the same lengths at the same times")
+    ] = 0
     keep_text: Annotated[bool, Doc(description="record prompts and responses too")] = False
+    shared_host: Annotated[
+        bool, Doc(description="the server is meant to share this machine's cores; otherwise that is SUSPECT")
+    ] = False
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -293,20 +305,27 @@ def _plain(key: str, value: Any) -> Any:
     return value
 
 
-def _check(spec: Spec) -> None:
-    load = spec.load
+def _check_url(text: str, what: str) -> None:
+    """UsageError if `text` is no http or https URL."""
     try:
-        url = urlsplit(spec.endpoint.url)
+        url = urlsplit(text)
     except ValueError as error:
-        raise UsageError(f"{spec.endpoint.url!r} is not a URL: {error}") from None
+        raise UsageError(f"{text!r} is not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.hostname:
-        bare = spec.endpoint.url.removeprefix("//")
+        bare = text.removeprefix("//")
         example = f"http://{bare}" if "://" not in bare and urlsplit(f"http://{bare}").hostname else "http://HOST:PORT"
-        raise UsageError(f"{spec.endpoint.url!r} is not an endpoint: write {example} (or https)")
+        raise UsageError(f"{text!r} is not {what}: write {example} (or https)")
     try:
         url.port  # noqa: B018 - reading it validates it
     except ValueError:
-        raise UsageError(f"{spec.endpoint.url!r} has a port that cannot be") from None
+        raise UsageError(f"{text!r} has a port that cannot be") from None
+
+
+def _check(spec: Spec) -> None:
+    load = spec.load
+    _check_url(spec.endpoint.url, "an endpoint")
+    if spec.endpoint.metrics_url not in (None, "none"):
+        _check_url(spec.endpoint.metrics_url, "a page of metrics")
     parse_lengths(spec.workload.input_tokens)
     parse_lengths(spec.workload.output_tokens)
     parse_arrivals(load.arrivals)
@@ -319,12 +338,14 @@ def _check(spec: Spec) -> None:
     for name, value in positive.items():
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name} is {value:g}: it must be more than 0")
-    for name, low in (("load.warmup_s", load.warmup_s), ("load.warmup_requests", load.warmup_requests),
-                      ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed)):  # fmt: skip
+    for name, low in (("load.warmup_s", load.warmup_s or 0), ("load.warmup_requests", load.warmup_requests),
+                      ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed),
+                      ("run.repetition", spec.run.repetition)):  # fmt: skip
         if not (low >= 0 and math.isfinite(low)):
             raise UsageError(f"{name} is {low:g}: it must be 0 or more")
-    if load.duration_s is not None and load.warmup_s >= load.duration_s:
-        raise UsageError(f"the warm-up ({load.warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")
+    warmup_s = load.warmup_s or 0.0
+    if load.duration_s is not None and warmup_s >= load.duration_s:
+        raise UsageError(f"the warm-up ({warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")
     if load.requests is not None and load.warmup_requests >= load.requests:
         raise UsageError(f"the warm-up ({load.warmup_requests} requests) leaves nothing of {load.requests} requests")
     if load.warmup_s and load.warmup_requests:
@@ -357,9 +378,10 @@ def with_defaults(spec: Spec) -> Spec:
 
 def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
     """Strings that must never be written: header values, the API key, credentials in the URL. Longest first."""
-    url = urlsplit(spec.endpoint.url)
-    values = {*spec.endpoint.headers.values(), api_key, url.username, url.password, url.query}
-    values |= {value for _, value in parse_qsl(url.query)}
+    endpoint = spec.endpoint
+    values = {*endpoint.headers.values(), api_key}
+    for url in map(urlsplit, filter(None, (endpoint.url, endpoint.metrics_url))):
+        values |= {url.username, url.password, url.query, *(value for _, value in parse_qsl(url.query))}
     values |= {value.removeprefix("Bearer ").strip() for value in spec.endpoint.headers.values()}
     return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
 
@@ -377,10 +399,19 @@ def scrub(text: str, secrets: list[str]) -> str:
 
 def redact(spec: Spec) -> Spec:
     """The Spec as it may be written down: no header values, no credentials or query in the URL."""
-    url = urlsplit(spec.endpoint.url)
+    endpoint = msgspec.structs.replace(
+        spec.endpoint,
+        url=_bare(spec.endpoint.url),
+        metrics_url=spec.endpoint.metrics_url and _bare(spec.endpoint.metrics_url),
+        headers=dict.fromkeys(spec.endpoint.headers, REDACTED),
+    )
+    return msgspec.structs.replace(spec, endpoint=endpoint)
+
+
+def _bare(text: str) -> str:
+    """A URL without credentials and query."""
+    url = urlsplit(text)
     host = url.netloc.rpartition("@")[2]
-    clean = urlunsplit(
+    return urlunsplit(
         (url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", "")
     )
-    endpoint = msgspec.structs.replace(spec.endpoint, url=clean, headers=dict.fromkeys(spec.endpoint.headers, REDACTED))
-    return msgspec.structs.replace(spec, endpoint=endpoint)

@@ -25,7 +25,7 @@ def test_users_keep_their_connections(run: Run) -> None:
         ran = run(server.url, requests=12, concurrency=3)
     used = {request.connection for request in server.load}
     assert (len(used), ran.statuses) == (3, ["ok"] * 12)
-    assert server.connections <= 3 + 3  # with the model list, the probe and a look whether anyone is there
+    assert server.connections <= 3 + 4  # model list, probe, metrics and a look whether anyone is there
 
 
 def test_connection_close_after_each_reply(run: Run) -> None:
@@ -224,7 +224,7 @@ def test_requests_go_through_the_proxy_of_the_environment(run: Run, monkeypatch:
         monkeypatch.setenv("http_proxy", between.url.replace("//", "//walter:sesame@"))
         ran = run(server.url, requests=4)
     assert ran.statuses == ["ok"] * 4
-    assert all(request.path.startswith(f"{server.url}/v1/") for request in server.received)
+    assert all(request.path.startswith(f"{server.url}/v1/") for request in server.load)
     secret = base64.b64encode(b"walter:sesame")
     assert all(b"Proxy-Authorization: Basic " + secret in head for head in between.heads if b"POST" in head)
     assert any("proxy" in note for note in ran.result.notes)

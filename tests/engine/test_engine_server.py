@@ -190,6 +190,35 @@ def test_long_truth_is_read_whole(start: Start) -> None:
     assert [len(record["tokens_ns"]) for record in engine.truth()] == [20_000] * 6
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_metrics_of_a_request(start: Start, stream: bool) -> None:
+    engine = start("--ttft", "20ms", "--itl", "4ms", "--request-metrics", "--slots", "1")
+    options = {"stream": stream} | ({"stream_options": {"include_usage": True}} if stream else {})
+    with engine.connect() as first:
+        first.sendall(raw_request(chat_body(3, stream=False)))
+        time.sleep(0.01)
+        reply = engine.chat(5, "waits", **options)
+        first.recv(65536)
+    *plain, told = reply.events()[:-1] if stream else [reply.json()]
+    assert not any("metrics" in event for event in plain) and "usage" in told
+    truth, metrics = engine.truth_of("waits"), told["metrics"]
+    first_ns, last_ns = truth["tokens_ns"][0], truth["tokens_ns"][-1]
+    assert metrics["queue_time_ms"] * MS == pytest.approx(truth["admitted_ns"] - truth["arrival_ns"], abs=1)
+    assert metrics["queue_time_ms"] > 5
+    assert metrics["time_to_first_token_ms"] * MS == pytest.approx(first_ns - truth["admitted_ns"], abs=1)
+    assert metrics["generation_time_ms"] * MS == pytest.approx(last_ns - first_ns, abs=MS)
+    assert metrics["mean_itl_ms"] == pytest.approx(metrics["generation_time_ms"] / 4)
+
+
+def test_metrics_of_a_request_of_one_token(start: Start) -> None:
+    metrics = start(*FAST, "--request-metrics").chat(1, stream=False).json()["metrics"]
+    assert metrics["mean_itl_ms"] is None and metrics["generation_time_ms"] < 1
+
+
+def test_metrics_of_a_request_only_if_asked_for(fast: Engine) -> None:
+    assert "metrics" not in fast.chat(2, stream=False).json()
+
+
 def test_metrics(start: Start) -> None:
     engine = start(*FAST, "--model", 'a"b')
     engine.chat(5, words=7)
@@ -209,10 +238,14 @@ def test_metrics(start: Start) -> None:
         "inter_token_latency_seconds_count": 6,
         "e2e_request_latency_seconds_count": 2,
         "request_queue_time_seconds_count": 2,
+        "request_prefill_time_seconds_count": 2,
+        "request_decode_time_seconds_count": 2,
     }
     assert {name: float(values[f"vllm:{name}{{{label}}}"]) for name in expected} == expected
     assert values[f'vllm:request_success_total{{{label},finished_reason="length"}}'] == "2"
     truth = engine.truth()
+    prefill = sum(record["tokens_ns"][0] - record["admitted_ns"] for record in truth) / 1e9
+    assert float(values[f"vllm:request_prefill_time_seconds_sum{{{label}}}"]) == pytest.approx(prefill)
     e2e = sum(record["end_ns"] - record["arrival_ns"] for record in truth) / 1e9
     assert float(values[f"vllm:e2e_request_latency_seconds_sum{{{label}}}"]) == pytest.approx(e2e)
     assert values[f'vllm:time_to_first_token_seconds_bucket{{{label},le="0.001"}}'] == "0"

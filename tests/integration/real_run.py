@@ -42,6 +42,11 @@ class Ran:
         return open_recording(self.folder)
 
     @property
+    def measured(self) -> bool:
+        """Whether it ended well; a busy machine may still make the verdict INVALID."""
+        return self.code == 0 or (self.code == 4 and not self.result.invalid)
+
+    @property
     def result(self) -> Result:
         return build_result(self.recording)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ import pytest
 from contract_runs import run_once
 from scripted import clean, serve
 
+from loadcell.load import fleet
 from loadcell.load.poller import READABLE, WRITABLE, EpollPoller, Poller, SelectorPoller
 
 PORTABLE = """
 from loadcell.load import clock, wire, worker
+from loadcell.load import fleet
 from loadcell.load.poller import SelectorPoller
 from loadcell.load.process import main
 import os
@@ -35,13 +36,7 @@ os._exit(main())
 
 @pytest.mark.parametrize("load", [{"concurrency": 3}, {"rate": 60.0}], ids=["closed", "open"])
 def test_a_run_without_any_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: dict[str, Any]) -> None:
-    real = subprocess.Popen
-
-    def portable(words: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert words[1:] == ["-m", "loadcell.load.process"]
-        return real([sys.executable, "-c", PORTABLE], **options)
-
-    monkeypatch.setattr(subprocess, "Popen", portable)
+    monkeypatch.setattr(fleet, "WORKER_COMMAND", (sys.executable, "-c", PORTABLE))
     with serve(lambda _: clean(3, ttft_s=0.02)) as server:
         ran = run_once(server.url, tmp_path / "run", requests=9, **load)
     rows = ran.rows

@@ -68,3 +68,13 @@ def test_without_limits_there_is_no_goodput(make: Make) -> None:
 def test_attainment_of_nothing_is_not_zero(make: Make) -> None:
     good = build_result(make([], planned=0, ended_ns=0), slo=Slo(ttft_ms=1)).goodput
     assert good is not None and (good.attainment.value, good.goodput_per_s) == (None, None)
+
+
+@pytest.mark.parametrize("start", [0, 40])
+def test_misses_in_a_run_widen_the_interval(make: Make, start: int) -> None:
+    """40 misses of 200: every fifth request, or one after the other; failures among them."""
+    missed = set(range(start, start + 40)) if start else set(range(0, 200, 5))
+    rows = [ok_request(i, start_ms=i) if i not in missed else failed_request(i, "cut", start_ms=i) for i in range(200)]
+    good = build_result(make(rows), slo=Slo(ttft_ms=60), window_s=(0, 1)).goodput
+    assert good is not None and good.attainment.value == 0.8
+    assert good.attainment.low is not None and (good.attainment.low < 0.6) is bool(start)

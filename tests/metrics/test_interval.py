@@ -6,16 +6,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from loadcell.metrics.dependence import Inflation
 from loadcell.metrics.interval import (
     ALPHA,
     PERMILLE,
     floor_of,
     interval_ranks,
+    late_allowed,
     percentile_ranks,
     rank_of,
+    summarise,
     summarise_array,
     wilson,
 )
+
+EARLY_STOPPING = {
+    500: (7, 11, 14, 17, 22, 35, 59, 128, 237, 451, 1078),
+    900: (44, 64, 81, 97, 127, 197, 325, 681, 1246, 2337, 5518),
+    950: (90, 130, 165, 198, 259, 398, 656, 1372, 2504, 4691, 11064),
+    970: (152, 219, 277, 332, 433, 667, 1097, 2293, 4182, 7831, 18458),
+    990: (459, 662, 838, 1001, 1307, 2010, 3304, 6898, 12571, 23527, 55427),
+    999: (4603, 6636, 8403, 10042, 13105, 20140, 33097, 69058, 125826, 235427, 554510),
+}
+"""MLPerf's least number of samples for 0, 1, 2, 3, 5, 10, 20, 50, 100, 200 and 500 late ones, by percentile."""
 
 
 def coverage(permille: int, n: int) -> float:
@@ -66,15 +79,16 @@ def test_simulated_coverage_of_p90() -> None:
     assert 0.945 <= hits / 1000 <= 0.99
 
 
-def test_gaps_of_few_requests_give_a_wide_interval_or_none() -> None:
-    assert percentile_ranks(990, 100_000, 100) == (99_000, None, None)
+def test_gaps_of_few_requests_give_a_wide_interval_or_nothing() -> None:
+    assert percentile_ranks(990, 100_000, 298.9) == (None, None, None)
+    assert percentile_ranks(990, 100_000, 299).value == 99_000
     wide, narrow = percentile_ranks(500, 100_000, 100), percentile_ranks(500, 100_000, 100_000)
     assert wide.low is not None and narrow.low is not None and wide.low < narrow.low
     assert percentile_ranks(990, 1000, 1000) == percentile_ranks(990, 1000)
 
 
 def test_percentiles_are_nearest_ranks_without_interpolation() -> None:
-    values = np.arange(1, 1001, dtype=np.float64)[::-1]
+    values = np.random.default_rng(2).permutation(np.arange(1, 1001, dtype=np.float64))
     summary = summarise_array(values)
     assert (summary.p50.value, summary.p90.value, summary.p95.value, summary.p99.value) == (500, 900, 950, 990)
     assert summary.p99_9.value is None and summary.p99_9.needs == 2995
@@ -97,6 +111,57 @@ def test_wilson_is_scipys(case: tuple[int, int]) -> None:
     assert ours.high == pytest.approx(theirs.high, abs=1e-12)
 
 
+def test_wilson_of_dependent_trials_is_that_of_fewer() -> None:
+    assert wilson(900, 1000, 100) == wilson(90, 100)
+    assert wilson(900, 1000, 1000) == wilson(900, 1000)
+
+
 def test_wilson_of_nothing_is_nothing() -> None:
     assert wilson(0, 0).value is None
     assert wilson(None, 5).value is None
+
+
+@pytest.mark.parametrize("permille", EARLY_STOPPING)
+def test_early_stopping_is_mlperfs(permille: int) -> None:
+    for late, least in zip((0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500), EARLY_STOPPING[permille], strict=True):
+        assert late_allowed(permille, least - 1) == late - 1
+        assert late_allowed(permille, least) == late
+
+
+@pytest.mark.parametrize(
+    ("n", "late"), [(1000, 2), (4388, 28), (6396, 45), (8313, 62), (13368, 107), (24576, 209), (48289, 432)]
+)
+def test_late_samples_that_mlperf_allows_at_p99(n: int, late: int) -> None:
+    assert late_allowed(990, n) == late
+    assert late_allowed(990, 270336) == 2583
+    assert late_allowed(900, 5000) == 450  # LoadGen: "Would discard 449"
+
+
+@given(st.sampled_from(sorted(EARLY_STOPPING)), st.integers(1, 1_000_000))
+def test_late_allowed_is_the_binomial_tail(permille: int, n: int) -> None:
+    late = late_allowed(permille, n)
+    beyond = 1 - permille / 1000
+    assert late < 0 or stats.binom.cdf(late, n, beyond) < 0.01
+    assert stats.binom.cdf(late + 1, n, beyond) >= 0.01
+
+
+def test_the_bound_is_an_order_statistic_and_has_a_floor() -> None:
+    values = np.random.default_rng(4).permutation(np.arange(1, 5001, dtype=np.float64))
+    assert summarise_array(values).p90.bound == 5000 - 450 + 1
+    assert summarise_array(values[:661]).p99.bound is None
+    assert summarise_array(values[:662]).p99.bound == values[:662].max()
+
+
+def test_gaps_of_requests_have_no_bound_because_they_are_not_independent() -> None:
+    summary = summarise(
+        5000, 1.0, lambda ranks: {r: float(r) for r in ranks}, Inflation(1.0, dict.fromkeys(PERMILLE.values(), 1.0)),
+        independent=1000,
+    )  # fmt: skip
+    assert (summary.p99.value, summary.p99.bound, summary.p99.effective, summary.effective) == (4950, None, 1000, 1000)
+    assert summary.p99_9.needs == 2995
+
+
+def test_what_the_percentile_lacks_is_told_in_effective_samples() -> None:
+    rising = summarise_array(np.arange(1000.0))
+    assert rising.effective is not None and rising.effective < 5
+    assert (rising.p50.value, rising.p50.needs, rising.p50.bound) == (None, 5, None)

@@ -126,7 +126,8 @@ def test_the_identity_holds_for_every_recorded_request(make: Make) -> None:
 
 
 def test_user_rate_percentiles_are_from_the_slow_end(make: Make) -> None:
-    rows = [ok_request(i, tokens=2, last_ns=(50 + 10 * (i + 1)) * MS) for i in range(40)]
+    paces = np.random.default_rng(5).permutation(40)
+    rows = [ok_request(i, tokens=2, last_ns=(60 + 10 * int(pace)) * MS) for i, pace in enumerate(paces)]
     result = build_result(make(rows))
     tpot, rate = result.latency["tpot_ms"].service, result.throughput.user_tokens_per_s
     assert tpot.p90.value == 360 and rate["p90"].value == pytest.approx(1000 / 360)
@@ -134,6 +135,16 @@ def test_user_rate_percentiles_are_from_the_slow_end(make: Make) -> None:
     assert low is not None and high is not None and tpot.p90.high is not None
     assert low == pytest.approx(1000 / tpot.p90.high) and low < rate["p90"].value < high
     assert rate["p99"].needs == 299
+
+
+def test_dependence_is_sought_in_the_order_of_the_sends(make: Make) -> None:
+    """TTFT alternates by request number, but the requests were sent slow ones first."""
+    rows = [
+        ok_request(i, start_ms=i // 2 + 1000 * (i % 2), first_any_ns=round((i // 2 + 1000 * (i % 2) + ttft) * MS))
+        for i, ttft in enumerate([20.0, 10.0] * 100)
+    ]
+    summary = build_result(make(rows, events=[]), window_s=(0, 2)).latency["ttft_ms"].service
+    assert summary.n == 200 and summary.effective is not None and summary.effective < 5
 
 
 def test_every_latency_is_in_the_glossary() -> None:

@@ -25,7 +25,9 @@ def test_order_statistics_are_those_of_a_sort(lists: list[list[int]], data: st.D
     everything = np.sort(np.concatenate(parts))
     ranks = data.draw(st.lists(st.integers(1, everything.size), min_size=1, max_size=8))
     histogram = counted(parts)
-    assert order_statistics(histogram, parts, ranks) == {r: int(everything[r - 1]) for r in ranks}
+    assert order_statistics([histogram], ((0, part) for part in parts), [ranks])[0] == {
+        r: int(everything[r - 1]) for r in ranks
+    }
     assert (histogram.n, histogram.max) == (everything.size, everything[-1])
     assert histogram.mean == pytest.approx(everything.mean())
 
@@ -43,7 +45,7 @@ def test_a_part_is_not_read_again_where_one_pass_is_exact() -> None:
     part = np.arange(1000)
 
     histogram = counted([part])
-    assert order_statistics(histogram, iter(()), [1, 500, 1000]) == {1: 0, 500: 499, 1000: 999}
+    assert order_statistics([histogram], iter(()), [[1, 500, 1000]])[0] == {1: 0, 500: 499, 1000: 999}
 
 
 def test_memory_does_not_grow_with_alike_values() -> None:
@@ -51,7 +53,7 @@ def test_memory_does_not_grow_with_alike_values() -> None:
     parts = [part] * 30
     histogram = counted(parts)
     tracemalloc.start()
-    found = order_statistics(histogram, parts, [1, 1_500_000])
+    (found,) = order_statistics([histogram], ((0, part) for part in parts), [[1, 1_500_000]])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == {1: 10_000_001, 1_500_000: 10_000_001}
@@ -61,4 +63,4 @@ def test_memory_does_not_grow_with_alike_values() -> None:
 def test_nothing_has_no_mean() -> None:
     histogram = counted([np.empty(0, dtype=np.int64)])
     assert (histogram.n, histogram.mean) == (0, None)
-    assert order_statistics(histogram, [], []) == {}
+    assert order_statistics([histogram], [], [[]]) == [{}]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -78,6 +79,10 @@ def test_one_silent_worker_makes_a_sum_unknown(make: Make) -> None:
 
 @pytest.mark.parametrize(("cached", "said"), [(None, False), (0, False), (11, False), (60, True)])
 def test_a_prefix_cache_that_answered_is_named(make: Make, cached: int | None, said: bool) -> None:
+    """Of synthetic prompts the verdict says it; those of a file may repeat on purpose, so there it is a note."""
     rows = [ok_request(i, start_ms=i, prompt_tokens=110, cached_tokens=cached) for i in range(4)]
-    notes = build_result(make(rows)).notes
-    assert any("from its cache" in note for note in notes) is said
+    recording = make(rows)
+    assert any("from its cache" in reason for reason in build_result(recording).verdict.reasons) is said
+    workload = msgspec.structs.replace(recording.spec.workload, prompts="prompts.jsonl")
+    intended = replace(recording, spec=msgspec.structs.replace(recording.spec, workload=workload))
+    assert any("from its cache" in note for note in build_result(intended).notes) is said

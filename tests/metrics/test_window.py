@@ -18,20 +18,22 @@ def open_rows(*numbers: int, every_ms: int = 1000, late_ms: float = 0) -> list[d
     ]
 
 
-def test_by_default_the_window_is_the_run(make: Make) -> None:
+def test_a_short_run_counts_as_a_whole(make: Make) -> None:
     result = build_result(make([ok_request(0), ok_request(1, start_ms=750)]))
     window = result.methodology.window
     assert (window.start_s, window.end_s) == (0, 1)
     assert window.reason == "from the start of the load to the end of the last request"
     assert result.throughput.requests_per_s == 2  # the last one ends on the edge and counts
+    assert result.whole_run is None
+    assert (result.steady.method, result.steady.stable) == ("whole", None)
+    assert "2 requests of 50 needed" in result.steady.says
 
 
-def test_a_duration_ends_the_window_and_stragglers_are_followed(make: Make) -> None:
+def test_a_window_follows_its_stragglers_and_counts_what_came_inside(make: Make) -> None:
     rows = [ok_request(0), ok_request(1, start_ms=900), ok_request(2, start_ms=1100)]
-    result = build_result(
-        make(rows, load={"concurrency": 1, "duration_s": 1.0}, window_end_ns=1000 * MS, closed_for_a_time=True)
-    )
-    assert result.methodology.window.end_s == 1
+    load = {"concurrency": 1, "duration_s": 1.0}
+    recording = make(rows, load=load, window_end_ns=1000 * MS, closed_for_a_time=True)
+    result = build_result(recording, window_s=(0, 1))
     assert result.counts.window.ok == 2
     assert result.latency["e2e_ms"].service.n == 2
     assert result.throughput.requests_per_s == 1  # the second ends after the window
@@ -129,3 +131,93 @@ def test_all_failed(make: Make) -> None:
     assert result.counts.run.failed == 3
     assert result.throughput.requests_per_s == 0  # measured: there were none
     assert result.latency["ttft_ms"].service.mean is None
+
+
+# --- the window that is found ----------------------------------------------------------------------------------------
+
+
+def users(count: int, rounds: int, e2e_ms: float = 250, **more: object) -> list[dict[str, object]]:
+    """A closed loop in lockstep: `count` users, 10 ms apart, each with `rounds` requests."""
+    starts = sorted((u * 10 + r * e2e_ms, u) for r in range(rounds) for u in range(count))
+    return [ok_request(i, start_ms=start, **more) for i, (start, _) in enumerate(starts)]
+
+
+def test_a_number_of_requests_ends_the_window_with_the_last_send(make: Make) -> None:
+    rows = users(4, 40)
+    result = build_result(make(rows, load={"concurrency": 4, "requests": 160}, effective={"ramp_s": 0.04}))
+    window, state = result.methodology.window, result.steady
+    assert window.end_s == pytest.approx(39 * 0.25 + 0.03)
+    assert window.reason == "from the end of the warm-up that was found to the last send"
+    # Users are still arriving for the ramp of 40 ms and the 230 ms of one E2E (to the last token).
+    assert (state.method, window.start_s) == ("found", pytest.approx(0.27))
+    assert (state.warmup_s, state.drain_s) == (pytest.approx(0.27), pytest.approx(0.25))
+    assert state.stable is True and "4 of 4 users in flight" in state.says
+
+
+def test_a_duration_ends_the_window_and_leaves_the_drain_out(make: Make) -> None:
+    rows = users(4, 40)
+    load = {"concurrency": 4, "duration_s": 9.8}
+    result = build_result(make(rows, load=load, window_end_ns=9800 * MS, closed_for_a_time=True))
+    assert result.methodology.window.end_s == 9.8
+    assert result.methodology.window.reason.endswith("the end of the duration asked for")
+    assert result.whole_run is not None
+    assert result.whole_run.latency["e2e_ms"].service.n == 160 > result.counts.window.ok
+    assert result.whole_run.throughput.requests_per_s == pytest.approx(160 / 10.03)
+    assert result.whole_run.throughput.output_tokens_per_s == pytest.approx(1600 / 10.03)
+    assert result.whole_run.latency["itl_ms"].service.n == 1440
+
+
+def test_an_open_loop_ends_with_its_last_planned_request(make: Make) -> None:
+    rows = open_rows(*range(60), every_ms=100)
+    load = {"rate": 10.0, "requests": 60}
+    result = build_result(make(rows, loop="open", planned=[i * 100 for i in range(60)], load=load))
+    assert (result.methodology.window.start_s, result.methodology.window.end_s) == (0, 5.9)
+    assert result.steady.drain_s == pytest.approx(0.25)
+    assert result.counts.window.ok == 60  # all are awaited, those that end in the drain too
+
+
+def test_a_single_user_never_arrives_late(make: Make) -> None:
+    result = build_result(make(users(1, 60), load={"concurrency": 1, "requests": 60}))
+    assert result.methodology.window.start_s == 0
+
+
+def test_no_warm_up_is_looked_for_where_none_is_wanted(make: Make) -> None:
+    rows = users(4, 40)
+    result = build_result(make(rows, load={"concurrency": 4, "requests": 160, "warmup_s": 0.0}))
+    assert (result.steady.method, result.methodology.window.start_s) == ("asked", 0)
+    assert result.methodology.window.end_s == pytest.approx(9.78)
+
+
+def test_long_requests_make_a_run_too_short(make: Make) -> None:
+    rows = users(60, 1, last_ns=2000 * MS, end_ns=2000 * MS)
+    result = build_result(make(rows, load={"concurrency": 60}))
+    assert result.steady.method == "whole"
+    assert "0.3 times the median E2E" in result.steady.says
+
+
+def slow_start(n: int, slow: int) -> list[dict[str, object]]:
+    """An open loop whose first `slow` requests have a TPOT of 30 ms, the rest of 20."""
+    rows = open_rows(*range(n), every_ms=100)
+    for row in rows[:slow]:
+        row["last_ns"] = row["first_any_ns"] + 9 * 30 * MS
+        row["end_ns"] = row["last_ns"]
+    return rows
+
+
+def test_a_cold_start_is_left_out_and_told(make: Make) -> None:
+    planned = [i * 100 for i in range(200)]
+    load = {"rate": 10.0, "duration_s": 20.0}
+    result = build_result(make(slow_start(200, 30), loop="open", planned=planned, load=load, window_end_ns=20_000 * MS))
+    assert result.methodology.window.start_s == 3
+    assert result.counts.window.ok == 170
+    assert "warm-up of 3 s: TPOT of its requests lies 50% above the rest's" in result.steady.says
+    assert result.latency["tpot_ms"].service.max == 20
+    assert result.whole_run is not None and result.whole_run.latency["tpot_ms"].service.max == 30
+
+
+def test_lone_outliers_at_the_start_stay_in_the_tail(make: Make) -> None:
+    result = build_result(
+        make(slow_start(200, 2), loop="open", planned=[i * 100 for i in range(200)], load={"rate": 10.0})
+    )
+    assert result.methodology.window.start_s == 0
+    assert result.latency["tpot_ms"].service.max == 30

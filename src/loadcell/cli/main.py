@@ -14,6 +14,7 @@ from loadcell.errors import LoadcellError, UsageError, nearest
 COMMANDS = {
     "run": "put a load on an endpoint and report what came back",
     "report": "show the result of a recording again",
+    "selftest": "measure the error and the limits of this machine as a client",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
@@ -51,7 +52,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 4 an invalid run, 130 interrupted."""
+    """Run one command; returns its exit code.
+
+    0 done, 1 failed, 2 wrong usage, 3 a suspect run where that was asked to matter, 4 an invalid run, 130 interrupted.
+    """
     words = sys.argv[1:] if words is None else words
     try:
         return _run(words)

@@ -47,6 +47,13 @@ def show_progress() -> Iterator[Watch]:
             sys.stderr.flush()
 
 
+def say(*lines: str) -> None:
+    """Lines on standard error, in place of the live line if there is one."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(clear + "".join(f"{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
 def progress_line(now: Progress) -> str:
     """One line of at most 79 columns."""
     if now.stage != "load":

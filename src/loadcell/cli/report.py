@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
+    add_judging(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the result as JSON")
     form.add_argument("--csv", action="store_true", help="print one line a figure, as CSV")
@@ -31,33 +32,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the result of `args.recording`."""
+    """Print the result of `args.recording`; returns `exit_code`."""
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
     from loadcell.spec import parse_slo
 
     slo = None if args.slo is None else parse_slo(args.slo)
     window_s = None if args.window is None else parse_window(args.window)
-    _refuse_many(Path(args.recording))
+    refuse_many(Path(args.recording), "report")
     result = build_result(open_recording(args.recording), slo, window_s)
-    show(result, as_json=args.json, as_csv=args.csv)
-    return 0
+    show(result, as_json=args.json, as_csv=args.csv, force=args.force)
+    return exit_code(result, strict=args.strict)
 
 
-def show(result: Result, folder: Path | None = None, *, as_json: bool = False, as_csv: bool = False) -> None:
-    """Print a result: for people, as JSON or as CSV. For people, `folder` names where its recording lies."""
+def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the flags that say what to make of a verdict."""
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
+    parser.add_argument("--force", action="store_true", help="show the figures of an INVALID run too")
+
+
+def exit_code(result: Result, *, strict: bool) -> int:
+    """1 if no request succeeded, 4 if the result is INVALID, 3 if it is SUSPECT and `strict`, else 0."""
+    from loadcell.metrics import word_of
+
+    if not result.counts.run.ok and not result.invalid:
+        return 1
+    return {"INVALID": 4, "SUSPECT": 3 if strict else 0, "VALID": 0}[word_of(result)]
+
+
+def show(
+    result: Result, folder: Path | None = None, *, as_json: bool = False, as_csv: bool = False, force: bool = False
+) -> None:
+    """Print a result: for people, as JSON or as CSV. For people, `folder` names where its recording lies.
+
+    The headline figures of an INVALID one are left out without `force`.
+    """
     from rich.console import Console
 
+    from loadcell.metrics import withhold, word_of
     from loadcell.report import print_result, to_csv, to_json
 
+    if word_of(result) == "INVALID" and not force:
+        result = withhold(result)
     if as_json:
         sys.stdout.write(to_json(result).decode())
     elif as_csv:
         sys.stdout.write(to_csv(result))
     else:
-        print_result(result, Console())
-        if folder is not None:
-            sys.stdout.write(f" Recorded in {folder}; to see it again: loadcell report {folder}\n")
+        print_result(result, Console(), folder)
 
 
 def parse_window(text: str) -> tuple[float, float]:
@@ -71,18 +93,19 @@ def parse_window(text: str) -> tuple[float, float]:
     return parse_duration_s(start), parse_duration_s(end)
 
 
-def _refuse_many(folder: Path) -> None:
-    """UsageError if `folder` holds recordings instead of being one; it names the newest."""
+def refuse_many(folder: Path, command: str) -> None:
+    """UsageError of `loadcell COMMAND` if `folder` holds recordings instead of being one; it names the newest."""
     from datetime import datetime
 
     from loadcell.errors import UsageError
     from loadcell.recording.read import read_json
     from loadcell.recording.schema import Manifest
 
-    if (folder / "recording.json").exists():
+    try:
+        found = [] if (folder / "recording.json").exists() else sorted(folder.glob("*/recording.json"))
+    except PermissionError:  # opening it will say so
         return
-    found = sorted(folder.glob("*/recording.json"))
     if found:
         newest = max(found, key=lambda path: datetime.fromisoformat(read_json(path, Manifest).started_at)).parent
         count = "a recording" if len(found) == 1 else f"{len(found)} recordings"
-        raise UsageError(f"{folder} holds {count}; name the one to report, the newest is: loadcell report {newest}")
+        raise UsageError(f"{folder} holds {count}; name one of them, the newest is: loadcell {command} {newest}")

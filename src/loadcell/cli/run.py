@@ -1,15 +1,22 @@
-"""`loadcell run`: put a load on an endpoint and report what came back."""
+"""`loadcell run`: put a load on an endpoint and report what came back; once, several times, or again."""
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.replay import find_recorded, make_review, settle
+from loadcell.cli.report import add_judging, exit_code, show
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
+
+if TYPE_CHECKING:
+    from loadcell.metrics import Result
+    from loadcell.recording.methodology import Recorded
 
 _EXAMPLES = """\
 lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA    times: 500ms, 10s, 2m
@@ -19,6 +26,10 @@ examples:
   loadcell run http://localhost:8000 --concurrency 64 --duration 60s --warmup 10s
   loadcell run http://localhost:8000 --rate 20 --arrivals poisson --requests 1000 --slo ttft=500ms,tpot=30ms
   loadcell run --spec examples/chat.yaml --set load.rate=5
+  loadcell run http://localhost:8000 --repeat 5 --output runs/chat
+  loadcell run runs/chat/1 --rate 6       (again as recorded, but for the rate)
+
+exit codes: 0 done, 1 no request succeeded, 2 wrong usage, 3 SUSPECT with --strict, 4 INVALID, 130 interrupted
 """
 
 # Group, then flag, spec field and metavar. The help text is the field's own.
@@ -60,11 +71,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell run`: the fields of the Spec, and where they come from and go to."""
     from loadcell.spec import describe_field
 
-    parser.usage = "loadcell run URL [flags]"
+    parser.usage = "loadcell run URL|RESULT [flags]"
     parser.description = "Put a load on an OpenAI-compatible endpoint, record everything, and report it."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
-    parser.add_argument("url", nargs="?", metavar="URL", help="base URL of the server, as in http://localhost:8000")
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="URL|RESULT",
+        help="base URL of the server; or a recording or saved JSON, to run that again (flags go over it)",
+    )
     groups = {}
     for title, flags in _FLAGS.items():
         group = groups[title] = parser.add_argument_group(title)
@@ -88,16 +104,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
     run.add_argument("--spec", metavar="FILE", help="read the spec from a YAML file; flags go over it")
     run.add_argument("--set", action="append", metavar="A.B=C", help="set any field of the spec (repeatable)")
+    run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_judging(run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the load, print the result. Returns 0; 1 if no request succeeded; 4 if invalid; 130 if interrupted."""
-    spec = read_spec(args)
+    """Run the load, print the result. Returns 0; 1 if no request succeeded; 3, 4 by the verdict; 130 if interrupted."""
+    count = None if args.repeat is None else _count(args.repeat)
+    recorded = find_recorded(args.target)
+    spec = read_spec(args, recorded)
+    folder = Path(args.output) if args.output else Path("recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    if count is not None:
+        from loadcell.cli.repeat import run_repeats
+
+        def one_of(spec: Spec, folder: Path, first: bool) -> Result:
+            return run_once(spec, folder, recorded, silent=not first)
+
+        return run_repeats(spec, folder, count, one_of, as_json=args.json, force=args.force, strict=args.strict)
+    result = run_once(spec, folder, recorded)
+    show(result, folder, as_json=args.json, force=args.force)
+    return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)
+
+
+def run_once(spec: Spec, folder: Path, recorded: Recorded | None, *, silent: bool = False) -> Result:
+    """The result of one run, recorded in `folder`; if it is `recorded` again, it says so unless `silent`."""
     from loadcell.cli.progress import show_progress
     from loadcell.load import Progress, run_load
+    from loadcell.selftest import known_selftest
 
-    folder = Path(args.output) if args.output else Path("recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    review = None if recorded is None else make_review(recorded, spec, silent=silent)
     with show_progress() as show_stage:
 
         def watch(now: Progress) -> None:
@@ -105,34 +141,37 @@ def run(args: argparse.Namespace) -> int:
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
                 importlib.import_module("loadcell.report")
 
-        manifest = run_load(spec, folder, watch)
-    from loadcell.cli.report import show
+        run_load(spec, folder, watch, selftest=known_selftest(spec.endpoint.url.startswith("https")), review=review)
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
 
-    result = build_result(open_recording(folder))
-    show(result, folder, as_json=args.json)
-    if manifest.state == "interrupted":
-        return 130
-    if result.invalid:
-        return 4
-    return 0 if result.counts.run.ok else 1
+    return build_result(open_recording(folder))
 
 
-def read_spec(args: argparse.Namespace) -> Spec:
-    """The Spec of the flags, over that of a file if one is named."""
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--repeat {text!r}: write how many runs, as in --repeat 5")
+    return int(text)
+
+
+def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spec:
+    """The Spec of the flags, over that of a file or of a recorded run if one is named."""
     import msgspec
 
     from loadcell.spec import build_spec, field_from_text, parse_slo
 
-    tree = _read_file(args.spec) if args.spec else {}
+    if recorded and args.spec:
+        raise UsageError(f"{args.target} brings the spec of its run: leave out --spec, give flags or --set instead")
+    tree = copy.deepcopy(recorded.spec) if recorded else _read_file(args.spec) if args.spec else {}
+    given = set()
 
     def put(path: str, value: Any) -> None:
         section, _, key = path.partition(".")
         tree.setdefault(section, {})[key] = value
+        given.add(path)
 
-    if args.url:
-        put("endpoint.url", args.url)
+    if args.target and not recorded:
+        put("endpoint.url", args.target)
     for flags in _FLAGS.values():
         for flag, path, _ in flags:
             value = getattr(args, path)
@@ -140,7 +179,8 @@ def read_spec(args: argparse.Namespace) -> Spec:
                 put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
     if args.warmup:
         count = args.warmup.isdigit()
-        put("load.warmup_requests" if count else "load.warmup_s", int(args.warmup) if count else args.warmup)
+        put("load.warmup_s", None if count else args.warmup)
+        put("load.warmup_requests", int(args.warmup) if count else 0)
     if args.slo:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     for pair in args.header or []:
@@ -153,6 +193,8 @@ def read_spec(args: argparse.Namespace) -> Spec:
         if not mark or "." not in path:
             raise UsageError(f"--set {pair!r}: write SECTION.KEY=VALUE, as in --set load.rate=5")
         put(path.strip(), field_from_text(path.strip(), value, "--set"))
+    if recorded:
+        settle(tree, recorded, given)
     return build_spec(tree)
 
 

@@ -48,6 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         "--tokens-per-chunk", type=int, metavar="K", help="tokens given by a step, in one event (default: 1)"
     )
+    engine.add_argument(
+        "--request-metrics", action="store_true", help="tell queue and prefill with the usage, as vLLM can"
+    )
     engine.add_argument("--seed", type=int, metavar="N", help="seed of troubles, jitter and text (default: 0)")
 
     trouble = parser.add_argument_group("trouble (a rate is the probability that a request meets it; one at most does)")

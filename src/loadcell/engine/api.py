@@ -171,6 +171,16 @@ _TEXT = _Shape(
 _ROLE = b'[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
 
 
+class Times(NamedTuple):
+    """Parts of a request's time, in ns."""
+
+    queue: int
+    prefill: int
+    """From the slot to the first token."""
+    decode: int
+    """From the first token to the last."""
+
+
 class Phrases:
     """What does not change between requests, made once."""
 
@@ -179,6 +189,7 @@ class Phrases:
         self.eol = b"\r\n" if options.crlf else b"\n"
         self.done = b"" if options.no_done else self.event(b"[DONE]")
         self.usage = not options.no_usage
+        self.request_metrics = options.request_metrics
         self.words = [b" " + WORDS[i].encode() for i in text_indices(options.seed, len(WORDS), TABLE)]
         self.tails = {
             shape: [word + shape.after + b"}" + self.eol * 2 + b"\r\n" for word in self.words]
@@ -226,20 +237,21 @@ class Voice:
         """One event with `count` tokens."""
         return self._event(self._shape.before + self._text(first, count) + self._shape.after, first + count)
 
-    def finish(self, count: int) -> bytes:
+    def finish(self, count: int, times: Times) -> bytes:
         """All that follows the last of `count` tokens: finish reason, usage if asked for, [DONE], end of body."""
         parts = [self._event(self._shape.finish, count)]
         if self._asked.usage and self._phrases.usage:
-            parts.append(self._phrases.event(self._start + b"[]" + self._usage(count) + b"}"))
+            told = self._usage(count) + self._metrics(count, times)
+            parts.append(self._phrases.event(self._start + b"[]" + told + b"}"))
         return b"".join([*parts, self._phrases.done, LAST_CHUNK])
 
-    def whole(self, count: int) -> bytes:
+    def whole(self, count: int, times: Times) -> bytes:
         """The body of a response that is not streamed."""
         text = self._text(0, count)
         inner = (b'"message":{"role":"assistant","content":"%b"}' if self._asked.chat else b'"text":"%b"') % text
         choices = b'[{"index":0,%b,"logprobs":null,"finish_reason":"length","stop_reason":null}]' % inner
         usage = self._usage(count) if self._phrases.usage else b""
-        return self._opening(self._shape.whole) + choices + usage + b"}"
+        return self._opening(self._shape.whole) + choices + usage + self._metrics(count, times) + b"}"
 
     def _event(self, choices: bytes, count: int) -> bytes:
         usage = self._usage(count) if self._asked.continuous_usage and self._phrases.usage else b""
@@ -256,6 +268,18 @@ class Voice:
             prompt + count,
             count,
         )
+
+    def _metrics(self, count: int, times: Times) -> bytes:
+        if not self._phrases.request_metrics:
+            return b""
+        told = {
+            "time_to_first_token_ms": times.prefill / 1e6,
+            "generation_time_ms": times.decode / 1e6,
+            "queue_time_ms": times.queue / 1e6,
+            "mean_itl_ms": times.decode / (count - 1) / 1e6 if count > 1 else None,
+            "tokens_per_second": count * 1e9 / times.decode if times.decode else None,
+        }
+        return b',"metrics":' + msgspec.json.encode(told)
 
 
 def models_body(model: str, created_s: int) -> bytes:

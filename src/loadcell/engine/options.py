@@ -38,6 +38,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_chunk: int = 1
     """Tokens that one decode step gives, sent in one event."""
     seed: int = 0
+    request_metrics: bool = False
+    """Usage comes with the times of its request, as vLLM's --enable-per-request-metrics has it."""
 
     reject_rate: float = 0.0
     error_rate: float = 0.0

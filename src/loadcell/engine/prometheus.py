@@ -69,18 +69,23 @@ class Metrics:
             "vllm:inter_token_latency_seconds": Histogram(ITL_BUCKETS_S),
             "vllm:e2e_request_latency_seconds": Histogram(REQUEST_BUCKETS_S),
             "vllm:request_queue_time_seconds": Histogram(REQUEST_BUCKETS_S),
+            "vllm:request_prefill_time_seconds": Histogram(REQUEST_BUCKETS_S),
+            "vllm:request_decode_time_seconds": Histogram(REQUEST_BUCKETS_S),
         }
 
     def observe(self, truth: Truth) -> None:
         """Count a finished request."""
         self._finished[FINISHED_REASONS[truth.outcome]] += 1
-        ttft, itl, e2e, queue = self._histograms.values()
+        ttft, itl, e2e, queue, prefill, decode = self._histograms.values()
         if truth.admitted_ns is not None:
             queue.observe(max(0, truth.admitted_ns - truth.arrival_ns))
         if truth.tokens_ns:
             stamps = truth.tokens_ns
             self._prompt_tokens += truth.prompt_tokens
             ttft.observe(stamps[0] - truth.arrival_ns)
+            if truth.admitted_ns is not None:
+                prefill.observe(stamps[0] - truth.admitted_ns)
+            decode.observe(stamps[-1] - stamps[0])
             itl.observe(*map(sub, stamps[1:], stamps))
             e2e.observe(truth.end_ns - truth.arrival_ns)
 

@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable, Iterator
 
 from loadcell.engine import http
-from loadcell.engine.api import ApiError, Asked, Phrases, Voice, error_body, models_body, read_request
+from loadcell.engine.api import ApiError, Asked, Phrases, Times, Voice, error_body, models_body, read_request
 from loadcell.engine.connection import Connection
 from loadcell.engine.model import TABLE, Model, Stream
 from loadcell.engine.options import EngineOptions
@@ -162,11 +162,11 @@ class Server:
             parts = [voice.role()] if first == 0 else []
             parts.append(voice.tokens(first, sent - first))
             if ended:
-                parts.append(voice.finish(sent))
+                parts.append(voice.finish(sent, _times(exchange)))
             elif met == "stream_error":
                 parts.append(self._phrases.stream_error("The engine failed, as it was asked to."))
         elif ended:
-            parts = [http.response(200, voice.whole(sent), close=conn.closing)]
+            parts = [http.response(200, voice.whole(sent, _times(exchange)), close=conn.closing)]
         elif met == "stream_error":
             parts = [_error(500, "The engine failed, as it was asked to.", "InternalServerError")]
         data = b"".join(parts)
@@ -370,6 +370,14 @@ class Server:
     def _delete_truth(self, conn: Connection[Exchange]) -> None:
         self._truth.clear()
         conn.write(http.response(200, b""))
+
+
+def _times(exchange: Exchange) -> Times:
+    """The times of a request whose last token is due now."""
+    now, admitted = _now(), exchange.admitted
+    assert admitted is not None
+    first = exchange.stamps[0] if exchange.stamps else now
+    return Times(max(0, admitted - exchange.arrival_ns), first - admitted, now - first)
 
 
 def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:

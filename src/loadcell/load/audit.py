@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from array import array
+from dataclasses import asdict, dataclass, field
+from heapq import heappush, heappushpop
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from loadcell.load.flight import Flight
 from loadcell.recording.schema import MISSING
+
+STALL_NS = 5_000_000
+"""A time without a look at the sockets that is longer than this is noted by itself."""
+_STALLS_MOST = 10_000
+_SECOND_NS = 1_000_000_000
 
 
 @dataclass
@@ -29,12 +38,27 @@ class Audit:
     """Times that the wall clock was moved against the monotonic one."""
     stamps_dropped: int = 0
     """Kernel stamps that could not be true, because of such a step."""
+    load_ns: int = 0
+    """From the start of the clock to the end of the loop; the writing that follows is not part of it."""
+    busy_ns_by_s: list[int] = field(default_factory=list)
+    """For each second since the start: from wake-ups to the next poll, less the parsing, which gives way to reads."""
     longest_turn_ns: int = 0
     """Longest time between two polls: how long a readable socket may have waited."""
+    stalls: list[tuple[int, int]] = field(default_factory=list)
+    """(begin, length) since the start of every time above `STALL_NS` without a look at the sockets: a long turn, a poll
+    that came back late, a garbage collection (then it stands there twice). The longest 10,000, in order of time."""
+    core_wait_ns: int | None = None
+    """Time that the loop was ready to run and had no core; None where the system does not tell."""
     connections_before: int = 0
     """Connections that were open before the clock started."""
     connections_opened: int = 0
     connect_failures: int = 0
+    no_ports: int = 0
+    """Of these: no local port was left."""
+    no_descriptors: int = 0
+    """Of these: no file descriptor was left."""
+    rtt_ns: int | None = None
+    """Smoothed round-trip time by the kernel, median of the connections."""
     idle_closed: int = 0
     """Idle connections that the server had closed, or had announced to close."""
     gc_pauses: int = 0
@@ -46,10 +70,16 @@ class Audit:
     cpu_system_s: float = 0.0
     """The system's part of it."""
     switches_voluntary: int = 0
+    """Context switches of the loop's thread during the load; of all threads where they cannot be told apart."""
     switches_involuntary: int = 0
     memory_peak_bytes: int = 0
     died: str | None = None
     """Why the worker ended before its work was done."""
+
+    def __post_init__(self) -> None:
+        self._t0_ns = self._busy_until_ns = self._gc_began = 0
+        self._longest: list[tuple[int, int]] = []
+        self._rtts = array("q")
 
     def landed(self, flight: Flight) -> None:
         """Take the counts of one request."""
@@ -57,34 +87,97 @@ class Audit:
         self.reads_without_stamp += flight.lags.count(MISSING)
         self.stamps_dropped += flight.dropped
 
-    def begin(self) -> None:
-        """Start of the clock."""
+    def begin(self, t0_ns: int) -> None:
+        """The loop is about to start, in the thread that calls; the clock starts at `t0_ns`."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._cpu_s = (usage.ru_utime, usage.ru_stime)
-        self._switches = (usage.ru_nvcsw, usage.ru_nivcsw)
-        self._gc_began = 0
+        self._t0_ns = t0_ns
+        self._thread = _thread_usage()
         gc.callbacks.append(self._on_gc)
+        self.stall(t0_ns, time.monotonic_ns() - t0_ns)  # if it begins too late, for want of a core perhaps
+
+    def end_load(self) -> None:
+        """The loop has ended; called by its thread."""
+        gc.callbacks.remove(self._on_gc)
+        voluntary, involuntary, wait_ns = _thread_usage()
+        self.switches_voluntary = voluntary - self._thread[0]
+        self.switches_involuntary = involuntary - self._thread[1]
+        if wait_ns is not None and self._thread[2] is not None:
+            self.core_wait_ns = wait_ns - self._thread[2]
+        self.load_ns = max(0, time.monotonic_ns() - self._t0_ns)
+        self.stalls = sorted((begin, length) for length, begin in self._longest)
 
     def end(self) -> None:
         """End of the work: fill in what the system counted."""
-        gc.callbacks.remove(self._on_gc)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self.cpu_system_s = usage.ru_stime - self._cpu_s[1]
         self.cpu_s = usage.ru_utime - self._cpu_s[0] + self.cpu_system_s
-        self.switches_voluntary = usage.ru_nvcsw - self._switches[0]
-        self.switches_involuntary = usage.ru_nivcsw - self._switches[1]
         self.memory_peak_bytes = _memory_peak_bytes(usage)
+        self.rtt_ns = median_low(self._rtts) if self._rtts else None
 
     def as_dict(self) -> dict[str, Any]:
         """The counters by name."""
         return asdict(self)
 
-    def _on_gc(self, phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            self._gc_began = time.monotonic_ns()
+    def busy(self, busy_ns: int, now: int) -> None:
+        """Share out the busy time since the last call evenly over the seconds that it touches."""
+        begin, end = self._busy_until_ns, max(self._busy_until_ns + 1, now - self._t0_ns)
+        seconds = self.busy_ns_by_s
+        seconds.extend([0] * (end // _SECOND_NS + 1 - len(seconds)))
+        for second in range(begin // _SECOND_NS, end // _SECOND_NS + 1):
+            inside = min(end, (second + 1) * _SECOND_NS) - max(begin, second * _SECOND_NS)
+            seconds[second] += busy_ns * inside // (end - begin)
+        self._busy_until_ns = end
+
+    def turn(self, began: int, length_ns: int) -> int:
+        """Take a turn that may be the longest or a stall. Returns the length up to which turns are neither."""
+        self.longest_turn_ns = max(self.longest_turn_ns, length_ns)
+        self.stall(began, length_ns)
+        return min(self.longest_turn_ns, STALL_NS)
+
+    def stall(self, began: int, length_ns: int) -> None:
+        """Note a time without a look at the sockets, if it is long enough and not over before the clock started."""
+        begin, end = max(0, began - self._t0_ns), began + length_ns - self._t0_ns
+        if end - begin <= STALL_NS:
+            return
+        if len(self._longest) < _STALLS_MOST:
+            heappush(self._longest, (end - begin, begin))
         else:
-            self.gc_pauses += 1
-            self.gc_pause_max_ns = max(self.gc_pause_max_ns, time.monotonic_ns() - self._gc_began)
+            heappushpop(self._longest, (end - begin, begin))
+
+    def parted(self, rtt_ns: int | None) -> None:
+        """A connection is about to be closed."""
+        if rtt_ns is not None:
+            self._rtts.append(rtt_ns)
+
+    def no_connection(self, code: int | None) -> None:
+        """A connection could not be opened, with the system's error number if that is why."""
+        self.connect_failures += 1
+        self.no_ports += code == errno.EADDRNOTAVAIL
+        self.no_descriptors += code in (errno.EMFILE, errno.ENFILE)
+
+    def _on_gc(self, phase: str, _: dict[str, int]) -> None:
+        now = time.monotonic_ns()
+        if phase == "start":
+            self._gc_began = now
+            return
+        self.gc_pauses += 1
+        self.gc_pause_max_ns = max(self.gc_pause_max_ns, now - self._gc_began)
+        self.stall(self._gc_began, now - self._gc_began)
+
+
+def _thread_usage() -> tuple[int, int, int | None]:
+    """Of this thread: voluntary and involuntary context switches, and ns that it waited for a core.
+
+    The switches are the process's where the system does not count a thread's; the wait is None where it is not kept.
+    """
+    usage = resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF))
+    try:
+        # ns on a core, ns ready to run without one, time slices (Documentation/scheduler/sched-stats.rst)
+        _, wait_ns, slices = map(int, Path("/proc/thread-self/schedstat").read_text().split())
+    except FileNotFoundError:
+        return usage.ru_nvcsw, usage.ru_nivcsw, None
+    return usage.ru_nvcsw, usage.ru_nivcsw, wait_ns if slices else None  # a kernel that keeps no count writes zeros
 
 
 def _memory_peak_bytes(usage: resource.struct_rusage) -> int:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import socket
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from loadcell import __version__
+from loadcell.load.host import allowed_cores, descriptor_limit
+from loadcell.spec import REDACTED, Spec, redact, scrub
 
+_TIMEX_BYTES = 512
+"""More than a struct timex has (208 bytes on 64 bits)."""
+_TIME_ERROR = 5
+"""The clock is not synchronized (adjtimex(2))."""
 _LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "tokenizers")
 
 
-def environment() -> dict[str, Any]:
-    """Facts about this machine; a fact that it does not tell is None."""
+def environment(spec: Spec, secrets: list[str]) -> dict[str, Any]:
+    """Facts about this machine and this program; a fact that it does not tell is None. Secrets are left out."""
+    cores = allowed_cores()
     return {
         "loadcell": __version__,
+        "command": command_line(sys.argv, spec, secrets),
         "python": sys.version.split()[0],
         "libraries": {name: version(name) for name in _LIBRARIES},
         "host": socket.gethostname(),
@@ -26,18 +36,42 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": _first_line_after("/proc/cpuinfo", "model name"),
         "cores": os.cpu_count(),
-        "cores_allowed": len(allowed_cores()) or None,
+        "cores_allowed": len(cores) or None,
+        "affinity": cores or None,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "cgroup_cpu_max": _read("/sys/fs/cgroup/cpu.max"),
         "clock_source": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "clock_synchronized": _clock_synchronized(),
+        "descriptor_limit": descriptor_limit(),
+        "port_range": _read("/proc/sys/net/ipv4/ip_local_port_range"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load_average": os.getloadavg()[0],
     }
 
 
-def allowed_cores() -> list[int]:
-    """Cores that this process may use, in order; empty where the platform does not tell."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+def command_line(words: list[str], spec: Spec, secrets: list[str]) -> list[str] | None:
+    """The words of the `loadcell` command without its secrets; None if another program makes the run."""
+    program = Path(words[0])
+    if program.stem != "loadcell" and program.parts[-2:] != ("loadcell", "__main__.py"):
+        return None
+    shown = ["loadcell"]
+    for before, word in pairwise(words):
+        flag, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        mark = "=" if "=" in value.split(":")[0] else ":"
+        name, _, _ = value.partition(mark)
+        secret = flag == "--header" or (flag == "--set" and name.strip().startswith("endpoint.headers"))
+        if value and secret:
+            word = word.removesuffix(value) + f"{name}{mark}{REDACTED}"
+        shown.append(scrub(word.replace(spec.endpoint.url, redact(spec).endpoint.url), secrets))
+    return shown
+
+
+def _clock_synchronized() -> bool | None:
+    """Whether the kernel knows the wall clock to be kept right, by NTP or the like; None where it does not tell."""
+    if sys.platform != "linux":
+        return None
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # all zeros: change nothing
+    return None if state < 0 else state != _TIME_ERROR
 
 
 def _read(path: str) -> str | None:

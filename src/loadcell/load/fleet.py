@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from loadcell.errors import EndpointError, RecordingError
-from loadcell.load.audit import Audit
 from loadcell.load.environment import environment
+from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.preflight import Endpoint, preflight
@@ -30,6 +31,7 @@ from loadcell.load.prepare import (
     worker_count,
     write_schedule,
 )
+from loadcell.load.scrape import scrape
 from loadcell.load.target import Target, make_target
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
@@ -37,6 +39,8 @@ from loadcell.recording.write import nameless_file
 from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
 from loadcell.workload import plan
 
+WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
+"""What starts a load process."""
 _START_DELAY_NS = 50_000_000
 
 
@@ -57,6 +61,8 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+Review = Callable[[Manifest, dict[str, Any]], list[str]]
+"""Looks at the manifest and the environment of a run before its load; returns notes that its result must show."""
 
 
 @dataclass
@@ -65,11 +71,21 @@ class _Crew:
 
     live: Live
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    server: Place | None = None
+    ticks_before: tuple[int, int] | None = None
+    """Clock ticks of the cores when the load began."""
 
 
-def run_load(spec: Spec, folder: Path, watch: Watch) -> Manifest:
+def run_load(
+    spec: Spec,
+    folder: Path,
+    watch: Watch,
+    selftest: dict[str, Any] | None = None,
+    review: Review | None = None,
+) -> Manifest:
     """Run the load that `spec` asks for and record it in `folder`; returns the manifest as written.
 
+    `selftest` is this machine's self-test, to be kept with the recording.
     KeyboardInterrupt during the load ends it cleanly and is taken (the manifest says "interrupted"); a second one kills
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
@@ -90,7 +106,12 @@ def run_load(spec: Spec, folder: Path, watch: Watch) -> Manifest:
             manifest = make_manifest(spec, target, found, planned, workers, secrets)
             spool_bodies(spec, found, planned, bodies)
             dump_json(folder / "spec.json", redact(spec))
-            dump_json(folder / "environment.json", environment())
+            machine = environment(spec, secrets)
+            if review is not None:
+                manifest.notes += [scrub(note, secrets) for note in review(manifest, machine)]
+            dump_json(folder / "environment.json", machine)
+            if selftest is not None:
+                dump_json(folder / "selftest.json", selftest)
             write_schedule(planned, folder)
             dump_json(folder / "recording.json", manifest)
             descriptors = (block.fileno(), bodies.fileno())
@@ -98,7 +119,16 @@ def run_load(spec: Spec, folder: Path, watch: Watch) -> Manifest:
                 make_job(spec, folder, w, workers, manifest, target, found, planned, descriptors, secrets)
                 for w in range(workers)
             ]
+            pinned = {job.cpu for job in jobs if job.cpu is not None}
+            crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
+            manifest.notes += scrape(spec.endpoint, target, found.address, folder / "server-before.prom", secrets)
             _drive(crew, jobs, manifest, spec, folder, watch)
+            if (folder / "server-before.prom").exists():
+                with _signals(crew.live):  # there is nothing left to stop
+                    notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
+                if notes:
+                    manifest.notes += notes
+                    dump_json(folder / "recording.json", manifest)
         finally:
             _kill(crew)
     return manifest
@@ -150,7 +180,7 @@ def _spawn(crew: _Crew, descriptors: tuple[int, int]) -> None:
     """Start the processes; each loads its libraries and waits for its job."""
     for _ in range(crew.live.workers):
         process = subprocess.Popen(
-            [sys.executable, "-m", "loadcell.load.process"],
+            WORKER_COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C on the terminal is for this process alone
@@ -175,6 +205,7 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
         answer = json.loads(line) if line else {"error": "a load process died as it started"}
         if "error" in answer:
             raise EndpointError(scrub(answer["error"], job.secrets))
+    crew.ticks_before = core_ticks(allowed_cores())
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
 
 
@@ -218,6 +249,7 @@ def _kill(crew: _Crew) -> None:
 def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     """Say in the manifest how the run ended; write the audit of workers that could not."""
     manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns if crew.live.t0_ns else None
+    stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()
         file = folder / f"audit-{worker}.json"
@@ -236,10 +268,11 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
             if manifest.state != "interrupted":
                 manifest.state = "broken"
                 manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
-            dump_json(file, Audit(worker, None, issued=issued, died=died).as_dict())
+            dump_json(file, {"worker": worker, "issued": issued, "died": died})
     if manifest.state == "running" and not crew.live.t0_ns:
         manifest.state = "broken"
         manifest.invalid.append("the load did not begin")
     elif manifest.state == "running":
         manifest.state = "complete"
     dump_json(folder / "recording.json", manifest)
+    dump_json(folder / "host.json", {"steal_share": stolen, "server": crew.server})

@@ -141,6 +141,8 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
     answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
     details = usage.prompt_tokens_details if usage else None
+    cached = details.cached_tokens if details else None
+    told = reply.told.times
     thoughts = usage.completion_tokens_details if usage else None
     first_tokens = each[outputs[0]] if timed else None
     row = {
@@ -167,12 +169,15 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
         "input_tokens": flight.input_tokens,
         "asked_tokens": flight.asked_tokens,
         "prompt_tokens": _or_missing(usage.prompt_tokens if usage else None),
-        "cached_tokens": _or_missing(details.cached_tokens if details else None),
+        "cached_tokens": _or_missing(reply.told.cached_tokens if cached is None else cached),
         "reasoning_tokens": _or_missing(thoughts.reasoning_tokens if thoughts else None),
         "output_tokens": _or_missing(total),
         "token_source": source,
         "first_tokens": _or_missing(first_tokens),
         "output_chunks": len(outputs),
+        "server_queue_ns": _ns_or_missing(told.queue_ns),
+        "server_prefill_ns": _ns_or_missing(told.prefill_ns),
+        "server_decode_ns": _ns_or_missing(told.decode_ns),
         "reads": len(times),
         "bytes_sent": flight.bytes_sent,
         "bytes_received": reply.bytes,
@@ -221,3 +226,7 @@ def _write_chunks(flight: Flight, writer: PartWriter, t0_ns: int, each: list[int
 
 def _or_missing(value: int | None) -> int:
     return MISSING_INT if value is None else value
+
+
+def _ns_or_missing(value_ns: int | None) -> int:
+    return MISSING if value_ns is None else value_ns

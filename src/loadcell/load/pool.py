@@ -83,6 +83,7 @@ class Pool:
         self._handlers.pop(connection.fd, None)
         self.opening.pop(connection.fd, None)
         self._poller.remove(connection.fd)
+        self._audit.parted(connection.rtt_ns())
         connection.close()
 
     def open(self) -> bool:
@@ -91,7 +92,7 @@ class Pool:
         try:
             connection = Connection(self._opened, self._job.target, self._job.address, self._context)
         except ConnectError as error:
-            self._failed(str(error))
+            self._failed(str(error), error.code)
             return False
         self.opening[connection.fd] = connection
         self._handlers[connection.fd] = lambda _: self._advance(connection)
@@ -115,7 +116,7 @@ class Pool:
             interest = connection.advance()
         except ConnectError as error:
             self.drop(connection)
-            self._failed(str(error))
+            self._failed(str(error), error.code)
             return
         if interest is not None:
             self._poller.change(connection.fd, interest)
@@ -126,9 +127,9 @@ class Pool:
         self.rest(connection, monotonic_ns())
         self._on_ready()
 
-    def _failed(self, why: str) -> None:
+    def _failed(self, why: str, code: int | None = None) -> None:
         self.error = why
-        self._audit.connect_failures += 1
+        self._audit.no_connection(code)
         self._on_failed(why)
 
     def _heard_idle(self, connection: Connection) -> None:

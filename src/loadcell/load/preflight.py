@@ -45,7 +45,7 @@ class Endpoint:
 def preflight(spec: Spec, target: Target) -> Endpoint:
     """Find an address that answers, the model, and the form of body that the server takes; EndpointError says what is
     wrong and what to do."""
-    address = _reachable(target, spec.load.connect_timeout_s)
+    address = reachable(target, spec.load.connect_timeout_s)
     notes: list[str] = []
     model = spec.endpoint.model or _find_model(spec, target, address, notes)
     found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, notes=notes)
@@ -53,7 +53,7 @@ def preflight(spec: Spec, target: Target) -> Endpoint:
     return found
 
 
-def _reachable(target: Target, timeout_s: float) -> Address:
+def reachable(target: Target, timeout_s: float) -> Address:
     """The first address of the host that accepts a connection."""
     why = "no address"
     for family, where in resolve(target):
@@ -71,10 +71,20 @@ def _reachable(target: Target, timeout_s: float) -> Address:
     raise EndpointError(f"cannot connect to {through}: {why}")
 
 
-def _exchange(
-    target: Target, address: Address, method: str, path: str, payload: bytes, timeouts: tuple[float, float]
+def exchange(
+    target: Target,
+    address: Address,
+    method: str,
+    path: str,
+    payload: bytes,
+    timeouts: tuple[float, float],
+    most_bytes: int = _MODELS_BYTES,
 ) -> Reply | tuple[int, bytes]:
-    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body)."""
+    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body).
+
+    `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
+    or little more. OSError or ConnectError if there is no reply.
+    """
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
     limit_s = time.monotonic() + total_s
@@ -85,7 +95,7 @@ def _exchange(
         sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
         if method == "GET":
             plain = _Plain()
-            while not plain.complete and len(plain.body) < _MODELS_BYTES and (data := _receive(sock, limit_s)):
+            while not plain.complete and len(plain.body) < most_bytes and (data := _receive(sock, limit_s)):
                 plain.feed(data)
             if not plain.status:
                 raise ConnectError("the server closed the connection without a reply")
@@ -178,7 +188,7 @@ def _ask(target: Target, address: Address, method: str, path: str, payload: byte
     url = target.origin + target.prefix + path
     timeouts = (spec.load.connect_timeout_s, spec.load.timeout_s)
     try:
-        return _exchange(target, address, method, path, payload, timeouts)
+        return exchange(target, address, method, path, payload, timeouts)
     except TimeoutError:
         raise EndpointError(
             f"{url} gave no answer within {timeouts[1]:g} s: is the server up? (--timeout sets how long to wait)"

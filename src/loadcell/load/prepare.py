@@ -14,7 +14,7 @@ from typing import IO, Any
 from loadcell import __version__
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load.clock import HAS_KERNEL_STAMPS
-from loadcell.load.environment import allowed_cores
+from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
 from loadcell.load.preflight import Endpoint, prefix_of
 from loadcell.load.target import Target
@@ -83,6 +83,7 @@ def make_manifest(
         "reuse_connections": found.reuse,
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
+        "prompts_sha256": planned.prompts.digest().hex() if spec.workload.prompts is not None else None,
         "workers": workers,
         "ramp_s": spec.load.ramp_s,
         "rows": len(schedule),

@@ -21,6 +21,7 @@ import msgspec
 from loadcell.errors import LoadcellError, RecordingError
 from loadcell.load.audit import Audit
 from loadcell.load.flight import Ledger
+from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.worker import Worker
@@ -36,6 +37,7 @@ def main() -> int:
     """Do one job. Returns the exit status; the parent decides what it means."""
     # Ctrl-C is the parent's to answer: it tells the workers through shared memory.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_descriptor_limit()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     live = Live(job.live_fd, job.workers)
     audit = Audit(job.worker, job.cpu)
@@ -51,6 +53,7 @@ def main() -> int:
             error = worker.prepare()
         except LoadcellError as problem:
             error = str(problem)
+        _settle()
         _say({"error": error} if error else {"ready": True})
         if error:
             return 1
@@ -96,17 +99,22 @@ def _wait_for_start(live: Live) -> int | None:
     return live.t0_ns
 
 
-def _run(worker: Worker, t0_ns: int) -> None:
-    """The load itself, without the garbage collector."""
+def _settle() -> None:
+    """Put the garbage collector away, before the start: looking through all that was imported takes it long."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.disable()
-    worker.audit.begin()
+
+
+def _run(worker: Worker, t0_ns: int) -> None:
+    """The load itself."""
+    worker.audit.begin(t0_ns)
     try:
         worker.run(t0_ns)
     except OSError as error:  # of files; those of sockets are answered where they arise
         worker.audit.died = error.strerror or str(error)
+    worker.audit.end_load()
     worker.pool.close()
 
 

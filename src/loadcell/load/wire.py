@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable
 from time import monotonic_ns
 
@@ -17,8 +19,16 @@ READ_BYTES = 65536
 _MAX_PROXY_REPLY = 16 * 1024
 
 
+_RTT = struct.Struct("=68xI")
+"""Linux's tcp_info up to tcpi_rtt (linux/tcp.h): 8 bytes of flags, 15 numbers of 4 bytes, then the RTT in us."""
+
+
 class ConnectError(Exception):
-    """A connection could not be opened; the message says why."""
+    """A connection could not be opened; the message says why, `code` is the system's error number if it was that."""
+
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class Connection:
@@ -42,30 +52,34 @@ class Connection:
         self._tls: ssl.SSLObject | None = None
         self._send_rest = b""
         self._reply = b""
-        self._step = self._finish_tcp
         family, where = address
         self.start_ns = monotonic_ns()
         self.tcp_ns: int | None = None
         self.tls_ns: int | None = None
         try:
             self._sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise ConnectError(describe(error), error.errno) from None
+        self.fd = self._sock.fileno()
+        self.recvmsg: Callable[[int, int], Message] = self._sock.recvmsg
+        self._step = self._finish_tcp
+        try:
             self._sock.setblocking(False)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             enable_kernel_stamps(self._sock)
-            self.fd = self._sock.fileno()
             self._sock.connect(where)
         except BlockingIOError:
             pass
         except OSError as error:
-            raise ConnectError(describe(error)) from None
-        self.recvmsg: Callable[[int, int], Message] = self._sock.recvmsg
+            self.close()
+            raise ConnectError(describe(error), error.errno) from None
 
     def advance(self) -> int | None:
         """Do the next step of opening. Returns what to poll for, or None when the connection is open; ConnectError."""
         try:
             return self._step()
         except OSError as error:
-            raise ConnectError(describe(error)) from None
+            raise ConnectError(describe(error), error.errno) from None
 
     def _finish_tcp(self) -> int | None:
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -179,6 +193,13 @@ class Connection:
             return True
         return True
 
+    def rtt_ns(self) -> int | None:
+        """Smoothed round-trip time by the kernel; None where it does not tell or was never connected."""
+        if sys.platform != "linux" or self.tcp_ns is None:
+            return None
+        (rtt_us,) = _RTT.unpack(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))
+        return int(rtt_us) * 1000 or None
+
     def close(self) -> None:
         self._sock.close()
         # The object and its own bound methods hold one another; the collector is off.
@@ -194,8 +215,10 @@ def describe(error: OSError) -> str:
     text = error.strerror or str(error)
     hints = {
         errno.ECONNREFUSED: "nothing listens there: is the server running, and is the port right?",
-        errno.EMFILE: "too many open files: raise the limit with `ulimit -n`, or ask for less concurrency",
-        errno.EADDRNOTAVAIL: "no local port is free: fewer new connections, or wait a minute",
+        errno.EMFILE: "every connection is a file: raise the hard limit with `ulimit -n`, or ask for less concurrency",
+        errno.ENFILE: "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load",
+        errno.EADDRNOTAVAIL: "no local port is free: widen `sysctl net.ipv4.ip_local_port_range`, open fewer new "
+        "connections, or wait a minute for the ports of closed ones",
     }
     hint = hints.get(error.errno or 0)
     return f"{text} ({hint})" if hint else text

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from loadcell.load.audit import Audit
+from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
@@ -98,6 +98,7 @@ class Worker:
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
         landed, long, unparsed_most = self.landed, self.long, UNPARSED_READS // self.job.workers
         size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
+        tell_above, busy = 0, 0
         now = mono()
         offset = clock_offset()
         while True:
@@ -105,6 +106,8 @@ class Worker:
             parsing = (landed or long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
             ready = poll(0 if parsing else self._patience())
             woke = mono()
+            if woke - now > STALL_NS:
+                self._waited(now, woke, parsing=bool(parsing))
             if not -slack < real() - woke - offset < slack:
                 offset = self._new_offset(offset)
             for fd, mask in ready:
@@ -136,15 +139,27 @@ class Worker:
             now = mono()
             if self.due_ns and now >= self.due_ns:
                 self._send_due(now)
+                now = mono()
             if now >= next_tick:
                 next_tick = now + TICK_NS
+                audit.busy(busy + now - woke, now)
+                busy = woke - now  # what this turn has told already
                 if self._tick(now):
                     return
+                now = mono()
+            busy += now - woke
             if (parsing and not ready) or self.unparsed > unparsed_most:
                 self._parse_some()
                 now = mono()
-            if now - woke > audit.longest_turn_ns:
-                audit.longest_turn_ns = now - woke
+            if now - woke > tell_above:
+                tell_above = audit.turn(woke, now - woke)
+
+    def _waited(self, began: int, woke: int, *, parsing: bool) -> None:
+        """Note a poll that came back later than it should have: the process was stopped, or had no core."""
+        wake_by = began if parsing else began + TICK_NS
+        if not parsing and self.due_ns:
+            wake_by = max(began, min(wake_by, self.due_ns))
+        self.audit.stall(wake_by, woke - wake_by)
 
     def _new_offset(self, offset: int) -> int:
         """Offset of the wall clock after two readings that disagree with the old one."""

@@ -38,17 +38,11 @@ class InFlight:
         return int((begun - np.searchsorted(self.ends, self.starts, side="right")).max())
 
 
-def concurrency(
-    rows: Rows, span: Span, extent: float, ramp_s: float, stop: float | None, asked: int | None
-) -> Concurrency:
-    """Concurrency of the run; its mean lies inside the window, after the ramp and before the drain.
-
-    The drain begins at `stop`, the planned end of sending, or with the last send where the schedule ran out before.
-    """
+def concurrency(rows: Rows, span: Span, extent: float, ramp_s: float, asked: int | None) -> Concurrency:
+    """Concurrency of the run; its mean lies inside the window, after the ramp and before the drain."""
     chosen = rows.sent & ~np.isnan(rows.end)
     flight = InFlight(rows.send_start[chosen], rows.end[chosen])
-    last_send = float(flight.starts[-1]) if flight.starts.size else 0.0
-    low, high = max(span.start, ramp_s * 1e9), min(span.end, last_send if stop is None else stop)
+    low, high = max(span.start, ramp_s * 1e9), min(span.end, span.sent_until)
     steady = flight.starts.size > 0 and high > low
     step = extent / _STEPS
     series = flight.means(np.linspace(0, extent, _STEPS + 1)) if flight.starts.size and step else np.empty(0)

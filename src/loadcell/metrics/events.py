@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from loadcell.metrics.interval import spread_of, summarise
+from loadcell.metrics.dependence import BATCHES, sample_inflation
+from loadcell.metrics.interval import PERMILLE, batch_slots, spread_of, summarise
+from loadcell.metrics.latency import in_send_order
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
@@ -21,18 +24,32 @@ _CLIENT_LAG_NS = 1_000_000
 
 
 @dataclass
-class EventTotals:
-    """What one pass over the events adds up, over the requests of the window unless said otherwise."""
+class Received:
+    """What the events of a window say of the server."""
 
     gaps: Histogram = field(default_factory=Histogram)
-    lags: Histogram = field(default_factory=Histogram)
     requests_with_gaps: int = 0
+    tokens: Floats = field(default_factory=lambda: np.zeros(BATCHES))
+    """Tokens of any request that were received inside the window, by batches of its time."""
+
+
+@dataclass
+class EventTotals(Received):
+    """What one pass over the events adds up, over the requests of the window unless said otherwise."""
+
+    read: int = 0
+    """Events with output that the recording holds, of all requests."""
+    lags: Histogram = field(default_factory=Histogram)
     events: int = 0
     merged: int = 0
     merged_by_client: int = 0
     backward: int = 0
-    tokens_in_window: float = 0.0
-    """Tokens of any request that were received inside the window."""
+    closed_requests: int = 0
+    """ok requests whose every event tells its tokens, beside the server's usage."""
+    closed_tokens: float = 0.0
+    """Their tokens by usage."""
+    closed_difference: float = 0.0
+    """Sum of the absolute differences of the two counts."""
 
 
 class _Lookup:
@@ -60,48 +77,86 @@ def tokens_per_chunk(rows: Rows) -> Floats:
     return np.where(rows.streamed & np.isfinite(share), share, 0.0)
 
 
-def scan_events(recording: Recording, rows: Rows, members: Mask, span: Span) -> EventTotals:
-    """Read every event with output once."""
-    totals = EventTotals()
+def scan_events(
+    recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None
+) -> tuple[EventTotals, Received | None]:
+    """Read every event with output once: for the window, and for the whole run where that is another one."""
+    totals, others, every = EventTotals(), Received(), Received()
     lookup = _Lookup(rows.request)
     is_member, is_ok = lookup.table(members), lookup.table(members & rows.ok)
+    is_other = lookup.table(~members & rows.ok)
+    usage = lookup.table(rows.output_tokens)
     share, streamed = lookup.table(tokens_per_chunk(rows)), lookup.table(rows.streamed)
     for part in recording.chunks(("request", "read", "t_ns", "lag_ns", "tokens")):
         request, t_ns = part["request"], part["t_ns"]
         if not request.size:
             continue
+        totals.read += request.size
         starts = _starts(request)
         runs = lookup.index(request[starts])
         lengths = np.diff(np.append(starts, request.size))
-        _add_tokens(totals, part["tokens"], span.holds(t_ns), starts, lengths, share[runs], streamed[runs])
+        of_event = np.repeat(share[runs], lengths)
+        _add_tokens(totals, part["tokens"], t_ns, span, of_event, _spread(streamed[runs], lengths))
+        _add_closure(totals, part["tokens"], starts, usage[runs], is_ok[runs])
         _add_reads(totals, part["read"], part["lag_ns"], starts, _spread(is_member[runs], lengths))
-        gaps = _gaps(t_ns, starts, lengths, is_ok[runs])
-        totals.backward += int(np.count_nonzero(gaps < 0))
-        totals.gaps.add(np.maximum(gaps, 0))
-        totals.requests_with_gaps += int(np.count_nonzero(is_ok[runs] & (lengths > 1)))
-    return totals
+        totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
+        if whole is not None:
+            _add_tokens(every, part["tokens"], t_ns, whole, of_event, _spread(streamed[runs], lengths))
+            _add_gaps(others, t_ns, starts, lengths, is_other[runs])
+    if whole is None:
+        return totals, None
+    with_gaps = totals.requests_with_gaps + others.requests_with_gaps
+    return totals, Received(totals.gaps + others.gaps, with_gaps, every.tokens)
 
 
-def itl_summary(recording: Recording, rows: Rows, members: Mask, totals: EventTotals) -> Summary:
-    """Gaps of all ok members together; reads the events a second time for exact percentiles, if there are many."""
+def itl_summaries(recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Received]]) -> list[Summary]:
+    """Gaps of all ok members together, of each view (members and what they received), which contains the one before.
 
-    def gap_parts() -> Iterator[npt.NDArray[Any]]:
-        lookup = _Lookup(rows.request)
-        is_ok = lookup.table(members & rows.ok)
+    Reads the events a second time for exact percentiles, if there are many.
+    """
+    lookup = _Lookup(rows.request)
+    first_view = np.full(len(rows), -1)
+    for i, (members, _) in reversed(list(enumerate(views))):
+        first_view[members & rows.ok] = i
+    table = lookup.table(first_view + 1)
+
+    def gap_parts() -> Iterator[tuple[int, npt.NDArray[Any]]]:
         for part in recording.chunks(("request", "t_ns")):
             if part["request"].size:
                 starts = _starts(part["request"])
                 lengths = np.diff(np.append(starts, part["request"].size))
-                gaps = _gaps(part["t_ns"], starts, lengths, is_ok[lookup.index(part["request"][starts])])
-                yield np.maximum(gaps, 0)
+                found = table[lookup.index(part["request"][starts])] - 1
+                for i in np.unique(found[found >= 0]).tolist():
+                    yield i, np.maximum(_gaps(part["t_ns"], starts, lengths, found == i), 0)
 
-    return summarise(
-        totals.gaps.n,
-        totals.gaps.mean,
-        lambda ranks: {r: float(v) for r, v in order_statistics(totals.gaps, gap_parts(), list(ranks)).items()},
-        independent=totals.requests_with_gaps,
-        unit=1e6,
-    )
+    dependence = [sample_inflation(_mean_gaps(rows, members & rows.ok), PERMILLE.values()) for members, _ in views]
+
+    def summary(i: int, pick: Callable[[Iterable[int]], dict[int, float]]) -> Summary:
+        seen = views[i][1]
+        return summarise(
+            seen.gaps.n, seen.gaps.mean, pick, dependence[i], independent=seen.requests_with_gaps, unit=1e6
+        )
+
+    wanted: list[list[int]] = [[] for _ in views]
+
+    def note(i: int, ranks: Iterable[int]) -> dict[int, float]:
+        wanted[i] += ranks
+        return dict.fromkeys(wanted[i], 0.0)
+
+    def known(i: int, ranks: Iterable[int]) -> dict[int, float]:
+        return {rank: float(values[i][rank]) for rank in ranks}
+
+    for i in range(len(views)):  # which ranks there will be, so that one reading serves all views
+        summary(i, partial(note, i))
+    values = order_statistics([seen.gaps for _, seen in views], gap_parts(), wanted)
+    return [summary(i, partial(known, i)) for i in range(len(views))]
+
+
+def _mean_gaps(rows: Rows, chosen: Mask) -> Floats:
+    """Mean gap of each chosen request that has any, in the order of their sends."""
+    places = in_send_order(rows, chosen & rows.streamed & (rows.output_chunks > 1))
+    means: Floats = (rows.last - rows.first_any)[places] / (rows.output_chunks[places] - 1)
+    return means[~np.isnan(means)]
 
 
 def lag_spread(totals: EventTotals) -> Spread:
@@ -127,23 +182,40 @@ def _gaps(t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> Ids:
     return gaps
 
 
+def _add_gaps(received: Received, t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> int:
+    """Add the gaps of the wanted requests; how many of them were negative, and count as 0."""
+    if not wanted.any():
+        return 0
+    gaps = _gaps(t_ns, starts, lengths, wanted)
+    received.gaps.add(np.maximum(gaps, 0))
+    received.requests_with_gaps += int(np.count_nonzero(wanted & (lengths > 1)))
+    return int(np.count_nonzero(gaps < 0))
+
+
 def _add_tokens(
-    totals: EventTotals,
-    tokens: npt.NDArray[Any],
-    inside: Mask,
-    starts: Ids,
-    lengths: Ids,
+    totals: Received,
+    told: npt.NDArray[Any],
+    t_ns: npt.NDArray[Any],
+    span: Span,
     share: Floats,
-    streamed: Mask,
+    streamed: Mask | None,
 ) -> None:
     """Add the tokens received inside the window: those an event tells, else the even share of its request."""
-    if not streamed.all():
-        inside &= np.repeat(streamed, lengths)
-    known = ~np.isnan(tokens)
-    if known.any():
-        totals.tokens_in_window += float(tokens[inside & known].sum())
-        inside &= ~known
-    totals.tokens_in_window += float(np.add.reduceat(inside, starts, dtype=np.int64) @ share)
+    inside = span.holds(t_ns)
+    if streamed is not None:
+        inside &= streamed
+    tokens = np.where(np.isnan(told), share, told)[inside]
+    slots = batch_slots(t_ns[inside], span.start, span.end)
+    totals.tokens += np.bincount(slots, weights=tokens, minlength=BATCHES)
+
+
+def _add_closure(totals: EventTotals, tokens: npt.NDArray[Any], starts: Ids, usage: Floats, wanted: Mask) -> None:
+    """Compare the tokens that the events of a request tell with its count, where every event tells."""
+    counted = np.add.reduceat(tokens.astype(np.float64, copy=False), starts)
+    closed = wanted & ~np.isnan(counted) & ~np.isnan(usage)
+    totals.closed_requests += int(np.count_nonzero(closed))
+    totals.closed_tokens += float(usage[closed].sum())
+    totals.closed_difference += float(np.abs(counted - usage)[closed].sum())
 
 
 def _add_reads(

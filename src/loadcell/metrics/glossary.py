@@ -48,9 +48,10 @@ _METRICS = (
         title="ITL",
         unit="ms",
         formula="t[i] - t[i-1] of successive output events of one request; all gaps of all ok requests pooled",
-        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. The "
-        "interval takes the number of requests as the number of samples, because gaps of one request are not "
-        "independent. A stamp before the one it follows (clock noise) makes a gap of 0 and is counted.",
+        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. Floors and "
+        "intervals take the number of requests with gaps as the number of samples, because gaps of one request are "
+        "not independent, and fewer where the requests' mean gaps depend on each other. A stamp before the one it "
+        "follows (clock noise) makes a gap of 0 and is counted.",
         blind="A chunk is not a token: where the server bundles tokens, gaps are longer and fewer than tokens. Long "
         "outputs weigh more. Events that one read brought share a stamp: their gap is 0 (see merged reads).",
         source=_EVENTS,
@@ -102,7 +103,8 @@ _METRICS = (
         title="Requests",
         unit="requests/s",
         formula="ok requests that ended inside the window / window",
-        meaning="Completed requests per second.",
+        meaning="Completed requests per second. The interval is Student's t over the means of 20 batches of time, and "
+        "wider where neighbouring batches are alike; there is none below 40 requests.",
         blind="Work in progress at either end of the window. Failures: they are counted apart.",
         source=_RECORD,
     ),
@@ -113,7 +115,7 @@ _METRICS = (
         formula="output tokens received inside the window / window",
         meaning="Tokens by the stamp of the event that brought them, whatever became of their request. Where an event "
         "does not tell its tokens, those of its request are spread evenly over its output events; those of a reply "
-        "that is not streamed count at the read that completed it.",
+        "that is not streamed count at the read that completed it. The interval is that of requests/s, over tokens.",
         blind="Whether the tokens were of use, or in time (see goodput). Requests that never ended, or whose tokens "
         "nobody counted, add nothing.",
         source=f"{_EVENTS} and requests",
@@ -146,11 +148,12 @@ _METRICS = (
         title="SLO attainment",
         unit="share",
         formula="good requests / planned requests of the window",
-        meaning="Failed, cancelled, lost and unsent requests are misses. The interval is Wilson's, at 95 %. A limit "
+        meaning="Failed, cancelled, lost and unsent requests are misses. The interval is Wilson's, at 95 %, of as many "
+        "independent requests as these are worth: misses that come in runs widen it. A limit "
         "that ok replies do not show (TTFT of a reply that is not streamed) cannot be judged, and then neither can "
         "the whole. In a closed loop lost and unsent requests have no time: they count unless the window is chosen by "
         "hand.",
-        blind="Dependence between requests: near saturation misses come in runs, and the interval is too narrow.",
+        blind="Dependence between requests that is too weak or too long for the sample to show it.",
         source=f"{_RECORD} and schedule; Wilson 1927",
     ),
     Metric(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from loadcell.metrics.dependence import inflation
 from loadcell.metrics.interval import wilson
-from loadcell.metrics.latency import later_tokens, tpot_ns
-from loadcell.metrics.model import Counts, Goodput, Limit
-from loadcell.metrics.rows import Mask, Rows
+from loadcell.metrics.latency import in_send_order, later_tokens, tpot_ns
+from loadcell.metrics.model import Counts, Goodput, Limit, Share
+from loadcell.metrics.rows import Ids, Mask, Rows
 from loadcell.metrics.window import Span
 from loadcell.spec import Slo
 
 
-def goodput(rows: Rows, ok: Mask, counts: Counts, span: Span, slo: Slo, loop: str) -> Goodput | None:
+def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loop: str) -> Goodput | None:
     """Goodput of the window's requests; None without a limit.
 
     Failed, cancelled and unsent requests are misses. A limit that some ok request gives no figure for cannot be judged.
     """
+    ok, places = members & rows.ok, in_send_order(rows, members)
     anchor = rows.planned if loop == "open" else rows.send_start
     figures = {
         "ttft_ms": rows.first_any - anchor,
@@ -32,7 +34,7 @@ def goodput(rows: Rows, ok: Mask, counts: Counts, span: Span, slo: Slo, loop: st
             continue
         met = ok & (figure <= limit_ms * 1e6)
         unknown = int(np.count_nonzero(ok & np.isnan(figure)))
-        limits[name] = _limit(limit_ms, met, unknown, counts.planned)
+        limits[name] = _limit(limit_ms, met, unknown, counts.planned, places)
         good = None if good is None or unknown else good & met
     if not limits:
         return None
@@ -42,14 +44,20 @@ def goodput(rows: Rows, ok: Mask, counts: Counts, span: Span, slo: Slo, loop: st
         planned=counts.planned,
         good=count,
         goodput_per_s=None if count is None or span.length_s is None or not counts.planned else count / span.length_s,
-        attainment=wilson(count, counts.planned),
+        attainment=_attainment(good, counts.planned, places),
         limits=limits,
     )
 
 
-def _limit(limit_ms: float, met: Mask, unknown: int, planned: int) -> Limit:
+def _limit(limit_ms: float, met: Mask, unknown: int, planned: int, places: Ids) -> Limit:
     if unknown:
         note = f"cannot be judged: {unknown} ok replies do not show it (not streamed, or without a token count)"
-        return Limit(limit_ms=limit_ms, met=None, attainment=wilson(None, planned), note=note)
-    count = int(np.count_nonzero(met))
-    return Limit(limit_ms=limit_ms, met=count, attainment=wilson(count, planned))
+        return Limit(limit_ms=limit_ms, met=None, attainment=_attainment(None, planned, places), note=note)
+    return Limit(limit_ms=limit_ms, met=int(np.count_nonzero(met)), attainment=_attainment(met, planned, places))
+
+
+def _attainment(met: Mask | None, planned: int, places: Ids) -> Share:
+    """Share of the planned requests; its interval knows that misses come in runs, among the rows at `places`."""
+    if met is None:
+        return wilson(None, planned)
+    return wilson(int(np.count_nonzero(met)), planned, planned / inflation(met[places].astype(np.float64)))

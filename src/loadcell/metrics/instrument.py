@@ -1,33 +1,45 @@
-"""The instrument's own error: read lag, merged reads, send lateness, and what its processes cost."""
+"""The instrument's own error: how late it read and sent, what its processes cost, what the machine did to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from loadcell.metrics.delivery import arrivals, connections, token_closure
 from loadcell.metrics.events import EventTotals, lag_spread
 from loadcell.metrics.interval import spread_ms
-from loadcell.metrics.model import Instrument, WorkerAudit
+from loadcell.metrics.model import Host, Instrument, WorkerAudit
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.window import Span
+from loadcell.recording.read import Recording
+
+ON_TIME_NS = 1_000_000
+_SECOND_NS = 1_000_000_000
 
 
 def send_lateness(rows: Rows, loop: str) -> Floats:
-    """How late each request was sent: after its planned time (open loop) or after its user was ready (closed)."""
-    return rows.send_start - (rows.planned if loop == "open" else rows.ready)
+    """How late each request was sent: after its planned time (open loop) or after its user was ready (closed).
+
+    NaN for a request that had to wait for a new connection: that time is the server's and the network's too.
+    """
+    late = rows.send_start - (rows.planned if loop == "open" else rows.ready)
+    return np.where(np.isnan(rows.conn_start), late, np.nan)
 
 
-def instrument(
-    clock: str, loop: str, audits: Sequence[dict[str, Any]], rows: Rows, members: Mask, events: EventTotals
-) -> Instrument:
-    """The instrument's figures over the window's requests; the workers' own counters are of the whole run."""
-    workers = [_worker(audit) for audit in audits]
+def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, events: EventTotals) -> Instrument:
+    """The instrument's figures over the window's requests; a worker's CPU and reads are of the whole run."""
+    manifest = recording.manifest
+    workers = [_worker(audit, span, manifest.ended_ns) for audit in recording.audits]
     cpu_s, tokens = _sum(worker.cpu_s for worker in workers), float(np.nansum(rows.output_tokens))
+    late = send_lateness(rows, manifest.loop)[members]
+    sent = late[~np.isnan(late)]
+    host = recording.host or {}
     return Instrument(
-        clock=clock,
+        clock=manifest.clock,
         read_lag=lag_spread(events),
-        send_lateness=spread_ms(send_lateness(rows, loop)[members]),
+        send_lateness=spread_ms(late),
         events=events.events,
         merged_share=events.merged / events.events if events.events else None,
         merged_by_client_share=events.merged_by_client / events.events if events.events else None,
@@ -35,19 +47,59 @@ def instrument(
         reads=_sum(worker.reads for worker in workers),
         reads_without_stamp=_sum(worker.reads_without_stamp for worker in workers),
         cpu_us_per_token=cpu_s * 1e6 / tokens if cpu_s is not None and tokens else None,
+        on_time_share=float(np.mean(np.abs(sent) <= ON_TIME_NS)) if sent.size else None,
+        longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
+        arrivals=arrivals(rows, members, span, manifest.loop),
+        connections=connections(recording.audits, rows, members),
+        tokens=token_closure(rows, members & rows.ok, events),
+        host=Host(
+            steal_share=host.get("steal_share"), server=host.get("server"), declared=recording.spec.run.shared_host
+        ),
         workers=workers,
     )
 
 
-def _worker(audit: dict[str, Any]) -> WorkerAudit:
+def _worker(audit: dict[str, Any], span: Span, ended_ns: int | None) -> WorkerAudit:
     def ms(name: str) -> float | None:
         return None if audit.get(name) is None else audit[name] / 1e6
+
+    def over_load(name: str, unit: float = 1.0) -> float | None:
+        if audit.get(name) is None or not audit.get("load_ns"):
+            return None
+        return float(audit[name]) * unit / float(audit["load_ns"])
 
     same = ("worker", "issued", "died", "cpu_s", "reads", "reads_without_stamp", "gc_pauses", "clock_steps",
             "connections_opened")  # fmt: skip
     return WorkerAudit(
-        gc_pause_max_ms=ms("gc_pause_max_ns"), longest_turn_ms=ms("longest_turn_ns"), **{k: audit.get(k) for k in same}
+        gc_pause_max_ms=ms("gc_pause_max_ns"),
+        longest_turn_ms=ms("longest_turn_ns"),
+        busy_share=_busy_share(audit.get("busy_ns_by_s"), span),
+        core_wait_share=over_load("core_wait_ns"),
+        switches_per_s=over_load("switches_involuntary", 1e9),
+        longest_stall_ms=_longest_stall_ms(audit.get("stalls"), span),
+        **{k: audit.get(k) for k in same},
     )
+
+
+def _busy_share(busy_ns_by_s: list[int] | None, span: Span) -> float | None:
+    """Busy share of the whole seconds that the window covers; of all of them where it covers none."""
+    if not busy_ns_by_s:
+        return None
+    first, last = int(np.ceil(span.start / _SECOND_NS)), int(span.end // _SECOND_NS)
+    inside = busy_ns_by_s[first:last] or busy_ns_by_s
+    return sum(inside) / (len(inside) * _SECOND_NS)
+
+
+def _longest_stall_ms(stalls: list[list[int]] | None, span: Span) -> float | None:
+    """Longest stall, given as (begin, length) in ns, that touches the window; 0 where none was long enough to note."""
+    if stalls is None:
+        return None
+    lengths = [length for begin, length in stalls if begin + length >= span.start and begin <= span.end]
+    return max(lengths, default=0) / 1e6
+
+
+def _max(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _sum(values: Iterable[Any]) -> Any:

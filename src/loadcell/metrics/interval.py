@@ -2,7 +2,8 @@
 
 A percentile is the nearest-rank order statistic: of n sorted samples, the one at rank ceil(p n). With B ~ Bin(n, p)
 samples at or below the true quantile, the order statistics at ranks l and u cover it with P(l <= B < u), whatever the
-distribution (David and Nagaraja, Order Statistics, 3rd ed., 7.1).
+distribution (David and Nagaraja, Order Statistics, 3rd ed., 7.1). Samples that depend on each other are worth fewer
+(dependence.py): floors and intervals go by what they are worth.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from loadcell.metrics.model import Estimate, Share, Spread, Summary
+from loadcell.metrics.dependence import BATCHES, Inflation, rank_of, sample_inflation
+from loadcell.metrics.model import Estimate, Interval, Share, Spread, Summary
 
 PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p99_9": 999}
 """The percentiles of a Summary. In thousandths, so that ranks are integer arithmetic."""
@@ -24,9 +26,16 @@ _Z = 1.959963984540054
 """97.5 % point of the normal distribution."""
 PERCENTILE_DEFINITION = "nearest rank: the sample at rank ceil(p n) of n sorted samples, no interpolation"
 INTERVAL_DEFINITION = (
-    "95 %, distribution-free from binomial ranks; for ITL the number of requests stands for the number of samples, "
-    "because gaps of one request are not independent; proportions: Wilson"
+    "95 %, distribution-free from binomial ranks, of the independent samples that the samples are worth: their number "
+    "over the variance inflation of their ranks in the order of the sends, and of what lies above the percentile; for "
+    "ITL, requests with gaps over the inflation of their mean gaps; proportions: Wilson, likewise; requests/s and "
+    "tokens/s: means of 20 batches of time"
 )
+_EARLY_STOPPING_ALPHA = 0.01
+_T_19 = 2.093024054408263
+"""97.5 % point of Student's t with 19 degrees of freedom."""
+_ENOUGH = 2 * BATCHES
+"""Events below which batches say little of a rate."""
 
 
 class Ranks(NamedTuple):
@@ -35,11 +44,6 @@ class Ranks(NamedTuple):
     value: int | None
     low: int | None
     high: int | None
-
-
-def rank_of(permille: int, n: int) -> int:
-    """Nearest rank of a percentile in n >= 1 samples."""
-    return max(1, -(-n * permille // 1000))
 
 
 def floor_of(permille: int) -> int:
@@ -79,14 +83,21 @@ def _binom_ppf(q: float, n: int, p: float) -> int:
     return low + int(np.searchsorted(below, q * below[-1]))
 
 
-def percentile_ranks(permille: int, n: int, independent: int | None = None) -> Ranks:
-    """Ranks of a percentile and its interval in n samples, of which only `independent` count for the interval.
+def late_allowed(permille: int, n: int) -> int:
+    """MLPerf's early stopping: the largest t for which at most t of n samples above the percentile have a chance below
+    1 %, were its bound wrong; -1 if not even none has (inference_policies, appendix "early stopping")."""
+    return _binom_ppf(_EARLY_STOPPING_ALPHA, n, (1000 - permille) / 1000) - 1
 
-    The ranks among the independent ones are carried over as proportions, outwards.
+
+def percentile_ranks(permille: int, n: int, worth: float | None = None) -> Ranks:
+    """Ranks of a percentile and its interval in n samples that are `worth` so many independent ones (all n if None).
+
+    The ranks among the independent ones are carried over as proportions, outwards. Below the floor there is no value
+    either: so few say nothing of a percentile, however often each is repeated.
     """
-    if n < floor_of(permille):
+    m = n if worth is None else min(n, int(worth))
+    if m < floor_of(permille):
         return Ranks(None, None, None)
-    m = n if independent is None else independent
     low, high = interval_ranks(permille, m)
     return Ranks(
         rank_of(permille, n),
@@ -99,32 +110,58 @@ def summarise(
     n: int,
     mean: float | None,
     pick: Callable[[Iterable[int]], dict[int, float]],
+    inflation: Inflation,
     *,
     independent: int | None = None,
     unit: float = 1.0,
 ) -> Summary:
-    """Summary of n samples; `pick` gives the order statistics at ranks (from 1), divided by `unit`."""
-    ranks = {name: percentile_ranks(permille, n, independent) for name, permille in PERMILLE.items()}
-    wanted = {rank for triple in ranks.values() for rank in triple if rank is not None} | ({n} if n else set())
-    values = pick(sorted(wanted))
+    """Summary of n samples; `pick` gives the order statistics at ranks (from 1), divided by `unit`.
+
+    `independent` says how many count before they are inflated, if not all n. Only if all n do is there a bound: early
+    stopping takes every sample as independent, as MLPerf does.
+    """
+    base = n if independent is None else independent
+    worth = {name: base / inflation.at[permille] for name, permille in PERMILLE.items()}
+    ranks = {name: percentile_ranks(permille, n, worth[name]) for name, permille in PERMILLE.items()}
+    late = {
+        name: late_allowed(permille, n) if independent is None and ranks[name].value is not None else 0
+        for name, permille in PERMILLE.items()
+    }
+    bounds = {name: n - t + 1 if t >= 1 else None for name, t in late.items()}
+    wanted = {rank for triple in ranks.values() for rank in triple} | set(bounds.values()) | {n or None}
+    values = pick(sorted(rank for rank in wanted if rank is not None))
 
     def at(rank: int | None) -> float | None:
         return None if rank is None else float(values[rank]) / unit
 
-    estimates = {
-        name: Estimate(value=at(r.value), low=at(r.low), high=at(r.high))
-        if r.value is not None
-        else Estimate(needs=floor_of(PERMILLE[name]))
-        for name, r in ranks.items()
-    }
-    return Summary(n=n, mean=None if mean is None else mean / unit, max=at(n or None), **estimates)
+    def estimate(name: str) -> Estimate:
+        r = ranks[name]
+        needs = floor_of(PERMILLE[name]) if r.value is None else None
+        effective = worth[name] if n else None
+        return Estimate(
+            value=at(r.value), low=at(r.low), high=at(r.high), needs=needs, effective=effective, bound=at(bounds[name])
+        )
+
+    return Summary(
+        n=n,
+        effective=base / inflation.overall if n else None,
+        mean=None if mean is None else mean / unit,
+        p50=estimate("p50"),
+        p90=estimate("p90"),
+        p95=estimate("p95"),
+        p99=estimate("p99"),
+        p99_9=estimate("p99_9"),
+        max=at(n or None),
+    )
 
 
 def summarise_array(values: npt.NDArray[Any], unit: float = 1.0) -> Summary:
-    """Summary of the values that are not NaN, divided by `unit`."""
-    known = np.sort(values[~np.isnan(values)])
+    """Summary of the values that are not NaN, in the order of their sends, divided by `unit`."""
+    known = values[~np.isnan(values)]
+    inflation = sample_inflation(known, PERMILLE.values())
+    ordered = np.sort(known)
     mean = float(known.mean()) if known.size else None
-    return summarise(known.size, mean, lambda ranks: {r: float(known[r - 1]) for r in ranks}, unit=unit)
+    return summarise(known.size, mean, lambda ranks: {r: float(ordered[r - 1]) for r in ranks}, inflation, unit=unit)
 
 
 def spread_ms(values_ns: npt.NDArray[Any]) -> Spread:
@@ -148,11 +185,38 @@ def spread_of(n: int, at_ms: Callable[[int], float]) -> Spread:
     )
 
 
-def wilson(successes: int | None, n: int) -> Share:
-    """Proportion with Wilson's 95 % score interval (Wilson 1927); all None without trials or without a count."""
+def wilson(successes: int | None, n: int, worth: float | None = None) -> Share:
+    """Proportion with Wilson's 95 % score interval (Wilson 1927); all None without trials or without a count.
+
+    The interval is that of `worth` independent trials (all n if None).
+    """
     if successes is None or n == 0:
         return Share(value=None, low=None, high=None)
-    share = successes / n
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    share, m = successes / n, n if worth is None else worth
+    centre = (share + _Z**2 / (2 * m)) / (1 + _Z**2 / m)
+    half = _Z / (1 + _Z**2 / m) * math.sqrt(share * (1 - share) / m + _Z**2 / (4 * m**2))
     return Share(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
+
+
+def batch_slots(times: npt.NDArray[Any], start: float, end: float) -> npt.NDArray[np.intp]:
+    """Which of 20 equal batches of a window each time inside it lies in; the first if the window has no length."""
+    slots = ((times - start) * (BATCHES / (end - start) if end > start else 0.0)).astype(np.intp)
+    return np.minimum(slots, BATCHES - 1, out=slots)
+
+
+def rate_interval(amounts: npt.NDArray[Any], length_s: float, events: int) -> Interval | None:
+    """95 % interval of a rate from what each batch of time of a window brought; None below 40 events.
+
+    Student's t over batch means. Neighbouring batches that depend on each other widen it by (1 + r) / (1 - r), their
+    lag-1 correlation r corrected for its bias of -1/20 (Kendall 1954).
+    """
+    if events < _ENOUGH:
+        return None
+    centred = amounts - amounts.mean()
+    squares = float((centred * centred).sum())
+    r = float((centred[1:] * centred[:-1]).sum()) / squares + 1 / BATCHES if squares else 0.0
+    r = min(max(r, 0.0), 0.95)
+    half = _T_19 * math.sqrt(squares / (BATCHES - 1) / BATCHES * (1 + r) / (1 - r))
+    per_s = BATCHES / length_s
+    mean = float(amounts.mean())
+    return Interval(low=max(0.0, mean - half) * per_s, high=(mean + half) * per_s)

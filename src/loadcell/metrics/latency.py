@@ -7,7 +7,7 @@ import numpy as np
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.model import Estimate, Latency, Summary
-from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 
 _MS = 1e6
 
@@ -34,15 +34,23 @@ def ntpot_ns(rows: Rows, anchor: Floats) -> Floats:
     return (rows.last - anchor) / np.where(rows.output_tokens >= 1, rows.output_tokens, np.nan)
 
 
+def in_send_order(rows: Rows, chosen: Mask) -> Ids:
+    """Places of the chosen rows in the order of their sends; one that was not sent counts from its end."""
+    places = np.flatnonzero(chosen)
+    times = np.where(np.isnan(rows.send_start), rows.end, rows.send_start)[places]
+    return places[np.argsort(times, kind="stable")]
+
+
 def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary) -> dict[str, Latency]:
     """Every latency metric of the ok requests of the window, from both anchors."""
+    places = in_send_order(rows, ok)
 
     def both(name: str, service: Floats, response: Floats) -> Latency:
         return Latency(
             title=GLOSSARY[name].title,
             unit=GLOSSARY[name].unit,
-            service=summarise_array(service[ok], _MS),
-            response=summarise_array(response[ok], _MS) if loop == "open" else None,
+            service=summarise_array(service[places], _MS),
+            response=summarise_array(response[places], _MS) if loop == "open" else None,
         )
 
     def one(name: str, summary: Summary) -> Latency:
@@ -53,7 +61,7 @@ def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary) -> dict[str, Latenc
         "ttft_ms": both("ttft", rows.first_any - sent, rows.first_any - planned),
         "ttfa_ms": both("ttfa", rows.first_answer - sent, rows.first_answer - planned),
         "itl_ms": one("itl", itl),
-        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[ok], _MS)),
+        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[places], _MS)),
         "ntpot_ms": both("ntpot", ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
         "e2e_ms": both("e2e", rows.last - sent, rows.last - planned),
     }
@@ -67,6 +75,8 @@ def user_rates(tpot: Summary) -> dict[str, Estimate]:
 
     found = {name: getattr(tpot, name) for name in ("p50", "p90", "p95", "p99", "p99_9")}
     return {
-        name: Estimate(value=inverse(e.value), low=inverse(e.high), high=inverse(e.low), needs=e.needs)
+        name: Estimate(
+            value=inverse(e.value), low=inverse(e.high), high=inverse(e.low), needs=e.needs, effective=e.effective
+        )
         for name, e in found.items()
     }

@@ -5,13 +5,14 @@ Latencies leave in milliseconds, spans in seconds. What could not be measured is
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 Doc = msgspec.Meta
-FORMAT = 1
+FORMAT = 2
 """Version of the Result's JSON."""
+Word = Literal["VALID", "SUSPECT", "INVALID"]
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,13 +21,24 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     value: Annotated[float | None, Doc(description="null if it cannot be estimated: see `needs`")] = None
     low: Annotated[float | None, Doc(description="lower end of the interval; null if the samples give none")] = None
     high: Annotated[float | None, Doc(description="upper end of the interval; null if the samples give none")] = None
-    needs: Annotated[int | None, Doc(description="samples needed, where there are fewer")] = None
+    needs: Annotated[int | None, Doc(description="effective samples needed, where there are fewer")] = None
+    effective: Annotated[
+        float | None, Doc(description="independent samples that the samples are worth to this percentile")
+    ] = None
+    bound: Annotated[
+        float | None,
+        Doc(description="MLPerf's early-stopping estimate: upper bound at 99 %, were all samples independent"),
+    ] = None
+    withheld: Annotated[str | None, Doc(description="why no value is given although the samples would do")] = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A distribution: percentiles are nearest-rank order statistics."""
 
     n: Annotated[int, Doc(description="samples")]
+    effective: Annotated[
+        float | None, Doc(description="independent samples that these are worth; a percentile may have fewer")
+    ] = None
     mean: float | None
     p50: Estimate
     p90: Estimate
@@ -34,6 +46,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     p99: Estimate
     p99_9: Annotated[Estimate, Doc(description="the 99.9th percentile")]
     max: float | None
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """A 95 % interval."""
+
+    low: float
+    high: float
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +75,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """A proportion with its 95 % Wilson interval."""
+    """A proportion with its 95 % Wilson interval, of as many trials as the dependent ones are worth."""
 
     value: float | None
     low: float | None
@@ -81,6 +100,22 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Steady(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the run settled, and where its warm-up and drain lie."""
+
+    method: Annotated[str, Doc(description="asked, found (from the data), whole (too short to find one) or chosen")]
+    warmup_s: Annotated[float, Doc(description="from the start of the load to the window")]
+    drain_s: Annotated[float, Doc(description="from the window to the last reply")]
+    stable: Annotated[
+        bool | None, Doc(description="false: the queue grows, or users are missing; null: too little to tell")
+    ]
+    growth_per_s: Annotated[Estimate, Doc(description="requests in flight gained a second inside the window")]
+    littles_ratio: Annotated[
+        float | None, Doc(description="mean in the system over requests/s x mean time in it: 1 by Little's law")
+    ] = None
+    says: Annotated[str, Doc(description="the finding in words")]
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the planned requests: planned = ok + failed + cancelled + unsent."""
 
@@ -102,7 +137,11 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     """Rates inside the window; null where the window has no length."""
 
     requests_per_s: float | None
+    requests_interval: Annotated[
+        Interval | None, Doc(description="of requests_per_s, by batch means; null below 40 requests")
+    ] = None
     output_tokens_per_s: float | None
+    output_tokens_interval: Annotated[Interval | None, Doc(description="of output_tokens_per_s, likewise")] = None
     input_tokens_per_s: float | None
     chunks_per_token: Annotated[float | None, Doc(description="events with output over output tokens, ok requests")]
     user_tokens_per_s: Annotated[
@@ -142,6 +181,128 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     series: Annotated[list[float], Doc(description="time-weighted mean of each step, from 0")]
 
 
+class WholeRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of the whole run, warm-up and drain included."""
+
+    latency: dict[str, Latency]
+    throughput: Throughput
+
+
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent against what was planned, inside the window; null in a closed loop, which plans no times."""
+
+    planned_rate: Annotated[float | None, Doc(description="planned requests/s")]
+    sent_rate: Annotated[float | None, Doc(description="requests/s that were sent")]
+    planned_gap_cv: Annotated[float | None, Doc(description="coefficient of variation of the planned gaps")]
+    sent_gap_cv: float | None
+    planned_dispersion_1s: Annotated[float | None, Doc(description="variance over mean of arrivals in each second")]
+    sent_dispersion_1s: float | None
+    planned_dispersion_10s: float | None
+    sent_dispersion_10s: float | None
+    ks_distance: Annotated[float | None, Doc(description="largest difference of the two gap distributions (KS)")]
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """How the requests of the window travelled."""
+
+    new: Annotated[int, Doc(description="requests on a connection of their own opening")]
+    reused: int
+    tcp: Annotated[Spread, Doc(description="TCP connect")]
+    tls: Annotated[Spread, Doc(description="TLS handshake")]
+    resets: Annotated[int, Doc(description="requests whose connection was lost or cut")]
+    failed: Annotated[int | None, Doc(description="connections that could not be opened, whole run")]
+    no_ports: Annotated[int | None, Doc(description="of these: no local port was left")]
+    no_descriptors: Annotated[int | None, Doc(description="of these: no file descriptor was left")]
+    rtt_ms: Annotated[float | None, Doc(description="smoothed round-trip time by the kernel, median of connections")]
+
+
+class TokenClosure(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens counted in the stream against the server's usage, and against what was asked; ok requests."""
+
+    compared: Annotated[int, Doc(description="requests whose events tell their tokens and that have usage")]
+    difference_share: Annotated[float | None, Doc(description="|counted - usage| over usage, those requests")]
+    short_share: Annotated[float | None, Doc(description="requests with fewer output tokens than asked")]
+    long_share: Annotated[float | None, Doc(description="requests with more output tokens than asked")]
+    prompt_ratio: Annotated[float | None, Doc(description="prompt tokens by the server over those planned")]
+    cached_share: Annotated[float | None, Doc(description="prompt tokens that the server took from a cache")]
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine did to the instrument."""
+
+    steal_share: Annotated[float | None, Doc(description="CPU time that the hypervisor took")]
+    server: Annotated[
+        str | None, Doc(description="elsewhere, other cores, same cores, or this machine (cores unknown)")
+    ]
+    declared: Annotated[bool, Doc(description="the spec says that the server shares this machine")]
+
+
+class ServerPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of TTFT."""
+
+    mean_ms: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    share: Annotated[float | None, Doc(description="its mean over the mean TTFT of these requests")]
+
+
+class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
+    """Where TTFT went, by the server's own word."""
+
+    source: Annotated[str, Doc(description="who tells: vLLM metrics, llama.cpp timings or Prometheus")]
+    requests: Annotated[int, Doc(description="requests that it tells of")]
+    ttft_ms: Annotated[float | None, Doc(description="mean TTFT of these requests at the client, from the send")]
+    queue: ServerPart
+    prefill: ServerPart
+    unattributed: Annotated[ServerPart, Doc(description="TTFT less queue and prefill: front end, network and client")]
+    notes: list[str] = []
+
+
+class Bias(msgspec.Struct, frozen=True, kw_only=True):
+    """Reported less true, as a share of the truth."""
+
+    p50: float | None
+    p99: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry of this machine's self-test that is nearest to the load of this run."""
+
+    measured_at: str
+    streams: int
+    tokens_per_s: float
+    workers: int
+    bias: Annotated[dict[str, Bias], Doc(description="by metric: ttft, itl, e2e")]
+    cpu_us_per_token: float | None
+    limits_tokens_per_s: Annotated[
+        dict[str, float | None], Doc(description="highest load measured within 1 %, 2 %, 5 %; null: none")
+    ]
+    ratio: Annotated[float | None, Doc(description="this run's tokens/s over the entry's")]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit against its limits."""
+
+    name: str
+    word: Annotated[Word | None, Doc(description="null: could not be judged")]
+    value: float | None
+    unit: str
+    limit: Annotated[float | None, Doc(description="VALID up to here (or down to here, for shares to be reached)")]
+    invalid_beyond: float | None
+    says: Annotated[str, Doc(description="the finding in words")]
+    advice: Annotated[str | None, Doc(description="what to do next")] = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The worst of the checks."""
+
+    word: Word
+    reasons: Annotated[list[str], Doc(description="what is not VALID, worst first, with figure, limit and advice")]
+    checks: list[Check]
+
+
 class WorkerAudit(msgspec.Struct, frozen=True, kw_only=True):
     """What one load process says of itself; null where it does not say."""
 
@@ -156,6 +317,12 @@ class WorkerAudit(msgspec.Struct, frozen=True, kw_only=True):
     longest_turn_ms: Annotated[float | None, Doc(description="longest time between two looks at the sockets")]
     clock_steps: int | None
     connections_opened: int | None
+    busy_share: Annotated[float | None, Doc(description="of the window spent reading and sending, parsing left out")]
+    core_wait_share: Annotated[float | None, Doc(description="of the load spent ready to run but without a core")]
+    switches_per_s: Annotated[float | None, Doc(description="involuntary context switches a second")]
+    longest_stall_ms: Annotated[
+        float | None, Doc(description="longest time in the window in which it did not look at its sockets")
+    ]
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +338,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     reads: int | None
     reads_without_stamp: int | None
     cpu_us_per_token: float | None
+    on_time_share: Annotated[float | None, Doc(description="requests sent within 1 ms of their time")]
+    longest_stall_ms: Annotated[float | None, Doc(description="the worst worker's longest stall in the window")]
+    arrivals: Arrivals
+    connections: Connections
+    tokens: TokenClosure
+    host: Host
     workers: list[WorkerAudit]
 
 
@@ -188,6 +361,7 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: Annotated[dict[str, Any], Doc(description="everything asked for, secrets removed")]
     effective: Annotated[dict[str, Any], Doc(description="settings after defaults and negotiation")]
+    fingerprint: Annotated[str, Doc(description="hash of all that must be equal for two results to be compared")]
     loop: str
     seed: int
     workers: int
@@ -208,14 +382,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
     loadcell: Annotated[str, Doc(description="version that computed the result")]
     run: Run
-    invalid: Annotated[list[str], Doc(description="reasons why no figure may be trusted")]
+    verdict: Verdict
+    withheld: Annotated[bool, Doc(description="the headline figures were left out because the run is INVALID")] = False
+    invalid: Annotated[list[str], Doc(description="reasons why no figure may be trusted, found outside the audit")]
     notes: Annotated[list[str], Doc(description="what a reader must know")]
     counts: CountsOf
+    steady: Steady
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]
+    whole_run: Annotated[WholeRun | None, Doc(description="null where the window is the whole run")]
     concurrency: Concurrency
     instrument: Instrument
+    server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]
+    calibration: Annotated[Calibration | None, Doc(description="null without a self-test of this machine")]
     errors: list[Failure]
     methodology: Methodology
 

@@ -43,6 +43,13 @@ class Histogram:
             self.total += int(values.sum(dtype=np.int64))
             self.max = max(self.max, int(values.max()))
 
+    def __add__(self, other: Histogram) -> Histogram:
+        """Counts of the values of both."""
+        both = Histogram()
+        both.counts = self.counts + other.counts
+        both.n, both.total, both.max = self.n + other.n, self.total + other.total, max(self.max, other.max)
+        return both
+
     @property
     def mean(self) -> float | None:
         """Mean of the values, None without any."""
@@ -54,13 +61,24 @@ class Histogram:
         return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
 
 
-def order_statistics(histogram: Histogram, parts: Iterable[npt.NDArray[Any]], ranks: Iterable[int]) -> dict[int, int]:
-    """Exact values at ranks (from 1) of the values that `histogram` counted; `parts` gives the same values again."""
-    below = np.cumsum(histogram.counts)
-    found = {rank: int(np.searchsorted(below, rank)) for rank in ranks if rank != histogram.n}
-    exact: dict[int, int] = {rank: _lowest(b) for rank, b in found.items() if _width(b) == 1}
-    exact |= {rank: histogram.max for rank in ranks if rank == histogram.n}
-    wide = sorted({b for rank, b in found.items() if rank not in exact})
+def order_statistics(
+    histograms: Sequence[Histogram], parts: Iterable[tuple[int, npt.NDArray[Any]]], ranks: Sequence[Iterable[int]]
+) -> list[dict[int, int]]:
+    """Exact values at `ranks` (from 1) of nested sets of values, each set's in a dict.
+
+    `parts` gives the counted values again, each array with the number of the first histogram that counted it; all later
+    ones did too.
+    """
+    below = [np.cumsum(histogram.counts) for histogram in histograms]
+    found: list[dict[int, int]] = []
+    exact: list[dict[int, int]] = []
+    for histogram, sums, wanted in zip(histograms, below, ranks, strict=True):
+        bins = {rank: int(np.searchsorted(sums, rank)) for rank in wanted}
+        known = {rank: _lowest(b) for rank, b in bins.items() if _width(b) == 1}
+        known |= {rank: histogram.max for rank in bins if rank == histogram.n}
+        exact.append(known)
+        found.append({rank: b for rank, b in bins.items() if rank not in known})
+    wide = sorted({b for bins in found for b in bins.values()})
     if not wide:
         return exact
     slot_of = np.full(_BINS, -1, dtype=np.int8)
@@ -68,16 +86,16 @@ def order_statistics(histogram: Histogram, parts: Iterable[npt.NDArray[Any]], ra
     starts = np.concatenate(([0], np.cumsum([_width(b) for b in wide])))
     # Place of a value in the counts of all wide bins, one bin after the other.
     shift = starts[:-1] - np.array([_lowest(b) for b in wide])
-    counts = np.zeros(starts[-1], dtype=np.int64)
-    for values in parts:
+    counts = np.zeros((len(histograms), starts[-1]), dtype=np.int64)
+    for first, values in parts:
         slots = slot_of[_bins(values)]
         inside = np.flatnonzero(slots >= 0)
-        np.add.at(counts, values[inside].astype(np.int64) + shift[slots[inside]], 1)
-    for rank, b in found.items():
-        if rank not in exact:
+        np.add.at(counts[first], values[inside].astype(np.int64) + shift[slots[inside]], 1)
+    for bins, known, sums, of_set in zip(found, exact, below, np.cumsum(counts, axis=0), strict=True):
+        for rank, b in bins.items():
             slot = wide.index(b)
-            within = np.cumsum(counts[starts[slot] : starts[slot + 1]])
-            exact[rank] = _lowest(b) + int(np.searchsorted(within, rank - int(below[b - 1])))
+            within = np.cumsum(of_set[starts[slot] : starts[slot + 1]])
+            known[rank] = _lowest(b) + int(np.searchsorted(within, rank - int(sums[b - 1])))
     return exact
 
 

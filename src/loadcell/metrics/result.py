@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 import numpy as np
 
 from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
+from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.concurrency import concurrency
-from loadcell.metrics.events import itl_summary, scan_events
+from loadcell.metrics.events import Received, itl_summaries, scan_events
+from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
 from loadcell.metrics.latency import latencies
-from loadcell.metrics.model import CountsOf, Methodology, Result, Run
+from loadcell.metrics.limits import LIMITS
+from loadcell.metrics.model import CountsOf, Latency, Methodology, Result, Run, Throughput, Verdict, WholeRun
 from loadcell.metrics.rows import Mask, Rows, read_rows
+from loadcell.metrics.server import server_sides
+from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
 from loadcell.metrics.throughput import throughput
-from loadcell.metrics.window import Span, anchors, extent_ns, pick_window
+from loadcell.metrics.verdict import judge
+from loadcell.metrics.window import Span, anchors, extent_ns, pick_window, whole_run
 from loadcell.recording.read import Recording
-from loadcell.spec import Slo
+from loadcell.spec import Slo, Spec
 
 
 def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[float, float] | None = None) -> Result:
@@ -34,7 +42,8 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
     anchor = anchors(rows, manifest.loop)
     last_planned = float(missing.planned[-1]) if missing.planned.size else 0.0
     span = pick_window(manifest, load, rows, anchor, last_planned, window_s)
-    members = span.holds(anchor) & (rows.request >= span.first_request)
+    whole = whole_run(manifest, load, rows, anchor, last_planned)
+    members = span.members(rows, anchor)
     lost, unsent = missing.inside(span.start, span.end, whole_run=not span.chosen)
     counts = CountsOf(run=accounts.counts, window=window_counts(rows, members, lost, unsent))
     extent = extent_ns(manifest, rows)
@@ -43,10 +52,17 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
             f"--window {span.start / 1e9:g},{span.end / 1e9:g} holds no request: "
             f"the run goes from 0 to {extent / 1e9:g} s"
         )
-    events = scan_events(recording, rows, members, span)
+    ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
+    flight = concurrency(rows, span, extent, ramp_s, load.concurrency)
+    state = steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight)
+    why = why_withheld(state)
+    same = (span.start, span.end, span.first_request) == (whole.start, whole.end, whole.first_request)
+    events, every = scan_events(recording, rows, members, span, None if same else whole)
     ok = members & rows.ok
-    latency = latencies(rows, ok, manifest.loop, itl_summary(recording, rows, members, events))
-    return Result(
+    views = [(ok, span, events)] + ([(rows.ok, whole, every)] if every is not None else [])
+    lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
+    (latency, rates), *all_of_it = _figures(recording, rows, views, why, lost_events > 0)
+    unjudged = Result(
         loadcell=__version__,
         run=Run(
             id=manifest.id,
@@ -55,24 +71,42 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
             duration_s=None if manifest.ended_ns is None else manifest.ended_ns / 1e9,
             loadcell=manifest.loadcell,
         ),
-        invalid=[*manifest.invalid, *_damage(recording), *accounts.invalid],
-        notes=[*_state_notes(recording, rows), *manifest.notes, *_figure_notes(rows, ok)],
+        verdict=Verdict(word="VALID", reasons=[], checks=[]),
+        invalid=[*manifest.invalid, *_damage(recording, lost_events), *accounts.invalid],
+        notes=[*_state_notes(recording, rows), *manifest.notes, *_figure_notes(rows, ok, recording.spec)],
         counts=counts,
+        steady=state,
         latency=latency,
-        throughput=throughput(rows, ok, span, events, latency["tpot_ms"].service),
-        goodput=goodput(rows, ok, counts.window, span, slo or recording.spec.slo, manifest.loop),
-        concurrency=concurrency(
-            rows,
-            span,
-            extent,
-            float(manifest.effective.get("ramp_s") or 0.0),
-            manifest.window_end_ns,
-            load.concurrency,
-        ),
-        instrument=instrument(manifest.clock, manifest.loop, recording.audits, rows, members, events),
+        throughput=rates,
+        goodput=goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop),
+        whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
+        concurrency=flight,
+        instrument=instrument(recording, rows, members, span, events),
+        server=server_sides(recording, rows, ok),
+        calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
         methodology=_methodology(recording, rows, span),
     )
+    return msgspec.structs.replace(unjudged, verdict=judge(unjudged))
+
+
+def _figures(
+    recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Span, Received]], why: str | None, partial: bool
+) -> list[tuple[dict[str, Latency], Throughput]]:
+    """Latencies and rates of each view: its ok requests, its window and what it received.
+
+    Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
+    """
+    figures = []
+    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views])
+    for (ok, span, received), itl in zip(views, itls, strict=True):
+        latency = latencies(rows, ok, recording.manifest.loop, itl)
+        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)
+        if partial:
+            rates = msgspec.structs.replace(rates, output_tokens_per_s=None, output_tokens_interval=None)
+        users = tails_withheld(rates.user_tokens_per_s, why)
+        figures.append((without_tails(latency, why), msgspec.structs.replace(rates, user_tokens_per_s=users)))
+    return figures
 
 
 def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded:
@@ -82,10 +116,11 @@ def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded
     return unrecorded(accounts, rows, schedule["request"], schedule["planned_ns"].astype(np.float64))
 
 
-def _damage(recording: Recording) -> list[str]:
-    if not recording.damaged:
-        return []
-    return [f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"]
+def _damage(recording: Recording, lost_events: int) -> Iterator[str]:
+    if recording.damaged:
+        yield f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"
+    if lost_events > 0:
+        yield f"{lost_events:,} received events are missing from the recording"
 
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:
@@ -99,11 +134,7 @@ def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     return [*([texts[state]] if state in texts else []), *died]
 
 
-_CACHED_SHARE = 0.1
-"""A chat template's own part of a prompt may well be cached; more than this is no accident."""
-
-
-def _figure_notes(rows: Rows, ok: Mask) -> list[str]:
+def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
     assumed = ok & rows.streamed & np.isnan(rows.first_tokens) & (rows.output_chunks > 1)
     unknown = ok & np.isnan(rows.output_tokens)
     texts = {
@@ -117,10 +148,10 @@ def _figure_notes(rows: Rows, ok: Mask) -> list[str]:
         notes.append(f"chunks stand for tokens in {rows.token_source['chunks']:,} requests: nothing told their count")
     told = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
     cached = float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else 0.0
-    if cached > _CACHED_SHARE:
+    if cached > LIMITS["cached_prompts"].valid and spec.workload.prompts is not None:  # else the verdict says it
         notes.append(
-            f"the server took {cached:.0%} of the prompt tokens from its cache: prompts that repeat, or a --seed that "
-            "it has seen before, are answered faster than new ones"
+            f"the server took {cached:.0%} of the prompt tokens from its cache: prompts that repeat are answered "
+            "faster than new ones"
         )
     return notes
 
@@ -130,6 +161,7 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
     by_server = int(np.count_nonzero(~np.isnan(rows.prompt_tokens)))
     sources = {"usage": by_server, "planned": len(rows) - by_server}
     return Methodology(
+        fingerprint=fingerprint(msgspec.to_builtins(spec), manifest.effective, manifest.schedule_hash),
         spec=msgspec.to_builtins(spec),
         effective=manifest.effective,
         loop=manifest.loop,

@@ -17,7 +17,8 @@ Ids = npt.NDArray[np.int64]
 
 _NUMBERS = (
     "planned_ns", "ready_ns", "send_start_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
-    "input_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
+    "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
+    "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
 )  # fmt: skip
 
 
@@ -37,7 +38,14 @@ class Rows:
     first_answer: Floats
     last: Floats
     end: Floats
+    conn_start: Floats
+    conn_tcp: Floats
+    conn_tls: Floats
+    server_queue: Floats
+    server_prefill: Floats
+    server_decode: Floats
     input_tokens: Floats
+    asked_tokens: Floats
     prompt_tokens: Floats
     cached_tokens: Floats
     output_tokens: Floats

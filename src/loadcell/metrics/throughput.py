@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadcell.metrics.events import EventTotals
+from loadcell.metrics.dependence import BATCHES
+from loadcell.metrics.events import Received
+from loadcell.metrics.interval import batch_slots, rate_interval
 from loadcell.metrics.latency import user_rates
-from loadcell.metrics.model import Summary, Throughput
+from loadcell.metrics.model import Interval, Summary, Throughput
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.window import Span
 
@@ -16,19 +18,32 @@ def input_tokens(rows: Rows) -> Floats:
     return np.where(np.isnan(rows.prompt_tokens), rows.input_tokens, rows.prompt_tokens)
 
 
-def throughput(rows: Rows, ok: Mask, span: Span, events: EventTotals, tpot: Summary) -> Throughput:
+def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary) -> Throughput:
     """Requests that ended, tokens received and prompts processed inside the window, over its length."""
     length = span.length_s
-    whole = ~rows.streamed & span.holds(rows.last)  # no stamped events: all tokens at the read that completed the body
-    output = events.tokens_in_window + float(np.nansum(rows.output_tokens[whole]))
+
+    def batched(chosen: Mask, times: Floats, amounts: Floats) -> Floats:
+        slots = batch_slots(times[chosen], span.start, span.end)
+        return np.bincount(slots, weights=amounts[chosen], minlength=BATCHES).astype(np.float64)
+
+    ended = rows.ok & span.holds(rows.end)
+    requests = batched(ended, rows.end, np.ones(len(rows)))
+    # No stamped events: all tokens at the read that completed the body.
+    whole = ~rows.streamed & span.holds(rows.last) & ~np.isnan(rows.output_tokens)
+    output = events.tokens + batched(whole, rows.last, rows.output_tokens)
     prefilled = span.holds(np.where(rows.streamed, rows.first_any, rows.last))
 
     def rate(amount: float) -> float | None:
         return None if length is None or not len(rows) else amount / length
 
+    def interval(amounts: Floats) -> Interval | None:
+        return None if length is None else rate_interval(amounts, length, int(np.count_nonzero(ended)))
+
     return Throughput(
-        requests_per_s=rate(float(np.count_nonzero(rows.ok & span.holds(rows.end)))),
-        output_tokens_per_s=rate(output),
+        requests_per_s=rate(float(requests.sum())),
+        requests_interval=interval(requests),
+        output_tokens_per_s=rate(float(output.sum())),
+        output_tokens_interval=interval(output),
         input_tokens_per_s=rate(float(np.nansum(input_tokens(rows)[prefilled]))),
         chunks_per_token=_chunks_per_token(rows, ok & rows.streamed),
         user_tokens_per_s=user_rates(tpot),

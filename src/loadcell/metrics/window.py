@@ -8,10 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Window
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.warmup import LEAST_SAMPLES, find_warmup
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load
+
+LEAST_REQUESTS = LEAST_SAMPLES
+"""With fewer there is no telling a warm-up, or a trend, from noise."""
+_LEAST_E2E = 2.0
+"""Sending must last this many median E2E after the ramp, or no request is sent and answered amid steady load."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +28,21 @@ class Span:
     start: float
     end: float
     reason: str
-    chosen: bool
-    """By hand, so requests without a time of their own are not in it."""
+    method: str
+    """asked, found, whole or chosen, as in `model.Steady`."""
+    sent_until: float
+    """End of sending: what follows is drain."""
+    says: str = ""
+    """How the warm-up was found, in words."""
+    unsettled: bool = False
+    """The warm-up that was found fills about half of the run: it may be a trend instead."""
     first_request: int = 0
     """Requests before this one are warm-up."""
+
+    @property
+    def chosen(self) -> bool:
+        """By hand, so requests without a time of their own are not in it."""
+        return self.method == "chosen"
 
     @property
     def length_s(self) -> float | None:
@@ -34,6 +52,10 @@ class Span:
     def holds(self, times: Floats) -> Mask:
         """Which times lie inside; NaN does not."""
         return (times >= self.start) & (times <= self.end)
+
+    def members(self, rows: Rows, anchor: Floats) -> Mask:
+        """Requests of the window, by their anchor."""
+        return self.holds(anchor) & (rows.request >= self.first_request)
 
     def published(self) -> Window:
         """The window as the Result tells it."""
@@ -54,41 +76,144 @@ def extent_ns(manifest: Manifest, rows: Rows) -> float:
     return float(ends.max()) if ends.size else float(manifest.ended_ns or 0)
 
 
+def whole_run(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float) -> Span:
+    """From the start of the load to the last reply; to the last planned request where later ones were never sent."""
+    extent, sent_until = extent_ns(manifest, rows), _end_of_sending(manifest, load, rows, anchor, last_missing)[0]
+    end, until = extent, "the end of the last request"
+    if _cut_short(manifest):
+        end, until = max(extent, float(manifest.ended_ns or 0)), "the end of the run"
+    elif last_missing > extent:
+        end, until = last_missing, "the last planned request"
+    return Span(0.0, end, f"from the start of the load to {until}", "whole", min(sent_until, end))
+
+
 def pick_window(
     manifest: Manifest,
     load: Load,
     rows: Rows,
     anchor: Floats,
-    last_planned: float,
+    last_missing: float,
     chosen_s: tuple[float, float] | None,
 ) -> Span:
-    """The window asked for, or from the end of the warm-up to the end of sending."""
+    """The window asked for, or from the end of the warm-up to the end of sending.
+
+    The warm-up is the one asked for, else the one that the requests show. A run too short for that counts as a whole.
+    `last_missing` is the last planned time of the requests without a row.
+    """
+    whole = whole_run(manifest, load, rows, anchor, last_missing)
+    end, until = _end_of_sending(manifest, load, rows, anchor, last_missing)
     if chosen_s is not None:
-        start, end = chosen_s
-        if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
-            raise UsageError(f"--window {start:g},{end:g} is empty: give its start and its end in seconds, as in 5,65")
-        return Span(start * 1e9, end * 1e9, "chosen by --window", True)
-    end, until = _end_of_sending(manifest, load, extent_ns(manifest, rows), last_planned)
-    start, since, first = 0.0, "the start of the load", 0
-    if load.warmup_s:
-        start, since = load.warmup_s * 1e9, f"the end of the warm-up of {load.warmup_s:g} s"
-    elif load.warmup_requests:
-        first = load.warmup_requests
-        later = anchor[rows.request >= first]
-        start = float(later.min()) if later.size else end
-        since = f"the first request after the {first} of the warm-up"
-    return Span(min(start, end), end, f"from {since} to {until}", False, first)
+        low, high = chosen_s
+        if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
+            raise UsageError(f"--window {low:g},{high:g} is empty: give its start and its end in seconds, as in 5,65")
+        return Span(low * 1e9, high * 1e9, "chosen by --window", "chosen", end)
+    short = _too_short(manifest, rows, anchor, end)
+    if short is not None:
+        end, until = whole.end, whole.reason.partition(" to ")[2]
+    if load.warmup_s is not None or load.warmup_requests:
+        start, since = _asked(load, rows, anchor, end)
+        reason = f"from {since} to {until}"
+        return Span(
+            min(start, end), end, reason, "asked", min(whole.sent_until, end), first_request=load.warmup_requests
+        )
+    if short is not None:
+        return Span(0.0, end, whole.reason, "whole", whole.sent_until, short)
+    start, says, unsettled = _found(manifest, load, rows, anchor, end)
+    since = "the end of the warm-up that was found" if start else "the start of the load"
+    return Span(start, end, f"from {since} to {until}", "found", end, says, unsettled)
 
 
-def _end_of_sending(manifest: Manifest, load: Load, extent: float, last_planned: float) -> tuple[float, str]:
-    cut_short = manifest.state in ("interrupted", "running")
+def _cut_short(manifest: Manifest) -> bool:
+    return manifest.state in ("interrupted", "running")
+
+
+def _end_of_sending(
+    manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float
+) -> tuple[float, str]:
+    """When the load ended, replies still to come left out; the planned end where there is one."""
+    last = float(np.nanmax(anchor)) if anchor.size else 0.0
+    ended = float(manifest.ended_ns or extent_ns(manifest, rows))
+    if _cut_short(manifest) and manifest.loop == "open":
+        return max(ended, last), "the end of the run"
+    if _cut_short(manifest):  # what was in flight at the end may be missing
+        return last, "the last send"
+    if manifest.state != "broken" and load.requests is not None and len(rows) >= load.requests:
+        return last, "the last planned request" if manifest.loop == "open" else "the last send"
     if manifest.window_end_ns is not None:
-        # With a number of requests too, sending may have ended before its time.
-        early = cut_short or manifest.state == "broken" or load.requests is not None
-        ended = extent if manifest.ended_ns is None else manifest.ended_ns
-        if early and ended < manifest.window_end_ns:
-            return float(ended), "the end of the run"
+        if manifest.state == "broken" and ended < manifest.window_end_ns:
+            return ended, "the end of the run"
         return float(manifest.window_end_ns), "the end of the duration asked for"
-    if not cut_short and last_planned > extent:
-        return last_planned, "the last planned request"
-    return extent, "the end of the last request"
+    if manifest.loop == "open":
+        return max(last, last_missing), "the last planned request"
+    return last, "the last send"
+
+
+def _asked(load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str]:
+    if load.warmup_requests:
+        later = anchor[rows.request >= load.warmup_requests]
+        since = f"the first request after the {load.warmup_requests} of the warm-up"
+        return (float(later.min()) if later.size else end), since
+    if load.warmup_s:
+        return load.warmup_s * 1e9, f"the end of the warm-up of {load.warmup_s:g} s"
+    return 0.0, "the start of the load"
+
+
+def _ramp_ns(manifest: Manifest) -> float:
+    return float(manifest.effective.get("ramp_s") or 0.0) * 1e9
+
+
+def _median_e2e(rows: Rows) -> float:
+    """Median service E2E of the ok requests; NaN without any."""
+    return float(np.median((rows.last - rows.send_start)[rows.ok])) if rows.ok.any() else math.nan
+
+
+def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> str | None:
+    """Why no warm-up can be found, in words; None where it can."""
+    count, e2e = int(np.count_nonzero(anchor <= end)), _median_e2e(rows)
+    if count < LEAST_REQUESTS:
+        return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed; the whole run counts"
+    if math.isnan(e2e):
+        return "no request succeeded, so no warm-up can be found; the whole run counts"
+    times = (end - _ramp_ns(manifest)) / e2e if e2e > 0 else math.inf
+    if times < _LEAST_E2E:
+        return (
+            f"too short to find a warm-up: after the ramp, sending lasted {max(times, 0):.1f} times the median E2E, "
+            f"{_LEAST_E2E:g} are needed; the whole run counts"
+        )
+    return None
+
+
+def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str, bool]:
+    """Start of the steady part, how it was found, and whether it may come later still."""
+    start, says = 0.0, []
+    users = load.concurrency or 1
+    if manifest.loop != "open" and users > 1:
+        ramp, e2e = _ramp_ns(manifest), _median_e2e(rows)
+        start = min(ramp + e2e, end / 2)
+        says.append(f"the first {start / 1e9:.3g} s are left out: {users:,} users start one after the other")
+    name, series = _series(rows)
+    known = np.flatnonzero((anchor >= start) & (anchor <= end) & ~np.isnan(series))
+    order = known[np.argsort(anchor[known], kind="stable")]
+    most = int(np.count_nonzero(anchor[order] <= end / 2))
+    warmup = find_warmup(series[order], most)
+    if warmup.cut:
+        start = float(anchor[order[warmup.cut]])
+        side = "above" if warmup.shift > 0 else "below"
+        says.append(
+            f"warm-up of {start / 1e9:.3g} s: {name} of its requests lies {abs(warmup.shift):.0%} {side} the rest's"
+        )
+    elif order.size < LEAST_SAMPLES:
+        says.append("too few requests to look for a warm-up in the replies")
+    else:
+        says.append(f"{name} shows no warm-up")
+    if warmup.unsettled:
+        says.append("it fills about half of what was sent, so it may not be over")
+    return start, "; ".join(says), warmup.unsettled
+
+
+def _series(rows: Rows) -> tuple[str, Floats]:
+    """What shows a warm-up, of ok requests: TPOT; TTFT where few replies have a second token, E2E without a stream."""
+    for name, values in (("TPOT", tpot_ns(rows)), ("TTFT", rows.first_any - rows.send_start)):
+        if 2 * np.count_nonzero(rows.ok & ~np.isnan(values)) >= np.count_nonzero(rows.ok):
+            return name, np.where(rows.ok, values, np.nan)
+    return "E2E", np.where(rows.ok, rows.last - rows.send_start, np.nan)

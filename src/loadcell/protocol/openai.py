@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -86,25 +87,35 @@ class Choice(msgspec.Struct, gc=False):
     token_ids: list[int] | None = None
 
 
-class Timings(msgspec.Struct, gc=False):
-    """llama.cpp's own counters; `predicted_n` runs along with `timings_per_token`."""
-
-    predicted_n: Count | None = None
-
-
 class Event(msgspec.Struct, gc=False):
-    """One event of a stream, or a whole reply that was not streamed."""
+    """One event of a stream, or a whole reply that was not streamed. `timings` are llama.cpp's, `metrics` vLLM's."""
 
+    # In the order in which servers write them, which is decoded fastest.
+    object: str | None = None
     choices: list[Choice] | None = None
     usage: Usage | None = None
-    timings: Timings | None = None
+    timings: msgspec.Raw = ABSENT
+    metrics: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
-    object: str | None = None
 
 
 class _ChatLogprobs(msgspec.Struct):
     content: list[msgspec.Raw] | None = None
     tokens: list[msgspec.Raw] | None = None
+
+
+_EVENT = msgspec.json.Decoder(Event)
+_STRING_OR_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+
+def decode_event(payload: bytes) -> Event:
+    """The event in a payload; one of NOT_JSON else. NaN and infinities, which some servers write, count as null."""
+    try:
+        return _EVENT.decode(payload)
+    except NOT_JSON:
+        if b"NaN" not in payload and b"Infinity" not in payload:
+            raise
+    return _EVENT.decode(_STRING_OR_NAN.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", payload))
 
 
 def present(raw: msgspec.Raw) -> bool:

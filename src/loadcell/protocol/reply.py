@@ -22,7 +22,18 @@ from loadcell.kinds import (
     KIND_TOOL,
     KIND_USAGE,
 )
-from loadcell.protocol.openai import NOT_JSON, Choice, Event, Usage, error_message, logprob_tokens, present
+from loadcell.protocol.openai import (
+    ABSENT,
+    NOT_JSON,
+    Choice,
+    Event,
+    Usage,
+    decode_event,
+    error_message,
+    logprob_tokens,
+    present,
+)
+from loadcell.protocol.told import Told
 from loadcell.protocol.twin import Twin, learn_twin
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -32,7 +43,6 @@ MAX_ERROR_BYTES = 1024 * 1024
 MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
 
-_EVENT = msgspec.json.Decoder(Event)
 _EVENTS = msgspec.json.Decoder(list[Event])
 _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
@@ -51,6 +61,7 @@ class Reply:
         self.finish_reason: str | None = None
         self.done = False
         self.usage: Usage | None = None
+        self.told = Told()
         self.streamed = False
         self.bytes = 0
         # Events, by column.
@@ -280,7 +291,7 @@ class Reply:
         if len(events) != len(payloads):  # one of them is bad: find out which
             for number, payload in zip(numbers, payloads, strict=True):
                 try:
-                    self._event(number, _EVENT.decode(payload), payload)
+                    self._event(number, decode_event(payload), payload)
                 except NOT_JSON as error:
                     self._note(number, KIND_ERROR, None, len(payload))
                     self.failure = self.failure or (
@@ -294,6 +305,8 @@ class Reply:
     def _event(self, number: int, event: Event, payload: bytes) -> None:
         kind = 0
         tokens: int | None = None
+        if event.timings is not ABSENT or event.metrics is not ABSENT:
+            self.told.take(event)
         if event.choices:
             choice = event.choices[0]
             kind = self._output(choice)
@@ -338,8 +351,8 @@ class Reply:
     def _token_count(self, choice: Choice, event: Event) -> int | None:
         """Tokens of this event where the server tells: running usage, running timings, token ids or logprobs."""
         running = event.usage.completion_tokens if event.usage is not None else None
-        if running is None and event.timings is not None:
-            running = event.timings.predicted_n
+        if running is None and event.timings is not ABSENT:
+            running = self.told.running_tokens
         if running is not None and running >= self._counted:
             step, self._counted = running - self._counted, running
             self.token_source = "stream"
@@ -384,7 +397,7 @@ class Reply:
     def _whole(self, read: int, payload: bytes) -> None:
         """A reply that was not streamed: one event that holds everything."""
         try:
-            event = _EVENT.decode(payload)
+            event = decode_event(payload)
         except NOT_JSON:
             self.failure = self.failure or ("invalid_json", f"the reply is not JSON: {error_message(payload[:200])}")
             return

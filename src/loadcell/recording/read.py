@@ -16,7 +16,7 @@ import numpy.typing as npt
 from loadcell.errors import RecordingError
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.recording.database import open_database, parquet
-from loadcell.recording.schema import FORMAT, Manifest
+from loadcell.recording.schema import CHUNKS, FORMAT, REQUESTS, SCHEDULE, TOKENS, Column, Manifest
 from loadcell.spec import Spec
 
 Table = dict[str, npt.NDArray[Any]]
@@ -35,22 +35,26 @@ class Recording:
     request_parts: list[str]
     chunk_parts: list[str]
     token_parts: list[str]
+    host: dict[str, Any] | None
+    """What the machine did meanwhile; None if nobody looked."""
+    selftest: dict[str, Any] | None
+    """This machine's self-test, if there was one before the run."""
+    prometheus: tuple[str, str] | None
+    """The server's Prometheus page before and after the load, if it has one."""
 
     def requests(self, columns: Sequence[str]) -> Table:
         """Columns of the requests that ended, ordered by request.
 
         Integers that may be missing come as float64 with NaN (exact: below 2**53); text as objects with None.
         """
-        if not self.request_parts:
-            return {name: np.empty(0) for name in columns}
         picked = ", ".join(_REQUEST_SQL.get(name, f"r.{name}") for name in columns)
-        tokens = parquet(*self.token_parts) if self.token_parts else _NO_TOKENS
-        rows = parquet(*self.request_parts)
+        rows, tokens = _rows(REQUESTS, self.request_parts), _rows(TOKENS, self.token_parts)
         return _numpy(f"select {picked} from {rows} r left join {tokens} t using (request) order by request", columns)
 
     def schedule(self, columns: Sequence[str]) -> Table:
         """Columns of the schedule, ordered by request; missing as in `requests`."""
-        return read_columns(self.path / "schedule.parquet", columns, "order by request")
+        rows = _rows(SCHEDULE, [self.path / "schedule.parquet"])
+        return _numpy(f"select {', '.join(columns)} from {rows} order by request", columns)
 
     def chunks(self, columns: Sequence[str], *, output_only: bool = True) -> Iterator[Table]:
         """Columns of the received events, part by part. The events of one request are adjacent, in order, in one part.
@@ -60,11 +64,10 @@ class Recording:
         where = f"where kind & {KIND_OUTPUT} > 0" if output_only else ""
         with open_database() as database:  # opening one costs 16 ms: one for all parts
             for part in self.chunk_parts:
-                sql = f"select {', '.join(columns)} from {parquet(part)} {where}"
+                sql = f"select {', '.join(columns)} from {_rows(CHUNKS, [part])} {where}"
                 yield _numpy(sql, columns, database)
 
 
-_NO_TOKENS = "(select null::bigint as request, null::integer as output_tokens where false)"
 # A count made after the run replaces the count of chunks that stood in for it.
 _REQUEST_SQL = {
     "request": "request",
@@ -76,18 +79,12 @@ _REQUEST_SQL = {
 def open_recording(path: str | Path) -> Recording:
     """Open a recording folder; RecordingError says what is wrong with it."""
     folder = Path(path)
-    if not folder.is_dir():
-        raise RecordingError(f"{folder} is not a recording: there is no such folder")
-    manifest = read_json(folder / "recording.json", Manifest)
-    if manifest.format > FORMAT:
-        raise RecordingError(
-            f"{folder} was written by loadcell {manifest.loadcell} in format {manifest.format}; "
-            f"this version reads up to {FORMAT}: upgrade loadcell"
-        )
+    _check_folder(folder)
+    manifest = read_manifest(folder)
     damaged: list[str] = []
     parts = {kind: _good_parts(folder, kind, damaged) for kind in ("requests", "chunks", "tokens")}
     if not (folder / "schedule.parquet").is_file():
-        raise RecordingError(f"{folder} has no schedule.parquet: the run ended before its load began")
+        raise RecordingError(f"{folder} has no schedule.parquet: the run ended before its load began, or it was lost")
     return Recording(
         path=folder,
         manifest=manifest,
@@ -98,7 +95,44 @@ def open_recording(path: str | Path) -> Recording:
         request_parts=parts["requests"],
         chunk_parts=parts["chunks"],
         token_parts=parts["tokens"],
+        host=_optional_json(folder / "host.json"),
+        selftest=_optional_json(folder / "selftest.json"),
+        prometheus=_pages(folder),
     )
+
+
+def _check_folder(folder: Path) -> None:
+    """RecordingError if `folder` is none that can be read."""
+    try:
+        list(folder.iterdir())
+    except FileNotFoundError:
+        raise RecordingError(f"{folder} is not a recording: there is no such folder") from None
+    except NotADirectoryError:
+        raise RecordingError(
+            f"{folder} is not a recording but a file: name the folder that the run wrote. "
+            f"(A saved result has its figures inside; to run it again: loadcell run {folder})"
+        ) from None
+    except OSError as error:
+        raise RecordingError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+class _Version(msgspec.Struct):
+    """What every manifest tells, of whatever format."""
+
+    format: int
+    loadcell: str
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a recording; RecordingError if it is missing, none, or of a format newer than this version."""
+    found: _Version = read_json(folder / "recording.json", _Version)
+    if found.format > FORMAT:
+        raise RecordingError(
+            f"{folder} was written by loadcell {found.loadcell} in format {found.format}; "
+            f"this version reads up to {FORMAT}: upgrade loadcell"
+        )
+    manifest: Manifest = read_json(folder / "recording.json", Manifest)
+    return manifest
 
 
 def read_json(path: Path, kind: type[Any]) -> Any:
@@ -107,13 +141,36 @@ def read_json(path: Path, kind: type[Any]) -> Any:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise RecordingError(f"{path.parent} is not a recording: it has no {path.name}") from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise RecordingError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{path} is damaged or not a loadcell file: {error}") from None
+
+
+def _optional_json(path: Path) -> dict[str, Any] | None:
+    return read_json(path, dict) if path.exists() else None
+
+
+def _pages(folder: Path) -> tuple[str, str] | None:
+    files = [folder / f"server-{when}.prom" for when in ("before", "after")]
+    if not all(file.exists() for file in files):
+        return None
+    try:
+        before, after = (file.read_text(encoding="utf-8", errors="replace") for file in files)
+    except OSError as error:
+        raise RecordingError(f"{error.filename} cannot be read: {error.strerror}") from None
+    return before, after
 
 
 def read_columns(path: Path, columns: Sequence[str], order: str = "") -> Table:
     """Columns of one Parquet file in the order of its rows, or as `order` says; missing as in `Recording.requests`."""
     return _numpy(f"select {', '.join(columns)} from {parquet(path)} {order}", columns)
+
+
+def _rows(table: Sequence[Column], parts: Sequence[str | Path]) -> str:
+    """The rows of `parts` in SQL, with every column of `table`: NULL where a part of an older version lacks it."""
+    empty = "select " + ", ".join(f"null::{c.sql} as {c.name}" for c in table) + " where false"
+    return f"({empty} union all by name select * from {parquet(*parts)})" if parts else f"({empty})"
 
 
 def _good_parts(folder: Path, kind: str, damaged: list[str]) -> list[str]:
@@ -135,7 +192,10 @@ def _numpy(sql: str, columns: Sequence[str], database: duckdb.DuckDBPyConnection
     if database is None:
         with open_database() as database:
             return _numpy(sql, columns, database)
-    raw = database.execute(sql).fetchnumpy()
+    try:
+        raw = database.execute(sql).fetchnumpy()
+    except duckdb.Error as error:
+        raise RecordingError(f"the recording is damaged: {str(error).partition(chr(10))[0]}") from error
     return {name: _plain(raw[name]) for name in columns}
 
 

@@ -11,6 +11,10 @@ A recording is a folder:
     text-W-NNNNN.parquet      prompts and responses, only if asked for
     tokens-W.parquet          output tokens counted after the run, where the server did not tell
     audit-W.json              the instrument's own counters
+    host.json                 what the machine did meanwhile: stolen time, exhausted ports, who shares the cores
+    selftest.json             this machine's self-test, if one was made before the run
+    server-before.prom        the server's Prometheus page before and after the load, if it has one
+    server-after.prom
 
 All times `_ns` are integer nanoseconds since t0, the start of the load, on CLOCK_MONOTONIC. Missing is NULL.
 """
@@ -21,7 +25,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
+"""2 added what the server tells of its own times, and the window that is found from the data."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -69,6 +74,9 @@ REQUESTS = (
     Column("token_source", "VARCHAR", "where the count comes from: usage, stream, ids, tokenizer or chunks"),
     Column("first_tokens", "INTEGER", "output tokens in the first output event; NULL if the server does not tell"),
     Column("output_chunks", "INTEGER", "events with output"),
+    Column("server_queue_ns", "BIGINT", "time in the server's queue, by the server; NULL if it does not tell"),
+    Column("server_prefill_ns", "BIGINT", "from the server's queue to its first token, by the server"),
+    Column("server_decode_ns", "BIGINT", "from its first token to its last, by the server"),
     Column("reads", "INTEGER", "socket reads of the response"),
     Column("bytes_sent", "BIGINT", "request bytes, headers included"),
     Column("bytes_received", "BIGINT", "response bytes, headers and framing included"),

@@ -1,4 +1,4 @@
-"""A Result on the console: loud first what spoils it, then what was measured, how it went, and how it was measured."""
+"""A Result on the console: what spoils it, what was measured, how it went, how it was done, and the verdict last."""
 
 from __future__ import annotations
 
@@ -10,35 +10,44 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.metrics import GLOSSARY, Estimate, Latency, Limit, Result, Spread, Summary
-from loadcell.report.text import MISSING, accounts, figure, percent, plain, share_with_interval
+from loadcell.metrics import GLOSSARY, Limit, Result
+from loadcell.report.audit import WORD_STYLE, audit_lines, calibration_line, instrument_line, verdict_line
+from loadcell.report.latencies import LABEL_WIDTH, latency_note, latency_table
+from loadcell.report.server import server_lines
+from loadcell.report.text import MISSING, accounts, between, figure, percent, plain, share_with_interval
+from loadcell.report.timeline import timeline
 
-_PERCENTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99_9": "p99.9"}
-_LABEL_WIDTH = 13
-_WIDE_INTERVAL = 9
-"""Characters of an interval that fit a column at 80; a longer one is broken at its dash."""
-_DASH, _TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
-
-
-def print_result(result: Result, console: Console) -> None:
-    """Print the Result."""
-    console.print(render(result))
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_NARROW = 80
 
 
-def render(result: Result) -> RenderableType:
-    """The Result for a terminal of 80 columns or more; plain text where there is no terminal."""
+def print_result(result: Result, console: Console, folder: object = None) -> None:
+    """Print the Result; `folder` names where its recording lies."""
+    console.print(render(result, console.width))
+    if folder is not None:  # unbroken, so that it can be copied
+        again = f" Recorded in {folder}; to see it again: loadcell report {folder}\n"
+        console.print(again, soft_wrap=True, markup=False, highlight=False)
+    console.print(verdict_line(result.verdict))
+
+
+def render(result: Result, width: int = _NARROW) -> RenderableType:
+    """The Result but for its verdict, for a terminal of 80 columns or more; plain text where there is no terminal."""
     blocks: list[RenderableType] = []
-    if result.invalid or result.run.state != "complete":
+    if result.invalid or result.withheld or result.run.state != "complete":
         blocks.append(_section(_warnings(result)))
-    blocks += [
-        _section(_measured(result)),
-        _latency_table(result),
-        Padding(Text(_latency_note(result), style="dim"), (0, 0, 0, 1)),
-        _section(_figures(result)),
-    ]
+    blocks.append(_section(_measured(result)))
+    if result.concurrency.series:
+        blocks.append(Text("\n".join(f" {line}" for line in timeline(result, max(width, _NARROW) - 2)), style="dim"))
+    if not result.withheld:
+        blocks += [
+            latency_table(result),
+            Padding(Text(latency_note(result), style="dim"), (0, 0, 0, 1)),
+            _section(_figures(result)),
+        ]
+    blocks.append(_section(_instrument(result)))
     if result.errors or result.notes:
         blocks.append(_section([*_errors(result), *_notes(result)]))
-    blocks.append(_section(_methodology(result), style="dim"))
+    blocks.append(_section([*_methodology(result), *_run(result)], style="dim"))
     return Group(*(part for block in blocks for part in (block, Text())))
 
 
@@ -47,7 +56,7 @@ Line = tuple[str, str | Text]
 
 def _section(lines: Iterator[Line] | list[Line], style: str = "") -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=_LABEL_WIDTH, style="bold", no_wrap=True)
+    grid.add_column(width=LABEL_WIDTH, style="bold", no_wrap=True)
     grid.add_column(overflow="fold", style=style)
     for label, text in lines:
         grid.add_row(Text(f" {label}"), text if isinstance(text, Text) else Text(text))
@@ -56,10 +65,12 @@ def _section(lines: Iterator[Line] | list[Line], style: str = "") -> Table:
 
 def _warnings(result: Result) -> Iterator[Line]:
     for reason in result.invalid:
-        yield "", Text.assemble((" INVALID ", "bold white on red"), f" {plain(reason)}")
+        yield "", Text.assemble((" INVALID ", WORD_STYLE["INVALID"]), f" {plain(reason)}")
     if result.run.state != "complete":
         state = {"running": "NO END"}.get(result.run.state, result.run.state.upper())
-        yield "", Text.assemble((f" {state} ", "bold black on yellow"), " these figures are of a part of the run")
+        yield "", Text.assemble((f" {state} ", WORD_STYLE["SUSPECT"]), " these figures are of a part of the run")
+    if result.withheld:
+        yield "", Text("the figures are not shown because the run is INVALID; --force shows them", style="red")
 
 
 def _measured(result: Result) -> Iterator[Line]:
@@ -73,6 +84,8 @@ def _measured(result: Result) -> Iterator[Line]:
     yield "Workload", plain(f"{source}, {workload['output_tokens']} tokens out · counted by {method.tokenizer}")
     window = method.window
     yield "Window", f"{figure(window.start_s)} to {figure(window.end_s)} s, {window.reason}"
+    if result.steady.says:
+        yield "Steady state", Text(plain(result.steady.says), style="yellow" if result.steady.stable is False else "")
     run, inside = result.counts.run, result.counts.window
     yield "Requests", Text(accounts(run), style="" if run.ok == run.planned else "yellow")
     if inside != run:
@@ -91,62 +104,6 @@ def _load(loop: str, load: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
-# --- latency ---------------------------------------------------------------------------------------------------------
-
-
-def _latency_table(result: Result) -> Table:
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
-    table.add_column(Text(" Latency, ms"), no_wrap=True, min_width=_LABEL_WIDTH)
-    for title in (*_PERCENTILES.values(), "max"):
-        table.add_column(title, justify="right", overflow="fold")
-    for title, summary in _latency_rows(result.latency):
-        cells = [_cell(getattr(summary, name)) for name in _PERCENTILES]
-        label = Text.assemble((f" {title}", "bold"), (f"\n n={summary.n:,}", "dim"))
-        table.add_row(label, *cells, Text(figure(summary.max, grouped=False)))
-    return table
-
-
-def _latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
-    same = latency["ttft_ms"].service == latency["ttfa_ms"].service
-    for name in ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "e2e_ms"):
-        entry = latency[name]
-        if name == "ttfa_ms" and same:
-            continue
-        if entry.response is None:
-            yield entry.title, entry.service
-        else:
-            yield f"{entry.title} response", entry.response
-            yield f"{entry.title} service", entry.service
-
-
-def _cell(estimate: Estimate) -> Text:
-    if estimate.value is None:
-        return Text.assemble((MISSING, "dim"), (f"\nn<{estimate.needs:,}" if estimate.needs else "", "dim"))
-    return Text.assemble((figure(estimate.value, grouped=False), "cyan"), (f"\n{_interval(estimate)}", "dim"))
-
-
-def _interval(estimate: Estimate) -> str:
-    low, high = (None if end is None else figure(end, 3, grouped=False) for end in (estimate.low, estimate.high))
-    if high is None:
-        return MISSING if low is None else f"≥{low}"
-    if low is None:
-        return f"≤{high}"
-    text = f"{low}{_DASH}{high}"
-    return text if len(text) <= _WIDE_INTERVAL else f"{low}{_DASH}\n{high}"
-
-
-def _latency_note(result: Result) -> str:
-    anchor = (
-        "Response time starts at the planned time, service time at the actual send."
-        if result.methodology.loop == "open"
-        else "Service time, from the actual send: a closed loop cannot show the queueing that it prevents."
-    )
-    itl = result.latency["itl_ms"].service
-    bare = any(e.value is not None and e.high is None for e in (getattr(itl, name) for name in _PERCENTILES))
-    few = " An interval of ITL needs as many requests." if bare else ""
-    return f"{anchor} Below each figure: its 95 % interval, or the samples that it needs.{few}"
-
-
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +111,8 @@ def _figures(result: Result) -> Iterator[Line]:
     rates = result.throughput
     yield (
         "Throughput",
-        f"{figure(rates.requests_per_s)} requests/s · {figure(rates.output_tokens_per_s)} output tokens/s · "
+        f"{figure(rates.requests_per_s)} requests/s{between(rates.requests_interval)} · "
+        f"{figure(rates.output_tokens_per_s)} output tokens/s{between(rates.output_tokens_interval)} · "
         f"{figure(rates.input_tokens_per_s)} input tokens/s",
     )
     yield "Per user", _per_user(result)
@@ -168,7 +126,29 @@ def _figures(result: Result) -> Iterator[Line]:
         for name, limit in good.limits.items():
             yield "", _limit(name, limit)
     yield "Concurrency", _concurrency(result)
-    yield "Instrument", _instrument(result)
+    yield from _whole_run(result)
+    yield from server_lines(result)
+
+
+def _whole_run(result: Result) -> Iterator[Line]:
+    """The main figures with warm-up and drain, so that nobody needs to wonder what the window does."""
+    whole = result.whole_run
+    if whole is None:
+        return
+    parts = []
+    for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        latency = whole.latency[name]
+        summary = latency.response or latency.service
+        parts.append(f"{latency.title} p50 {figure(summary.p50.value)} p99 {figure(summary.p99.value)} ms")
+    yield "Whole run", " · ".join([*parts, f"{figure(whole.throughput.output_tokens_per_s)} output tokens/s"])
+
+
+def _instrument(result: Result) -> Iterator[Line]:
+    yield "Instrument", instrument_line(result)
+    if result.calibration is not None:
+        yield "Self-test", calibration_line(result.calibration)
+    for i, text in enumerate(audit_lines(result.verdict)):
+        yield ("" if i else "Audit"), text
 
 
 def _per_user(result: Result) -> str:
@@ -199,31 +179,10 @@ def _concurrency(result: Result) -> str:
         parts.append(
             f"mean {figure(flight.mean)}{share} from {figure(flight.mean_from_s, 3)} to {figure(flight.mean_to_s, 3)} s"
         )
-    return " · ".join([*parts, f"max {flight.max:,}"])
-
-
-def _instrument(result: Result) -> str:
-    audit = result.instrument
-    parts = [
-        f"clock {audit.clock}",
-        f"read lag {_spread(audit.read_lag)}",
-        f"sent late by {_spread(audit.send_lateness)}",
-        f"merged reads {percent(audit.merged_share)}, by the client {percent(audit.merged_by_client_share)}",
-    ]
-    if audit.reads_without_stamp:
-        parts.append(f"{audit.reads_without_stamp:,} reads stamped by the client's clock")
-    turns = [worker.longest_turn_ms for worker in audit.workers if worker.longest_turn_ms is not None]
-    if turns:
-        parts.append(f"longest turn {figure(max(turns), 3)} ms")
-    if audit.cpu_us_per_token is not None:
-        parts.append(f"{figure(audit.cpu_us_per_token, 3)} µs CPU a token")
+    parts.append(f"max {flight.max:,}")
+    if result.steady.littles_ratio is not None:
+        parts.append(f"{percent(result.steady.littles_ratio)} of rate \N{MULTIPLICATION SIGN} time in system (Little)")
     return " · ".join(parts)
-
-
-def _spread(spread: Spread) -> str:
-    """The 99th percentile, or the maximum where there are too few samples for it."""
-    name, value = ("p99", spread.p99_ms) if spread.p99_ms is not None else ("max", spread.max_ms)
-    return MISSING if value is None else f"{name} {figure(value, 3)} ms"
 
 
 # --- what went wrong, and how it was done ----------------------------------------------------------------------------
@@ -259,7 +218,10 @@ def _methodology(result: Result) -> Iterator[Line]:
     )
     yield "", f"percentile: {method.percentile}"
     yield "", f"interval: {method.interval}"
-    run = result.run
+
+
+def _run(result: Result) -> Iterator[Line]:
+    run, method = result.run, result.methodology
     yield (
         "Run",
         plain(

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from loadcell.metrics import GLOSSARY, Estimate, Result, Share
+from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share
 
 CSV_COLUMNS = ("metric", "anchor", "statistic", "unit", "value", "low", "high", "n")
 Row = tuple[str, str, str, str, Any, Any, Any, Any]
 
 
-def to_json(result: Result) -> bytes:
-    """The Result as indented JSON, keys in the schema's order, numbers always finite or null."""
+def to_json(result: Result | Repeats) -> bytes:
+    """The Result, or several together, as indented JSON, keys in the schema's order, numbers always finite or null."""
     return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
 
 
@@ -50,10 +50,13 @@ def _rows(result: Result) -> Iterator[Row]:
 
 
 def _rates(result: Result) -> Iterator[Row]:
-    rates = result.throughput
+    rates = result.throughput  # a withheld result keeps the lines of its rates, without values
+    between = {"requests_per_s": rates.requests_interval, "output_tokens_per_s": rates.output_tokens_interval}
     for name in ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "chunks_per_token"):
-        yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), None, None, None
-    samples = result.latency["tpot_ms"].service.n
+        span = between.get(name)
+        low, high = (None, None) if span is None else (span.low, span.high)
+        yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
+    samples = result.latency["tpot_ms"].service.n if result.latency else None
     for statistic, estimate in rates.user_tokens_per_s.items():
         yield _estimate("user_tokens_per_s", "", statistic, "tokens/s", estimate, samples)
 
@@ -76,10 +79,12 @@ def _instrument(result: Result) -> Iterator[Row]:
             yield name, "", statistic, "ms", getattr(spread, f"{statistic}_ms"), None, None, spread.n
     yield "merged", "", "all", "share", audit.merged_share, None, None, audit.events
     yield "merged", "", "client", "share", audit.merged_by_client_share, None, None, audit.events
+    for check in result.verdict.checks:
+        yield "check", check.name, str(check.word), check.unit, check.value, None, check.limit, None
     yield "cpu_us_per_token", "", "mean", "µs", audit.cpu_us_per_token, None, None, None
 
 
-def _estimate(metric: str, anchor: str, statistic: str, unit: str, estimate: Estimate, n: int) -> Row:
+def _estimate(metric: str, anchor: str, statistic: str, unit: str, estimate: Estimate, n: int | None) -> Row:
     return metric, anchor, statistic, unit, estimate.value, estimate.low, estimate.high, n
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadcell.metrics import Counts, Share
+from loadcell.metrics import Counts, Interval, Share
 
 MISSING = "n/a"
 
@@ -36,6 +36,11 @@ def share_with_interval(share: Share) -> str:
     if share.value is None or share.low is None or share.high is None:
         return MISSING
     return f"{percent(share.value)} [{_points(share.low)}, {_points(share.high)}]"
+
+
+def between(interval: Interval | None) -> str:
+    """A 95 % interval in brackets, with a space before it; nothing if there is none."""
+    return "" if interval is None else f" [{figure(interval.low, 3)}, {figure(interval.high, 3)}]"
 
 
 def accounts(counts: Counts) -> str:

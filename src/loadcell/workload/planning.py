@@ -11,7 +11,7 @@ from loadcell.workload.files import FilePrompts, read_prompts
 from loadcell.workload.lengths import sample_lengths
 from loadcell.workload.prompts import SyntheticPrompts, check_exact, stable_words
 from loadcell.workload.schedule import Schedule, lay_out, schedule_of
-from loadcell.workload.streams import stream
+from loadcell.workload.streams import prompt_seed, stream
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -48,10 +48,12 @@ def plan(spec: Spec) -> Plan:
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
         prompts = FilePrompts(file, slots.rows)
         notes += file.notes(slots.rows)
+        if spec.run.repetition:
+            notes.append("repetitions send the same prompts of the file: a prefix cache can answer them")
     else:
         input_lengths = parse_lengths(workload.input_tokens)
         input_tokens = sample_lengths(input_lengths, slots.rows, stream(seed, "input lengths"))
-        prompts = SyntheticPrompts(tuple(stable_words(tokenizer)), input_tokens, seed)
+        prompts = SyntheticPrompts(tuple(stable_words(tokenizer)), input_tokens, prompt_seed(seed, spec.run.repetition))
         check_exact(prompts, tokenizer)
         if repeats := prompts.repeats():
             notes.append(

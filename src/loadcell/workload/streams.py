@@ -5,12 +5,20 @@ A purpose keeps its number for good: with it, the draws of one purpose do not mo
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import numpy as np
 
 Purpose = Literal["arrivals", "input lengths", "output lengths", "prompts", "check"]
 _SPAWN_KEY: dict[Purpose, int] = {"arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4}
+
+
+def prompt_seed(seed: int, repetition: int) -> int:
+    """Seed of the prompts' texts: another for each repetition, so that no cache of the server knows them."""
+    if not repetition:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed} repetition {repetition}".encode()).digest()[:16])
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

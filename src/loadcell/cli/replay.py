@@ -1,0 +1,68 @@
+"""`loadcell run RESULT`: a recorded run again, and what of it could not be made as it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loadcell.errors import UsageError
+from loadcell.spec import REDACTED, Spec, redact, with_defaults
+
+if TYPE_CHECKING:
+    from loadcell.load.fleet import Review
+    from loadcell.recording.methodology import Recorded
+    from loadcell.recording.schema import Manifest
+
+
+def find_recorded(target: str | None) -> Recorded | None:
+    """How the run was made that `target` names, a recording or a saved result; None if it is a URL."""
+    if target is None or "://" in target:
+        return None
+    path = Path(target)
+    if not os.path.lexists(path):
+        if target.endswith(".json") or (os.sep in target and ":" not in target.partition(os.sep)[0]):
+            raise UsageError(f"there is no recording or saved result at {target} (a URL begins with http://)")
+        return None
+    from loadcell.cli.report import refuse_many
+    from loadcell.recording.methodology import read_methodology
+
+    refuse_many(path, "run")
+    return read_methodology(path)
+
+
+def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> None:
+    """Change the sections of a recorded Spec, over which the fields `given` were put, so that they can run again.
+
+    A closed loop that gets a rate becomes an open one: without the number of users, which would cap it. UsageError if
+    something is needed that was never recorded.
+    """
+    from loadcell.recording.methodology import check_secrets
+
+    headers: dict[str, str] = tree["endpoint"]["headers"]
+    known = {name.lower() for name, value in headers.items() if value != REDACTED}
+    tree["endpoint"]["headers"] = {n: v for n, v in headers.items() if v != REDACTED or n.lower() not in known}
+    load = tree["load"]
+    if recorded.spec["load"]["rate"] is None and load["rate"] is not None:
+        load.update({key: None for key in ("concurrency", "ramp_s") if f"load.{key}" not in given})
+    check_secrets(tree, recorded)
+
+
+def make_review(recorded: Recorded, spec: Spec, *, silent: bool = False) -> Review:
+    """A review of the new run before its load: it says, and leaves in the notes, what is not as recorded."""
+    from loadcell.cli.progress import say
+    from loadcell.recording.methodology import changed_fields, differences, schedule_line
+
+    def review(now: Manifest, machine: dict[str, Any]) -> list[str]:
+        changed = changed_fields(recorded, redact(with_defaults(spec)))
+        lines = [
+            f"run {recorded.id} of {recorded.started_at} again: {schedule_line(recorded, now, changed)}",
+            *([f"changed by flags: {', '.join(changed)}"] if changed else []),
+            *(f"not as recorded: {line}" for line in differences(recorded, now, machine)),
+        ]
+        if not silent:
+            say(*lines)
+        return lines
+
+    return review

@@ -1,0 +1,356 @@
+"""The checks of the audit: each looks at one part of the Result and says in words what it found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from loadcell.metrics.limits import LIMITS, grade, label, number
+from loadcell.metrics.model import Bias, Check, Result, Spread
+
+
+def _relief(result: Result) -> str:
+    """How to take load off the client."""
+    method = result.methodology
+    load = "rate" if method.loop == "open" else "concurrency"
+    cores = method.environment.get("cores_allowed")
+    more = method.workers * 2
+    if isinstance(cores, int) and more < cores:
+        return f"use --workers {more} or halve the {load}"
+    return f"halve the {load}, or load from a machine with more cores"
+
+
+def _tail_ms(spread: Spread) -> tuple[str, float | None]:
+    """The 99th percentile, or the maximum where there are too few samples for it."""
+    return ("p99", spread.p99_ms) if spread.p99_ms is not None else ("max", spread.max_ms)
+
+
+# --- what cannot be trusted at all -----------------------------------------------------------------------------------
+
+
+def _broken(result: Result) -> Iterator[Check]:
+    for reason in result.invalid:
+        yield label("accounting", "INVALID", reason, "run again; its parts that remain can be read with --force")
+    if not result.invalid:
+        yield label("accounting", "VALID", "planned = ok + failed + cancelled + unsent")
+    audited = [w for w in result.instrument.workers if w.reads is not None and w.died is None]
+    if len(audited) < result.methodology.workers and not result.invalid:
+        yield label(
+            "audit", "SUSPECT", "the instrument's own counters are missing: nothing says how good it was", "run again"
+        )
+
+
+# --- sending ---------------------------------------------------------------------------------------------------------
+
+
+def _capped(result: Result) -> bool:
+    """An open loop whose requests may wait in the client for a free place: by design, they are late then."""
+    return result.methodology.loop == "open" and result.concurrency.asked is not None
+
+
+def _sending(result: Result) -> Iterator[Check]:
+    audit = result.instrument
+    if _capped(result):
+        yield label("send_lateness", None, "sends wait for the cap on concurrency: lateness is not the instrument's")
+    else:
+        name, late = _tail_ms(audit.send_lateness)
+        yield grade(
+            result,
+            "send_lateness",
+            late,
+            f"sends late by {number(late, 'ms')} at {name}",
+            _relief(result),
+        )
+        sends = audit.send_lateness.n or 1
+        off = None if audit.on_time_share is None else 1 - audit.on_time_share
+        yield grade(
+            result,
+            "on_time",
+            off,
+            f"client late or early by more than 1 ms on {number(off, 'share')} of sends",
+            _relief(result),
+            slack=(1 / sends, 3 / sends),
+        )
+    inside = result.counts.window
+    unsent = inside.unsent / inside.planned if inside.planned else None
+    if result.run.state in ("interrupted", "running"):
+        says = f"the run ended early: {inside.unsent:,} planned requests were left"
+        yield label("unsent", "SUSPECT", says, "its figures are of the part that ran")
+        return
+    yield grade(
+        result,
+        "unsent",
+        unsent,
+        f"{inside.unsent:,} planned requests were never sent",
+        _relief(result),
+    )
+    planned, sent = audit.arrivals.planned_rate, audit.arrivals.sent_rate
+    if planned and sent is not None:
+        edge = 2 / inside.planned
+        yield grade(
+            result,
+            "arrivals",
+            abs(sent / planned - 1),
+            f"{sent:,.4g} requests/s sent in the window for {planned:,.4g} planned",
+            f"the load was not the one asked for: {_relief(result)}",
+            slack=(edge, edge),
+            fatal=not _capped(result),  # a cap that holds requests back was asked for; response times tell of it
+        )
+
+
+def _level(result: Result) -> Iterator[Check]:
+    flight = result.concurrency
+    if result.methodology.loop == "open" or not flight.asked:
+        return
+    if result.steady.method == "whole":
+        yield label("concurrency", None, "concurrency: the run is too short, ramp and drain are most of it")
+        return
+    reached = None if flight.mean is None else flight.mean / flight.asked
+    yield grade(
+        result,
+        "concurrency",
+        reached,
+        f"{number(flight.mean, '')} of {flight.asked:,} users were in flight on average",
+        "give a longer --duration, so that ramp and drain weigh less, or look at the failures",
+    )
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _reading(result: Result) -> Iterator[Check]:
+    audit = result.instrument
+    name, lag = _tail_ms(audit.read_lag)
+    yield grade(
+        result,
+        "read_lag",
+        lag,
+        f"events read {number(lag, 'ms')} after they came, at {name}",
+        _relief(result),
+    )
+    merged = audit.merged_by_client_share
+    yield grade(
+        result,
+        "merged",
+        merged,
+        f"{number(merged, 'share')} of events lost their own time in reads that came late",
+        _relief(result),
+    )
+    bare = audit.reads_without_stamp / audit.reads if audit.reads and audit.reads_without_stamp is not None else None
+    yield grade(
+        result,
+        "stamps",
+        bare,
+        f"clock {audit.clock}: {number(bare, 'share')} of reads without a kernel stamp",
+        "measure from Linux, where the kernel stamps every read",
+    )
+    steps = [worker.clock_steps for worker in audit.workers if worker.clock_steps is not None]
+    count = max(steps, default=None)
+    yield grade(
+        result,
+        "clock_steps",
+        count,
+        f"the wall clock was stepped {count} times during the run",
+        "let the clock settle (NTP), then run again",
+    )
+
+
+# --- the machine -----------------------------------------------------------------------------------------------------
+
+
+def _machine(result: Result) -> Iterator[Check]:
+    audit = result.instrument
+
+    def worst(name: str) -> float | None:
+        values = [getattr(worker, name) for worker in audit.workers]
+        return max((value for value in values if value is not None), default=None)
+
+    busy, stall, wait = worst("busy_share"), audit.longest_stall_ms, worst("core_wait_share")
+    pause = worst("gc_pause_max_ms")
+    switches, steal = worst("switches_per_s"), audit.host.steal_share
+    yield grade(
+        result,
+        "busy",
+        busy,
+        f"a load process was busy for {number(busy, 'share')} of the time",
+        _relief(result),
+    )
+    cause = f", a garbage collection of {number(pause, 'ms')}" if pause and stall and pause > stall / 2 else ""
+    yield grade(
+        result,
+        "stall",
+        stall,
+        f"the client stood still for {number(stall, 'ms')}{cause}",
+        "keep other work off this machine and run again",
+    )
+    yield grade(
+        result,
+        "core_wait",
+        wait,
+        f"the client waited for a core for {number(wait, 'share')} of the time",
+        "keep other work off this machine, or off the cores of the load",
+    )
+    yield grade(
+        result,
+        "switches",
+        switches,
+        f"the client was put aside {number(switches, '')} times a second",
+        "keep other work off this machine, or off the cores of the load",
+    )
+    yield grade(
+        result,
+        "steal",
+        steal,
+        f"the hypervisor took {number(steal, 'share')} of the cores' time",
+        "use a machine whose cores are its own",
+    )
+    yield from _shared_host(result)
+
+
+def _shared_host(result: Result) -> Iterator[Check]:
+    host = result.instrument.host
+    if host.server is None or host.server == "elsewhere":
+        yield label("shared_host", None if host.server is None else "VALID", f"server {host.server or 'not located'}")
+    elif host.server == "other cores" or host.declared:
+        declared = ", as declared" if host.declared else ""
+        yield label("shared_host", "VALID", f"server on this machine ({host.server}){declared}")
+    else:
+        where = "the client's cores" if host.server == "same cores" else "this machine, on cores that cannot be told"
+        yield label(
+            "shared_host",
+            "SUSPECT",
+            f"the server runs on {where}: they slow each other",
+            "load from another machine, pin the server to other cores, or accept it with --shared-host",
+        )
+
+
+# --- connections and tokens ------------------------------------------------------------------------------------------
+
+
+def _connections(result: Result) -> Iterator[Check]:
+    used, effective = result.instrument.connections, result.methodology.effective
+    total = used.new + used.reused
+    share = used.new / total if total else None
+    if effective.get("reuse_connections") is False:
+        yield label("connections", "VALID", "each request opens its own connection: the server keeps none")
+    else:
+        yield grade(
+            result,
+            "connections",
+            share,
+            f"{number(share, 'share')} of requests had to open a connection",
+            "response times include the connect: give a longer --duration, or look why the server closes them",
+        )
+    starved = None if used.no_ports is None or used.no_descriptors is None else used.no_ports + used.no_descriptors
+    planned = result.counts.run.planned
+    yield grade(
+        result,
+        "exhaustion",
+        None if starved is None or not planned else starved / planned,
+        f"{starved} connections failed for want of ports or file descriptors on this machine",
+        "raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load",
+    )
+    if effective.get("proxy"):
+        yield label(
+            "proxy",
+            "SUSPECT",
+            f"requests went through the proxy {effective['proxy']}: its time is in every figure",
+            "set NO_PROXY to measure the server itself",
+        )
+
+
+def _tokens(result: Result) -> Iterator[Check]:
+    tokens, method = result.instrument.tokens, result.methodology
+    off = tokens.difference_share
+    yield grade(
+        result,
+        "token_closure",
+        off,
+        f"tokens counted in the streams differ from usage by {number(off, 'share')}",
+        "per-token figures cannot be trusted: look at what the server counts",
+    )
+    full = method.effective.get("ignore_eos") is True
+    share = tokens.short_share if full else None
+    yield grade(
+        result,
+        "short_outputs",
+        share,
+        f"{number(tokens.short_share, 'share')} of outputs are shorter than asked",
+        "the work is not the one planned: see why the server stops early (context length, stop words)",
+    )
+    yield grade(
+        result,
+        "long_outputs",
+        tokens.long_share,
+        f"{number(tokens.long_share, 'share')} of outputs are longer than asked",
+        "the server does not keep to the limit on tokens: see which field it reads",
+    )
+    cached = tokens.cached_share if method.spec["workload"]["prompts"] is None else None
+    yield grade(
+        result,
+        "cached_prompts",
+        cached,
+        f"the server took {number(tokens.cached_share, 'share')} of the prompt tokens from its cache",
+        "prompts that it knows are answered faster: give another --seed, or restart the server",
+    )
+
+
+# --- the run itself --------------------------------------------------------------------------------------------------
+
+
+def _outcome(result: Result) -> Iterator[Check]:
+    inside, whole = result.counts.window, result.counts.run
+    if whole.planned and not whole.ok:
+        yield label(
+            "no success", "INVALID", "no request succeeded: there is nothing to measure", "see the errors above"
+        )
+    else:
+        share = inside.failed / inside.planned if inside.planned else None
+        yield grade(
+            result,
+            "failures",
+            share,
+            f"{number(share, 'share')} of requests failed",
+            "latencies are of those that did not: see the errors above",
+        )
+    steady, stall = result.steady, result.instrument.longest_stall_ms
+    if steady.stable is False and steady.growth_per_s.value is not None:
+        paused = stall is not None and stall > LIMITS["stall"].valid
+        advice = "the client stood still, see above" if paused else "the server cannot keep up: lower the rate"
+        yield label("stability", "SUSPECT", f"unstable: {steady.says}", advice)
+    else:
+        yield label("stability", "VALID" if steady.stable else None, steady.says)
+
+
+def _calibration(result: Result) -> Iterator[Check]:
+    known = result.calibration
+    if known is None:
+        yield label("selftest", None, "no self-test of this machine: loadcell selftest makes one")
+        return
+    p50 = _worst_ms(known.bias, "p50_ms")
+    p99 = _worst_ms(known.bias, "p99_ms")
+    at = f"at {known.tokens_per_s:,.0f} tokens/s"
+    advice = _relief(result)
+    yield grade(
+        result,
+        "selftest_p50",
+        p50,
+        f"self-test {at}: wrong by {number(p50, 'ms')} at p50",
+        advice,
+    )
+    yield grade(
+        result,
+        "selftest_p99",
+        p99,
+        f"self-test {at}: wrong by {number(p99, 'ms')} at p99",
+        advice,
+    )
+
+
+def _worst_ms(bias: dict[str, Bias], name: str) -> float | None:
+    return max((abs(v) for b in bias.values() if (v := getattr(b, name)) is not None), default=None)
+
+
+# Causes come before effects: the first reason is the one that is read.
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
+    _broken, _machine, _outcome, _sending, _level, _reading, _connections, _tokens, _calibration,
+)  # fmt: skip

@@ -1,0 +1,183 @@
+"""What two results must share to be compared: a table of the methodology's fields and what a difference means.
+
+A difference either forbids a comparison (the figures would mean different things) or calls for care (it may be the
+cause of what is seen, or the very thing that is compared). What is not in the table does not matter: host name, run id,
+paths, start time, length of the run, timeouts, and the endpoint's URL, which is the thing that is compared.
+
+The fingerprint hashes the fields that say what was asked of the server and how: the loop and its load, the API, the
+form of the replies, the lengths, the prompts (by the schedule's hash, which holds seed and repetition too). Equal
+fingerprints: the same workload, byte for byte. The model is left out, and so is all that is found only while the run
+lasts (clock, versions, cache), because a fingerprint is of the question, not of the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from loadcell.metrics.model import Result
+
+Weight = Literal["forbid", "care"]
+
+
+class Field(NamedTuple):
+    """One field of the methodology."""
+
+    title: str
+    path: str
+    """Where it stands in the tree that `_tree` makes."""
+    weight: Weight
+    hashed: bool = False
+    repeats: bool = False
+    """May differ between repeats of the same thing."""
+    words: Mapping[Any, str] = {}
+    """What to call its values, as in "A is an open loop, B a closed one"."""
+
+
+_LOOP = {"open": "an open loop", "closed": "a closed loop"}
+_STREAM = {True: "streamed", False: "not streamed"}
+
+FIELDS = (
+    Field("loop", "loop", "forbid", words=_LOOP),
+    Field("stream", "spec.endpoint.stream", "forbid", hashed=True, words=_STREAM),
+    Field("API", "spec.endpoint.api", "forbid", hashed=True),
+    Field("prompts", "prompts", "forbid"),
+    Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
+    Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
+    Field("clock", "clock", "forbid"),
+    Field("definition of a percentile", "percentile", "forbid"),
+    Field("model", "effective.model", "care"),
+    Field("requests/s", "spec.load.rate", "care", hashed=True),
+    Field("concurrency", "spec.load.concurrency", "care", hashed=True),
+    Field("arrivals", "spec.load.arrivals", "care", hashed=True),
+    Field("ramp (s)", "effective.ramp_s", "care", hashed=True),
+    Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),
+    Field("repetition", "spec.run.repetition", "care", repeats=True),
+    Field("tokenizer", "tokenizer", "care", hashed=True),
+    Field("end of sequence ignored", "effective.ignore_eos", "care", hashed=True),
+    Field("extra body fields", "spec.endpoint.extra_body", "care", hashed=True),
+    Field("source of the token counts", "token_sources", "care"),
+    Field("SLO", "spec.slo", "care"),
+    Field("window", "window_method", "care", repeats=True),
+    Field("definition of an interval", "interval", "care", repeats=True),
+    Field("connections reused", "effective.reuse_connections", "care"),
+    Field("proxy", "effective.proxy", "care"),
+    Field("client's CPU", "environment.cpu", "care"),
+    Field("client's cores", "environment.cores_allowed", "care"),
+    Field("client's system", "environment.system", "care"),
+    Field("where the server runs", "server_place", "care"),
+    Field("workers", "workers", "care"),
+    Field("loadcell", "recorded_by", "care"),
+)
+
+_CACHED_APART = 0.05
+"""Cached shares of the prompts further apart than this are a difference."""
+_UNKNOWN = object()
+
+
+class Difference(NamedTuple):
+    """One field in which two results differ."""
+
+    field: str
+    weight: Weight
+    says: str
+    repeats: bool
+    """Repeats of the same thing may differ in it."""
+
+
+def fingerprint(spec: dict[str, Any], effective: dict[str, Any], schedule_hash: str) -> str:
+    """SHA-256 of the workload as asked; equal for equal workloads (see the head of this module)."""
+    tree = {"spec": spec, "effective": effective, "tokenizer": effective.get("tokenizer", _UNKNOWN)}
+    asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
+    text = json.dumps({**asked, "schedule": schedule_hash}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> list[Difference]:
+    """Every field of the table in which two results differ; those that forbid a comparison first."""
+    one, other = _tree(a), _tree(b)
+    same_schedule = a.methodology.schedule_hash == b.methodology.schedule_hash
+    found = []
+    for field in FIELDS:
+        values = _at(one, field.path), _at(other, field.path)
+        if _UNKNOWN in values or values[0] == values[1]:
+            continue
+        if field.path == "prompts" and same_schedule:  # another name for the same prompts
+            continue
+        found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
+    found += _unexplained(a, b, found)
+    found += _cached(a, b, names)
+    return sorted(found, key=lambda difference: difference.weight != "forbid")
+
+
+def _tree(result: Result) -> dict[str, Any]:
+    method = result.methodology
+    prompts = method.spec.get("workload", {}).get("prompts")
+    return {
+        **msgspec.to_builtins(method),
+        "prompts": None if prompts is None else PurePath(prompts).name,
+        "token_sources": sorted(method.token_source),
+        "window_method": result.steady.method,
+        "recorded_by": result.run.loadcell,
+        "server_place": result.instrument.host.server,
+    }
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        if not isinstance(tree, Mapping) or key not in tree:
+            return _UNKNOWN
+        tree = tree[key]
+    return tree
+
+
+def _known(value: Any) -> Any:
+    return None if value is _UNKNOWN else value
+
+
+def _say(field: Field, values: tuple[Any, Any], names: tuple[str, str]) -> str:
+    if field.words:
+        first, second = (field.words.get(value, str(value)) for value in values)
+        return f"{names[0]} is {first}, {names[1]} {second}"
+    first, second = (_plain(value) for value in values)
+    return f"{field.title}: {names[0]} {first}, {names[1]} {second}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{key}={_plain(v)}" for key, v in value.items() if v is not None) or "none"
+    if isinstance(value, list):
+        return "+".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_SCHEDULED = (
+    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "effective.ramp_s", "loop",
+)  # fmt: skip
+
+
+def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Difference]:
+    """Schedules that differ although nothing that makes them does: the prompts of a file, or how they are drawn."""
+    if a.methodology.schedule_hash == b.methodology.schedule_hash or any(d.weight == "forbid" for d in found):
+        return []
+    one, other = _tree(a), _tree(b)
+    if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
+        return []
+    from_file = one["prompts"] is not None
+    says = "the prompt file has changed" if from_file else "equal settings gave other schedules: loadcell has changed"
+    return [Difference("schedule", "forbid" if from_file else "care", says, False)]
+
+
+def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
+    shares = [result.instrument.tokens.cached_share for result in (a, b)]
+    if shares[0] is None or shares[1] is None or abs(shares[0] - shares[1]) <= _CACHED_APART:
+        return []
+    says = f"prompt tokens from the server's cache: {names[0]} {shares[0]:.0%}, {names[1]} {shares[1]:.0%}"
+    return [Difference("cache", "care", says, False)]

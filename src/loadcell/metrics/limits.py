@@ -1,0 +1,135 @@
+"""The limits of the audit as a table: what each check looks at, up to where it is VALID, and beyond which INVALID.
+
+The limits are this project's own choices, made so that what is VALID bends no median by more than about one percent;
+docs/verdict.md is generated from here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from loadcell.metrics.model import Check, Result, Word
+
+
+class Limits(NamedTuple):
+    """Limits of a figure: VALID up to `valid`, SUSPECT up to `worst`, INVALID beyond; without `worst` never that."""
+
+    about: str
+    unit: str
+    """share, ms, per s or nothing (a count)."""
+    valid: float
+    worst: float | None
+    of: str | None = None
+    """A latency of the run of which a part is allowed too, where that is more."""
+    valid_part: float = 0.0
+    worst_part: float = 0.0
+    least: bool = False
+    """The figure must reach its limits, not stay below them."""
+
+
+LIMITS = {
+    "failures": Limits("requests of the window that failed", "share", 0.01, None),
+    "send_lateness": Limits(
+        "sends after their time, at p99 (planned time, or when the user was ready)",
+        "ms",
+        1.0,
+        10.0,
+        "ttft_ms",
+        0.01,
+        0.05,
+    ),
+    "on_time": Limits("sends that were late or early by more than 1 ms", "share", 0.001, 0.05),
+    "unsent": Limits("planned requests of the window that were never sent", "share", 0.0, 0.001),
+    "arrivals": Limits("difference of the sent from the planned rate in the window", "share", 0.005, 0.02),
+    "concurrency": Limits("closed loop: mean concurrency over that asked for", "share", 0.99, 0.95, least=True),
+    "read_lag": Limits("time from the kernel's stamp to the client's read, at p99", "ms", 1.0, 5.0, "itl_ms", 0.0, 0.5),
+    "merged": Limits("events that shared a read with the next because the client read late", "share", 0.001, 0.02),
+    "stamps": Limits("reads without a kernel stamp", "share", 0.001, None),
+    "clock_steps": Limits("steps of the wall clock", "", 1, None),
+    "busy": Limits("busiest load process: time spent reading and sending", "share", 0.5, 0.8),
+    "stall": Limits("longest time in the window without a look at the sockets", "ms", 5.0, 50.0),
+    "core_wait": Limits("time that a load process was ready to run but had no core", "share", 0.02, 0.1),
+    "switches": Limits("times a second that a load process was put aside for another", "per s", 200.0, 1000.0),
+    "steal": Limits("time of the cores that the hypervisor took", "share", 0.01, 0.05),
+    "connections": Limits("requests of the window that opened a connection", "share", 0.01, None),
+    "exhaustion": Limits("connections that failed for want of ports or descriptors, per request", "share", 0.0, 0.01),
+    "token_closure": Limits("tokens counted in the streams against the server's usage", "share", 0.001, 0.02),
+    "short_outputs": Limits("outputs shorter than asked, where the server was asked for all", "share", 0.01, None),
+    "long_outputs": Limits("outputs longer than asked", "share", 0.01, None),
+    # A chat template's own part of a prompt may well be cached; more than this is no accident.
+    "cached_prompts": Limits("prompt tokens that the server took from a cache, synthetic prompts", "share", 0.1, None),
+    "selftest_p50": Limits("bias at p50 in this machine's self-test at the nearest load", "ms", 0.1, 0.5),
+    "selftest_p99": Limits("bias at p99 in this machine's self-test at the nearest load", "ms", 1.0, 5.0),
+}
+FINDINGS = {
+    "accounting": "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
+    "audit": "SUSPECT where a load process left no counters",
+    "no success": "INVALID where no request succeeded",
+    "stability": "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
+    "shared_host": "SUSPECT where the server runs on the cores of the load, unless --shared-host says that it is meant",
+    "proxy": "SUSPECT where requests went through a proxy",
+}
+"""Checks without a figure."""
+
+
+def grade(
+    result: Result,
+    name: str,
+    value: float | None,
+    says: str,
+    advice: str | None,
+    *,
+    slack: tuple[float, float] = (0, 0),
+    fatal: bool = True,
+) -> Check:
+    """One figure against its limits; `slack` is what a limit gives at least where samples are few.
+
+    What is not `fatal` is SUSPECT at most.
+    """
+    limits = LIMITS[name]
+    base = median_ms(result, limits.of) if limits.of else 0.0
+    limit = max(limits.valid, limits.valid_part * base, slack[0])
+    worst = None if limits.worst is None or not fatal else max(limits.worst, limits.worst_part * base, slack[1])
+
+    def keeps(bound: float) -> bool:
+        assert value is not None
+        return value >= bound if limits.least else value <= bound
+
+    word: Word | None = None
+    if value is not None:
+        word = "VALID" if keeps(limit) else "INVALID" if worst is not None and not keeps(worst) else "SUSPECT"
+    bound = worst if word == "INVALID" and worst is not None else limit
+    shown = f"{says} (limit {number(bound, limits.unit)})" if word else f"{limits.about}: not known"
+    return Check(
+        name=name, word=word, value=value, unit=limits.unit, limit=limit, invalid_beyond=worst, says=shown,
+        advice=advice if word in ("SUSPECT", "INVALID") else None,
+    )  # fmt: skip
+
+
+def number(value: float | None, unit: str) -> str:
+    """A figure with its unit, as people read it."""
+    if value is None:
+        return "not known"
+    if unit == "share":
+        return f"{_short(value * 100)} %"
+    return f"{_short(value)} {unit}".strip()
+
+
+def _short(value: float) -> str:
+    if value and abs(value) < 100:
+        value = round(value, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:g}"
+
+
+def label(name: str, word: Word | None, says: str, advice: str | None = None) -> Check:
+    """A finding without a figure."""
+    return Check(name=name, word=word, value=None, unit="", limit=None, invalid_beyond=None, says=says, advice=advice)
+
+
+def median_ms(result: Result, metric: str) -> float:
+    """p50 of a latency, or its mean where that cannot be estimated; 0 where there is neither."""
+    latency = result.latency.get(metric)
+    if latency is None:
+        return 0.0
+    return latency.service.p50.value or latency.service.mean or 0.0

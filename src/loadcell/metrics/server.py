@@ -1,0 +1,111 @@
+"""Where TTFT went, by the server's own word: queue, prefill, and the rest that it does not tell of.
+
+A server tells of each request in its reply, or of all requests on its Prometheus page, which then are those of the
+whole run, whoever sent them. Unattributed is the TTFT at the client, from the send, less queue and prefill: the
+server's front end, the network and the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from loadcell.metrics.interval import spread_ms
+from loadcell.metrics.model import ServerPart, ServerSide
+from loadcell.metrics.prometheus import PageMeans, page_means
+from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.recording.read import Recording
+
+_NO_QUEUE = "the server does not tell how long a request queued: that is in the unattributed part"
+_SLACK_NS = 1_000_000
+"""The server's figures may exceed the client's by this much: they are rounded, and its clock is another."""
+
+
+def server_sides(recording: Recording, rows: Rows, ok: Mask) -> list[ServerSide]:
+    """Each source on the server's side: of the window's ok requests, and of the whole run for Prometheus pages."""
+    sides = [*_replies(rows, ok)]
+    if recording.prometheus is not None:
+        sides += _pages(*recording.prometheus, rows, ok)
+    return sides
+
+
+def _replies(rows: Rows, ok: Mask) -> Iterator[ServerSide]:
+    """What the replies tell: with a queue in vLLM's form, without one in llama.cpp's."""
+    told = ok & rows.streamed & rows.sent & ~np.isnan(rows.server_prefill)
+    queued = ~np.isnan(rows.server_queue)
+    if (told & queued).any():
+        yield _of_rows("vLLM metrics", rows, told & queued, [])
+    if (told & ~queued).any():
+        yield _of_rows("llama.cpp timings", rows, told & ~queued, [_NO_QUEUE])
+
+
+def _of_rows(source: str, rows: Rows, members: Mask, notes: list[str]) -> ServerSide:
+    """The parts by the rows of `members`, which all tell of a queue, or all do not."""
+    ttft = (rows.first_any - rows.send_start)[members]
+    queue, prefill = rows.server_queue[members], rows.server_prefill[members]
+    rest = ttft - np.nan_to_num(queue) - prefill
+    over = int(np.count_nonzero(rest < -_SLACK_NS))
+    if over:
+        notes = [*notes, f"queue and prefill are more than the TTFT of {over:,} requests: the server's times are wrong"]
+    ttft_ms = float(ttft.mean()) / 1e6
+
+    def part(values: Floats) -> ServerPart:
+        if np.isnan(values).any():
+            return _part(None, ttft_ms)
+        spread = spread_ms(values)
+        return _part(float(values.mean()) / 1e6, ttft_ms, spread.p50_ms, spread.p99_ms)
+
+    return ServerSide(
+        source=source,
+        requests=int(ttft.size),
+        ttft_ms=ttft_ms,
+        queue=part(queue),
+        prefill=part(prefill),
+        unattributed=part(rest),
+        notes=notes,
+    )
+
+
+def _part(
+    mean_ms: float | None, ttft_ms: float | None, p50_ms: float | None = None, p99_ms: float | None = None
+) -> ServerPart:
+    share = mean_ms / ttft_ms if mean_ms is not None and ttft_ms else None
+    return ServerPart(mean_ms=mean_ms, p50_ms=p50_ms, p99_ms=p99_ms, share=share)
+
+
+def _pages(before: str, after: str, rows: Rows, ok: Mask) -> Iterator[ServerSide]:
+    """What the Prometheus pages tell of the whole run."""
+    answered = rows.ok | rows.streamed
+    prompt_tokens = float((rows.prompt_tokens - np.nan_to_num(rows.cached_tokens))[answered].sum())
+    timed = rows.ok & rows.streamed & rows.sent
+    ttft_ms = float((rows.first_any - rows.send_start)[timed].mean()) / 1e6 if timed.any() else None
+    own = int(np.count_nonzero(answered))
+    whole = [] if np.array_equal(ok, rows.ok) else ["these are of the whole run, not of the window"]
+    for means in page_means(before, after, own, prompt_tokens):
+        yield _of_means(means, ttft_ms, own, whole)
+
+
+def _of_means(means: PageMeans, ttft_ms: float | None, own: int, whole: list[str]) -> ServerSide:
+    queue, prefill = means.queue_ms, means.prefill_ms
+    rest = None if ttft_ms is None or prefill is None else ttft_ms - (queue or 0.0) - prefill
+    notes = [*means.notes, *whole]
+    if rest is not None and queue is None:
+        notes.append(_NO_QUEUE)
+    if means.requests is not None and means.requests != own:
+        notes.append(_difference(means.requests - own))
+    return ServerSide(
+        source=means.source,
+        requests=own if means.requests is None else means.requests,
+        ttft_ms=ttft_ms,
+        queue=_part(queue, ttft_ms),
+        prefill=_part(prefill, ttft_ms),
+        unattributed=_part(rest, ttft_ms),
+        notes=notes,
+    )
+
+
+def _difference(more: int) -> str:
+    if more > 0:
+        return f"the server counted {more:,} requests more than this run got answers to: others load it too"
+    return f"the server counted {-more:,} requests fewer than this run: its page is of a part of them"

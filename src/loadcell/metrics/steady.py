@@ -1,0 +1,154 @@
+"""Whether the load held still inside the window: a queue that grows, a concurrency never reached, Little's law."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from loadcell.metrics.concurrency import InFlight
+from loadcell.metrics.model import Concurrency, Estimate, Latency, Steady, Summary
+from loadcell.metrics.rows import Floats, Rows
+from loadcell.metrics.window import LEAST_REQUESTS, Span
+
+_BATCHES = 40
+_T_38 = 2.024394163911969
+"""97.5 % point of Student's t with 38 degrees of freedom."""
+_MEAN_OF_WALK = 1.5
+"""Increments of a random walk over those of its batch means, in variance (Working 1960)."""
+_LEAST_FILLS = 2.0
+"""A trend is looked for over at least twice the time that the system needs to fill."""
+_GROWTH_REQUESTS, _GROWTH_SHARE, _GROWTH_OF_RATE = 3.0, 0.1, 0.02
+"""Least growth that matters: requests and share of the mean in flight over the window, and share of the arrivals."""
+_REACHED = 0.95
+"""Share of its users that a closed loop must have in flight."""
+_TAIL = ("p95", "p99", "p99_9")
+
+
+def steady(
+    rows: Rows, anchor: Floats, unsent: Floats, span: Span, extent: float, loop: str, flight: Concurrency
+) -> Steady:
+    """What the window is, and whether the load was steady in it. `unsent` are the planned times of requests unsent."""
+    begun = ~np.isnan(rows.end)
+    starts, ends = anchor[begun], rows.end[begun]
+    waiting = unsent[unsent <= span.sent_until]
+    if loop == "open":
+        stable, growth, says = _queue(
+            np.concatenate((starts, waiting)), np.concatenate((ends, np.full(waiting.size, extent))), span
+        )
+    else:
+        stable, growth, says = _users(span, int(np.count_nonzero(span.holds(anchor))), flight)
+    return Steady(
+        method=span.method,
+        warmup_s=span.start / 1e9,
+        drain_s=max(0.0, extent - span.end) / 1e9,
+        stable=stable,
+        growth_per_s=growth,
+        littles_ratio=_littles_ratio(starts, ends, span),
+        says="; ".join(filter(None, (says, span.says))),
+    )
+
+
+Finding = tuple[bool | None, Estimate, str]
+
+
+def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
+    """Open loop: whether requests in the system, those that wait in the client included, grow in number."""
+    # While the first requests are still on their way their number can only rise: that is no queue.
+    first = np.argsort(starts, kind="stable")[:LEAST_REQUESTS]
+    fill = float(np.quantile(ends[first] - starts[first], 0.95)) if first.size else 0.0
+    low, high = max(0.0 if span.unsettled else span.start, fill), min(span.end, span.sent_until)
+    count = int(np.count_nonzero((starts >= low) & (starts <= high)))
+    if count < LEAST_REQUESTS or high - low < _LEAST_FILLS * fill:
+        return (
+            None,
+            Estimate(),
+            f"too little to tell whether a queue grows: {count} requests came after the first replies",
+        )
+    means = InFlight(starts, ends).means(np.linspace(low, high, _BATCHES + 1))
+    length_s = (high - low) / 1e9
+    growth = growth_per_s(means, length_s / _BATCHES)
+    assert growth.value is not None and growth.low is not None and growth.high is not None
+    least = max(
+        _GROWTH_REQUESTS / length_s, _GROWTH_SHARE * means.mean() / length_s, _GROWTH_OF_RATE * count / length_s
+    )
+    interval = f"95 % interval {growth.low:.2g} to {growth.high:.2g}"
+    if growth.low > 0 and growth.value >= least:
+        says = (
+            f"the queue grows by {growth.value:.2g} requests/s ({interval}): p50 and p90 are of a growing queue and "
+            "change with the length of the run, higher percentiles are withheld"
+        )
+        return False, growth, says
+    return (
+        True,
+        growth,
+        f"no growing queue: {growth.value:+.2g} requests/s ({interval}) at {means.mean():.3g} in flight",
+    )
+
+
+def growth_per_s(means: Floats, batch_s: float) -> Estimate:
+    """Growth of a level a second, from its means over successive batches of time, with its 95 % interval.
+
+    The level is taken to be a random walk with a drift, the worst case of autocorrelation: a queue that is never empty
+    is one. Then the change from the first batch to the last is the best estimate, and the changes between batches tell
+    its error. A level that returns to its mean gets an interval that is too wide, which never calls it growing.
+    """
+    changes = np.diff(means)
+    length_s = changes.size * batch_s
+    value = float(means[-1] - means[0]) / length_s
+    half = _T_38 * math.sqrt(_MEAN_OF_WALK * float(changes.var(ddof=1)) / batch_s / length_s)
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
+def _users(span: Span, count: int, flight: Concurrency) -> Finding:
+    """Closed loop: whether as many requests were in flight as there are users."""
+    if flight.mean is None or count < LEAST_REQUESTS:
+        return None, Estimate(), ""
+    users = flight.asked or 1
+    stable = flight.mean >= _REACHED * users
+    return stable, Estimate(), f"{'' if stable else 'only '}{flight.mean:.3g} of {users:,} users in flight"
+
+
+def _littles_ratio(starts: Floats, ends: Floats, span: Span) -> float | None:
+    """Mean in the system over rate x mean time in the system of those that ended in the window (Little 1961)."""
+    inside = span.holds(ends)
+    stay = float((ends - starts)[inside].sum())
+    if span.length_s is None or stay <= 0:
+        return None
+    low, high = InFlight(starts, ends).integral(np.array([span.start, span.end]))
+    return float(high - low) / stay
+
+
+def why_withheld(state: Steady) -> str | None:
+    """Why high percentiles say nothing of this run; None where they do."""
+    if state.stable is False and state.growth_per_s.value is not None:
+        return f"unstable: the queue grows by {state.growth_per_s.value:.2g} requests/s"
+    return None
+
+
+def without_tails(latency: dict[str, Latency], why: str | None) -> dict[str, Latency]:
+    """Latencies of a growing queue: no percentile above p90, and no interval, for none holds when the run goes on."""
+    if why is None:
+        return latency
+    replace = msgspec.structs.replace
+
+    def cut(summary: Summary) -> Summary:
+        if not summary.n:
+            return summary
+        return replace(summary, **tails_withheld({n: getattr(summary, n) for n in ("p50", "p90", *_TAIL)}, why))
+
+    return {
+        name: replace(x, service=cut(x.service), response=None if x.response is None else cut(x.response))
+        for name, x in latency.items()
+    }
+
+
+def tails_withheld(estimates: dict[str, Estimate], why: str | None) -> dict[str, Estimate]:
+    """The same for estimates by the name of their percentile."""
+    if why is None:
+        return estimates
+    return {
+        name: Estimate(withheld=why) if name in _TAIL else Estimate(value=e.value, needs=e.needs)
+        for name, e in estimates.items()
+    }

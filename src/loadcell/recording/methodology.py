@@ -1,0 +1,197 @@
+"""How a recorded run was made, from its folder or its saved result, and what is other when it is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadcell.errors import RecordingError, UsageError
+from loadcell.recording.read import read_json, read_manifest
+from loadcell.recording.schema import Manifest
+from loadcell.spec import REDACTED, Spec, build_spec
+
+RESULT_FORMAT = 2
+"""Newest format of a saved result that is understood; `metrics` writes it."""
+
+Tree = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How a run was made. What it does not tell is missing."""
+
+    id: str
+    started_at: str
+    spec: Tree
+    """The Spec as plain sections, secrets removed."""
+    effective: dict[str, Any]
+    schedule_hash: str
+    workers: int
+    environment: dict[str, Any]
+
+
+class _SavedRun(msgspec.Struct):
+    id: str
+    started_at: str
+
+
+class _SavedMethodology(msgspec.Struct):
+    spec: Tree
+    effective: dict[str, Any]
+    schedule_hash: str
+    workers: int
+    environment: dict[str, Any]
+
+
+class _SavedResult(msgspec.Struct):
+    run: _SavedRun
+    methodology: _SavedMethodology
+
+
+class _Head(msgspec.Struct):
+    """What tells a saved result from other JSON."""
+
+    format: int
+    loadcell: str
+    methodology: msgspec.Raw = msgspec.Raw()
+    runs: msgspec.Raw = msgspec.Raw()
+
+
+def read_methodology(path: Path) -> Recorded:
+    """How the run in the folder or saved result `path` was made.
+
+    RecordingError if it is neither, or of a newer format. A recording that was cut short will do.
+    """
+    if path.is_dir():
+        manifest, spec = read_manifest(path), read_json(path / "spec.json", Spec)
+        return Recorded(
+            id=manifest.id,
+            started_at=manifest.started_at,
+            spec=msgspec.to_builtins(spec),
+            effective=manifest.effective,
+            schedule_hash=manifest.schedule_hash,
+            workers=manifest.workers,
+            environment=read_json(path / "environment.json", dict),
+        )
+    result = _read_result(path)
+    return Recorded(id=result.run.id, started_at=result.run.started_at, **msgspec.structs.asdict(result.methodology))
+
+
+def _read_result(path: Path) -> _SavedResult:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        head = msgspec.json.decode(text, type=_Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RecordingError(
+            f"{path} is neither a URL, nor the folder of a recording, nor a saved result (the JSON that "
+            "loadcell run --json prints)"
+        ) from None
+    if head.format > RESULT_FORMAT:
+        raise RecordingError(
+            f"{path} was written by loadcell {head.loadcell} in format {head.format}; "
+            f"this version reads up to {RESULT_FORMAT}: upgrade loadcell"
+        )
+    if not bytes(head.methodology):
+        what = "is a summary of several runs" if bytes(head.runs) else "tells no methodology"
+        raise RecordingError(f"{path} {what}: name the recording or the result of one run")
+    try:
+        return msgspec.json.decode(text, type=_SavedResult)
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{path} is damaged: {error}") from None
+
+
+# --- what is asked for again -----------------------------------------------------------------------------------------
+
+
+def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
+    """UsageError if `tree`, the Spec to run, still needs something that is never recorded, or a file that is gone."""
+    endpoint = tree["endpoint"]
+    if REDACTED in endpoint["url"]:
+        raise UsageError(
+            f"run {recorded.id} went to {endpoint['url']}: credentials and queries of a URL are never recorded. "
+            "Give it again: --set endpoint.url=URL"
+        )
+    lost = [name for name, value in endpoint.get("headers", {}).items() if value == REDACTED]
+    if lost:
+        again = " ".join(f"--header {name}=VALUE" for name in lost)
+        raise UsageError(
+            f"run {recorded.id} sent the header{'s' if len(lost) > 1 else ''} {', '.join(lost)}, of which the values "
+            f"are never recorded. Give them again: {again}; or leave all out: --set endpoint.headers={{}}"
+        )
+    files = {"--prompts": tree["workload"].get("prompts"), "--ca-file": endpoint.get("ca_file")}
+    for flag, name in files.items():
+        if name is not None and not Path(name).expanduser().is_file():
+            raise UsageError(f"run {recorded.id} used the file {name}, which is not here: give {flag} FILE")
+
+
+def changed_fields(recorded: Recorded, now: Spec) -> list[str]:
+    """The fields of the Spec that are not as recorded, as in "load.rate 5 -> 6". `now` is redacted, with defaults."""
+    before, after = msgspec.to_builtins(build_spec(recorded.spec)), msgspec.to_builtins(now)
+    return [
+        f"{section}.{key} {_say(before[section][key])} -> {_say(value)}"
+        for section, values in after.items()
+        for key, value in values.items()
+        if before[section][key] != value
+    ]
+
+
+_ENVIRONMENT = {
+    "loadcell": "loadcell",
+    "python": "Python",
+    "host": "machine",
+    "cpu": "CPU",
+    "system": "system",
+    "cores": "cores",
+    "cores_allowed": "cores allowed",
+}
+"""Facts of the environment that bear on the load or the figures, and their names."""
+_LIBRARIES = ("numpy", "tokenizers", "msgspec", "httptools")
+_TOLD_ELSEWHERE = {"rows", "ramp_s", "workers", "url", "tokenizer", "tokenizer_packaged"}
+"""Effective settings that follow from the spec or have a line of their own."""
+
+
+def differences(recorded: Recorded, now: Manifest, machine: Mapping[str, Any]) -> Iterator[str]:
+    """What could not be made as it was, in words; `machine` is the environment of the new run."""
+    facts = [(name, recorded.environment.get(key), machine.get(key)) for key, name in _ENVIRONMENT.items()]
+    before, after = recorded.environment.get("libraries") or {}, machine.get("libraries") or {}
+    facts += [(name, before.get(name), after.get(name)) for name in _LIBRARIES]
+    told = [fact for fact in facts if fact[1] is not None]
+    if not told:
+        yield "the recorded run does not tell its machine and versions"
+    told += [("workers", recorded.workers, now.workers)]
+    told += [
+        (name, value, now.effective[name])
+        for name, value in recorded.effective.items()
+        if name in now.effective and name not in _TOLD_ELSEWHERE
+    ]
+    yield from (f"{name}: {_say(new)}, was {_say(old)}" for name, old, new in told if old != new)
+
+
+def schedule_line(recorded: Recorded, now: Manifest, changed: list[str]) -> str:
+    """Whether the same requests are sent at the same times."""
+    new, old = now.schedule_hash[:16], recorded.schedule_hash[:16]
+    if now.schedule_hash == recorded.schedule_hash:
+        return f"same schedule (hash {new})"
+    if changed:
+        return f"another schedule than the recorded one (hash {new}, was {old}): the spec was changed"
+    return (
+        f"NOT THE SAME SCHEDULE (hash {new}, was {old}): other requests are sent than those of the recorded run; "
+        "look for a changed prompt file or tokenizer, or another version of loadcell or numpy"
+    )
+
+
+def _say(value: Any) -> str:
+    if value is None or value == {}:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(key if known == REDACTED else f"{key}={known}" for key, known in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

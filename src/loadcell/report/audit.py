@@ -1,0 +1,83 @@
+"""The instrument and the verdict as lines for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from loadcell.metrics import Calibration, Check, Result, Spread, Verdict
+from loadcell.report.text import MISSING, figure, percent, plain
+
+WORD_STYLE = {"VALID": "bold white on green", "SUSPECT": "bold black on yellow", "INVALID": "bold white on red"}
+_COLOUR = {"SUSPECT": "yellow", "INVALID": "red"}
+_REASONS_SHOWN = 2
+
+
+def instrument_line(result: Result) -> str:
+    """What the instrument says of itself, in one line."""
+    audit = result.instrument
+    parts = [
+        f"clock {audit.clock}",
+        f"read lag {_spread(audit.read_lag)}",
+        f"sent late by {_spread(audit.send_lateness)}",
+        f"merged reads {percent(audit.merged_share)}, by the client {percent(audit.merged_by_client_share)}",
+    ]
+    if audit.reads_without_stamp:
+        parts.append(f"{audit.reads_without_stamp:,} reads stamped by the client's clock")
+    if audit.longest_stall_ms:
+        parts.append(f"longest stall {figure(audit.longest_stall_ms, 3)} ms")
+    busy = [worker.busy_share for worker in audit.workers if worker.busy_share is not None]
+    if busy:
+        parts.append(f"busy {percent(max(busy))}")
+    if audit.cpu_us_per_token is not None:
+        parts.append(f"{figure(audit.cpu_us_per_token, 3)} µs CPU a token")
+    return " · ".join(parts)
+
+
+def calibration_line(known: Calibration) -> str:
+    """What the self-test of this machine found at the nearest load."""
+    bias = " · ".join(
+        f"{metric.upper()} {_signed(b.p50)} at p50, {_signed(b.p99)} at p99" for metric, b in known.bias.items()
+    )
+    limits = ", ".join(
+        f"within {name} % up to {limit:,.0f}" for name, limit in known.limits_tokens_per_s.items() if limit is not None
+    )
+    tail = f" · this machine measures {limits} tokens/s" if limits else ""
+    return f"at {known.streams:,} streams, {known.tokens_per_s:,.0f} tokens/s: {bias}{tail} (of {known.measured_at})"
+
+
+def _signed(share: float | None) -> str:
+    return MISSING if share is None else f"{share * 100:+.2f} %"
+
+
+def audit_lines(verdict: Verdict) -> Iterator[Text]:
+    """Every check that is not VALID, the worst first, then how many are and which could not be judged."""
+    bad = [check for word in ("INVALID", "SUSPECT") for check in verdict.checks if check.word == word]
+    for check in bad:
+        yield _check_line(check)
+    valid = sum(check.word == "VALID" for check in verdict.checks)
+    unjudged = [check.name for check in verdict.checks if check.word is None]
+    more = f"; not judged: {', '.join(name.replace('_', ' ') for name in unjudged)}" if unjudged else ""
+    yield Text(f"{valid} {'other ' if bad else ''}checks VALID{more}", style="dim")
+
+
+def _check_line(check: Check) -> Text:
+    text = Text.assemble((str(check.word), _COLOUR[str(check.word)]), f" {plain(check.says, 600)}")
+    return text.append(f"\n→ {check.advice}") if check.advice else text
+
+
+def verdict_line(verdict: Verdict) -> Text:
+    """The last line of every result."""
+    line = Text.assemble(" ", (f" {verdict.word} ", WORD_STYLE[verdict.word]), " ")
+    if not verdict.reasons:
+        return line.append("every check is within its limits")
+    line.append("; ".join(plain(reason, 600) for reason in verdict.reasons[:_REASONS_SHOWN]))
+    more = len(verdict.reasons) - _REASONS_SHOWN
+    return line.append(f"; and {more} more, see Audit") if more > 0 else line
+
+
+def _spread(spread: Spread) -> str:
+    """The 99th percentile, or the maximum where there are too few samples for it."""
+    name, value = ("p99", spread.p99_ms) if spread.p99_ms is not None else ("max", spread.max_ms)
+    return MISSING if value is None else f"{name} {figure(value, 3)} ms"

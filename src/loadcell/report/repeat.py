@@ -1,0 +1,90 @@
+"""Several runs of one spec on the console: a line a run, then how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loadcell.metrics import Repeated, Repeats, Result, word_of
+from loadcell.report.audit import WORD_STYLE
+from loadcell.report.text import MISSING, figure, percent, plain
+
+_DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
+_REASON = 120
+"""Characters of a reason in the line of a run."""
+_NOTE = (
+    "Median over the runs. Within: half width of a run's own 95 % interval, median of the runs. Between: standard "
+    "deviation and range of the runs' values. All in % of the median; the last column says whether the runs differ "
+    "more than the samples within a run explain (chi-square, 95 %)."
+)
+
+
+def run_line(result: Result, number: int, count: int, *, force: bool = False) -> str:
+    """One run in one line; an INVALID one without its figures unless `force`."""
+    word = word_of(result)
+    reasons = [*result.invalid, *result.verdict.reasons]
+    end = f"{word}: {plain(reasons[0], _REASON)}" if word != "VALID" and reasons else word
+    if word == "INVALID" and not force:
+        return f" run {number} of {count}: {end}"
+    ttft = result.latency["ttft_ms"]
+    summary = ttft.service if ttft.response is None else ttft.response
+    return (
+        f" run {number} of {count}: TTFT p50 {figure(summary.p50.value)} p99 {figure(summary.p99.value)} ms · "
+        f"{figure(result.throughput.output_tokens_per_s)} tokens/s · {end}"
+    )
+
+
+def print_repeats(together: Repeats, console: Console) -> None:
+    """Print the table of all runs."""
+    console.print(render_repeats(together))
+
+
+def render_repeats(together: Repeats) -> RenderableType:
+    """The table of all runs, for a terminal of 80 columns or more."""
+    parts: list[RenderableType] = [Text(), _head(together), Text()]
+    if together.figures:
+        parts += [_table(together), Padding(Text(_NOTE, style="dim"), (0, 0, 0, 1)), Text()]
+    parts += [Padding(Text(line), (0, 0, 0, 1)) for line in _says(together)]
+    return Group(*parts, Text())
+
+
+def _head(together: Repeats) -> Text:
+    done, asked = len(together.runs), together.asked or len(together.runs)
+    runs = f"{done} of {asked} runs" if done < asked else f"{done} run{'s' if done > 1 else ''}"
+    text = Text.assemble(" ", (f" {together.verdict} ", WORD_STYLE[together.verdict]), f" {runs}")
+    bad = [f"run {i} {run.verdict}" for i, run in enumerate(together.runs, 1) if run.verdict != "VALID"]
+    return text.append(f": {', '.join(bad)}" if bad else ", every one VALID")
+
+
+def _table(together: Repeats) -> Table:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text(" Figure"), no_wrap=True)
+    for title in ("median", "within", "sd", "range", "runs differ"):
+        table.add_column(title, justify="right", no_wrap=True)
+    both = {row.metric for row in together.figures if row.anchor == "response"}
+    for row in together.figures:
+        style = "yellow" if row.dominates == "runs" else ""
+        table.add_row(
+            Text.assemble((f" {_label(row, row.metric in both)}", "bold"), (f", {row.unit}", "dim")),
+            Text(figure(row.median, grouped=False), style="cyan"),
+            MISSING if row.within_share is None else f"± {percent(row.within_share)}",
+            percent(row.sd_share),
+            percent(row.range_share),
+            Text(_DOMINATES[row.dominates], style=style),
+        )
+    return table
+
+
+def _label(row: Repeated, both: bool) -> str:
+    anchor = {"response": " resp.", "service": " serv."}.get(row.anchor, "") if both else ""
+    return f"{row.title}{anchor}{f' {row.statistic}' if row.statistic.startswith('p') else ''}"
+
+
+def _says(together: Repeats) -> Iterator[str]:
+    if together.withheld:
+        yield "The figures are not shown because a run is INVALID; --force shows them."
+    yield from (f"{line[0].upper()}{line[1:]}." for line in together.says)

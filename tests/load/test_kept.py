@@ -1,0 +1,80 @@
+"""What a run keeps beside its rows, and what a connection tells of itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from contract_runs import short_spec
+from scripted import clean, serve
+
+from loadcell.load import run_load, wire
+from loadcell.load.audit import Audit
+from loadcell.load.poller import make_poller
+from loadcell.load.pool import Pool
+from loadcell.load.wire import Connection
+
+
+def test_the_audit_the_machine_and_the_selftest_are_kept(tmp_path: Path) -> None:
+    with serve(lambda _: clean(3, ttft_s=0.02)) as server:
+        run_load(short_spec(server.url, requests=40), tmp_path / "run", lambda _: None, {"measured": "here"})
+
+    def kept(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((tmp_path / "run" / name).read_bytes())
+        return found
+
+    assert kept("selftest.json") == {"measured": "here"}
+    host, audit = kept("host.json"), kept("audit-0.json")
+    assert len(audit["busy_ns_by_s"]) == audit["load_ns"] // 1_000_000_000 + 1
+    assert 0 < sum(audit["busy_ns_by_s"]) < audit["load_ns"]
+    assert 40 * 10e6 < audit["load_ns"] < 20e9
+    assert audit["switches_voluntary"] > 40
+    if sys.platform == "linux":
+        assert host["server"] in ("same cores", "other cores"), "this process, which this process may look at"
+        assert 0 <= host["steal_share"] < 1
+        assert 0 < audit["rtt_ns"] < 1e9
+
+
+@pytest.mark.parametrize(
+    ("code", "ports", "descriptors", "words"),
+    [
+        (errno.EADDRNOTAVAIL, 1, 0, "net.ipv4.ip_local_port_range"),
+        (errno.EMFILE, 0, 1, "ulimit -n"),
+        (errno.ENFILE, 0, 1, "fs.file-max"),
+        (errno.ECONNREFUSED, 0, 0, "nothing listens there"),
+    ],
+)
+def test_a_connection_that_cannot_be_opened_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, code: int, ports: int, descriptors: int, words: str
+) -> None:
+    class Refused(socket.socket):
+        def connect(self, _: Any) -> None:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(wire.socket, "socket", Refused)
+    target = SimpleNamespace(tls=False)
+    job = cast(Any, SimpleNamespace(target=target, address=(socket.AF_INET, ("127.0.0.1", 9)), connect_timeout_s=1.0))
+    audit, heard = Audit(0, None), []
+    pool = Pool(job, make_poller(), {}, audit, lambda: None, heard.append)
+    assert pool.open() is False
+    assert words in heard[0]
+    assert (audit.connect_failures, audit.no_ports, audit.no_descriptors) == (1, ports, descriptors)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tcp_info is read on Linux only")
+def test_the_rtt_of_a_connection_is_the_kernels() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = cast(Any, SimpleNamespace(tunnel=False))
+        connection = Connection(1, target, (socket.AF_INET, server.getsockname()), None)
+        assert connection.rtt_ns() is None
+        assert connection.advance() is None
+        rtt_ns = connection.rtt_ns()
+        connection.close()
+    assert rtt_ns and rtt_ns % 1000 == 0 and rtt_ns < 1e9

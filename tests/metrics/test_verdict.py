@@ -1,0 +1,214 @@
+"""The verdict: each line of the audit turns it at its limits, with figure, limit and advice in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from made import MS, ok_request
+
+from loadcell.metrics import Bias, Calibration, Check, Result, Verdict, build_result
+from loadcell.metrics.verdict import judge
+from loadcell.recording.read import Recording
+
+Make = Callable[..., Recording]
+replace = msgspec.structs.replace
+
+_AUDIT = {
+    "issued": 400, "cpu_s": 0.01, "reads": 4000, "reads_without_stamp": 0, "clock_steps": 0, "gc_pause_max_ns": 0,
+    "busy_ns_by_s": [10 * MS] * 5, "stalls": [], "core_wait_ns": 0, "load_ns": 5_000 * MS, "switches_involuntary": 0,
+    "connect_failures": 0, "no_ports": 0, "no_descriptors": 0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def good(make: Make) -> Result:
+    """An open loop in which nothing is wrong: TTFT 50 ms, ITL 20 ms."""
+    rows = [ok_request(i, start_ms=10 * i, planned_ns=10 * i * MS, ready_ns=None, asked_tokens=10) for i in range(400)]
+    recording = make(
+        rows, loop="open", planned=[10.0 * i for i in range(400)], audits=[_AUDIT],
+        effective={"model": "m", "ramp_s": 0.0, "ignore_eos": True, "reuse_connections": True},
+    )  # fmt: skip
+    host = {"steal_share": 0.0, "server": "elsewhere"}
+    return build_result(replace_recording(recording, host=host))
+
+
+def replace_recording(recording: Recording, **fields: Any) -> Recording:
+    return type(recording)(**{**recording.__dict__, **fields})
+
+
+def named(verdict: Verdict, name: str) -> Check:
+    return next(check for check in verdict.checks if check.name == name)
+
+
+def with_instrument(result: Result, part: str = "", **fields: Any) -> Result:
+    own = result.instrument
+    if part == "worker":
+        own = replace(own, workers=[replace(own.workers[0], **fields)])
+    elif part:
+        own = replace(own, **{part: replace(getattr(own, part), **fields)})
+    else:
+        own = replace(own, **fields)
+    return replace(result, instrument=own)
+
+
+def test_a_good_run_is_valid_and_says_nothing(good: Result) -> None:
+    assert good.verdict.word == "VALID", good.verdict.reasons
+    assert good.verdict.reasons == []
+    assert {check.word for check in good.verdict.checks} <= {"VALID", None}
+
+
+# Check, where its figure stands, a figure that is VALID, SUSPECT and INVALID (None: it never is).
+_LIMITS = [
+    ("send_lateness", "send_lateness", "p99_ms", 1.0, 9.9, 10.1),
+    ("on_time", "", "on_time_share", 0.998, 0.96, 0.94),
+    ("read_lag", "read_lag", "p99_ms", 1.0, 9.9, 10.1),
+    ("merged", "", "merged_by_client_share", 0.001, 0.02, 0.021),
+    ("stamps", "", "reads_without_stamp", 4, 5, None),
+    ("clock_steps", "worker", "clock_steps", 1, 2, None),
+    ("busy", "worker", "busy_share", 0.5, 0.8, 0.81),
+    ("stall", "", "longest_stall_ms", 5.0, 50.0, 50.1),
+    ("core_wait", "worker", "core_wait_share", 0.02, 0.1, 0.11),
+    ("switches", "worker", "switches_per_s", 200.0, 1000.0, 1001.0),
+    ("steal", "host", "steal_share", 0.01, 0.05, 0.06),
+    ("connections", "connections", "new", 4, 5, None),
+    ("exhaustion", "connections", "no_ports", 0, 4, 5),
+    ("token_closure", "tokens", "difference_share", 0.001, 0.02, 0.021),
+    ("short_outputs", "tokens", "short_share", 0.01, 0.02, None),
+    ("long_outputs", "tokens", "long_share", 0.01, 0.02, None),
+    ("cached_prompts", "tokens", "cached_share", 0.1, 0.11, None),
+]
+
+
+@pytest.mark.parametrize(("name", "part", "field", "valid", "suspect", "invalid"), _LIMITS, ids=[x[0] for x in _LIMITS])
+def test_limits(good: Result, name: str, part: str, field: str, valid: Any, suspect: Any, invalid: Any) -> None:
+    for value, word in ((valid, "VALID"), (suspect, "SUSPECT"), (invalid, "INVALID")):
+        if value is None:
+            continue
+        verdict = judge(with_instrument(good, part, **{field: value}))
+        assert (verdict.word, named(verdict, name).word) == (word, word), value
+        if word != "VALID":
+            assert len(verdict.reasons) == 1
+            assert "(limit " in verdict.reasons[0] and named(verdict, name).advice in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("name", "part", "field"), [x[:3] for x in _LIMITS if x[0] != "send_lateness"])
+def test_a_missing_figure_is_not_judged(good: Result, name: str, part: str, field: str) -> None:
+    found = with_instrument(good, part, **{field: None})
+    if name == "read_lag":
+        found = with_instrument(found, part, max_ms=None)
+    if name in ("connections",):
+        found = with_instrument(good, part, new=0, reused=0)
+    verdict = judge(found)
+    assert named(verdict, name).word is None
+    assert verdict.word == "VALID"
+
+
+def test_limits_follow_the_latencies_measured(good: Result) -> None:
+    """A lateness of 8 ms is nothing beside a TTFT of one second."""
+    late = with_instrument(good, "send_lateness", p99_ms=8.0)
+    assert judge(late).word == "SUSPECT"
+    ttft = good.latency["ttft_ms"]
+    slow = replace(ttft, service=replace(ttft.service, p50=replace(ttft.service.p50, value=1000.0)))
+    assert judge(replace(late, latency=good.latency | {"ttft_ms": slow})).word == "VALID"
+
+
+def test_the_worst_word_wins_and_its_reason_comes_first(good: Result) -> None:
+    verdict = judge(with_instrument(with_instrument(good, longest_stall_ms=200.0), "host", server="same cores"))
+    assert verdict.word == "INVALID"
+    assert verdict.reasons[0].startswith("the client stood still for 200 ms (limit 50 ms): keep other work off")
+    assert "--shared-host" in verdict.reasons[1]
+
+
+def test_advice_names_workers_only_where_there_are_cores_for_them(good: Result) -> None:
+    def advice(cores: int) -> str | None:
+        method = replace(good.methodology, environment={"cores_allowed": cores})
+        return named(
+            judge(with_instrument(replace(good, methodology=method), "read_lag", p99_ms=20.0)), "read_lag"
+        ).advice
+
+    assert advice(8) == "use --workers 2 or halve the rate"
+    assert advice(2) == "halve the rate, or load from a machine with more cores"
+
+
+@pytest.mark.parametrize(
+    ("server", "declared", "word"),
+    [
+        ("elsewhere", False, "VALID"), ("other cores", False, "VALID"), ("same cores", False, "SUSPECT"),
+        ("this machine", False, "SUSPECT"), ("same cores", True, "VALID"), (None, False, None),
+    ],
+)  # fmt: skip
+def test_a_server_on_the_clients_cores_must_be_declared(
+    good: Result, server: str | None, declared: bool, word: str
+) -> None:
+    verdict = judge(with_instrument(good, "host", server=server, declared=declared))
+    assert named(verdict, "shared_host").word == word
+
+
+def test_failures_never_pass_unseen(good: Result) -> None:
+    inside = good.counts.window
+    some = replace(good.counts, window=replace(inside, ok=inside.ok - 5, failed=5))
+    assert "1.2 % of requests failed" in judge(replace(good, counts=some)).reasons[0]
+    none = replace(good.counts, run=replace(good.counts.run, ok=0, failed=400))
+    assert judge(replace(good, counts=none)).word == "INVALID"
+
+
+def test_unsent_requests_turn_it(good: Result) -> None:
+    one = replace(good.counts, window=replace(good.counts.window, planned=10_000, unsent=1))
+    many = replace(good.counts, window=replace(good.counts.window, planned=10_000, unsent=11))
+    assert (judge(replace(good, counts=one)).word, judge(replace(good, counts=many)).word) == ("SUSPECT", "INVALID")
+
+
+def test_a_rate_that_was_not_delivered(good: Result) -> None:
+    verdict = judge(with_instrument(good, "arrivals", planned_rate=100.0, sent_rate=58.0))
+    assert verdict.word == "INVALID"
+    assert "58 requests/s sent in the window for 100 planned" in verdict.reasons[0]
+
+
+def test_waiting_for_the_cap_is_no_lateness_of_the_instrument(good: Result) -> None:
+    capped = replace(good, concurrency=replace(good.concurrency, asked=4))
+    verdict = judge(with_instrument(with_instrument(capped, "send_lateness", p99_ms=900.0), on_time_share=0.1))
+    assert verdict.word == "VALID"
+    assert named(verdict, "send_lateness").word is None
+
+
+def test_a_closed_loop_must_reach_its_concurrency(good: Result) -> None:
+    closed = replace(good, methodology=replace(good.methodology, loop="closed"))
+    words = {
+        mean: judge(replace(closed, concurrency=replace(good.concurrency, asked=100, mean=mean))).word
+        for mean in (99.0, 98.0, 94.0)
+    }
+    assert words == {99.0: "VALID", 98.0: "SUSPECT", 94.0: "INVALID"}
+
+
+def test_a_queue_that_grows_is_suspect(good: Result) -> None:
+    says = "the queue grows by 3.1 requests/s"
+    verdict = judge(replace(good, steady=replace(good.steady, stable=False, says=says)))
+    assert verdict.word == "SUSPECT" and verdict.reasons[0].startswith(f"unstable: {says}: ")
+
+
+def test_what_the_run_says_against_itself_makes_it_invalid(good: Result) -> None:
+    assert judge(replace(good, invalid=["worker 1 died"])).reasons[0].startswith("worker 1 died")
+
+
+def test_a_run_without_its_audit_is_suspect(make: Make) -> None:
+    rows = [ok_request(i, start_ms=10 * i) for i in range(400)]
+    verdict = build_result(make(rows)).verdict
+    assert verdict.word == "SUSPECT" and "own counters are missing" in verdict.reasons[0]
+
+
+def test_a_proxy_is_said(good: Result) -> None:
+    method = replace(good.methodology, effective=good.methodology.effective | {"proxy": "http://p:3128"})
+    assert "http://p:3128" in judge(replace(good, methodology=method)).reasons[0]
+
+
+@pytest.mark.parametrize(("p50", "p99", "word"), [(0.1, 1.0, "VALID"), (0.4, 1.0, "SUSPECT"), (0.1, 5.1, "INVALID")])
+def test_the_self_test_counts(good: Result, p50: float, p99: float, word: str) -> None:
+    known = Calibration(
+        measured_at="2026-01-01", streams=64, tokens_per_s=6400, workers=1,
+        bias={"ttft": Bias(p50=0.01, p99=0.1, p50_ms=-p50, p99_ms=p99)}, cpu_us_per_token=14.0,
+        limits_tokens_per_s={"1 %": 6400.0}, ratio=1.0,
+    )  # fmt: skip
+    assert judge(replace(good, calibration=known)).word == word

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from made import MS, ok_request
+from rich.console import Console
+
+from loadcell.metrics import Estimate, Repeats, Result, Verdict, build_repeats, build_result
+from loadcell.recording.read import Recording
+from loadcell.report import print_repeats, run_line
+
+replace = msgspec.structs.replace
+
+
+@pytest.fixture
+def result(make: Callable[..., Recording]) -> Result:
+    """An open loop, VALID."""
+    rows = [ok_request(i, start_ms=100 * i + 0.1, planned_ns=100 * i * MS, ready_ns=None) for i in range(40)]
+    built = build_result(make(rows, loop="open", planned=[100.0 * i for i in range(40)], slo={"ttft_ms": 60}))
+    return replace(built, verdict=Verdict(word="VALID", reasons=[], checks=[]))
+
+
+def moved(result: Result, p50_ms: float) -> Result:
+    ttft = result.latency["ttft_ms"]
+    service = replace(ttft.service, p50=Estimate(value=p50_ms, low=p50_ms - 0.5, high=p50_ms + 0.5))
+    return replace(result, latency=result.latency | {"ttft_ms": replace(ttft, service=service)})
+
+
+def shown(together: Repeats, width: int = 80, **options: Any) -> str:
+    console = Console(width=width, file=io.StringIO(), **options)
+    print_repeats(together, console)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table(result: Result, width: int) -> None:
+    text = shown(build_repeats([moved(result, value) for value in (50.0, 60.0, 55.0)]), width)
+    assert max(map(len, text.splitlines())) <= width and "…" not in text and "\x1b" not in text
+    assert " VALID  3 runs, every one VALID" in text
+    (row,) = [line for line in text.splitlines() if "TTFT serv. p50, ms" in line]
+    assert row.split()[4:] == ["55.00", "±", "0.9", "%", "9.1", "%", "18.2", "%", "more"]
+    assert "TTFT resp. p50, ms" in text and "TTFT serv. p99, ms" in text
+    assert "TPOT p50, ms" in text  # it has no anchor to tell
+    words = " ".join(text.split())
+    assert "Runs differ more than the samples within a run explain: restart or cache effects." in words
+    assert "The samples within a run explain how runs differ:" in words
+
+
+def test_missing_is_not_zero(result: Result) -> None:
+    text = shown(build_repeats([result]))
+    (row,) = [line for line in text.splitlines() if "TTFT serv. p99, ms" in line]
+    assert row.split()[4:] == ["n/a"] * 5
+    assert "1 run cannot tell how runs differ" in " ".join(text.split())
+
+
+def test_an_invalid_set(result: Result) -> None:
+    bad = replace(result, invalid=["the disk was \x1b[2J full"])
+    text = shown(build_repeats([result, bad], asked=5))
+    assert " INVALID  2 of 5 runs: run 2 INVALID" in text
+    assert "--force" in text and "TTFT" not in text
+    assert "TTFT" in shown(build_repeats([result, bad], force=True))
+
+
+def test_the_line_of_a_run(result: Result) -> None:
+    line = run_line(moved(result, 50.25), 2, 5)
+    assert line.startswith(" run 2 of 5: TTFT p50 50.10 p99 n/a ms · ") and line.endswith(" tokens/s · VALID")
+    suspect = replace(result, verdict=Verdict(word="SUSPECT", reasons=["late: \x1b[2J lower the load"], checks=[]))
+    assert run_line(suspect, 1, 2).endswith("· SUSPECT: late: \N{REPLACEMENT CHARACTER}[2J lower the load")
+    bad = replace(result, invalid=["the disk was full"])
+    assert run_line(bad, 1, 2) == " run 1 of 2: INVALID: the disk was full"
+    assert "TTFT p50" in run_line(bad, 1, 2, force=True)
