@@ -14,6 +14,7 @@ from loadcell.errors import LoadcellError, UsageError, nearest
 COMMANDS = {
     "run": "put a load on an endpoint and report what came back",
     "report": "show the result of a recording again",
+    "compare": "compare runs: what differs, and how sure that is",
     "selftest": "measure the error and the limits of this machine as a client",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }

@@ -1,0 +1,93 @@
+"""`loadcell compare`: what differs between runs, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from loadcell.errors import UsageError
+
+_EPILOG = """\
+A, B, ...: recordings, folders of repeats (loadcell run --repeat) or saved results (--json).
+A is the baseline. Findings are better, worse, no difference shown, or too little data.
+
+gates: METRIC.STAT, > or <, signed bound, unit. A gate fails when the difference is beyond its
+bound and shown (its 95 % interval excludes no change), or when it cannot be judged.
+  {measures}
+
+exit codes: 0 done; 1 a gate failed, or not comparable; 2 wrong usage; 4 a side is INVALID
+
+examples:
+  loadcell compare runs/before runs/after
+  loadcell compare runs/before runs/after --noise runs/same --fail-if "ttft.p99>+5%"
+  loadcell compare --noise runs/same
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    from loadcell.compare import MEASURES
+
+    parser.usage = "loadcell compare A B [C ...] [flags]"
+    parser.description = "Compare runs: whether they may be compared, what differs, and how sure that is."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG.format(measures=_folded(list(MEASURES), 92))
+    parser.add_argument("sides", nargs="*", metavar="A B", help="what to compare; A is the baseline")
+    parser.add_argument(
+        "--noise", nargs="+", action="extend", default=[], metavar="DIR",
+        help="repeats of the same thing (3 or more): no difference below their spread is a finding; without A and B, "
+        "show that spread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fail-if", action="append", default=[], metavar="EXPR", help='a gate, as in "ttft.p99>+5%%" (repeatable)'
+    )
+    parser.add_argument(
+        "--min-effect", default="5%", metavar="P", help="the least difference that matters (default: 5%%)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.add_argument("--force", action="store_true", help="compare INVALID or not comparable sides all the same")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the comparison. Returns 0; 1 if a gate failed or sides are not comparable; 4 if a side is INVALID."""
+    from loadcell.compare import compare, exit_code, parse_gate
+
+    if len(args.sides) == 1 or not (args.sides or args.noise):
+        raise UsageError("give two sides or more, as in: loadcell compare runs/before runs/after")
+    if args.fail_if and not args.sides:
+        raise UsageError("--fail-if needs two sides to compare")
+    found = compare(
+        [Path(side) for side in args.sides],
+        noise=[Path(folder) for folder in args.noise],
+        gates=[parse_gate(text) for text in args.fail_if],
+        min_effect=parse_share(args.min_effect),
+        force=args.force,
+    )
+    from loadcell.report.compare import comparison_json, print_comparison
+
+    if args.json:
+        sys.stdout.write(comparison_json(found).decode())
+    else:
+        from rich.console import Console
+
+        print_comparison(found, Console())
+    return exit_code(found)
+
+
+def parse_share(text: str) -> float:
+    """The share that "5%" names; UsageError else."""
+    number, mark, rest = text.strip().partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = 0.0
+    if not mark or rest or not 0 < share < 1:
+        raise UsageError(f"--min-effect {text!r}: write a share between 0 and 100 %, as in 5%")
+    return share
+
+
+def _folded(words: list[str], width: int) -> str:
+    import textwrap
+
+    return "\n  ".join(textwrap.wrap(" ".join(words), width))

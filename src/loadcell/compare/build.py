@@ -1,0 +1,148 @@
+"""From opened sides to a Comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadcell import __version__
+from loadcell.compare.effect import RUNS_LEAST
+from loadcell.compare.gates import Bound, judge_gates
+from loadcell.compare.judge import judge
+from loadcell.compare.measures import SHARES_FINER
+from loadcell.compare.model import Change, Comparison, Pair, Side
+from loadcell.compare.noise import check_repeats, noise_floor, spreads
+from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
+from loadcell.errors import LoadcellError
+from loadcell.metrics.fingerprint import differences
+
+
+class InvalidSideError(LoadcellError):
+    """A side whose figures may not be trusted."""
+
+    exit_code = 4
+
+
+def compare(
+    paths: Sequence[Path],
+    *,
+    noise: Sequence[Path] = (),
+    gates: Sequence[Bound] = (),
+    min_effect: float = 0.05,
+    force: bool = False,
+) -> Comparison:
+    """Compare every path with the first; without paths, the noise floor alone.
+
+    A path is a recording, a folder of repeats or a saved result. An INVALID side is refused (InvalidSideError), and
+    sides that are not comparable get no changes; with `force` both are compared.
+    """
+    sides = [open_side(chr(ord("A") + i), path) for i, path in enumerate(paths)]
+    repeats = [run for path in noise for run in open_runs(path)]
+    if noise:
+        check_repeats(repeats)
+    if not force:
+        _refuse_invalid([run for side in sides for run in side.runs] + repeats)
+    spread = spreads([run.figures for run in repeats]) if noise else None
+    pairs = [_pair(sides[0], side, repeats) for side in sides[1:]]
+    judged = [i for i, pair in enumerate(pairs) if force or pair.comparable != "not comparable"]
+    figures = [
+        (pairs[i].name, [r.figures for r in sides[0].runs], [r.figures for r in sides[i + 1].runs]) for i in judged
+    ]
+    changes: dict[int, list[Change]] = dict(zip(judged, judge(figures, min_effect, spread), strict=True))
+    full = [_with(pair, changes.get(i, [])) for i, pair in enumerate(pairs)]
+    return Comparison(
+        loadcell=__version__,
+        min_effect=min_effect,
+        min_points=min_effect / SHARES_FINER,
+        forced=force,
+        sides=[_shown(side) for side in sides],
+        pairs=full,
+        noise=noise_floor(repeats) if noise else None,
+        gates=judge_gates(gates, full),
+    )
+
+
+def exit_code(comparison: Comparison) -> int:
+    """0; 1 where a gate failed or sides are not comparable (unless forced)."""
+    apart = any(pair.comparable == "not comparable" for pair in comparison.pairs) and not comparison.forced
+    return 1 if apart or any(gate.fired for gate in comparison.gates) else 0
+
+
+def _refuse_invalid(runs: Sequence[Loaded]) -> None:
+    for run in runs:
+        if run.word == "INVALID":
+            reasons = [*run.result.invalid, *run.result.verdict.reasons]
+            raise InvalidSideError(
+                f"{run.path} is INVALID, so nothing is compared{': ' if reasons else ''}{'; '.join(reasons[:3])}\n"
+                "Measure it again, or give --force to compare it all the same"
+            )
+
+
+def _pair(a: Opened, b: Opened, noise: Sequence[Loaded]) -> Pair:
+    first, second = a.runs[0].result, b.runs[0].result
+    found = differences(first, second, (a.name, b.name))
+    forbids = [d.says for d in found if d.weight == "forbid"]
+    care = [d.says for d in found if d.weight == "care"]
+    if {run.result.run.id for run in a.runs} & {run.result.run.id for run in b.runs}:
+        care.insert(0, f"{a.name} and {b.name} are the same run")
+    for side in (a, b):
+        care += [_suspicion(side)] if side.word != "VALID" else []
+        states = sorted({run.result.run.state for run in side.runs} - {"complete"})
+        care += [f"{side.name}'s run is {state}" for state in states]
+    return Pair(
+        name=b.name,
+        comparable="not comparable" if forbids else "comparable with care" if care else "comparable",
+        forbids=forbids,
+        care=care,
+        notes=_notes(a, b, noise),
+        changes=[],
+    )
+
+
+def _suspicion(side: Opened) -> str:
+    worst = next(run.result for run in side.runs if run.word == side.word)
+    reasons = [*worst.invalid, *worst.verdict.reasons]
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{side.name} is {side.word}{f': {reasons[0]}{more}' if reasons else ''}"
+
+
+def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
+    notes = []
+    runs = len(a.runs), len(b.runs)
+    if max(runs) < RUNS_LEAST:
+        which = "one run a side" if runs == (1, 1) else f"fewer than {RUNS_LEAST} runs a side: only the first counts"
+        notes.append(f"{which}: differences between runs (restarts, caches) are not in these intervals")
+    elif min(runs) < RUNS_LEAST:
+        few = a if len(a.runs) < RUNS_LEAST else b
+        count = f"{len(few.runs)} run" + ("s" if len(few.runs) > 1 else "")
+        notes.append(f"{few.name} has {count}: its spread between runs is taken to be the other's")
+    saved = [side.name for side in (a, b) if side.kind == "result"]
+    if saved:
+        notes.append(
+            f"{' and '.join(saved)} {'is a saved result' if len(saved) == 1 else 'are saved results'}: compared by "
+            "estimates and intervals, without its requests"
+        )
+    if noise:
+        apart = [d.says for d in differences(a.runs[0].result, noise[0].result, (a.name, "noise")) if not d.repeats]
+        if apart:
+            notes.append(f"the noise floor is that of another setting: {'; '.join(apart)}")
+    return notes
+
+
+def _with(pair: Pair, changes: list[Change]) -> Pair:
+    return Pair(
+        name=pair.name, comparable=pair.comparable, forbids=pair.forbids, care=pair.care, notes=pair.notes,
+        changes=changes,
+    )  # fmt: skip
+
+
+def _shown(side: Opened) -> Side:
+    return Side(
+        name=side.name,
+        path=str(side.path),
+        kind=side.kind,
+        runs=[run.result.run.id for run in side.runs],
+        verdict=side.word,
+        requests=sum(run.result.counts.window.ok for run in side.runs),
+        fingerprint=side.runs[0].result.methodology.fingerprint,
+    )

@@ -1,0 +1,185 @@
+"""What one run says of each figure, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from loadcell.compare.measures import LATENCIES, MEASURES, RATES, Measure
+from loadcell.metrics.dependence import BATCHES, inflation
+from loadcell.metrics.interval import floor_of, wilson
+from loadcell.metrics.latency import in_send_order, tpot_ns
+from loadcell.metrics.model import Interval, Result, Share, Summary
+from loadcell.metrics.quantile import Histogram
+from loadcell.metrics.rows import Floats, Ids, Mask, Rows, read_rows
+from loadcell.metrics.window import anchors
+from loadcell.recording.read import Recording
+
+GRID = 200
+"""Points that stand for the sampling distribution of a figure, each as likely as the others."""
+_WITHHELD = "withheld, for the run is INVALID"
+NO_SLO = "no SLO"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one run. A value of None has a reason in `why`."""
+
+    value: float | None
+    n: int = 0
+    """Requests that it rests on."""
+    low: float | None = None
+    high: float | None = None
+    """Its 95 % interval."""
+    grid: Floats | None = None
+    """Equally likely values of the truth; None where only the interval is known."""
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a recording holds beyond its Result."""
+
+    latency_ms: dict[str, Floats]
+    """By metric, sorted."""
+    gaps: Histogram
+    """Of inter-token latencies, in ns."""
+    with_gaps: int
+    """Requests that have gaps."""
+    failed_inflation: float
+    """By how much the failures' coming in runs inflates the variance of their share."""
+
+
+def figures(result: Result, recording: Recording | None) -> dict[str, Figure]:
+    """Every measure of a run; without its recording, by the estimates and intervals of its Result alone."""
+    samples = None if recording is None else _samples(result, recording)
+    return {key: _figure(measure, result, samples) for key, measure in MEASURES.items()}
+
+
+def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure:
+    if measure.metric in LATENCIES:
+        return _latency(measure, result, samples)
+    if measure.metric in RATES:
+        return _rate(measure, result)
+    if measure.metric == "failed":
+        counts = result.counts.window
+        worth = None if samples is None else counts.planned / samples.failed_inflation
+        return _share(wilson(counts.failed, counts.planned, worth), counts.planned, "no request was planned")
+    good = result.goodput
+    if good is None:
+        asked = any(limit is not None for limit in result.methodology.spec.get("slo", {}).values())
+        return Figure(None, why=_WITHHELD if result.withheld and asked else NO_SLO)
+    return _share(good.attainment, good.planned, "its limits cannot be judged")
+
+
+def _share(share: Share, n: int, why: str) -> Figure:
+    return Figure(share.value, n, share.low, share.high, why=why if share.value is None else None)
+
+
+def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figure:
+    """Response time in an open loop, service time in a closed one."""
+    latency = result.latency.get(f"{measure.metric}_ms")
+    if latency is None:
+        return Figure(None, why=_WITHHELD if result.withheld else "not measured")
+    summary: Summary = latency.response or latency.service
+    estimate = getattr(summary, measure.stat)
+    n = summary.n
+    if measure.metric == "itl":  # gaps of one request are one sample
+        n = result.counts.window.ok if samples is None else samples.with_gaps
+    effective = float(estimate.effective or summary.effective or n)
+    if estimate.value is None:
+        few = f"it needs {estimate.needs or floor_of(measure.permille):,} samples, these are worth {effective:,.0f}"
+        return Figure(None, n, why=estimate.withheld or (few if summary.n else "there is none"))
+    grid, p, effective = None, measure.permille / 1000, max(1.0, min(effective, float(n)))
+    if samples is not None:
+        ordered = samples.latency_ms.get(measure.metric)
+        grid = histogram_grid(samples.gaps, p, effective) if ordered is None else quantile_grid(ordered, p, effective)
+    return Figure(estimate.value, n, estimate.low, estimate.high, grid)
+
+
+def quantile_grid(ordered: Floats, p: float, effective: float) -> Floats:
+    """Equally likely values of the p-quantile behind sorted samples that are worth `effective` independent ones.
+
+    The quantile of a resampled series is the order statistic whose position has the law Beta(p m, (1 - p) m), with m
+    the effective number of samples: the bootstrap of a quantile without its Monte Carlo (David and Nagaraja, Order
+    Statistics, 3rd ed., 2.1).
+    """
+    return ordered[_ranks(p, effective, ordered.size) - 1]
+
+
+def histogram_grid(gaps: Histogram, p: float, effective: float) -> Floats:
+    """As `quantile_grid`, in ms, of nanoseconds that were only counted."""
+    return np.array(gaps.at(_ranks(p, effective, gaps.n).tolist()), dtype=np.float64) / 1e6
+
+
+def _ranks(p: float, effective: float, n: int) -> Ids:
+    from scipy.special import betaincinv
+
+    positions = betaincinv(p * effective, (1 - p) * effective, _middles())
+    ranks: Ids = np.clip(np.ceil(positions * n), 1, n).astype(np.int64)
+    return ranks
+
+
+@lru_cache(maxsize=1)
+def _middles() -> Floats:
+    return (np.arange(GRID) + 0.5) / GRID
+
+
+def _rate(measure: Measure, result: Result) -> Figure:
+    value: float | None = getattr(result.throughput, measure.metric)
+    interval: Interval | None = getattr(result.throughput, RATES[measure.metric])
+    n = result.counts.window.ok
+    if value is None:
+        return Figure(None, n, why=_WITHHELD if result.withheld else "the window has no length")
+    if interval is None:
+        return Figure(value, n)
+    return Figure(value, n, interval.low, interval.high, rate_grid(value, interval))
+
+
+def rate_grid(value: float, interval: Interval) -> Floats:
+    """Equally likely values of a mean rate whose interval is Student's t over batches of time."""
+    from scipy.special import stdtrit
+
+    error = (interval.high - value) / float(stdtrit(BATCHES - 1, 0.975))  # the low end may have been cut at 0
+    grid: Floats = value + error * stdtrit(BATCHES - 1, _middles())
+    return np.maximum(grid, 0.0)
+
+
+# --- from the recording ----------------------------------------------------------------------------------------------
+
+
+def _samples(result: Result, recording: Recording) -> Samples:
+    rows, loop = read_rows(recording), recording.manifest.loop
+    members = _members(result, recording, rows)
+    ok = members & rows.ok
+    since = rows.planned if loop == "open" else rows.send_start
+    values = {"ttft": rows.first_any - since, "tpot": tpot_ns(rows), "e2e": rows.last - since}
+    gaps, with_gaps = _gaps(recording, rows, ok)
+    return Samples(
+        latency_ms={name: np.sort(v[ok & ~np.isnan(v)]) / 1e6 for name, v in values.items()},
+        gaps=gaps,
+        with_gaps=with_gaps,
+        failed_inflation=inflation(rows.failed[in_send_order(rows, members)].astype(np.float64)),
+    )
+
+
+def _members(result: Result, recording: Recording, rows: Rows) -> Mask:
+    """The requests of the window that the Result tells of."""
+    window, anchor = result.methodology.window, anchors(rows, recording.manifest.loop)
+    inside: Mask = (anchor >= round(window.start_s * 1e9)) & (anchor <= round(window.end_s * 1e9))
+    return inside & (rows.request >= recording.spec.load.warmup_requests)
+
+
+def _gaps(recording: Recording, rows: Rows, ok: Mask) -> tuple[Histogram, int]:
+    """(gaps between successive events of the ok requests, how many of these requests have any)."""
+    gaps, with_gaps = Histogram(), 0
+    wanted = np.zeros(int(rows.request.max()) + 2 if len(rows) else 1, dtype=bool)
+    wanted[rows.request] = ok
+    for part in recording.chunks(("request", "t_ns")):
+        request: Ids = np.minimum(part["request"], wanted.size - 1)  # an event without its request's row is not wanted
+        follows = (request[1:] == request[:-1]) & wanted[request[1:]]
+        gaps.add(np.maximum(np.diff(part["t_ns"])[follows], 0))
+        with_gaps += int(np.unique(request[1:][follows]).size)
+    return gaps, with_gaps

@@ -1,0 +1,90 @@
+"""Gates: bounds on a difference that fail a build, as in ttft.p99>+5%.
+
+    METRIC.STAT OP SIGN NUMBER UNIT
+
+OP is one of > >= < <=; the sign agrees with it (> with +, < with -). UNIT is % (of the baseline's figure), points (of
+a share), or the figure's own unit (ms, tokens/s, requests/s). A gate fires when the difference lies beyond the bound
+and is shown: its 95 % interval excludes no change, and it reaches the A/A noise where that is known. Gates are chosen
+before the comparison, so they are not corrected for the number of other figures. A gate on a figure that a side does
+not have fails too.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from loadcell.compare.measures import MEASURES, Measure
+from loadcell.compare.model import Gate, Pair
+from loadcell.errors import UsageError, nearest
+
+_FORM = re.compile(
+    r"\s*([a-z_]+\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points|ms|tokens/s|requests/s|)\s*"
+)
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
+}  # fmt: skip
+_EXAMPLE = "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%"
+
+
+class Bound(NamedTuple):
+    """A gate, read."""
+
+    expression: str
+    measure: Measure
+    beyond: str
+    bound: float
+    """With its sign; relative, of a share, or in the unit of the measure."""
+    unit: str
+
+
+def parse_gate(text: str) -> Bound:
+    """The bound that `text` names; UsageError says what is wrong with it."""
+    match = _FORM.fullmatch(text)
+    if not match:
+        raise UsageError(f"--fail-if {text!r} is not a gate: {_EXAMPLE}")
+    key, beyond, sign, number, unit = match.groups()
+    if key not in MEASURES:
+        raise UsageError(
+            f"--fail-if {text!r}: there is no {key}{nearest(key, MEASURES)}; there are: {', '.join(MEASURES)}"
+        )
+    measure = MEASURES[key]
+    units = ("%", measure.unit) if measure.relative else ("points",)
+    if unit not in units:
+        raise UsageError(f"--fail-if {text!r}: {key} takes {' or '.join(units)}, not {unit or 'a bare number'}")
+    if sign != {">": "+", "<": "-"}[beyond[0]]:
+        raise UsageError(
+            f"--fail-if {text!r}: give the bound its sign, + after > and - after <: a gate bounds how much worse "
+            f"(or better) it may get; {_EXAMPLE}"
+        )
+    bound = float(f"{sign}{number}") / (1 if unit not in ("%", "points") else 100)
+    return Bound(text.strip(), measure, beyond, bound, unit)
+
+
+def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair]) -> list[Gate]:
+    """Every gate on every pair."""
+    return [_judge(bound, pair) for pair in pairs for bound in bounds]
+
+
+def _judge(bound: Bound, pair: Pair) -> Gate:
+    found = [c for c in pair.changes if (c.metric, c.stat) == (bound.measure.metric, bound.measure.stat)]
+
+    def gate(judged: bool, fired: bool, says: str) -> Gate:
+        return Gate(expression=bound.expression, side=pair.name, judged=judged, fired=fired, says=says)
+
+    if not found:
+        why = "not comparable" if pair.comparable == "not comparable" else "a side has no such figure"
+        return gate(False, True, f"cannot be judged: {why}")
+    change = found[0]
+    value = change.relative if bound.unit == "%" else change.difference
+    if value is None or change.low is None or change.high is None:
+        return gate(False, True, f"cannot be judged: {change.says}")
+    if not _OPERATORS[bound.beyond](value, bound.bound):
+        return gate(True, False, "the difference keeps to the bound")
+    if change.low <= 0 <= change.high:
+        return gate(True, False, f"beyond the bound, but not shown: {change.says or 'too little data'}")
+    if change.noise is not None and abs(change.relative if bound.measure.relative else value) < change.noise:  # type: ignore[arg-type]
+        return gate(True, False, "beyond the bound, but within the A/A noise")
+    return gate(True, True, "the difference is beyond the bound, and shown")

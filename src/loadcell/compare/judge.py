@@ -1,0 +1,158 @@
+"""From the figures of two sides to plain words: better, worse, no difference shown, too little data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from loadcell.compare.effect import RUNS_LEAST, Effect, between_runs, holm, needed, scaled, unscaled, within_runs
+from loadcell.compare.figures import NO_SLO, Figure
+from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
+from loadcell.compare.model import Change, Finding
+from loadcell.metrics.interval import ALPHA
+
+Runs = Sequence[Mapping[str, Figure]]
+"""The figures of each run of a side."""
+
+
+class Noises(NamedTuple):
+    """The A/A spread of one measure, on its scale."""
+
+    deviation: float
+    runs: int
+
+    def floor(self, of_first: int = 1, of_second: int = 1) -> float:
+        """95th percentile of the difference between the means of so many runs a side."""
+        from scipy.special import stdtrit
+
+        t = float(stdtrit(self.runs - 1, 1 - ALPHA / 2))
+        return t * self.deviation * math.sqrt(1 / of_first + 1 / of_second)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One measure of one pair, before the correction for their number."""
+
+    measure: Measure
+    a: float | None
+    b: float | None
+    effect: Effect | None
+    why: str | None
+    """Why there is no effect."""
+    floor: float | None
+
+
+def judge(
+    pairs: Sequence[tuple[str, Runs, Runs]], min_effect: float, noise: Mapping[str, Noises] | None = None
+) -> list[list[Change]]:
+    """The changes of each pair (name of the second side, figures of the first, figures of the second).
+
+    The p-values are corrected over all measures of all pairs. `min_effect` is a relative difference.
+    """
+    tests = [[_test(m, name, a, b, (noise or {}).get(m.key)) for m in MEASURES.values()] for name, a, b in pairs]
+    kept = [[t for t in of_pair if t.why != NO_SLO] for of_pair in tests]
+    flat = [t for of_pair in kept for t in of_pair]
+    corrected = iter(holm([None if t.effect is None else t.effect.p for t in flat]))
+    count = sum(t.effect is not None and t.effect.p is not None for t in flat)
+    return [[_change(t, next(corrected), min_effect, count) for t in of_pair] for of_pair in kept]
+
+
+def _test(measure: Measure, name: str, a: Runs, b: Runs, noise: Noises | None) -> _Test:
+    by_runs = max(len(a), len(b)) >= RUNS_LEAST
+    one, other = ([run[measure.key] for run in (side if by_runs else side[:1])] for side in (a, b))
+    why = _missing("A", one) or _missing(name, other)
+    floor = None if noise is None else noise.floor(len(one), len(other))
+    means = [_mean([f.value for f in side], measure.relative) for side in (one, other)]
+    if why is not None:
+        return _Test(measure, means[0], means[1], None, why, floor)
+    if by_runs:
+        first, second = ([f.value for f in side if f.value is not None] for side in (one, other))
+        effect = between_runs(first, second, measure.relative)
+    else:
+        effect = within_runs(one[0], other[0], measure.relative)
+    return _Test(measure, means[0], means[1], effect, None, floor)
+
+
+def _missing(name: str, side: Sequence[Figure]) -> str | None:
+    found = [(i, f.why) for i, f in enumerate(side, 1) if f.value is None]
+    if not found:
+        return None
+    if found[0][1] == NO_SLO:
+        return NO_SLO
+    run = f", run {found[0][0]}" if len(side) > 1 else ""
+    return f"not estimable in {name}{run}: {found[0][1]}"
+
+
+def _mean(values: Sequence[float | None], relative: bool) -> float | None:
+    known = [v for v in values if v is not None]
+    if len(known) < len(values) or not known:
+        return None
+    if len(known) == 1:
+        return known[0]
+    mean = float(scaled(known, relative).mean())  # type: ignore[arg-type]
+    return math.exp(mean) if relative else mean
+
+
+def _change(test: _Test, p_holm: float | None, min_effect: float, tests: int) -> Change:
+    measure, effect = test.measure, test.effect
+    margin = math.log1p(min_effect) if measure.relative else min_effect / SHARES_FINER
+    needs = None if effect is None else needed(effect, margin, tests)
+    finding, says = _find(test, p_holm, margin, needs, min_effect)
+    known = test.a is not None and test.b is not None
+    return Change(
+        metric=measure.metric,
+        stat=measure.stat,
+        title=measure.title,
+        unit=measure.unit,
+        a=test.a,
+        b=test.b,
+        difference=test.b - test.a if known else None,  # type: ignore[operator]
+        relative=None if effect is None or not measure.relative or not test.a else unscaled(effect.effect, True),
+        low=None if effect is None else unscaled(effect.low, measure.relative),
+        high=None if effect is None else unscaled(effect.high, measure.relative),
+        p=None if effect is None else effect.p,
+        p_holm=p_holm,
+        noise=unscaled(test.floor, measure.relative),
+        finding=finding,
+        says=says,
+        needs=needs if finding == "too little data" else None,
+        needs_what="requests" if effect is None else effect.per,
+        method="" if effect is None else effect.method,
+    )
+
+
+def _find(
+    test: _Test, p_holm: float | None, margin: float, needs: int | None, min_effect: float
+) -> tuple[Finding, str]:
+    """The finding and its words. Equivalence comes first: what is shown to be smaller than matters is no difference."""
+    effect, measure = test.effect, test.measure
+    least = _least(measure, min_effect)
+    if effect is None:
+        return "too little data", test.why or ""
+    if effect.low is None or effect.high is None or p_holm is None:
+        return "too little data", "no interval: its samples (or a saved result) give none"
+    if -margin < effect.low and effect.high < margin:
+        there = effect.low > 0 or effect.high < 0
+        return "no difference shown", f"there is one, but it is smaller than {least}" if there else ""
+    if p_holm <= ALPHA:
+        if test.floor is not None and abs(effect.effect) < test.floor:
+            return "too little data", "within the A/A noise: more runs, not more requests, would tell"
+        return ("better" if effect.effect * measure.sign > 0 else "worse"), ""
+    if needs is None:
+        return "too little data", ""
+    if effect.per == "runs":
+        return "too little data", f"{least} needs about {needs:,} runs a side"
+    return "too little data", f"{least} needs about {round_up(needs):,} requests a side"
+
+
+def _least(measure: Measure, min_effect: float) -> str:
+    points = f"{min_effect / SHARES_FINER * 100:g}"
+    return f"{min_effect * 100:g} %" if measure.relative else f"{points} point{'' if points == '1' else 's'}"
+
+
+def round_up(n: int) -> int:
+    """Up to two significant digits."""
+    unit = int(10 ** max(0, len(str(n)) - 2))
+    return -(-n // unit) * unit

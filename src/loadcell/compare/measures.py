@@ -1,0 +1,54 @@
+"""What is compared, and which way is better."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.interval import PERMILLE
+
+LATENCIES = ("ttft", "tpot", "itl", "e2e")
+PERCENTILES = ("p50", "p90", "p99")
+RATES = {"output_tokens_per_s": "output_tokens_interval", "requests_per_s": "requests_interval"}
+"""Rates of a Throughput, and where it holds their intervals."""
+SHARES_FINER = 5
+"""Of shares, a difference this many times smaller matters: 1 point of requests where it is 5 % of a latency."""
+
+
+class Measure(NamedTuple):
+    """One figure that is compared."""
+
+    metric: str
+    stat: str
+    title: str
+    unit: str
+    sign: int
+    """+1: higher is better; -1: lower is better."""
+    relative: bool
+    """Compared as a ratio; shares are compared as a difference."""
+
+    @property
+    def key(self) -> str:
+        """Its name in a gate, as in ttft.p99."""
+        return f"{self.metric}.{self.stat}"
+
+    @property
+    def permille(self) -> int:
+        """The percentile in thousandths."""
+        return PERMILLE[self.stat]
+
+
+MEASURES = {
+    measure.key: measure
+    for measure in (
+        *(
+            Measure(name, stat, f"{GLOSSARY[name].title} {stat}", "ms", -1, True)
+            for name in LATENCIES
+            for stat in PERCENTILES
+        ),
+        Measure("output_tokens_per_s", "mean", "Output tokens/s", "tokens/s", 1, True),
+        Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),
+        Measure("slo_attainment", "share", GLOSSARY["slo_attainment"].title, "share", 1, False),
+        Measure("failed", "share", "Failed", "share", -1, False),
+    )
+}

@@ -1,0 +1,110 @@
+"""The Comparison: what differs between runs, how sure that is, and whether they may be compared at all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Doc = msgspec.Meta
+FORMAT = 1
+"""Version of the Comparison's JSON."""
+Finding = Literal["better", "worse", "no difference shown", "too little data"]
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is compared."""
+
+    name: Annotated[str, Doc(description="A is the baseline")]
+    path: str
+    kind: Annotated[str, Doc(description="recording, repeats or result (a saved one)")]
+    runs: Annotated[list[str], Doc(description="ids of its runs")]
+    verdict: Annotated[str, Doc(description="the worst of its runs")]
+    requests: Annotated[int, Doc(description="ok requests in the window, all runs")]
+    fingerprint: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """The difference of one figure, B less A."""
+
+    metric: str
+    stat: str
+    title: str
+    unit: str
+    a: float | None
+    b: float | None
+    difference: Annotated[float | None, Doc(description="B - A, in the unit")]
+    relative: Annotated[float | None, Doc(description="B / A - 1; null for shares")]
+    low: Annotated[float | None, Doc(description="95 % interval of `relative` (of `difference` for shares)")]
+    high: float | None
+    p: Annotated[float | None, Doc(description="two-sided p-value of no difference")]
+    p_holm: Annotated[float | None, Doc(description="corrected for all tests of this comparison (Holm)")]
+    noise: Annotated[float | None, Doc(description="A/A noise floor, on the scale of `low`")]
+    finding: Finding
+    says: Annotated[str, Doc(description="the finding in words")]
+    needs: Annotated[int | None, Doc(description="requests (or runs) a side that would show the minimum effect")]
+    needs_what: Annotated[str, Doc(description="requests or runs")]
+    method: Annotated[str, Doc(description="what the interval rests on")]
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """The baseline against one other side."""
+
+    name: Annotated[str, Doc(description="the other side")]
+    comparable: Literal["comparable", "comparable with care", "not comparable"]
+    forbids: Annotated[list[str], Doc(description="differences that forbid a comparison")]
+    care: Annotated[list[str], Doc(description="differences to have in mind")]
+    notes: list[str]
+    changes: Annotated[list[Change], Doc(description="empty if not comparable, unless forced")]
+
+
+class Floor(msgspec.Struct, frozen=True, kw_only=True):
+    """The A/A noise of one figure."""
+
+    metric: str
+    stat: str
+    title: str
+    unit: str
+    mean: Annotated[float | None, Doc(description="over the runs; geometric but for shares")]
+    deviation: Annotated[float | None, Doc(description="standard deviation between runs, as a share of the mean")]
+    floor: Annotated[
+        float | None, Doc(description="95th percentile of the relative difference of two runs (shares: difference)")
+    ]
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
+    """The A/A noise floor: how far two runs of the same thing differ."""
+
+    runs: list[str]
+    floors: list[Floor]
+    notes: list[str]
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """One bound on a difference."""
+
+    expression: str
+    side: str
+    judged: Annotated[bool, Doc(description="false: a side has no such figure, so the gate fails")]
+    fired: bool
+    says: str
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Sides against the first of them."""
+
+    format: int = FORMAT
+    loadcell: str
+    min_effect: Annotated[float, Doc(description="the least relative difference that matters")]
+    min_points: Annotated[float, Doc(description="the least difference of shares that matters")]
+    forced: bool
+    sides: list[Side]
+    pairs: list[Pair]
+    noise: Noise | None
+    gates: list[Gate]
+
+
+def comparison_schema() -> dict[str, Any]:
+    """JSON Schema of the Comparison."""
+    schema = msgspec.json.schema(Comparison)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell comparison", **schema}

@@ -1,0 +1,171 @@
+"""A Comparison on the console and as JSON: first whether the runs may be compared, then what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loadcell.compare import Change, Comparison, Floor, Gate, Noise, Pair, Side
+from loadcell.report.text import MISSING, figure, percent, plain
+
+_STYLE = {"better": "bold green", "worse": "bold red", "no difference shown": "", "too little data": "yellow"}
+_WORD_STYLE = {
+    "comparable": "bold white on green",
+    "comparable with care": "bold black on yellow",
+    "not comparable": "bold white on red",
+}
+_WIDE = 110
+"""Columns from which on an interval stands beside its change instead of below it."""
+_MINUS = "\N{MINUS SIGN}"
+
+
+def comparison_json(comparison: Comparison) -> bytes:
+    """The Comparison as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the Comparison."""
+    console.print(render_comparison(comparison, console.width))
+
+
+def render_comparison(comparison: Comparison, width: int) -> RenderableType:
+    """The Comparison for a terminal of 80 columns or more; plain text where there is no terminal."""
+    blocks: list[RenderableType] = []
+    if comparison.sides:
+        blocks.append(_sides(comparison.sides))
+    for pair in comparison.pairs:
+        blocks += _pair(pair, comparison, width)
+    if comparison.noise is not None:
+        blocks.append(_noise(comparison.noise))
+    if comparison.gates:
+        blocks.append(_gates(comparison.gates, several=len(comparison.pairs) > 1))
+    return Group(*(part for block in blocks for part in (block, Text())))
+
+
+def _sides(sides: list[Side]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for side in sides:
+        what = {"recording": "", "result": "saved result · ", "repeats": f"{len(side.runs)} runs · "}[side.kind]
+        colour = {"VALID": "", "SUSPECT": "yellow", "INVALID": "bold red"}[side.verdict]
+        text = Text(f"{plain(side.path)} · {what}{side.requests:,} ok requests · ")
+        grid.add_row(f" {side.name}", text.append(side.verdict, style=colour))
+    return grid
+
+
+def _pair(pair: Pair, comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    words = Text.assemble(" ", (f" {pair.comparable.upper()} ", _WORD_STYLE[pair.comparable]), f" A and {pair.name}")
+    lines = [words, *(Text(f"   {plain(reason)}") for reason in pair.forbids)]
+    lines += [Text(f"   {plain(reason)}", style="dim" if pair.forbids else "") for reason in pair.care]
+    if pair.comparable == "not comparable":
+        forced = "Compared all the same (--force): the figures below do not mean the same thing on both sides."
+        advice = "No verdicts. Measure both in the same way, or give --force to see the figures all the same."
+        lines.append(Text(f" {forced if pair.changes else advice}", style="bold"))
+    yield Group(*lines)
+    if pair.changes:
+        yield _changes(pair, width)
+        yield Padding(Text("\n".join(_legend(pair, comparison)), style="dim"), (0, 0, 0, 1))
+
+
+def _changes(pair: Pair, width: int) -> Table:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text(" Figure"), no_wrap=True)
+    for title in ("A", pair.name):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("change", justify="right", no_wrap=True)
+    table.add_column("finding", overflow="fold")
+    for change in pair.changes:
+        breaks = " " if width >= _WIDE else "\n"
+        interval = _interval(change)
+        text = Text.assemble(
+            (_change(change), _STYLE[change.finding]), (f"{breaks}{interval}" if interval else "", "dim")
+        )
+        says = f"{': ' if width >= _WIDE else chr(10)}{plain(change.says)}" if change.says else ""
+        finding = Text.assemble((change.finding, _STYLE[change.finding]), (says, "dim"))
+        table.add_row(Text(_title(change)), _value(change, change.a), _value(change, change.b), text, finding)
+    return table
+
+
+def _title(row: Change | Floor) -> str:
+    return f" {row.title}, ms" if row.unit == "ms" else f" {row.title}"
+
+
+def _value(change: Change, value: float | None) -> str:
+    return percent(value) if change.unit == "share" else figure(value)
+
+
+def _change(change: Change) -> str:
+    if change.unit == "share":
+        return MISSING if change.difference is None else f"{_signed(change.difference)} points"
+    return MISSING if change.relative is None else f"{_signed(change.relative)} %"
+
+
+def _interval(change: Change) -> str:
+    if change.low is None or change.high is None:
+        return ""
+    return f"[{_signed(change.low)}, {_signed(change.high)}]"
+
+
+def _signed(share: float) -> str:
+    """Hundredths with a sign: three digits, no more than two decimals."""
+    points = abs(share) * 100
+    text = f"{points:,.0f}" if points >= 99.95 else f"{points:.1f}" if points >= 9.995 else f"{points:.2f}"
+    return text if not float(text.replace(",", "")) else f"{'+' if share > 0 else _MINUS}{text}"
+
+
+def _legend(pair: Pair, comparison: Comparison) -> Iterator[str]:
+    tests = sum(change.p is not None for other in comparison.pairs for change in other.changes)
+    yield (
+        f"Change: {pair.name} against A, with its 95 % interval. better, worse: shown at 5 % after Holm's correction "
+        f"for {tests} tests{', and beyond the A/A noise' if comparison.noise else ''}. no difference shown: the "
+        f"interval lies within {comparison.min_effect * 100:g} % (shares: {comparison.min_points * 100:g} points)."
+    )
+    yield from (plain(note) for note in pair.notes)
+    if any(change.noise is not None for change in pair.changes):
+        yield "A/A noise floor: " + ", ".join(
+            f"{change.title} {_signed(change.noise).lstrip('+')}{'' if change.unit == 'share' else ' %'}"
+            for change in pair.changes
+            if change.noise is not None
+        )
+
+
+def _noise(noise: Noise) -> RenderableType:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text(" A/A noise"), no_wrap=True)
+    table.add_column("mean", justify="right", no_wrap=True)
+    table.add_column("deviation", justify="right", no_wrap=True)
+    table.add_column("noise floor", justify="right", no_wrap=True)
+    for floor in noise.floors:
+        share = floor.unit == "share"
+        unit = "points" if share else "%"
+        cells = [
+            MISSING if value is None else f"{_signed(value).lstrip('+')} {unit}"
+            for value in (floor.deviation, floor.floor)
+        ]
+        mean = percent(floor.mean) if share else figure(floor.mean)
+        table.add_row(Text(_title(floor)), mean, *cells)
+    legend = (
+        f"From {len(noise.runs)} runs of the same thing. Noise floor: what two such runs differ by, at most, 95 times "
+        "out of 100. No smaller difference between two runs is a finding."
+    )
+    lines = [legend, *(plain(note) for note in noise.notes)]
+    return Group(table, Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 1)))
+
+
+def _gates(gates: list[Gate], *, several: bool) -> Table:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text(" Gate"), no_wrap=True)
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for gate in gates:
+        word = Text("FAIL", style="bold white on red") if gate.fired else Text("pass", style="green")
+        name = f" {gate.expression}{f' ({gate.side})' if several else ''}"
+        table.add_row(Text(name), word, plain(gate.says))
+    return table

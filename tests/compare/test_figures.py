@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadcell.compare.figures import _samples, figures, quantile_grid, rate_grid
+from loadcell.metrics import build_result
+from loadcell.metrics.interval import interval_ranks
+from loadcell.metrics.model import Interval
+from loadcell.recording.read import open_recording
+
+Make = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    "load", [{"concurrency": 1}, {"concurrency": 1, "warmup_s": 1.0}, {"concurrency": 1, "warmup_requests": 70}]
+)
+def test_it_takes_the_requests_that_the_result_tells_of(run: Make, load: dict[str, float]) -> None:
+    recording = open_recording(run("a", load=load))
+    result = build_result(recording)
+    samples = _samples(result, recording)
+    for metric in ("ttft", "tpot", "e2e"):
+        summary = result.latency[f"{metric}_ms"].service
+        assert samples.latency_ms[metric].size == summary.n
+        assert samples.latency_ms[metric].mean() == pytest.approx(summary.mean)
+    assert samples.gaps.n == result.latency["itl_ms"].service.n
+    assert samples.with_gaps == result.counts.window.ok
+
+
+def test_the_grid_is_about_the_value_and_as_wide_as_the_interval(run: Make) -> None:
+    recording = open_recording(run("a", n=1000))
+    result = build_result(recording)
+    for key, figure in figures(result, recording).items():
+        if figure.grid is None:
+            continue
+        assert figure.value is not None and figure.low is not None and figure.high is not None, key
+        low, high = np.quantile(figure.grid, (0.025, 0.975))
+        assert np.median(figure.grid) == pytest.approx(figure.value, rel=0.02), key
+        assert (low, high) == pytest.approx((figure.low, figure.high), rel=0.05), key
+
+
+@pytest.mark.parametrize(("permille", "n"), [(500, 100), (900, 1000), (990, 5000)])
+def test_the_grid_of_a_quantile_has_the_binomial_ranks(permille: int, n: int) -> None:
+    """Of the samples 1 to n, it spans the ranks of the exact interval, to two ranks."""
+    low, high = interval_ranks(permille, n)
+    grid = quantile_grid(np.arange(1.0, n + 1), permille / 1000, n)
+    assert np.quantile(grid, (0.025, 0.975)).tolist() == pytest.approx([low, high], abs=2)
+
+
+def test_fewer_effective_samples_make_a_wider_grid() -> None:
+    ordered = np.sort(np.random.default_rng(3).lognormal(0, 1, 2000))
+    wide, narrow = (np.log(quantile_grid(ordered, 0.5, m)).std() for m in (500, 2000))
+    assert wide / narrow == pytest.approx(2, rel=0.15)
+
+
+def test_the_grid_of_a_rate_has_its_interval() -> None:
+    grid = rate_grid(10.0, Interval(low=8.0, high=12.0))
+    assert np.quantile(grid, (0.025, 0.975)).tolist() == pytest.approx([8, 12], abs=0.05)
+    assert rate_grid(1.0, Interval(low=0.0, high=5.0)).min() == 0

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from loadcell.metrics import Result, build_result
+from loadcell.metrics.fingerprint import FIELDS, differences, fingerprint
+from loadcell.recording.read import open_recording
+from loadcell.spec import Spec, build_spec
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def result(run: Make) -> Result:
+    return build_result(open_recording(run("a", n=60)))
+
+
+def changed(result: Result, path: str, value: Any) -> Result:
+    """The result with one leaf of its methodology changed."""
+    tree = msgspec.to_builtins(result)
+    *way, last = ["methodology", *path.split(".")]
+    at = tree
+    for key in way:
+        at = at[key]
+    at[last] = value
+    return msgspec.convert(tree, Result)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("loop", "open", "A is a closed loop, B an open loop"),
+        ("spec.endpoint.stream", False, "A is streamed, B not streamed"),
+        ("spec.endpoint.api", "completions", "API: A chat, B completions"),
+        ("spec.workload.input_tokens", "1024", "input lengths: A 512, B 1024"),
+        ("spec.workload.output_tokens", "1", "output lengths: A 128, B 1"),
+        ("clock", "user", "clock: A kernel, B user"),
+    ],
+)
+def test_what_forbids_a_comparison(result: Result, path: str, value: Any, says: str) -> None:
+    found = differences(result, changed(result, path, value))
+    assert [(d.weight, d.says) for d in found] == [("forbid", says)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("effective.model", "other", "model: A m, B other"),
+        ("spec.load.concurrency", 2, "concurrency: A 1, B 2"),
+        ("spec.run.seed", 7, "seed: A 0, B 7"),
+        ("spec.run.repetition", 1, "repetition: A 0, B 1"),
+        ("tokenizer", "gpt2", "tokenizer: A smollm2, B gpt2"),
+        ("token_source", {"chunks": 60}, "source of the token counts: A usage, B chunks"),
+        ("workers", 2, "workers: A 1, B 2"),
+        ("spec.endpoint.extra_body", {"temperature": 0}, "extra body fields: A none, B temperature=0"),
+    ],
+)
+def test_what_calls_for_care(result: Result, path: str, value: Any, says: str) -> None:
+    found = differences(result, changed(result, path, value))
+    assert [(d.weight, d.says) for d in found] == [("care", says)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.endpoint.url", "http://other:1"),
+        ("spec.load.duration_s", 5.0),
+        ("spec.load.timeout_s", 5.0),
+        ("environment", {"host": "other"}),
+        ("effective.url", "http://other:1/v1"),
+    ],
+)
+def test_what_does_not_matter(result: Result, path: str, value: Any) -> None:
+    assert differences(result, changed(result, path, value)) == []
+
+
+def test_a_prompt_file_is_known_by_its_name_and_by_the_schedule(result: Result) -> None:
+    first = changed(result, "spec.workload.prompts", "/here/chat.jsonl")
+    assert differences(first, changed(result, "spec.workload.prompts", "/there/chat.jsonl")) == []
+    assert differences(first, changed(result, "spec.workload.prompts", "/here/code.jsonl")) == []  # the same schedule
+    moved = changed(changed(result, "spec.workload.prompts", "/here/code.jsonl"), "schedule_hash", "1" * 16)
+    assert [d.says for d in differences(first, moved)] == ["prompts: A chat.jsonl, B code.jsonl"]
+    edited = changed(first, "schedule_hash", "1" * 16)
+    assert [(d.weight, d.says) for d in differences(first, edited)] == [("forbid", "the prompt file has changed")]
+
+
+def test_a_schedule_that_nothing_explains_calls_for_care(result: Result) -> None:
+    other = changed(result, "schedule_hash", "1" * 16)
+    assert [d.weight for d in differences(result, other)] == ["care"]
+    assert [d.field for d in differences(result, changed(other, "spec.run.seed", 3))] == ["seed"]
+
+
+def test_cached_shares_that_differ_call_for_care(result: Result) -> None:
+    tree = msgspec.to_builtins(result)
+    for share, count in ((0.0, 0), (0.5, 1)):
+        tree["instrument"]["tokens"]["cached_share"] = share
+        other = msgspec.convert(tree, Result)
+        tree["instrument"]["tokens"]["cached_share"] = 0.01
+        assert len(differences(msgspec.convert(tree, Result), other)) == count
+
+
+def test_an_unknown_value_is_not_a_difference(result: Result) -> None:
+    """An older recording that does not tell a setting is not one that has another."""
+    tree = msgspec.to_builtins(result)
+    del tree["methodology"]["effective"]["model"]
+    assert differences(result, msgspec.convert(tree, Result)) == []
+
+
+def test_the_table_names_fields_that_there_are(result: Result) -> None:
+    tree = {
+        **msgspec.to_builtins(result.methodology),
+        "effective": dict.fromkeys(("model", "ramp_s", "ignore_eos", "reuse_connections", "proxy")),
+        "environment": dict.fromkeys(("cpu", "cores_allowed", "system")),
+        **dict.fromkeys(("prompts", "token_sources", "window_method", "recorded_by", "server_place")),
+    }
+    for field in FIELDS:
+        at: Any = tree
+        for key in field.path.split("."):
+            assert key in at, field.path
+            at = at[key]
+
+
+SPEC = {"endpoint": {"url": "http://h:1"}, "load": {"concurrency": 2, "requests": 10}}
+
+
+def of(spec: Spec, schedule: str = "s", **effective: Any) -> str:
+    return fingerprint(msgspec.to_builtins(spec), effective, schedule)
+
+
+def test_the_fingerprint_is_of_the_workload() -> None:
+    spec = build_spec(SPEC)
+    asked = of(spec, model="m")
+    assert asked == of(build_spec(SPEC | {"endpoint": {"url": "http://other:2", "headers": {"a": "b"}}}), model="n")
+    others = [
+        of(spec, "another", model="m"),
+        of(build_spec(SPEC | {"load": {"concurrency": 3, "requests": 10}}), model="m"),
+        of(build_spec(SPEC | {"workload": {"output_tokens": "64"}}), model="m"),
+        of(build_spec(SPEC | {"endpoint": {"url": "http://h:1", "stream": False}}), model="m"),
+        of(spec, model="m", ignore_eos=False),
+    ]
+    assert len({asked, *others}) == len(others) + 1
+
+
+def test_a_run_that_tells_no_settings_has_a_fingerprint() -> None:
+    assert len(of(build_spec(SPEC))) == 64
