@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+for room in ("contract", "metrics"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
+
+if TYPE_CHECKING:
+    from contract_runs import Ran, Run
+    from difficult import Said
+    from known import Witness
+    from scripted import Scripted
+
+_OUTSIDE = ("OPENAI_API_KEY", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_surroundings() -> Iterator[None]:
+    """No key and no proxy from outside; what is slow to load or to open is so once instead of once a run."""
+    from loadcell.recording import read
+    from loadcell.recording.database import open_database
+    from loadcell.workload import planning
+
+    with pytest.MonkeyPatch.context() as patch, open_database() as shared:
+        patch.setattr(read, "open_database", shared.cursor)
+        for name in _OUTSIDE:
+            patch.delenv(name, raising=False)
+        for name in ("load_tokenizer", "stable_words"):
+            patch.setattr(planning, name, functools.cache(getattr(planning, name)))
+        yield
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a load against a URL: `run(url, requests=4, concurrency=2, ...)`."""
+    from contract_runs import run_once
+
+    count = iter(range(1000))
+    return lambda url, **fields: run_once(url, tmp_path / f"run{next(count)}", **fields)
+
+
+@pytest.fixture(scope="session")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    """What is said of each difficult stream of the chat API."""
+    from difficult import measure
+
+    return measure("chat", tmp_path_factory.mktemp("chat") / "run")
+
+
+@pytest.fixture(scope="session")
+def completions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    """The same for the completions API."""
+    from difficult import measure
+
+    return measure("completions", tmp_path_factory.mktemp("completions") / "run")
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Witness, Ran]:
+    """48 requests of 12 users, 60 tokens each; the body of each reply ends 20 ms after its `[DONE]`."""
+    from contract_runs import run_once
+    from known import Witness, sse, tokens
+    from scripted import DONE, LAST_CHUNK, delta, event, serve, usage_event
+
+    witness = Witness()
+    end = event(delta(finish="stop")) + event(usage_event(60)) + DONE
+    steps = [*sse(*tokens(60, 0.01, 0.001), end)[:-1], 0.02, LAST_CHUNK]
+    with serve(witness(lambda _: steps)) as server:
+        folder = tmp_path_factory.mktemp("kept") / "run"
+        ran = run_once(server.url, folder, requests=48, concurrency=12, output_tokens=60)
+    return server, witness, ran
