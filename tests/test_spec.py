@@ -104,6 +104,7 @@ def test_slo() -> None:
     assert parse_slo("ttft=500ms,tpot=30ms,e2e=10s") == Slo(ttft_ms=500, tpot_ms=30, e2e_ms=10_000)
     assert parse_slo(" E2E=2m ,") == Slo(e2e_ms=120_000)
     assert parse_slo("") == Slo()
+    assert [parse_slo(f"tpot={n}ms").tpot_ms for n in range(1, 100)] == list(range(1, 100))  # exactly
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import NoReturn
 _LOADCELL = (sys.executable, "-m", "loadcell")
 # A server of 64 slots whose step grows with the number of active streams, as batching does.
 _ENGINE = (
-    "serve", "--port", "0", "--slots", "64", "--ttft", "40ms", "--itl", "8ms", "--itl-per-active", "0.05ms",
+    "serve", "--port", "0", "--slots", "64", "--ttft", "40ms", "--itl", "8ms", "--itl-per-active", "0.01ms",
     "--prefill-rate", "50000", "--jitter", "0.1",
 )  # fmt: skip
 # Enough requests after the warm-up for a p99 with an interval (299).

@@ -146,6 +146,11 @@ def parse_duration_s(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
+def _ms(seconds: float) -> float:
+    """Milliseconds, without the dust of binary fractions: 9ms is 9, not 9.000000000000002."""
+    return round(seconds * 1000, 9)
+
+
 def parse_lengths(text: str) -> Lengths:
     """The distribution that `text` names; UsageError with the valid forms else."""
     forms = "N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA"
@@ -201,7 +206,7 @@ def parse_slo(text: str) -> Slo:
             )
         if not re.search(r"[a-z]\s*$", value):
             raise UsageError(f"{part!r} has no unit: write {name}={value or '500'}ms or {name}={value or '2'}s")
-        limits[field] = parse_duration_s(value) * 1000
+        limits[field] = _ms(parse_duration_s(value))
     return Slo(**limits)
 
 
@@ -299,7 +304,7 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, str) and key.endswith("_s"):
         return parse_duration_s(value)
     if isinstance(value, str) and key.endswith("_ms"):
-        return parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms") * 1000
+        return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms"))
     if isinstance(value, int) and not isinstance(value, bool) and key in ("input_tokens", "output_tokens"):
         return str(value)
     return value

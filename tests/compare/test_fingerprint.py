@@ -53,7 +53,6 @@ def test_what_forbids_a_comparison(result: Result, path: str, value: Any, says: 
         ("effective.model", "other", "model: A m, B other"),
         ("spec.load.concurrency", 2, "concurrency: A 1, B 2"),
         ("spec.run.seed", 7, "seed: A 0, B 7"),
-        ("spec.run.repetition", 1, "repetition: A 0, B 1"),
         ("tokenizer", "gpt2", "tokenizer: A smollm2, B gpt2"),
         ("token_source", {"chunks": 60}, "source of the token counts: A usage, B chunks"),
         ("workers", 2, "workers: A 1, B 2"),

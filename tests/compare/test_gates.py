@@ -59,7 +59,7 @@ def test_a_gate_that_cannot_be_judged_fails() -> None:
         ("ttft.p99", "is not a gate"),
         ("ttft.p99>+5", "takes % or ms, not a bare number"),
         ("ttft.p99>+5tokens/s", "takes % or ms"),
-        ("failed.share>+1%", "takes points"),
+        ("failed.share>+1%", r"takes points, not %: write it as in failed\.share>\+1points"),
         ("ttft.p99>5%", "sign"),
         ("ttft.p99>-5%", "sign"),
         ("ttft.p99<+5%", "sign"),
@@ -71,3 +71,7 @@ def test_a_gate_that_cannot_be_judged_fails() -> None:
 def test_what_is_no_gate(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         parse_gate(text)
+
+
+def test_one_point_may_be_written_so() -> None:
+    assert parse_gate("failed.share>+1point").bound == parse_gate("failed.share>+1 points").bound == 0.01

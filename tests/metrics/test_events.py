@@ -8,6 +8,9 @@ from made import MS, events_of, ok_request
 
 from loadcell.kinds import KIND_ANSWER, KIND_USAGE
 from loadcell.metrics import build_result
+from loadcell.metrics.clusters import Clusters
+from loadcell.metrics.dependence import rank_of
+from loadcell.metrics.interval import percentile_ranks
 from loadcell.recording.read import Recording
 
 Make = Callable[..., Recording]
@@ -36,7 +39,50 @@ def test_percentiles_of_many_gaps_are_exact(make: Make) -> None:
     for name, permille in (("p50", 500), ("p90", 900), ("p95", 950)):
         assert getattr(itl, name).value == everything[-(-itl.n * permille // 1000) - 1] / 1e6
     assert itl.mean == pytest.approx(everything.mean() / 1e6)
-    assert (itl.effective, itl.p99.value, itl.p99.needs) == (60, None, 299)  # 60 requests carry p95, but not p99
+    assert itl.effective is not None and 1000 < itl.effective <= itl.n
+    assert itl.p99_9.needs == 2995 and itl.p99.bound is None
+
+
+def test_intervals_are_those_of_the_gaps_that_all_are_worth(make: Make) -> None:
+    """100 requests of 101 tokens: p99 is given. Once more by hand, for the window and for the whole run."""
+    rng = np.random.default_rng(2)
+    rows, events, gaps, times = [], [], [], []
+    for i in range(100):
+        start = i * 1000 * MS
+        stamps = start + np.cumsum(rng.lognormal(np.log(10 * MS), 0.3, 101)).astype(np.int64)
+        gaps.append(np.diff(stamps))
+        times.append(stamps[1:])
+        first, last = int(stamps[0]), int(stamps[-1])
+        rows.append(ok_request(i, start_ms=i * 1000, tokens=101, first_any_ns=first, last_ns=last, end_ns=last))
+        events += [
+            {"request": i, "read": k, "t_ns": int(t), "lag_ns": 1, "kind": KIND_ANSWER} for k, t in enumerate(stamps)
+        ]
+    result = build_result(make(rows, events=events), window_s=(30, 200))
+    assert result.whole_run is not None
+    for first_request, latency in ((30, result.latency), (0, result.whole_run.latency)):
+        itl, chosen = latency["itl_ms"].service, slice(first_request, None)
+        ordered = np.sort(np.concatenate(gaps[chosen]))
+        clusters = Clusters(
+            [int(ordered[rank_of(p, ordered.size)]) for p in (500, 990)],
+            float(rows[first_request]["first_any_ns"]),
+            float(rows[-1]["last_ns"]),
+        )
+        clusters.add(np.concatenate(gaps[chosen]), np.full(100 - first_request, 100), np.concatenate(times[chosen]))
+        for permille, estimate, effective in zip((500, 990), (itl.p50, itl.p99), clusters.effective(), strict=True):
+            ranks = percentile_ranks(permille, ordered.size, effective)
+            assert ranks.value is not None and ranks.low is not None and ranks.high is not None
+            assert estimate.effective == pytest.approx(effective, rel=1e-3)
+            assert estimate.value == ordered[ranks.value - 1] / 1e6
+            for end, rank in ((estimate.low, ranks.low), (estimate.high, ranks.high)):
+                assert end == pytest.approx(ordered[rank - 1] / 1e6, rel=2**-15)
+        assert itl.effective == itl.p50.effective
+
+
+def test_an_interval_holds_its_value_where_gaps_are_alike_to_the_last_bit(make: Make) -> None:
+    rows = [ok_request(i, start_ms=i, tokens=10, last_ns=(i + 50) * MS + 9 * (20 * MS + 77)) for i in range(40)]
+    itl = build_result(make(rows)).latency["itl_ms"].service
+    assert (itl.p90.low, itl.p90.value, itl.p90.high) == (20.000077, 20.000077, 20.000077)
+    assert itl.effective == 40
 
 
 def test_merged_reads_are_told_apart_by_the_lag(make: Make) -> None:

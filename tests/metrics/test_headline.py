@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from made import ok_request
 
-from loadcell.metrics import Result, build_result, withhold
+from loadcell.metrics import Result, build_result, reasons_of, withhold
 from loadcell.recording.read import Recording
 from loadcell.report import to_csv, to_json
 
@@ -35,3 +35,10 @@ def test_it_is_still_a_result(bare: tuple[Result, Result]) -> None:
     lines = to_csv(less).splitlines()
     assert "requests_per_s,,mean,requests/s,,,," in lines
     assert not any(line.startswith(("ttft,", "goodput,")) for line in lines)
+
+
+def test_each_reason_is_said_once(make: Callable[..., Recording]) -> None:
+    result = build_result(make([ok_request(0)], invalid=["the disk was full"]))
+    assert sum("the disk was full" in reason for reason in reasons_of(result)) == 1
+    spoilt = msgspec.structs.replace(result, invalid=["the disk was full", "a worker died"])
+    assert reasons_of(spoilt)[0] == "a worker died"  # found after the verdict

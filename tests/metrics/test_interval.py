@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadcell.metrics.dependence import Inflation
+from loadcell.metrics.dependence import Effective
 from loadcell.metrics.interval import (
     ALPHA,
     PERMILLE,
@@ -154,8 +154,8 @@ def test_the_bound_is_an_order_statistic_and_has_a_floor() -> None:
 
 def test_gaps_of_requests_have_no_bound_because_they_are_not_independent() -> None:
     summary = summarise(
-        5000, 1.0, lambda ranks: {r: float(r) for r in ranks}, Inflation(1.0, dict.fromkeys(PERMILLE.values(), 1.0)),
-        independent=1000,
+        5000, 1.0, lambda ranks: {r: float(r) for r in ranks}, Effective(1000, dict.fromkeys(PERMILLE.values(), 1000)),
+        bounded=False,
     )  # fmt: skip
     assert (summary.p99.value, summary.p99.bound, summary.p99.effective, summary.effective) == (4950, None, 1000, 1000)
     assert summary.p99_9.needs == 2995

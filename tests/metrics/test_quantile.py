@@ -64,3 +64,17 @@ def test_nothing_has_no_mean() -> None:
     histogram = counted([np.empty(0, dtype=np.int64)])
     assert (histogram.n, histogram.mean) == (0, None)
     assert order_statistics([histogram], [], [[]]) == [{}]
+
+
+def test_edges_part_the_values_as_nearly_as_bins_allow() -> None:
+    histogram = Histogram()
+    histogram.add(np.repeat([5, 7, 9], [60, 30, 10]))
+    assert histogram.edges([1, 29, 30, 60, 61, 74, 75, 90, 94, 95, 100]) == [5, 5, 6, 6, 7, 7, 8, 8, 9, 10, 10]
+
+
+def test_edges_of_values_in_bins_of_their_own_lie_above_them() -> None:
+    values = np.random.default_rng(6).permutation(np.arange(10**7, 2 * 10**7, 10**4))
+    histogram = Histogram()
+    histogram.add(values)
+    ranks = [1, 250, 500, 990, 999]
+    assert [int((values < edge).sum()) for edge in histogram.edges(ranks)] == ranks

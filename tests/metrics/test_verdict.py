@@ -125,12 +125,28 @@ def test_the_worst_word_wins_and_its_reason_comes_first(good: Result) -> None:
 def test_advice_names_workers_only_where_there_are_cores_for_them(good: Result) -> None:
     def advice(cores: int) -> str | None:
         method = replace(good.methodology, environment={"cores_allowed": cores})
-        return named(
-            judge(with_instrument(replace(good, methodology=method), "read_lag", p99_ms=20.0)), "read_lag"
-        ).advice
+        busy = with_instrument(replace(good, methodology=method), "worker", busy_share=0.4)
+        return named(judge(with_instrument(busy, "read_lag", p99_ms=20.0)), "read_lag").advice
 
     assert advice(8) == "use --workers 2 or halve the rate"
     assert advice(2) == "halve the rate, or load from a machine with more cores"
+
+
+def test_a_client_with_little_to_do_is_not_told_to_do_less(good: Result) -> None:
+    late = named(judge(with_instrument(good, "send_lateness", p99_ms=8.0)), "send_lateness").advice
+    assert late is not None and late.startswith("the client has little to do, so keep other work off")
+
+
+def test_users_missing_for_their_failures_are_not_sent_to_a_longer_run(good: Result) -> None:
+    closed = replace(
+        good,
+        methodology=replace(good.methodology, loop="closed"),
+        concurrency=replace(good.concurrency, asked=4, mean=0.4),
+    )
+    assert "longer --duration" in str(named(judge(closed), "concurrency").advice)
+    failed = replace(closed.counts.window, ok=10, failed=390)
+    failing = replace(closed, counts=replace(closed.counts, window=failed))
+    assert str(named(judge(failing), "concurrency").advice).endswith("see the errors")
 
 
 @pytest.mark.parametrize(
@@ -212,3 +228,10 @@ def test_the_self_test_counts(good: Result, p50: float, p99: float, word: str) -
         limits_tokens_per_s={"1 %": 6400.0}, ratio=1.0,
     )  # fmt: skip
     assert judge(replace(good, calibration=known)).word == word
+
+
+@pytest.mark.parametrize(("unsent", "says"), [(0, "the run ended early"), (3, "early: 3 planned requests were left")])
+def test_an_early_end_names_what_was_left_if_anything(good: Result, unsent: int, says: str) -> None:
+    left = replace(good.counts, window=replace(good.counts.window, unsent=unsent))
+    ended = replace(good, run=replace(good.run, state="interrupted"), counts=left)
+    assert named(judge(ended), "unsent").says.endswith(says)

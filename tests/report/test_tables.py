@@ -29,6 +29,8 @@ def test_csv_has_one_line_a_figure(result: Result) -> None:
     ttft = by_name["ttft", "service", "p90"]
     assert (ttft["value"], ttft["low"], ttft["unit"], ttft["n"]) == ("50.0", "50.0", "ms", "40")
     assert by_name["ttft", "service", "p99"]["value"] == ""  # missing is empty, not 0
+    assert lines[0]["metric"] == "verdict" and lines[0]["statistic"] == result.verdict.word
+    assert by_name["check", "cached_prompts", ""]["value"] == ""  # not judged
     assert by_name["requests", "run", "planned"]["value"] == "40"
     assert by_name["slo_attainment", "", "tpot_ms<=5"]["value"] == "0.0"
     assert by_name["slo_attainment", "service", "ttft_ms<=60"]["value"] == "1.0"

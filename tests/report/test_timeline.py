@@ -34,7 +34,7 @@ def test_the_window_is_marked_under_the_load(result: Result) -> None:
     bars, marks, words = timeline(drawn(result, series, 0.6, 6.0, 54.0), 100)
     assert bars == "▄" * 10 + "█" * 80 + "▂" * 10
     assert marks == "·" * 10 + "━" * 80 + "·" * 10
-    assert words == "in flight, at most 8.00 · warm-up 6.00 s | window 48.0 s | drain 6.00 s"
+    assert words == "in flight, highest bar 8.00 · warm-up 6.00 s | window 48.0 s | drain 6.00 s"
 
 
 def test_a_window_past_the_last_reply_is_drawn_empty(result: Result) -> None:

@@ -8,36 +8,40 @@ from pathlib import Path
 
 from loadcell.errors import UsageError
 
+GATED = "{ttft,tpot,itl,e2e}.{p50,p90,p99} {output_tokens_per_s,requests_per_s}.mean {slo_attainment,failed}.share"
+"""The keys of MEASURES, folded by hand: to import them for --help costs half a second."""
 _EPILOG = """\
-A, B, ...: recordings, folders of repeats (loadcell run --repeat) or saved results (--json).
-A is the baseline. Findings are better, worse, no difference shown, or too little data.
+A, B, ...: recordings, folders of repeats (loadcell run --repeat) or saved
+results (--json). A is the baseline. Findings are better, worse, no difference
+shown, or too little data.
 
-gates: METRIC.STAT, > or <, signed bound, unit. A gate fails when the difference is beyond its
-bound and shown (its 95 % interval excludes no change), or when it cannot be judged.
+gates: METRIC.STAT, > or <, signed bound, unit. A gate fails when the difference
+is beyond its bound and shown (its 95 % interval excludes no change), or when it
+cannot be judged. Shares take points, as in "failed.share>+1points".
   {measures}
 
-exit codes: 0 done; 1 a gate failed, or not comparable; 2 wrong usage; 4 a side is INVALID
+exit codes: 0 done; 1 a gate failed, not comparable, or a side cannot be read;
+2 wrong usage; 4 a side is INVALID; 130 interrupted
 
 examples:
   loadcell compare runs/before runs/after
-  loadcell compare runs/before runs/after --noise runs/same --fail-if "ttft.p99>+5%"
+  loadcell compare runs/before runs/after --fail-if "ttft.p99>+5%"
+  loadcell compare runs/before runs/after --noise runs/same
   loadcell compare --noise runs/same
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    from loadcell.compare import MEASURES
-
     parser.usage = "loadcell compare A B [C ...] [flags]"
     parser.description = "Compare runs: whether they may be compared, what differs, and how sure that is."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG.format(measures=_folded(list(MEASURES), 92))
+    parser.epilog = _EPILOG.format(measures=GATED.replace("e2e}.{p50,p90,p99} ", "e2e}.{p50,p90,p99}\n  "))
     parser.add_argument("sides", nargs="*", metavar="A B", help="what to compare; A is the baseline")
     parser.add_argument(
         "--noise", nargs="+", action="extend", default=[], metavar="DIR",
-        help="repeats of the same thing (3 or more): no difference below their spread is a finding; without A and B, "
-        "show that spread",
+        help="repeats of the same thing (3 or more): give it after A and B: no difference below their spread is a "
+        "finding; without A and B, show that spread",
     )  # fmt: skip
     parser.add_argument(
         "--fail-if", action="append", default=[], metavar="EXPR", help='a gate, as in "ttft.p99>+5%%" (repeatable)'
@@ -69,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(comparison_json(found).decode())
     else:
-        from rich.console import Console
+        from loadcell.cli.terminal import Terminal
 
-        print_comparison(found, Console())
+        print_comparison(found, Terminal())
     return exit_code(found)
 
 
@@ -85,9 +89,3 @@ def parse_share(text: str) -> float:
     if not mark or rest or not 0 < share < 1:
         raise UsageError(f"--min-effect {text!r}: write a share between 0 and 100 %, as in 5%")
     return share
-
-
-def _folded(words: list[str], width: int) -> str:
-    import textwrap
-
-    return "\n  ".join(textwrap.wrap(" ".join(words), width))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import NoReturn
 
 from loadcell import __version__
@@ -19,6 +23,9 @@ COMMANDS = {
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
+_READERS = ("report", "compare")
+"""Commands that only read: there is nothing to put in order when they are interrupted."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _HELP = """\
 usage: loadcell COMMAND ...
 
@@ -59,7 +66,9 @@ def main(words: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if words is None else words
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except LoadcellError as error:
         sys.stderr.write(f"loadcell: {error}\n")
         return error.exit_code
@@ -68,8 +77,18 @@ def main(words: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        _discard_output()
+        sys.stderr.write(f"loadcell: cannot write the output: {error.strerror}\n")
+        return 1
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -88,5 +107,22 @@ def _run(words: list[str]) -> int:
     module = importlib.import_module(f"loadcell.cli.{command}")
     parser = Parser(prog=f"loadcell {command}", allow_abbrev=False)
     module.configure(parser)
-    code: int = module.run(parser.parse_all(words[1:]))
+    args = parser.parse_all(words[1:])
+    with _left_at_once() if command in _READERS else nullcontext():
+        code: int = module.run(args)
     return code
+
+
+@contextmanager
+def _left_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process without unwinding: a library that is interrupted while it is imported may abort it."""
+
+    def leave(*_: object) -> NoReturn:
+        os.write(2, b"loadcell: interrupted\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -31,7 +31,7 @@ def run_repeats(
     `one_run` gets the spec, the folder, and whether it is the first. What ended before an interruption or an error is
     kept and summarised.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()):
         raise RecordingError(f"{folder} already holds files: give --output a new folder")
     out = sys.stderr if as_json else sys.stdout
     results: list[Result] = []
@@ -65,9 +65,8 @@ def run_repeats(
 
 
 def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool, force: bool, strict: bool) -> int:
-    from rich.console import Console
-
     from loadcell.cli.report import exit_code
+    from loadcell.cli.terminal import Terminal
     from loadcell.metrics import build_repeats
     from loadcell.report import print_repeats, to_json
 
@@ -75,7 +74,8 @@ def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool
     if as_json:
         sys.stdout.write(to_json(together).decode())
     else:
-        print_repeats(together, Console())
-        sys.stdout.write(f" Recorded in {folder}/1 to {folder}/{len(results)}; loadcell report shows each\n")
+        print_repeats(together, Terminal())
+        last = f" to {folder}/{len(results)}" if len(results) > 1 else ""
+        sys.stdout.write(f" Recorded in {folder}/1{last}; to see one again: loadcell report {folder}/1\n")
     codes = {exit_code(result, strict=strict) for result in results}
     return next(code for code in (4, 1, 3, 0) if code in codes)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    parser.description = "Show the result of a recording again, under any SLO or window, without any load."
     parser.add_argument("recording", metavar="DIR", help="folder that a run wrote")
     parser.add_argument("--slo", metavar="LIMITS", help="limits to judge by, as in ttft=500ms,tpot=30ms,e2e=10s")
     parser.add_argument(
@@ -27,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  loadcell report runs/chat\n"
         "  loadcell report runs/chat --slo ttft=500ms,tpot=30ms\n"
-        "  loadcell report runs/chat --window 10,60 --json > result.json"
+        "  loadcell report runs/chat --window 10,60 --json > result.json\n\n"
+        "exit codes: 0 done; 1 no request succeeded, or no recording; 2 wrong usage;\n"
+        "3 SUSPECT with --strict; 4 INVALID; 130 interrupted"
     )
 
 
@@ -67,8 +70,7 @@ def show(
 
     The headline figures of an INVALID one are left out without `force`.
     """
-    from rich.console import Console
-
+    from loadcell.cli.terminal import Terminal
     from loadcell.metrics import withhold, word_of
     from loadcell.report import print_result, to_csv, to_json
 
@@ -79,7 +81,7 @@ def show(
     elif as_csv:
         sys.stdout.write(to_csv(result))
     else:
-        print_result(result, Console(), folder)
+        print_result(result, Terminal(), folder)
 
 
 def parse_window(text: str) -> tuple[float, float]:

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from loadcell.recording.methodology import Recorded
 
 _EXAMPLES = """\
-lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA    times: 500ms, 10s, 2m
+lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA
+times: 500ms, 10s, 2m
 
 examples:
   loadcell run http://localhost:8000
-  loadcell run http://localhost:8000 --concurrency 64 --duration 60s --warmup 10s
-  loadcell run http://localhost:8000 --rate 20 --arrivals poisson --requests 1000 --slo ttft=500ms,tpot=30ms
+  loadcell run http://localhost:8000 --concurrency 64 --duration 60s
+  loadcell run http://localhost:8000 --rate 20 --slo ttft=500ms,tpot=30ms
   loadcell run --spec examples/chat.yaml --set load.rate=5
   loadcell run http://localhost:8000 --repeat 5 --output runs/chat
   loadcell run runs/chat/1 --rate 6       (again as recorded, but for the rate)
 
-exit codes: 0 done, 1 no request succeeded, 2 wrong usage, 3 SUSPECT with --strict, 4 INVALID, 130 interrupted
+exit codes: 0 done; 1 no request succeeded, or it could not be run; 2 wrong
+usage; 3 SUSPECT with --strict; 4 INVALID; 130 interrupted
 """
 
 # Group, then flag, spec field and metavar. The help text is the field's own.
@@ -63,6 +65,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--workers", "run.workers", "N"),
         ("--seed", "run.seed", "N"),
         ("--keep-text", "run.keep_text", ""),
+        ("--shared-host", "run.shared_host", ""),
     ],
 }
 
@@ -90,7 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 group.add_argument(flag, dest=path, metavar=metavar, help=about)
             else:
                 group.add_argument(flag, dest=path, action=argparse.BooleanOptionalAction, help=about)
-    groups["load"].add_argument("--warmup", metavar="T|N", help="leave the first seconds (10s) or requests (N) out")
+    groups["load"].add_argument(
+        "--warmup",
+        metavar="T|N",
+        help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
+    )
     groups["load"].add_argument(
         "--slo", metavar="S", help="limits that make a request good: ttft=500ms,tpot=30ms,e2e=10s"
     )
@@ -177,11 +184,11 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spe
             value = getattr(args, path)
             if value is not None:
                 put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
-    if args.warmup:
-        count = args.warmup.isdigit()
+    if args.warmup is not None:
+        count = args.warmup.isdecimal() and int(args.warmup) > 0  # 0 is no warm-up; no requests would be the default
         put("load.warmup_s", None if count else args.warmup)
         put("load.warmup_requests", int(args.warmup) if count else 0)
-    if args.slo:
+    if args.slo is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     for pair in args.header or []:
         name, mark, value = pair.partition("=" if "=" in pair.split(":")[0] else ":")

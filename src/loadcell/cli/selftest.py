@@ -27,16 +27,21 @@ examples:
   loadcell selftest --quick
   loadcell selftest --list     what is kept already
 
-Runs show the bias that the kept self-test found at a load like theirs. It is kept under $XDG_STATE_HOME/loadcell
-(default: ~/.local/state) for this CPU, its cores, kernel, Python and version of loadcell, with and without TLS.
+Runs show the bias that the kept self-test found at a load like theirs. It is
+kept under $XDG_STATE_HOME/loadcell (default: ~/.local/state) for this CPU, its
+cores, kernel, Python and version of loadcell, with and without TLS.
+
+exit codes: 0 done, whatever was found; 1 it could not be measured; 2 wrong
+usage; 130 interrupted
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell selftest`."""
     parser.description = (
-        "Load the embedded engine, in a process of its own on this machine, heavier and heavier, and hold what is "
-        "reported against what the engine knows of the same requests."
+        "Load the embedded engine, in a process of its own on this machine, heavier and\n"
+        "heavier, and hold what is reported against what the engine knows of the same\n"
+        "requests."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
@@ -86,12 +91,11 @@ def _warn_if_busy() -> None:
 
 
 def _print(selftest: SelfTest) -> None:
-    from rich.console import Console
-
+    from loadcell.cli.terminal import Terminal
     from loadcell.report.selftest import print_selftest
     from loadcell.selftest.limits import level
 
-    print_selftest(selftest, [level(rung) for rung in selftest.rungs], Console())
+    print_selftest(selftest, [level(rung) for rung in selftest.rungs], Terminal())
 
 
 def _keep(selftest: SelfTest) -> str:
@@ -118,10 +122,10 @@ def _list(as_json: bool) -> int:
     elif not found:
         sys.stdout.write(f"No self-test is kept in {state_folder()}. To make one: loadcell selftest\n")
     else:
-        from rich.console import Console
+        from loadcell.cli.terminal import Terminal
 
         own = {file_of(this_machine(tls)) for tls in (False, True)}
-        print_stored(found, own, Console())
+        print_stored(found, own, Terminal())
     return 0
 
 

@@ -13,15 +13,16 @@ from loadcell.spec import parse_duration_s
 _EXAMPLES = """\
 examples:
   loadcell serve --port 8000 --ttft 50ms --itl 10ms --slots 256
-  loadcell serve --slots 8 --itl 8ms --itl-per-active 0.5ms --prefill-rate 20000 --lockstep --error-rate 0.01
+  loadcell serve --slots 8 --itl 8ms --itl-per-active 0.5ms --error-rate 0.01
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell serve`; the destinations are the fields of EngineOptions."""
     parser.description = (
-        "Serve an OpenAI-compatible streaming API whose timing is known. GET /truth tells, for every finished request, "
-        "when it arrived and when each token was sent; DELETE /truth forgets. A word is a token."
+        "Serve an OpenAI-compatible streaming API whose timing is known. GET /truth\n"
+        "tells, for every finished request, when it arrived and when each token was\n"
+        "sent; DELETE /truth forgets. A word is a token."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES

@@ -15,6 +15,7 @@ from loadcell.compare.noise import check_repeats, noise_floor, spreads
 from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
 from loadcell.errors import LoadcellError
 from loadcell.metrics.fingerprint import differences
+from loadcell.metrics.headline import reasons_of
 
 
 class InvalidSideError(LoadcellError):
@@ -71,7 +72,7 @@ def exit_code(comparison: Comparison) -> int:
 def _refuse_invalid(runs: Sequence[Loaded]) -> None:
     for run in runs:
         if run.word == "INVALID":
-            reasons = [*run.result.invalid, *run.result.verdict.reasons]
+            reasons = reasons_of(run.result)
             raise InvalidSideError(
                 f"{run.path} is INVALID, so nothing is compared{': ' if reasons else ''}{'; '.join(reasons[:3])}\n"
                 "Measure it again, or give --force to compare it all the same"
@@ -101,7 +102,7 @@ def _pair(a: Opened, b: Opened, noise: Sequence[Loaded]) -> Pair:
 
 def _suspicion(side: Opened) -> str:
     worst = next(run.result for run in side.runs if run.word == side.word)
-    reasons = [*worst.invalid, *worst.verdict.reasons]
+    reasons = reasons_of(worst)
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"{side.name} is {side.word}{f': {reasons[0]}{more}' if reasons else ''}"
 

@@ -86,13 +86,13 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     summary: Summary = latency.response or latency.service
     estimate = getattr(summary, measure.stat)
     n = summary.n
-    if measure.metric == "itl":  # gaps of one request are one sample
+    if measure.metric == "itl":  # what a comparison needs is counted in requests, not in gaps
         n = result.counts.window.ok if samples is None else samples.with_gaps
     effective = float(estimate.effective or summary.effective or n)
     if estimate.value is None:
         few = f"it needs {estimate.needs or floor_of(measure.permille):,} samples, these are worth {effective:,.0f}"
         return Figure(None, n, why=estimate.withheld or (few if summary.n else "there is none"))
-    grid, p, effective = None, measure.permille / 1000, max(1.0, min(effective, float(n)))
+    grid, p, effective = None, measure.permille / 1000, max(1.0, min(effective, float(summary.n)))
     if samples is not None:
         ordered = samples.latency_ms.get(measure.metric)
         grid = histogram_grid(samples.gaps, p, effective) if ordered is None else quantile_grid(ordered, p, effective)

@@ -21,7 +21,7 @@ from loadcell.compare.model import Gate, Pair
 from loadcell.errors import UsageError, nearest
 
 _FORM = re.compile(
-    r"\s*([a-z_]+\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points|ms|tokens/s|requests/s|)\s*"
+    r"\s*([a-z_]+\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points?|ms|tokens/s|requests/s|)\s*"
 )
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
@@ -46,6 +46,7 @@ def parse_gate(text: str) -> Bound:
     if not match:
         raise UsageError(f"--fail-if {text!r} is not a gate: {_EXAMPLE}")
     key, beyond, sign, number, unit = match.groups()
+    unit = "points" if unit == "point" else unit
     if key not in MEASURES:
         raise UsageError(
             f"--fail-if {text!r}: there is no {key}{nearest(key, MEASURES)}; there are: {', '.join(MEASURES)}"
@@ -53,7 +54,10 @@ def parse_gate(text: str) -> Bound:
     measure = MEASURES[key]
     units = ("%", measure.unit) if measure.relative else ("points",)
     if unit not in units:
-        raise UsageError(f"--fail-if {text!r}: {key} takes {' or '.join(units)}, not {unit or 'a bare number'}")
+        raise UsageError(
+            f"--fail-if {text!r}: {key} takes {' or '.join(units)}, not {unit or 'a bare number'}: "
+            f"write it as in {key}{beyond}{sign or '+-'[beyond[0] == '<']}{number}{units[0]}"
+        )
     if sign != {">": "+", "<": "-"}[beyond[0]]:
         raise UsageError(
             f"--fail-if {text!r}: give the bound its sign, + after > and - after <: a gate bounds how much worse "

@@ -11,7 +11,7 @@ from loadcell.compare.effect import RUNS_LEAST, Effect, between_runs, holm, need
 from loadcell.compare.figures import NO_SLO, Figure
 from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
 from loadcell.compare.model import Change, Finding
-from loadcell.metrics.interval import ALPHA
+from loadcell.metrics.interval import ALPHA, wilson
 
 Runs = Sequence[Mapping[str, Figure]]
 """The figures of each run of a side."""
@@ -70,9 +70,22 @@ def _test(measure: Measure, name: str, a: Runs, b: Runs, noise: Noises | None) -
     if by_runs:
         first, second = ([f.value for f in side if f.value is not None] for side in (one, other))
         effect = between_runs(first, second, measure.relative)
+        if not measure.relative:  # a few shares may be equal by chance, above all at 0 and 1
+            effect = max(effect, within_runs(_pooled(one), _pooled(other), relative=False), key=_width)
     else:
         effect = within_runs(one[0], other[0], measure.relative)
     return _Test(measure, means[0], means[1], effect, None, floor)
+
+
+def _pooled(side: Sequence[Figure]) -> Figure:
+    """The share of the requests of all runs."""
+    n = sum(f.n for f in side)
+    share = wilson(round(sum((f.value or 0.0) * f.n for f in side)), n)
+    return Figure(share.value, n, share.low, share.high)
+
+
+def _width(effect: Effect) -> float:
+    return math.inf if effect.low is None or effect.high is None else effect.high - effect.low
 
 
 def _missing(name: str, side: Sequence[Figure]) -> str | None:
@@ -148,8 +161,13 @@ def _find(
 
 
 def _least(measure: Measure, min_effect: float) -> str:
-    points = f"{min_effect / SHARES_FINER * 100:g}"
-    return f"{min_effect * 100:g} %" if measure.relative else f"{points} point{'' if points == '1' else 's'}"
+    return f"{min_effect * 100:g} %" if measure.relative else points(min_effect / SHARES_FINER)
+
+
+def points(share: float) -> str:
+    """A difference of shares in words."""
+    shown = f"{share * 100:g}"
+    return f"{shown} point{'' if shown == '1' else 's'}"
 
 
 def round_up(n: int) -> int:

@@ -53,12 +53,13 @@ def noise_floor(loaded: Sequence[Loaded]) -> Noise:
     """The noise floors of these repeats, as they are shown."""
     runs = [run.figures for run in loaded]
     found, shown = spreads(runs), [m for m in MEASURES.values() if _has(m, runs)]
+    lacking = [m.title for m in shown if m.key not in found]
     return Noise(
         runs=[run.result.run.id for run in loaded],
         floors=[_floor(m, runs, found.get(m.key)) for m in shown],
         notes=[
             *(f"{run.path} is {run.word}" for run in loaded if run.word != "VALID"),
-            *(f"no floor for {m.title}: not every run has it" for m in shown if m.key not in found),
+            *([f"no floor, for not every run has them: {', '.join(lacking)}"] if lacking else []),
         ],
     )
 

@@ -2,7 +2,7 @@
 
 from loadcell.metrics.calibration import Highest, Rung, SelfTest, engine_full
 from loadcell.metrics.glossary import GLOSSARY, Metric
-from loadcell.metrics.headline import withhold, word_of
+from loadcell.metrics.headline import reasons_of, withhold, word_of
 from loadcell.metrics.model import (
     Arrivals,
     Bias,
@@ -83,6 +83,7 @@ __all__ = [
     "build_repeats",
     "build_result",
     "engine_full",
+    "reasons_of",
     "repeats_schema",
     "result_schema",
     "withhold",

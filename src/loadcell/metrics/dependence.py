@@ -21,11 +21,22 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 BATCHES = 20
+Z_975 = 1.959963984540054
+"""97.5 % point of the normal distribution."""
+T_19 = 2.093024054408263
+"""97.5 % point of Student's t with 19 degrees of freedom."""
 _Z = 3.0
 _RATIO_GATE = (1 - 2 / (9 * (BATCHES - 1)) + _Z * math.sqrt(2 / (9 * (BATCHES - 1)))) ** 3
 """Chi-square of 19 degrees over 19, at 3 standard deviations (Wilson and Hilferty 1931)."""
 _STRONGEST = 0.999
 """Of r, so that a series that only rises is worth a little."""
+
+
+class Effective(NamedTuple):
+    """Independent samples that samples are worth: as a whole, and to each percentile in thousandths."""
+
+    overall: float
+    at: dict[int, float]
 
 
 class Inflation(NamedTuple):
@@ -71,6 +82,19 @@ def sample_inflation(values: Floats, permilles: Iterable[int]) -> Inflation:
     overall = inflation(_mid_ranks(order, ordered))
     at = {p: max(overall, inflation((values > ordered[rank_of(p, values.size) - 1]) * 1.0)) for p in permilles}
     return Inflation(overall, at)
+
+
+def variance_of_sum(batches: Floats) -> float:
+    """Variance of the sum of 20 batches, from the differences between them.
+
+    Neighbouring batches that depend on each other widen it by (1 + r) / (1 - r), their lag-1 correlation r corrected
+    for its bias of -1/20 (Kendall 1954).
+    """
+    centred = batches - batches.mean()
+    squares = float((centred * centred).sum())
+    r = float((centred[1:] * centred[:-1]).sum()) / squares + 1 / BATCHES if squares else 0.0
+    r = min(max(r, 0.0), 0.95)
+    return squares * BATCHES / (BATCHES - 1) * (1 + r) / (1 - r)
 
 
 def rank_of(permille: int, n: int) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from loadcell.metrics.dependence import BATCHES, sample_inflation
+from loadcell.metrics.clusters import Clusters
+from loadcell.metrics.dependence import BATCHES, Effective, rank_of
 from loadcell.metrics.interval import PERMILLE, batch_slots, spread_of, summarise
-from loadcell.metrics.latency import in_send_order
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
@@ -28,7 +28,6 @@ class Received:
     """What the events of a window say of the server."""
 
     gaps: Histogram = field(default_factory=Histogram)
-    requests_with_gaps: int = 0
     tokens: Floats = field(default_factory=lambda: np.zeros(BATCHES))
     """Tokens of any request that were received inside the window, by batches of its time."""
 
@@ -105,58 +104,64 @@ def scan_events(
             _add_gaps(others, t_ns, starts, lengths, is_other[runs])
     if whole is None:
         return totals, None
-    with_gaps = totals.requests_with_gaps + others.requests_with_gaps
-    return totals, Received(totals.gaps + others.gaps, with_gaps, every.tokens)
+    return totals, Received(totals.gaps + others.gaps, every.tokens)
 
 
 def itl_summaries(recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Received]]) -> list[Summary]:
     """Gaps of all ok members together, of each view (members and what they received), which contains the one before.
 
-    Reads the events a second time for exact percentiles, if there are many.
+    Reads the events a second time, for exact percentiles and for what the gaps are worth to them. The ends of intervals
+    are known to one part in 65,536.
     """
     lookup = _Lookup(rows.request)
     first_view = np.full(len(rows), -1)
     for i, (members, _) in reversed(list(enumerate(views))):
         first_view[members & rows.ok] = i
     table = lookup.table(first_view + 1)
+    ranks = [[rank_of(permille, seen.gaps.n) for permille in PERMILLE.values() if seen.gaps.n] for _, seen in views]
+    clusters = [
+        Clusters(seen.gaps.edges(wanted), *_extent(rows, members & rows.ok))
+        for (members, seen), wanted in zip(views, ranks, strict=True)
+    ]
 
-    def gap_parts() -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    def gap_parts() -> Iterator[tuple[int, Ids]]:
         for part in recording.chunks(("request", "t_ns")):
             if part["request"].size:
                 starts = _starts(part["request"])
                 lengths = np.diff(np.append(starts, part["request"].size))
                 found = table[lookup.index(part["request"][starts])] - 1
                 for i in np.unique(found[found >= 0]).tolist():
-                    yield i, np.maximum(_gaps(part["t_ns"], starts, lengths, found == i), 0)
+                    gaps, times = _gaps(part["t_ns"], starts, lengths, found == i)
+                    np.maximum(gaps, 0, out=gaps)
+                    of_each = lengths[(found == i) & (lengths > 1)] - 1
+                    for view in clusters[i:]:
+                        view.add(gaps, of_each, times)
+                    yield i, gaps
 
-    dependence = [sample_inflation(_mean_gaps(rows, members & rows.ok), PERMILLE.values()) for members, _ in views]
-
-    def summary(i: int, pick: Callable[[Iterable[int]], dict[int, float]]) -> Summary:
-        seen = views[i][1]
-        return summarise(
-            seen.gaps.n, seen.gaps.mean, pick, dependence[i], independent=seen.requests_with_gaps, unit=1e6
-        )
-
-    wanted: list[list[int]] = [[] for _ in views]
-
-    def note(i: int, ranks: Iterable[int]) -> dict[int, float]:
-        wanted[i] += ranks
-        return dict.fromkeys(wanted[i], 0.0)
-
-    def known(i: int, ranks: Iterable[int]) -> dict[int, float]:
-        return {rank: float(values[i][rank]) for rank in ranks}
-
-    for i in range(len(views)):  # which ranks there will be, so that one reading serves all views
-        summary(i, partial(note, i))
-    values = order_statistics([seen.gaps for _, seen in views], gap_parts(), wanted)
-    return [summary(i, partial(known, i)) for i in range(len(views))]
+    parts = gap_parts()
+    exact = order_statistics([seen.gaps for _, seen in views], parts, ranks)
+    deque(parts, maxlen=0)  # the clusters count every part, whether or not exact values took them
+    return [_itl(seen.gaps, *found) for (_, seen), found in zip(views, zip(exact, clusters, strict=True), strict=True)]
 
 
-def _mean_gaps(rows: Rows, chosen: Mask) -> Floats:
-    """Mean gap of each chosen request that has any, in the order of their sends."""
-    places = in_send_order(rows, chosen & rows.streamed & (rows.output_chunks > 1))
-    means: Floats = (rows.last - rows.first_any)[places] / (rows.output_chunks[places] - 1)
-    return means[~np.isnan(means)]
+def _itl(gaps: Histogram, exact: dict[int, int], clusters: Clusters) -> Summary:
+    """Summary of gaps of which some order statistics are known exactly."""
+
+    def pick(ranks: Iterable[int]) -> dict[int, float]:
+        wanted = list(ranks)
+        near = [exact.get(rank, value) for rank, value in zip(wanted, gaps.at(wanted), strict=True)]
+        # What is not exact is the least of its bin, and may fall below an exact value of the same bin.
+        return dict(zip(wanted, np.maximum.accumulate(near).tolist(), strict=True)) if wanted else {}
+
+    worth = clusters.effective() if gaps.n else [0.0] * len(PERMILLE)
+    at = dict(zip(PERMILLE.values(), worth, strict=True))
+    return summarise(gaps.n, gaps.mean, pick, Effective(at[500], at), bounded=False, unit=1e6)
+
+
+def _extent(rows: Rows, chosen: Mask) -> tuple[float, float]:
+    """First and last output of the chosen requests; (0, 0) if they had none."""
+    streamed = chosen & rows.streamed
+    return (float(rows.first_any[streamed].min()), float(rows.last[streamed].max())) if streamed.any() else (0.0, 0.0)
 
 
 def lag_spread(totals: EventTotals) -> Spread:
@@ -174,21 +179,19 @@ def _spread(of_run: Mask, lengths: Ids) -> Mask | None:
     return None if of_run.all() else np.repeat(of_run, lengths)
 
 
-def _gaps(t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> Ids:
-    """Gaps between successive events of one request, over the wanted requests."""
+def _gaps(t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> tuple[Ids, Ids]:
+    """(gaps between successive events of one request, over the wanted requests; when each ended)."""
     keep = np.ones(t_ns.size, dtype=bool) if wanted.all() else np.repeat(wanted, lengths)
     keep[starts] = False  # the first event of a request follows nothing
-    gaps: Ids = np.diff(t_ns)[keep[1:]]
-    return gaps
+    return np.diff(t_ns)[keep[1:]], t_ns[keep]
 
 
 def _add_gaps(received: Received, t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> int:
     """Add the gaps of the wanted requests; how many of them were negative, and count as 0."""
     if not wanted.any():
         return 0
-    gaps = _gaps(t_ns, starts, lengths, wanted)
+    gaps, _ = _gaps(t_ns, starts, lengths, wanted)
     received.gaps.add(np.maximum(gaps, 0))
-    received.requests_with_gaps += int(np.count_nonzero(wanted & (lengths > 1)))
     return int(np.count_nonzero(gaps < 0))
 
 

@@ -57,7 +57,6 @@ FIELDS = (
     Field("arrivals", "spec.load.arrivals", "care", hashed=True),
     Field("ramp (s)", "effective.ramp_s", "care", hashed=True),
     Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),
-    Field("repetition", "spec.run.repetition", "care", repeats=True),
     Field("tokenizer", "tokenizer", "care", hashed=True),
     Field("end of sequence ignored", "effective.ignore_eos", "care", hashed=True),
     Field("extra body fields", "spec.endpoint.extra_body", "care", hashed=True),

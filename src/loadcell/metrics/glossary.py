@@ -48,10 +48,10 @@ _METRICS = (
         title="ITL",
         unit="ms",
         formula="t[i] - t[i-1] of successive output events of one request; all gaps of all ok requests pooled",
-        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. Floors and "
-        "intervals take the number of requests with gaps as the number of samples, because gaps of one request are "
-        "not independent, and fewer where the requests' mean gaps depend on each other. A stamp before the one it "
-        "follows (clock noise) makes a gap of 0 and is counted.",
+        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. Gaps of "
+        "one request share its pace and gaps of one moment share the server's step, so they are worth fewer "
+        "independent ones, by how much the share of gaps beyond a percentile differs between requests and between "
+        "batches of time. A stamp before the one it follows (clock noise) makes a gap of 0 and is counted.",
         blind="A chunk is not a token: where the server bundles tokens, gaps are longer and fewer than tokens. Long "
         "outputs weigh more. Events that one read brought share a stamp: their gap is 0 (see merged reads).",
         source=_EVENTS,

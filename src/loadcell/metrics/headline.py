@@ -14,6 +14,12 @@ def word_of(result: Result) -> Word:
     return "INVALID" if result.invalid else result.verdict.word
 
 
+def reasons_of(result: Result) -> list[str]:
+    """Why it goes by that word, each reason once: what spoils it, then what its verdict says besides."""
+    said = result.verdict.reasons
+    return [*(why for why in result.invalid if not any(reason.startswith(why) for reason in said)), *said]
+
+
 def withhold(result: Result) -> Result:
     """The result without the figures that people quote: latencies, rates, goodput, and what is made of them.
 

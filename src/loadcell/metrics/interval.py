@@ -16,24 +16,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from loadcell.metrics.dependence import BATCHES, Inflation, rank_of, sample_inflation
+from loadcell.metrics.dependence import BATCHES, T_19, Z_975, Effective, rank_of, sample_inflation, variance_of_sum
 from loadcell.metrics.model import Estimate, Interval, Share, Spread, Summary
 
 PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p99_9": 999}
 """The percentiles of a Summary. In thousandths, so that ranks are integer arithmetic."""
 ALPHA = 0.05
-_Z = 1.959963984540054
-"""97.5 % point of the normal distribution."""
 PERCENTILE_DEFINITION = "nearest rank: the sample at rank ceil(p n) of n sorted samples, no interpolation"
 INTERVAL_DEFINITION = (
     "95 %, distribution-free from binomial ranks, of the independent samples that the samples are worth: their number "
     "over the variance inflation of their ranks in the order of the sends, and of what lies above the percentile; for "
-    "ITL, requests with gaps over the inflation of their mean gaps; proportions: Wilson, likewise; requests/s and "
-    "tokens/s: means of 20 batches of time"
+    "ITL, as many as give the share of gaps beyond the percentile its variance between requests or between 20 batches "
+    "of time, the greater one; proportions: Wilson, likewise; requests/s and tokens/s: means of 20 batches of time"
 )
 _EARLY_STOPPING_ALPHA = 0.01
-_T_19 = 2.093024054408263
-"""97.5 % point of Student's t with 19 degrees of freedom."""
 _ENOUGH = 2 * BATCHES
 """Events below which batches say little of a rate."""
 
@@ -110,21 +106,19 @@ def summarise(
     n: int,
     mean: float | None,
     pick: Callable[[Iterable[int]], dict[int, float]],
-    inflation: Inflation,
+    effective: Effective,
     *,
-    independent: int | None = None,
+    bounded: bool = True,
     unit: float = 1.0,
 ) -> Summary:
     """Summary of n samples; `pick` gives the order statistics at ranks (from 1), divided by `unit`.
 
-    `independent` says how many count before they are inflated, if not all n. Only if all n do is there a bound: early
-    stopping takes every sample as independent, as MLPerf does.
+    Early stopping's bound takes every sample as independent, as MLPerf does: not `bounded` where that is absurd.
     """
-    base = n if independent is None else independent
-    worth = {name: base / inflation.at[permille] for name, permille in PERMILLE.items()}
+    worth = {name: effective.at[permille] for name, permille in PERMILLE.items()}
     ranks = {name: percentile_ranks(permille, n, worth[name]) for name, permille in PERMILLE.items()}
     late = {
-        name: late_allowed(permille, n) if independent is None and ranks[name].value is not None else 0
+        name: late_allowed(permille, n) if bounded and ranks[name].value is not None else 0
         for name, permille in PERMILLE.items()
     }
     bounds = {name: n - t + 1 if t >= 1 else None for name, t in late.items()}
@@ -137,14 +131,18 @@ def summarise(
     def estimate(name: str) -> Estimate:
         r = ranks[name]
         needs = floor_of(PERMILLE[name]) if r.value is None else None
-        effective = worth[name] if n else None
         return Estimate(
-            value=at(r.value), low=at(r.low), high=at(r.high), needs=needs, effective=effective, bound=at(bounds[name])
+            value=at(r.value),
+            low=at(r.low),
+            high=at(r.high),
+            needs=needs,
+            effective=worth[name] if n else None,
+            bound=at(bounds[name]),
         )
 
     return Summary(
         n=n,
-        effective=base / inflation.overall if n else None,
+        effective=effective.overall if n else None,
         mean=None if mean is None else mean / unit,
         p50=estimate("p50"),
         p90=estimate("p90"),
@@ -159,9 +157,10 @@ def summarise_array(values: npt.NDArray[Any], unit: float = 1.0) -> Summary:
     """Summary of the values that are not NaN, in the order of their sends, divided by `unit`."""
     known = values[~np.isnan(values)]
     inflation = sample_inflation(known, PERMILLE.values())
+    effective = Effective(known.size / inflation.overall, {p: known.size / vif for p, vif in inflation.at.items()})
     ordered = np.sort(known)
     mean = float(known.mean()) if known.size else None
-    return summarise(known.size, mean, lambda ranks: {r: float(ordered[r - 1]) for r in ranks}, inflation, unit=unit)
+    return summarise(known.size, mean, lambda ranks: {r: float(ordered[r - 1]) for r in ranks}, effective, unit=unit)
 
 
 def spread_ms(values_ns: npt.NDArray[Any]) -> Spread:
@@ -193,8 +192,8 @@ def wilson(successes: int | None, n: int, worth: float | None = None) -> Share:
     if successes is None or n == 0:
         return Share(value=None, low=None, high=None)
     share, m = successes / n, n if worth is None else worth
-    centre = (share + _Z**2 / (2 * m)) / (1 + _Z**2 / m)
-    half = _Z / (1 + _Z**2 / m) * math.sqrt(share * (1 - share) / m + _Z**2 / (4 * m**2))
+    centre = (share + Z_975**2 / (2 * m)) / (1 + Z_975**2 / m)
+    half = Z_975 / (1 + Z_975**2 / m) * math.sqrt(share * (1 - share) / m + Z_975**2 / (4 * m**2))
     return Share(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
 
 
@@ -207,16 +206,11 @@ def batch_slots(times: npt.NDArray[Any], start: float, end: float) -> npt.NDArra
 def rate_interval(amounts: npt.NDArray[Any], length_s: float, events: int) -> Interval | None:
     """95 % interval of a rate from what each batch of time of a window brought; None below 40 events.
 
-    Student's t over batch means. Neighbouring batches that depend on each other widen it by (1 + r) / (1 - r), their
-    lag-1 correlation r corrected for its bias of -1/20 (Kendall 1954).
+    Student's t over batch means, widened where neighbouring batches depend on each other.
     """
     if events < _ENOUGH:
         return None
-    centred = amounts - amounts.mean()
-    squares = float((centred * centred).sum())
-    r = float((centred[1:] * centred[:-1]).sum()) / squares + 1 / BATCHES if squares else 0.0
-    r = min(max(r, 0.0), 0.95)
-    half = _T_19 * math.sqrt(squares / (BATCHES - 1) / BATCHES * (1 + r) / (1 - r))
+    half = T_19 * math.sqrt(variance_of_sum(amounts)) / BATCHES
     per_s = BATCHES / length_s
     mean = float(amounts.mean())
     return Interval(low=max(0.0, mean - half) * per_s, high=(mean + half) * per_s)

@@ -37,7 +37,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     n: Annotated[int, Doc(description="samples")]
     effective: Annotated[
-        float | None, Doc(description="independent samples that these are worth; a percentile may have fewer")
+        float | None, Doc(description="independent samples that these are worth; each percentile has its own")
     ] = None
     mean: float | None
     p50: Estimate

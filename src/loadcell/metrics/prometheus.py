@@ -77,8 +77,8 @@ def _vllm(old: Page, new: Page) -> Iterator[PageMeans]:
     prefill, ttft = _mean_ms(old, new, "vllm:request_prefill_time_seconds"), _mean_ms(old, new, name)
     notes = []
     if queue is not None and prefill is not None and ttft is not None:
-        front = ttft - queue - prefill
-        notes = [f"the server's own TTFT is {ttft:.2f} ms mean: {front:.2f} ms of it are unattributed, its front end"]
+        front = round(ttft - queue - prefill, 2) or 0.0
+        notes = [f"by the server itself TTFT was {ttft:.2f} ms mean, of which {front:.2f} ms in its front end"]
     yield from _told("vLLM Prometheus", gained(old, new, f"{name}_count"), queue, prefill, notes)
 
 

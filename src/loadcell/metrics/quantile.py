@@ -60,6 +60,13 @@ class Histogram:
         bins = np.searchsorted(np.cumsum(self.counts), ranks)
         return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
 
+    def edges(self, ranks: Sequence[int]) -> list[int]:
+        """For each rank (from 1) the least value of a bin such that, as nearly as bins allow, so many are less."""
+        sums = np.cumsum(self.counts)
+        bins = np.searchsorted(sums, ranks)
+        upper = 2 * np.asarray(ranks) >= 2 * sums[bins] - self.counts[bins]
+        return [_lowest(int(b)) for b in bins + upper]
+
 
 def order_statistics(
     histograms: Sequence[Histogram], parts: Iterable[tuple[int, npt.NDArray[Any]]], ranks: Sequence[Iterable[int]]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from loadcell.metrics.glossary import GLOSSARY
-from loadcell.metrics.headline import word_of
+from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
 
 FORMAT = 1
@@ -99,7 +99,7 @@ def _one(result: Result, word: Word) -> OneRun:
         state=result.run.state,
         repetition=result.methodology.spec.get("run", {}).get("repetition"),
         verdict=word,
-        reasons=[*result.invalid, *(reason for reason in result.verdict.reasons if reason not in result.invalid)],
+        reasons=reasons_of(result),
         ok=result.counts.run.ok,
         planned=result.counts.run.planned,
     )

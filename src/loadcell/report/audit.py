@@ -35,6 +35,36 @@ def instrument_line(result: Result) -> str:
     return " · ".join(parts)
 
 
+def delivery_lines(result: Result) -> Iterator[tuple[str, str]]:
+    """Arrivals, connections and tokens: what was delivered against what was planned."""
+    sent, used, tokens = result.instrument.arrivals, result.instrument.connections, result.instrument.tokens
+    if sent.planned_rate is not None:
+        pairs = (
+            ("requests/s", sent.planned_rate, sent.sent_rate),
+            ("gap CV", sent.planned_gap_cv, sent.sent_gap_cv),
+            ("dispersion over 1 s", sent.planned_dispersion_1s, sent.sent_dispersion_1s),
+            ("over 10 s", sent.planned_dispersion_10s, sent.sent_dispersion_10s),
+        )
+        shown = [f"{name} {figure(a, 3)} / {figure(b, 3)}" for name, a, b in pairs if a is not None]
+        yield "Arrivals", f"planned / sent: {' · '.join(shown)} · KS distance of the gaps {figure(sent.ks_distance, 2)}"
+    parts = [f"{used.reused:,} requests on open ones, {used.new:,} on new ones"]
+    parts += [f"{name} {_spread(spread)}" for name, spread in (("TCP", used.tcp), ("TLS", used.tls)) if spread.n]
+    parts += [f"round trip {figure(used.rtt_ms, 2)} ms"] if used.rtt_ms is not None else []
+    parts += [f"{count:,} {what}" for count, what in ((used.resets, "lost"), (used.failed, "not opened")) if count]
+    yield "Connections", " · ".join(parts)
+    found = (
+        ("counted against usage", tokens.difference_share),
+        ("outputs shorter than asked", tokens.short_share),
+        ("longer", tokens.long_share),
+        ("prompt tokens from a cache", tokens.cached_share),
+    )
+    shown = [f"{name} {percent(share)}" for name, share in found if share is not None]
+    if tokens.prompt_ratio is not None:
+        shown.append(f"prompts {percent(tokens.prompt_ratio)} of the tokens planned (template included)")
+    if shown:
+        yield "Tokens", " · ".join(shown)
+
+
 def calibration_line(known: Calibration) -> str:
     """What the self-test of this machine found at the nearest load."""
     bias = " · ".join(
@@ -44,11 +74,12 @@ def calibration_line(known: Calibration) -> str:
         f"within {name} % up to {limit:,.0f}" for name, limit in known.limits_tokens_per_s.items() if limit is not None
     )
     tail = f" · this machine measures {limits} tokens/s" if limits else ""
-    return f"at {known.streams:,} streams, {known.tokens_per_s:,.0f} tokens/s: {bias}{tail} (of {known.measured_at})"
+    day = known.measured_at[:10]
+    return f"of {day}, at {known.streams:,} streams and {known.tokens_per_s:,.0f} tokens/s: {bias}{tail}"
 
 
 def _signed(share: float | None) -> str:
-    return MISSING if share is None else f"{share * 100:+.2f} %"
+    return MISSING if share is None else f"{round(share * 100, 2) or 0.0:+.2f} %"
 
 
 def audit_lines(verdict: Verdict) -> Iterator[Text]:
@@ -69,7 +100,7 @@ def _check_line(check: Check) -> Text:
 
 def verdict_line(verdict: Verdict) -> Text:
     """The last line of every result."""
-    line = Text.assemble(" ", (f" {verdict.word} ", WORD_STYLE[verdict.word]), " ")
+    line = Text.assemble((f" {verdict.word} ", WORD_STYLE[verdict.word]), " ")
     if not verdict.reasons:
         return line.append("every check is within its limits")
     line.append("; ".join(plain(reason, 600) for reason in verdict.reasons[:_REASONS_SHOWN]))

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.compare import Change, Comparison, Floor, Gate, Noise, Pair, Side
-from loadcell.report.text import MISSING, figure, percent, plain
+from loadcell.compare.effect import RUNS_LEAST
+from loadcell.compare.judge import points
+from loadcell.report.text import MISSING, figure, percent, plain, sentence
 
 _STYLE = {"better": "bold green", "worse": "bold red", "no difference shown": "", "too little data": "yellow"}
 _WORD_STYLE = {
@@ -62,16 +64,21 @@ def _sides(sides: list[Side]) -> Table:
 
 def _pair(pair: Pair, comparison: Comparison, width: int) -> Iterator[RenderableType]:
     words = Text.assemble(" ", (f" {pair.comparable.upper()} ", _WORD_STYLE[pair.comparable]), f" A and {pair.name}")
-    lines = [words, *(Text(f"   {plain(reason)}") for reason in pair.forbids)]
-    lines += [Text(f"   {plain(reason)}", style="dim" if pair.forbids else "") for reason in pair.care]
+    lines: list[RenderableType] = [words, *(_indented(plain(reason, 600), 3) for reason in pair.forbids)]
+    lines += [_indented(plain(reason, 600), 3, "dim" if pair.forbids else "") for reason in pair.care]
     if pair.comparable == "not comparable":
         forced = "Compared all the same (--force): the figures below do not mean the same thing on both sides."
-        advice = "No verdicts. Measure both in the same way, or give --force to see the figures all the same."
-        lines.append(Text(f" {forced if pair.changes else advice}", style="bold"))
+        advice = "No findings. Measure both in the same way, or give --force to see the figures all the same."
+        lines.append(_indented(forced if pair.changes else advice, 1, "bold"))
     yield Group(*lines)
     if pair.changes:
         yield _changes(pair, width)
-        yield Padding(Text("\n".join(_legend(pair, comparison)), style="dim"), (0, 0, 0, 1))
+        yield _indented("\n".join(_legend(pair, comparison)), 1, "dim")
+
+
+def _indented(text: str, columns: int, style: str = "") -> Padding:
+    """Text of which every line starts at the same column, wrapped ones too."""
+    return Padding(Text(text, style=style), (0, 0, 0, columns))
 
 
 def _changes(pair: Pair, width: int) -> Table:
@@ -125,11 +132,15 @@ def _legend(pair: Pair, comparison: Comparison) -> Iterator[str]:
     yield (
         f"Change: {pair.name} against A, with its 95 % interval. better, worse: shown at 5 % after Holm's correction "
         f"for {tests} tests{', and beyond the A/A noise' if comparison.noise else ''}. no difference shown: the "
-        f"interval lies within {comparison.min_effect * 100:g} % (shares: {comparison.min_points * 100:g} points)."
+        f"interval lies within {comparison.min_effect * 100:g} % (shares: {points(comparison.min_points)})."
     )
-    yield from (plain(note) for note in pair.notes)
+    yield from (sentence(plain(note, 600)) for note in pair.notes)
     if any(change.noise is not None for change in pair.changes):
-        yield "A/A noise floor: " + ", ".join(
+        count = {side.name: len(side.runs) for side in comparison.sides}
+        first, second = (
+            n if max(count["A"], count[pair.name]) >= RUNS_LEAST else 1 for n in (count["A"], count[pair.name])
+        )
+        yield f"A/A noise floor, {first} run{'s' if first > 1 else ''} against {second}: " + ", ".join(
             f"{change.title} {_signed(change.noise).lstrip('+')}{'' if change.unit == 'share' else ' %'}"
             for change in pair.changes
             if change.noise is not None
@@ -155,8 +166,8 @@ def _noise(noise: Noise) -> RenderableType:
         f"From {len(noise.runs)} runs of the same thing. Noise floor: what two such runs differ by, at most, 95 times "
         "out of 100. No smaller difference between two runs is a finding."
     )
-    lines = [legend, *(plain(note) for note in noise.notes)]
-    return Group(table, Padding(Text("\n".join(lines), style="dim"), (0, 0, 0, 1)))
+    lines = [legend, *(sentence(plain(note, 600)) for note in noise.notes)]
+    return Group(table, _indented("\n".join(lines), 1, "dim"))
 
 
 def _gates(gates: list[Gate], *, several: bool) -> Table:

@@ -11,7 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import GLOSSARY, Limit, Result
-from loadcell.report.audit import WORD_STYLE, audit_lines, calibration_line, instrument_line, verdict_line
+from loadcell.report.audit import (
+    WORD_STYLE,
+    audit_lines,
+    calibration_line,
+    delivery_lines,
+    instrument_line,
+    verdict_line,
+)
 from loadcell.report.latencies import LABEL_WIDTH, latency_note, latency_table
 from loadcell.report.server import server_lines
 from loadcell.report.text import MISSING, accounts, between, figure, percent, plain, share_with_interval
@@ -27,7 +34,7 @@ def print_result(result: Result, console: Console, folder: object = None) -> Non
     if folder is not None:  # unbroken, so that it can be copied
         again = f" Recorded in {folder}; to see it again: loadcell report {folder}\n"
         console.print(again, soft_wrap=True, markup=False, highlight=False)
-    console.print(verdict_line(result.verdict))
+    console.print(Padding(verdict_line(result.verdict), (0, 0, 0, 1)))
 
 
 def render(result: Result, width: int = _NARROW) -> RenderableType:
@@ -145,6 +152,7 @@ def _whole_run(result: Result) -> Iterator[Line]:
 
 def _instrument(result: Result) -> Iterator[Line]:
     yield "Instrument", instrument_line(result)
+    yield from delivery_lines(result)
     if result.calibration is not None:
         yield "Self-test", calibration_line(result.calibration)
     for i, text in enumerate(audit_lines(result.verdict)):
@@ -216,8 +224,7 @@ def _methodology(result: Result) -> Iterator[Line]:
         f"output tokens from: {_sources(method.token_source)} · prompt tokens from: "
         + _sources(method.prompt_token_source),
     )
-    yield "", f"percentile: {method.percentile}"
-    yield "", f"interval: {method.interval}"
+    yield "", "percentile: nearest rank · interval: 95 %, distribution-free, allows for dependence (docs/metrics.md)"
 
 
 def _run(result: Result) -> Iterator[Line]:
@@ -226,6 +233,7 @@ def _run(result: Result) -> Iterator[Line]:
         "Run",
         plain(
             f"{run.id} · {run.started_at} · seed {method.seed} · schedule {method.schedule_hash[:16]} · "
+            f"methodology {method.fingerprint[:16]} · "
             f"recorded by loadcell {run.loadcell}, computed by {result.loadcell}"
         ),
     )

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.metrics import Repeated, Repeats, Result, word_of
+from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
 from loadcell.report.audit import WORD_STYLE
-from loadcell.report.text import MISSING, figure, percent, plain
+from loadcell.report.text import MISSING, figure, percent, plain, sentence
 
 _DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
 _REASON = 120
@@ -26,7 +26,7 @@ _NOTE = (
 def run_line(result: Result, number: int, count: int, *, force: bool = False) -> str:
     """One run in one line; an INVALID one without its figures unless `force`."""
     word = word_of(result)
-    reasons = [*result.invalid, *result.verdict.reasons]
+    reasons = reasons_of(result)
     end = f"{word}: {plain(reasons[0], _REASON)}" if word != "VALID" and reasons else word
     if word == "INVALID" and not force:
         return f" run {number} of {count}: {end}"
@@ -57,7 +57,7 @@ def _head(together: Repeats) -> Text:
     runs = f"{done} of {asked} runs" if done < asked else f"{done} run{'s' if done > 1 else ''}"
     text = Text.assemble(" ", (f" {together.verdict} ", WORD_STYLE[together.verdict]), f" {runs}")
     bad = [f"run {i} {run.verdict}" for i, run in enumerate(together.runs, 1) if run.verdict != "VALID"]
-    return text.append(f": {', '.join(bad)}" if bad else ", every one VALID")
+    return text.append(f": {', '.join(bad)}" if bad else ", every one VALID" if done > 1 else "")
 
 
 def _table(together: Repeats) -> Table:
@@ -87,4 +87,4 @@ def _label(row: Repeated, both: bool) -> str:
 def _says(together: Repeats) -> Iterator[str]:
     if together.withheld:
         yield "The figures are not shown because a run is INVALID; --force shows them."
-    yield from (f"{line[0].upper()}{line[1:]}." for line in together.says)
+    yield from map(sentence, together.says)

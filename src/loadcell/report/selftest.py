@@ -27,6 +27,7 @@ def print_selftest(selftest: SelfTest, levels: Sequence[int | None], console: Co
     console.print(_rungs(selftest, levels))
     console.print(
         Text(
+            "Load: streams \N{MULTIPLICATION SIGN} tokens/s of each. "
             "Bias: reported less true, in % and in ms; the truth is the engine's, of the same requests. "
             "Below asked tokens/s: got. Below CPU µs a token: events merged by the client. "
             "Of loads measured more than once, each figure is the worst.",
@@ -69,13 +70,17 @@ def _bias(bias: Bias | None) -> str:
 
 def _points(share: float | None) -> str:
     """Signed percent in 6 characters, without its sign of percent."""
-    return f"{MISSING:>6}" if share is None else f"{share * 100:+6.{0 if abs(share) >= 1 else 2}f}"
+    if share is None:
+        return f"{MISSING:>6}"
+    digits = 0 if abs(share) >= 1 else 2
+    return f"{round(share * 100, digits) or 0.0:+6.{digits}f}"
 
 
 def _ms(value: float | None) -> str:
     if value is None:
         return f"{MISSING:>6}"
-    return f"{value:+6.{3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0}f}"
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    return f"{round(value, digits) or 0.0:+6.{digits}f}"
 
 
 def _share(share: float | None) -> str:

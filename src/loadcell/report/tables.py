@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share
+from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
 
 CSV_COLUMNS = ("metric", "anchor", "statistic", "unit", "value", "low", "high", "n")
 Row = tuple[str, str, str, str, Any, Any, Any, Any]
@@ -30,6 +30,7 @@ def to_csv(result: Result) -> str:
 
 
 def _rows(result: Result) -> Iterator[Row]:
+    yield "verdict", "", word_of(result), "", None, None, None, None
     for metric, latency in result.latency.items():
         name = metric.removesuffix("_ms")
         for anchor, summary in (("response", latency.response), ("service", latency.service)):
@@ -80,7 +81,7 @@ def _instrument(result: Result) -> Iterator[Row]:
     yield "merged", "", "all", "share", audit.merged_share, None, None, audit.events
     yield "merged", "", "client", "share", audit.merged_by_client_share, None, None, audit.events
     for check in result.verdict.checks:
-        yield "check", check.name, str(check.word), check.unit, check.value, None, check.limit, None
+        yield "check", check.name, check.word or "", check.unit, check.value, None, check.limit, None
     yield "cpu_us_per_token", "", "mean", "µs", audit.cpu_us_per_token, None, None, None
 
 

@@ -51,6 +51,11 @@ def accounts(counts: Counts) -> str:
     )
 
 
+def sentence(words: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def plain(words: object, limit: int = 300) -> str:
     """Words from outside on one line: no control characters that a terminal would obey, no endless reply."""
     text = " ".join(str(words).split())

@@ -26,7 +26,7 @@ def timeline(result: Result, width: int) -> list[str]:
     marks = "".join(mark * (b - a) for mark, a, b in zip(_MARKS, edges, edges[1:], strict=False))
     spans = (window.start_s, window.end_s - window.start_s, end_s - window.end_s)
     parts = [f"{name} {figure(s, 3)} s" for name, s in zip(_PARTS, spans, strict=True) if s > 1e-6]
-    return [bars, marks, f"in flight, at most {figure(top, 3)} · {' | '.join(parts)}"[:width]]
+    return [bars, marks, f"in flight, highest bar {figure(top, 3)} · {' | '.join(parts)}"[:width]]
 
 
 def _resample(values: list[float], width: int) -> list[float]:
