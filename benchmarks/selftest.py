@@ -26,7 +26,8 @@ _SHARE = int(_PERCENT) / 100
 _BARS = bars(Bar(_SHARE), Bar(P99_FACTOR * _SHARE, P99_LEAST_MS))
 _NOTES = (
     "Fresh runs: `loadcell run` at the highest load that the self-test calls within 1 %, each against an engine that "
-    "was started for it. Reported and truth as in the benchmark of bias.",
+    "was started for it. Reported and truth as in the benchmark of bias. Verdict: with its first reason; a run that "
+    "something disturbed must say so.",
 )
 _BEYOND_NOTES = (
     "Asked: ten times the load that the self-test calls within 1 %, from a source that does nothing but write prepared "
@@ -63,7 +64,7 @@ def _fresh(limit: Highest, workers: int, quick: bool) -> Table:
     assert limit.streams is not None and limit.rate is not None
     table = Table(
         f"Fresh runs at {limit.streams} x {limit.rate:g}/s",
-        ("run", "metric", "reported ms", "truth ms", "difference ms", "%"),
+        ("run", "metric", "reported ms", "truth ms", "difference ms", "%", "verdict of the run"),
         notes=_NOTES,
     )
     step = Step(limit.streams, int(limit.rate))
@@ -73,14 +74,17 @@ def _fresh(limit: Highest, workers: int, quick: bool) -> Table:
         TTFT_S * 1e3,
         _BARS,
         output_tokens=step.output_tokens,
-        seconds=1.0 if quick else 6.0,
+        seconds=1.0 if quick else 12.0,
     )
     times = ("--slots", str(load.streams), "--ttft", f"{load.ttft_ms:g}ms", "--itl", f"{1 / load.rate:g}s")
     for number in range(1 if quick else _FRESH):
         with engine(*times) as target, work_folder() as folder:
             outcome = run_loadcell(target, folder / "run", *load_flags(load), "--workers", str(workers))
             rows = [row for row in compare(load, outcome, target) if row.bar]
-        table.rows.extend(Row((str(number + 1), *row.cells[1:]), row.bar, row.met) for row in rows)
+        verdict = outcome.result["verdict"]
+        said = f"{verdict['word']}: {verdict['reasons'][0].partition(':')[0]}" if verdict["reasons"] else "VALID"
+        for i, row in enumerate(rows):
+            table.rows.append(Row((str(number + 1), *row.cells[1:], "" if i else said), row.bar, row.met))
     return table
 
 

@@ -179,3 +179,8 @@ def test_nearest_rank_is_the_least_sample_that_enough_are_not_above(values: list
     below = sum(v < found for v in values)
     assert at_most >= percent / 100 * len(values) - 1e-9
     assert below < percent / 100 * len(values) + 1e-9
+
+
+@pytest.mark.parametrize(("busy", "kept"), [(None, 1), (0.5, 1), (0.6, 2), (0.7, 5), (0.81, None)])
+def test_a_client_without_room_to_catch_up_keeps_no_tight_limit(busy: float | None, kept: int | None) -> None:
+    assert level(rung(busy_share=busy)) == kept

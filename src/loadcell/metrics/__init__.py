@@ -3,6 +3,7 @@
 from loadcell.metrics.calibration import Highest, Rung, SelfTest, engine_full
 from loadcell.metrics.glossary import GLOSSARY, Metric
 from loadcell.metrics.headline import reasons_of, withhold, word_of
+from loadcell.metrics.instrument import busy_share
 from loadcell.metrics.model import (
     Arrivals,
     Bias,
@@ -82,6 +83,7 @@ __all__ = [
     "WorkerAudit",
     "build_repeats",
     "build_result",
+    "busy_share",
     "engine_full",
     "reasons_of",
     "repeats_schema",

@@ -28,6 +28,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     bias: Annotated[dict[str, Bias], Doc(description="by metric: ttft, itl, e2e")]
     cpu_us_per_token: float | None
     merged_by_client_share: float | None
+    busy_share: Annotated[float | None, Doc(description="busiest load process: time spent reading and sending")] = None
 
 
 class Highest(msgspec.Struct, frozen=True, kw_only=True):

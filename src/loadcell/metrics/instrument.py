@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,6 @@ from loadcell.metrics.window import Span
 from loadcell.recording.read import Recording
 
 ON_TIME_NS = 1_000_000
-_SECOND_NS = 1_000_000_000
 
 
 def send_lateness(rows: Rows, loop: str) -> Floats:
@@ -73,7 +73,7 @@ def _worker(audit: dict[str, Any], span: Span, ended_ns: int | None) -> WorkerAu
     return WorkerAudit(
         gc_pause_max_ms=ms("gc_pause_max_ns"),
         longest_turn_ms=ms("longest_turn_ns"),
-        busy_share=_busy_share(audit.get("busy_ns_by_s"), span),
+        busy_share=busy_share(audit.get("busy_ns_by_s"), span.start / 1e9, span.end / 1e9),
         core_wait_share=over_load("core_wait_ns"),
         switches_per_s=over_load("switches_involuntary", 1e9),
         longest_stall_ms=_longest_stall_ms(audit.get("stalls"), span),
@@ -81,13 +81,13 @@ def _worker(audit: dict[str, Any], span: Span, ended_ns: int | None) -> WorkerAu
     )
 
 
-def _busy_share(busy_ns_by_s: list[int] | None, span: Span) -> float | None:
-    """Busy share of the whole seconds that the window covers; of all of them where it covers none."""
+def busy_share(busy_ns_by_s: list[int] | None, start_s: float, end_s: float) -> float | None:
+    """Busy share of the whole seconds between two times; of all of them where there is none between."""
     if not busy_ns_by_s:
         return None
-    first, last = int(np.ceil(span.start / _SECOND_NS)), int(span.end // _SECOND_NS)
+    first, last = math.ceil(start_s), int(end_s)
     inside = busy_ns_by_s[first:last] or busy_ns_by_s
-    return sum(inside) / (len(inside) * _SECOND_NS)
+    return sum(inside) / (len(inside) * 1e9)
 
 
 def _longest_stall_ms(stalls: list[list[int]] | None, span: Span) -> float | None:

@@ -11,6 +11,9 @@ from loadcell.metrics import Bias, Highest, Rung, engine_full
 
 LEVELS = (1, 2, 5)
 """Percent."""
+BUSY_MOST = {1: 0.5, 2: 0.65, 5: 0.8}
+"""Share of its time that a load process may be busy for a limit: beyond, it has no room to catch up with a pause, and
+what one quiet measurement shows no later run would keep."""
 MARGIN = 0.7
 """Part of a limit that must be kept here, so that fresh runs keep the whole of it."""
 P99_FACTOR = 3
@@ -20,8 +23,10 @@ BEYOND = 2
 """Loads that are still measured after one that kept not even the widest limit."""
 
 
-def keeps(rung: Rung, percent: float, margin: float = MARGIN) -> bool:
-    """Whether every metric was within `percent` at p50, and within 3 times that or 0.2 ms at p99."""
+def keeps(rung: Rung, percent: int, margin: float = MARGIN) -> bool:
+    """Whether every metric was within `percent` at p50 and within 3 times that or 0.2 ms at p99, with room to spare."""
+    if rung.busy_share is not None and rung.busy_share > BUSY_MOST[percent]:
+        return False
     if engine_full(rung) or rung.failed or rung.tokens_per_s < _GOT_LEAST * rung.asked_tokens_per_s:
         return False
     return all(_holds(bias, margin * percent / 100, margin) for bias in rung.bias.values())
@@ -60,6 +65,7 @@ def worse(one: Rung, other: Rung) -> Rung:
         },
         cpu_us_per_token=most(one.cpu_us_per_token, other.cpu_us_per_token),
         merged_by_client_share=most(one.merged_by_client_share, other.merged_by_client_share),
+        busy_share=most(one.busy_share, other.busy_share),
     )
 
 
@@ -68,7 +74,7 @@ def climbed(rungs: Sequence[Rung]) -> bool:
     return len(rungs) > BEYOND and not any(keeps(rung, LEVELS[-1]) for rung in rungs[-1 - BEYOND :])
 
 
-def top(rungs: Sequence[Rung], percent: float) -> int:
+def top(rungs: Sequence[Rung], percent: int) -> int:
     """Place of the highest rung that keeps the limit together with all below it; -1 if there is none."""
     return next((i for i, rung in enumerate(rungs) if not keeps(rung, percent)), len(rungs)) - 1
 
@@ -85,7 +91,7 @@ def unconfirmed(rungs: Sequence[Rung], times: int) -> list[int]:
     return [i for i in tops if rungs[i].measured < times]
 
 
-def highest(rungs: Sequence[Rung], percent: float) -> Highest:
+def highest(rungs: Sequence[Rung], percent: int) -> Highest:
     """The limit, and what ended it."""
     place = top(rungs, percent)
     above = rungs[place + 1] if place + 1 < len(rungs) else None

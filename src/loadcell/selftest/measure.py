@@ -9,7 +9,7 @@ import numpy as np
 
 from loadcell.errors import LoadcellError
 from loadcell.load import Progress, run_load
-from loadcell.metrics import Rung
+from loadcell.metrics import Rung, busy_share
 from loadcell.recording.read import Recording, open_recording
 from loadcell.selftest import ladder
 from loadcell.selftest.ladder import Step
@@ -57,6 +57,10 @@ def measure(step: Step, workers: int | None, certificate: Certificate | None, fo
         bias={metric: bias_of(reported[metric], truth[metric]) for metric in METRICS},
         cpu_us_per_token=cpu_s * 1e6 / float(np.nansum(requests["output_tokens"])),
         merged_by_client_share=_merged_by_client(recording, members),
+        busy_share=max(
+            (b for a in recording.audits if (b := busy_share(a["busy_ns_by_s"], *step.window_s)) is not None),
+            default=None,
+        ),
     )
     watch(step, rung)
     return rung
