@@ -183,4 +183,4 @@ def test_nearest_rank_is_the_least_sample_that_enough_are_not_above(values: list
 
 @pytest.mark.parametrize(("busy", "kept"), [(None, 1), (0.5, 1), (0.6, 2), (0.7, 5), (0.81, None)])
 def test_a_client_without_room_to_catch_up_keeps_no_tight_limit(busy: float | None, kept: int | None) -> None:
-    assert level(rung(busy_share=busy)) == kept
+    assert limits.level(rung(busy_share=busy)) == kept
