@@ -72,6 +72,9 @@ def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair]) -> list[Gate]:
     return [_judge(bound, pair) for pair in pairs for bound in bounds]
 
 
+_UNSURE = ", but the data do not exclude one beyond it"
+
+
 def _judge(bound: Bound, pair: Pair) -> Gate:
     found = [c for c in pair.changes if (c.metric, c.stat) == (bound.measure.metric, bound.measure.stat)]
 
@@ -86,7 +89,11 @@ def _judge(bound: Bound, pair: Pair) -> Gate:
     if value is None or change.low is None or change.high is None:
         return gate(False, True, f"cannot be judged: {change.says}")
     if not _OPERATORS[bound.beyond](value, bound.bound):
-        return gate(True, False, "the difference keeps to the bound")
+        far = change.high if bound.beyond[0] == ">" else change.low
+        if bound.unit not in ("%", "points"):
+            far *= change.a or 0.0
+        open_ = _OPERATORS[bound.beyond](far, bound.bound)
+        return gate(True, False, f"the difference keeps to the bound{_UNSURE if open_ else ''}")
     if change.low <= 0 <= change.high:
         return gate(True, False, f"beyond the bound, but not shown: {change.says or 'too little data'}")
     if change.noise is not None and abs(change.relative if bound.measure.relative else value) < change.noise:  # type: ignore[arg-type]
