@@ -22,13 +22,10 @@ _OUTSIDE = ("OPENAI_API_KEY", "http_proxy", "https_proxy", "no_proxy", "HTTP_PRO
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_surroundings() -> Iterator[None]:
-    """No key and no proxy from outside; what is slow to load or to open is so once instead of once a run."""
-    from loadcell.recording import read
-    from loadcell.recording.database import open_database
+    """No key and no proxy from outside; the tokenizer is loaded once instead of once a run."""
     from loadcell.workload import planning
 
-    with pytest.MonkeyPatch.context() as patch, open_database() as shared:
-        patch.setattr(read, "open_database", shared.cursor)
+    with pytest.MonkeyPatch.context() as patch:
         for name in _OUTSIDE:
             patch.delenv(name, raising=False)
         for name in ("load_tokenizer", "stable_words"):
