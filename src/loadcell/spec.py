@@ -37,8 +37,9 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     verify_tls: Annotated[bool, Doc(description="check the server's certificate")] = True
     metrics_url: Annotated[
         str | None,
-        Doc(description='Prometheus page to read before and after ("none": not; default: /metrics of the server)'),
+        Doc(description='Prometheus page to read with the load ("none": not; default: /metrics of the server)'),
     ] = None
+    gpus: Annotated[int | None, Doc(description="accelerators that serve it, for figures per GPU")] = None
     ignore_eos: Annotated[
         bool | None,
         Doc(description="ask the server to produce every output token (default: yes, if the server accepts it)"),
@@ -67,6 +68,9 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = None
     timeout_s: Annotated[float, Doc(description="longest time one request may take")] = 120.0
     connect_timeout_s: Annotated[float, Doc(description="longest time one connection may take to open")] = 10.0
+    stop_when_saturated: Annotated[
+        bool, Doc(description="open loop: end the run once its queue grows beyond doubt")
+    ] = False
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +94,20 @@ class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
 
 
+class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is watched beside the load, on the same clock."""
+
+    every_s: Annotated[float, Doc(description="time between two looks; 0: none while the load runs")] = 2.0
+    urls: Annotated[
+        list[str], Doc(description="further Prometheus pages: other replicas, GPU exporters (DCGM, AMD)")
+    ] = []
+    gpu: Annotated[
+        Literal["auto", "nvml", "none"],
+        Doc(description="this machine's NVIDIA GPUs (auto: if the server is here and they can be read)"),
+    ] = "auto"
+    host: Annotated[bool, Doc(description="watch the CPU and memory of this machine")] = True
+
+
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How this machine runs the load and what it keeps."""
 
@@ -111,6 +129,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     load: Load = Load()
     workload: Workload = Workload()
     slo: Slo = Slo()
+    observe: Observe = Observe()
     run: Run = Run()
 
 
@@ -331,6 +350,8 @@ def _check(spec: Spec) -> None:
     _check_url(spec.endpoint.url, "an endpoint")
     if spec.endpoint.metrics_url not in (None, "none"):
         _check_url(spec.endpoint.metrics_url, "a page of metrics")
+    for url in spec.observe.urls:
+        _check_url(url, "a page of metrics")
     parse_lengths(spec.workload.input_tokens)
     parse_lengths(spec.workload.output_tokens)
     parse_arrivals(load.arrivals)
@@ -338,6 +359,7 @@ def _check(spec: Spec) -> None:
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
         "load.connect_timeout_s": load.connect_timeout_s, "run.workers": spec.run.workers,
+        "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
     }  # fmt: skip
     for name, value in positive.items():
@@ -345,7 +367,7 @@ def _check(spec: Spec) -> None:
             raise UsageError(f"{name} is {value:g}: it must be more than 0")
     for name, low in (("load.warmup_s", load.warmup_s or 0), ("load.warmup_requests", load.warmup_requests),
                       ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed),
-                      ("run.repetition", spec.run.repetition)):  # fmt: skip
+                      ("run.repetition", spec.run.repetition), ("observe.every_s", spec.observe.every_s)):  # fmt: skip
         if not (low >= 0 and math.isfinite(low)):
             raise UsageError(f"{name} is {low:g}: it must be 0 or more")
     warmup_s = load.warmup_s or 0.0
@@ -385,7 +407,7 @@ def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
     """Strings that must never be written: header values, the API key, credentials in the URL. Longest first."""
     endpoint = spec.endpoint
     values = {*endpoint.headers.values(), api_key}
-    for url in map(urlsplit, filter(None, (endpoint.url, endpoint.metrics_url))):
+    for url in map(urlsplit, filter(None, (endpoint.url, endpoint.metrics_url, *spec.observe.urls))):
         values |= {url.username, url.password, url.query, *(value for _, value in parse_qsl(url.query))}
     values |= {value.removeprefix("Bearer ").strip() for value in spec.endpoint.headers.values()}
     return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
@@ -410,7 +432,8 @@ def redact(spec: Spec) -> Spec:
         metrics_url=spec.endpoint.metrics_url and _bare(spec.endpoint.metrics_url),
         headers=dict.fromkeys(spec.endpoint.headers, REDACTED),
     )
-    return msgspec.structs.replace(spec, endpoint=endpoint)
+    observe = msgspec.structs.replace(spec.observe, urls=[_bare(url) for url in spec.observe.urls])
+    return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe)
 
 
 def _bare(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Doc = msgspec.Meta
-FORMAT = 2
+FORMAT = 3
 """Version of the Result's JSON."""
 Word = Literal["VALID", "SUSPECT", "INVALID"]
 
@@ -90,6 +90,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     state: Annotated[str, Doc(description="complete, interrupted, broken, or running (it never said that it ended)")]
     duration_s: Annotated[float | None, Doc(description="from the start of the load to its end")]
     loadcell: Annotated[str, Doc(description="version that recorded the run")]
+    stopped: Annotated[StoppedEarly | None, Doc(description="null if it was not ended before its time")] = None
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +259,64 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that was watched beside the load: did it answer?"""
+
+    name: str
+    kind: Annotated[str, Doc(description="prometheus, nvml or host")]
+    engine: Annotated[str | None, Doc(description="whose names it speaks: vLLM, SGLang, DCGM, ...; null: unknown ones")]
+    looks: Annotated[int, Doc(description="times that it was asked while the load ran")]
+    failed: Annotated[int, Doc(description="of these: without a usable answer")]
+    longest_gap_s: Annotated[float | None, Doc(description="longest time without an answer; null without any")]
+    says: Annotated[str | None, Doc(description="what is wrong with it, in words; null: nothing")]
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One quantity of the server or its machine over the run, over all replicas that told it."""
+
+    title: str
+    unit: str
+    kind: Annotated[str, Doc(description="gauge, or rate: what a counter gained a second")]
+    sources: Annotated[list[str], Doc(description="names of the sources that told it")]
+    mean: Annotated[float | None, Doc(description="over the window, time-weighted; null where it cannot be known")]
+    min: float | None
+    max: float | None
+    gained: Annotated[float | None, Doc(description="counters: increase over the window; null: unknown, or a gauge")]
+    t_s: Annotated[list[float], Doc(description="seconds since the start of the load, at most 400 points")]
+    values: Annotated[list[float | None], Doc(description="at these times; null where nobody told it")]
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Electrical energy of the accelerators over the window, from their power or energy counters."""
+
+    source: str
+    gpus: int
+    mean_watts: float | None
+    joules: float | None
+    joules_per_output_token: float | None
+    joules_per_request: float | None
+    valid: Annotated[bool, Doc(description="false: gaps, edges or other work make it no measurement; see `says`")]
+    says: Annotated[str, Doc(description="how it was measured, or why it is not valid, in words")]
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was watched beside the load, on the same clock."""
+
+    sources: list[Watched]
+    series: Annotated[dict[str, Series], Doc(description="by name, in one vocabulary for all engines")]
+    energy: Annotated[Energy | None, Doc(description="null where no source tells power or energy")]
+    notes: list[str] = []
+
+
+class StoppedEarly(msgspec.Struct, frozen=True, kw_only=True):
+    """The run was ended before its time."""
+
+    kind: Annotated[str, Doc(description="saturated (the queue grew beyond doubt) or decided (a test had its answer)")]
+    at_s: float
+    reason: str
+    cancelled: Annotated[bool, Doc(description="what was in flight was given up")]
+
+
 class Bias(msgspec.Struct, frozen=True, kw_only=True):
     """Reported less true, as a share of the truth."""
 
@@ -395,6 +454,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]
+    observed: Annotated[Observed | None, Doc(description="null where nothing was watched while the load ran")] = None
     calibration: Annotated[Calibration | None, Doc(description="null without a self-test of this machine")]
     errors: list[Failure]
     methodology: Methodology

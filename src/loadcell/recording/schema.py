@@ -15,6 +15,9 @@ A recording is a folder:
     selftest.json             this machine's self-test, if one was made before the run
     server-before.prom        the server's Prometheus page before and after the load, if it has one
     server-after.prom
+    sources.json              what was watched beside the load (`Source`), in the order of their numbers
+    looks-NNNNN.parquet       one row a look at a source while the load ran, answered or not
+    series-NNNNN.parquet      one row a value that a look brought
 
 All times `_ns` are integer nanoseconds since t0, the start of the load, on CLOCK_MONOTONIC. Missing is NULL.
 """
@@ -25,8 +28,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-FORMAT = 2
-"""2 added what the server tells of its own times, and the window that is found from the data."""
+FORMAT = 3
+"""2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
+beside the load, and runs that were ended before their time."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -107,6 +111,46 @@ TOKENS = (
 )
 
 
+LOOKS = (
+    Column("source", "INTEGER", "which of sources.json, from 0"),
+    Column("start_ns", "BIGINT", "when the look began"),
+    Column("end_ns", "BIGINT", "when its answer was there, or it was given up"),
+    Column("error", "VARCHAR", "why it brought nothing; NULL if it did"),
+)
+
+SERIES = (
+    Column("source", "INTEGER", "which of sources.json, from 0"),
+    Column("t_ns", "BIGINT", "when the value held: the middle of its look"),
+    Column("name", "VARCHAR", "as the source names it"),
+    Column("labels", "VARCHAR", 'as the source writes them, {device="0"}; empty without'),
+    Column("value", "DOUBLE", "value; NULL if it was no finite number"),
+)
+
+
+class Source(msgspec.Struct, kw_only=True):
+    """One thing that was watched beside the load."""
+
+    kind: str
+    """prometheus, nvml or host."""
+    name: str
+    """What a person calls it: the page's URL without credentials, "this machine", or the GPU driver."""
+    notes: list[str] = []
+    """What a reader must know of it, in words."""
+
+
+class Stopped(msgspec.Struct, kw_only=True):
+    """A run that was ended before its time because what it was to show had been seen."""
+
+    kind: str
+    """saturated (the queue grew beyond doubt) or decided (a test had its answer)."""
+    at_ns: int
+    """Nothing planned after this time was sent."""
+    reason: str
+    """In words."""
+    cancelled: bool = False
+    """Whether what was in the air was given up; else it was awaited."""
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     """recording.json: what this recording is and how its run went."""
 
@@ -126,7 +170,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     clock: str
     """kernel, user or mixed: who stamped the received chunks."""
     window_end_ns: int | None = None
-    """Planned end of sending, where a duration was asked for."""
+    """Planned end of sending, where a duration was asked for. A run that was stopped counts up to here; where what
+    was in the air was given up, that is the last time before which every request's outcome was known."""
+    stopped: Stopped | None = None
     ended_ns: int | None = None
     """End of the run on the monotonic clock, since t0."""
     effective: dict[str, Any] = {}

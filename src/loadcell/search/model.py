@@ -1,0 +1,206 @@
+"""A sweep: stages of rising load, what each showed, and what they say together. With a published JSON schema.
+
+Latencies leave in milliseconds, spans in seconds. What could not be measured is null, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from loadcell.metrics.model import Energy, Estimate, Goodput, Interval, Share, Word
+
+Doc = msgspec.Meta
+FORMAT = 1
+"""Version of the sweep's JSON."""
+Axis = Literal["load.rate", "load.concurrency"]
+"""Spec field that a sweep or a search varies: requests/s of an open loop, or users of a closed one."""
+Answer = Literal["pass", "fail", "undecided"]
+"""Of a stage of a search: the SLO's attainment is above, below, or too near to its target to tell in the time given."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """sweep.json: what a sweep is to do. Written once, before its first stage; a resumed sweep must have the same."""
+
+    format: int = FORMAT
+    loadcell: Annotated[str, Doc(description="version that began the sweep")]
+    mode: Annotated[Literal["grid", "search"], Doc(description="stages given beforehand, or found one by one")]
+    axis: Annotated[str | None, Doc(description="spec field that varies; null: several, or another than a load")]
+    stages: Annotated[list[dict[str, Any]], Doc(description="grid: spec fields of each stage, by dotted path")] = []
+    target: Annotated[float | None, Doc(description="search: share of requests that must keep to every limit")] = None
+    lowest: Annotated[float | None, Doc(description="search: no load below this is tried")] = None
+    highest: Annotated[float | None, Doc(description="search: no load above this is tried")] = None
+    width: Annotated[float, Doc(description="search: highest fail over highest pass, less 1, at most")] = 0.05
+    stage_s: Annotated[float, Doc(description="grid: length of a stage; search: longest")]
+    seed: int
+    spec: Annotated[dict[str, Any], Doc(description="the Spec that stages vary, secrets removed")]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """stage.json: one stage as asked."""
+
+    number: Annotated[int, Doc(description="from 1, in the order of the stages; names its folder")]
+    phase: Annotated[
+        Literal["grid", "floor", "ramp", "bisect", "confirm"],
+        Doc(description="grid: given; floor: one user alone; ramp: doubling; bisect; confirm: a boundary again"),
+    ]
+    changes: Annotated[dict[str, Any], Doc(description="spec fields by dotted path, as in load.rate")]
+    level: Annotated[float | None, Doc(description="its load on the axis; null without an axis")]
+    least_requests: Annotated[int, Doc(description="search: requests that a pass must have seen, warm-up left out")] = 0
+    warmup_s: Annotated[float | None, Doc(description="seconds at the start that do not count; null: found later")] = (
+        None
+    )
+    stops: Annotated[bool, Doc(description="end the stage once it is decided, or its queue grows")] = True
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage of a search says about the SLO."""
+
+    answer: Answer
+    judged: Annotated[int, Doc(description="requests judged in the order of their plan, warm-up left out")]
+    missed: Annotated[int, Doc(description="of these: beyond a limit, failed, or overdue")]
+    attainment: Share
+    pass_evidence: Annotated[float, Doc(description="log10 of the evidence against an attainment below the target")]
+    fail_evidence: Annotated[float, Doc(description="log10 of the evidence against an attainment above the target")]
+    dependence: Annotated[float, Doc(description="requests that count as one, since misses come in runs (>= 1)")]
+    stable: Annotated[bool | None, Doc(description="false: the queue grows; null: too little to tell")]
+    binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+    says: Annotated[str, Doc(description="the finding in words")]
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one stage; more stand in the result of its recording."""
+
+    verdict: Word
+    reasons: list[str]
+    stable: bool | None
+    requests: Annotated[int, Doc(description="planned in the window")]
+    failed_share: float | None
+    concurrency: Annotated[float | None, Doc(description="mean in flight")]
+    requests_per_s: float | None
+    output_tokens_per_s: float | None
+    output_tokens_interval: Interval | None
+    tokens_per_s_per_gpu: Annotated[float | None, Doc(description="null where the number of GPUs is not given")]
+    tokens_per_s_per_user: Annotated[float | None, Doc(description="1 / median TPOT")]
+    ttft_ms: Annotated[dict[str, Estimate], Doc(description="p50, p90, p99; response time in an open loop")]
+    tpot_ms: dict[str, Estimate]
+    itl_ms: dict[str, Estimate]
+    e2e_ms: dict[str, Estimate]
+    goodput: Goodput | None
+    server: Annotated[dict[str, float | None], Doc(description="mean of each watched series over the window")] = {}
+    energy: Energy | None = None
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage as asked, as it ended and what it showed."""
+
+    ask: Ask
+    folder: Annotated[str, Doc(description="its recording, relative to the sweep's folder")]
+    state: Annotated[str, Doc(description="as a recording's: complete, interrupted, broken or running")]
+    ended: Annotated[str | None, Doc(description="why it ended before its time, in words")]
+    took_s: Annotated[float | None, Doc(description="its load, from the first send to the last reply")]
+    started_at: str
+    point: Annotated[Point | None, Doc(description="null where no figure can be had")]
+    trial: Annotated[Trial | None, Doc(description="null in a grid")] = None
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """One end of the bracket."""
+
+    level: float
+    stages: Annotated[list[int], Doc(description="numbers of the stages at this load")]
+    judged: int
+    attainment: Annotated[Share, Doc(description="over all these stages")]
+    goodput_per_s: float | None
+    binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+
+
+class Stable(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest load whose queue stays bounded; not the same as the SLO's."""
+
+    low: Annotated[float | None, Doc(description="highest load seen stable, no unstable one below")]
+    high: Annotated[float | None, Doc(description="lowest load seen with a growing queue")]
+    served_per_s: Annotated[float | None, Doc(description="requests/s completed while a queue stood: what it carries")]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of a search."""
+
+    word: Annotated[
+        Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"],
+        Doc(
+            description="bracketed; no load held the SLO; the highest allowed load held it; noise or instability kept "
+            "the bracket wide; or the search did not end"
+        ),
+    ]
+    target: float
+    low: Annotated[End | None, Doc(description="highest load that holds the SLO with no failing one below")]
+    high: Annotated[End | None, Doc(description="lowest load that does not hold it")]
+    width: Annotated[float | None, Doc(description="high over low, less 1")]
+    cliff: Annotated[
+        bool, Doc(description="attainment collapses inside the bracket: no value between is to be read off")
+    ]
+    binding: Annotated[str | None, Doc(description="limit that breaks first: ttft_ms, tpot_ms, e2e_ms or failures")]
+    stable: Stable
+    floor_ms: Annotated[dict[str, float | None], Doc(description="medians of one user alone: ttft_ms, tpot_ms, e2e_ms")]
+    findings: Annotated[
+        list[str], Doc(description="what a reader must know, in words; instability of the server first")
+    ]
+    says: Annotated[str, Doc(description="the answer in words")]
+    took_s: Annotated[
+        float, Doc(description="wall time of the stages, from the start of the first to the end of the last")
+    ]
+
+
+class Knee(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a curve bends, by a named method. An illustration: it moves with the range of the sweep."""
+
+    method: str
+    curve: Annotated[str, Doc(description="what bends: figure against load")]
+    level: float | None
+    stage: int | None
+    says: str
+
+
+class Scalability(msgspec.Struct, frozen=True, kw_only=True):
+    """Gunther's Universal Scalability Law X(N) = g N / (1 + s (N-1) + k N (N-1)), fitted. Explains, never decides."""
+
+    figure: Annotated[str, Doc(description="X: output tokens/s or requests/s; N: mean requests in flight")]
+    gamma: float | None
+    sigma: Annotated[float | None, Doc(description="contention")]
+    kappa: Annotated[float | None, Doc(description="coherency")]
+    peak: Annotated[float | None, Doc(description="N at the peak: sqrt((1 - s) / k); null where there is none")]
+    r_squared: float | None
+    stages: Annotated[list[int], Doc(description="stages fitted")]
+    says: str
+
+
+class Curves(msgspec.Struct, frozen=True, kw_only=True):
+    """What the stages say together."""
+
+    pareto: Annotated[
+        list[int], Doc(description="stages that none beats in both tokens/s a user and tokens/s (a GPU) in total")
+    ]
+    knees: list[Knee]
+    scalability: Scalability | None
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep or a search: a pure function of its folder."""
+
+    format: int = FORMAT
+    loadcell: Annotated[str, Doc(description="version that computed this")]
+    plan: Plan
+    planned: Annotated[int | None, Doc(description="stages that a grid was to have; null in a search")]
+    stages: list[Stage]
+    found: Annotated[Found | None, Doc(description="null in a grid")]
+    curves: Curves
+    findings: Annotated[list[str], Doc(description="what a reader must know of the sweep as a whole, in words")]
+    took_s: float | None
+
+
+def sweep_schema() -> dict[str, Any]:
+    """JSON Schema of the Sweep."""
+    schema = msgspec.json.schema(Sweep)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell sweep", **schema}
