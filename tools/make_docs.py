@@ -6,8 +6,13 @@ from pathlib import Path
 
 from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.clusters import LEAST_ON_EITHER_SIDE, LEAST_REQUESTS
+from loadcell.metrics.energy import LEAST_LOOKS
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of
 from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, number
+from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
+from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
+from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
+from loadcell.presets import CAVEATS, PRESETS
 
 DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """\
@@ -140,7 +145,136 @@ def _bound(entry: Limits, value: float, part: float) -> str:
     return f"{text} at least" if entry.least else text
 
 
-PAGES = {"metrics.md": metrics_page, "verdict.md": verdict_page}
+_SLO_HEAD = """\
+# SLOs
+
+A service level objective is a set of limits, and the share of requests that is to keep to all of them (the attainment).
+`--slo` takes both kinds of limits, written out or by name. Written by `tools/make_docs.py` from `loadcell/presets.py`.
+
+```
+--slo ttft=500ms,tpot=30ms,e2e=10s     limits, written out; any of the three
+--slo chat                             a preset
+--slo chat,e2e=20s                     a preset, with a limit changed or added
+--slo mlperf:llama2-70b/server@v5.1    a benchmark's limits in a round; without @ in its newest
+--slo list                             the table below, in the terminal
+```
+
+- A request is good if it is ok and keeps to every limit at once. A failed, cancelled or unsent one is not good. Limits
+  are on response time: in an open loop they start at the planned time. See Goodput in [metrics.md](metrics.md).
+- `loadcell run` and `loadcell report` say which share of requests was good; `loadcell sweep` searches for the highest
+  load that holds a share ([search.md](search.md)). The result shows the numbers, not the preset's name.
+- A limit on single gaps (ITL, TBT: Sarathi-Serve, Mooncake) has no preset: TPOT is the mean gap of a request, and says
+  less than a limit on every gap.
+"""
+
+
+def slo_page() -> str:
+    """docs/slo.md."""
+    rows = (
+        f"| `{preset.name}` | {preset.says().replace(',', ', ')} | {preset.attainment:.0%} | {preset.about} | "
+        f"{preset.source} |"
+        for preset in PRESETS
+    )
+    head = ["| preset | limits | attainment | what for; rounds | source |", "|---|---|---|---|---|"]
+    return "\n".join([_SLO_HEAD, "## Presets", "", *head, *rows, "", *(f"- {caveat}" for caveat in CAVEATS), ""])
+
+
+_SERVER_HEAD = """\
+# What is watched beside the load
+
+While the load runs, `loadcell run` looks at the server's Prometheus page, at further pages (`--observe-url`: other
+replicas, GPU exporters), at this machine's NVIDIA GPUs and at this machine itself, every 2 s (`--observe-every`; 0:
+not at all). The looks are on the clock of the load and are kept in the recording whole. The result gives them in one
+vocabulary, over the window (`observed` in its JSON). Written by `tools/make_docs.py` from
+`loadcell/metrics/vocabulary.py`, which names its sources.
+
+## How values are laid on time
+
+- **Missing.** A look that failed is null in the series, never 0. Where several pages tell one quantity, their sum,
+  mean or maximum is null while one of them is silent: nobody knows whether the replica is gone or only its page is.
+  Engines, pods and models that come and go on a page that answers are added as they are. A GPU that vanishes from it
+  is missing.
+- **Mean.** Time-weighted: the integral of the lines between neighbouring looks. In gaps of more than {longest:g}
+  intervals nothing is known; where more than {unseen:.0%} of the window is unknown, the mean is null. Least and
+  greatest are those of the looks inside the window, and say nothing of what was between them.
+- **Counters.** Their series is the gain a second between two looks. A counter that goes down or away started anew:
+  what it gained then is null, with a note. One that appears on a page that was there before began at 0.
+- **Gained** is the difference over the window. Of the two intervals that its edges cut, the part inside counts: it
+  may be wrong by at most what was gained in these two, and is wrong by as much as the rate changed within them. It is
+  null if more than {edge:.0%} of the window lies before the first look or after the last.
+- **Points.** A series has at most {points} points in the result: of equal stretches the least and the greatest value,
+  and one that is missing. Mean, least, greatest and gain are those of all looks.
+- **A page is as old as its server makes it.** Servers refresh their gauges between steps, exporters when they are
+  asked or on a clock of their own (dcgm-exporter: every 30 s unless told otherwise).
+
+## Who counts
+
+- Pages that show one server twice count once: their processes began at the same time, or all seconds that they
+  counted are equal to the last digit. Servers whose pages tell neither are taken to be different ones.
+- What stands in front of several engines (Dynamo's front end, the endpoint picker of llm-d) is never added to them:
+  it counts only for what no engine tells. Watch all replicas or none of them, else a sum is of those that were
+  watched.
+- Data-parallel engines on one page are added up. Ranks of one engine that tell the same thing (SGLang's tp, pp and
+  moe_ep ranks), and models of one Triton ensemble, count once.
+- Where a page has an old and a new name for a quantity, the one that stands first below counts.
+- A GPU that several sources tell of (by its UUID or serial number) counts once: NVML first, then DCGM, AMD and
+  Triton.
+- A page with none of these names is recorded all the same; the result says that nothing on it is known.
+
+## Energy
+
+Energy is what the energy counters of all GPUs gained in the window; of a GPU without one, the trapezoidal sum of its
+power readings; what was not seen counts at the mean power of what was. Per output token and per request it is the
+mean power over the tokens and requests a second of the same window. It is marked as no valid measurement, with the
+reason, where
+
+- a GPU told nothing, or 0 for all of the window; or their number is not `endpoint.gpus`, if that is given;
+- fewer than {looks} readings lie inside the window, or none around one of its ends;
+- power readings are more than {longest:g} intervals apart, or power is unknown for more than {unseen:.0%} of the
+  window;
+- all readings are the same, or most repeat the one before and change less often than {changes:g} times in the window.
+
+Power of the moment between two readings is not seen; on NVIDIA's Ampere and later a power reading is the mean of the
+last second. What else runs on a GPU is in its energy, and GPUs that idle are too: only who owns the machine can
+exclude that. It is the energy of the GPUs alone: no CPU, memory, fans or losses of the power supply.
+
+This machine's CPU counts against the client: above {full:.0%} a note says how often.
+
+## Names
+
+How values of several parts become one stands with the quantity. Shares go from 0 to 1.
+
+| quantity | title | unit | kind | several |
+|---|---|---|---|---|
+"""
+
+
+def server_page() -> str:
+    """docs/server-metrics.md."""
+    head = _SERVER_HEAD.format(
+        longest=LONGEST, unseen=UNSEEN, edge=EDGE, points=MOST_POINTS, looks=LEAST_LOOKS, full=NEARLY_FULL,
+        changes=1 / UNSEEN,
+    )  # fmt: skip
+    rows = [
+        f"| `{name}` | {about.title} | {about.unit} | {about.kind} | {about.over} |"
+        for name, about in QUANTITIES.items()
+        if about.shown
+    ]
+    parts = [head + "\n".join(rows)]
+    for engine in dict.fromkeys(name.engine for name in NAMES):
+        names = [_name_row(name) for name in NAMES if name.engine == engine]
+        parts.append("\n".join([f"### {engine}", "", "| on the page | here |", "|---|---|", *names]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _name_row(name: Name) -> str:
+    labels = ",".join(f'{key}="{value}"' for key, value in name.labels)
+    scale = "" if name.scale == 1 else f", times {name.scale:g}"
+    note = f"; {name.note}" if name.note else ""
+    return f"| `{name.metric}{f'{{{labels}}}' if labels else ''}` | `{name.quantity}`{scale}{note} |"
+
+
+PAGES = {"metrics.md": metrics_page, "verdict.md": verdict_page, "slo.md": slo_page, "server-metrics.md": server_page}
 
 if __name__ == "__main__":
     DOCS.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ ending in `_s` and milliseconds in fields ending in `_ms`; YAML may write them a
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -15,10 +16,12 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import msgspec
 
 from loadcell.errors import UsageError, nearest
+from loadcell.presets import find_preset
 
 Doc = msgspec.Meta
 Api = Literal["chat", "completions"]
 REDACTED = "<redacted>"
+_LEAST_LOOK_S = 0.05
 
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
@@ -214,11 +217,16 @@ def parse_arrivals(text: str) -> Arrivals:
 
 
 def parse_slo(text: str) -> Slo:
-    """The limits of "ttft=500ms,tpot=30ms,e2e=10s"; UsageError else."""
+    """The limits of "ttft=500ms,tpot=30ms", of a preset ("chat") or of both ("chat,e2e=20s"); UsageError else."""
     limits: dict[str, float] = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        name, _, value = part.partition("=")
+    for number, part in enumerate(filter(None, (p.strip() for p in text.split(",")))):
+        name, mark, value = part.partition("=")
         field = f"{name.strip().lower()}_ms"
+        if not mark and field not in Slo.__struct_fields__:
+            if number:
+                raise UsageError(f"{part!r} comes too late: one preset comes first, then limits, as in chat,e2e=20s")
+            limits |= find_preset(part).limits()
+            continue
         if field not in Slo.__struct_fields__:
             raise UsageError(
                 f"{part!r} is not an SLO{nearest(name, ('ttft', 'tpot', 'e2e'))}: write ttft=500ms,tpot=30ms,e2e=10s"
@@ -232,6 +240,7 @@ def parse_slo(text: str) -> Slo:
 # --- building and checking -------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def spec_fields() -> dict[str, msgspec.inspect.Field]:
     """Every leaf of the Spec by its dotted path, as in "load.rate"."""
     info = cast(msgspec.inspect.StructType, msgspec.inspect.type_info(Spec))
@@ -370,6 +379,11 @@ def _check(spec: Spec) -> None:
                       ("run.repetition", spec.run.repetition), ("observe.every_s", spec.observe.every_s)):  # fmt: skip
         if not (low >= 0 and math.isfinite(low)):
             raise UsageError(f"{name} is {low:g}: it must be 0 or more")
+    if 0 < spec.observe.every_s < _LEAST_LOOK_S:
+        raise UsageError(
+            f"observe.every_s is {spec.observe.every_s:g}: to look more often than every {_LEAST_LOOK_S:g} s would "
+            "disturb the load; 0 turns it off"
+        )
     warmup_s = load.warmup_s or 0.0
     if load.duration_s is not None and warmup_s >= load.duration_s:
         raise UsageError(f"the warm-up ({warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")

@@ -91,6 +91,7 @@ _FIELD = {
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s",
         "workload": "input_tokens output_tokens prompts tokenizer",
         "slo": "ttft_ms tpot_ms e2e_ms",
+        "observe": "every_s urls gpu host",
         "run": "workers seed keep_text",
     }.items()
     for key in keys.split()

@@ -192,6 +192,7 @@ def test_nothing_is_left_behind(run: Run) -> None:
     assert names == {
         "recording.json", "spec.json", "environment.json", "host.json", "schedule.parquet",
         "requests-N-N.parquet", "chunks-N-N.parquet", "audit-N.json",
+        "sources.json", "looks-N.parquet", "series-N.parquet",
     }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def files(ran: Ran) -> list[str]:
 
 def test_the_page_is_read_before_and_after(run: Run) -> None:
     with serve(models=pages(counting())) as server:
-        ran = run(server.url, requests=4, headers={"X-Who": "me-myself"})
+        ran = run(server.url, requests=4, headers={"X-Who": "me-myself"}, every_s=0)
     assert [request.path for request in asked(server)] == ["/metrics", "/metrics"]
     assert all(request.headers["x-who"] == "me-myself" for request in asked(server))
     methods = [(request.method, request.number) for request in server.received]
@@ -117,7 +117,7 @@ def test_a_server_that_keeps_silent_costs_seconds_and_no_more(run: Run, monkeypa
 def test_a_page_that_is_gone_after_the_load_is_missed_if_asked_for(run: Run) -> None:
     answers = iter([text_reply("a_total 1\n"), text_reply("gone", 404)])
     with serve() as server, serve(models=pages(lambda _: [next(answers)])) as other:
-        ran = run(server.url, requests=2, metrics_url=other.url)
+        ran = run(server.url, requests=2, metrics_url=other.url, every_s=0)
     assert files(ran) == ["server-before.prom"] and ran.result.server == []
     assert [request.path for request in asked(other)] == ["/metrics", "/metrics"]
     assert any("HTTP status 404" in note for note in ran.result.notes)
@@ -181,5 +181,5 @@ def test_a_url_that_cannot_be_is_refused_before_anything_is_sent(url: str) -> No
 )
 def test_a_key_is_not_sent_in_the_open_nor_to_others(page: str, sent: bool) -> None:
     endpoint = Endpoint(url="https://host/v1", metrics_url=page)
-    found = scrape.metrics_target(endpoint, make_target(endpoint, "sk-topsecret"))
+    found = scrape.metrics_target(endpoint, endpoint.metrics_url, make_target(endpoint, "sk-topsecret"))
     assert (found.origin + found.prefix, "Authorization" in found.headers) == (page, sent)

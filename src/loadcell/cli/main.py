@@ -17,6 +17,7 @@ from loadcell.errors import LoadcellError, UsageError, nearest
 
 COMMANDS = {
     "run": "put a load on an endpoint and report what came back",
+    "sweep": "vary the load: a grid, or the highest load that holds an SLO",
     "report": "show the result of a recording again",
     "compare": "compare runs: what differs, and how sure that is",
     "selftest": "measure the error and the limits of this machine as a client",

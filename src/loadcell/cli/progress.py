@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from loadcell.load import Progress
 from loadcell.load.fleet import Watch
+
+if TYPE_CHECKING:
+    from loadcell.search.model import Ask, Plan, Stage
 
 _PLAIN_EVERY_S = 10.0
 _STAGES = {
@@ -20,8 +24,8 @@ _STAGES = {
 
 
 @contextmanager
-def show_progress() -> Iterator[Watch]:
-    """A function that shows progress on standard error."""
+def show_progress(head: Callable[[], str] = lambda: "") -> Iterator[Watch]:
+    """A function that shows progress on standard error; `head` tells what stands before it on the line."""
     terminal = sys.stderr.isatty()
     last = 0.0
     stage = ""
@@ -33,10 +37,10 @@ def show_progress() -> Iterator[Watch]:
             return
         # Elsewhere than on a terminal, short runs stay silent and long ones say a line every ten seconds.
         if terminal:
-            sys.stderr.write(f"\r\x1b[K{progress_line(now)}")
+            sys.stderr.write(f"\r\x1b[K{progress_line(now, head())}")
             sys.stderr.flush()
         elif now.stage == "load" and stage == "load":
-            sys.stderr.write(progress_line(now) + "\n")
+            sys.stderr.write(progress_line(now, head()) + "\n")
         last, stage = moment, now.stage
 
     try:
@@ -54,10 +58,10 @@ def say(*lines: str) -> None:
     sys.stderr.flush()
 
 
-def progress_line(now: Progress) -> str:
+def progress_line(now: Progress, head: str = "") -> str:
     """One line of at most 79 columns."""
     if now.stage != "load":
-        return f"{_STAGES[now.stage]} …"
+        return f"{head}{_STAGES[now.stage]} …"[:79]
     shares = [now.elapsed_s / now.duration_s] if now.duration_s else []
     if now.planned:
         shares.append((now.ok + now.failed) / now.planned)
@@ -72,4 +76,51 @@ def progress_line(now: Progress) -> str:
         f"{now.events / now.elapsed_s:,.0f} events/s" if now.elapsed_s > 0.5 else "",
         f"{left_s:.0f} s left" if left_s is not None else "",
     ]
-    return " · ".join(filter(None, parts))[:79]
+    shown = [part for part in parts if part]
+    while len(shown) > 1 and len(head) + len(" · ".join(shown)) > 79:
+        shown.pop()
+    return f"{head}{' · '.join(shown)}"[:79]
+
+
+class SweepView:
+    """What is shown while a sweep runs: a live line for its stage, and a plain one on `out` for each that ended."""
+
+    def __init__(self, plan: Plan, out: TextIO, *, force: bool) -> None:
+        self.plan, self.out, self.force = plan, out, force
+        self.ask: Ask | None = None
+        self.took_s: list[float] = []
+        self.ended = 0
+        self.asked_s = 0.0
+
+    def on_ask(self, ask: Ask) -> None:
+        """A stage is about to run."""
+        self.ask, self.asked_s = ask, time.monotonic()
+
+    def on_stage(self, stage: Stage) -> None:
+        """A stage ended, or was kept of before."""
+        from loadcell.report.sweep import stage_line
+
+        self.ended += 1
+        if self.ask is not None:
+            self.took_s.append(time.monotonic() - self.asked_s)
+        say()  # the live line goes first
+        self.out.write(stage_line(self.plan.axis, stage, force=self.force) + "\n")
+        self.out.flush()
+
+    def head(self) -> str:
+        """Stage, load, and of a grid the time that is left, for the live line."""
+        ask = self.ask
+        if ask is None:
+            return ""
+        from loadcell.report.lines import UNITS, ask_label
+        from loadcell.report.text import plain
+
+        many = len(self.plan.stages) if self.plan.mode == "grid" else 0
+        unit = UNITS.get(str(self.plan.axis), "") if ask.level is not None else ""
+        parts = [f"stage {ask.number}{f'/{many}' if many else ''}", plain(f"{ask_label(ask)} {unit}".strip(), 24)]
+        parts += [] if ask.phase == "grid" else [ask.phase]
+        if many:
+            each_s = sum(self.took_s) / len(self.took_s) if self.took_s else self.plan.stage_s
+            left_s = each_s * (many - self.ended) - (time.monotonic() - self.asked_s)
+            parts.append(f"all in {max(left_s, 0) / 60:.0f} min" if left_s >= 120 else f"all in {max(left_s, 0):.0f} s")
+        return " · ".join(parts) + " · "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadcell.metrics import Result
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.description = "Show the result of a recording again, under any SLO or window, without any load."
-    parser.add_argument("recording", metavar="DIR", help="folder that a run wrote")
-    parser.add_argument("--slo", metavar="LIMITS", help="limits to judge by, as in ttft=500ms,tpot=30ms,e2e=10s")
+    parser.description = (
+        "Show the result of a recording again, under any SLO or window, or that of a\nsweep, without any load."
+    )
+    parser.add_argument("recording", metavar="DIR", help="folder that a run or a sweep wrote")
+    add_slo(parser, "limits to judge by")
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
@@ -40,12 +42,52 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.recording.read import open_recording
     from loadcell.spec import parse_slo
 
+    folder = Path(args.recording)
+    if (folder / "sweep.json").exists():
+        return _report_sweep(args, folder)
     slo = None if args.slo is None else parse_slo(args.slo)
     window_s = None if args.window is None else parse_window(args.window)
-    refuse_many(Path(args.recording), "report")
+    refuse_many(folder, "report")
     result = build_result(open_recording(args.recording), slo, window_s)
     show(result, as_json=args.json, as_csv=args.csv, force=args.force)
     return exit_code(result, strict=args.strict)
+
+
+def _report_sweep(args: argparse.Namespace, folder: Path) -> int:
+    """The same of a sweep; it is judged by the SLO that it ran with."""
+    from loadcell.cli.sweep import exit_code as sweep_code
+    from loadcell.cli.sweep import show_sweep_result
+    from loadcell.errors import UsageError
+    from loadcell.search import build_sweep
+
+    if args.slo is not None or args.window is not None:
+        flag = "--slo" if args.slo is not None else "--window"
+        raise UsageError(f"{flag} is for one run: {folder} is a sweep; name the folder of one of its stages")
+    sweep = build_sweep(folder)
+    show_sweep_result(sweep, folder, as_json=args.json, as_csv=args.csv, force=args.force)
+    return sweep_code(sweep, strict=args.strict)
+
+
+def add_slo(parser: argparse.ArgumentParser | argparse._ArgumentGroup, about: str) -> None:
+    """Add --slo: limits, a preset, or "list", which prints the presets and ends the command as --help does."""
+    parser.add_argument(
+        "--slo",
+        metavar="S",
+        action=_Slo,
+        help=f"{about}: ttft=500ms,tpot=30ms,e2e=10s, or a preset (--slo list shows them)",
+    )
+
+
+class _Slo(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        if values == "list":
+            from loadcell.presets import describe_presets
+
+            sys.stdout.write(describe_presets())
+            parser.exit()
+        setattr(namespace, self.dest, values)
 
 
 def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

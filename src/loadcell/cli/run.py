@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.replay import find_recorded, make_review, settle
-from loadcell.cli.report import add_judging, exit_code, show
+from loadcell.cli.report import add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 
@@ -45,11 +46,13 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--ramp", "load.ramp_s", "T"),
         ("--timeout", "load.timeout_s", "T"),
         ("--connect-timeout", "load.connect_timeout_s", "T"),
+        ("--stop-when-saturated", "load.stop_when_saturated", ""),
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
         ("--stream", "endpoint.stream", ""),
         ("--model", "endpoint.model", "M"),
+        ("--gpus", "endpoint.gpus", "N"),
         ("--api-key-env", "endpoint.api_key_env", "VAR"),
         ("--ca-file", "endpoint.ca_file", "FILE"),
         ("--verify-tls", "endpoint.verify_tls", ""),
@@ -60,6 +63,10 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--output-tokens", "workload.output_tokens", "L"),
         ("--prompts", "workload.prompts", "FILE"),
         ("--tokenizer", "workload.tokenizer", "T"),
+    ],
+    "observe": [
+        ("--metrics-url", "endpoint.metrics_url", "URL"),
+        ("--observe-every", "observe.every_s", "T"),
     ],
     "run": [
         ("--workers", "run.workers", "N"),
@@ -72,8 +79,6 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell run`: the fields of the Spec, and where they come from and go to."""
-    from loadcell.spec import describe_field
-
     parser.usage = "loadcell run URL|RESULT [flags]"
     parser.description = "Put a load on an OpenAI-compatible endpoint, record everything, and report it."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -84,10 +89,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL|RESULT",
         help="base URL of the server; or a recording or saved JSON, to run that again (flags go over it)",
     )
+    run = add_spec_flags(parser)
+    run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
+    run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
+    run.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_judging(run)
+
+
+def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -> argparse._ArgumentGroup:
+    """Add the flags that make a Spec, those in `but` left out; returns the last group, for what is not of the Spec."""
+    from loadcell.spec import describe_field
+
     groups = {}
     for title, flags in _FLAGS.items():
         group = groups[title] = parser.add_argument_group(title)
         for flag, path, metavar in flags:
+            if flag in but:
+                continue
             about = describe_field(path)
             if metavar:
                 group.add_argument(flag, dest=path, metavar=metavar, help=about)
@@ -98,22 +116,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="T|N",
         help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
     )
-    groups["load"].add_argument(
-        "--slo", metavar="S", help="limits that make a request good: ttft=500ms,tpot=30ms,e2e=10s"
-    )
+    add_slo(groups["load"], "limits that make a request good")
     groups["endpoint"].add_argument(
         "--header",
         action="append",
         metavar="K=V",
         help="extra request header (repeatable); its value is never recorded",
     )
+    groups["observe"].add_argument(
+        "--observe-url",
+        action="append",
+        metavar="URL",
+        help="further Prometheus page to watch (repeatable): other replicas, GPU exporters (DCGM, AMD)",
+    )
     run = groups["run"]
-    run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
     run.add_argument("--spec", metavar="FILE", help="read the spec from a YAML file; flags go over it")
     run.add_argument("--set", action="append", metavar="A.B=C", help="set any field of the spec (repeatable)")
-    run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
-    run.add_argument("--json", action="store_true", help="print the result as JSON")
-    add_judging(run)
+    return run
 
 
 def run(args: argparse.Namespace) -> int:
@@ -141,6 +160,11 @@ def run_once(spec: Spec, folder: Path, recorded: Recorded | None, *, silent: boo
     from loadcell.selftest import known_selftest
 
     review = None if recorded is None else make_review(recorded, spec, silent=silent)
+    steer = None
+    if spec.load.stop_when_saturated and spec.load.rate is not None:
+        from loadcell.search import saturation_steer
+
+        steer = saturation_steer(spec.load.ramp_s)
     with show_progress() as show_stage:
 
         def watch(now: Progress) -> None:
@@ -148,7 +172,8 @@ def run_once(spec: Spec, folder: Path, recorded: Recorded | None, *, silent: boo
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
                 importlib.import_module("loadcell.report")
 
-        run_load(spec, folder, watch, selftest=known_selftest(spec.endpoint.url.startswith("https")), review=review)
+        selftest = known_selftest(spec.endpoint.url.startswith("https"))
+        run_load(spec, folder, watch, selftest=selftest, review=review, steer=steer)
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
 
@@ -181,7 +206,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spe
         put("endpoint.url", args.target)
     for flags in _FLAGS.values():
         for flag, path, _ in flags:
-            value = getattr(args, path)
+            value = getattr(args, path, None)  # a command may do without the flag
             if value is not None:
                 put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
     if args.warmup is not None:
@@ -190,6 +215,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spe
         put("load.warmup_requests", int(args.warmup) if count else 0)
     if args.slo is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
+    if args.observe_url:
+        put("observe.urls", args.observe_url)
     for pair in args.header or []:
         name, mark, value = pair.partition("=" if "=" in pair.split(":")[0] else ":")
         if not mark:

@@ -20,7 +20,7 @@ _TIMEX_BYTES = 512
 """More than a struct timex has (208 bytes on 64 bits)."""
 _TIME_ERROR = 5
 """The clock is not synchronized (adjtimex(2))."""
-_LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "tokenizers")
+_LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "psutil", "tokenizers")
 
 
 def environment(spec: Spec, secrets: list[str]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from loadcell.errors import EndpointError, RecordingError
 from loadcell.load.environment import environment
 from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
 from loadcell.load.job import Job
-from loadcell.load.live import Count, Live
+from loadcell.load.live import Count, Live, outcomes_of
+from loadcell.load.observe import Watched, observing
 from loadcell.load.preflight import Endpoint, preflight
 from loadcell.load.prepare import (
     fill,
@@ -32,6 +33,9 @@ from loadcell.load.prepare import (
     write_schedule,
 )
 from loadcell.load.scrape import scrape
+from loadcell.load.sources import find_sources
+from loadcell.load.steer import Steer
+from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
@@ -72,8 +76,10 @@ class _Crew:
     live: Live
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     server: Place | None = None
+    steering: Steering | None = None
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
+    watched: list[Watched] = field(default_factory=list)
 
 
 def run_load(
@@ -82,10 +88,12 @@ def run_load(
     watch: Watch,
     selftest: dict[str, Any] | None = None,
     review: Review | None = None,
+    steer: Steer | None = None,
 ) -> Manifest:
     """Run the load that `spec` asks for and record it in `folder`; returns the manifest as written.
 
-    `selftest` is this machine's self-test, to be kept with the recording.
+    `selftest` is this machine's self-test, to be kept with the recording. `steer` looks at the load some times a second
+    and may end it; to answer `load.stop_when_saturated` is the caller's part (`search.saturation_steer`).
     KeyboardInterrupt during the load ends it cleanly and is taken (the manifest says "interrupted"); a second one kills
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
@@ -94,11 +102,17 @@ def run_load(
     target = make_target(spec.endpoint, api_key)
     secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
     workers = worker_count(spec)
-    with new_folder(folder), nameless_file(folder) as bodies, nameless_file(folder) as block:
+    with (
+        new_folder(folder),
+        nameless_file(folder) as bodies,
+        nameless_file(folder) as block,
+        nameless_file(folder) as ends,
+    ):
         fill(block, Live.size(workers))
         crew = _Crew(Live(block.fileno(), workers))
         try:
-            _spawn(crew, (block.fileno(), bodies.fileno()))  # they load their libraries while the endpoint is asked
+            descriptors = (block.fileno(), bodies.fileno(), ends.fileno())
+            _spawn(crew, descriptors)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
             found = _ask(spec, target, secrets)
             watch(Progress("prepare"))
@@ -114,7 +128,10 @@ def run_load(
                 dump_json(folder / "selftest.json", selftest)
             write_schedule(planned, folder)
             dump_json(folder / "recording.json", manifest)
-            descriptors = (block.fileno(), bodies.fileno())
+            fill(ends, len(planned.schedule))
+            if steer is not None:
+                outcomes = outcomes_of(ends.fileno(), len(planned.schedule))
+                crew.steering = Steering(steer, crew.live, outcomes, planned.schedule, manifest)
             jobs = [
                 make_job(spec, folder, w, workers, manifest, target, found, planned, descriptors, secrets)
                 for w in range(workers)
@@ -122,8 +139,11 @@ def run_load(
             pinned = {job.cpu for job in jobs if job.cpu is not None}
             crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
             manifest.notes += scrape(spec.endpoint, target, found.address, folder / "server-before.prom", secrets)
+            has_page = (folder / "server-before.prom").exists()
+            crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets)
+            manifest.notes += notes
             _drive(crew, jobs, manifest, spec, folder, watch)
-            if (folder / "server-before.prom").exists():
+            if has_page:
                 with _signals(crew.live):  # there is nothing left to stop
                     notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
                 if notes:
@@ -147,7 +167,9 @@ def _drive(crew: _Crew, jobs: list[Job], manifest: Manifest, spec: Spec, folder:
     with _signals(crew.live) as interrupts:
         try:
             _start(crew, jobs, watch)
-            _watch_load(crew, manifest, spec, watch, interrupts)
+            with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
+                _watch_load(crew, manifest, spec, watch, interrupts)
+                manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns  # the last look is not part of the run
         except BaseException:
             _kill(crew)
             raise
@@ -176,7 +198,7 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _spawn(crew: _Crew, descriptors: tuple[int, int]) -> None:
+def _spawn(crew: _Crew, descriptors: tuple[int, int, int]) -> None:
     """Start the processes; each loads its libraries and waits for its job."""
     for _ in range(crew.live.workers):
         process = subprocess.Popen(
@@ -228,6 +250,8 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
                 counts[Count.EVENTS],
             )
         )
+        if crew.steering is not None:
+            crew.steering.look()
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.processes):
@@ -248,7 +272,10 @@ def _kill(crew: _Crew) -> None:
 
 def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     """Say in the manifest how the run ended; write the audit of workers that could not."""
-    manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns if crew.live.t0_ns else None
+    if manifest.ended_ns is None and crew.live.t0_ns:
+        manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns
+    if crew.steering is not None:
+        crew.steering.close()
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()

@@ -118,8 +118,8 @@ class Ledger:
         return text and scrub(text, self.secrets)
 
 
-def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
-    """Append the rows of a landed flight; returns its status. `body` is the request body if text is to be recorded."""
+def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, Any]:
+    """Append the rows of a landed flight; returns that of the request. `body` is its body if text is to be recorded."""
     writer, t0_ns, clean = ledger.writer, ledger.t0_ns, ledger.scrub
     reply, times = flight.reply, flight.times
     failure = flight.failure or reply.failure
@@ -190,7 +190,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> str:
         for name, words in {"body": body, **said}.items():
             writer.text.data[name].append(clean(words))
         writer.text.data["request"].append(flight.request)
-    return status
+    return row
 
 
 def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | None, list[int | None]]:

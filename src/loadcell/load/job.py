@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from loadcell.load.target import Address, Target
-from loadcell.spec import Api
+from loadcell.spec import Api, Slo
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     api: Api
     stream: bool
     live_fd: int
+    outcomes_fd: int
+    """File of one byte a request: its `steer.Outcome`."""
     bodies_fd: int
     """File of all request bodies, one after the other, then their offsets: rows + 1 int64."""
     rows: int
@@ -39,6 +41,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """When sending stops, after t0."""
     timeout_s: float
     connect_timeout_s: float
+    slo: Slo
     keep_text: bool
     tokenizer: str
     secrets: list[str]

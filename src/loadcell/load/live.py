@@ -1,11 +1,11 @@
-"""A small block of counters in shared memory: what the workers tell while they run, and the start and stop signs."""
+"""Shared memory: counters and outcomes, which the workers tell while they run; the signs to start, end and stop."""
 
 from __future__ import annotations
 
 import mmap
 from enum import IntEnum
 
-_HEADER = 2
+_HEADER = 3
 _SLOTS = 8
 
 
@@ -51,6 +51,20 @@ class Live:
     def stop(self, value: bool) -> None:
         self._cells[1] = value
 
+    @property
+    def end_ns(self) -> int:
+        """End of sending since the start of the load, where it was ordered; 0 until then.
+
+        Nothing planned at or after it is sent; in a closed loop, no user that becomes ready then sends. It is set while
+        it lies ahead, and each worker reads it before it sends: so all of them agree on what was sent, however late
+        they are.
+        """
+        return self._cells[2]
+
+    @end_ns.setter
+    def end_ns(self, value: int) -> None:
+        self._cells[2] = value
+
     def cells(self, worker: int) -> memoryview:
         """The counters of one worker, indexed by `Count`."""
         start = _HEADER + _SLOTS * worker
@@ -59,3 +73,8 @@ class Live:
     def total(self, count: Count) -> int:
         """Sum of one counter over the workers."""
         return sum(self.cells(w)[count] for w in range(self.workers))
+
+
+def outcomes_of(fd: int, rows: int) -> mmap.mmap:
+    """One byte a request (`steer.Outcome`) on a nameless file of that many bytes. Each byte has one writer."""
+    return mmap.mmap(fd, rows)

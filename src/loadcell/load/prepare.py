@@ -69,6 +69,8 @@ def make_manifest(
     notes = [*found.notes, *planned.notes]
     if not HAS_KERNEL_STAMPS:
         notes.append("this platform has no kernel receive stamps: times were taken when the client read")
+    if spec.load.stop_when_saturated and schedule.loop == "closed":
+        notes.append("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it")
     proxy = target.proxy if target.proxy else None
     if proxy:
         notes.append(f"requests went through the proxy {proxy} that the environment sets")
@@ -148,7 +150,7 @@ def make_job(
     target: Target,
     found: Endpoint,
     planned: Plan,
-    descriptors: tuple[int, int],
+    descriptors: tuple[int, int, int],
     secrets: list[str],
 ) -> Job:
     load, schedule, cores = spec.load, planned.schedule, allowed_cores()
@@ -168,6 +170,7 @@ def make_job(
         stream=spec.endpoint.stream,
         live_fd=descriptors[0],
         bodies_fd=descriptors[1],
+        outcomes_fd=descriptors[2],
         rows=len(schedule),
         requests=load.requests if closed else None,
         users=len(mine) if closed else None,
@@ -178,6 +181,7 @@ def make_job(
         end_ns=manifest.window_end_ns,
         timeout_s=load.timeout_s,
         connect_timeout_s=load.connect_timeout_s,
+        slo=spec.slo,
         keep_text=spec.run.keep_text,
         tokenizer=spec.workload.tokenizer,
         secrets=secrets,

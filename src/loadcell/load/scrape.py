@@ -5,22 +5,22 @@ The page is one request more, before the clock starts and after it ended. A serv
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from loadcell.errors import EndpointError, RecordingError
+from loadcell.errors import LoadcellError, RecordingError
 from loadcell.load.preflight import exchange, reachable
 from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
+from loadcell.recording.exposition import read_page
 from loadcell.spec import REDACTED, Endpoint
 
 CONNECT_S, ANSWER_S = 1.0, 2.0
 MOST_BYTES = 8 * 1024 * 1024
-_LINE = re.compile(r"\s*(#.*|[a-zA-Z_:][\w:]*(\{.*\})?\s+\S.*)?")
-"""Comment, sample or blank (Prometheus, "Text-based format")."""
+FETCH_ERRORS = (ConnectError, LoadcellError, OSError, ValueError)
+"""What `fetch`, `reachable` and the reading of a page may raise."""
 
 
 def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, secrets: list[str]) -> list[str]:
@@ -30,52 +30,58 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
     """
     if endpoint.metrics_url == "none":
         return []
-    page = metrics_target(endpoint, target)
+    page = metrics_target(endpoint, endpoint.metrics_url, target)
     try:
         where = address if page.dial == target.dial else reachable(page, CONNECT_S)
-        reply = exchange(page, where, "GET", "", b"", (CONNECT_S, ANSWER_S), MOST_BYTES)
-        assert isinstance(reply, tuple)
-        text = _exposition(*reply)
-    except TimeoutError:
-        why = f"no answer within {ANSWER_S:g} s"
-    except (ConnectError, EndpointError, ValueError) as error:
-        why = str(error)
-    except OSError as error:
-        why = describe(error)
+        text = fetch(page, where, CONNECT_S, ANSWER_S)
+        read_page(text)
+    except FETCH_ERRORS as error:
+        why = reason(error, ANSWER_S)
     else:
-        _write(file, _without(text, secrets))
+        _write(file, _without(text, [*secrets, *page.secrets()]))
         return []
-    return [f"no server metrics from {page.origin}{page.prefix}: {why}"] if endpoint.metrics_url else []
+    return [f"no server metrics from {name_of(page)}: {why}"] if endpoint.metrics_url else []
 
 
-def metrics_target(endpoint: Endpoint, target: Target) -> Target:
-    """Where the page is: as the endpoint says, else /metrics of its server.
+def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> str:
+    """The text at `page`; one of FETCH_ERRORS if there is none within these times."""
+    reply = exchange(page, address, "GET", "", b"", (connect_s, answer_s), MOST_BYTES)
+    assert isinstance(reply, tuple)
+    status, body = reply
+    if status != 200:
+        raise ValueError(f"HTTP status {status}")
+    if len(body) >= MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
+    return body.decode("utf-8", "replace")
+
+
+def reason(error: Exception, answer_s: float) -> str:
+    """One of FETCH_ERRORS in words."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {answer_s:g} s"
+    return describe(error) if isinstance(error, OSError) else str(error)
+
+
+def name_of(page: Target) -> str:
+    """A page's URL for people, without credentials and query."""
+    return page.origin + page.prefix
+
+
+def metrics_target(endpoint: Endpoint, url: str | None, target: Target) -> Target:
+    """Where the page of `url` is, None for /metrics of the endpoint's own server; UsageError as `make_target`.
 
     Headers and keys of the endpoint go along to its own host only, and never from TLS to plain HTTP.
     """
-    if endpoint.metrics_url is None:
+    if url is None:
         return msgspec.structs.replace(target, prefix="/metrics", query="")
-    asked = Endpoint(url=endpoint.metrics_url, ca_file=endpoint.ca_file, verify_tls=endpoint.verify_tls)
-    page = make_target(asked, None)
+    page = make_target(Endpoint(url=url, ca_file=endpoint.ca_file, verify_tls=endpoint.verify_tls), None)
     own = page.host == target.host and (page.tls or not target.tls)
-    bare = not urlsplit(endpoint.metrics_url).path.strip("/")
+    bare = not urlsplit(url).path.strip("/")
     return msgspec.structs.replace(
         page,
         headers=target.headers | page.headers if own else page.headers,
         prefix="/metrics" if bare else page.prefix,
     )
-
-
-def _exposition(status: int, body: bytes) -> str:
-    """The text of a page; ValueError says why it is none."""
-    if status != 200:
-        raise ValueError(f"HTTP status {status}")
-    if len(body) >= MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
-    text = body.decode("utf-8", "replace")
-    if not text.endswith("\n") or not all(map(_LINE.fullmatch, text.splitlines())):
-        raise ValueError("not a page in Prometheus' text format, or cut short")
-    return text
 
 
 def _without(text: str, secrets: list[str]) -> str:

@@ -5,6 +5,7 @@ The parent asks a few times a second. All that is known of a request by then is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,15 +16,29 @@ from numpy.typing import NDArray
 
 
 class Outcome(IntEnum):
-    """What became of a request, one byte each in shared memory."""
+    """What became of a request, one byte each in shared memory: one of these, or the grade of an ok request."""
 
     PENDING = 0
-    MET = 1
-    """Ok, and within every limit of the SLO (or there is none)."""
-    MISSED = 2
-    """Ok, but beyond a limit."""
-    FAILED = 3
+    FAILED = 255
     """Failed or cancelled."""
+
+
+AT_LIMIT, WORST = 100, 254
+"""Grades of a request exactly at its limit, and far beyond it; without a limit it has the grade 1."""
+_GRADES_PER_E = 50
+
+
+def grade(margin: float) -> int:
+    """A graded outcome, 1 to 254: above 100 if and only if `margin`, the worst figure over its limit, is above 1.
+
+    Half a hundred grades to each factor of e. How near requests come to their limit shows how long a queue stays high
+    before any limit breaks.
+    """
+    if not margin > 0:
+        return 1
+    if math.isinf(margin):
+        return WORST
+    return min(max(math.ceil(AT_LIMIT + _GRADES_PER_E * math.log(margin)), 1), WORST)
 
 
 @dataclass(frozen=True)

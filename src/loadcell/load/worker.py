@@ -18,7 +18,8 @@ from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
-from loadcell.load.live import Count, Live
+from loadcell.load.live import Count, Live, outcomes_of
+from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.wire import READ_BYTES, Connection
@@ -56,6 +57,7 @@ class Worker:
     def __init__(self, job: Job, live: Live, ledger: Ledger, schedule: dict[str, array[int]], audit: Audit) -> None:
         self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
         self.count = live.cells(job.worker)
+        self.outcomes = outcomes_of(job.outcomes_fd, job.rows)
         self.schedule = schedule
         self.poller = make_poller()
         self.timer = Timer()
@@ -187,16 +189,27 @@ class Worker:
 
     def _send_due(self, now: int) -> None:
         """Send all that is due, in the order of its plan."""
-        while self.due_ns and self.due_ns <= now:
+        while self.due_ns and self.due_ns <= now and not self._past_end():
             if self.job.users is not None:
                 self._user_ready(heapq.heappop(self.due) - self.t0)
             else:
                 self._request(self.schedule["planned_ns"][self.mine[self.next]], MISSING)
             self._arm()
 
+    def _past_end(self) -> bool:
+        """Whether what is due next is planned at or after the ordered end of sending: then nothing more is due."""
+        end = self.live.end_ns
+        if not end or self.due_ns - self.t0 < end:
+            return False
+        self.due.clear()
+        if self.job.users is None:
+            self.next = len(self.mine)
+        self.due_ns = 0
+        return True
+
     def _user_ready(self, ready_ns: int) -> None:
         """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
-        late = self.job.end_ns is not None and ready_ns >= self.job.end_ns
+        late = any(end and ready_ns >= end for end in (self.job.end_ns, self.live.end_ns))
         if self.next < len(self.mine) and not late:
             self._request(MISSING, ready_ns)
         elif not late and self.job.requests is None:
@@ -303,7 +316,7 @@ class Worker:
         assert connection is not None
         now = monotonic_ns()
         heard = flight.last_read_ns()
-        flight.end_ns = now if flight.failure or heard == MISSING else heard
+        flight.end_ns = now if flight.failure or flight.cancelled or heard == MISSING else heard
         self.flights.pop(connection.fd, None)
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
@@ -341,6 +354,7 @@ class Worker:
 
     def _tick(self, now: int) -> bool:
         """What is done a few times a second; True when the run is over."""
+        self._past_end()
         if self.live.stop or os.getppid() != self.parent:
             self._cancel()
         timeout = int(self.job.timeout_s * 1e9)
@@ -373,7 +387,17 @@ class Worker:
         self._land(flight, reuse=False)
 
     def _cancel(self) -> None:
-        """Stop: nothing more is sent, what is in the air is given up and recorded as cancelled."""
+        """Stop: nothing more is sent, what is in the air is given up and recorded as cancelled.
+
+        After an ordered end of sending that is all that was planned before it, sent or not, so that the accounts close.
+        """
+        if self.live.end_ns:
+            self._send_due(monotonic_ns())
+            for flight in self.waiting:
+                flight.cancelled = True
+                flight.end_ns = monotonic_ns()
+                self.count[Count.ISSUED] += 1
+                self.landed.append(flight)
         self.waiting.clear()
         self.due.clear()
         self.next = len(self.mine)
@@ -405,9 +429,10 @@ class Worker:
         if self.job.keep_text:
             start, stop = self.offsets(flight.request)
             body = os.pread(self.job.bodies_fd, stop - start, start).decode()
-        status = write_rows(flight, self.ledger, body)
+        row = write_rows(flight, self.ledger, body)
         self.audit.landed(flight)
-        self.count[{"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}[status]] += 1
+        self.outcomes[flight.request] = outcome(row, self.job.slo)
+        self.count[{"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}[row["status"]]] += 1
         self.count[Count.EVENTS] += len(reply.kinds)
 
 

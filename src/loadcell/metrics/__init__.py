@@ -13,6 +13,7 @@ from loadcell.metrics.model import (
     Connections,
     Counts,
     CountsOf,
+    Energy,
     Estimate,
     Failure,
     Goodput,
@@ -22,8 +23,10 @@ from loadcell.metrics.model import (
     Latency,
     Limit,
     Methodology,
+    Observed,
     Result,
     Run,
+    Series,
     ServerPart,
     ServerSide,
     Share,
@@ -33,6 +36,7 @@ from loadcell.metrics.model import (
     Throughput,
     TokenClosure,
     Verdict,
+    Watched,
     WholeRun,
     Window,
     WorkerAudit,
@@ -40,6 +44,7 @@ from loadcell.metrics.model import (
 )
 from loadcell.metrics.repeats import OneRun, Repeated, Repeats, build_repeats, repeats_schema
 from loadcell.metrics.result import build_result
+from loadcell.metrics.steady import growth_per_s
 
 __all__ = [
     "GLOSSARY",
@@ -51,6 +56,7 @@ __all__ = [
     "Connections",
     "Counts",
     "CountsOf",
+    "Energy",
     "Estimate",
     "Failure",
     "Goodput",
@@ -62,6 +68,7 @@ __all__ = [
     "Limit",
     "Methodology",
     "Metric",
+    "Observed",
     "OneRun",
     "Repeated",
     "Repeats",
@@ -69,6 +76,7 @@ __all__ = [
     "Run",
     "Rung",
     "SelfTest",
+    "Series",
     "ServerPart",
     "ServerSide",
     "Share",
@@ -78,6 +86,7 @@ __all__ = [
     "Throughput",
     "TokenClosure",
     "Verdict",
+    "Watched",
     "WholeRun",
     "Window",
     "WorkerAudit",
@@ -85,6 +94,7 @@ __all__ = [
     "build_result",
     "busy_share",
     "engine_full",
+    "growth_per_s",
     "reasons_of",
     "repeats_schema",
     "result_schema",

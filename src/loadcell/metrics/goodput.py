@@ -8,7 +8,7 @@ from loadcell.metrics.dependence import inflation
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.latency import in_send_order, later_tokens, tpot_ns
 from loadcell.metrics.model import Counts, Goodput, Limit, Share
-from loadcell.metrics.rows import Ids, Mask, Rows
+from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
 from loadcell.spec import Slo
 
@@ -19,16 +19,9 @@ def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loo
     Failed, cancelled and unsent requests are misses. A limit that some ok request gives no figure for cannot be judged.
     """
     ok, places = members & rows.ok, in_send_order(rows, members)
-    anchor = rows.planned if loop == "open" else rows.send_start
-    figures = {
-        "ttft_ms": rows.first_any - anchor,
-        # Nothing after the first token: no pace that could be too slow, so the limit is kept.
-        "tpot_ms": np.where((later_tokens(rows) <= 0) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
-        "e2e_ms": rows.last - anchor,
-    }
     limits: dict[str, Limit] = {}
     good: Mask | None = ok
-    for name, figure in figures.items():
+    for name, figure in limited_ns(rows, loop).items():
         limit_ms = getattr(slo, name)
         if limit_ms is None:
             continue
@@ -47,6 +40,17 @@ def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loo
         attainment=_attainment(good, counts.planned, places),
         limits=limits,
     )
+
+
+def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:
+    """The figures that an SLO limits, by the field of its limit; NaN where a request does not show it."""
+    anchor = rows.planned if loop == "open" else rows.send_start
+    return {
+        "ttft_ms": rows.first_any - anchor,
+        # Nothing after the first token: no pace that could be too slow, so the limit is kept.
+        "tpot_ms": np.where((later_tokens(rows) <= 0) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
+        "e2e_ms": rows.last - anchor,
+    }
 
 
 def _limit(limit_ms: float, met: Mask, unknown: int, planned: int, places: Ids) -> Limit:

@@ -25,7 +25,15 @@ def withhold(result: Result) -> Result:
 
     Counts, audit, verdict and methodology stay: they say what went wrong. `withheld` says that this was done.
     """
+    observed = result.observed and msgspec.structs.replace(result.observed, energy=None)  # it is per token and request
     none: dict[str, Any] = dict.fromkeys(Throughput.__struct_fields__) | {"user_tokens_per_s": {}}
     return msgspec.structs.replace(
-        result, withheld=True, latency={}, throughput=Throughput(**none), goodput=None, whole_run=None, server=[]
+        result,
+        withheld=True,
+        latency={},
+        throughput=Throughput(**none),
+        goodput=None,
+        whole_run=None,
+        server=[],
+        observed=observed,
     )

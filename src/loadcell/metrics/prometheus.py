@@ -7,12 +7,11 @@ docs.sglang.io "Production Metrics", llama.cpp's tools/server/README.md.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(\{.*\})?\s+(\S+)(?:\s+\S+)?\s*")
-"""Name, labels, value and, rarely, a time (prometheus.io, "Exposition formats")."""
+from loadcell.recording.exposition import read_samples
+
 _SERVERS = ("vllm:", "sglang:", "llamacpp:")
 Page = dict[str, dict[str, float]]
 """Values by name and labels."""
@@ -43,13 +42,9 @@ def page_means(before: str, after: str, answered: int, prompt_tokens: float) -> 
 def read_page(text: str) -> Page:
     """The samples of the known servers; lines that are none are left out."""
     page: Page = {}
-    for line in text.splitlines():
-        if line.startswith(_SERVERS) and (found := _SAMPLE.fullmatch(line)):
-            name, labels, value = found.groups()
-            try:
-                page.setdefault(name, {})[labels or ""] = float(value)
-            except ValueError:
-                continue
+    for name, labels, value in read_samples(text):
+        if name.startswith(_SERVERS):
+            page.setdefault(name, {})[labels] = value
     return page
 
 

@@ -19,7 +19,18 @@ from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
 from loadcell.metrics.latency import latencies
 from loadcell.metrics.limits import LIMITS
-from loadcell.metrics.model import CountsOf, Latency, Methodology, Result, Run, Throughput, Verdict, WholeRun
+from loadcell.metrics.model import (
+    CountsOf,
+    Latency,
+    Methodology,
+    Result,
+    Run,
+    StoppedEarly,
+    Throughput,
+    Verdict,
+    WholeRun,
+)
+from loadcell.metrics.observed import observe
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.server import server_sides
 from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
@@ -27,6 +38,7 @@ from loadcell.metrics.throughput import throughput
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, extent_ns, pick_window, whole_run
 from loadcell.recording.read import Recording
+from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
 
 
@@ -54,7 +66,7 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
         )
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, span, extent, ramp_s, load.concurrency)
-    state = steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight)
+    state = steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped)
     why = why_withheld(state)
     same = (span.start, span.end, span.first_request) == (whole.start, whole.end, whole.first_request)
     events, every = scan_events(recording, rows, members, span, None if same else whole)
@@ -70,6 +82,7 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
             state=manifest.state,
             duration_s=None if manifest.ended_ns is None else manifest.ended_ns / 1e9,
             loadcell=manifest.loadcell,
+            stopped=_stopped(manifest),
         ),
         verdict=Verdict(word="VALID", reasons=[], checks=[]),
         invalid=[*manifest.invalid, *_damage(recording, lost_events), *accounts.invalid],
@@ -83,6 +96,7 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
         server=server_sides(recording, rows, ok),
+        observed=observe(recording, span, extent, rates),
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
         methodology=_methodology(recording, rows, span),
@@ -121,6 +135,13 @@ def _damage(recording: Recording, lost_events: int) -> Iterator[str]:
         yield f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"
     if lost_events > 0:
         yield f"{lost_events:,} received events are missing from the recording"
+
+
+def _stopped(manifest: Manifest) -> StoppedEarly | None:
+    told = manifest.stopped
+    if told is None:
+        return None
+    return StoppedEarly(kind=told.kind, at_s=told.at_ns / 1e9, reason=told.reason, cancelled=told.cancelled)
 
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:

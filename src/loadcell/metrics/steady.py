@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -11,6 +12,7 @@ from loadcell.metrics.concurrency import InFlight
 from loadcell.metrics.model import Concurrency, Estimate, Latency, Steady, Summary
 from loadcell.metrics.rows import Floats, Rows
 from loadcell.metrics.window import LEAST_REQUESTS, Span
+from loadcell.recording.schema import Stopped
 
 _BATCHES = 40
 _T_38 = 2.024394163911969
@@ -27,16 +29,32 @@ _TAIL = ("p95", "p99", "p99_9")
 
 
 def steady(
-    rows: Rows, anchor: Floats, unsent: Floats, span: Span, extent: float, loop: str, flight: Concurrency
+    rows: Rows,
+    anchor: Floats,
+    unsent: Floats,
+    span: Span,
+    extent: float,
+    loop: str,
+    flight: Concurrency,
+    stopped: Stopped | None = None,
 ) -> Steady:
-    """What the window is, and whether the load was steady in it. `unsent` are the planned times of requests unsent."""
+    """What the window is, and whether the load was steady in it. `unsent` are the planned times of requests unsent.
+
+    Where a stop gave up what was in the air, the window ends before the sending; the queue is known to the stop.
+    """
     begun = ~np.isnan(rows.end)
     starts, ends = anchor[begun], rows.end[begun]
     waiting = unsent[unsent <= span.sent_until]
     if loop == "open":
-        stable, growth, says = _queue(
-            np.concatenate((starts, waiting)), np.concatenate((ends, np.full(waiting.size, extent))), span
-        )
+        came, left = np.concatenate((starts, waiting)), np.concatenate((ends, np.full(waiting.size, extent)))
+        if stopped is not None and stopped.cancelled and not span.chosen:
+            known = min(float(stopped.at_ns), float(came.max(initial=0.0)))
+            stable, growth, says = _queue(came, left, replace(span, end=known, sent_until=known))
+            if stopped.kind == "saturated" and stable is not False:  # seen with more looks than one
+                says = stopped.reason.removeprefix("saturated: ")
+                stable, growth = False, _change_per_s(came, left, known)
+        else:
+            stable, growth, says = _queue(came, left, span)
     else:
         stable, growth, says = _users(span, int(np.count_nonzero(span.holds(anchor))), flight)
     return Steady(
@@ -85,6 +103,12 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
         growth,
         f"no growing queue: {growth.value:+.2g} requests/s ({interval}) at {means.mean():.3g} in flight",
     )
+
+
+def _change_per_s(starts: Floats, ends: Floats, until: float) -> Estimate:
+    """What came less what ended by a time, a second: growth from an empty start, without an interval."""
+    more = np.count_nonzero(starts <= until) - np.count_nonzero(ends <= until)
+    return Estimate(value=float(more) / (until / 1e9) if until > 0 else None)
 
 
 def growth_per_s(means: Floats, batch_s: float) -> Estimate:

@@ -108,8 +108,8 @@ def pick_window(
             raise UsageError(f"--window {low:g},{high:g} is empty: give its start and its end in seconds, as in 5,65")
         return Span(low * 1e9, high * 1e9, "chosen by --window", "chosen", end)
     short = _too_short(manifest, rows, anchor, end)
-    if short is not None:
-        end, until = whole.end, whole.reason.partition(" to ")[2]
+    if short is not None and not _given_up(manifest):
+        end, until, short = whole.end, whole.reason.partition(" to ")[2], f"{short}; the whole run counts"
     if load.warmup_s is not None or load.warmup_requests:
         start, since = _asked(load, rows, anchor, end)
         reason = f"from {since} to {until}"
@@ -117,7 +117,7 @@ def pick_window(
             min(start, end), end, reason, "asked", min(whole.sent_until, end), first_request=load.warmup_requests
         )
     if short is not None:
-        return Span(0.0, end, whole.reason, "whole", whole.sent_until, short)
+        return Span(0.0, end, f"from the start of the load to {until}", "whole", min(whole.sent_until, end), short)
     start, says, unsettled = _found(manifest, load, rows, anchor, end)
     since = "the end of the warm-up that was found" if start else "the start of the load"
     return Span(start, end, f"from {since} to {until}", "found", end, says, unsettled)
@@ -127,10 +127,21 @@ def _cut_short(manifest: Manifest) -> bool:
     return manifest.state in ("interrupted", "running")
 
 
+def _given_up(manifest: Manifest) -> bool:
+    return manifest.stopped is not None and manifest.stopped.cancelled
+
+
 def _end_of_sending(
     manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float
 ) -> tuple[float, str]:
-    """When the load ended, replies still to come left out; the planned end where there is one."""
+    """When the load ended, replies still to come left out; the planned end where there is one.
+
+    Of a run that was stopped, when it was; or what came before the first request that was given up.
+    """
+    if manifest.stopped is not None and manifest.window_end_ns is not None and manifest.state != "broken":
+        if _given_up(manifest):
+            return max(0.0, manifest.window_end_ns - 1.0), "the first request that was given up"
+        return float(manifest.window_end_ns), "the early end of the sending"
     last = float(np.nanmax(anchor)) if anchor.size else 0.0
     ended = float(manifest.ended_ns or extent_ns(manifest, rows))
     if _cut_short(manifest) and manifest.loop == "open":
@@ -171,14 +182,14 @@ def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> st
     """Why no warm-up can be found, in words; None where it can."""
     count, e2e = int(np.count_nonzero(anchor <= end)), _median_e2e(rows)
     if count < LEAST_REQUESTS:
-        return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed; the whole run counts"
+        return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed"
     if math.isnan(e2e):
-        return "no request succeeded, so no warm-up can be found; the whole run counts"
+        return "no request succeeded, so no warm-up can be found"
     times = (end - _ramp_ns(manifest)) / e2e if e2e > 0 else math.inf
     if times < _LEAST_E2E:
         return (
             f"too short to find a warm-up: after the ramp, sending lasted {max(times, 0):.1f} times the median E2E, "
-            f"{_LEAST_E2E:g} are needed; the whole run counts"
+            f"{_LEAST_E2E:g} are needed"
         )
     return None
 

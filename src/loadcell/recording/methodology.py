@@ -118,6 +118,14 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
             f"run {recorded.id} went to {endpoint['url']}: credentials and queries of a URL are never recorded. "
             "Give it again: --set endpoint.url=URL"
         )
+    observe = tree.get("observe") or {}
+    for flag, pages in (("--metrics-url", [endpoint.get("metrics_url")]), ("--observe-url", observe.get("urls") or [])):
+        hidden = [page for page in pages if page and REDACTED in page]
+        if hidden:
+            raise UsageError(
+                f"run {recorded.id} watched {', '.join(hidden)}: credentials and queries of a URL are never recorded. "
+                f"Give all such pages again: {flag} URL"
+            )
     lost = [name for name, value in endpoint.get("headers", {}).items() if value == REDACTED]
     if lost:
         again = " ".join(f"--header {name}=VALUE" for name in lost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,19 @@ import numpy.typing as npt
 
 from loadcell.errors import RecordingError
 from loadcell.kinds import KIND_OUTPUT
-from loadcell.recording.database import open_database, parquet
-from loadcell.recording.schema import CHUNKS, FORMAT, REQUESTS, SCHEDULE, TOKENS, Column, Manifest
+from loadcell.recording.database import open_database, parquet, quoted
+from loadcell.recording.schema import (
+    CHUNKS,
+    FORMAT,
+    LOOKS,
+    REQUESTS,
+    SCHEDULE,
+    SERIES,
+    TOKENS,
+    Column,
+    Manifest,
+    Source,
+)
 from loadcell.spec import Spec
 
 Table = dict[str, npt.NDArray[Any]]
@@ -41,6 +52,12 @@ class Recording:
     """This machine's self-test, if there was one before the run."""
     prometheus: tuple[str, str] | None
     """The server's Prometheus page before and after the load, if it has one."""
+    sources: list[Source] = field(default_factory=list)
+    """What was watched beside the load; none in recordings of older versions."""
+    look_parts: list[str] = field(default_factory=list)
+    series_parts: list[str] = field(default_factory=list)
+    damaged_beside: list[str] = field(default_factory=list)
+    """Files of what was watched that could not be read: no figure of the load needs them."""
 
     def requests(self, columns: Sequence[str]) -> Table:
         """Columns of the requests that ended, ordered by request.
@@ -67,6 +84,23 @@ class Recording:
                 sql = f"select {', '.join(columns)} from {_rows(CHUNKS, [part])} {where}"
                 yield _numpy(sql, columns, database)
 
+    def looks(self) -> Table:
+        """Every look at a source while the load ran, ordered by source and time; the columns of `LOOKS`."""
+        return self._watched(LOOKS, self.look_parts, "source, start_ns")
+
+    def series(self, names: Sequence[str] | None = None) -> Table:
+        """What the looks brought, ordered by source, time, name and labels; the columns of `SERIES`.
+
+        Only values of `names`, if given: a page has many that nobody wants. NaN is what was no finite number.
+        """
+        wanted = ", ".join(f"'{quoted(name)}'" for name in names or ())
+        where = "" if names is None else f"where list_contains([{wanted}]::varchar[], name)"
+        return self._watched(SERIES, self.series_parts, "source, t_ns, name, labels", where)
+
+    def _watched(self, table: Sequence[Column], parts: Sequence[str], order: str, where: str = "") -> Table:
+        columns = [column.name for column in table]
+        return _numpy(f"select {', '.join(columns)} from {_rows(table, parts)} {where} order by {order}", columns)
+
 
 # A count made after the run replaces the count of chunks that stood in for it.
 _REQUEST_SQL = {
@@ -83,6 +117,9 @@ def open_recording(path: str | Path) -> Recording:
     manifest = read_manifest(folder)
     damaged: list[str] = []
     parts = {kind: _good_parts(folder, kind, damaged) for kind in ("requests", "chunks", "tokens")}
+    damaged_beside: list[str] = []
+    parts |= {kind: _good_parts(folder, kind, damaged_beside) for kind in ("looks", "series")}
+    sources = _sources(folder, damaged_beside)
     if not (folder / "schedule.parquet").is_file():
         raise RecordingError(f"{folder} has no schedule.parquet: the run ended before its load began, or it was lost")
     return Recording(
@@ -98,6 +135,10 @@ def open_recording(path: str | Path) -> Recording:
         host=_optional_json(folder / "host.json"),
         selftest=_optional_json(folder / "selftest.json"),
         prometheus=_pages(folder),
+        sources=sources,
+        look_parts=parts["looks"],
+        series_parts=parts["series"],
+        damaged_beside=damaged_beside,
     )
 
 
@@ -149,6 +190,17 @@ def read_json(path: Path, kind: type[Any]) -> Any:
 
 def _optional_json(path: Path) -> dict[str, Any] | None:
     return read_json(path, dict) if path.exists() else None
+
+
+def _sources(folder: Path, damaged: list[str]) -> list[Source]:
+    """What was watched beside the load. A file that cannot be read goes to `damaged`."""
+    file = folder / "sources.json"
+    try:
+        sources: list[Source] = read_json(file, list[Source]) if file.exists() else []
+    except RecordingError:
+        damaged.append(file.name)
+        return []
+    return sources
 
 
 def _pages(folder: Path) -> tuple[str, str] | None:

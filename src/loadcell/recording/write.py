@@ -25,7 +25,7 @@ from loadcell.errors import RecordingError
 from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
 
-_TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B"}
+_TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d"}
 _FEW = 1000
 """Distinct words of a text column, up to which they are written by number."""
 _WRITER_NICENESS = 10
@@ -40,7 +40,9 @@ def write_table(
     columns: Mapping[str, Any],
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
-    """Write columns (arrays or lists; MISSING stands for NULL in integers) as one Parquet file, or RecordingError.
+    """Write columns (arrays or lists) as one Parquet file, or RecordingError.
+
+    NULL stands for MISSING in integers, and for what is no finite number in a DOUBLE.
 
     `connection` saves opening one (some 30 ms); it must have one thread, which keeps the rows in order.
     """
@@ -94,6 +96,8 @@ def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:
 
 
 def _nullable(name: str, sql: str) -> str:
+    if sql == "DOUBLE":
+        return f"case when isfinite({name}) then {name} end"
     missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT}.get(sql)
     # DuckDB reads -2**63 as a negated overflow, so the sentinel is written as text and cast.
     return f"cast({name} as {sql})" if missing is None else f"nullif({name}, cast('{missing}' as {sql}))"
@@ -104,7 +108,7 @@ def _cause(error: Exception) -> str:
 
 
 class Columns:
-    """Growing columns of one table: `array` for integers, `list` for text."""
+    """Growing columns of one table: `array` for numbers, `list` for text."""
 
     def __init__(self, table: Sequence[Column]) -> None:
         self.table = table
@@ -155,7 +159,7 @@ class PartWriter:
         self._database.close()
 
     def _write_parts(self) -> None:
-        _lower_priority()
+        lower_priority()
         while (job := self._jobs.get()) is not None:
             if self.error:
                 continue
@@ -169,7 +173,7 @@ class PartWriter:
             self._part += 1
 
 
-def _lower_priority() -> None:
-    """Let the event loop preempt this thread. Elsewhere than on Linux, threads have no niceness of their own."""
+def lower_priority() -> None:
+    """Let the load preempt this thread. Elsewhere than on Linux, threads have no niceness of their own."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WRITER_NICENESS)

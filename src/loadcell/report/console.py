@@ -20,6 +20,7 @@ from loadcell.report.audit import (
     verdict_line,
 )
 from loadcell.report.latencies import LABEL_WIDTH, latency_note, latency_table
+from loadcell.report.observed import observed_lines
 from loadcell.report.server import server_lines
 from loadcell.report.text import MISSING, accounts, between, figure, percent, plain, share_with_interval
 from loadcell.report.timeline import timeline
@@ -51,6 +52,8 @@ def render(result: Result, width: int = _NARROW) -> RenderableType:
             Padding(Text(latency_note(result), style="dim"), (0, 0, 0, 1)),
             _section(_figures(result)),
         ]
+    if beside := list(observed_lines(result)):
+        blocks.append(_section(beside))
     blocks.append(_section(_instrument(result)))
     if result.errors or result.notes:
         blocks.append(_section([*_errors(result), *_notes(result)]))
@@ -91,6 +94,10 @@ def _measured(result: Result) -> Iterator[Line]:
     yield "Workload", plain(f"{source}, {workload['output_tokens']} tokens out · counted by {method.tokenizer}")
     window = method.window
     yield "Window", f"{figure(window.start_s)} to {figure(window.end_s)} s, {window.reason}"
+    if result.run.stopped is not None:
+        stopped = result.run.stopped
+        left = "; what was in flight was given up" if stopped.cancelled else ""
+        yield "Ended early", Text(plain(f"after {figure(stopped.at_s, 3)} s: {stopped.reason}{left}"), style="yellow")
     if result.steady.says:
         yield "Steady state", Text(plain(result.steady.says), style="yellow" if result.steady.stable is False else "")
     run, inside = result.counts.run, result.counts.window

@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
 
+if TYPE_CHECKING:
+    from loadcell.search.model import Stage, Sweep
+
 CSV_COLUMNS = ("metric", "anchor", "statistic", "unit", "value", "low", "high", "n")
 Row = tuple[str, str, str, str, Any, Any, Any, Any]
 
 
-def to_json(result: Result | Repeats) -> bytes:
-    """The Result, or several together, as indented JSON, keys in the schema's order, numbers always finite or null."""
+def to_json(result: Result | Repeats | Sweep) -> bytes:
+    """A Result, several together, or a sweep as indented JSON: keys in the schema's order, numbers finite or null."""
     return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
 
 
@@ -48,6 +51,7 @@ def _rows(result: Result) -> Iterator[Row]:
     for statistic, value in (("asked", flight.asked), ("mean", flight.mean), ("max", flight.max)):
         yield "concurrency", "", statistic, "requests", value, None, None, None
     yield from _instrument(result)
+    yield from _observed(result)
 
 
 def _rates(result: Result) -> Iterator[Row]:
@@ -85,9 +89,80 @@ def _instrument(result: Result) -> Iterator[Row]:
     yield "cpu_us_per_token", "", "mean", "µs", audit.cpu_us_per_token, None, None, None
 
 
+def _observed(result: Result) -> Iterator[Row]:
+    """What was watched beside the load; `n` of a source is how often it answered."""
+    seen = result.observed
+    if seen is None:
+        return
+    for name, one in seen.series.items():
+        for statistic in ("mean", "min", "max"):
+            yield "server", name, statistic, one.unit, getattr(one, statistic), None, None, None
+        if one.kind == "rate":
+            yield "server", name, "gained", one.unit.removesuffix("/s"), one.gained, None, None, None
+    if seen.energy is not None:
+        units = {"mean_watts": "W", "joules": "J", "joules_per_output_token": "J", "joules_per_request": "J"}
+        for name, unit in units.items():
+            yield "energy", seen.energy.source, name, unit, getattr(seen.energy, name), None, None, seen.energy.gpus
+        yield "energy", seen.energy.source, "valid" if seen.energy.valid else "not valid", "", None, None, None, None
+    for source in seen.sources:
+        answered = source.looks - source.failed
+        yield "source", source.name, "longest gap", "s", source.longest_gap_s, None, None, answered
+
+
 def _estimate(metric: str, anchor: str, statistic: str, unit: str, estimate: Estimate, n: int | None) -> Row:
     return metric, anchor, statistic, unit, estimate.value, estimate.low, estimate.high, n
 
 
 def _share(metric: str, anchor: str, statistic: str, share: Share, n: int) -> Row:
     return metric, anchor, statistic, "share", share.value, share.low, share.high, n
+
+
+# --- sweeps ----------------------------------------------------------------------------------------------------------
+
+_POINT = (
+    "requests", "failed_share", "concurrency", "requests_per_s", "output_tokens_per_s", "tokens_per_s_per_gpu",
+    "tokens_per_s_per_user",
+)  # fmt: skip
+
+
+def sweep_csv(sweep: Sweep) -> str:
+    """One line a stage. A figure that could not be measured, or was withheld, has an empty value."""
+    rows = [dict(_stage(sweep, stage)) for stage in sweep.stages]
+    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(("stage", "phase", "load"))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _stage(sweep: Sweep, stage: Stage) -> Iterator[tuple[str, Any]]:
+    ask, point, trial = stage.ask, stage.point, stage.trial
+    yield from (("stage", ask.number), ("phase", ask.phase), ("axis", sweep.plan.axis), ("load", ask.level))
+    yield "changes", " ".join(f"{path}={'' if value is None else value}" for path, value in ask.changes.items())
+    yield from (("folder", stage.folder), ("started_at", stage.started_at), ("state", stage.state))
+    yield from (("took_s", stage.took_s), ("ended", stage.ended))
+    yield "answer", trial and trial.answer
+    for name, share in (
+        ("attainment", trial and trial.attainment),
+        ("slo_attainment", point and point.goodput and point.goodput.attainment),
+    ):
+        yield from ((f"{name}{end}", getattr(share, key, None)) for end, key in _ENDS)
+    yield from ((name, trial and getattr(trial, name)) for name in ("judged", "missed", "binding"))
+    yield from (("verdict", point and point.verdict), ("stable", point and point.stable))
+    yield "reason", point.reasons[0] if point and point.reasons else None
+    yield from ((name, point and getattr(point, name)) for name in _POINT)
+    span = point and point.output_tokens_interval
+    yield from ((f"output_tokens_per_s{end}", getattr(span, key, None)) for end, key in _ENDS[1:])
+    for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms"):
+        for statistic in ("p50", "p90", "p99"):
+            estimate = getattr(point, name).get(statistic) if point else None
+            for end, key in _ENDS:
+                yield f"{name.removesuffix('_ms')}_{statistic}{end}_ms", getattr(estimate, key, None)
+    yield "goodput_per_s", point and point.goodput and point.goodput.goodput_per_s
+    yield "joules_per_output_token", point and point.energy and point.energy.joules_per_output_token
+    yield "pareto", ask.number in sweep.curves.pareto
+    yield from ((f"server_{name}", value) for name, value in sorted((point.server if point else {}).items()))
+
+
+_ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))

@@ -1,1 +1,48 @@
 """Where a server saturates: sweeps over a grid, and the highest load that holds an SLO."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadcell.search.build import build_sweep
+    from loadcell.search.folder import read_plan
+    from loadcell.search.grid import Grid, grid_of_flags, make_plan, plan_grid, read_matrix
+    from loadcell.search.model import Plan, Sweep, sweep_schema
+    from loadcell.search.ranges import is_grid, parse_bounds, parse_loads
+    from loadcell.search.run import run_sweep
+    from loadcell.search.saturation import saturation_steer
+    from loadcell.search.stages import read_stage, read_stages
+
+_HOME = {
+    "Grid": "grid", "Plan": "model", "Sweep": "model", "build_sweep": "build", "grid_of_flags": "grid",
+    "is_grid": "ranges", "make_plan": "grid", "parse_bounds": "ranges", "parse_loads": "ranges", "plan_grid": "grid",
+    "read_matrix": "grid", "read_plan": "folder", "read_stage": "stages", "read_stages": "stages", "run_sweep": "run",
+    "saturation_steer": "saturation", "sweep_schema": "model",
+}  # fmt: skip
+__all__ = [
+    "Grid",
+    "Plan",
+    "Sweep",
+    "build_sweep",
+    "grid_of_flags",
+    "is_grid",
+    "make_plan",
+    "parse_bounds",
+    "parse_loads",
+    "plan_grid",
+    "read_matrix",
+    "read_plan",
+    "read_stage",
+    "read_stages",
+    "run_sweep",
+    "saturation_steer",
+    "sweep_schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: a plan is parsed without the libraries that run it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -16,6 +16,8 @@ FORMAT = 1
 """Version of the sweep's JSON."""
 Axis = Literal["load.rate", "load.concurrency"]
 """Spec field that a sweep or a search varies: requests/s of an open loop, or users of a closed one."""
+Outcome = Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"]
+"""Of a search."""
 Answer = Literal["pass", "fail", "undecided"]
 """Of a stage of a search: the SLO's attainment is above, below, or too near to its target to tell in the time given."""
 
@@ -47,7 +49,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     ]
     changes: Annotated[dict[str, Any], Doc(description="spec fields by dotted path, as in load.rate")]
     level: Annotated[float | None, Doc(description="its load on the axis; null without an axis")]
-    least_requests: Annotated[int, Doc(description="search: requests that a pass must have seen, warm-up left out")] = 0
+    least_requests: Annotated[int, Doc(description="search: requests judged before any answer, warm-up left out")] = 0
+    together: Annotated[
+        float, Doc(description="search: requests that count as one at least: those in flight at once")
+    ] = 1.0
     warmup_s: Annotated[float | None, Doc(description="seconds at the start that do not count; null: found later")] = (
         None
     )
@@ -66,6 +71,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     dependence: Annotated[float, Doc(description="requests that count as one, since misses come in runs (>= 1)")]
     stable: Annotated[bool | None, Doc(description="false: the queue grows; null: too little to tell")]
     binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+    sound: Annotated[bool, Doc(description="false: the client itself was in trouble, so the stage is run again")] = True
     says: Annotated[str, Doc(description="the finding in words")]
 
 
@@ -128,7 +134,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a search."""
 
     word: Annotated[
-        Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"],
+        Outcome,
         Doc(
             description="bracketed; no load held the SLO; the highest allowed load held it; noise or instability kept "
             "the bracket wide; or the search did not end"
@@ -148,9 +154,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         list[str], Doc(description="what a reader must know, in words; instability of the server first")
     ]
     says: Annotated[str, Doc(description="the answer in words")]
-    took_s: Annotated[
-        float, Doc(description="wall time of the stages, from the start of the first to the end of the last")
-    ]
+    took_s: Annotated[float, Doc(description="time of the loads of all stages, summed")]
 
 
 class Knee(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +202,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     curves: Curves
     findings: Annotated[list[str], Doc(description="what a reader must know of the sweep as a whole, in words")]
     took_s: float | None
+    withheld: Annotated[
+        bool, Doc(description="figures of INVALID stages were left out, and an answer that rests on one")
+    ] = False
 
 
 def sweep_schema() -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""Labelled lines and loads as people look at them, shared by what shows a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from loadcell.report.latencies import LABEL_WIDTH
+from loadcell.report.text import MISSING, plain
+from loadcell.search.model import Ask, Plan
+
+Line = tuple[str, str | Text]
+UNITS = {"load.rate": "requests/s", "load.concurrency": "users"}
+TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
+
+
+def section(lines: Iterable[Line], style: str = "") -> Table:
+    """Labels in a column of their own, what they say beside them."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=LABEL_WIDTH, style="bold", no_wrap=True)
+    grid.add_column(overflow="fold", style=style)
+    for label, text in lines:
+        grid.add_row(Text(f" {label}"), text if isinstance(text, Text) else Text(text))
+    return grid
+
+
+def load_figure(level: float | None) -> str:
+    """A load without its unit: 4 digits, as in 41.23, 12.5 or 1,024."""
+    if level is None:
+        return MISSING
+    return f"{level:.4g}" if abs(level) < 9999.5 else f"{level:,.0f}"
+
+
+def load_words(plan: Plan, level: float | None) -> str:
+    """A load with its unit, as in 41.23 requests/s, or 1 user."""
+    unit = UNITS.get(str(plan.axis), "")
+    return f"{load_figure(level)} {unit[:-1] if unit == 'users' and level == 1 else unit}".strip()
+
+
+def ask_label(ask: Ask) -> str:
+    """The load of a stage in as few characters as tell it: its level, "1 user", or what it changes."""
+    if ask.level is not None:
+        return load_figure(ask.level)
+    users = ask.changes.get("load.concurrency")
+    if ask.phase == "floor" and users is not None:
+        return f"{users} user{'' if users == 1 else 's'}"
+    names = [path.rpartition(".")[2] for path in ask.changes]
+    short = len(set(names)) == len(names)
+    shown = zip(names if short else ask.changes, ask.changes.values(), strict=True)
+    return plain(", ".join(f"{name} {_value(value)}" for name, value in shown)) or MISSING
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def numbers(found: Iterable[int]) -> str:
+    """Stages in words: "stage 3", "stages 1, 4"; runs of three or more are drawn together, as in 1 to 5."""
+    ordered = sorted(found)
+    parts: list[list[int]] = []
+    for number in ordered:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    words = [
+        word
+        for part in parts
+        for word in ([f"{part[0]} to {part[-1]}"] if len(part) > 2 else [str(number) for number in part])
+    ]
+    return f"stage{'' if len(ordered) == 1 else 's'} {', '.join(words)}"
+
+
+def span_words(seconds: float | None) -> str:
+    """A length of time, as in 42 s, 3 min 12 s or 1 h 05 min."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole < 7200 else f"{whole // 3600} h {whole // 60 % 60:02d} min"

@@ -1,0 +1,205 @@
+"""The stages of a sweep as tables: what each was asked and what it showed, and what the server told meanwhile."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from loadcell.metrics.model import Estimate
+from loadcell.report.lines import UNITS, ask_label, numbers
+from loadcell.report.text import MISSING, figure, percent, plain
+from loadcell.search.model import Stage, Sweep
+
+_WIDE = 110
+"""Columns from which on why a stage ended stands in its row instead of below the table."""
+_STATES = {"interrupted": "CUT", "broken": "BROKEN", "running": "NO END"}
+_STYLES = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "bold red", "pass": "green", "fail": "red"}
+_REASON = 200
+_NAMED = 3
+"""Reasons of one word that are quoted; the others stand in the stages' own reports."""
+
+
+def stage_table(sweep: Sweep, width: int) -> Table:
+    """Two lines a stage: p50 over p99, requests/s over tokens/s, tokens/s a user over goodput."""
+    judged = any(stage.trial for stage in sweep.stages)
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text("  #"), no_wrap=True, justify="right")
+    table.add_column(Text(f"{UNITS.get(str(sweep.plan.axis), 'load')}\n{'phase' if judged else ''}".strip()),
+                     overflow="fold", max_width=24)  # fmt: skip
+    if judged:
+        table.add_column(Text("answer\nattained"), no_wrap=True)
+    for title in ("TTFT\nms", "TPOT\nms", "ITL\nms", "req/s\ntokens/s", "a user\ngoodput"):
+        table.add_column(Text(title), justify="right", no_wrap=True)
+    table.add_column(Text("verdict"), no_wrap=True)
+    wide = width >= _WIDE
+    if wide:
+        table.add_column(Text("ended"), overflow="fold")
+    for stage in sweep.stages:
+        table.add_row(*_cells(sweep, stage, judged), *([_ended(stage)] if wide else []))
+    return table
+
+
+def _cells(sweep: Sweep, stage: Stage, judged: bool) -> Iterator[str | Text]:
+    yield f"{stage.ask.number}"
+    yield f"{ask_label(stage.ask)}\n{stage.ask.phase}" if judged else ask_label(stage.ask)
+    if judged:
+        yield _answer(stage)
+    point = stage.point
+    latencies = (None,) * 3 if point is None else (point.ttft_ms, point.tpot_ms, point.itl_ms)
+    for latency in latencies:
+        yield "\n".join(figure(_value(latency, name), 4, grouped=False) for name in ("p50", "p99"))
+    if point is None:
+        yield from [f"{MISSING}\n{MISSING}"] * 2
+    else:
+        yield f"{figure(point.requests_per_s, 4)}\n{figure(point.output_tokens_per_s, 4)}"
+        good = MISSING if point.goodput is None else figure(point.goodput.goodput_per_s, 4)
+        yield f"{figure(point.tokens_per_s_per_user, 4)}\n{good}"
+    yield _word(stage).append(f"\n{_marks(sweep, stage)}")
+
+
+def _value(latency: dict[str, Estimate] | None, name: str) -> float | None:
+    return latency[name].value if latency and name in latency else None
+
+
+def _answer(stage: Stage) -> Text:
+    if stage.trial is None:
+        return Text(f"{MISSING}\n{MISSING}")
+    share = stage.trial.attainment.value
+    if stage.ask.phase == "floor":  # one user alone is no test of the SLO
+        return Text(f"\n{percent(share)}")
+    return Text.assemble((stage.trial.answer, _STYLES.get(stage.trial.answer, "")), f"\n{percent(share)}")
+
+
+def _word(stage: Stage) -> Text:
+    """What the stage is worth: that it is no whole stage, or else its verdict."""
+    if stage.state != "complete":
+        return Text(_STATES.get(stage.state, stage.state.upper()), style="bold red")
+    word = MISSING if stage.point is None else stage.point.verdict
+    return Text(word, style=_STYLES.get(word, ""))
+
+
+def _marks(sweep: Sweep, stage: Stage) -> str:
+    number = stage.ask.number
+    marks = {
+        "P": number in sweep.curves.pareto,
+        "K": any(knee.stage == number for knee in sweep.curves.knees),
+        "Q": stage.point is not None and stage.point.stable is False,
+        "E": stage.ended is not None and stage.trial is not None and stage.state == "complete",
+    }
+    return " ".join(mark for mark, true in marks.items() if true)
+
+
+def _ended(stage: Stage) -> str:
+    return "" if stage.ended is None else plain(stage.ended, _REASON)
+
+
+# --- what stands below the table ------------------------------------------------------------------------------------
+
+
+def stage_notes(sweep: Sweep, width: int) -> list[str]:
+    """What the cells mean, which could not be had and why, and what is wrong with which stage."""
+    marks = {mark for stage in sweep.stages for mark in _marks(sweep, stage).split()}
+    means = {
+        "P": "P Pareto front",
+        "K": "K knee",
+        "Q": "Q the queue grows",
+        "E": "E ended early, on its answer or its queue",
+    }
+    legend = (
+        "Latencies: p50, below it p99. a user: output tokens/s that one user sees (1 / median TPOT). "
+        "goodput: requests/s that kept to every limit."
+    )
+    shown = "; ".join(text for mark, text in means.items() if mark in marks)
+    return [
+        f"{legend} {shown}{'.' if shown else ''}".strip(),
+        *_not_estimable(sweep),
+        *_bad(sweep),
+        *([] if width >= _WIDE else _endings(sweep)),
+    ]
+
+
+def _not_estimable(sweep: Sweep) -> Iterator[str]:
+    """Why a p99 of TTFT is missing; the other latencies go along with it."""
+    needs: dict[int, list[int]] = defaultdict(list)
+    withheld: dict[str, list[int]] = defaultdict(list)
+    for stage in sweep.stages:
+        estimate = None if stage.point is None else stage.point.ttft_ms.get("p99")
+        if estimate is not None and estimate.needs:
+            needs[estimate.needs].append(stage.ask.number)
+        elif estimate is not None and estimate.withheld:
+            withheld[estimate.withheld].append(stage.ask.number)
+    if needs:
+        found = [number for group in needs.values() for number in group]
+        yield f"p99 n/a in {numbers(found)}: too few requests (at least {min(needs):,} are needed)."
+    for why, group in withheld.items():
+        yield f"p99 withheld in {numbers(group)}: {plain(why, _REASON)}."
+    if sweep.stages and all(stage.point is None or stage.point.goodput is None for stage in sweep.stages):
+        yield "goodput n/a: no SLO was given (--slo)."
+
+
+def _bad(sweep: Sweep) -> Iterator[str]:
+    """Stages whose verdict is not VALID. Why a stage is INVALID or cut stands among the sweep's findings."""
+    points = [(stage.ask.number, stage.point) for stage in sweep.stages if stage.point is not None]
+    if bad := [number for number, point in points if point.verdict == "INVALID"]:
+        hidden = ": figures not shown; --force shows them" if sweep.withheld else ""
+        yield f"INVALID: {numbers(bad)}{hidden}."
+    doubtful: dict[str, list[int]] = defaultdict(list)
+    for number, point in points:
+        if point.verdict == "SUSPECT":
+            doubtful[plain(point.reasons[0], _REASON) if point.reasons else "no reason is given"].append(number)
+    for reason, group in list(doubtful.items())[:_NAMED]:
+        yield f"SUSPECT: {numbers(group)}: {reason}"
+    rest = [number for group in list(doubtful.values())[_NAMED:] for number in group]
+    if rest:
+        yield f"SUSPECT: {numbers(rest)}: each one's own report says why"
+
+
+def _endings(sweep: Sweep) -> Iterator[str]:
+    for stage in sweep.stages:
+        if stage.ended and stage.point is not None and stage.trial is None:
+            yield f"Stage {stage.ask.number} ended early: {_ended(stage)}"
+
+
+# --- what the server told --------------------------------------------------------------------------------------------
+
+_SERIES: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "requests_running": ("running", figure),
+    "requests_waiting": ("waiting", figure),
+    "kv_cache_use": ("KV cache", percent),
+    "prefix_cache_hit_share": ("cache hits", percent),
+    "preemptions": ("preempted/s", figure),
+    "gpu_use": ("GPU use", percent),
+    "gpu_power_watts": ("GPU W", figure),
+    "cpu_share": ("client CPU", percent),
+}
+"""Series of the server that are shown, in this order: title, and how a value is written."""
+
+
+def server_table(sweep: Sweep) -> Table | None:
+    """Means of what the server and its machine told, a row a stage; None where nobody told anything."""
+    points = [(stage, stage.point) for stage in sweep.stages if stage.point is not None]
+    names = [name for name in _SERIES if any(point.server.get(name) is not None for _, point in points)]
+    energy = any(point.energy is not None and point.energy.valid for _, point in points)
+    if not names and not energy:
+        return None
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text("  #"), justify="right", no_wrap=True)
+    table.add_column(Text("server, mean"), overflow="fold", max_width=24)
+    axis = sweep.plan.axis
+    for name in names:
+        table.add_column(Text(_SERIES[name][0]), justify="right", overflow="fold")
+    if energy:
+        table.add_column(Text("J/token"), justify="right", no_wrap=True)
+    for stage, point in points:
+        cells = [_SERIES[name][1](point.server.get(name)) for name in names]
+        joules = point.energy.joules_per_output_token if point.energy and point.energy.valid else None
+        table.add_row(
+            str(stage.ask.number),
+            ask_label(stage.ask) if axis else "",
+            *cells,
+            *([figure(joules, 3)] if energy else []),
+        )
+    return table

@@ -1,0 +1,123 @@
+"""From the folder of a sweep to what it says: a pure function of the plan and the recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from loadcell import __version__
+from loadcell.metrics.limits import LIMITS
+from loadcell.search.curves import curves, left_out
+from loadcell.search.folder import cut_folders, read_plan, read_sessions, stage_folders
+from loadcell.search.model import Plan, Stage, Sweep
+from loadcell.search.stages import Facts, Seen, see_stages
+
+
+def build_sweep(folder: Path) -> Sweep:
+    """What the sweep in `folder` says, as far as it came; RecordingError if it is none."""
+    plan = read_plan(folder)
+    return together(folder, plan, see_stages(folder, plan))
+
+
+def together(folder: Path, plan: Plan, seen: Sequence[Seen]) -> Sweep:
+    """The same from stages that were read already."""
+    seen = sorted(seen, key=lambda one: one.stage.ask.number)
+    stages = [one.stage for one in seen]
+    found = None
+    if plan.mode == "search":
+        from loadcell.search.answer import answer
+
+        found = answer(plan, stages)
+    planned = len(plan.stages) if plan.mode == "grid" else None
+    loads_s = [stage.took_s for stage in stages if stage.took_s is not None]
+    return Sweep(
+        loadcell=__version__,
+        plan=plan,
+        planned=planned,
+        stages=stages,
+        found=found,
+        curves=curves(plan, stages),
+        findings=[*_whole(folder, plan, stages), *_apart(stages), *_drift(plan, seen)],
+        took_s=sum(read_sessions(folder)) or (sum(loads_s) if loads_s else None),
+    )
+
+
+def numbers(stages: Sequence[int]) -> str:
+    """Numbers of stages in words, as in "stages 2 to 5 and 8"."""
+    runs: list[list[int]] = []
+    for number in sorted(stages):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs]
+    return f"stage{'s' if len(stages) > 1 else ''} {', '.join(parts)}"
+
+
+def _whole(folder: Path, plan: Plan, stages: Sequence[Stage]) -> Iterator[str]:
+    """Whether the sweep came to its end."""
+    missing = set(range(1, len(plan.stages) + 1)) - {stage.ask.number for stage in stages}
+    if missing and plan.mode == "grid":
+        yield f"{numbers(list(missing))} of {len(plan.stages)} did not run; to go on: loadcell sweep {folder} --resume"
+    for stage in stages:
+        if stage.state != "complete" or stage.point is None:
+            again = "; --resume runs it again" if stage.state != "complete" else ""
+            yield f"stage {stage.ask.number} is {stage.state}: {stage.ended or 'its figures cannot be had'}{again}"
+    known = {stage.folder for stage in stages}
+    if strange := [path.name for path in stage_folders(folder) if path.name not in known]:
+        yield f"not counted, for they do not say which stage they are: {', '.join(strange)}; --resume runs them again"
+    if aside := cut_folders(folder):
+        yield f"set aside because they were cut off, and counted nowhere: {', '.join(path.name for path in aside)}"
+
+
+def _apart(stages: Sequence[Stage]) -> Iterator[str]:
+    """Stages that may not be set beside the others."""
+    invalid = [stage for stage in stages if stage.point is not None and stage.point.verdict == "INVALID"]
+    if invalid and (point := invalid[0].point) is not None:
+        why = next(iter(point.reasons), "see its report")
+        first = "" if len(invalid) == 1 else f", stage {invalid[0].ask.number} because"
+        yield f"{numbers([stage.ask.number for stage in invalid])} INVALID{first}: {why}"
+    unstable = [stage.ask.number for stage in stages if left_out(stage) == "unstable"]
+    if unstable:
+        yield (
+            f"{numbers(unstable)} unstable: latencies there grow with the length of the stage. They are in the table, "
+            "and in no Pareto front and no fit"
+        )
+
+
+def _drift(plan: Plan, seen: Sequence[Seen]) -> Iterator[str]:
+    """What was not the same in all stages, or bent them."""
+    known = [(one.stage.ask.number, one.facts) for one in seen if one.facts is not None]
+    changed = {path for changes in plan.stages for path in changes}
+    for what, tell, paths in _SAME:
+        values = {value for _, facts in known if (value := tell(facts)) is not None}
+        if len(values) > 1 and not changed & set(paths):
+            first = next((n for n, facts in known if tell(facts) not in (None, tell(known[0][1]))), None)
+            yield f"{what} changed at stage {first}: {', '.join(map(str, sorted(values)))}; the stages are not alike"
+    limited = [(number, facts.client[0]) for number, facts in known if facts.client]
+    if limited:
+        number, why = limited[0]
+        more = f", and in {len(limited) - 1} more" if len(limited) > 1 else ""
+        yield f"the client was at its limits in stage {number}{more}: {why}"
+    shared = [number for number, facts in known if facts.server_place not in (None, "elsewhere", "other cores")]
+    declared = all(facts.place_declared for _, facts in known)
+    if shared and not declared:
+        yield "client and server share this machine's cores: more load slows the server by more than its own work"
+    cached = [
+        number
+        for number, facts in known
+        if facts.cached_share is not None and facts.cached_share > LIMITS["cached_prompts"].valid
+    ]
+    if cached:
+        yield f"{numbers(cached)}: the server took prompts from its prefix cache, and is faster there than for new ones"
+    differing = [path for path in changed if path.startswith("workload.")]
+    if differing:
+        yield f"stages differ in {', '.join(sorted(differing))}: their tokens/s are those of different work"
+
+
+_SAME: tuple[tuple[str, Callable[[Facts], str | None], tuple[str, ...]], ...] = (
+    ("the model", lambda facts: facts.model, ("endpoint.model", "endpoint.url")),
+    ("the server's address", lambda facts: facts.address, ("endpoint.url",)),
+    ("the version of loadcell", lambda facts: facts.loadcell, ()),
+    ("this machine", lambda facts: facts.machine, ()),
+)

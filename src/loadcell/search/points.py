@@ -1,0 +1,44 @@
+"""The figures of one stage, out of the Result of its recording."""
+
+from __future__ import annotations
+
+from loadcell.metrics import Estimate, Result, reasons_of, word_of
+from loadcell.search.model import Point
+
+PERCENTILES = ("p50", "p90", "p99")
+
+
+def point_of(result: Result) -> Point:
+    """The figures of a stage; what its Result cannot tell is None."""
+    rates, counts, gpus = result.throughput, result.counts.window, result.methodology.spec["endpoint"].get("gpus")
+    tokens_per_s, user = rates.output_tokens_per_s, rates.user_tokens_per_s.get("p50")
+    watched = result.observed
+    return Point(
+        verdict=word_of(result),
+        reasons=reasons_of(result),
+        stable=result.steady.stable,
+        requests=counts.planned,
+        failed_share=counts.failed / counts.planned if counts.planned else None,
+        concurrency=result.concurrency.mean,
+        requests_per_s=rates.requests_per_s,
+        output_tokens_per_s=tokens_per_s,
+        output_tokens_interval=rates.output_tokens_interval,
+        tokens_per_s_per_gpu=None if tokens_per_s is None or not gpus else tokens_per_s / gpus,
+        tokens_per_s_per_user=None if user is None else user.value,
+        ttft_ms=_percentiles(result, "ttft_ms"),
+        tpot_ms=_percentiles(result, "tpot_ms"),
+        itl_ms=_percentiles(result, "itl_ms"),
+        e2e_ms=_percentiles(result, "e2e_ms"),
+        goodput=result.goodput,
+        server={} if watched is None else {name: series.mean for name, series in watched.series.items()},
+        energy=None if watched is None else watched.energy,
+    )
+
+
+def _percentiles(result: Result, metric: str) -> dict[str, Estimate]:
+    """From the planned time where there is one: else the waiting of an open loop would be left out."""
+    latency = result.latency.get(metric)
+    if latency is None:
+        return {}
+    summary = latency.response or latency.service
+    return {name: getattr(summary, name) for name in PERCENTILES}

@@ -1,0 +1,210 @@
+"""What a stage of a search says about the SLO: while it runs, to end it in time, and afterwards from its recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from loadcell.load.steer import AT_LIMIT, Outcome, Steer, Stop, View, grade
+from loadcell.metrics import Result
+from loadcell.metrics.goodput import limited_ns
+from loadcell.metrics.interval import wilson
+from loadcell.metrics.rows import Floats, Mask, Rows, read_rows
+from loadcell.recording.read import Recording
+from loadcell.search.evidence import SETTLES, Evidence, decide, dependence, weigh
+from loadcell.search.model import Ask, Plan, Trial
+from loadcell.search.saturation import saturation_steer
+from loadcell.spec import Slo, Spec
+
+Codes = npt.NDArray[np.uint8]
+FAILURES = "failures"
+"""Name of the limit that a failed request breaks."""
+CLIENT_CHECKS = {
+    "send_lateness", "on_time", "unsent", "arrivals", "concurrency", "read_lag", "merged", "busy", "stall",
+    "core_wait", "switches", "steal", "exhaustion",
+}  # fmt: skip
+"""Checks that tell of the client and its machine, not of the server."""
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def steer_of(spec: Spec, plan: Plan, ask: Ask) -> Steer | None:
+    """Ends a stage once its test has decided, or its queue grows beyond doubt; None where it runs to its end.
+
+    `spec` is the stage's own. After a pass what is in the air is awaited; after a fail it is given up.
+    """
+    if not ask.stops:
+        return None
+    saturated = saturation_steer(ask.warmup_s) if spec.load.rate is not None else None
+    look = _Looks(spec.slo, plan, ask)
+
+    def steer(view: View) -> Stop | None:
+        return look.at(view) or (saturated(view) if saturated is not None else None)
+
+    return steer
+
+
+class _Looks:
+    """The looks at one stage so far."""
+
+    def __init__(self, slo: Slo, plan: Plan, ask: Ask) -> None:
+        assert plan.target is not None
+        self._target, self._ask, self._slo = plan.target, ask, slo
+        self._first: int | None = None
+        """The first request that counts; None during the warm-up."""
+        self._next = ask.least_requests
+
+    def at(self, view: View) -> Stop | None:
+        """The order to stop, if there is reason to; looked for only when there are some more outcomes."""
+        warmup_ns = (self._ask.warmup_s or 0.0) * 1e9
+        if self._first is None:
+            if view.now_ns < warmup_ns:
+                return None
+            # A closed loop plans no times: what was sent by the end of the warm-up is left out.
+            self._first = view.issued if view.planned_ns is None else int(np.searchsorted(view.planned_ns, warmup_ns))
+        known = known_until(view, self._slo)
+        codes = view.outcomes[self._first : known]
+        if codes.size < self._next:
+            return None
+        self._next = math.ceil(1.08 * codes.size)
+        overdue = codes == Outcome.PENDING
+        found = weigh(np.where(overdue, Outcome.FAILED, codes).astype(np.uint8), self._target, self._ask.together)
+        if found.answer != "undecided":
+            end = None if view.planned_ns is None or known >= view.planned_ns.size else int(view.planned_ns[known])
+            cancel = found.answer == "fail" and end is not None
+            return Stop("decided", f"decided: {_words(found, self._target)}", cancel, end)
+        most = 0 if view.planned_ns is None else view.planned_ns.size - self._first
+        if most and 2 * codes.size >= most and max(found.for_pass, found.for_fail) < 0:
+            return Stop("decided", f"too near to the boundary to be decided: {_words(found, self._target)}", False)
+        return None
+
+
+def known_until(view: View, slo: Slo) -> int:
+    """Number of the first request, in the order of the plan, whose outcome is not known yet.
+
+    An unbroken row of outcomes from the start: those that end soon must not be counted before those that take long. A
+    pending request that cannot keep to the limits any more is known to miss them.
+    """
+    pending = view.outcomes == Outcome.PENDING
+    deadline = _deadline_ns(view, slo)
+    if deadline is not None:
+        pending &= deadline > view.now_ns
+    first = int(np.argmax(pending))
+    return first if pending[first] else int(pending.size)
+
+
+def _deadline_ns(view: View, slo: Slo) -> Floats | None:
+    """When each request must have ended at the latest to keep to the limits; None where they do not tell."""
+    if view.planned_ns is None:
+        return None
+    spans_ms: list[Floats | float] = []
+    if slo.e2e_ms is not None:
+        spans_ms.append(slo.e2e_ms)
+    if slo.ttft_ms is not None and slo.tpot_ms is not None:
+        spans_ms.append(slo.ttft_ms + slo.tpot_ms * np.maximum(view.output_tokens - 1, 0))
+    if not spans_ms:
+        return None
+    earliest: Floats = view.planned_ns + np.minimum.reduce(np.broadcast_arrays(*spans_ms)) * 1e6
+    return earliest
+
+
+# --- afterwards ------------------------------------------------------------------------------------------------------
+
+
+def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Trial:
+    """What the recording of a stage says. `result` is its own."""
+    assert plan.target is not None
+    rows, slo = read_rows(recording), recording.spec.slo
+    loop = recording.manifest.loop
+    margins = _margins(rows, slo, loop)
+    counted = _counted(recording, rows, ask)
+    codes, unsent = _codes(recording, rows, margins, counted, ask)
+    if ask.phase == "floor":
+        found = weigh(codes, plan.target)
+    else:
+        found = decide(codes, plan.target, ask.together, ask.least_requests)
+    stopped = recording.manifest.stopped
+    saturated = stopped is not None and stopped.kind == "saturated"
+    stable = False if saturated else result.steady.stable
+    if saturated:
+        found = found._replace(for_pass=min(found.for_pass, -SETTLES), for_fail=max(found.for_fail, SETTLES))
+    elif loop == "open" and stable is False and ask.phase != "floor":
+        found = found._replace(for_pass=min(found.for_pass, 0.0))
+    missed = int(np.count_nonzero(codes > AT_LIMIT))
+    vif = max(ask.together, dependence(codes))
+    return Trial(
+        answer="undecided" if ask.phase == "floor" else found.answer,
+        judged=codes.size,
+        missed=missed,
+        attainment=wilson(codes.size - missed, codes.size, codes.size / vif),
+        pass_evidence=found.for_pass,
+        fail_evidence=found.for_fail,
+        dependence=vif,
+        stable=stable,
+        binding=_binding(rows, margins, counted, unsent),
+        sound=not any(c.word == "INVALID" and c.name in CLIENT_CHECKS for c in result.verdict.checks),
+        says="the queue grows: no limit can hold" if saturated else _words(found, plan.target),
+    )
+
+
+def _margins(rows: Rows, slo: Slo, loop: str) -> dict[str, Floats]:
+    """Each limited figure over its limit; infinite where an ok request does not show it."""
+    figures = limited_ns(rows, loop)
+    return {
+        name: np.where(np.isnan(figures[name]), np.inf, figures[name]) / (limit_ms * 1e6)
+        for name in figures
+        if (limit_ms := getattr(slo, name)) is not None
+    }
+
+
+def _counted(recording: Recording, rows: Rows, ask: Ask) -> Mask:
+    """Rows that count: begun after the warm-up, and before the time up to which every outcome is known."""
+    if ask.phase == "floor":
+        return rows.request >= recording.spec.load.warmup_requests
+    anchor = rows.planned if recording.manifest.loop == "open" else rows.send_start
+    return (anchor >= (ask.warmup_s or 0.0) * 1e9) & (anchor < _end_ns(recording))
+
+
+def _end_ns(recording: Recording) -> float:
+    end = recording.manifest.window_end_ns
+    return math.inf if end is None else float(end)
+
+
+def _codes(recording: Recording, rows: Rows, margins: dict[str, Floats], counted: Mask, ask: Ask) -> tuple[Codes, int]:
+    """Graded outcomes in the order of the plan, and how many of them belong to requests that were never recorded."""
+    worst = np.maximum.reduce([np.zeros(len(rows)), *margins.values()])
+    codes = np.array([grade(margin) for margin in worst[counted].tolist()], np.uint8)
+    codes[~rows.ok[counted]] = Outcome.FAILED
+    if recording.manifest.loop != "open" or ask.phase == "floor":
+        return codes, 0
+    schedule = recording.schedule(("request", "planned_ns"))
+    due = (schedule["planned_ns"] >= (ask.warmup_s or 0.0) * 1e9) & (schedule["planned_ns"] < _end_ns(recording))
+    wanted = schedule["request"][due]
+    full = np.full(wanted.size, Outcome.FAILED, np.uint8)
+    full[np.searchsorted(wanted, rows.request[counted])] = codes
+    return full, int(wanted.size - codes.size)
+
+
+def _binding(rows: Rows, margins: dict[str, Floats], counted: Mask, unsent: int) -> str | None:
+    """The limit that most requests missed; None if none did."""
+    ok = counted & rows.ok
+    misses = {name: int(np.count_nonzero(ok & (margin > 1))) for name, margin in margins.items()}
+    misses[FAILURES] = int(np.count_nonzero(counted & ~rows.ok)) + unsent
+    name = max(misses, key=lambda name: misses[name])
+    return name if misses[name] else None
+
+
+_WORDS: dict[str, Callable[[float], str]] = {
+    "pass": lambda target: f"more than {target:.4g} %",
+    "fail": lambda target: f"less than {target:.4g} %",
+    "undecided": lambda target: f"not clear whether more or less than {target:.4g} %",
+}
+
+
+def _words(found: Evidence, target: float) -> str:
+    kept = found.judged - found.missed
+    return f"{kept:,} of {found.judged:,} requests kept to the SLO, {_WORDS[found.answer](target * 100)} will"
