@@ -151,7 +151,7 @@ def _stage(
 
 
 def plan_of(
-    target: float, stage_s: float, seed: int = 0, lowest: float | None = None, highest: float | None = None
+    target: float, stage_s: float | None, seed: int = 0, lowest: float | None = None, highest: float | None = None
 ) -> Plan:
     """A plan of a search on the rate."""
     return Plan(

@@ -83,7 +83,7 @@ def test_limits_alone_ask_for_no_share(text: str) -> None:
     [
         ("chatt", r"'chatt' is not an SLO \(did you mean chat\?\)"),
         ("llama2-70b/server", r"did you mean mlperf:llama2-70b/server\?"),
-        ("fast", "a preset: chat, rag, .*mlperf:deepseek-r1/server, "),
+        ("fast", "a preset, as chat, rag, .*story; --slo list shows all"),
         ("e2e=2s,chat", "'chat' comes too late: one preset comes first"),
         ("chat,api", "'api' comes too late"),
         ("ttft", "has no unit: write ttft=500ms"),

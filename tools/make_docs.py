@@ -190,10 +190,11 @@ vocabulary, over the window (`observed` in its JSON). Written by `tools/make_doc
 
 ## How values are laid on time
 
-- **Missing.** A look that failed is null in the series, never 0. Where several pages tell one quantity, their sum,
-  mean or maximum is null while one of them is silent: nobody knows whether the replica is gone or only its page is.
-  Engines, pods and models that come and go on a page that answers are added as they are. A GPU that vanishes from it
-  is missing.
+- **Missing.** A look that failed is null in the series, never 0. Pages that were named (`--metrics-url`,
+  `--observe-url`) are looked at all the time, there or not; the server's own /metrics if it answered before.
+  Where several pages tell one quantity, their sum, mean or maximum is null while one of them is silent: nobody knows
+  whether the replica is gone or only its page is. Engines, pods and models that come and go on a page that answers are
+  added as they are. A GPU that vanishes from it is missing.
 - **Mean.** Time-weighted: the integral of the lines between neighbouring looks. In gaps of more than {longest:g}
   intervals nothing is known; where more than {unseen:.0%} of the window is unknown, the mean is null. Least and
   greatest are those of the looks inside the window, and say nothing of what was between them.

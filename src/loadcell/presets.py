@@ -103,9 +103,10 @@ def find_preset(text: str) -> Preset:
     rows = [preset for preset in PRESETS if preset.name == name]
     if not rows:
         names = list(dict.fromkeys(preset.name for preset in PRESETS))
+        short = ", ".join(known for known in names if ":" not in known)
         raise UsageError(
             f"{text.strip()!r} is not an SLO{nearest(name, names)}: write limits, as in ttft=500ms,tpot=30ms,e2e=10s, "
-            f"or a preset: {', '.join(names)}"
+            f"or a preset, as {short}; --slo list shows all of them"
         )
     if not wanted:
         return rows[-1]

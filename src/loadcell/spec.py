@@ -318,7 +318,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
                     f"{section} has: {', '.join(known)}"
                 )
     if not tree.get("endpoint", {}).get("url"):
-        raise UsageError("no endpoint: give the server's URL, as in: loadcell run http://localhost:8000")
+        raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
         spec = msgspec.convert({s: {k: _plain(k, v) for k, v in values.items()} for s, values in tree.items()}, Spec)
     except msgspec.ValidationError as error:

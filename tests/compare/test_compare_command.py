@@ -16,6 +16,7 @@ from loadcell.cli.main import main
 from loadcell.compare import Comparison, comparison_schema
 from loadcell.metrics import build_result
 from loadcell.recording.read import open_recording
+from loadcell.recording.schema import Stopped
 from loadcell.report import to_json
 
 Make = Callable[..., Path]
@@ -127,6 +128,13 @@ def test_the_same_recording_twice_is_said(run: Make, capsys: Capture) -> None:
     found = compared(capsys, a, a)
     assert "A and B are the same run" in found["pairs"][0]["care"]
     assert not any(c["finding"] in ("better", "worse") for c in found["pairs"][0]["changes"])
+
+
+def test_a_run_that_was_ended_early_is_said(run: Make, capsys: Capture) -> None:
+    told = Stopped(kind="saturated", at_ns=4_000_000_000, reason="saturated: the queue grew", cancelled=False)
+    found = compared(capsys, run("a"), run("b", stopped=told))["pairs"][0]
+    assert found["comparable"] == "comparable with care"
+    assert "B's run was ended early (saturated): its figures are of its beginning" in found["care"]
 
 
 def test_each_further_side_is_held_against_the_first(run: Make, capsys: Capture) -> None:

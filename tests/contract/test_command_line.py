@@ -75,7 +75,7 @@ def test_wrong_urls(capsys: pytest.CaptureFixture[str], url: str, says: str) -> 
 
 
 def test_no_url(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "loadcell run http://localhost:8000" in complain(capsys, "run")
+    assert "as in http://localhost:8000" in complain(capsys, "run")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,16 @@ def test_an_exporter_that_vanishes_and_returns_leaves_a_gap_and_the_load_alone(r
     assert values["source"].tolist() == [number] * len(fine) and set(values["value"]) == {1.0}
 
 
+def test_a_page_that_was_asked_for_is_watched_though_it_is_not_there_yet(run: Run) -> None:
+    turn = count()
+    later = exporter(lambda _: [CLOSE] if next(turn) < 2 else [page("a 1\n")])
+    with serve(lambda _: clean(4, gap_s=0.005)) as server, serve(models=later) as other:
+        ran = run(server.url, duration_s=0.8, metrics_url=other.url, every_s=0.2, gpu="none", host=False)
+    _, looks = looks_of(ran, other.url)
+    assert looks[0][2] and "closed the connection" in looks[0][2] and looks[-1][2] is None
+    assert any("no server metrics" in note for note in ran.result.notes), "those before and after the load"
+
+
 def test_an_exporter_that_keeps_silent_changes_neither_the_run_nor_its_length(run: Run) -> None:
     with serve() as server, serve(models=exporter(lambda _: [HANG])) as other:
         ran = run(server.url, requests=4, urls=[other.url])

@@ -97,7 +97,7 @@ def test_no_page_is_no_error_and_no_word(run: Run, answer: Answer) -> None:
 @pytest.mark.parametrize("answer", NO_PAGES.values(), ids=NO_PAGES)
 def test_a_page_that_was_asked_for_is_missed(run: Run, answer: Answer) -> None:
     with serve() as server, serve(models=pages(answer)) as other:
-        ran = run(server.url, requests=2, metrics_url=f"{other.url}/some/page")
+        ran = run(server.url, requests=2, metrics_url=f"{other.url}/some/page", every_s=0)
     assert (ran.statuses, files(ran)) == (["ok"] * 2, [])
     assert [request.path for request in asked(other)] == ["/some/page"]
     (note,) = [note for note in ran.result.notes if "no server metrics" in note]

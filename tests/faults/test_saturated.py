@@ -44,10 +44,10 @@ def test_an_overload_ends_early(start: Start, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_server_that_keeps_up_is_left_alone(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = start("--slots", "64", "--ttft", "50ms", "--itl", "5ms")
-    run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "8s", "--stop-when-saturated", "--force")
+    run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "6.5s", "--stop-when-saturated", "--force")
     result = build_result(open_recording(tmp_path / "run"))
     assert result.run.stopped is None
-    assert result.counts.run.ok == result.counts.run.planned > 300
+    assert result.counts.run.ok == result.counts.run.planned > 250
     assert "Ended early" not in capsys.readouterr().out
 
 

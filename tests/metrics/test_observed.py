@@ -13,7 +13,7 @@ from made_looks import Told, seen, steps, write_looks
 
 from loadcell.metrics import build_result, withhold
 from loadcell.metrics.observed import MOST_POINTS, thinned
-from loadcell.recording.read import Recording
+from loadcell.recording.read import Recording, open_recording
 
 Make = Callable[..., Recording]
 RUNNING = 'vllm:num_requests_running{engine="0",model_name="m"} {}'
@@ -22,6 +22,22 @@ TOKENS = 'vllm:generation_tokens_total{engine="0",model_name="m"} {}'
 
 def test_a_recording_without_sources_has_none(make: Make) -> None:
     assert build_result(make([ok_request(0)])).observed is None
+
+
+def test_files_of_what_was_watched_that_cannot_be_read_are_said(make: Make) -> None:
+    recording = write_looks(make([ok_request(0)]), Told(steps([1, 2], RUNNING)))
+    (recording.path / "looks-00000.parquet").write_bytes(b"PAR1 no more")
+    (recording.path / "sources.json").write_text("[{]")
+    result = build_result(open_recording(recording.path))
+    (note,) = [note for note in result.notes if "watched beside the load" in note]
+    assert note.endswith(": looks-00000.parquet, sources.json")
+    assert (result.invalid, result.observed) == ([], None), "no figure of the load needs them"
+
+
+def test_a_mean_that_is_missing_has_its_reason() -> None:
+    late = "where a mean is missing, more than 10% of the window was not seen"
+    assert seen(Told(steps([1] * 5, RUNNING))).notes == [late]
+    assert seen(Told(steps([1] * 11, RUNNING))).notes == []
 
 
 def test_a_gauge_over_the_window() -> None:

@@ -53,6 +53,11 @@ def test_what_cannot_be_set_beside_others_is_left_out(fields: dict[str, Any], wh
     assert pareto([both(1, 100, 100), empty]) == [1]
 
 
+def test_a_stage_that_was_cut_off_is_left_out() -> None:
+    cut = msgspec.structs.replace(both(2, 200, 900), state="interrupted")
+    assert left_out(cut) == "cut off" and pareto([both(1, 100, 100), cut]) == [1]
+
+
 def test_what_is_not_known_is_no_zero() -> None:
     assert pareto([both(1, None, 100), both(2, 10, None), both(3, 5, 5)]) == [3]
 
@@ -63,7 +68,12 @@ def test_totals_are_a_gpu_where_all_are_known_so() -> None:
     assert pareto([both(1, 50, 150), both(2, 50, 200, gpu=100)]) == [2]
 
 
-figures = st.floats(0.1, 1e6)
+figures = st.floats(0.1, 1e6).map(lambda x: float(f"{x:.3g}"))
+
+
+def test_noise_makes_no_front() -> None:
+    """A user's 99.98 and 100.02 tokens/s are the same: then the higher total wins."""
+    assert pareto([both(1, 100.02, 40), both(2, 99.98, 310), both(3, 100.0, 80)]) == [2]
 
 
 @settings(deadline=None)

@@ -74,7 +74,7 @@ def _naive(codes: np.ndarray, target: float) -> str:
 @pytest.mark.parametrize("target", [0.5, 0.9, 0.99, 0.999])
 def test_independent_requests_exactly_on_the_target_are_decided_as_rarely_as_promised(target: float) -> None:
     rng = np.random.default_rng(7)
-    answers = [decide(codes_of(rng.random(6_000) > target), target, 1.0, 60).answer for _ in range(200)]
+    answers = [decide(codes_of(rng.random(3_000) > target), target, 1.0, 60).answer for _ in range(200)]
     assert sum(x == "pass" for x in answers) <= 200 * 10**-STEERS + 3 * (200 * 10**-STEERS) ** 0.5
     assert sum(x == "fail" for x in answers) <= 200 * 10**-STEERS + 3 * (200 * 10**-STEERS) ** 0.5
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loadcell.recording.methodology import Recorded
     from loadcell.search import Plan
 
-GRID_STAGE_S, SEARCH_STAGE_S = 30.0, 60.0
+GRID_STAGE_S = 30.0
 """Length of a stage of a grid, and longest stage of a search, unless --duration says otherwise."""
 DEFAULT_ATTAINMENT = 0.99
 _LEAST_ATTAINMENT, _MOST_ATTAINMENT = 0.5, 0.9999
@@ -37,7 +37,11 @@ def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
     UsageError where the folder is none of a sweep, or nobody asked to go on.
     """
     target = args.target
-    if target is None or "://" in target or not os.path.lexists(target):
+    if target is None or "://" in target:
+        return None
+    if not os.path.lexists(target):
+        if args.resume and args.output is None:
+            raise UsageError(f"{target} is no sweep's folder: there is no such folder; --resume goes on with one")
         return None
     if not (Path(target) / "sweep.json").exists():
         raise UsageError(f"{target} is not a URL and no sweep's folder: write http://HOST:PORT")
@@ -66,7 +70,7 @@ def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, l
     if duration_s == 0:
         raise UsageError("--duration 0: a stage needs some time, as in --duration 30s")
     if is_search(args, spec):
-        return _search(args, spec, duration_s or SEARCH_STAGE_S)
+        return _search(args, spec, duration_s)
     return _grid(args, spec, duration_s or GRID_STAGE_S)
 
 
@@ -128,7 +132,7 @@ def _with_load(spec: Spec, *, rate: str | None, concurrency: str | None) -> Spec
     return msgspec.structs.replace(spec, load=msgspec.structs.replace(spec.load, **changes))
 
 
-def _search(args: argparse.Namespace, spec: Spec, stage_s: float) -> tuple[Spec, Plan, list[str]]:
+def _search(args: argparse.Namespace, spec: Spec, stage_s: float | None) -> tuple[Spec, Plan, list[str]]:
     from loadcell.presets import preset_attainment
     from loadcell.search import make_plan
 

@@ -120,7 +120,7 @@ class SweepView:
         parts = [f"stage {ask.number}{f'/{many}' if many else ''}", plain(f"{ask_label(ask)} {unit}".strip(), 24)]
         parts += [] if ask.phase == "grid" else [ask.phase]
         if many:
-            each_s = sum(self.took_s) / len(self.took_s) if self.took_s else self.plan.stage_s
+            each_s = sum(self.took_s) / len(self.took_s) if self.took_s else self.plan.stage_s or 0.0
             left_s = each_s * (many - self.ended) - (time.monotonic() - self.asked_s)
             parts.append(f"all in {max(left_s, 0) / 60:.0f} min" if left_s >= 120 else f"all in {max(left_s, 0):.0f} s")
         return " · ".join(parts) + " · "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.spec import parse_slo
 
     folder = Path(args.recording)
-    if (folder / "sweep.json").exists():
+    if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
         return _report_sweep(args, folder)
     slo = None if args.slo is None else parse_slo(args.slo)
     window_s = None if args.window is None else parse_window(args.window)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loadcell.cli.planning import GRID_STAGE_S, SEARCH_STAGE_S, kept_sweep, make_sweep_plan
+from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
 from loadcell.cli.report import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
@@ -77,8 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--width", metavar="P", help="search: how far apart pass and fail may be (default: 5%%)")
     group.add_argument(
         "--duration", metavar="T",
-        help=f"length of a stage of a grid (default: {GRID_STAGE_S:g}s); longest stage of a search (default: "
-        f"{SEARCH_STAGE_S:g}s): longer ones decide loads that are nearer to the limit",
+        help=f"length of a stage of a grid (default: {GRID_STAGE_S:g}s); longest stage of a search (default: what the "
+        "floor shows to be needed): longer ones decide loads that are nearer to the limit",
     )  # fmt: skip
     group.add_argument("--output", metavar="DIR", help="folder of the sweep (default: sweeps/TIME)")
     group.add_argument(
@@ -150,7 +150,7 @@ def exit_code(sweep: Sweep, *, strict: bool) -> int:
     from loadcell.report.withheld import invalid_ends, invalid_stages
 
     points = [stage.point for stage in sweep.stages if stage.point is not None]
-    if not points:
+    if all(point.requests_per_s is None for point in points):
         return 1
     if invalid_ends(sweep) or len(invalid_stages(sweep)) == len(points):
         return 4

@@ -90,6 +90,8 @@ def _pair(a: Opened, b: Opened, noise: Sequence[Loaded]) -> Pair:
         care += [_suspicion(side)] if side.word != "VALID" else []
         states = sorted({run.result.run.state for run in side.runs} - {"complete"})
         care += [f"{side.name}'s run is {state}" for state in states]
+        ended = sorted({run.result.run.stopped.kind for run in side.runs if run.result.run.stopped is not None})
+        care += [f"{side.name}'s run was ended early ({kind}): its figures are of its beginning" for kind in ended]
     return Pair(
         name=b.name,
         comparable="not comparable" if forbids else "comparable with care" if care else "comparable",

@@ -21,7 +21,8 @@ from loadcell.spec import Spec
 
 _PROBE_PROMPT = "Say yes."
 _PROBE_TOKENS = 2
-_HANG_UP_S = 0.05
+_HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
+"""How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
 _MODELS_BYTES = 4 * 1024 * 1024
 _PROXY_REPLY_BYTES = 16 * 1024
 _GO_ON = (408, 429)
@@ -87,7 +88,8 @@ def exchange(
     """
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
-    limit_s = time.monotonic() + total_s
+    start_s = time.monotonic()
+    limit_s = start_s + total_s
     try:
         sock.settimeout(total_s)
         fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
@@ -106,15 +108,18 @@ def exchange(
             number += 1
         reply.close(max(number - 1, 0))
         if reply.complete and reply.keep_alive:
-            reply.keep_alive = not _hangs_up(sock)
+            reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
         return reply
     finally:
         sock.close()
 
 
-def _hangs_up(sock: socket.socket) -> bool:
-    """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does."""
-    sock.settimeout(_HANG_UP_S)
+def _hangs_up(sock: socket.socket, took_s: float) -> bool:
+    """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does.
+
+    One that was slow to reply, for its machine is busy, is slow to hang up too.
+    """
+    sock.settimeout(min(max(_HANG_UP_S, took_s), _HANG_UP_MOST_S))
     try:
         return not sock.recv(65536)
     except TimeoutError:

@@ -26,7 +26,8 @@ def find_sources(
 ) -> tuple[list[Watched], list[str]]:
     """What the spec wants watched, and notes on what of it cannot be.
 
-    `answered`: whether the endpoint had a page before the load. `place`: where the endpoint's server runs.
+    `answered`: whether the endpoint had a page before the load; one that nobody named is not looked for again.
+    `place`: where the endpoint's server runs.
     """
     if not spec.observe.every_s:
         return [], []
@@ -50,7 +51,8 @@ def find_sources(
 def _pages(spec: Spec, target: Target, address: Address, answered: bool, secrets: list[str]) -> Iterator[Watched]:
     """The endpoint's page and all others that are asked for, each once."""
     endpoint = spec.endpoint
-    pages = [metrics_target(endpoint, endpoint.metrics_url, target)] if answered else []
+    asked = endpoint.metrics_url not in (None, "none")  # then it is watched though it is silent now: it may come
+    pages = [metrics_target(endpoint, endpoint.metrics_url, target)] if answered or asked else []
     pages += [metrics_target(endpoint, url, target) for url in spec.observe.urls]
     seen = set()
     for page in pages:

@@ -15,7 +15,7 @@ from loadcell.metrics.choice import Chosen, choose
 from loadcell.metrics.energy import energy
 from loadcell.metrics.looks import Part, Seen, nearest, read_seen
 from loadcell.metrics.model import Observed, Series, Throughput, Watched
-from loadcell.metrics.overtime import Stretch, gain_inside, gains, mean
+from loadcell.metrics.overtime import UNSEEN, Stretch, gain_inside, gains, mean
 from loadcell.metrics.rows import Floats, Ids, Mask
 from loadcell.metrics.vocabulary import FULLEST, QUANTITIES, Quantity
 from loadcell.metrics.window import Span
@@ -25,6 +25,7 @@ MOST_POINTS = 400
 """Of a series in the Result; the recording has them all."""
 NEARLY_FULL = 0.9
 """Share of this machine's CPU above which it may hold up the load that it makes."""
+_HIT_SHARE = "prefix_cache_hit_share"
 _CLOSE = 0.75
 """Looks of two sources are at one time if they lie within this part of the interval."""
 
@@ -47,6 +48,7 @@ def observe(recording: Recording, span: Span, extent: float, rates: Throughput) 
         *(f"{source.name}: {note}" for source in sources for note in source.notes),
         *chosen.notes,
         *_restarts(counted, seen),
+        *_unseen(series),
         *_nearly_full(curves.get("cpu_share"), stretch),
     ]
     counters, powers = (chosen.parts.get(name, []) for name in ("gpu_energy_joules", "gpu_power_watts"))
@@ -190,8 +192,8 @@ def _hit_share(
     share = np.divide(part, whole, out=np.full(t.size, np.nan), where=whole > 0)
     gained, asked = series[hits].gained, series[queries].gained
     average = gained / asked if gained is not None and asked else None
-    name, sources = "prefix_cache_hit_share", series[hits].sources
-    return {name: _published(QUANTITIES[name], sources, (t, share), average, None, stretch)}
+    sources = series[hits].sources
+    return {_HIT_SHARE: _published(QUANTITIES[_HIT_SHARE], sources, (t, share), average, None, stretch)}
 
 
 # --- what to know of it ----------------------------------------------------------------------------------------------
@@ -242,6 +244,12 @@ def _restarts(counted: Mapping[str, Sequence[Part]], seen: Mapping[int, Seen]) -
                 f"{seen[source].name}: counters went down, away or were no numbers {often}: did it start anew? "
                 "What they gained then is not known"
             )
+
+
+def _unseen(series: Mapping[str, Series]) -> Iterator[str]:
+    """Of what lies on no counter: a share of two counters is also missing where nothing was counted."""
+    if any(one.mean is None for name, one in series.items() if one.kind == "gauge" and name != _HIT_SHARE):
+        yield f"where a mean is missing, more than {UNSEEN:.0%} of the window was not seen"
 
 
 def _nearly_full(curve: Curve | None, stretch: Stretch) -> Iterator[str]:

@@ -152,7 +152,9 @@ def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     }
     state = recording.manifest.state
     died = [f"worker {a.get('worker')} died: {a['died']}" for a in recording.audits if a.get("died")]
-    return [*([texts[state]] if state in texts else []), *died]
+    lost = ", ".join(recording.damaged_beside)
+    beside = [f"of what was watched beside the load, files cannot be read and are left out: {lost}"] if lost else []
+    return [*([texts[state]] if state in texts else []), *died, *beside]
 
 
 def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:

@@ -104,7 +104,7 @@ class Name(NamedTuple):
 
 
 _RANKS = ("tp_rank", "pp_rank", "moe_ep_rank")
-"""Ranks of one SGLang engine each tell of the same requests (--enable-metrics-for-all-schedulers)."""
+"""Ranks of one SGLang engine each tell of the same requests, where it is told to have all schedulers tell."""
 _MIB, _MHZ, _PERCENT = 2.0**20, 1e6, 0.01
 
 

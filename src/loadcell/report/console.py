@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import GLOSSARY, Limit, Result
@@ -19,7 +18,8 @@ from loadcell.report.audit import (
     instrument_line,
     verdict_line,
 )
-from loadcell.report.latencies import LABEL_WIDTH, latency_note, latency_table
+from loadcell.report.latencies import latency_note, latency_table
+from loadcell.report.lines import Line, section
 from loadcell.report.observed import observed_lines
 from loadcell.report.server import server_lines
 from loadcell.report.text import MISSING, accounts, between, figure, percent, plain, share_with_interval
@@ -42,35 +42,23 @@ def render(result: Result, width: int = _NARROW) -> RenderableType:
     """The Result but for its verdict, for a terminal of 80 columns or more; plain text where there is no terminal."""
     blocks: list[RenderableType] = []
     if result.invalid or result.withheld or result.run.state != "complete":
-        blocks.append(_section(_warnings(result)))
-    blocks.append(_section(_measured(result)))
+        blocks.append(section(_warnings(result)))
+    blocks.append(section(_measured(result)))
     if result.concurrency.series:
         blocks.append(Text("\n".join(f" {line}" for line in timeline(result, max(width, _NARROW) - 2)), style="dim"))
     if not result.withheld:
         blocks += [
             latency_table(result),
             Padding(Text(latency_note(result), style="dim"), (0, 0, 0, 1)),
-            _section(_figures(result)),
+            section(_figures(result)),
         ]
     if beside := list(observed_lines(result)):
-        blocks.append(_section(beside))
-    blocks.append(_section(_instrument(result)))
+        blocks.append(section(beside))
+    blocks.append(section(_instrument(result)))
     if result.errors or result.notes:
-        blocks.append(_section([*_errors(result), *_notes(result)]))
-    blocks.append(_section([*_methodology(result), *_run(result)], style="dim"))
+        blocks.append(section([*_errors(result), *_notes(result)]))
+    blocks.append(section([*_methodology(result), *_run(result)], style="dim"))
     return Group(*(part for block in blocks for part in (block, Text())))
-
-
-Line = tuple[str, str | Text]
-
-
-def _section(lines: Iterator[Line] | list[Line], style: str = "") -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=LABEL_WIDTH, style="bold", no_wrap=True)
-    grid.add_column(overflow="fold", style=style)
-    for label, text in lines:
-        grid.add_row(Text(f" {label}"), text if isinstance(text, Text) else Text(text))
-    return grid
 
 
 def _warnings(result: Result) -> Iterator[Line]:
@@ -220,9 +208,9 @@ def _notes(result: Result) -> Iterator[Line]:
 
 def _methodology(result: Result) -> Iterator[Line]:
     method = result.methodology
-    for i, (section, values) in enumerate(method.spec.items()):
+    for i, (part, values) in enumerate(method.spec.items()):
         settings = " ".join(f"{key}={_setting(value)}" for key, value in values.items())
-        yield ("" if i else "Method"), plain(f"{section}: {settings}", limit=600)
+        yield ("" if i else "Method"), plain(f"{part}: {settings}", limit=600)
     if method.effective:
         settings = " ".join(f"{key}={_setting(value)}" for key, value in method.effective.items())
         yield "", plain(f"effective: {settings}", limit=600)

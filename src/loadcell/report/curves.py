@@ -21,7 +21,7 @@ Value = Callable[[Point], float | None]
 
 
 def bars(sweep: Sweep, width: int) -> Table | None:
-    """One row a stage in the order of their loads, a bar and a figure for each curve; None for less than two stages."""
+    """A row for each stage (in a search, each load), rising: figure and bar of each curve; None for less than two."""
     stages = [stage for stage in _ordered(sweep) if stage.point is not None]
     curves = [curve for curve in _curves(stages) if sum(_at(stage, curve[1]) is not None for stage in stages) > 1]
     if len(stages) < 2 or not curves:
@@ -47,7 +47,7 @@ def bars(sweep: Sweep, width: int) -> Table | None:
 
 
 def curve_lines(sweep: Sweep) -> Iterator[Line]:
-    """Best goodput, Pareto front, knees and the fitted law, each with its method and what it may not be used for."""
+    """Best goodput, Pareto front, knees and the fitted law; they themselves say what they may not be used for."""
     yield from _best_goodput(sweep)
     found: Curves = sweep.curves
     if found.pareto:
@@ -56,18 +56,13 @@ def curve_lines(sweep: Sweep) -> Iterator[Line]:
         told = f" (load {loads})" if sweep.plan.axis else ""
         total = "tokens/s a GPU" if per_gpu else "tokens/s in total"
         yield "Pareto", f"P: none beats {numbers(found.pareto)}{told} in both tokens/s a user and {total}"
-    explained = [f"{knee.method}, {knee.curve}: {knee.says}" for knee in found.knees]
-    for i, says in enumerate(explained):
-        yield ("" if i else "Knee"), f"{plain(says, 400)}{_tail(says)}"
+    for i, knee in enumerate(found.knees):
+        yield ("" if i else "Knee"), plain(knee.says, 400)
+    if found.knees:
+        yield "", f"by {plain(found.knees[0].method)}"
     law = found.scalability
     if law is not None:
-        says = f"Universal Scalability Law, {law.figure} against requests in flight: {law.says}"
-        yield "USL", f"{plain(says, 400)}{_tail(says)}"
-
-
-def _tail(says: str) -> str:
-    """What such a figure is for, unless it is said already."""
-    return "" if "decide" in says else " · explains, does not decide"
+        yield "USL", f"{law.figure} against requests in flight: {plain(law.says, 400)}"
 
 
 def _best_goodput(sweep: Sweep) -> Iterator[Line]:
@@ -90,7 +85,20 @@ def _ordered(sweep: Sweep) -> list[Stage]:
     if sweep.plan.axis is None:
         return sweep.stages
     known = [(stage.ask.level, stage) for stage in sweep.stages if stage.ask.level is not None]
-    return [stage for _, stage in sorted(known, key=lambda pair: (pair[0], pair[1].ask.number))]
+    ordered = [stage for _, stage in sorted(known, key=lambda pair: (pair[0], pair[1].ask.number))]
+    if sweep.found is None:
+        return ordered
+    longest: dict[float | None, Stage] = {}  # a search tries a load again: the stage that judged most stands for it
+    for stage in ordered:
+        before = longest.get(stage.ask.level)
+        if before is None or _weight(stage) > _weight(before):
+            longest[stage.ask.level] = stage
+    return list(longest.values())
+
+
+def _weight(stage: Stage) -> tuple[bool, int]:
+    """Whether a stage shows figures, and of how many requests."""
+    return _at(stage, lambda point: point.output_tokens_per_s) is not None, stage.trial.judged if stage.trial else 0
 
 
 def _curves(stages: list[Stage]) -> list[tuple[str, Value]]:

@@ -23,10 +23,10 @@ def observed_lines(result: Result) -> Iterator[tuple[str, str | Text]]:
             yield label, " · ".join(parts) + _by(seen, label)
         if label == "Server load" and seen.energy is not None:
             yield "Energy", _energy(seen.energy)
-    for source in seen.sources:
-        if source.says is not None:
-            yield "", Text(f"{plain(source.name)}: {plain(source.says)}", style="yellow")
-    yield from (("", plain(note)) for note in seen.notes)
+    told = [(source.name, source.says) for source in seen.sources if source.says is not None]
+    troubles = [Text(f"{plain(name)}: {plain(says)}", style="yellow") for name, says in told]
+    for i, text in enumerate([*troubles, *(Text(plain(note)) for note in seen.notes)]):
+        yield ("" if i else "Watching"), text
 
 
 def _gauge(word: str) -> _Said:

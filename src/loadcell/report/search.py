@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from loadcell.report.audit import WORD_STYLE
-from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers, span_words
+from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
 from loadcell.report.withheld import invalid_ends
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
@@ -27,13 +27,12 @@ def answer_lines(sweep: Sweep, found: Found) -> Iterator[Line]:
         yield "Breaks first", TITLES.get(found.binding, found.binding)
     ends = [(name, end) for name, end in (("holds", found.low), ("fails", found.high)) if end is not None]
     for i, (name, end) in enumerate(ends):
-        yield ("" if i else "Attainment"), f"{_end(plan, name, end)}"
-    if not hidden:
+        yield ("" if i else "Attainment"), f"{_end(name, end, found.binding)}"
+    if not hidden and plan.axis == "load.rate":
         yield from _stable(plan, found.stable)
     yield "Floor", _floor(found)
     for i, finding in enumerate(found.findings):
         yield ("" if i else "Findings"), Text(plain(finding, _SAYS), style="yellow")
-    yield "Took", f"{span_words(found.took_s if sweep.took_s is None else sweep.took_s)}, {len(sweep.stages)} stages"
 
 
 def promise(plan: Plan) -> str:
@@ -70,12 +69,12 @@ def _warnings(sweep: Sweep) -> Iterator[Line]:
         yield "", Text.assemble((" SUSPECT ", WORD_STYLE["SUSPECT"]), says)
 
 
-def _end(plan: Plan, name: str, end: End) -> str:
+def _end(name: str, end: End, breaks: str | None) -> str:
     parts = [
         f"{load_figure(end.level)} {name}: {share_with_interval(end.attainment)} of {end.judged:,} requests "
         f"({numbers(end.stages)})",
         f"goodput {figure(end.goodput_per_s, 3)} requests/s",
-        *([f"mostly missed: {TITLES.get(end.binding, end.binding)}"] if end.binding else []),
+        *([f"mostly missed: {TITLES.get(str(end.binding), end.binding)}"] if end.binding not in (None, breaks) else []),
     ]
     return " · ".join(parts)
 
@@ -87,9 +86,7 @@ def _stable(plan: Plan, stable: Stable) -> Iterator[Line]:
         return
     parts = [
         "" if stable.low is None else f"the queue stays bounded up to {load_words(plan, stable.low)}",
-        f"no growing queue was seen{'' if stable.low is None else ' above it'}"
-        if stable.high is None
-        else f"it grows at {load_figure(stable.high)}",
+        "no growing queue was seen" if stable.high is None else f"it grows at {load_figure(stable.high)}",
         "" if stable.served_per_s is None else f"carries {figure(stable.served_per_s, 3)} requests/s with a queue",
     ]
     yield "Stable load", " · ".join(filter(None, parts))

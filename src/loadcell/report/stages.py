@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
@@ -14,12 +15,13 @@ from loadcell.report.text import MISSING, figure, percent, plain
 from loadcell.search.model import Stage, Sweep
 
 _WIDE = 110
-"""Columns from which on why a stage ended stands in its row instead of below the table."""
+"""Columns from which on why a stage ended stands in its row; else a mark says that it did."""
 _STATES = {"interrupted": "CUT", "broken": "BROKEN", "running": "NO END"}
 _STYLES = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "bold red", "pass": "green", "fail": "red"}
 _REASON = 200
-_NAMED = 3
-"""Reasons of one word that are quoted; the others stand in the stages' own reports."""
+_NAMED = 2
+"""Kinds of reasons that are quoted; the others stand in the stages' own reports."""
+_DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def stage_table(sweep: Sweep, width: int) -> Table:
@@ -65,7 +67,7 @@ def _value(latency: dict[str, Estimate] | None, name: str) -> float | None:
 
 
 def _answer(stage: Stage) -> Text:
-    if stage.trial is None:
+    if stage.trial is None or stage.state != "complete":
         return Text(f"{MISSING}\n{MISSING}")
     share = stage.trial.attainment.value
     if stage.ask.phase == "floor":  # one user alone is no test of the SLO
@@ -87,7 +89,7 @@ def _marks(sweep: Sweep, stage: Stage) -> str:
         "P": number in sweep.curves.pareto,
         "K": any(knee.stage == number for knee in sweep.curves.knees),
         "Q": stage.point is not None and stage.point.stable is False,
-        "E": stage.ended is not None and stage.trial is not None and stage.state == "complete",
+        "E": stage.ended is not None and stage.state == "complete" and stage.point is not None,
     }
     return " ".join(mark for mark, true in marks.items() if true)
 
@@ -99,14 +101,14 @@ def _ended(stage: Stage) -> str:
 # --- what stands below the table ------------------------------------------------------------------------------------
 
 
-def stage_notes(sweep: Sweep, width: int) -> list[str]:
+def stage_notes(sweep: Sweep) -> list[str]:
     """What the cells mean, which could not be had and why, and what is wrong with which stage."""
     marks = {mark for stage in sweep.stages for mark in _marks(sweep, stage).split()}
     means = {
         "P": "P Pareto front",
         "K": "K knee",
         "Q": "Q the queue grows",
-        "E": "E ended early, on its answer or its queue",
+        "E": "E ended early: decided, or its queue grew" if sweep.found else "E ended early: its queue grew",
     }
     legend = (
         "Latencies: p50, below it p99. a user: output tokens/s that one user sees (1 / median TPOT). "
@@ -117,7 +119,6 @@ def stage_notes(sweep: Sweep, width: int) -> list[str]:
         f"{legend} {shown}{'.' if shown else ''}".strip(),
         *_not_estimable(sweep),
         *_bad(sweep),
-        *([] if width >= _WIDE else _endings(sweep)),
     ]
 
 
@@ -136,7 +137,7 @@ def _not_estimable(sweep: Sweep) -> Iterator[str]:
         yield f"p99 n/a in {numbers(found)}: too few requests (at least {min(needs):,} are needed)."
     for why, group in withheld.items():
         yield f"p99 withheld in {numbers(group)}: {plain(why, _REASON)}."
-    if sweep.stages and all(stage.point is None or stage.point.goodput is None for stage in sweep.stages):
+    if sweep.stages and all(limit is None for limit in sweep.plan.spec["slo"].values()):
         yield "goodput n/a: no SLO was given (--slo)."
 
 
@@ -146,21 +147,17 @@ def _bad(sweep: Sweep) -> Iterator[str]:
     if bad := [number for number, point in points if point.verdict == "INVALID"]:
         hidden = ": figures not shown; --force shows them" if sweep.withheld else ""
         yield f"INVALID: {numbers(bad)}{hidden}."
-    doubtful: dict[str, list[int]] = defaultdict(list)
+    doubtful: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, point in points:
         if point.verdict == "SUSPECT":
-            doubtful[plain(point.reasons[0], _REASON) if point.reasons else "no reason is given"].append(number)
-    for reason, group in list(doubtful.items())[:_NAMED]:
-        yield f"SUSPECT: {numbers(group)}: {reason}"
-    rest = [number for group in list(doubtful.values())[_NAMED:] for number in group]
-    if rest:
+            reason = plain(point.reasons[0], _REASON) if point.reasons else "no reason is given"
+            doubtful[_DIGITS.sub("#", reason)].append((number, reason))  # alike but for their figures
+    kinds = sorted(doubtful.values(), key=len, reverse=True)
+    for group in kinds[:_NAMED]:
+        first = f"stage {group[0][0]}: " if len({reason for _, reason in group}) > 1 else ""
+        yield f"SUSPECT: {numbers(number for number, _ in group)}: {first}{group[0][1]}"
+    if rest := [number for group in kinds[_NAMED:] for number, _ in group]:
         yield f"SUSPECT: {numbers(rest)}: each one's own report says why"
-
-
-def _endings(sweep: Sweep) -> Iterator[str]:
-    for stage in sweep.stages:
-        if stage.ended and stage.point is not None and stage.trial is None:
-            yield f"Stage {stage.ask.number} ended early: {_ended(stage)}"
 
 
 # --- what the server told --------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def render_sweep(sweep: Sweep, width: int = _NARROW) -> RenderableType:
         blocks.append(section(answer_lines(sweep, sweep.found)))
     blocks.append(section(_measured(sweep)))
     if sweep.stages:
-        notes = "\n".join(stage_notes(sweep, width))
+        notes = "\n".join(stage_notes(sweep))
         blocks += [stage_table(sweep, width), Padding(Text(notes, style="dim"), (0, 0, 0, 1))]
     drawn = bars(sweep, width)
     told = server_table(sweep)
@@ -54,9 +54,11 @@ def _measured(sweep: Sweep) -> Iterator[Line]:
     plan = sweep.plan
     endpoint, workload, load = (plan.spec[name] for name in ("endpoint", "workload", "load"))
     yield "Target", plain(f"{endpoint['url']} · {endpoint['api']} · model {endpoint['model'] or _MODEL}")
-    source = f"prompts of {workload['prompts']}" if workload["prompts"] else f"{workload['input_tokens']} tokens in"
+    varied = {path.removeprefix("workload.") for changes in plan.stages for path in changes}
+    sizes = {name: "varied" if name in varied else workload[name] for name in ("input_tokens", "output_tokens")}
+    source = f"prompts of {workload['prompts']}" if workload["prompts"] else f"{sizes['input_tokens']} tokens in"
     arrivals = f" · {load['arrivals']} arrivals" if plan.axis == "load.rate" else ""
-    yield "Workload", plain(f"{source}, {workload['output_tokens']} tokens out{arrivals}")
+    yield "Workload", plain(f"{source}, {sizes['output_tokens']} tokens out{arrivals}")
     if plan.mode == "grid":
         over = UNITS.get(str(plan.axis), "fields of the spec")
         count = f"{len(sweep.stages)} of {sweep.planned}" if sweep.planned != len(sweep.stages) else f"{sweep.planned}"
@@ -108,14 +110,16 @@ def stage_line(axis: str | None, stage: Stage, *, force: bool = False) -> str:
     why = plain(stage.ended or ("" if stage.state == "complete" else stage.state), 120)
     if point is None:
         return _wrapped(f"{head}: no figures: {why}")
-    judged = trial if ask.phase != "floor" else None  # one user alone is no test of the SLO
+    told = ask.phase != "floor" and stage.state == "complete"  # one user alone, or a part, is no test of the SLO
+    judged = trial if told else None
     if point.verdict == "INVALID" and not force:
         reason = plain(point.reasons[0] if point.reasons else "", 120)
         return _wrapped(f"{head}: {f'{judged.answer} · ' if judged else ''}INVALID: {reason}")
-    ttft = [figure(point.ttft_ms[name].value, 3) if name in point.ttft_ms else MISSING for name in ("p50", "p99")]
+    known = {name: e.value for name, e in point.ttft_ms.items() if e.value is not None and name in ("p50", "p99")}
+    ttft = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())
     parts = [
         f"{judged.answer}, {percent(judged.attainment.value)} of {judged.judged:,}" if judged else "",
-        f"TTFT {'/'.join(ttft)} ms",
+        f"TTFT {f'{ttft} ms' if ttft else MISSING}",
         "" if judged else f"{figure(point.output_tokens_per_s, 4)} tokens/s",
         "" if point.verdict == "VALID" else point.verdict,
         why.partition(":")[0] if judged else "",  # its answer says the rest

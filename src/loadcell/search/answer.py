@@ -11,7 +11,16 @@ from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import wilson
 from loadcell.search.levels import Level, bracket, levels_of
 from loadcell.search.model import End, Found, Outcome, Plan, Stable, Stage
-from loadcell.search.next import MOST_STAGES, floor_fails, floor_s, is_narrow, least_stage_s, next_ask, served_per_s
+from loadcell.search.next import (
+    MOST_STAGES,
+    floor_fails,
+    floor_s,
+    is_narrow,
+    least_stage_s,
+    longest_stage_s,
+    next_ask,
+    served_per_s,
+)
 from loadcell.search.trial import FAILURES
 
 _CLIFF = 0.5
@@ -25,6 +34,7 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
     low, high = bracket(levels)
     floor = next((stage for stage in stages if stage.ask.phase == "floor"), None)
     width = high.level / low.level - 1 if low and high else None
+    longest = longest_stage_s(plan, e2e_s) if floor is not None and (e2e_s := floor_s(floor)) else None
     word = _word(plan, stages, floor, low, high)
     ends = [None if end is None or not end.firm else _end(end) for end in (low, high)]
     took_s = sum(stage.took_s for stage in stages if stage.took_s is not None)
@@ -37,13 +47,15 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
         width=width,
         cliff=left is not None and left < _CLIFF * plan.target,
         binding=_breaks_first(floor, levels),
-        stable=_stable(plan, levels, stages),
+        stable=_stable(plan, longest, levels, stages),
         floor_ms=_floor_ms(floor),
         findings=[],
         says="",
         took_s=took_s,
     )
-    return msgspec.structs.replace(found, findings=list(_findings(plan, found, levels)), says=_says(plan, found, floor))
+    return msgspec.structs.replace(
+        found, findings=list(_findings(plan, found, levels, longest or 0.0)), says=_says(plan, found, floor)
+    )
 
 
 def load_words(plan: Plan, level: float) -> str:
@@ -61,14 +73,16 @@ def limit_words(name: str | None) -> str:
 def _word(plan: Plan, stages: Sequence[Stage], floor: Stage | None, low: Level | None, high: Level | None) -> Outcome:
     if floor is not None and floor_fails(floor):
         return "none holds"
-    if next_ask(plan, stages) is not None or floor is None or (e2e_s := floor_s(floor)) is None:
+    if next_ask(plan, stages) is not None or floor is None or floor.state != "complete":
         return "unfinished"
-    if least_stage_s(plan, e2e_s) > plan.stage_s:
+    if (e2e_s := floor_s(floor)) is None:
+        return "undecided"
+    if least_stage_s(plan, e2e_s) > longest_stage_s(plan, e2e_s):
         return "undecided"
     if high is None:
         return "all hold" if low is not None and low.settled else "undecided"
     if low is None:
-        return "none holds" if high.settled and high is levels_of(stages)[0] else "undecided"
+        return "none holds" if high.settled and high.level == levels_of(stages)[0].level else "undecided"
     return "bracketed" if is_narrow(plan, low.level, high.level) and low.settled and high.settled else "undecided"
 
 
@@ -101,20 +115,22 @@ def _breaks_first(floor: Stage | None, levels: Sequence[Level]) -> str | None:
     return _end(failing).binding if failing else None
 
 
-def _stable(plan: Plan, levels: Sequence[Level], stages: Sequence[Stage]) -> Stable:
+def _stable(plan: Plan, long_s: float | None, levels: Sequence[Level], stages: Sequence[Stage]) -> Stable:
+    if plan.axis == "load.concurrency":  # users wait for their replies: no queue of theirs can grow
+        return Stable(low=None, high=None, served_per_s=None)
     grows = [x.level for x in levels if any(s.trial and s.trial.stable is False for s in x.stages)]
     first = min(grows, default=math.inf)
-    held = [x.level for x in levels if x.level < first and x.firm and _bounded(plan, x)]
+    held = [x.level for x in levels if x.level < first and x.firm and _bounded(long_s, x)]
     return Stable(
         low=max(held, default=None), high=None if math.isinf(first) else first, served_per_s=served_per_s(stages)
     )
 
 
-def _bounded(plan: Plan, level: Level) -> bool:
+def _bounded(long_s: float | None, level: Level) -> bool:
     """Whether no queue grew at a load: it holds the SLO, or was watched for long enough to see one."""
     watched_s = sum(stage.took_s or 0.0 for stage in level.stages)
     stable = all(stage.trial and stage.trial.stable is True for stage in level.stages)
-    return level.answer == "pass" or (stable and watched_s >= plan.stage_s / 2)
+    return level.answer == "pass" or (stable and long_s is not None and watched_s >= long_s / 2)
 
 
 def _floor_ms(floor: Stage | None) -> dict[str, float | None]:
@@ -124,14 +140,24 @@ def _floor_ms(floor: Stage | None) -> dict[str, float | None]:
     return {name: e.value if (e := getattr(floor.point, name).get("p50")) else None for name in names}
 
 
-def _findings(plan: Plan, found: Found, levels: Sequence[Level]) -> Iterator[str]:
+def _findings(plan: Plan, found: Found, levels: Sequence[Level], longest_s: float) -> Iterator[str]:
     """Instability of the server first, then what makes the answer less sharp."""
     e2e_ms = found.floor_ms["e2e_ms"]
-    if e2e_ms and not levels and (least_s := least_stage_s(plan, e2e_ms / 1e3)) > plan.stage_s:
+    if (
+        found.word != "none holds"
+        and e2e_ms
+        and not levels
+        and (least_s := least_stage_s(plan, e2e_ms / 1e3)) > longest_s
+    ):
         yield (
-            f"stages of {plan.stage_s:g} s cannot show that {found.target:.4g} is kept: with requests of "
+            f"stages of {longest_s:g} s cannot show that {100 * found.target:.4g} % is kept: with requests of "
             f"{e2e_ms / 1e3:.3g} s they need {least_s:.0f} s at least, were none to miss, and some times that near the "
             f"boundary. Give --duration {3 * least_s:.0f}s, or ask for less with --attainment"
+        )
+    if found.word == "undecided" and e2e_ms is None:
+        yield (
+            "no request of one user alone came back in time to be judged, and its E2E sets the lengths of all other "
+            "stages: give a longer --duration, or see the report of stage 1"
         )
     firm = [x for x in levels if x.firm]
     fails, passes = [x for x in firm if x.answer == "fail"], [x for x in firm if x.answer == "pass"]
@@ -144,20 +170,21 @@ def _findings(plan: Plan, found: Found, levels: Sequence[Level]) -> Iterator[str
     for level in firm:
         if level.conflict:
             yield (
-                f"unstable: stages at {load_words(plan, level.level)} passed and failed with other arrivals and "
+                f"unstable: stages at {load_words(plan, level.level)} contradict each other, with other arrivals and "
                 "nothing else changed"
             )
     if found.cliff and found.low and found.high and found.high.attainment.value is not None:
         yield (
-            f"a cliff: attainment falls to {found.high.attainment.value:.1%} within {found.width:.1%} of load; do not "
-            "read a value off between the ends, and run well below the lower one"
+            f"a cliff: attainment falls to {_percent(found.high.attainment.value)} within {_percent(found.width)} of "
+            "load; do not read a value off between the ends, and run well below the lower one"
         )
     if found.word == "undecided" and found.width is not None and found.width > plan.width * 1.01:
         unclear = [x.level for x in firm if x.answer == "undecided"]
         where = f" (undecided: {', '.join(f'{x:g}' for x in unclear[:6])})" if unclear else ""
         yield (
-            f"the bracket is {found.width:.1%} wide, {plan.width:.0%} was asked: stages of {plan.stage_s:g} s do not "
-            f"tell loads apart that are nearer to each other{where}; longer ones (--duration) would"
+            f"the bracket is {_percent(found.width)} wide, {_percent(plan.width)} was asked: stages of "
+            f"{longest_s:.0f} s do not tell loads apart that are nearer to each other{where}; longer ones (--duration) "
+            "would"
         )
     elif found.word == "undecided" and levels:
         yield "an end of the bracket did not pass or fail beyond doubt; longer stages (--duration) would tell"
@@ -165,9 +192,13 @@ def _findings(plan: Plan, found: Found, levels: Sequence[Level]) -> Iterator[str
         yield f"the search ended after {MOST_STAGES} stages without settling"
 
 
+def _percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{100 * share:.3g} %"
+
+
 def _says(plan: Plan, found: Found, floor: Stage | None) -> str:
     low, high, breaks = found.low, found.high, limit_words(found.binding)
-    target = f"{found.target:.4g}"
+    target = f"{100 * found.target:.4g} %"
     if found.word == "none holds" and low is None and high is None:
         return f"no load holds the SLO: one user alone misses it, by {breaks}"
     if found.word == "none holds" and high is not None:
@@ -177,7 +208,7 @@ def _says(plan: Plan, found: Found, floor: Stage | None) -> str:
     if low is not None and high is not None:
         start = "" if found.word == "bracketed" else f"{found.word}: "
         return (
-            f"{start}holds the SLO at {target} up to {load_words(plan, low.level)}, fails at "
+            f"{start}holds the SLO for {target} of requests up to {load_words(plan, low.level)}, fails at "
             f"{load_words(plan, high.level)}; {breaks} breaks first"
         )
     if floor is None or floor.point is None:

@@ -62,7 +62,7 @@ def _whole(folder: Path, plan: Plan, stages: Sequence[Stage]) -> Iterator[str]:
     for stage in stages:
         if stage.state != "complete" or stage.point is None:
             again = "; --resume runs it again" if stage.state != "complete" else ""
-            yield f"stage {stage.ask.number} is {stage.state}: {stage.ended or 'its figures cannot be had'}{again}"
+            yield f"stage {stage.ask.number}: {stage.ended or 'its figures cannot be had'}{again}"
     known = {stage.folder for stage in stages}
     if strange := [path.name for path in stage_folders(folder) if path.name not in known]:
         yield f"not counted, for they do not say which stage they are: {', '.join(strange)}; --resume runs them again"
@@ -94,11 +94,6 @@ def _drift(plan: Plan, seen: Sequence[Seen]) -> Iterator[str]:
         if len(values) > 1 and not changed & set(paths):
             first = next((n for n, facts in known if tell(facts) not in (None, tell(known[0][1]))), None)
             yield f"{what} changed at stage {first}: {', '.join(map(str, sorted(values)))}; the stages are not alike"
-    limited = [(number, facts.client[0]) for number, facts in known if facts.client]
-    if limited:
-        number, why = limited[0]
-        more = f", and in {len(limited) - 1} more" if len(limited) > 1 else ""
-        yield f"the client was at its limits in stage {number}{more}: {why}"
     shared = [number for number, facts in known if facts.server_place not in (None, "elsewhere", "other cores")]
     declared = all(facts.place_declared for _, facts in known)
     if shared and not declared:

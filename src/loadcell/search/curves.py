@@ -35,6 +35,8 @@ def left_out(stage: Stage) -> str | None:
     """Why a stage has no place among steady ones; None if it has."""
     if stage.point is None:
         return "without figures"
+    if stage.state != "complete":
+        return "cut off"
     if stage.point.verdict == "INVALID":
         return "INVALID"
     return "unstable" if stage.point.stable is False else None
@@ -50,12 +52,13 @@ def _points(stages: Sequence[Stage]) -> list[tuple[Stage, Point]]:
 def pareto(stages: Sequence[Stage]) -> list[int]:
     """Numbers of the stages that none beats in both tokens/s a user and tokens/s in total, by rising total.
 
-    Totals are per GPU where all of them are known so. Of two that are alike in both, neither beats the other.
+    Totals are per GPU where all of them are known so. Of two that are alike in both, neither beats the other. To three
+    digits: a user's tokens/s that differ by less are the same, and the front would be a list of chances.
     """
     points = _points(stages)
     per_gpu = all(point.tokens_per_s_per_gpu is not None for _, point in points)
     each = [
-        (stage.ask.number, point.tokens_per_s_per_user, total)
+        (stage.ask.number, float(f"{point.tokens_per_s_per_user:.3g}"), float(f"{total:.3g}"))
         for stage, point in points
         if (total := point.tokens_per_s_per_gpu if per_gpu else point.output_tokens_per_s) is not None
         and point.tokens_per_s_per_user is not None

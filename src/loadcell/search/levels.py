@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadcell.search.evidence import SETTLES, answer_of
+from loadcell.search.evidence import SETTLES, STEERS, answer_of
 from loadcell.search.model import Answer, Stage, Trial
 
 
@@ -29,16 +29,21 @@ class Level:
 
     @property
     def conflict(self) -> bool:
-        """Whether one stage passed and another failed."""
-        answers = {stage.trial.answer for stage in self.stages if stage.trial}
-        return {"pass", "fail"} <= answers
+        """Whether one stage gives evidence for an answer, and another as much against it."""
+        trials = [stage.trial for stage in self.stages if stage.trial]
+        sides = [t.pass_evidence for t in trials], [t.fail_evidence for t in trials]
+        return any(side and max(side) >= STEERS and min(side) <= -STEERS for side in sides)
 
 
 def levels_of(stages: Sequence[Stage]) -> list[Level]:
-    """Every load that was tried, in rising order. Evidence of stages at one load adds up: their arrivals differ."""
+    """Every load that was tried, in rising order. Evidence of stages at one load adds up: their arrivals differ.
+
+    A stage that was cut off tells nothing: what was in the air then would count as missed.
+    """
     by_level: dict[float, list[Stage]] = {}
     for stage in stages:
-        if stage.ask.phase != "floor" and stage.ask.level is not None and stage.trial is not None:
+        told = stage.state == "complete" and stage.trial is not None
+        if told and stage.ask.phase != "floor" and stage.ask.level is not None:
             by_level.setdefault(stage.ask.level, []).append(stage)
     return [_level(level, found) for level, found in sorted(by_level.items())]
 

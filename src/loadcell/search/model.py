@@ -34,7 +34,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lowest: Annotated[float | None, Doc(description="search: no load below this is tried")] = None
     highest: Annotated[float | None, Doc(description="search: no load above this is tried")] = None
     width: Annotated[float, Doc(description="search: highest fail over highest pass, less 1, at most")] = 0.05
-    stage_s: Annotated[float, Doc(description="grid: length of a stage; search: longest")]
+    stage_s: Annotated[
+        float | None,
+        Doc(description="grid: length of a stage; search: longest; null: as long as the floor shows to be needed"),
+    ]
     seed: int
     spec: Annotated[dict[str, Any], Doc(description="the Spec that stages vary, secrets removed")]
 

@@ -32,12 +32,19 @@ _RAMP_E2ES, _RAMP_REQUESTS = 12, 16
 """Length of a stage of the ramp: as many E2E of one user, and as many requests."""
 _WARMUP_E2ES, _WARMUP_MOST = 10, 0.25
 """Warm-up of a stage: as many E2E of one user, and at most this share of it: a queue needs time to reach its level."""
-_JUDGED_E2ES, _JUDGED_LEAST = 40, 60
+_JUDGED_E2ES, _JUDGED_LEAST = 100, 60
 """Shortest time that is judged: as many E2E of one user, and as many requests."""
-_TOGETHER = 1.0
+_TOGETHER = 0.25
 """Requests that count as one at least, over those in flight at once."""
+_LEASTS, _LEAST_LONGEST_S = 4, 60.0
+"""Longest stage where nobody says: over the shortest that could pass, and in seconds."""
+_LONG_REQUESTS = 200_000
+"""A stage has no more, as long as it can pass with fewer: their bodies are made before it begins."""
+_FLOOR_S = 120.0
+"""Longest floor where nobody says how long a stage may be."""
 _MOST_UNDECIDED = 4
-"""Loads between the ends that stay undecided: the bracket is as narrow as stages of this length make it."""
+"""Loads between the ends that stay undecided: the bracket is as narrow as stages of this length make it. With twice as
+many in all the search ends."""
 _SLACK = 0.98
 """Neighbours are put a little nearer than half a width, so that rounding keeps the bracket within it."""
 
@@ -53,7 +60,7 @@ def next_ask(plan: Plan, stages: Sequence[Stage]) -> Ask | None:
     if floor is None:
         return _floor(plan, number)
     e2e_s = floor_s(floor)
-    if e2e_s is None or floor_fails(floor) or least_stage_s(plan, e2e_s) > plan.stage_s:
+    if e2e_s is None or floor_fails(floor) or least_stage_s(plan, e2e_s) > longest_stage_s(plan, e2e_s):
         return None
     step = _step(plan, levels_of(stages), _start(plan, e2e_s), _carried_per_s(stages))
     return None if step is None else _ask(plan, number, *step, e2e_s)
@@ -68,7 +75,12 @@ def floor_s(floor: Stage) -> float | None:
 def least_stage_s(plan: Plan, e2e_s: float) -> float:
     """Shortest stage that could pass, were no request to miss: in seconds, warm-up included."""
     assert plan.target is not None
-    return least_for_pass(plan.target) * _TOGETHER * e2e_s / (1 - _WARMUP_MOST)
+    return max(least_for_pass(plan.target) * _TOGETHER, _JUDGED_E2ES) * e2e_s / (1 - _WARMUP_MOST)
+
+
+def longest_stage_s(plan: Plan, e2e_s: float) -> float:
+    """Longest stage of a search: as asked, else some times the shortest that could pass."""
+    return plan.stage_s or max(_LEAST_LONGEST_S, _LEASTS * least_stage_s(plan, e2e_s))
 
 
 def floor_fails(floor: Stage) -> bool:
@@ -115,6 +127,8 @@ def _step(plan: Plan, levels: Sequence[Level], start: float, carried: float | No
     for level in levels:
         if level.disturbed:
             return ("bisect" if level.firm else "ramp"), level.level
+    if sum(level.answer == "undecided" for level in levels) >= 2 * _MOST_UNDECIDED:
+        return None
     low, high = bracket(levels)
     if high is None:
         return _upwards(plan, levels, start)
@@ -194,7 +208,11 @@ def _tidy(plan: Plan, level: float, side: int = 0) -> float:
 
 
 def _floor(plan: Plan, number: int) -> Ask:
-    changes = _closed(1) | {"load.requests": FLOOR_REQUESTS, "load.duration_s": plan.stage_s, "load.warmup_requests": 1}
+    changes = _closed(1) | {
+        "load.requests": FLOOR_REQUESTS,
+        "load.duration_s": plan.stage_s or _FLOOR_S,
+        "load.warmup_requests": 1,
+    }
     return Ask(number=number, phase="floor", changes=changes, level=None, stops=False)
 
 
@@ -203,7 +221,7 @@ def _ask(plan: Plan, number: int, phase: Any, level: float, e2e_s: float) -> Ask
     open_loop = plan.axis != "load.concurrency"
     level = level if level in (plan.lowest, plan.highest) else _tidy(plan, level)
     rate = level if open_loop else level / e2e_s
-    length_s = plan.stage_s
+    length_s = min(longest_stage_s(plan, e2e_s), max(_LONG_REQUESTS / rate, least_stage_s(plan, e2e_s)))
     if phase == "ramp":
         length_s = min(length_s, max(_RAMP_E2ES * e2e_s, _RAMP_REQUESTS / rate))
     warmup_s = min(_WARMUP_E2ES * e2e_s, _WARMUP_MOST * length_s)

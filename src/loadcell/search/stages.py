@@ -20,7 +20,6 @@ from loadcell.search.folder import STAGE, cut_folders, read_plan, stage_folders,
 from loadcell.search.grid import changed_spec, label
 from loadcell.search.model import Ask, Plan, Stage
 from loadcell.search.points import point_of
-from loadcell.search.trial import CLIENT_CHECKS
 from loadcell.spec import Spec, with_defaults
 
 if TYPE_CHECKING:
@@ -46,8 +45,6 @@ class Facts:
     server_place: str | None
     place_declared: bool
     cached_share: float | None
-    client: list[str]
-    """Checks of the client that are not VALID, in words."""
     ok: int
     failed: int
     timeouts: int
@@ -78,10 +75,10 @@ def stage_spec(spec: Spec, plan: Plan, ask: Ask, cuts: int = 0) -> Spec:
     settings: dict[str, Any] = {
         "run.seed": plan.seed,
         "run.repetition": spec.run.repetition + ask.number + _CUTS * cuts,
-        "load.duration_s": plan.stage_s,
+        "load.duration_s": ask.changes.get("load.duration_s", plan.stage_s),
     }
     if spec.observe.every_s:  # some looks at the server in short stages too
-        length_s = float(ask.changes.get("load.duration_s") or plan.stage_s)
+        length_s = float(settings["load.duration_s"] or 0.0)
         settings["observe.every_s"] = min(spec.observe.every_s, max(_LEAST_EVERY_S, length_s / _LOOKS))
     if ask.warmup_s is not None:
         settings |= {"load.warmup_s": ask.warmup_s, "load.warmup_requests": 0}
@@ -231,11 +228,6 @@ def _facts(recording: Recording, result: Result) -> Facts:
         server_place=host.server,
         place_declared=host.declared,
         cached_share=result.instrument.tokens.cached_share,
-        client=[
-            check.says
-            for check in result.verdict.checks
-            if check.name in CLIENT_CHECKS and check.word in ("SUSPECT", "INVALID")
-        ],
         ok=result.counts.run.ok,
         failed=result.counts.run.failed,
         timeouts=int(np.count_nonzero(rows["error_kind"] == "timeout")),

@@ -89,6 +89,7 @@ def _spec(step: Step, workers: int | None, target: Engine) -> Spec:
                 "ramp_s": step.ramp_s, "timeout_s": _TIMEOUT_S,
             },
             "workload": {"input_tokens": ladder.INPUT_TOKENS, "output_tokens": step.output_tokens},
+            "observe": {"every_s": 0},
             "run": {"workers": min(workers, step.streams) if workers else None, "shared_host": True},
         }
     )  # fmt: skip
