@@ -136,7 +136,7 @@ def test_the_matrix(engine: str, tmp_path: Path) -> None:
 def test_the_search(engine: str, tmp_path: Path) -> None:
     """Few requests tell that a bored server holds the SLO for half of all."""
     words = calls(ROOT / "examples/goodput.yaml", "sweep")[0]
-    sweep = swept(tmp_path, engine, *words, "--attainment", "50%", "--rate", "50..100", "--duration", "4s")
+    sweep = swept(tmp_path, engine, *words, "--attainment", "50%", "--rate", "50..100", "--duration", "8s")
     assert sweep.found and sweep.found.word == "all hold"
     assert sweep.found.low and sweep.found.low.level == 100
     assert [stage.ask.phase for stage in sweep.stages[:4]] == ["floor", "ramp", "ramp", "bisect"]
