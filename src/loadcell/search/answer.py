@@ -10,7 +10,7 @@ import msgspec
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import wilson
 from loadcell.search.levels import Level, bracket, levels_of
-from loadcell.search.model import End, Found, Outcome, Plan, Stable, Stage
+from loadcell.search.model import End, Ending, Found, Plan, Stable, Stage
 from loadcell.search.next import (
     MOST_STAGES,
     floor_fails,
@@ -70,7 +70,7 @@ def limit_words(name: str | None) -> str:
     return GLOSSARY[name.removesuffix("_ms")].title
 
 
-def _word(plan: Plan, stages: Sequence[Stage], floor: Stage | None, low: Level | None, high: Level | None) -> Outcome:
+def _word(plan: Plan, stages: Sequence[Stage], floor: Stage | None, low: Level | None, high: Level | None) -> Ending:
     if floor is not None and floor_fails(floor):
         return "none holds"
     if next_ask(plan, stages) is not None or floor is None or floor.state != "complete":

@@ -16,8 +16,8 @@ FORMAT = 1
 """Version of the sweep's JSON."""
 Axis = Literal["load.rate", "load.concurrency"]
 """Spec field that a sweep or a search varies: requests/s of an open loop, or users of a closed one."""
-Outcome = Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"]
-"""Of a search."""
+Ending = Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"]
+"""How a search ended."""
 Answer = Literal["pass", "fail", "undecided"]
 """Of a stage of a search: the SLO's attainment is above, below, or too near to its target to tell in the time given."""
 
@@ -137,7 +137,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a search."""
 
     word: Annotated[
-        Outcome,
+        Ending,
         Doc(
             description="bracketed; no load held the SLO; the highest allowed load held it; noise or instability kept "
             "the bracket wide; or the search did not end"
