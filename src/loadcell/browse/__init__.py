@@ -1,0 +1,1 @@
+"""A folder of recordings as pages of this machine: list them, open one, compare two."""
