@@ -1,4 +1,4 @@
-"""Memory: a million requests recorded and reported, and a live load that does not grow."""
+"""Memory: a million requests recorded, reported and drawn, and a live load that does not grow."""
 
 from __future__ import annotations
 
@@ -56,6 +56,9 @@ def _recorded(work: Path, requests: int) -> list[Row]:
     counts = msgspec.json.decode((work / "result.json").read_bytes())["counts"]["run"]
     if counts["ok"] != requests:
         raise RuntimeError(f"of {requests} recorded requests the report finds {counts}")
+    page = work / "page.html"
+    drawn = watch([*LOADCELL, "report", str(folder), "--html", "--output", str(page)], work / "written")
+    drawn.check()
     what = f"{requests:,} requests x {_TOKENS} tokens"
     return [
         Row((f"{what}: on disk", f"{size_mb:,.0f} MB")),
@@ -64,6 +67,9 @@ def _recorded(work: Path, requests: int) -> list[Row]:
         at_most(f"{what}: reported, peak PSS", reported.peak_pss_bytes / 1e6, _BAR_MB, "MB", 0),
         at_most(f"{what}: reported, peak RSS", reported.peak_rss_bytes / 1e6, _BAR_MB, "MB", 0),
         at_most(f"{what}: reported in", reported.wall_s, 60.0, "s", 1),
+        at_most(f"{what}: page, written in", drawn.wall_s, 30.0, "s", 1),
+        at_most(f"{what}: page, peak PSS", drawn.peak_pss_bytes / 1e6, _BAR_MB, "MB", 0),
+        at_most(f"{what}: page, size", page.stat().st_size / 1e6, 3.0, "MB"),
     ]
 
 

@@ -13,6 +13,7 @@ from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
 from loadcell.presets import CAVEATS, PRESETS
+from loadcell.recording.tables import ABOUT, TABLES
 
 DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """\
@@ -275,7 +276,143 @@ def _name_row(name: Name) -> str:
     return f"| `{name.metric}{f'{{{labels}}}' if labels else ''}` | `{name.quantity}`{scale}{note} |"
 
 
-PAGES = {"metrics.md": metrics_page, "verdict.md": verdict_page, "slo.md": slo_page, "server-metrics.md": server_page}
+_QUERY_HEAD = """\
+# Questions in SQL
+
+`loadcell query "select ..." [DIR ...]` asks recordings in DuckDB's SQL. DIR is a recording, a folder of repeats, a
+sweep, or any folder that holds such (four levels deep); without one, the folders `recordings` and `sweeps` where you
+are. Written by `tools/make_docs.py` from `loadcell/recording/tables.py`.
+
+```
+loadcell query "select run, model, rate, state from runs"            an aligned table
+loadcell query "from requests where status = 'failed'" runs/chat --json
+loadcell query "select * from requests" runs/chat --parquet all.parquet
+loadcell query --tables                                              the tables below, in the terminal
+```
+
+- **Output.** A terminal gets a table that fits it: long text is shortened, columns that do not fit are named, and no
+  more than 1,000 rows are shown; what was cut is said on standard error. In a pipe or a file the table is as wide as it
+  needs to be. `--csv` and `--json` (a list, an object a line) give every row as it comes, whatever their number;
+  `--parquet FILE` writes them typed, and the file appears only when it is whole. NULL is empty in CSV.
+- **Recordings of older versions** lack some columns: they are NULL there. Parts that are damaged are left out, and
+  recordings of a newer format too, with a word on standard error.
+- **Nothing is changed.** A query is one SELECT (with WITH, FROM first, DESCRIBE, SUMMARIZE or PIVOT). It cannot write,
+  change settings, reach the network, or read files outside of the recordings that were named.
+- **Ctrl-C** ends a query at once (exit code 130). What does not fit into memory goes to the temporary folder
+  (`TMPDIR`).
+- **What this is not.** Percentiles of a query have no intervals, and no verdict stands beside them. A recording may be
+  INVALID and answer all the same: look at `loadcell report` before you quote a figure.
+- `in_window` is exactly the window of the result without `--window`. To find it, all requests of the recordings that
+  were named are read first, so it costs a second or so a million; queries that do not use it do not pay.
+- Percentiles as the result has them are `quantile_disc(ttft_ms, 0.99)`: nearest rank, no interpolation.
+- The same columns of requests, with the window of the result, are in the file of `loadcell report DIR --parquet`.
+
+## Ten questions
+
+What are these runs, oldest first?
+
+```sql
+select run, started_at, model, loop, rate, concurrency, state, lasted_s from runs order by started_at
+```
+
+How fast was each, over its window?
+
+```sql
+select run, count(*) as ok, quantile_disc(ttft_ms, 0.5) as ttft_p50, quantile_disc(ttft_ms, 0.99) as ttft_p99,
+       quantile_disc(tpot_ms, 0.5) as tpot_p50, quantile_disc(e2e_ms, 0.99) as e2e_p99
+from requests where in_window and status = 'ok' group by run order by run
+```
+
+What failed, how often, and what did the server say?
+
+```sql
+select run, error_kind, http_status, count(*) as n, any_value(error) as said
+from requests where status = 'failed' group by all order by n desc
+```
+
+Which were the slowest requests, and were their prompts long?
+
+```sql
+select run, request, ttft_ms, e2e_ms, prompt_tokens, output_tokens, sent_s
+from requests where status = 'ok' order by ttft_ms desc nulls last limit 20
+```
+
+Does TTFT grow with the prompt?
+
+```sql
+select run, tokens_from, count(*) as n, median(ttft_ms) as ttft_p50
+from (select *, 256 * (coalesce(prompt_tokens, input_tokens) // 256) as tokens_from from requests)
+where status = 'ok' group by all order by all
+```
+
+How did each second of the run go?
+
+```sql
+select run, floor(sent_s) as second, count(*) as sent, count(*) filter (status = 'failed') as failed,
+       median(ttft_ms) as ttft_p50, max(ttft_ms) as ttft_max
+from requests where sent_s is not null group by all order by all
+```
+
+Where are the longest gaps between two tokens?
+
+```sql
+select run, request, t_ns / 1e9 as at_s, gap_ms from (
+  select run, request, t_ns, (t_ns - lag(t_ns) over (partition by run, request order by t_ns, read)) / 1e6 as gap_ms
+  from chunks where output
+) order by gap_ms desc nulls last limit 20
+```
+
+What did the server say of itself when the queue was longest?
+
+```sql
+select run, t_ns / 1e9 as at_s, name, value, source_name
+from series where name ilike '%requests_waiting%' or name ilike '%deferred%'
+order by value desc nulls last limit 20
+```
+
+How do the stages of a sweep compare?
+
+```sql
+select sweep, stage, coalesce(rate, r.concurrency) as load, quantile_disc(ttft_ms, 0.9) as ttft_p90,
+       sum(q.output_tokens) filter (in_window) / nullif(max(lasted_s), 0) as tokens_per_s
+from runs r join requests q using (run) where sweep is not null and status = 'ok'
+group by all order by sweep, stage
+```
+
+Which settings differ between runs, and who planned the same requests?
+
+```sql
+select schedule_hash[:12] as schedule, list(run) as runs, any_value(spec->>'$.load.arrivals') as arrivals,
+       any_value(spec->>'$.workload.input_tokens') as input_tokens
+from runs group by 1 order by 2
+```
+
+## The tables
+
+`run` names the run in every table: it is the folder of its recording, as it was named. Times in `_ns` are integer
+nanoseconds since the start of the load, those in `_s` seconds. Latencies are defined in [metrics.md](metrics.md).
+
+"""
+
+
+def query_page() -> str:
+    """docs/query.md."""
+    return _QUERY_HEAD + "\n".join(_table_section(name) for name in TABLES)
+
+
+def _table_section(name: str) -> str:
+    rows = (f"| `{column.name}` | {column.sql.lower()} | {column.doc} |" for column in TABLES[name])
+    return "\n".join([f"### {name}", "", f"{ABOUT[name].capitalize()}.", "", "| column | type | what it is |",
+                      "|---|---|---|", *rows, ""])  # fmt: skip
+
+
+PAGES = {
+    "metrics.md": metrics_page,
+    "verdict.md": verdict_page,
+    "slo.md": slo_page,
+    "server-metrics.md": server_page,
+    "query.md": query_page,
+}
 
 if __name__ == "__main__":
     DOCS.mkdir(exist_ok=True)

@@ -244,9 +244,11 @@ def test_a_recording_of_a_newer_format(copy: Copy, show: Show) -> None:
 
 
 def test_what_is_no_recording(tmp_path: Path, whole: Path, show: Show) -> None:
-    result = tmp_path / "result.json"
-    result.write_text(json.dumps(show(whole)[1]))
-    assert f"loadcell run {result}" in words_of(show, result)
+    saved = tmp_path / "result.json"
+    saved.write_text(json.dumps(show(whole)[1]))
+    assert show(saved)[1] == show(whole)[1]  # a saved result is shown as it is
+    saved.write_text('{"request_throughput": 12.5}')
+    assert "is not a loadcell result" in words_of(show, saved)
     assert "there is no such folder" in words_of(show, tmp_path / "nothing")
     other = tmp_path / "other"
     other.mkdir()

@@ -189,7 +189,9 @@ def test_a_grid_from_end_to_end(sweep: Load, tmp_path: Path, capsys: pytest.Capt
     assert "2 stages over users" in out and f"loadcell report {folder}\n" in out and "--resume" not in out
     assert main(["report", str(folder), "--force"]) == code
     again = capsys.readouterr().out
-    assert out.endswith(again)  # the same but for the lines of the stages as they ended
+    assert out.endswith(
+        f"{again} Page: {folder / 'report.html'}\n"
+    )  # the same but for the lines of the stages as they ended
     assert main(["report", str(folder), "--slo", "ttft=1s"]) == 2
     assert "one of its stages" in capsys.readouterr().err
 
@@ -292,18 +294,21 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_the_live_line_names_stage_load_and_what_is_left() -> None:
-    from loadcell.cli.progress import SweepView, progress_line
+    from loadcell.cli.liveview import block, log_line
+    from loadcell.cli.progress import SweepView
     from loadcell.search.model import Ask
 
     plan = Plan(loadcell="0", mode="grid", axis="load.rate", stages=[{"load.rate": r} for r in (1.0, 12.5)],
                 stage_s=30.0, seed=0, spec={})  # fmt: skip
     out = io.StringIO()
     view = SweepView(plan, out, force=False)
-    assert view.head() == ""
+    assert view.head() == []
     view.on_ask(Ask(number=2, phase="grid", changes={"load.rate": 12.5}, level=12.5))
-    line = progress_line(Progress("load", 10.0, 400, 30.0, 130, 120, 0, 10, 9000), view.head())
-    assert line.startswith("stage 2/2 · 12.5 requests/s · all in 60 s · 10 s · 33% · 120 ok") and len(line) <= 79
-    assert progress_line(Progress("check"), view.head()).endswith("asking the endpoint …")
+    now = Progress("load", 10.0, 400, 30.0, 130, 120, 0, 10, 9000, sends_end_s=30.0)
+    first = "".join(words for words, _ in block(now, view.head(), 100)[0])
+    assert first.startswith("stage 2/2 · 12.5 requests/s · all in 60 s · 0:10 of 0:30 · 33 % · 20 s left")
+    assert log_line(now, view.head()).startswith("stage 2/2, 12.5 requests/s, all in 60 s, 0:10, 120 ok")
+    assert log_line(Progress("check"), view.head()).endswith("asking the endpoint ...")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])

@@ -197,7 +197,8 @@ def test_a_straight_line_has_neither() -> None:
     found = scalability(fitted(100, 0.0, 0.0, FLIGHTS))
     assert found is not None
     assert (found.peak, found.kappa) == (None, 0)
-    assert found.sigma == pytest.approx(0, abs=1e-6)
+    assert found.sigma == 0
+    assert "no ceiling" in found.says
 
 
 def test_a_peak_beyond_what_was_measured_is_called_a_guess() -> None:

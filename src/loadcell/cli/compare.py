@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from loadcell.cli.pages import add_page, comparison_page_file, comparison_path, leave_page, wants_page, words_of
 from loadcell.errors import UsageError
+
+if TYPE_CHECKING:
+    from loadcell.compare import Comparison
+    from loadcell.report.words import Words
 
 GATED = "{ttft,tpot,itl,e2e}.{p50,p90,p99} {output_tokens_per_s,requests_per_s}.mean {slo_attainment,failed}.share"
 """The keys of MEASURES, folded by hand: to import them for --help costs half a second."""
@@ -49,34 +55,52 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-effect", default="5%", metavar="P", help="the least difference that matters (default: 5%%)"
     )
-    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    form.add_argument("--md", action="store_true", help="print it as Markdown, for a pull request")
     parser.add_argument("--force", action="store_true", help="compare INVALID or not comparable sides all the same")
+    add_page(parser, "comparisons/TIME.html")
+    parser.add_argument("--output", metavar="FILE", help="where the page goes instead")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison. Returns 0; 1 if a gate failed or sides are not comparable; 4 if a side is INVALID."""
-    from loadcell.compare import compare, exit_code, parse_gate
+    from loadcell.compare import compare_sides, exit_code, open_sides, parse_gate
 
     if len(args.sides) == 1 or not (args.sides or args.noise):
         raise UsageError("give two sides or more, as in: loadcell compare runs/before runs/after")
     if args.fail_if and not args.sides:
         raise UsageError("--fail-if needs two sides to compare")
-    found = compare(
-        [Path(side) for side in args.sides],
+    words = words_of(args)
+    gates, min_effect = [parse_gate(text) for text in args.fail_if], parse_share(args.min_effect)
+    sides = open_sides([Path(side) for side in args.sides])
+    found = compare_sides(
+        sides,
         noise=[Path(folder) for folder in args.noise],
-        gates=[parse_gate(text) for text in args.fail_if],
-        min_effect=parse_share(args.min_effect),
+        gates=gates,
+        min_effect=min_effect,
         force=args.force,
     )
+    _print(found, args, words)
+    if wants_page(args) or (args.output and args.html is None):
+        path = Path(args.output) if args.output else comparison_path()
+        leave_page(args, lambda words: comparison_page_file(found, sides, path, words))
+    return exit_code(found)
+
+
+def _print(found: Comparison, args: argparse.Namespace, words: Words) -> None:
     from loadcell.report.compare import comparison_json, print_comparison
 
     if args.json:
         sys.stdout.write(comparison_json(found).decode())
+    elif args.md:
+        from loadcell.report.markdown import comparison_markdown
+
+        sys.stdout.write(comparison_markdown(found, words))
     else:
         from loadcell.cli.terminal import Terminal
 
         print_comparison(found, Terminal())
-    return exit_code(found)
 
 
 def parse_share(text: str) -> float:

@@ -21,10 +21,11 @@ COMMANDS = {
     "report": "show the result of a recording again",
     "compare": "compare runs: what differs, and how sure that is",
     "selftest": "measure the error and the limits of this machine as a client",
+    "query": "ask recordings in SQL",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
-_READERS = ("report", "compare")
+_READERS = ("report", "compare", "query")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _HELP = """\

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from loadcell.cli.pages import PAGE
 from loadcell.errors import LoadcellError, RecordingError
 from loadcell.spec import Spec
 
@@ -77,5 +78,7 @@ def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool
         print_repeats(together, Terminal())
         last = f" to {folder}/{len(results)}" if len(results) > 1 else ""
         sys.stdout.write(f" Recorded in {folder}/1{last}; to see one again: loadcell report {folder}/1\n")
+        if (folder / "1" / PAGE).exists():
+            sys.stdout.write(f" Pages: {PAGE} in each\n")
     codes = {exit_code(result, strict=strict) for result in results}
     return next(code for code in (4, 1, 3, 0) if code in codes)

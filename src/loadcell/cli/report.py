@@ -10,54 +10,123 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadcell.metrics import Result
+    from loadcell.recording.read import Recording
+    from loadcell.report.detail import Detail
+    from loadcell.report.words import Words
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    from loadcell.cli.pages import add_lang
+
+    parser.usage = "loadcell report DIR|RESULT [flags]"
     parser.description = (
-        "Show the result of a recording again, under any SLO or window, or that of a\nsweep, without any load."
+        "Show the result of a recording again, under any SLO or window, or that of a\nsweep, without any load: on the "
+        "console, or as files. Or serve a folder of them\nas local pages (--serve)."
     )
-    parser.add_argument("recording", metavar="DIR", help="folder that a run or a sweep wrote")
+    parser.add_argument(
+        "recording",
+        nargs="?",
+        metavar="DIR|RESULT",
+        help="folder that a run or a sweep wrote, or a result saved with --json; with --serve, a folder of such "
+        "folders (default: this one)",
+    )
     add_slo(parser, "limits to judge by")
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
     add_judging(parser)
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the result as JSON")
-    form.add_argument("--csv", action="store_true", help="print one line a figure, as CSV")
+    printed = parser.add_argument_group("printed").add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print the result as JSON")
+    printed.add_argument("--csv", action="store_true", help="print one line a figure (of a sweep: a stage), as CSV")
+    printed.add_argument("--md", action="store_true", help="print it as Markdown, for a pull request or an issue")
+    files = parser.add_argument_group("files, in the recording's folder unless --output says otherwise")
+    files.add_argument("--html", action="store_true", help="report.html: one page with everything in it")
+    files.add_argument("--png", action="store_true", help="charts/*.png: an overview and every chart")
+    files.add_argument("--svg", action="store_true", help="charts/*.svg: the same")
+    files.add_argument(
+        "--parquet", action="store_true", help="per-request.parquet: a row a request; of a sweep stages.parquet"
+    )
+    files.add_argument("--output", metavar="PATH", help="folder for these; or the file, as in page.html")
+    add_lang(files)
+    served = parser.add_argument_group("served")
+    served.add_argument("--serve", action="store_true", help="serve a folder: list, filter, open, compare in a browser")
+    served.add_argument("--host", metavar="H", help="with --serve: address to listen on (default: 127.0.0.1)")
+    served.add_argument("--port", metavar="N", help="with --serve: port (default: 8321; 0 takes any free one)")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
         "  loadcell report runs/chat\n"
-        "  loadcell report runs/chat --slo ttft=500ms,tpot=30ms\n"
-        "  loadcell report runs/chat --window 10,60 --json > result.json\n\n"
+        "  loadcell report runs/chat --slo ttft=500ms --html --output strict.html\n"
+        "  loadcell report runs/chat --window 10,60 --json > result.json\n"
+        "  loadcell report result.json --html --lang es\n"
+        "  loadcell report runs/chat --md >> $GITHUB_STEP_SUMMARY\n"
+        "  loadcell report --serve runs\n\n"
         "exit codes: 0 done; 1 no request succeeded, or no recording; 2 wrong usage;\n"
         "3 SUSPECT with --strict; 4 INVALID; 130 interrupted"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the result of `args.recording`; returns `exit_code`."""
+    """Print the result of `args.recording` or write it to files, or serve a folder; returns `exit_code`."""
+    from loadcell.cli.files import asked_files, tell_files, write_run_files
+    from loadcell.cli.pages import words_of
+    from loadcell.errors import UsageError
+
+    words = words_of(args)
+    if args.serve:
+        return _serve(args)
+    if args.host is not None or args.port is not None:
+        raise UsageError("--host and --port belong to --serve")
+    if args.recording is None:
+        raise UsageError("name what to report, as in: loadcell report recordings/20260101-120000")
+    asked_files(args)
+    folder = Path(args.recording)
+    if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
+        return _report_sweep(args, folder, words)
+    result, detail, recording = _read(args, folder)
+    shown = shown_result(result, force=args.force)
+    written = write_run_files(args, shown, detail, recording, folder, words)
+    printed = args.json or args.csv or args.md
+    tell_files(written, beside_output=printed)
+    if printed or not written:
+        show(shown, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
+    return exit_code(result, strict=args.strict)
+
+
+def _read(args: argparse.Namespace, folder: Path) -> tuple[Result, Detail | None, Recording | None]:
+    """The result, what charts need if any are asked for, and the recording unless only the result was saved."""
+    from loadcell.cli.files import needs_detail
+    from loadcell.cli.pages import said_if_long
+    from loadcell.errors import UsageError
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
     from loadcell.spec import parse_slo
 
-    folder = Path(args.recording)
-    if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
-        return _report_sweep(args, folder)
     slo = None if args.slo is None else parse_slo(args.slo)
     window_s = None if args.window is None else parse_window(args.window)
+    if folder.is_file():
+        from loadcell.compare import read_result
+
+        for flag in ("slo", "window", "parquet"):
+            if getattr(args, flag):
+                raise UsageError(f"--{flag} needs the requests: {folder} is a saved result, name the run's folder")
+        return read_result(folder), None, None
     refuse_many(folder, "report")
-    result = build_result(open_recording(args.recording), slo, window_s)
-    show(result, as_json=args.json, as_csv=args.csv, force=args.force)
-    return exit_code(result, strict=args.strict)
+    recording = open_recording(folder)
+    with said_if_long("reading the recording"):
+        if not needs_detail(args):
+            return build_result(recording, slo, window_s), None, recording
+        from loadcell.report.detail import build_both
+
+        return *build_both(recording, slo, window_s), recording
 
 
-def _report_sweep(args: argparse.Namespace, folder: Path) -> int:
+def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
     """The same of a sweep; it is judged by the SLO that it ran with."""
+    from loadcell.cli.files import tell_files, write_sweep_files
     from loadcell.cli.sweep import exit_code as sweep_code
-    from loadcell.cli.sweep import show_sweep_result
+    from loadcell.cli.sweep import show_sweep, shown_sweep
     from loadcell.errors import UsageError
     from loadcell.search import build_sweep
 
@@ -65,8 +134,30 @@ def _report_sweep(args: argparse.Namespace, folder: Path) -> int:
         flag = "--slo" if args.slo is not None else "--window"
         raise UsageError(f"{flag} is for one run: {folder} is a sweep; name the folder of one of its stages")
     sweep = build_sweep(folder)
-    show_sweep_result(sweep, folder, as_json=args.json, as_csv=args.csv, force=args.force)
+    shown = shown_sweep(sweep, force=args.force)
+    written = write_sweep_files(args, shown, folder, words)
+    printed = args.json or args.csv or args.md
+    tell_files(written, beside_output=printed)
+    if printed or not written:
+        show_sweep(shown, folder, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
     return sweep_code(sweep, strict=args.strict)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """Serve the folder until Ctrl-C."""
+    from loadcell.browse import PORT, serve
+    from loadcell.errors import UsageError
+
+    port = PORT if args.port is None else int(args.port) if args.port.isdecimal() else -1
+    if not 0 <= port < 65536:
+        raise UsageError(f"--port {args.port!r}: write a number from 0 to 65535")
+
+    def ready(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    serve(Path(args.recording or "."), host=args.host or "127.0.0.1", port=port, lang=args.lang, ready=ready)
+    return 0
 
 
 def add_slo(parser: argparse.ArgumentParser | argparse._ArgumentGroup, about: str) -> None:
@@ -106,23 +197,36 @@ def exit_code(result: Result, *, strict: bool) -> int:
     return {"INVALID": 4, "SUSPECT": 3 if strict else 0, "VALID": 0}[word_of(result)]
 
 
-def show(
-    result: Result, folder: Path | None = None, *, as_json: bool = False, as_csv: bool = False, force: bool = False
-) -> None:
-    """Print a result: for people, as JSON or as CSV. For people, `folder` names where its recording lies.
+def shown_result(result: Result, *, force: bool) -> Result:
+    """The result as it is shown: without the headline figures of an INVALID one, unless `force`."""
+    from loadcell.metrics import withhold, word_of
 
-    The headline figures of an INVALID one are left out without `force`.
+    return result if force or word_of(result) != "INVALID" else withhold(result)
+
+
+def show(
+    result: Result,
+    folder: Path | None = None,
+    *,
+    as_json: bool = False,
+    as_csv: bool = False,
+    markdown: Words | None = None,
+) -> None:
+    """Print a result as it is (see `shown_result`): for people, as JSON, as CSV, or as Markdown in a language.
+
+    For people, `folder` names where its recording lies.
     """
     from loadcell.cli.terminal import Terminal
-    from loadcell.metrics import withhold, word_of
     from loadcell.report import print_result, to_csv, to_json
 
-    if word_of(result) == "INVALID" and not force:
-        result = withhold(result)
     if as_json:
         sys.stdout.write(to_json(result).decode())
     elif as_csv:
         sys.stdout.write(to_csv(result))
+    elif markdown is not None:
+        from loadcell.report.markdown import run_markdown
+
+        sys.stdout.write(run_markdown(result, markdown))
     else:
         print_result(result, Terminal(), folder)
 

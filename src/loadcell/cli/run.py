@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import find_recorded, make_review, settle
-from loadcell.cli.report import add_judging, add_slo, exit_code, show
+from loadcell.cli.report import add_judging, add_slo, exit_code, show, shown_result
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
     from loadcell.metrics import Result
     from loadcell.recording.methodology import Recorded
+    from loadcell.report.detail import Detail
 
 _EXAMPLES = """\
 lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA
@@ -94,6 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
     add_judging(run)
+    add_page(run, "report.html in the recording's folder")
 
 
 def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -> argparse._ArgumentGroup:
@@ -137,6 +140,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
 
 def run(args: argparse.Namespace) -> int:
     """Run the load, print the result. Returns 0; 1 if no request succeeded; 3, 4 by the verdict; 130 if interrupted."""
+    words_of(args)
     count = None if args.repeat is None else _count(args.repeat)
     recorded = find_recorded(args.target)
     spec = read_spec(args, recorded)
@@ -145,16 +149,35 @@ def run(args: argparse.Namespace) -> int:
         from loadcell.cli.repeat import run_repeats
 
         def one_of(spec: Spec, folder: Path, first: bool) -> Result:
-            return run_once(spec, folder, recorded, silent=not first)
+            head = (f"run {folder.name}/{count}",)
+            result, detail = run_once(spec, folder, recorded, silent=not first, detailed=wants_page(args), head=head)
+            if wants_page(args):
+                shown = shown_result(result, force=args.force)
+                leave_page(args, lambda words: run_page_file(shown, detail, folder, words), tell=False)
+            return result
 
         return run_repeats(spec, folder, count, one_of, as_json=args.json, force=args.force, strict=args.strict)
-    result = run_once(spec, folder, recorded)
-    show(result, folder, as_json=args.json, force=args.force)
+    result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
+    shown = shown_result(result, force=args.force)
+    show(shown, folder, as_json=args.json)
+    if wants_page(args):
+        leave_page(args, lambda words: run_page_file(shown, detail, folder, words))
     return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)
 
 
-def run_once(spec: Spec, folder: Path, recorded: Recorded | None, *, silent: bool = False) -> Result:
-    """The result of one run, recorded in `folder`; if it is `recorded` again, it says so unless `silent`."""
+def run_once(
+    spec: Spec,
+    folder: Path,
+    recorded: Recorded | None,
+    *,
+    silent: bool = False,
+    detailed: bool = False,
+    head: Sequence[str] = (),
+) -> tuple[Result, Detail | None]:
+    """One run, recorded in `folder`; if it is `recorded` again, it says so unless `silent`.
+
+    Returns its result and, if `detailed`, what the charts of its page need. `head` stands before the progress.
+    """
     from loadcell.cli.progress import show_progress
     from loadcell.load import Progress, run_load
     from loadcell.selftest import known_selftest
@@ -165,19 +188,25 @@ def run_once(spec: Spec, folder: Path, recorded: Recorded | None, *, silent: boo
         from loadcell.search import saturation_steer
 
         steer = saturation_steer(spec.load.ramp_s)
-    with show_progress() as show_stage:
+    with show_progress(lambda: head) as show_stage:
 
         def watch(now: Progress) -> None:
             show_stage(now)
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
-                importlib.import_module("loadcell.report")
+                for room in ("report", "report.detail", "report.page") if detailed else ("report",):
+                    importlib.import_module(f"loadcell.{room}")
 
         selftest = known_selftest(spec.endpoint.url.startswith("https"))
         run_load(spec, folder, watch, selftest=selftest, review=review, steer=steer)
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
 
-    return build_result(open_recording(folder))
+    recording = open_recording(folder)
+    if not detailed:
+        return build_result(recording), None
+    from loadcell.report.detail import build_both
+
+    return build_both(recording)
 
 
 def _count(text: str) -> int:

@@ -144,7 +144,7 @@ def _ended_by_signals() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Watch]:
     """Shows each load on standard error: as it goes on a terminal, and what was found of it anywhere."""
-    from loadcell.cli.progress import progress_line
+    from loadcell.cli.liveview import log_line
     from loadcell.metrics import Rung, engine_full
     from loadcell.selftest.limits import LEVELS, level
 
@@ -158,7 +158,7 @@ def _progress() -> Iterator[Watch]:
             within = f"within {kept} %" if kept else within
             sys.stderr.write(f"{start}{step.name}: {now.tokens_per_s:,.0f} tokens/s, {within}\n")
         elif terminal:
-            sys.stderr.write(f"{start}{step.name}: {progress_line(now)}"[:79])
+            sys.stderr.write(f"{start}{log_line(now, [step.name], 79)}")
         sys.stderr.flush()
 
     try:

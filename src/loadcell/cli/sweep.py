@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from loadcell.cli.pages import PAGE, add_page, leave_page, sweep_page_file, wants_page, words_of
 from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
 from loadcell.cli.report import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
@@ -17,6 +18,7 @@ from loadcell.errors import LoadcellError, UsageError
 from loadcell.spec import Spec, redact
 
 if TYPE_CHECKING:
+    from loadcell.report.words import Words
     from loadcell.search import Plan, Sweep
 
 _NOT_HERE = ("--concurrency", "--rate", "--duration", "--stop-when-saturated")
@@ -88,11 +90,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print the sweep as JSON")
     form.add_argument("--csv", action="store_true", help="print one line a stage, as CSV")
     add_judging(group)
+    add_page(group, "report.html in its folder")
     add_spec_flags(parser, but=_NOT_HERE)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the stages, print the sweep; see the help for the exit codes."""
+    words_of(args)
     kept = kept_sweep(args)
     spec = read_spec(args, kept and kept[1])
     if kept is None:
@@ -135,7 +139,10 @@ def finish(
 
         sweep = build_sweep(folder)
     if sweep is not None and sweep.stages:
-        show_sweep_result(sweep, folder, as_json=args.json, as_csv=args.csv, force=args.force)
+        shown = shown_sweep(sweep, force=args.force)
+        show_sweep(shown, folder, as_json=args.json, as_csv=args.csv)
+        if wants_page(args):
+            leave_page(args, lambda words: sweep_page_file(shown, folder, folder / PAGE, words))
     if why is not None:
         sys.stderr.write(f"loadcell: {why}\n")
         return why.exit_code
@@ -157,17 +164,26 @@ def exit_code(sweep: Sweep, *, strict: bool) -> int:
     return 3 if strict and any(point.verdict != "VALID" for point in points) else 0
 
 
-def show_sweep_result(
-    sweep: Sweep, folder: Path, *, as_json: bool = False, as_csv: bool = False, force: bool = False
-) -> None:
-    """Print a sweep: for people, as JSON or as CSV; figures of INVALID stages are left out without `force`."""
+def shown_sweep(sweep: Sweep, *, force: bool) -> Sweep:
+    """The sweep as it is shown: without the figures of INVALID stages, unless `force`."""
     from loadcell.report.withheld import withhold_stages
 
-    sweep = sweep if force else withhold_stages(sweep)
+    return sweep if force else withhold_stages(sweep)
+
+
+def show_sweep(
+    sweep: Sweep, folder: Path, *, as_json: bool = False, as_csv: bool = False, markdown: Words | None = None
+) -> None:
+    """Print a sweep as it is (see `shown_sweep`): for people, as JSON, as CSV, or as Markdown in a language."""
     if as_json or as_csv:
         from loadcell.report.tables import sweep_csv, to_json
 
         sys.stdout.write(to_json(sweep).decode() if as_json else sweep_csv(sweep))
+        return
+    if markdown is not None:
+        from loadcell.report.markdown import sweep_markdown
+
+        sys.stdout.write(sweep_markdown(sweep, markdown))
         return
     from loadcell.cli.terminal import Terminal
     from loadcell.report.sweep import print_sweep

@@ -1,9 +1,10 @@
 """Runs against each other: whether they may be compared, what differs, and how sure that is."""
 
-from loadcell.compare.build import InvalidSideError, compare, exit_code
+from loadcell.compare.build import InvalidSideError, compare, compare_sides, exit_code, open_sides
 from loadcell.compare.gates import Bound, parse_gate
 from loadcell.compare.measures import MEASURES
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side, comparison_schema
+from loadcell.compare.sides import Opened, read_result
 
 __all__ = [
     "MEASURES",
@@ -14,10 +15,14 @@ __all__ = [
     "Gate",
     "InvalidSideError",
     "Noise",
+    "Opened",
     "Pair",
     "Side",
     "compare",
+    "compare_sides",
     "comparison_schema",
     "exit_code",
+    "open_sides",
     "parse_gate",
+    "read_result",
 ]

@@ -37,7 +37,23 @@ def compare(
     A path is a recording, a folder of repeats or a saved result. An INVALID side is refused (InvalidSideError), and
     sides that are not comparable get no changes; with `force` both are compared.
     """
-    sides = [open_side(chr(ord("A") + i), path) for i, path in enumerate(paths)]
+    return compare_sides(open_sides(paths), noise=noise, gates=gates, min_effect=min_effect, force=force)
+
+
+def open_sides(paths: Sequence[Path]) -> list[Opened]:
+    """The sides at `paths`, opened and named A, B, ..."""
+    return [open_side(chr(ord("A") + i), path) for i, path in enumerate(paths)]
+
+
+def compare_sides(
+    sides: Sequence[Opened],
+    *,
+    noise: Sequence[Path] = (),
+    gates: Sequence[Bound] = (),
+    min_effect: float = 0.05,
+    force: bool = False,
+) -> Comparison:
+    """As `compare`, of sides that are open already."""
     repeats = [run for path in noise for run in open_runs(path)]
     if noise:
         check_repeats(repeats)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loadcell.load.fleet import Progress, run_load
+    from loadcell.load.fleet import run_load
+    from loadcell.load.progress import Progress
 
 __all__ = ["Progress", "run_load"]
 

@@ -78,6 +78,7 @@ class Audit:
 
     def __post_init__(self) -> None:
         self._t0_ns = self._busy_until_ns = self._gc_began = 0
+        self.busy_ns = self.stalled_ns = 0  # of the whole load so far, for those who look on
         self._longest: list[tuple[int, int]] = []
         self._rtts = array("q")
 
@@ -128,10 +129,12 @@ class Audit:
             inside = min(end, (second + 1) * _SECOND_NS) - max(begin, second * _SECOND_NS)
             seconds[second] += busy_ns * inside // (end - begin)
         self._busy_until_ns = end
+        self.busy_ns += busy_ns
 
     def turn(self, began: int, length_ns: int) -> int:
         """Take a turn that may be the longest or a stall. Returns the length up to which turns are neither."""
         self.longest_turn_ns = max(self.longest_turn_ns, length_ns)
+        self.stalled_ns = max(self.stalled_ns, length_ns)
         self.stall(began, length_ns)
         return min(self.longest_turn_ns, STALL_NS)
 
@@ -140,6 +143,7 @@ class Audit:
         begin, end = max(0, began - self._t0_ns), began + length_ns - self._t0_ns
         if end - begin <= STALL_NS:
             return
+        self.stalled_ns = max(self.stalled_ns, end - begin)
         if len(self._longest) < _STALLS_MOST:
             heappush(self._longest, (end - begin, begin))
         else:

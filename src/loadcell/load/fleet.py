@@ -32,6 +32,7 @@ from loadcell.load.prepare import (
     worker_count,
     write_schedule,
 )
+from loadcell.load.progress import Meter, Progress
 from loadcell.load.scrape import scrape
 from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer
@@ -46,22 +47,6 @@ from loadcell.workload import plan
 WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
 """What starts a load process."""
 _START_DELAY_NS = 50_000_000
-
-
-@dataclass
-class Progress:
-    """What a watcher is shown a few times a second."""
-
-    stage: str
-    """check, prepare, start (workers connect; nothing is measured yet), load or finish."""
-    elapsed_s: float = 0.0
-    planned: int | None = None
-    duration_s: float | None = None
-    issued: int = 0
-    ok: int = 0
-    failed: int = 0
-    in_flight: int = 0
-    events: int = 0
 
 
 Watch = Callable[[Progress], None]
@@ -142,7 +127,8 @@ def run_load(
             has_page = (folder / "server-before.prom").exists()
             crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets)
             manifest.notes += notes
-            _drive(crew, jobs, manifest, spec, folder, watch)
+            meter = Meter(crew.live, planned.schedule.planned_ns)
+            _drive(crew, jobs, manifest, spec, folder, watch, meter)
             if has_page:
                 with _signals(crew.live):  # there is nothing left to stop
                     notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
@@ -162,13 +148,15 @@ def _ask(spec: Spec, target: Target, secrets: list[str]) -> Endpoint:
         raise EndpointError(scrub(str(error), secrets)) from None
 
 
-def _drive(crew: _Crew, jobs: list[Job], manifest: Manifest, spec: Spec, folder: Path, watch: Watch) -> None:
+def _drive(
+    crew: _Crew, jobs: list[Job], manifest: Manifest, spec: Spec, folder: Path, watch: Watch, meter: Meter
+) -> None:
     """Start the load, watch it, and close the recording, however it ends."""
     with _signals(crew.live) as interrupts:
         try:
             _start(crew, jobs, watch)
             with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
-                _watch_load(crew, manifest, spec, watch, interrupts)
+                _watch_load(crew, manifest, spec, watch, interrupts, meter)
                 manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns  # the last look is not part of the run
         except BaseException:
             _kill(crew)
@@ -231,25 +219,11 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
 
 
-def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int]) -> None:
+def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int], meter: Meter) -> None:
     """Show progress until every worker has ended."""
     live = crew.live
     while any(process.poll() is None for process in crew.processes):
-        elapsed_s = max(0.0, (time.monotonic_ns() - live.t0_ns) / 1e9)
-        counts = {c: live.total(c) for c in Count}
-        watch(
-            Progress(
-                "load",
-                elapsed_s,
-                manifest.planned,
-                spec.load.duration_s,
-                counts[Count.ISSUED],
-                counts[Count.OK],
-                counts[Count.FAILED],
-                counts[Count.IN_FLIGHT],
-                counts[Count.EVENTS],
-            )
-        )
+        watch(_progress(meter, live, manifest, spec))
         if crew.steering is not None:
             crew.steering.look()
         if len(interrupts) > 1:
@@ -257,6 +231,41 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
         if any(process.poll() not in (None, 0) for process in crew.processes):
             live.stop = True
         time.sleep(0.05)
+
+
+def _progress(meter: Meter, live: Live, manifest: Manifest, spec: Spec) -> Progress:
+    """What there is to show of the load now."""
+    now = max(0, time.monotonic_ns() - live.t0_ns)
+    recent, whole = meter.figures(now)
+    due, counts, load = meter.due(now), meter.counts(), spec.load
+    ends_s = [
+        *([] if load.duration_s is None else [load.duration_s]),
+        *([] if meter.last_ns is None else [meter.last_ns / 1e9]),
+        *([live.end_ns / 1e9] if live.end_ns else []),
+    ]
+    timed = 0 if due is not None and load.concurrency is not None else counts[Count.TIMED]  # a cap makes sends wait
+    return Progress(
+        "load",
+        now / 1e9,
+        manifest.planned,
+        load.duration_s,
+        counts[Count.ISSUED],
+        counts[Count.OK],
+        counts[Count.FAILED],
+        counts[Count.IN_FLIGHT],
+        counts[Count.EVENTS],
+        counts[Count.CANCELLED],
+        users=load.concurrency if due is None else None,
+        due=due,
+        sends_end_s=min(ends_s, default=None),
+        stopping=live.stop,
+        streamed=spec.endpoint.stream,
+        recent=recent,
+        whole=whole,
+        on_time_share=1 - counts[Count.OFF_TIME] / timed if timed else None,
+        timed=timed,
+        longest_stall_ms=meter.longest_stall_ms(),
+    )
 
 
 def _kill(crew: _Crew) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from enum import IntEnum
+from typing import Any
 
-_HEADER = 3
-_SLOTS = 8
+from loadcell.recording.schema import MISSING
+from loadcell.recording.write import MISSING_INT
+
+BINS = 896
+"""Bins of the latencies that a worker counts: each 2 % wider than the last, so that a middle is within 1 % of all that
+its bin holds. The first takes all below 0.1 ms, the last all beyond an hour."""
+_FIRST_NS = 100_000
+_GROWTH = 1.02
+_BINS_PER_E = 1 / math.log(_GROWTH)
+_LATE_NS = 1_000_000
+"""A send further from its time than this is not on time, here as in the result (`metrics.instrument.ON_TIME_NS`)."""
 
 
 class Count(IntEnum):
-    """Counters of one worker."""
+    """Counters of one worker; its bins of latencies follow them."""
 
     ISSUED = 0
     OK = 1
@@ -18,6 +29,22 @@ class Count(IntEnum):
     CANCELLED = 3
     IN_FLIGHT = 4
     EVENTS = 5
+    TOKENS = 6
+    """Output tokens of ok requests."""
+    TIMED = 7
+    """Sends of ended requests whose lateness is the client's own: they did not wait for a new connection."""
+    OFF_TIME = 8
+    """Of these: more than 1 ms late or early."""
+    BUSY_NS = 9
+    """Time spent reading and sending, without the parsing, which gives way to both."""
+    STALL_NS = 10
+    """Longest time so far without a look at the sockets: no sum."""
+
+
+_HEADER = 8
+_COUNTS = 16
+SLOTS = _COUNTS + BINS
+"""Cells of one worker."""
 
 
 class Live:
@@ -31,7 +58,7 @@ class Live:
     @staticmethod
     def size(workers: int) -> int:
         """Bytes that the file must have."""
-        return 8 * (_HEADER + _SLOTS * workers)
+        return 8 * (_HEADER + SLOTS * workers)
 
     @property
     def t0_ns(self) -> int:
@@ -66,13 +93,53 @@ class Live:
         self._cells[2] = value
 
     def cells(self, worker: int) -> memoryview:
-        """The counters of one worker, indexed by `Count`."""
-        start = _HEADER + _SLOTS * worker
-        return self._cells[start : start + _SLOTS]
+        """The counters of one worker, indexed by `Count`, and its bins."""
+        start = _HEADER + SLOTS * worker
+        return self._cells[start : start + SLOTS]
+
+    def all_cells(self) -> memoryview:
+        """The cells of all workers, one after the other."""
+        return self._cells[_HEADER : _HEADER + SLOTS * self.workers]
 
     def total(self, count: Count) -> int:
         """Sum of one counter over the workers."""
         return sum(self.cells(w)[count] for w in range(self.workers))
+
+
+def tell(cells: memoryview, row: dict[str, Any], events: int) -> None:
+    """Count a request that ended; `row` as `flight.write_rows` wrote it. Not for the hot path: once a request.
+
+    The latency is TTFT from the planned time (open loop) or the send (closed), as the result has it; E2E where the
+    reply was no stream.
+    """
+    status, sent, planned = row["status"], row["send_start_ns"], row["planned_ns"]
+    cells[_STATUS[status]] += 1
+    cells[Count.EVENTS] += events
+    if sent != MISSING and row["conn_start_ns"] == MISSING:
+        due = row["ready_ns"] if planned == MISSING else planned
+        cells[Count.TIMED] += 1
+        cells[Count.OFF_TIME] += abs(sent - due) > _LATE_NS
+    if status != "ok":
+        return
+    tokens, came = row["output_tokens"], row["first_any_ns"]
+    cells[Count.TOKENS] += 0 if tokens == MISSING_INT else tokens
+    came = row["last_ns"] if came == MISSING else came
+    cells[_COUNTS + bin_of(came - (sent if planned == MISSING else planned))] += 1
+
+
+_STATUS = {"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}
+
+
+def bin_of(latency_ns: int) -> int:
+    """The bin that counts a latency."""
+    if latency_ns < _FIRST_NS:
+        return 0
+    return min(1 + int(math.log(latency_ns / _FIRST_NS) * _BINS_PER_E), BINS - 1)
+
+
+def middle_ms(number: int) -> float:
+    """The latency in ms that stands for all in a bin: the geometric middle of its edges."""
+    return float(_FIRST_NS * _GROWTH ** (number - 0.5) / 1e6)
 
 
 def outcomes_of(fd: int, rows: int) -> mmap.mmap:

@@ -18,7 +18,7 @@ from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
-from loadcell.load.live import Count, Live, outcomes_of
+from loadcell.load.live import Count, Live, outcomes_of, tell
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
@@ -354,6 +354,7 @@ class Worker:
 
     def _tick(self, now: int) -> bool:
         """What is done a few times a second; True when the run is over."""
+        self.count[Count.BUSY_NS], self.count[Count.STALL_NS] = self.audit.busy_ns, self.audit.stalled_ns
         self._past_end()
         if self.live.stop or os.getppid() != self.parent:
             self._cancel()
@@ -432,8 +433,7 @@ class Worker:
         row = write_rows(flight, self.ledger, body)
         self.audit.landed(flight)
         self.outcomes[flight.request] = outcome(row, self.job.slo)
-        self.count[{"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}[row["status"]]] += 1
-        self.count[Count.EVENTS] += len(reply.kinds)
+        tell(self.count, row, len(reply.kinds))
 
 
 def _plain_stream(data: bytes, flight: Flight) -> bool:

@@ -43,7 +43,7 @@ from loadcell.metrics.model import (
     result_schema,
 )
 from loadcell.metrics.repeats import OneRun, Repeated, Repeats, build_repeats, repeats_schema
-from loadcell.metrics.result import build_result
+from loadcell.metrics.result import build_result, find_window
 from loadcell.metrics.steady import growth_per_s
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "build_result",
     "busy_share",
     "engine_full",
+    "find_window",
     "growth_per_s",
     "reasons_of",
     "repeats_schema",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
-from loadcell.recording.read import Recording
+from loadcell.recording.read import Recording, Table
 
 _CLIENT_LAG_NS = 1_000_000
 """Events of one read that was this late were merged by the client; of an earlier read, by the server or network."""
@@ -51,7 +51,20 @@ class EventTotals(Received):
     """Sum of the absolute differences of the two counts."""
 
 
-class _Lookup:
+class Listener(Protocol):
+    """Something that sees every event with output while a Result is built, to save a pass of its own."""
+
+    def begin(self, rows: Rows, ok: Mask, gaps: Histogram) -> None:
+        """Before the first part: the requests, which of them are ok ones of the window, and the gaps of these."""
+
+    def part(self, number: int, part: Table, starts: Ids, lengths: Ids, runs: Ids) -> None:
+        """A part that is not empty, with `request`, `t_ns` and `tokens`.
+
+        Where the events of each request start in it, how many there are, and the request's place in a `Lookup`.
+        """
+
+
+class Lookup:
     """Columns of the requests, found by the request's number; a request without a row finds the default."""
 
     def __init__(self, request: Ids) -> None:
@@ -81,7 +94,7 @@ def scan_events(
 ) -> tuple[EventTotals, Received | None]:
     """Read every event with output once: for the window, and for the whole run where that is another one."""
     totals, others, every = EventTotals(), Received(), Received()
-    lookup = _Lookup(rows.request)
+    lookup = Lookup(rows.request)
     is_member, is_ok = lookup.table(members), lookup.table(members & rows.ok)
     is_other = lookup.table(~members & rows.ok)
     usage = lookup.table(rows.output_tokens)
@@ -91,7 +104,7 @@ def scan_events(
         if not request.size:
             continue
         totals.read += request.size
-        starts = _starts(request)
+        starts = starts_of(request)
         runs = lookup.index(request[starts])
         lengths = np.diff(np.append(starts, request.size))
         of_event = np.repeat(share[runs], lengths)
@@ -107,13 +120,15 @@ def scan_events(
     return totals, Received(totals.gaps + others.gaps, every.tokens)
 
 
-def itl_summaries(recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Received]]) -> list[Summary]:
+def itl_summaries(
+    recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Received]], listener: Listener | None = None
+) -> list[Summary]:
     """Gaps of all ok members together, of each view (members and what they received), which contains the one before.
 
     Reads the events a second time, for exact percentiles and for what the gaps are worth to them. The ends of intervals
     are known to one part in 65,536.
     """
-    lookup = _Lookup(rows.request)
+    lookup = Lookup(rows.request)
     first_view = np.full(len(rows), -1)
     for i, (members, _) in reversed(list(enumerate(views))):
         first_view[members & rows.ok] = i
@@ -124,14 +139,21 @@ def itl_summaries(recording: Recording, rows: Rows, views: Sequence[tuple[Mask, 
         for (members, seen), wanted in zip(views, ranks, strict=True)
     ]
 
+    if listener is not None:
+        listener.begin(rows, views[0][0] & rows.ok, views[0][1].gaps)
+
     def gap_parts() -> Iterator[tuple[int, Ids]]:
-        for part in recording.chunks(("request", "t_ns")):
+        columns = ("request", "t_ns") if listener is None else ("request", "t_ns", "tokens")
+        for number, part in enumerate(recording.chunks(columns)):
             if part["request"].size:
-                starts = _starts(part["request"])
+                starts = starts_of(part["request"])
                 lengths = np.diff(np.append(starts, part["request"].size))
-                found = table[lookup.index(part["request"][starts])] - 1
+                runs = lookup.index(part["request"][starts])
+                if listener is not None:
+                    listener.part(number, part, starts, lengths, runs)
+                found = table[runs] - 1
                 for i in np.unique(found[found >= 0]).tolist():
-                    gaps, times = _gaps(part["t_ns"], starts, lengths, found == i)
+                    gaps, times = gaps_of(part["t_ns"], starts, lengths, found == i)
                     np.maximum(gaps, 0, out=gaps)
                     of_each = lengths[(found == i) & (lengths > 1)] - 1
                     for view in clusters[i:]:
@@ -169,7 +191,7 @@ def lag_spread(totals: EventTotals) -> Spread:
     return spread_of(totals.lags.n, lambda rank: totals.lags.at([rank])[0] / 1e6)
 
 
-def _starts(request: Ids) -> Ids:
+def starts_of(request: Ids) -> Ids:
     """Where each request's block of events begins."""
     return np.concatenate(([0], np.flatnonzero(request[1:] != request[:-1]) + 1))
 
@@ -179,7 +201,7 @@ def _spread(of_run: Mask, lengths: Ids) -> Mask | None:
     return None if of_run.all() else np.repeat(of_run, lengths)
 
 
-def _gaps(t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> tuple[Ids, Ids]:
+def gaps_of(t_ns: Ids, starts: Ids, lengths: Ids, wanted: Mask) -> tuple[Ids, Ids]:
     """(gaps between successive events of one request, over the wanted requests; when each ended)."""
     keep = np.ones(t_ns.size, dtype=bool) if wanted.all() else np.repeat(wanted, lengths)
     keep[starts] = False  # the first event of a request follows nothing
@@ -190,7 +212,7 @@ def _add_gaps(received: Received, t_ns: Ids, starts: Ids, lengths: Ids, wanted: 
     """Add the gaps of the wanted requests; how many of them were negative, and count as 0."""
     if not wanted.any():
         return 0
-    gaps, _ = _gaps(t_ns, starts, lengths, wanted)
+    gaps, _ = gaps_of(t_ns, starts, lengths, wanted)
     received.gaps.add(np.maximum(gaps, 0))
     return int(np.count_nonzero(gaps < 0))
 

@@ -60,6 +60,12 @@ class Histogram:
         bins = np.searchsorted(np.cumsum(self.counts), ranks)
         return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
 
+    def steps(self) -> tuple[Ints, Ints]:
+        """(largest integer of each bin that holds values, ascending; how many values are at or below it)."""
+        bins = np.flatnonzero(self.counts)
+        highest = np.array([_lowest(b) + _width(b) - 1 for b in bins.tolist()], dtype=np.int64)
+        return np.minimum(highest, self.max), np.cumsum(self.counts[bins])
+
     def edges(self, ranks: Sequence[int]) -> list[int]:
         """For each rank (from 1) the least value of a bin such that, as nearly as bins allow, so many are less."""
         sums = np.cumsum(self.counts)

@@ -12,7 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.concurrency import concurrency
-from loadcell.metrics.events import Received, itl_summaries, scan_events
+from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
@@ -42,9 +42,16 @@ from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
 
 
-def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[float, float] | None = None) -> Result:
+def build_result(
+    recording: Recording,
+    slo: Slo | None = None,
+    window_s: tuple[float, float] | None = None,
+    *,
+    listener: Listener | None = None,
+) -> Result:
     """The Result of a recording, under another SLO or window (seconds since the start of the load) if given.
 
+    A `listener` is shown what is read for it, and changes nothing.
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
@@ -52,7 +59,7 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
     accounts = account(manifest, recording.audits, rows)
     missing = _missing(recording, accounts, rows)
     anchor = anchors(rows, manifest.loop)
-    last_planned = float(missing.planned[-1]) if missing.planned.size else 0.0
+    last_planned = _last_planned(missing)
     span = pick_window(manifest, load, rows, anchor, last_planned, window_s)
     whole = whole_run(manifest, load, rows, anchor, last_planned)
     members = span.members(rows, anchor)
@@ -73,7 +80,7 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
     ok = members & rows.ok
     views = [(ok, span, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
-    (latency, rates), *all_of_it = _figures(recording, rows, views, why, lost_events > 0)
+    (latency, rates), *all_of_it = _figures(recording, rows, views, why, lost_events > 0, listener)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -104,15 +111,32 @@ def build_result(recording: Recording, slo: Slo | None = None, window_s: tuple[f
     return msgspec.structs.replace(unjudged, verdict=judge(unjudged))
 
 
+def find_window(recording: Recording) -> Span:
+    """The window of a recording's Result; no event is read for it."""
+    manifest, rows = recording.manifest, read_rows(recording)
+    missing = _missing(recording, account(manifest, recording.audits, rows), rows)
+    anchor = anchors(rows, manifest.loop)
+    return pick_window(manifest, recording.spec.load, rows, anchor, _last_planned(missing), None)
+
+
+def _last_planned(missing: Unrecorded) -> float:
+    return float(missing.planned[-1]) if missing.planned.size else 0.0
+
+
 def _figures(
-    recording: Recording, rows: Rows, views: Sequence[tuple[Mask, Span, Received]], why: str | None, partial: bool
+    recording: Recording,
+    rows: Rows,
+    views: Sequence[tuple[Mask, Span, Received]],
+    why: str | None,
+    partial: bool,
+    listener: Listener | None,
 ) -> list[tuple[dict[str, Latency], Throughput]]:
     """Latencies and rates of each view: its ok requests, its window and what it received.
 
     Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
     """
     figures = []
-    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views])
+    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
     for (ok, span, received), itl in zip(views, itls, strict=True):
         latency = latencies(rows, ok, recording.manifest.loop, itl)
         rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)

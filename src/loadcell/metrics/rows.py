@@ -28,6 +28,7 @@ class Rows:
 
     request: Ids
     worker: Ids
+    """-1 if unknown."""
     ok: Mask
     failed: Mask
     cancelled: Mask
@@ -79,7 +80,7 @@ def read_rows(recording: Recording) -> Rows:
     source = recording.requests(("token_source",))["token_source"][ok]
     return Rows(
         request=table["request"].astype(np.int64),
-        worker=table["worker"].astype(np.int64),
+        worker=np.nan_to_num(table["worker"], nan=-1).astype(np.int64),
         ok=ok,
         failed=failed,
         cancelled=cancelled,

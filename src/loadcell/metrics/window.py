@@ -9,7 +9,7 @@ import numpy as np
 
 from loadcell.errors import UsageError
 from loadcell.metrics.latency import tpot_ns
-from loadcell.metrics.model import Window
+from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.warmup import LEAST_SAMPLES, find_warmup
 from loadcell.recording.schema import Manifest
@@ -60,6 +60,28 @@ class Span:
     def published(self) -> Window:
         """The window as the Result tells it."""
         return Window(start_s=self.start / 1e9, end_s=self.end / 1e9, reason=self.reason)
+
+
+def window_of(result: Result, load: Load) -> Span:
+    """The window of a Result again, exact to the nanosecond; `load` is that of its recording."""
+    window, method = result.methodology.window, result.steady.method
+    return Span(
+        _exact_ns(window.start_s, method),
+        _exact_ns(window.end_s, method),
+        window.reason,
+        method,
+        sent_until=_exact_ns(window.end_s, method),
+        first_request=load.warmup_requests if method == "asked" else 0,
+    )
+
+
+def _exact_ns(seconds: float, method: str) -> float:
+    """The nanoseconds that `published` divided: what a person wrote in seconds, else mostly whole or half ones."""
+    written, whole = round(seconds, 9) * 1e9, round(seconds * 2e9) / 2
+    for ns in (written, whole) if method == "chosen" else (whole, written):
+        if ns / 1e9 == seconds:
+            return ns
+    return seconds * 1e9
 
 
 def anchors(rows: Rows, loop: str) -> Floats:
@@ -142,7 +164,7 @@ def _end_of_sending(
         if _given_up(manifest):
             return max(0.0, manifest.window_end_ns - 1.0), "the first request that was given up"
         return float(manifest.window_end_ns), "the early end of the sending"
-    last = float(np.nanmax(anchor)) if anchor.size else 0.0
+    last = float(np.nanmax(anchor, initial=0.0))
     ended = float(manifest.ended_ns or extent_ns(manifest, rows))
     if _cut_short(manifest) and manifest.loop == "open":
         return max(ended, last), "the end of the run"

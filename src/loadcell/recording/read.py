@@ -184,7 +184,7 @@ def read_json(path: Path, kind: type[Any]) -> Any:
         raise RecordingError(f"{path.parent} is not a recording: it has no {path.name}") from None
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path} is damaged or not a loadcell file: {error}") from None
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.report.lines import UNITS, Line, ask_label, numbers
+from loadcell.report.order import ordered
 from loadcell.report.text import figure, plain
 from loadcell.search.model import Curves, Point, Stage, Sweep
 
@@ -22,7 +23,7 @@ Value = Callable[[Point], float | None]
 
 def bars(sweep: Sweep, width: int) -> Table | None:
     """A row for each stage (in a search, each load), rising: figure and bar of each curve; None for less than two."""
-    stages = [stage for stage in _ordered(sweep) if stage.point is not None]
+    stages = [stage for stage in ordered(sweep) if stage.point is not None]
     curves = [curve for curve in _curves(stages) if sum(_at(stage, curve[1]) is not None for stage in stages) > 1]
     if len(stages) < 2 or not curves:
         return None
@@ -78,27 +79,6 @@ def _best_goodput(sweep: Sweep) -> Iterator[Line]:
             f"highest {figure(at, 3)} requests/s, at {ask_label(stage.ask)} {unit}".rstrip()
             + f" (stage {stage.ask.number}): the best of the loads tried",
         )
-
-
-def _ordered(sweep: Sweep) -> list[Stage]:
-    """Stages by load; those without one (a floor) are left out where the sweep has an axis."""
-    if sweep.plan.axis is None:
-        return sweep.stages
-    known = [(stage.ask.level, stage) for stage in sweep.stages if stage.ask.level is not None]
-    ordered = [stage for _, stage in sorted(known, key=lambda pair: (pair[0], pair[1].ask.number))]
-    if sweep.found is None:
-        return ordered
-    longest: dict[float | None, Stage] = {}  # a search tries a load again: the stage that judged most stands for it
-    for stage in ordered:
-        before = longest.get(stage.ask.level)
-        if before is None or _weight(stage) > _weight(before):
-            longest[stage.ask.level] = stage
-    return list(longest.values())
-
-
-def _weight(stage: Stage) -> tuple[bool, int]:
-    """Whether a stage shows figures, and of how many requests."""
-    return _at(stage, lambda point: point.output_tokens_per_s) is not None, stage.trial.judged if stage.trial else 0
 
 
 def _curves(stages: list[Stage]) -> list[tuple[str, Value]]:

@@ -50,10 +50,11 @@ def ask_label(ask: Ask) -> str:
     names = [path.rpartition(".")[2] for path in ask.changes]
     short = len(set(names)) == len(names)
     shown = zip(names if short else ask.changes, ask.changes.values(), strict=True)
-    return plain(", ".join(f"{name} {_value(value)}" for name, value in shown)) or MISSING
+    return plain(", ".join(f"{name} {value_words(value)}" for name, value in shown)) or MISSING
 
 
-def _value(value: Any) -> str:
+def value_words(value: Any) -> str:
+    """The value of a spec field in as few characters as tell it."""
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 

@@ -127,13 +127,18 @@ _POINT = (
 
 def sweep_csv(sweep: Sweep) -> str:
     """One line a stage. A figure that could not be measured, or was withheld, has an empty value."""
-    rows = [dict(_stage(sweep, stage)) for stage in sweep.stages]
+    rows = sweep_rows(sweep)
     names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(("stage", "phase", "load"))
     out = io.StringIO()
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
+
+
+def sweep_rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """The stages by column; a stage may lack columns of the server's figures that others have."""
+    return [dict(_stage(sweep, stage)) for stage in sweep.stages]
 
 
 def _stage(sweep: Sweep, stage: Stage) -> Iterator[tuple[str, Any]]:

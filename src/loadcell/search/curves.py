@@ -161,6 +161,8 @@ def scalability(stages: Sequence[Stage]) -> Scalability | None:
     highest = float(flight.max())
     if kappa * highest**2 < _NEGLIGIBLE:
         kappa = 0.0
+    if sigma * highest < _NEGLIGIBLE:
+        sigma = 0.0
     peak = math.sqrt((1 - sigma) / kappa) if kappa and sigma < 1 else None
     peak = peak if peak is not None and peak >= 1 else None
     spread = float(np.sum((rates - rates.mean()) ** 2))

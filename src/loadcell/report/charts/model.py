@@ -9,6 +9,10 @@ import msgspec
 Spec = dict[str, Any]
 """A Vega-Lite 6 specification as plain data. Strings of the server's go into its data, never into an expression."""
 
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+WIDTH = 640
+"""Width of every view; a page puts that of its place there."""
+
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """One chart, in one language, without colours of its own: those come from the theme."""
@@ -25,3 +29,5 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     missing: str | None = None
     terms: list[str] = []
     """Names in the glossary of what is drawn, for definitions on hover."""
+    hint: str | None = None
+    """How to use it where it can be used: on a page, not in print."""

@@ -50,7 +50,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_per_s: Annotated[list[float], Doc(description="requests sent")]
     ok_per_s: Annotated[list[float], Doc(description="ok requests by their end")]
     failed: Annotated[list[int], Doc(description="failures by their end")]
-    in_flight: Annotated[list[float], Doc(description="time-weighted mean of requests in flight")]
+    in_flight: Annotated[list[float | None], Doc(description="time-weighted mean of requests in flight")]
 
 
 class Dots(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,10 @@ class Dots(msgspec.Struct, frozen=True, kw_only=True):
     t_s: Annotated[list[float], Doc(description="anchor: planned (open loop) or sent")]
     status: Annotated[list[str], Doc(description="ok, failed or cancelled")]
     inside: Annotated[list[bool], Doc(description="counts in the window")]
-    extreme: Annotated[list[bool], Doc(description="kept because it is an extreme or failed, not drawn by lot")]
+    extreme: Annotated[
+        list[bool],
+        Doc(description="kept because it is an extreme or failed, not drawn by lot; false where all are kept"),
+    ]
     input_tokens: list[int | None]
     output_tokens: list[int | None]
     ttft_ms: list[float | None]
@@ -88,7 +91,9 @@ class Stall(msgspec.Struct, frozen=True, kw_only=True):
     at_s: Annotated[float, Doc(description="when it ended")]
     gap_ms: float
     event: Annotated[int, Doc(description="number of the event that ended it, from 1: gaps before it are event - 1")]
-    others: Annotated[int, Doc(description="other stalls that ended within 10 ms of it")]
+    others: Annotated[
+        int | None, Doc(description="other stalls that ended within 10 ms of it; null: too many stalls to compare")
+    ]
     by_client: Annotated[bool, Doc(description="the client itself read more than 1 ms late: not the server's")]
 
 
@@ -112,7 +117,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         Doc(
             description="send (planned to sent, open loop), connect (new connections), queue and prefill (as the "
             "server tells), first (rest of TTFT, or all of it), stalls (gaps that are stalls), stream (the rest: the "
-            "flow of tokens)"
+            "flow of tokens), reply (send to end of replies that were not streamed); those that are nothing are absent"
         ),
     ]
     mean_ms: float

@@ -1,0 +1,68 @@
+"""The reports that are served: each made by the rooms that make it for a file, with a line that leads back."""
+
+from __future__ import annotations
+
+from loadcell.browse.listing import Entry
+from loadcell.browse.pages import address, comparison_address, name_of, with_bar
+from loadcell.report.words import Words
+
+Link = tuple[str, str]
+
+
+def run_report(entry: Entry, words: Words, *, force: bool) -> str:
+    """The report of a run; figures of an INVALID one only with `force`. RecordingError if it cannot be read."""
+    from loadcell.metrics import withhold, word_of
+    from loadcell.recording.read import open_recording
+    from loadcell.report.detail import build_both
+    from loadcell.report.page import run_page
+
+    result, detail = build_both(open_recording(entry.path))
+    links: list[Link] = []
+    if word_of(result) == "INVALID":
+        links = [_forced(address(entry), address(entry, force="1"), words, force=force)]
+        if not force:
+            result = withhold(result)
+    page = run_page(result, detail, words, source=str(entry.path))
+    return with_bar(page, name_of(entry), words, links)
+
+
+def sweep_report(entry: Entry, words: Words, *, force: bool) -> str:
+    """The report of a sweep, with links to its stages; likewise."""
+    from loadcell.report.page import sweep_page
+    from loadcell.report.withheld import withhold_stages
+    from loadcell.search import build_sweep
+
+    whole = build_sweep(entry.path)
+    sweep = whole if force else withhold_stages(whole)
+    invalid = force or sweep is not whole
+    links = [_forced(address(entry), address(entry, force="1"), words, force=force)] if invalid else []
+    stages = [(address(stage), name_of(stage).rpartition("/")[2]) for stage in entry.inside if not stage.trouble]
+    return with_bar(sweep_page(sweep, words, source=str(entry.path)), name_of(entry), words, links, stages)
+
+
+def comparison_report(a: Entry, b: Entry, words: Words, *, force: bool) -> str:
+    """The comparison of two runs or repeats, A the baseline. LoadcellError says why there is none."""
+    from loadcell.compare import compare_sides, open_sides
+    from loadcell.report.detail import build_detail
+    from loadcell.report.page import comparison_page
+
+    sides = open_sides([a.path, b.path])
+    found = compare_sides(sides, force=force)
+    firsts = {side.name: side.runs[0] for side in sides}
+    details = {
+        name: build_detail(run.recording, run.result) for name, run in firsts.items() if run.recording is not None
+    }
+    links = [
+        (comparison_address(b, a, force=force), words.say("Swap A and B")),
+        *((address(e), words.say("Open {side}", side=side)) for side, e in (("A", a), ("B", b)) if e.kind == "run"),
+    ]
+    if not force and any(pair.comparable == "not comparable" for pair in found.pairs):
+        links.append((comparison_address(a, b, force=True), words.say("Compare all the same")))
+    here = words.say("A (baseline): {a} · B: {b}", a=name_of(a), b=name_of(b))
+    return with_bar(comparison_page(found, details, words), here, words, links)
+
+
+def _forced(plain: str, forced: str, words: Words, *, force: bool) -> Link:
+    if force:
+        return plain, words.say("Leave out figures of INVALID runs")
+    return forced, words.say("Show the figures of INVALID runs all the same")

@@ -1,0 +1,204 @@
+"""The tables that SQL over recordings sees: their columns, what these mean, and how they are made of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loadcell.kinds import KIND_OUTPUT
+from loadcell.recording.database import parquet, quoted
+from loadcell.recording.schema import CHUNKS, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, Column
+
+
+class Derived(NamedTuple):
+    """A column that is computed where it is read. Latencies are NULL unless the request is ok, as in a Result."""
+
+    column: Column
+    sql: str
+
+
+def _latency(name: str, end: str, *, per_token: bool = False) -> tuple[Derived, ...]:
+    """One latency by both anchors, and by the one that limits are judged by."""
+
+    def derived(suffix: str, start: str, doc: str) -> Derived:
+        ns = f"(r.{end} - {start})::double"
+        ns = f"{ns} / case when {_OUTPUT} >= 1 then {_OUTPUT} end" if per_token else ns
+        column = Column(f"{name}{suffix}_ms", "DOUBLE", f"{name.upper()}, {doc}; NULL unless ok")
+        return Derived(column, f"case when r.status = 'ok' then {ns} / 1e6 end")
+
+    return (
+        derived("", "coalesce(r.planned_ns, r.send_start_ns)", "by the anchor of the SLO: response time in an open "
+                "loop, service time in a closed one"),
+        derived("_response", "r.planned_ns", "from the planned time; NULL in a closed loop"),
+        derived("_service", "r.send_start_ns", "from the actual send"),
+    )  # fmt: skip
+
+
+def _seconds(name: str, ns: str, doc: str) -> Derived:
+    return Derived(Column(name, "DOUBLE", f"{doc}, in seconds since the start of the load"), f"r.{ns} / 1e9")
+
+
+# A count made after the run replaces the count of chunks that stood in for it.
+_OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
+_SOURCE = "case when t.output_tokens is null then r.token_source else 'tokenizer' end"
+_COUNTED = {"output_tokens": _OUTPUT, "token_source": _SOURCE}
+_FIRST_TOKENS = f"coalesce(r.first_tokens, case when r.output_chunks = 1 then {_OUTPUT} else 1 end)"
+_LATER_TOKENS = f"({_OUTPUT} - {_FIRST_TOKENS})"
+_ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
+WINDOW_START = "w_start_ns"
+"""Column of the table of windows: a plan that names it needs them."""
+
+DERIVED = (
+    Derived(
+        Column("in_window", "BOOLEAN", "whether the result counts it: its anchor lies in the window, warm-up left out"),
+        f"{_ANCHOR} between w.{WINDOW_START} and w.w_end_ns and r.request >= w.w_first",
+    ),
+    _seconds("planned_s", "planned_ns", "planned time; NULL in a closed loop"),
+    _seconds("sent_s", "send_start_ns", "send"),
+    _seconds("first_output_s", "first_any_ns", "first event with output"),
+    _seconds("last_output_s", "last_ns", "last event with output"),
+    _seconds("ended_s", "end_ns", "end of the response, or of the attempt"),
+    *_latency("ttft", "first_any_ns"),
+    *_latency("ttfa", "first_answer_ns"),
+    Derived(
+        Column("tpot_ms", "DOUBLE", "TPOT; NULL unless ok, streamed and with a token after the first chunk"),
+        "case when r.status = 'ok' and r.first_any_ns is not null and "
+        f"{_LATER_TOKENS} >= 1 then (r.last_ns - r.first_any_ns)::double / {_LATER_TOKENS} / 1e6 end",
+    ),
+    *_latency("ntpot", "last_ns", per_token=True),
+    *_latency("e2e", "last_ns"),
+    Derived(
+        Column("send_lateness_ms", "DOUBLE", "send less planned time, or less the time its user was ready"),
+        "(r.send_start_ns - coalesce(r.planned_ns, r.ready_ns)) / 1e6",
+    ),
+)
+"""Of the requests, by the formulas of the glossary (docs/metrics.md)."""
+
+RUN = Column("run", "VARCHAR", "folder of the recording; names the run in every table")
+
+RUNS = (
+    RUN,
+    Column("id", "VARCHAR", "id of the run"),
+    Column("started_at", "TIMESTAMP", "start, UTC"),
+    Column("state", "VARCHAR", "complete, interrupted, broken, or running (it never said that it ended)"),
+    Column("loadcell", "VARCHAR", "version that recorded it"),
+    Column("format", "INTEGER", "format of the recording"),
+    Column("sweep", "VARCHAR", "folder of the sweep that it is a stage of; NULL outside of one"),
+    Column("stage", "INTEGER", "number of the stage in its sweep"),
+    Column("url", "VARCHAR", "endpoint, without credentials"),
+    Column("api", "VARCHAR", "chat or completions"),
+    Column("model", "VARCHAR", "model that was loaded"),
+    Column("loop", "VARCHAR", "open or closed"),
+    Column("rate", "DOUBLE", "open loop: requests/s asked for"),
+    Column("concurrency", "INTEGER", "closed loop: users; open loop: cap on requests in flight"),
+    Column("arrivals", "VARCHAR", "open loop: arrival process"),
+    Column("duration_s", "DOUBLE", "time asked for; NULL without one"),
+    Column("planned", "BIGINT", "requests that the run meant to send; NULL where a closed loop runs for a time"),
+    Column("lasted_s", "DOUBLE", "from the start of the load to its end; NULL if it did not end"),
+    Column("input_length", "VARCHAR", "tokens of a prompt asked for, as in 512 or normal:512,64"),
+    Column("output_length", "VARCHAR", "tokens of an output asked for, likewise"),
+    Column("slo_ttft_ms", "DOUBLE", "limit on TTFT; NULL without one"),
+    Column("slo_tpot_ms", "DOUBLE", "limit on TPOT"),
+    Column("slo_e2e_ms", "DOUBLE", "limit on E2E"),
+    Column("seed", "BIGINT", "seed of arrivals, lengths and prompts"),
+    Column("workers", "INTEGER", "load processes"),
+    Column("clock", "VARCHAR", "who stamped the received events: kernel, user or mixed"),
+    Column("schedule_hash", "VARCHAR", "equal where the same requests were planned at the same times"),
+    Column("invalid", "VARCHAR[]", "reasons, known when the run ended, why no figure of it may be trusted"),
+    Column("notes", "VARCHAR[]", "what a reader must know"),
+    Column("spec", "JSON", "everything asked for, secrets removed"),
+    Column("effective", "JSON", "settings after defaults and negotiation"),
+    Column("environment", "JSON", "machine, system, versions, server"),
+)
+AUDITS = (
+    RUN,
+    Column("worker", "INTEGER", "load process"),
+    Column("audit", "JSON", "what it says of itself"),
+)
+_OUTPUT_EVENT = Column("output", "BOOLEAN", "whether the event carries output: text, reasoning or a tool call")
+_SOURCES = (
+    Column("source_kind", "VARCHAR", "prometheus, nvml or host"),
+    Column("source_name", "VARCHAR", "URL of the page, GPU driver, or this machine"),
+)
+SOURCES = (RUN, Column("source", "INTEGER", "from 0"), *_SOURCES)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "runs": RUNS,
+    "requests": (RUN, *REQUESTS, *(derived.column for derived in DERIVED)),
+    "chunks": (RUN, *CHUNKS, _OUTPUT_EVENT),
+    "schedule": (RUN, *SCHEDULE),
+    "looks": (RUN, *LOOKS, *_SOURCES),
+    "series": (RUN, *SERIES, *_SOURCES),
+    "text": (RUN, *TEXT),
+    "audits": AUDITS,
+}
+"""Every table and its columns, in order."""
+ABOUT = {
+    "runs": "one row a recording",
+    "requests": "one row a request that ended",
+    "chunks": "one row a received event, of every request",
+    "schedule": "one row a planned request (a closed loop that runs for a time plans more than it sends)",
+    "looks": "one row a look at a source beside the load, answered or not",
+    "series": "one row a value that a look brought, by the source's own names",
+    "text": "one row a request whose prompt and response were kept (--keep-text)",
+    "audits": "one row a load process: the instrument's own counters",
+}
+"""What a row is, by table."""
+PARTS = {
+    "requests": ("requests-*.parquet", "tokens-*.parquet"),
+    "chunks": ("chunks-*.parquet",),
+    "schedule": ("schedule.parquet",),
+    "looks": ("looks-*.parquet",),
+    "series": ("series-*.parquet",),
+    "text": ("text-*.parquet",),
+}
+"""Files of a recording that make up a table, as patterns."""
+_FILED = {"chunks": CHUNKS, "schedule": SCHEDULE, "looks": LOOKS, "series": SERIES, "text": TEXT}
+
+
+def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
+    """The SELECT that makes a table of the files of its patterns, in the order of PARTS.
+
+    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first) beside it; looks and series `_sources`.
+    """
+    if table == "requests":
+        return requests_of(files[0], files[1])
+    rows, columns = rows_of(_FILED[table], files[0]), ", ".join(f"r.{c.name}" for c in (RUN, *_FILED[table]))
+    if table == "chunks":
+        return f"select {columns}, kind & {KIND_OUTPUT} > 0 as output from {rows} r"
+    if table in ("looks", "series"):
+        named = ", ".join(f"s.{column.name}" for column in _SOURCES)
+        return f"select {columns}, {named} from {rows} r left join _sources s using (run, source)"
+    return f"select {columns} from {rows} r"
+
+
+def requests_of(
+    requests: Sequence[str], tokens: Sequence[str], windows: str = "left join _windows w on r.run = w.run"
+) -> str:
+    """The SELECT of the table of requests: parts of requests, and of tokens counted after their run.
+
+    `windows` joins them, as `w`, to the window of their run.
+    """
+    columns = [f"{_COUNTED.get(c.name, f'r.{c.name}')} as {c.name}" for c in REQUESTS]
+    derived = [f"{one.sql} as {one.column.name}" for one in DERIVED]
+    return (
+        f"select r.run, {', '.join([*columns, *derived])} from {rows_of(REQUESTS, requests)} r "
+        f"left join {rows_of(TOKENS, tokens)} t on r.run = t.run and r.request = t.request "
+        f"{windows}"
+    )
+
+
+def rows_of(table: Sequence[Column], files: Sequence[str]) -> str:
+    """The rows of files with their folder as `run`, and every column of `table`: NULL where a file lacks it."""
+    names = "".join(f", null::{column.sql} as {column.name}" for column in table)
+    empty = f"select null::varchar as run{names} where false"
+    if not files:
+        return f"({empty})"
+    source = parquet(*files).removesuffix(")") + ", filename = true)"
+    folder = "regexp_replace(filename, '/[^/]*$', '')"
+    return f"({empty} union all by name select * exclude (filename), {folder} as run from {source})"
+
+
+def literal(text: str) -> str:
+    """A string in SQL."""
+    return f"'{quoted(text)}'"

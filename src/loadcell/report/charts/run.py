@@ -1,0 +1,32 @@
+"""The charts of one run, in page order."""
+
+from __future__ import annotations
+
+from loadcell.metrics import Result
+from loadcell.report.charts.drivers import itl_by_concurrency, ttft_by_input
+from loadcell.report.charts.ecdf import ecdf
+from loadcell.report.charts.ladder import ladder
+from loadcell.report.charts.model import Chart
+from loadcell.report.charts.parts import time_parts
+from loadcell.report.charts.server import server
+from loadcell.report.charts.stalls import stalls
+from loadcell.report.charts.timeline import timeline
+from loadcell.report.detail.model import Detail
+from loadcell.report.words import Words
+
+
+def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Chart]:
+    """time-parts, ladder, ecdf, timeline, ttft-by-input, itl-by-concurrency, stalls and server: always all of them.
+
+    Without a `detail` (a saved Result) those that need the recording say so.
+    """
+    return [
+        time_parts(result, detail, words),
+        ladder(result, words),
+        ecdf(result, detail, words),
+        timeline(result, detail, words),
+        ttft_by_input(result, detail, words),
+        itl_by_concurrency(result, detail, words),
+        stalls(result, detail, words),
+        server(result, detail, words),
+    ]

@@ -1,0 +1,81 @@
+"""Figures of a Result in the words of a page."""
+
+from __future__ import annotations
+
+import msgspec
+
+from loadcell.metrics import Estimate, Interval, Share, Spread
+from loadcell.report.text import MISSING
+from loadcell.report.words import Words
+
+_DASH = "\N{EN DASH}"
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A figure with its unit, and what stands below it: its interval, or why there is none."""
+
+    value: str
+    unit: str = ""
+    under: str = ""
+
+    @property
+    def known(self) -> bool:
+        """False where there is no value."""
+        return self.value != MISSING
+
+
+def count(number: int | None, words: Words) -> str:
+    """A whole number, without decimals."""
+    return words.figure(number, max(1, len(str(number))))
+
+
+def asked(number: float, words: Words) -> str:
+    """A number that somebody chose, with the digits that it has: 10, 2.5, 4,000."""
+    digits = f"{abs(number):.6g}".partition("e")[0].replace(".", "").lstrip("0")
+    return words.figure(number, max(1, len(digits)))
+
+
+def between(low: float | None, high: float | None, words: Words) -> str:
+    """An interval, as in 65.7-70.9; one-sided where an end is missing, nothing where both are."""
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"≥ {words.figure(low, 3)}"
+    if low is None:
+        return f"≤ {words.figure(high, 3)}"
+    return f"{words.figure(low, 3)}{_DASH}{words.figure(high, 3)}"
+
+
+def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None = None) -> Figure:
+    """A percentile with its 95 % interval, or with what is missing for it."""
+    if estimate.value is not None:
+        return Figure(words.figure(estimate.value), unit, between(estimate.low, estimate.high, words))
+    if n == 0:
+        return Figure(MISSING, under=words.say("no samples"))
+    if estimate.withheld:
+        return Figure(MISSING, under=words.say("withheld"))
+    if estimate.needs:
+        return Figure(MISSING, under=words.say("needs n = {n}", n=count(estimate.needs, words)))
+    return Figure(MISSING)
+
+
+def rate(value: float | None, interval: Interval | None, unit: str, words: Words) -> Figure:
+    """A rate with its 95 % interval."""
+    if value is None:
+        return Figure(MISSING)
+    return Figure(words.figure(value), unit, between(interval.low, interval.high, words) if interval else "")
+
+
+def share(found: Share, words: Words) -> Figure:
+    """A proportion with its 95 % interval."""
+    if found.value is None:
+        return Figure(MISSING)
+    low, high = (None if end is None else words.percent(end) for end in (found.low, found.high))
+    return Figure(words.percent(found.value), "", f"{low} {_DASH} {high}" if low and high else "")
+
+
+def spread(found: Spread, words: Words) -> str:
+    """The 99th percentile of a delay, or its maximum where there are too few samples."""
+    if found.p99_ms is not None:
+        return f"p99 {words.figure(found.p99_ms, 3)} ms"
+    return MISSING if found.max_ms is None else f"max {words.figure(found.max_ms, 3)} ms"

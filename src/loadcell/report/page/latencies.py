@@ -1,0 +1,145 @@
+"""Tables of latencies, rates and where TTFT went, for the page of a run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from loadcell.metrics import Latency, Result, ServerPart, Summary
+from loadcell.report.latencies import PERCENTILES
+from loadcell.report.page.figures import Figure, count, estimated, rate, share
+from loadcell.report.text import MISSING
+from loadcell.report.words import Words
+
+_ORDER = ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "ntpot_ms", "e2e_ms")
+_WORTH_LESS = 0.95
+"""A sample is said to be worth less than its number where the effective one is below this part of it."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One distribution in the table."""
+
+    term: str
+    note: str
+    samples: str
+    worth: str
+    figures: list[Figure]
+    mean: str
+    max: str
+
+
+def latency_rows(latency: dict[str, Latency], words: Words) -> list[Row]:
+    """Every latency by both anchors where there are two; TTFA only where it is not TTFT."""
+    same = "ttfa_ms" in latency and latency["ttfa_ms"].service == latency["ttft_ms"].service
+    rows = []
+    for name in _ORDER:
+        if name not in latency or (name == "ttfa_ms" and same):
+            continue
+        entry = latency[name]
+        if entry.response is not None:
+            rows.append(_row(name, words.say("response time"), entry.response, words))
+        rows.append(_row(name, words.say("service time") if entry.response else "", entry.service, words))
+    return rows
+
+
+def _row(name: str, note: str, summary: Summary, words: Words) -> Row:
+    few = summary.effective is not None and summary.effective < _WORTH_LESS * summary.n
+    worth = words.say("worth {n}", n=count(int(summary.effective or 0), words)) if few else ""
+    return Row(
+        term=name.removesuffix("_ms"),
+        note=note,
+        samples=count(summary.n, words),
+        worth=worth,
+        figures=[estimated(getattr(summary, percentile), words, "", summary.n) for percentile in PERCENTILES],
+        mean=words.figure(summary.mean),
+        max=words.figure(summary.max),
+    )
+
+
+def bounds(result: Result, words: Words) -> list[tuple[str, str]]:
+    """MLPerf's early-stopping bounds of the 99th percentiles: title and bound."""
+    rows = ((entry.title, entry.response or entry.service) for entry in result.latency.values())
+    return [(title, f"≤ {words.figure(found.p99.bound)} ms") for title, found in rows if found.p99.bound is not None]
+
+
+def rate_rows(result: Result, words: Words) -> list[tuple[str, Figure]]:
+    """Rates of the window, by name in the glossary."""
+    rates = result.throughput
+
+    def of(name: str, value: float | None, interval: object = None) -> tuple[str, Figure]:
+        return name, rate(value, interval, words.say(words.metric(name).unit), words)  # type: ignore[arg-type]
+
+    rows = [
+        of("requests_per_s", rates.requests_per_s, rates.requests_interval),
+        of("output_tokens_per_s", rates.output_tokens_per_s, rates.output_tokens_interval),
+        of("input_tokens_per_s", rates.input_tokens_per_s),
+    ]
+    if result.goodput is not None:
+        rows.append(of("goodput", result.goodput.goodput_per_s))
+        rows.append(("slo_attainment", share(result.goodput.attainment, words)))
+    rows.append(of("chunks_per_token", rates.chunks_per_token))
+    return rows
+
+
+def user_rates(result: Result, words: Words) -> list[tuple[str, Figure]]:
+    """The rate that so many of the requests reach."""
+    found = result.throughput.user_tokens_per_s
+    shares = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+    return [
+        (
+            words.say("{share} of requests", share=words.percent(share)),
+            estimated(found[name], words, words.say("tokens/s")),
+        )
+        for name, share in shares
+        if name in found
+    ]
+
+
+def concurrency_words(result: Result, words: Words) -> list[tuple[str, str]]:
+    """Requests in flight: asked, mean, most, and Little's law."""
+    flight = result.concurrency
+    rows = [] if flight.asked is None else [(words.say("asked"), count(flight.asked, words))]
+    if flight.mean is None:
+        rows.append((words.say("mean"), words.say("n/a: nothing was sent between ramp and drain")))
+    else:
+        span = words.say(
+            "from {a} to {b} s", a=words.figure(flight.mean_from_s, 3), b=words.figure(flight.mean_to_s, 3)
+        )
+        rows.append((words.say("mean"), f"{words.figure(flight.mean)} ({span})"))
+    rows.append((words.say("most"), count(flight.max, words)))
+    if result.steady.littles_ratio is not None:
+        ratio = words.percent(result.steady.littles_ratio)
+        held = words.say("{share} of rate \N{MULTIPLICATION SIGN} time in system", share=ratio)
+        rows.append((words.say("Little's law"), held))
+    return rows
+
+
+def whole_rows(result: Result, words: Words) -> list[Row]:
+    """The latencies of the whole run, warm-up and drain included; none where the window is the whole run."""
+    return [] if result.whole_run is None else latency_rows(result.whole_run.latency, words)
+
+
+def server_rows(result: Result, words: Words) -> list[tuple[str, list[str]]]:
+    """Where TTFT went, a row for each source: who tells, and mean (share) of each part."""
+    return [
+        (
+            side.source,
+            [
+                count(side.requests, words),
+                words.figure(side.ttft_ms, 3),
+                *(_part(part, words) for part in (side.queue, side.prefill, side.unattributed)),
+            ],
+        )
+        for side in result.server
+    ]
+
+
+def _part(part: ServerPart, words: Words) -> str:
+    if part.mean_ms is None:
+        return MISSING
+    of = "" if part.share is None else f" ({words.percent(part.share)})"
+    return f"{words.figure(part.mean_ms, 3)}{of}"
+
+
+def server_notes(result: Result) -> list[str]:
+    """What the sources say besides, once each."""
+    return list(dict.fromkeys(note for side in result.server for note in side.notes))

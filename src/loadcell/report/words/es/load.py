@@ -1,0 +1,138 @@
+"""Spanish: notes and failures that a run writes into its recording."""
+
+from __future__ import annotations
+
+NOTES = {
+    "worker {} could not write its data: {}": "el proceso {} no pudo escribir sus datos: {}",
+    "the schedule ran out before the time did: give --requests with more than this run sent": (
+        "el plan se agotó antes que el tiempo: dar --requests con más de las que envió esta ejecución"
+    ),
+    "exit status {}": "código de salida {}",
+    "signal {} ({})": "señal {} ({=})",
+    "worker {} died ({}); its requests since its last flush are lost": (
+        "el proceso {} murió ({}); sus solicitudes desde el último volcado se perdieron"
+    ),
+    "the NVIDIA driver did not answer within {} s": "el controlador de NVIDIA no respondió en {} s",
+    "nvidia-ml-py is not installed: pip install 'loadcell[gpu]'": (
+        "nvidia-ml-py no está instalado: pip install 'loadcell[gpu]'"
+    ),
+    "GPU {} was not watched: {}": "no se observó la GPU {}: {}",
+    "NVML: the driver knows no GPU": "NVML: el controlador no conoce ninguna GPU",
+    "no GPU tells anything": "ninguna GPU informa de nada",
+    "no GPU was watched: {}": "no se observó ninguna GPU: {}",
+    "this machine": "esta máquina",
+    "the page has more than {} values: those beyond were not recorded": (
+        "la página tiene más de {} valores: los demás no se grabaron"
+    ),
+    "what went on beside the load was recorded in part only: {}": (
+        "lo que ocurrió junto a la carga se grabó solo en parte: {}"
+    ),
+    "not back {} s after the load's end": "sin volver {} s después del final de la carga",
+    "no answer within {} s": "sin respuesta en {} s",
+    "no server metrics from {}: {}": "sin métricas del servidor de {=}: {}",
+    "HTTP status {}": "estado HTTP {}",
+    "more than {} MiB": "más de {} MiB",
+    "not a page in Prometheus' text format": "no es una página en el formato de texto de Prometheus",
+    "not a page in Prometheus' text format, or cut short": (
+        "no es una página en el formato de texto de Prometheus, o está cortada"
+    ),
+    "the server lists {} models ({}); the first was measured, see --model": (
+        "el servidor lista {} modelos ({=}); se midió el primero, véase --model"
+    ),
+    "the server closes the connection after each reply: every request opens its own": (
+        "el servidor cierra la conexión tras cada respuesta: cada solicitud abre la suya"
+    ),
+    "the probe before the load failed ({}: {}); the load ran all the same": (
+        "la sonda previa a la carga falló ({=}: {}); la carga se ejecutó igualmente"
+    ),
+    "the server refuses ignore_eos: outputs may be shorter than asked": (
+        "el servidor rechaza ignore_eos: las salidas pueden ser más cortas de lo pedido"
+    ),
+    "the server refuses stream_options: it sends no usage": "el servidor rechaza stream_options: no envía el uso",
+    "this platform has no kernel receive stamps: times were taken when the client read": (
+        "esta plataforma no tiene marcas de recepción del núcleo: las horas se tomaron al leer el cliente"
+    ),
+    "a closed loop has no queue that could grow: stop_when_saturated has no meaning in it": (
+        "un bucle cerrado no tiene cola que pueda crecer: stop_when_saturated no tiene sentido en él"
+    ),
+    "requests went through the proxy {} that the environment sets": (
+        "las solicitudes pasaron por el proxy {=} que define el entorno"
+    ),
+    "prompts repeat: {} lines for {} requests; a prefix cache can answer repeats": (
+        "los prompts se repiten: {} líneas para {} solicitudes; una caché de prefijos puede responder las repeticiones"
+    ),
+    "{} of {} lines of {} repeat an earlier one; a prefix cache can answer repeats": (
+        "{} de {} líneas de {=} repiten una anterior; una caché de prefijos puede responder las repeticiones"
+    ),
+    "keys of {} that were not used: {}": "claves de {=} que no se usaron: {=}",
+    "repetitions send the same prompts of the file: a prefix cache can answer them": (
+        "las repeticiones envían los mismos prompts del archivo: una caché de prefijos puede responderlos"
+    ),
+    "{} of {} prompts repeat: they are too short to be all different; a prefix cache can answer repeats": (
+        "{} de {} prompts se repiten: son demasiado cortos para ser todos distintos; una caché de prefijos puede "
+        "responder las repeticiones"
+    ),
+    "the run ends after {} requests, should it get there": "la ejecución termina tras {} solicitudes, si llega",
+}
+
+ENDS = {
+    "a load process died as it started": "un proceso de carga murió al arrancar",
+    "the load did not begin": "la carga no empezó",
+}
+
+FAILURES = {
+    "no connection was opened in {} s": "no se abrió ninguna conexión en {} s",
+    "not open after {} s": "sin abrir tras {} s",
+    "the server closed the connection without a reply": "el servidor cerró la conexión sin responder",
+    "the proxy {} refused the tunnel: {}": "el proxy {=} rechazó el túnel: {}",
+    "the proxy {} gave no answer to CONNECT": "el proxy {=} no respondió a CONNECT",
+    "the server closed the connection during the TLS handshake": (
+        "el servidor cerró la conexión durante la negociación TLS"
+    ),
+    "the server's certificate is not trusted ({}): give --ca-file, or --no-verify-tls": (
+        "el certificado del servidor no es de confianza ({=}): dar --ca-file, o --no-verify-tls"
+    ),
+    "TLS failed ({}): does the server speak https?": "falló TLS ({=}): ¿habla https el servidor?",
+    "{} (nothing listens there: is the server running, and is the port right?)": (
+        "{=} (ahí no escucha nadie: ¿está en marcha el servidor, y es correcto el puerto?)"
+    ),
+    "{} (every connection is a file: raise the hard limit with `ulimit -n`, or ask for less concurrency)": (
+        "{=} (cada conexión es un archivo: subir el límite duro con `ulimit -n`, o pedir menos concurrencia)"
+    ),
+    "{} (this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load)": (
+        "{=} (límite de archivos abiertos de esta máquina: subirlo con `sysctl fs.file-max`, o bajar la carga)"
+    ),
+    "{} (no local port is free: widen `sysctl net.ipv4.ip_local_port_range`, open fewer new connections, or wait a "
+    "minute for the ports of closed ones)": (
+        "{=} (no hay puertos locales libres: ampliar `sysctl net.ipv4.ip_local_port_range`, abrir menos conexiones "
+        "nuevas, o esperar un minuto a los puertos de las cerradas)"
+    ),
+    "the connection was lost before the reply: {}": "se perdió la conexión antes de la respuesta: {}",
+    "no connection: {}": "sin conexión: {}",
+    "not complete after {} s, after {} events": "incompleta tras {} s, después de {} eventos",
+    "not complete after {} s, without any output": "incompleta tras {} s, sin ninguna salida",
+    "what looked like the end of the reply was not its end": "lo que parecía el final de la respuesta no lo era",
+    "the server sent bytes after the end of its reply": "el servidor envió bytes después del final de su respuesta",
+    "the server sent more than one reply": "el servidor envió más de una respuesta",
+    "the server switched to another protocol": "el servidor cambió a otro protocolo",
+    "not an HTTP/1.1 reply: {}": "no es una respuesta HTTP/1.1: {=}",
+    "headers of more than {} KiB": "cabeceras de más de {} KiB",
+    "a reply of more than {} MiB or {} events": "una respuesta de más de {} MiB o {} eventos",
+    "the connection ended inside the headers of the reply": (
+        "la conexión terminó dentro de las cabeceras de la respuesta"
+    ),
+    "the connection ended before the reply did": "la conexión terminó antes que la respuesta",
+    "{} of more than {} MiB": "{} de más de {} MiB",
+    "a reply": "una respuesta",
+    "an event": "un evento",
+    "an event is not JSON: {}": "un evento no es JSON: {=}",
+    "an event is not as the API says ({}): {}": "un evento no es como dice la API ({=}): {=}",
+    "HTTP status {} with an empty body": "estado HTTP {} con el cuerpo vacío",
+    "the stream ended without a finish reason and without [DONE]": "el flujo terminó sin motivo de fin y sin [DONE]",
+    "the reply holds no output": "la respuesta no contiene salida",
+    "{} (usage claims {} tokens)": "{} (el uso declara {} tokens)",
+    "the reply is not JSON: {}": "la respuesta no es JSON: {=}",
+    "the reply has no choices: {}": "la respuesta no tiene choices: {=}",
+}
+
+LOAD = {**NOTES, **ENDS, **FAILURES}

@@ -1,0 +1,363 @@
+"""Spanish: what a Result says of its run: audit, verdict, window and accounts."""
+
+from __future__ import annotations
+
+CHECKS = {
+    # advice
+    "use --workers {} or halve the {}": "usar --workers {} o reducir a la mitad la {}",
+    "halve the {}, or load from a machine with more cores": (
+        "reducir a la mitad la {}, o cargar desde una máquina con más núcleos"
+    ),
+    "rate": "tasa",
+    "concurrency": "concurrencia",
+    "the client has little to do, so keep other work off this machine and run again": (
+        "el cliente tiene poco que hacer: quitar otros trabajos de esta máquina y repetir"
+    ),
+    "run again; its parts that remain can be read with --force": "repetir; lo que queda se puede leer con --force",
+    "run again": "repetir la ejecución",
+    "its figures are of the part that ran": "las cifras son de la parte ejecutada",
+    "users whose requests failed were not in flight: see the errors": (
+        "los usuarios cuyas solicitudes fallaron no estaban en curso: véanse los errores"
+    ),
+    "give a longer --duration, so that ramp and drain weigh less": (
+        "dar un --duration más largo, para que la rampa y el vaciado pesen menos"
+    ),
+    "measure from Linux, where the kernel stamps every read": "medir desde Linux, donde el núcleo marca cada lectura",
+    "let the clock settle (NTP), then run again": "dejar que el reloj se estabilice (NTP) y repetir",
+    "keep other work off this machine and run again": "quitar otros trabajos de esta máquina y repetir",
+    "keep other work off this machine, or off the cores of the load": (
+        "quitar otros trabajos de esta máquina, o de los núcleos de la carga"
+    ),
+    "use a machine whose cores are its own": "usar una máquina con núcleos propios",
+    "load from another machine, pin the server to other cores, or accept it with --shared-host": (
+        "cargar desde otra máquina, fijar el servidor a otros núcleos, o aceptarlo con --shared-host"
+    ),
+    "response times include the connect: give a longer --duration, or look why the server closes them": (
+        "los tiempos de respuesta incluyen la conexión: dar un --duration más largo, o mirar por qué el servidor las "
+        "cierra"
+    ),
+    "raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load": (
+        "subir ulimit -n y net.ipv4.ip_local_port_range, o bajar la carga"
+    ),
+    "set NO_PROXY to measure the server itself": "definir NO_PROXY para medir el propio servidor",
+    "per-token figures cannot be trusted: look at what the server counts": (
+        "las cifras por token no son fiables: mirar qué cuenta el servidor"
+    ),
+    "the work is not the one planned: see why the server stops early (context length, stop words)": (
+        "el trabajo no es el planificado: ver por qué el servidor para antes (longitud de contexto, palabras de parada)"
+    ),
+    "the server does not keep to the limit on tokens: see which field it reads": (
+        "el servidor no respeta el límite de tokens: ver qué campo lee"
+    ),
+    "prompts that it knows are answered faster: give another --seed, or restart the server": (
+        "los prompts que ya conoce se responden más rápido: dar otro --seed, o reiniciar el servidor"
+    ),
+    "see the errors": "véanse los errores",
+    "latencies are of those that did not: see the errors": (
+        "las latencias son de las que no fallaron: véanse los errores"
+    ),
+    "the client itself stood still: see its stall": "el propio cliente se detuvo: véase su parada",
+    "the server cannot keep up: lower the rate": "el servidor no da abasto: bajar la tasa",
+    # findings
+    "planned = ok + failed + cancelled + unsent": "planificadas = correctas + fallidas + canceladas + no enviadas",
+    "the instrument's own counters are missing: nothing says how good it was": (
+        "faltan los contadores del propio instrumento: nada dice lo bueno que fue"
+    ),
+    "sends wait for the cap on concurrency: lateness is not the instrument's": (
+        "los envíos esperan al tope de concurrencia: el retraso no es del instrumento"
+    ),
+    "sends late by {} at {}": "envíos con {} de retraso ({})",
+    "client late or early by more than 1 ms on {} of sends": (
+        "cliente atrasado o adelantado más de 1 ms en {} de los envíos"
+    ),
+    "the run ended early": "la ejecución acabó antes de tiempo",
+    "the run ended early: {} planned requests were left": (
+        "la ejecución acabó antes de tiempo: quedaron {} solicitudes planificadas"
+    ),
+    "{} planned requests were never sent": "{} solicitudes planificadas nunca se enviaron",
+    "{} requests/s sent in the window for {} planned": "{} solicitudes/s enviadas en la ventana, {} planificadas",
+    "the load was not the one asked for: {}": "la carga no fue la pedida: {}",
+    "concurrency: the run is too short, ramp and drain are most of it": (
+        "concurrencia: la ejecución es demasiado corta, casi toda es rampa y vaciado"
+    ),
+    "{} of {} users were in flight on average": "de media, {} de {} usuarios en curso",
+    "events read {} after they came, at {}": "eventos leídos {} después de llegar ({})",
+    "{} of events lost their own time in reads that came late": (
+        "{} de los eventos perdieron su hora propia en lecturas tardías"
+    ),
+    "clock {}: {} of reads without a kernel stamp": "reloj {=}: {} de las lecturas sin marca del núcleo",
+    "the wall clock was stepped {} times during the run": "el reloj de pared dio {} saltos durante la ejecución",
+    "a load process was busy for {} of the time": "un proceso de carga estuvo ocupado {} del tiempo",
+    "the client stood still for {}": "el cliente se detuvo {}",
+    "the client stood still for {}, a garbage collection of {}": (
+        "el cliente se detuvo {}, con una recolección de basura de {}"
+    ),
+    "the client waited for a core for {} of the time": "el cliente esperó un núcleo {} del tiempo",
+    "the client was put aside {} times a second": "el cliente fue desalojado {} veces por segundo",
+    "the hypervisor took {} of the cores' time": "el hipervisor tomó {} del tiempo de los núcleos",
+    "server {}": "servidor {}",
+    "not located": "sin localizar",
+    "elsewhere": "en otra máquina",
+    "other cores": "otros núcleos",
+    "same cores": "los mismos núcleos",
+    "server on this machine ({})": "servidor en esta máquina ({})",
+    "server on this machine ({}), as declared": "servidor en esta máquina ({}), según lo declarado",
+    "the server runs on the client's cores: they slow each other": (
+        "el servidor corre en los núcleos del cliente: se frenan entre sí"
+    ),
+    "the server runs on this machine, on cores that cannot be told: they slow each other": (
+        "el servidor corre en esta máquina, en núcleos que no se pueden saber: se frenan entre sí"
+    ),
+    "each request opens its own connection: the server keeps none": (
+        "cada solicitud abre su propia conexión: el servidor no conserva ninguna"
+    ),
+    "{} of requests had to open a connection": "{} de las solicitudes tuvieron que abrir una conexión",
+    "{} connections failed for want of ports or file descriptors on this machine": (
+        "{} conexiones fallaron por falta de puertos o descriptores de archivo en esta máquina"
+    ),
+    "requests went through the proxy {}: its time is in every figure": (
+        "las solicitudes pasaron por el proxy {=}: su tiempo está en todas las cifras"
+    ),
+    "tokens counted in the streams differ from usage by {}": (
+        "los tokens contados en los flujos difieren del uso declarado en {}"
+    ),
+    "{} of outputs are shorter than asked": "{} de las salidas son más cortas de lo pedido",
+    "{} of outputs are longer than asked": "{} de las salidas son más largas de lo pedido",
+    "the server took {} of the prompt tokens from its cache": (
+        "el servidor tomó de su caché {} de los tokens de los prompts"
+    ),
+    "no request succeeded: there is nothing to measure": "ninguna solicitud tuvo éxito: no hay nada que medir",
+    "{} of requests failed": "fallaron {} de las solicitudes",
+    "unstable: {}": "inestable: {}",
+    "no self-test of this machine: loadcell selftest makes one": (
+        "no hay autoprueba de esta máquina: loadcell selftest hace una"
+    ),
+    "self-test at {} tokens/s: wrong by {} at p50": "autoprueba a {} tokens/s: error de {} en p50",
+    "self-test at {} tokens/s: wrong by {} at p99": "autoprueba a {} tokens/s: error de {} en p99",
+    # limits
+    "{} (limit {})": "{} (límite {})",
+    "{} (limit {}): {}": "{} (límite {}): {}",
+    "{} (limit {}): {} (and {} more)": "{} (límite {}): {} (y {} más)",
+    "max": "máx.",
+    "{}: not known": "{}: desconocido",
+    "not known": "desconocido",
+    "{} per s": "{} por s",
+    "per s": "por s",
+    "requests of the window that failed": "solicitudes de la ventana que fallaron",
+    "sends after their time, at p99 (planned time, or when the user was ready)": (
+        "envíos después de su hora, en p99 (hora planificada, o cuando el usuario estaba listo)"
+    ),
+    "sends that were late or early by more than 1 ms": "envíos atrasados o adelantados más de 1 ms",
+    "planned requests of the window that were never sent": (
+        "solicitudes planificadas de la ventana que nunca se enviaron"
+    ),
+    "difference of the sent from the planned rate in the window": (
+        "diferencia entre la tasa enviada y la planificada en la ventana"
+    ),
+    "closed loop: mean concurrency over that asked for": "bucle cerrado: concurrencia media sobre la pedida",
+    "time from the kernel's stamp to the client's read, at p99": (
+        "tiempo de la marca del núcleo a la lectura del cliente, en p99"
+    ),
+    "events that shared a read with the next because the client read late": (
+        "eventos que compartieron lectura con el siguiente porque el cliente leyó tarde"
+    ),
+    "reads without a kernel stamp": "lecturas sin marca del núcleo",
+    "steps of the wall clock": "saltos del reloj de pared",
+    "busiest load process: time spent reading and sending": (
+        "proceso de carga más ocupado: tiempo dedicado a leer y enviar"
+    ),
+    "longest time in the window without a look at the sockets": "mayor tiempo de la ventana sin mirar los sockets",
+    "time that a load process was ready to run but had no core": (
+        "tiempo en que un proceso de carga estaba listo pero no tenía núcleo"
+    ),
+    "times a second that a load process was put aside for another": (
+        "veces por segundo que un proceso de carga fue desalojado por otro"
+    ),
+    "time of the cores that the hypervisor took": "tiempo de los núcleos que tomó el hipervisor",
+    "requests of the window that opened a connection": "solicitudes de la ventana que abrieron una conexión",
+    "connections that failed for want of ports or descriptors, per request": (
+        "conexiones fallidas por falta de puertos o descriptores, por solicitud"
+    ),
+    "tokens counted in the streams against the server's usage": (
+        "tokens contados en los flujos frente al uso declarado por el servidor"
+    ),
+    "outputs shorter than asked, where the server was asked for all": (
+        "salidas más cortas de lo pedido, si al servidor se le pidieron completas"
+    ),
+    "outputs longer than asked": "salidas más largas de lo pedido",
+    "prompt tokens that the server took from a cache, synthetic prompts": (
+        "tokens de prompts sintéticos que el servidor tomó de una caché"
+    ),
+    "bias at p50 in this machine's self-test at the nearest load": (
+        "sesgo en p50 en la autoprueba de esta máquina con la carga más próxima"
+    ),
+    "bias at p99 in this machine's self-test at the nearest load": (
+        "sesgo en p99 en la autoprueba de esta máquina con la carga más próxima"
+    ),
+}
+
+WINDOW = {
+    "too little to tell whether a queue grows: {} requests came after the first replies": (
+        "muy poco para saber si crece una cola: llegaron {} solicitudes tras las primeras respuestas"
+    ),
+    "95 % interval {} to {}": "intervalo del 95 %: de {} a {}",
+    "the queue grows by {} requests/s ({}): p50 and p90 are of a growing queue and change with the length of the "
+    "run, higher percentiles are withheld": (
+        "la cola crece {} solicitudes/s ({}): p50 y p90 son de una cola que crece y cambian con la duración de la "
+        "ejecución; se omiten los percentiles más altos"
+    ),
+    "no growing queue: {} requests/s ({}) at {} in flight": "sin cola creciente: {} solicitudes/s ({}) con {} en curso",
+    "only {} of {} users in flight": "solo {} de {} usuarios en curso",
+    "{} of {} users in flight": "{} de {} usuarios en curso",
+    "unstable: the queue grows by {} requests/s": "inestable: la cola crece {} solicitudes/s",
+    "from the start of the load to {}": "desde el inicio de la carga hasta {}",
+    "from {} to {}": "desde {} hasta {}",
+    "chosen by --window": "elegida con --window",
+    "{}; the whole run counts": "{}; cuenta toda la ejecución",
+    "the end of the last request": "el final de la última solicitud",
+    "the end of the run": "el final de la ejecución",
+    "the last planned request": "la última solicitud planificada",
+    "the end of the warm-up that was found": "el final del calentamiento detectado",
+    "the start of the load": "el inicio de la carga",
+    "the first request that was given up": "la primera solicitud abandonada",
+    "the early end of the sending": "el final anticipado del envío",
+    "the last send": "el último envío",
+    "the end of the duration asked for": "el final de la duración pedida",
+    "the first request after the {} of the warm-up": "la primera solicitud después de las {} del calentamiento",
+    "the end of the warm-up of {} s": "el final del calentamiento de {} s",
+    "too short to find a warm-up: {} requests of {} needed": (
+        "demasiado corta para detectar un calentamiento: {} solicitudes de las {} necesarias"
+    ),
+    "no request succeeded, so no warm-up can be found": (
+        "ninguna solicitud tuvo éxito: no se puede detectar un calentamiento"
+    ),
+    "too short to find a warm-up: after the ramp, sending lasted {} times the median E2E, {} are needed": (
+        "demasiado corta para detectar un calentamiento: tras la rampa, el envío duró {} veces el E2E mediano; hacen "
+        "falta {}"
+    ),
+    "the first {} s are left out: {} users start one after the other": (
+        "se excluyen los primeros {} s: {} usuarios arrancan uno tras otro"
+    ),
+    "warm-up of {} s: {} of its requests lies {} above the rest's": (
+        "calentamiento de {} s: el {} de sus solicitudes está un {} por encima del resto"
+    ),
+    "warm-up of {} s: {} of its requests lies {} below the rest's": (
+        "calentamiento de {} s: el {} de sus solicitudes está un {} por debajo del resto"
+    ),
+    "too few requests to look for a warm-up in the replies": (
+        "muy pocas solicitudes para buscar un calentamiento en las respuestas"
+    ),
+    "{} shows no warm-up": "{} no muestra calentamiento",
+    "it fills about half of what was sent, so it may not be over": (
+        "ocupa cerca de la mitad de lo enviado, así que quizá no ha terminado"
+    ),
+}
+
+ACCOUNTS = {
+    "check the URL and that the server listens; raise --connect-timeout, or lower the load if it refuses": (
+        "comprobar la URL y que el servidor escucha; subir --connect-timeout, o bajar la carga si rechaza conexiones"
+    ),
+    "raise --timeout, or lower the load: the server did not finish in time": (
+        "subir --timeout, o bajar la carga: el servidor no terminó a tiempo"
+    ),
+    "the server refused the request: check --model, the lengths and extra body fields": (
+        "el servidor rechazó la solicitud: comprobar --model, las longitudes y los campos adicionales del cuerpo"
+    ),
+    "set the API key in the environment variable that --api-key-env names": (
+        "poner la clave de la API en la variable de entorno que nombra --api-key-env"
+    ),
+    "the key may not use this model or endpoint": "la clave no puede usar este modelo o endpoint",
+    "check the URL's path, --api and the model's name": "comprobar la ruta de la URL, --api y el nombre del modelo",
+    "the prompt is too long for the server: shorten the input": (
+        "el prompt es demasiado largo para el servidor: acortar la entrada"
+    ),
+    "the server limits the rate: lower the load, or lift its limit": (
+        "el servidor limita la tasa: bajar la carga, o quitar su límite"
+    ),
+    "the server refused the request: read its words in the sample": (
+        "el servidor rechazó la solicitud: leer lo que dice en la muestra"
+    ),
+    "the server failed: read its log at that time": "el servidor falló: leer su registro de ese momento",
+    "the server reported an error inside the stream: read its log": (
+        "el servidor informó de un error dentro del flujo: leer su registro"
+    ),
+    "the server hung up without a reply: look for a crash, a proxy or a limit on connections": (
+        "el servidor colgó sin responder: buscar una caída, un proxy o un límite de conexiones"
+    ),
+    "the connection closed before the end of the stream: look for a crash, a proxy or its time limit": (
+        "la conexión se cerró antes del final del flujo: buscar una caída, un proxy o su límite de tiempo"
+    ),
+    "the reply is not HTTP or SSE as it should be: check what stands between here and the server": (
+        "la respuesta no es HTTP o SSE como debería: comprobar qué hay entre esta máquina y el servidor"
+    ),
+    "the reply is not the JSON of this API: check --api": "la respuesta no es el JSON de esta API: comprobar --api",
+    "the reply is larger than the client accepts: check --api and the output length": (
+        "la respuesta es mayor de lo que acepta el cliente: comprobar --api y la longitud de salida"
+    ),
+    "the reply ended without output: check the chat template, stop tokens and output length": (
+        "la respuesta terminó sin salida: comprobar la plantilla de chat, los tokens de parada y la longitud de salida"
+    ),
+    "the worker died before it wrote these: see the notes and this machine's log (memory?)": (
+        "el proceso murió antes de escribirlas: ver las notas y el registro de esta máquina (¿memoria?)"
+    ),
+    "worker {} recorded {} requests but started {}": "el proceso {} grabó {} solicitudes pero inició {}",
+    "{} requests are recorded more than once": "{} solicitudes están grabadas más de una vez",
+    "{} requests have a status that is not ok, failed or cancelled": (
+        "{} solicitudes tienen un estado que no es ok, failed ni cancelled"
+    ),
+    "the accounts do not close: {} requests were planned, {} started": (
+        "las cuentas no cuadran: {} solicitudes planificadas, {} iniciadas"
+    ),
+    "parts of the recording cannot be read, what they held is missing: {}": (
+        "hay partes de la grabación que no se pueden leer, falta lo que contenían: {=}"
+    ),
+    "{} received events are missing from the recording": "faltan en la grabación {} eventos recibidos",
+    "the run was interrupted: {} requests had ended": "la ejecución se interrumpió: habían terminado {} solicitudes",
+    "the run broke off: {} requests were recorded": "la ejecución se cortó: se grabaron {} solicitudes",
+    "the run did not end: {} requests recorded up to its last flush": (
+        "la ejecución no terminó: {} solicitudes grabadas hasta su último volcado"
+    ),
+    "worker {} died: {}": "el proceso {} murió: {}",
+    "of what was watched beside the load, files cannot be read and are left out: {}": (
+        "de lo observado junto a la carga hay archivos que no se pueden leer y se omiten: {=}"
+    ),
+    "TPOT takes the first chunk of {} requests as one token: the server does not tell": (
+        "TPOT toma el primer fragmento de {} solicitudes como un token: el servidor no lo dice"
+    ),
+    "{} ok requests have no output token count: no TPOT, NTPOT or tokens/s of theirs": (
+        "{} solicitudes correctas no tienen recuento de tokens de salida: sin TPOT, NTPOT ni tokens/s de ellas"
+    ),
+    "{} replies were not streamed: no TTFT, ITL or TPOT; their tokens count when the body was complete": (
+        "{} respuestas no llegaron en streaming: sin TTFT, ITL ni TPOT; sus tokens cuentan al completarse el cuerpo"
+    ),
+    "chunks stand for tokens in {} requests: nothing told their count": (
+        "en {} solicitudes los fragmentos hacen de tokens: nada dijo su número"
+    ),
+    "the server took {} of the prompt tokens from its cache: prompts that repeat are answered faster than new ones": (
+        "el servidor tomó de su caché {} de los tokens de los prompts: los repetidos se responden más rápido que los "
+        "nuevos"
+    ),
+    "cannot be judged: {} ok replies do not show it (not streamed, or without a token count)": (
+        "no se puede juzgar: {} respuestas correctas no lo muestran (sin streaming, o sin recuento de tokens)"
+    ),
+    "nearest rank: the sample at rank ceil(p n) of n sorted samples, no interpolation": (
+        "rango más próximo: la muestra de rango ceil(p n) entre n muestras ordenadas, sin interpolar"
+    ),
+    "95 %, distribution-free from binomial ranks, of the independent samples that the samples are worth: their "
+    "number over the variance inflation of their ranks in the order of the sends, and of what lies above the "
+    "percentile; for ITL, as many as give the share of gaps beyond the percentile its variance between requests or "
+    "between 20 batches of time, the greater one; proportions: Wilson, likewise; requests/s and tokens/s: means of "
+    "20 batches of time": (
+        "95 %, sin suponer distribución, por rangos binomiales, sobre las muestras independientes a las que equivalen "
+        "las muestras: su número entre la inflación de varianza de sus rangos en el orden de los envíos, y de lo que "
+        "supera el percentil; para ITL, tantas como dan a la proporción de intervalos por encima del percentil su "
+        "varianza entre solicitudes o entre 20 tramos de tiempo, la mayor; proporciones: Wilson, del mismo modo; "
+        "solicitudes/s y tokens/s: medias de 20 tramos de tiempo"
+    ),
+}
+
+RESULT = {
+    **CHECKS,
+    **WINDOW,
+    **ACCOUNTS,
+}
