@@ -17,16 +17,16 @@ from playwright.sync_api import Browser, sync_playwright
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _LOADCELL = (sys.executable, "-m", "loadcell")
 _ENGINE = (
-    "serve", "--port", "0", "--cpu", "0", "--slots", "24", "--ttft", "40ms", "--itl", "8ms",
-    "--itl-per-active", "0.25ms", "--prefill-rate", "20000", "--jitter", "0.1", "--request-metrics",
+    "serve", "--port", "0", "--cpu", "0", "--slots", "24", "--ttft", "30ms", "--itl", "4ms",
+    "--itl-per-active", "0.15ms", "--prefill-rate", "20000", "--jitter", "0.1", "--request-metrics",
 )  # fmt: skip
 _RUN = (
-    "--rate", "22", "--duration", "60s", "--input-tokens", "lognormal:300,0.5", "--output-tokens", "lognormal:60,0.4",
-    "--slo", "ttft=250ms,tpot=14ms", "--observe-every", "1s",
+    "--rate", "30", "--duration", "60s", "--warmup", "10s", "--input-tokens", "lognormal:300,0.5",
+    "--output-tokens", "lognormal:50,0.4", "--slo", "ttft=100ms,tpot=8ms", "--observe-every", "1s",
 )  # fmt: skip
 _SWEEP = (
     "--concurrency", "1,2,4,8,16,24,32", "--duration", "8s", "--input-tokens", "300", "--output-tokens", "60",
-    "--slo", "ttft=250ms,tpot=14ms",
+    "--slo", "ttft=100ms,tpot=7ms",
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def _record(work: Path) -> None:
         assert engine.stdout
         url = engine.stdout.readline().split()[2]
         for command, folder, flags in (("run", "chat", _RUN), ("sweep", "load", _SWEEP)):
-            subprocess.run([*_LOADCELL, command, url, *flags, "--output", folder], cwd=work, check=True)
+            subprocess.run([*_LOADCELL, command, url, *flags, "--output", folder], cwd=work, check=False)  # INVALID has a picture too
     finally:
         engine.terminate()
         engine.wait()
@@ -65,8 +65,11 @@ def _shoot(browser: Browser, file: Path, name: str, part: str = "", *, dark: boo
     """The first screen of a page, or the one that begins with `part`, at 1280 x 800."""
     scheme = "dark" if dark else "light"
     page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-    page.goto(file.as_uri() + part)
-    page.wait_for_timeout(1500)
+    page.goto(file.as_uri())
+    page.wait_for_timeout(2000)
+    if part:
+        page.evaluate(f"location.hash = '{part}'")
+        page.wait_for_timeout(500)
     page.screenshot(path=IMAGES / f"{name}.png")
     page.close()
 

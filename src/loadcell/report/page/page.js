@@ -114,6 +114,11 @@
     const draw = (figure) => (queue = queue.then(() => drawNow(figure)));
 
     if (!window.vegaEmbed) return { redraw: () => {} };
+    // About the room that each will take, so that what is below stays where a link finds it.
+    const tall = ({ vconcat, ...spec }) => (vconcat ?? [spec]).reduce((sum, view) => sum + (view.height ?? 200) + 36, 20);
+    for (const figure of figures) {
+      figure.querySelector(".plot").style.minHeight = `${tall(charts[figure.dataset.chart])}px`;
+    }
     const seen = new IntersectionObserver(
       (entries) => {
         for (const entry of entries.filter((one) => one.isIntersecting)) {
