@@ -55,7 +55,7 @@ def _record(work: Path) -> None:
         assert engine.stdout
         url = engine.stdout.readline().split()[2]
         for command, folder, flags in (("run", "chat", _RUN), ("sweep", "load", _SWEEP)):
-            subprocess.run([*_LOADCELL, command, url, *flags, "--output", folder], cwd=work, check=False)  # INVALID has a picture too
+            subprocess.run([*_LOADCELL, command, url, *flags, "--output", folder], cwd=work, check=False)
     finally:
         engine.terminate()
         engine.wait()
