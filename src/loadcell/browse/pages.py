@@ -13,12 +13,13 @@ from markupsafe import Markup
 from loadcell.browse.figures import Figures
 from loadcell.browse.listing import DEEP, MOST, Entry, Listing
 from loadcell.report.lines import load_figure
+from loadcell.report.page.render import environment
 from loadcell.report.text import plain
 from loadcell.report.words import Words
 from loadcell.search import Plan
 
 if TYPE_CHECKING:
-    import jinja2
+    pass
 
 _HERE = Path(__file__).parent
 _MOST_LOAD = 1e12
@@ -248,7 +249,7 @@ def _shown_id(entry: Entry) -> str:
 
 
 def _render(template: str, words: Words, **values: Any) -> str:
-    return _environment().get_template(template).render(
+    return environment(_HERE / "templates").get_template(template).render(
         t=words.say, lang=words.lang, css=Markup(_css()), **values
     )  # fmt: skip
 
@@ -264,16 +265,3 @@ def _css() -> str:
 @functools.cache
 def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

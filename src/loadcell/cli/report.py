@@ -257,4 +257,5 @@ def refuse_many(folder: Path, command: str) -> None:
     if found:
         newest = max(found, key=lambda path: datetime.fromisoformat(read_json(path, Manifest).started_at)).parent
         count = "a recording" if len(found) == 1 else f"{len(found)} recordings"
-        raise UsageError(f"{folder} holds {count}; name one of them, the newest is: loadcell {command} {newest}")
+        every = f"\nTo look at all of them: loadcell report --serve {folder}" if command == "report" else ""
+        raise UsageError(f"{folder} holds {count}; name one of them, the newest is: loadcell {command} {newest}{every}")

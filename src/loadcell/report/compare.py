@@ -13,7 +13,9 @@ from rich.text import Text
 from loadcell.compare import Change, Comparison, Floor, Gate, Noise, Pair, Side
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.judge import points
+from loadcell.report.signed import change_words, interval_words, signed
 from loadcell.report.text import MISSING, figure, percent, plain, sentence
+from loadcell.report.words import Words
 
 _STYLE = {"better": "bold green", "worse": "bold red", "no difference shown": "", "too little data": "yellow"}
 _WORD_STYLE = {
@@ -23,7 +25,7 @@ _WORD_STYLE = {
 }
 _WIDE = 110
 """Columns from which on an interval stands beside its change instead of below it."""
-_MINUS = "\N{MINUS SIGN}"
+_ENGLISH = Words("en")
 
 
 def comparison_json(comparison: Comparison) -> bytes:
@@ -90,9 +92,9 @@ def _changes(pair: Pair, width: int) -> Table:
     table.add_column("finding", overflow="fold")
     for change in pair.changes:
         breaks = " " if width >= _WIDE else "\n"
-        interval = _interval(change)
+        interval = interval_words(change, _ENGLISH)
         text = Text.assemble(
-            (_change(change), _STYLE[change.finding]), (f"{breaks}{interval}" if interval else "", "dim")
+            (change_words(change, _ENGLISH), _STYLE[change.finding]), (f"{breaks}{interval}" if interval else "", "dim")
         )
         says = f"{': ' if width >= _WIDE else chr(10)}{plain(change.says)}" if change.says else ""
         finding = Text.assemble((change.finding, _STYLE[change.finding]), (says, "dim"))
@@ -106,25 +108,6 @@ def _title(row: Change | Floor) -> str:
 
 def _value(change: Change, value: float | None) -> str:
     return percent(value) if change.unit == "share" else figure(value)
-
-
-def _change(change: Change) -> str:
-    if change.unit == "share":
-        return MISSING if change.difference is None else f"{_signed(change.difference)} points"
-    return MISSING if change.relative is None else f"{_signed(change.relative)} %"
-
-
-def _interval(change: Change) -> str:
-    if change.low is None or change.high is None:
-        return ""
-    return f"[{_signed(change.low)}, {_signed(change.high)}]"
-
-
-def _signed(share: float) -> str:
-    """Hundredths with a sign: three digits, no more than two decimals."""
-    points = abs(share) * 100
-    text = f"{points:,.0f}" if points >= 99.95 else f"{points:.1f}" if points >= 9.995 else f"{points:.2f}"
-    return text if not float(text.replace(",", "")) else f"{'+' if share > 0 else _MINUS}{text}"
 
 
 def _legend(pair: Pair, comparison: Comparison) -> Iterator[str]:
@@ -141,7 +124,7 @@ def _legend(pair: Pair, comparison: Comparison) -> Iterator[str]:
             n if max(count["A"], count[pair.name]) >= RUNS_LEAST else 1 for n in (count["A"], count[pair.name])
         )
         yield f"A/A noise floor, {first} run{'s' if first > 1 else ''} against {second}: " + ", ".join(
-            f"{change.title} {_signed(change.noise).lstrip('+')}{'' if change.unit == 'share' else ' %'}"
+            f"{change.title} {signed(change.noise, _ENGLISH).lstrip('+')}{'' if change.unit == 'share' else ' %'}"
             for change in pair.changes
             if change.noise is not None
         )
@@ -157,7 +140,7 @@ def _noise(noise: Noise) -> RenderableType:
         share = floor.unit == "share"
         unit = "points" if share else "%"
         cells = [
-            MISSING if value is None else f"{_signed(value).lstrip('+')} {unit}"
+            MISSING if value is None else f"{signed(value, _ENGLISH).lstrip('+')} {unit}"
             for value in (floor.deviation, floor.floor)
         ]
         mean = percent(floor.mean) if share else figure(floor.mean)

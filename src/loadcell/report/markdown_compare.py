@@ -9,7 +9,7 @@ from loadcell.compare.model import Change, Comparison, Gate, Pair, Side
 from loadcell.report.github import bullets, code, folded, joined, prose, table
 from loadcell.report.markdown_run import MARKS
 from loadcell.report.page.figures import count
-from loadcell.report.text import MISSING
+from loadcell.report.signed import change_words, finding_words, interval_words
 from loadcell.report.words import Words
 
 _FINDINGS = {"better": "✅", "worse": "❌", "too little data": "❔", "no difference shown": ""}
@@ -55,7 +55,7 @@ def _pair(pair: Pair, comparison: Comparison, words: Words) -> Iterator[str]:
     yield f"### {mark} A {_DASH} {pair.name}: {comparable}"
     if pair.changes:
         found: Counter[str] = Counter(change.finding for change in pair.changes)
-        told = [f"**{count(found[name], words)}** {_finding(name, words)}" for name in _FINDINGS if found[name]]
+        told = [f"**{count(found[name], words)}** {finding_words(name, words)}" for name in _FINDINGS if found[name]]
         yield " · ".join(told)
     yield bullets(prose(words.say(reason)) for reason in (*pair.forbids, *pair.care))
     if pair.comparable == "not comparable":
@@ -80,38 +80,16 @@ def _pair(pair: Pair, comparison: Comparison, words: Words) -> Iterator[str]:
 def _change(change: Change, words: Words) -> list[str]:
     is_share = change.unit == "share"
     show = words.percent if is_share else words.figure
-    moved = change.difference if is_share else change.relative
-    low, high = (_signed(end, words) for end in (change.low, change.high))
-    unit = words.say("points") if is_share else "%"
     title = prose(words.say(change.title)) + (", ms" if change.unit == "ms" else "")
-    finding = f"{_FINDINGS[change.finding]} {_finding(change.finding, words)}".strip()
+    finding = f"{_FINDINGS[change.finding]} {finding_words(change.finding, words)}".strip()
     return [
         title,
         show(change.a),
         show(change.b),
-        MISSING if moved is None else f"{_signed(moved, words)} {unit}",
-        "" if change.low is None or change.high is None else f"[{low}, {high}]",
+        change_words(change, words),
+        interval_words(change, words),
         f"{finding}: {prose(words.say(change.says))}" if change.says else finding,
     ]
-
-
-def _finding(finding: str, words: Words) -> str:
-    return {
-        "better": words.say("better"),
-        "worse": words.say("worse"),
-        "no difference shown": words.say("no difference shown"),
-        "too little data": words.say("too little data"),
-    }[finding]
-
-
-def _signed(value: float | None, words: Words) -> str:
-    """Hundredths with a sign: three digits, no more than two decimals."""
-    if value is None:
-        return MISSING
-    points = abs(value) * 100
-    text = f"{points:,.0f}" if points >= 99.95 else f"{points:.1f}" if points >= 9.995 else f"{points:.2f}"
-    sign = "" if not float(text.replace(",", "")) else "+" if value > 0 else _MINUS
-    return f"{sign}{words.number(text)}"
 
 
 def _sides(sides: Sequence[Side], words: Words) -> str:

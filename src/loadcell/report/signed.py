@@ -1,4 +1,4 @@
-"""Differences with their sign, as people read them."""
+"""Differences with their sign and findings, as people read them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def interval_words(change: Change, words: Words) -> str:
     if change.low is None or change.high is None:
         return ""
     return f"[{signed(change.low, words)}, {signed(change.high, words)}]"
+
+
+def finding_words(finding: str, words: Words) -> str:
+    """A finding in the language of the report."""
+    return {
+        "better": words.say("better"),
+        "worse": words.say("worse"),
+        "no difference shown": words.say("no difference shown"),
+        "too little data": words.say("too little data"),
+    }[finding]

@@ -11,7 +11,7 @@ from loadcell.report.charts.drawing import DASHES, Encoding, Row, only, rule, ti
 from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import LATENCIES, axis, from_zero, short, span, stack, title_of
 from loadcell.report.detail.model import Detail
-from loadcell.report.signed import change_words, interval_words
+from loadcell.report.signed import change_words, finding_words, interval_words
 from loadcell.report.words import Words
 
 FINDINGS = {
@@ -158,16 +158,6 @@ def _row(change: Change, reach: float, words: Words) -> Row:
         "noise_words": "" if noise is None else f"± {words.percent(noise)}",
         "finding_words": finding_words(change.finding, words), "says": words.say(change.says) if change.says else "",
     }  # fmt: skip
-
-
-def finding_words(finding: str, words: Words) -> str:
-    """A finding in the language of the report."""
-    return {
-        "better": words.say("better"),
-        "worse": words.say("worse"),
-        "no difference shown": words.say("no difference shown"),
-        "too little data": words.say("too little data"),
-    }[finding]
 
 
 # --- distributions --------------------------------------------------------------------------------------------------

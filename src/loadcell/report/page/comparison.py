@@ -6,12 +6,12 @@ import msgspec
 
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.model import Change, Comparison, Floor, Pair, Side
-from loadcell.report.charts.comparison import FINDINGS, finding_words
+from loadcell.report.charts.comparison import FINDINGS
 from loadcell.report.detail.model import Detail
 from loadcell.report.page.figures import count
 from loadcell.report.page.method import typed_command
 from loadcell.report.page.render import render
-from loadcell.report.signed import change_words, interval_words, signed
+from loadcell.report.signed import change_words, finding_words, interval_words, signed
 from loadcell.report.text import MISSING
 from loadcell.report.words import Words
 

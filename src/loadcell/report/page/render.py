@@ -55,7 +55,7 @@ def render(template: str, words: Words, charts: Sequence[Chart] = (), **values: 
         "css": Markup(_text("page.css")),
         **page.scripts(),
     }
-    return _environment().get_template(template).render(**shared, **values)
+    return environment(_HERE / "templates").get_template(template).render(**shared, **values)
 
 
 def clip(text: object, words: Words, limit: int = _CLIP) -> str:
@@ -139,11 +139,12 @@ class _Page:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment(templates: Path) -> jinja2.Environment:
+    """Templates of a folder: what is put in them is escaped, what is missing is an error."""
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
