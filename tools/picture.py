@@ -17,16 +17,16 @@ from playwright.sync_api import Browser, sync_playwright
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 _LOADCELL = (sys.executable, "-m", "loadcell")
 _ENGINE = (
-    "serve", "--port", "0", "--cpu", "0", "--slots", "24", "--ttft", "30ms", "--itl", "4ms",
-    "--itl-per-active", "0.15ms", "--prefill-rate", "20000", "--jitter", "0.1", "--request-metrics",
+    "serve", "--port", "0", "--cpu", "0", "--slots", "24", "--ttft", "40ms", "--itl", "8ms",
+    "--itl-per-active", "0.25ms", "--prefill-rate", "20000", "--jitter", "0.1", "--request-metrics",
 )  # fmt: skip
 _RUN = (
-    "--rate", "30", "--duration", "60s", "--warmup", "10s", "--input-tokens", "lognormal:300,0.5",
-    "--output-tokens", "lognormal:50,0.4", "--slo", "ttft=100ms,tpot=8ms", "--observe-every", "1s",
+    "--rate", "22", "--duration", "60s", "--input-tokens", "lognormal:300,0.5", "--output-tokens", "lognormal:60,0.4",
+    "--slo", "ttft=250ms,tpot=14ms", "--observe-every", "1s",
 )  # fmt: skip
 _SWEEP = (
     "--concurrency", "1,2,4,8,16,24,32", "--duration", "8s", "--input-tokens", "300", "--output-tokens", "60",
-    "--slo", "ttft=100ms,tpot=7ms",
+    "--slo", "ttft=250ms,tpot=14ms",
 )  # fmt: skip
 
 
@@ -41,7 +41,6 @@ def main() -> int:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             _shoot(browser, Path(work) / "chat" / "report.html", "first-screen")
-            _shoot(browser, Path(work) / "chat" / "report.html", "over-time", "#course")
             _shoot(browser, Path(work) / "chat" / "report.html", "first-screen-dark", dark=True)
             _shoot(browser, Path(work) / "load" / "report.html", "sweep")
             browser.close()
@@ -61,15 +60,12 @@ def _record(work: Path) -> None:
         engine.wait()
 
 
-def _shoot(browser: Browser, file: Path, name: str, part: str = "", *, dark: bool = False) -> None:
-    """The first screen of a page, or the one that begins with `part`, at 1280 x 800."""
+def _shoot(browser: Browser, file: Path, name: str, *, dark: bool = False) -> None:
+    """The first screen of a page, at 1280 x 800."""
     scheme = "dark" if dark else "light"
     page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     page.goto(file.as_uri())
     page.wait_for_timeout(2000)
-    if part:
-        page.evaluate(f"location.hash = '{part}'")
-        page.wait_for_timeout(500)
     page.screenshot(path=IMAGES / f"{name}.png")
     page.close()
 
