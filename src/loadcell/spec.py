@@ -74,6 +74,12 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     stop_when_saturated: Annotated[
         bool, Doc(description="open loop: end the run once its queue grows beyond doubt")
     ] = False
+    min_requests: Annotated[
+        int | None, Doc(description="closed loop with a duration: go on after it until this many requests were sent")
+    ] = None
+    lockstep: Annotated[
+        bool, Doc(description="closed loop: users wait for each other, and send their next requests together")
+    ] = False
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,6 +93,27 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"
+
+
+class LoadGen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Times and order of requests as MLPerf's load generator draws them, from three seeds, for a file of prompts.
+
+    The number of requests follows in "server" (with `load.rate`); else `load` says it. Without a scenario, none of this.
+    """
+
+    scenario: Annotated[
+        Literal["server", "offline", "singlestream", "multistream"] | None,
+        Doc(description="send the prompts when and in the order that LoadGen does in this scenario"),
+    ] = None
+    mode: Annotated[
+        Literal["performance", "accuracy"], Doc(description="accuracy: every prompt once, in that mode's order")
+    ] = "performance"
+    qsl_seed: Annotated[int, Doc(description="seed of the order in which samples are loaded")] = 0
+    sample_index_seed: Annotated[int, Doc(description="seed of the order in which samples are sent")] = 0
+    schedule_seed: Annotated[int, Doc(description="seed of the times between requests")] = 0
+    equal_issue: Annotated[bool, Doc(description="whole passes, so that every sample is sent equally often")] = True
+    min_queries: Annotated[int, Doc(description="queries at least, before whole passes are filled up")] = 1
+    min_duration_s: Annotated[float, Doc(description="planned time at least")] = 0.0
 
 
 class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,6 +158,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     endpoint: Endpoint
     load: Load = Load()
     workload: Workload = Workload()
+    loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     observe: Observe = Observe()
     run: Run = Run()
@@ -367,7 +395,7 @@ def _check(spec: Spec) -> None:
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
-        "load.connect_timeout_s": load.connect_timeout_s, "run.workers": spec.run.workers,
+        "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests, "run.workers": spec.run.workers,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
     }  # fmt: skip
@@ -376,6 +404,8 @@ def _check(spec: Spec) -> None:
             raise UsageError(f"{name} is {value:g}: it must be more than 0")
     for name, low in (("load.warmup_s", load.warmup_s or 0), ("load.warmup_requests", load.warmup_requests),
                       ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed),
+                      ("loadgen.min_duration_s", spec.loadgen.min_duration_s),
+                      ("loadgen.min_queries", spec.loadgen.min_queries),
                       ("run.repetition", spec.run.repetition), ("observe.every_s", spec.observe.every_s)):  # fmt: skip
         if not (low >= 0 and math.isfinite(low)):
             raise UsageError(f"{name} is {low:g}: it must be 0 or more")
@@ -391,6 +421,25 @@ def _check(spec: Spec) -> None:
         raise UsageError(f"the warm-up ({load.warmup_requests} requests) leaves nothing of {load.requests} requests")
     if load.warmup_s and load.warmup_requests:
         raise UsageError("give the warm-up as a time or as a number of requests, not both")
+    if load.rate is not None and (load.lockstep or load.min_requests is not None):
+        raise UsageError("load.lockstep and load.min_requests are of closed loops: leave them out, or leave out the rate")
+    if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
+        raise UsageError("load.min_requests goes with a duration, and without a number of requests")
+    _check_loadgen(spec)
+
+
+def _check_loadgen(spec: Spec) -> None:
+    """UsageError if LoadGen's traffic is asked for with a load that it cannot have."""
+    scenario, load = spec.loadgen.scenario, spec.load
+    if scenario is None:
+        return
+    if spec.workload.prompts is None:
+        raise UsageError(f"loadgen.scenario {scenario} sends the samples of a file: name it with workload.prompts")
+    if spec.loadgen.mode == "performance" and (scenario == "server") != (load.rate is not None):
+        wrong = "needs a rate" if scenario == "server" else "is a closed loop: it has no rate"
+        raise UsageError(f"loadgen.scenario {scenario} {wrong}")
+    if scenario == "server" and load.rate is not None and (load.requests, load.duration_s) != (None, None):
+        raise UsageError("loadgen.scenario server ends by loadgen.min_queries and min_duration_s: leave load's end out")
 
 
 DEFAULT_CONCURRENCY = 16
@@ -407,7 +456,8 @@ def with_defaults(spec: Spec) -> Spec:
     load = spec.load
     if load.concurrency is None and load.rate is None:
         load = msgspec.structs.replace(load, concurrency=DEFAULT_CONCURRENCY)
-    if load.requests is None and load.duration_s is None:
+    planned_end = spec.loadgen.scenario == "server" and load.rate is not None
+    if load.requests is None and load.duration_s is None and not planned_end:
         load = msgspec.structs.replace(load, duration_s=DEFAULT_DURATION_S)
     if load.ramp_s is None:
         ramp_s = 0.0 if load.rate is not None else min(_RAMP_A_USER_S * (load.concurrency or 0), _RAMP_MOST_S)
