@@ -95,10 +95,18 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = "smollm2"
 
 
+class Seeds(msgspec.Struct, frozen=True, kw_only=True):
+    """The three seeds of LoadGen's traffic; their low 32 bits count."""
+
+    qsl: int
+    sample_index: int
+    schedule: int
+
+
 class LoadGen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Times and order of requests as MLPerf's load generator draws them, from three seeds, for a file of prompts.
 
-    The number of requests follows in "server" (with `load.rate`); else `load` says it. Without a scenario, none of this.
+    In "server" the number of requests follows; else `load` says it. Without a scenario, none of this.
     """
 
     scenario: Annotated[
@@ -395,7 +403,8 @@ def _check(spec: Spec) -> None:
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
-        "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests, "run.workers": spec.run.workers,
+        "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
+        "run.workers": spec.run.workers,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
     }  # fmt: skip
@@ -422,7 +431,7 @@ def _check(spec: Spec) -> None:
     if load.warmup_s and load.warmup_requests:
         raise UsageError("give the warm-up as a time or as a number of requests, not both")
     if load.rate is not None and (load.lockstep or load.min_requests is not None):
-        raise UsageError("load.lockstep and load.min_requests are of closed loops: leave them out, or leave out the rate")
+        raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
     _check_loadgen(spec)

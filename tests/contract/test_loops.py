@@ -153,3 +153,43 @@ def test_the_same_seed_sends_the_same(run: Run) -> None:
     by_number = [{r.number: r.body for r in server.load} for server in (first, second)]
     assert by_number[0] == by_number[1]
     assert one.manifest.schedule_hash == two.manifest.schedule_hash
+
+
+def test_users_for_a_time_and_until_enough_were_sent(run: Run) -> None:
+    """Both ends must be reached: here the number comes last, in the next test the time."""
+    with serve(slow) as server:
+        ran = run(server.url, concurrency=2, duration_s=0.1, min_requests=7, ramp_s=0.0)
+    counts = ran.result.counts.run
+    assert counts.planned == counts.ok == len(server.load) in (7, 8)  # the other user may be ready too
+    assert counts.unsent == 0 and ran.result.run.state == "complete"
+
+
+def test_enough_requests_are_no_end_before_the_time(run: Run) -> None:
+    with serve() as server:
+        ran = run(server.url, concurrency=1, duration_s=0.4, min_requests=1)
+    assert ran.result.counts.run.ok > 4
+    assert max(row["ready_ns"] for row in ran.rows) > 0.3e9
+
+
+def test_users_in_lockstep_send_together(run: Run) -> None:
+    """The replies differ in length: nobody sends before the slowest of the round has its reply."""
+
+    def uneven(received: Received) -> list[Step]:
+        return clean(2, ttft_s=0.02 + 0.03 * (len(server.load) % 3))
+
+    with serve(uneven) as server:
+        ran = run(server.url, concurrency=3, requests=9, lockstep=True, ramp_s=0.0)
+    assert ran.statuses == ["ok"] * 9
+    rows = ran.rows
+    for first in (3, 6):
+        last_reply = max(row["end_ns"] for row in rows[first - 3 : first])
+        assert all(row["ready_ns"] == last_reply <= row["send_start_ns"] for row in rows[first : first + 3])
+
+
+def test_users_in_lockstep_go_on_after_a_failure(run: Run) -> None:
+    def failing(received: Received) -> list[Step]:
+        return [json_reply({}, status=500)] if len(server.load) % 4 == 1 else clean(2)
+
+    with serve(failing) as server:
+        ran = run(server.url, concurrency=2, requests=6, lockstep=True)
+    assert len(ran.rows) == 6 and {"ok", "failed"} == set(ran.statuses)

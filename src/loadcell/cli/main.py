@@ -8,7 +8,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import NoReturn
 
@@ -22,11 +22,26 @@ COMMANDS = {
     "compare": "compare runs: what differs, and how sure that is",
     "selftest": "measure the error and the limits of this machine as a client",
     "query": "ask recordings in SQL",
+    "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
+    "published": "published MLPerf results, cleaned, with their sources",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
-_READERS = ("report", "compare", "query")
+GROUPS = {
+    "mlperf": {
+        "run": "run a scenario by a round's rules: VALID or INVALID, and why",
+        "accuracy": "the accuracy pass, by the benchmark's own metric and gate",
+        "check": "apply the written submission checks to a folder",
+        "export": "write a run in the layouts of other tools",
+        "curve": "the curve over concurrency of MLPerf Endpoints",
+        "loadgen": "let the genuine LoadGen drive our client (extra: loadgen)",
+    },
+}
+"""Commands of commands: `loadcell mlperf run` lives in cli/mlperf_run.py."""
+
+_READERS = ("report", "compare", "query", "published", "mlperf check")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
+_ASKS_HELP = ("-h", "--help", "help")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _HELP = """\
 usage: loadcell COMMAND ...
@@ -42,6 +57,16 @@ options:
 
 `loadcell COMMAND --help` tells more. To begin:
   loadcell run http://localhost:8000
+"""
+_GROUP_HELP = """\
+usage: loadcell {group} COMMAND ...
+
+{about}
+
+commands:
+{commands}
+
+`loadcell {group} COMMAND --help` tells more.
 """
 
 
@@ -93,12 +118,15 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _listed(commands: Mapping[str, str]) -> str:
+    width = max(map(len, commands))
+    return "\n".join(f"  {name:{width}}  {text}" for name, text in commands.items())
+
+
 def _run(words: list[str]) -> int:
     command = words[0] if words else "--help"
-    if command in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        lines = (f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
-        sys.stdout.write(_HELP.format(commands="\n".join(lines)))
+    if command in _ASKS_HELP:
+        sys.stdout.write(_HELP.format(commands=_listed(COMMANDS)))
         return 0
     if command in ("--version", "-V"):
         sys.stdout.write(f"loadcell {__version__}\n")
@@ -106,10 +134,22 @@ def _run(words: list[str]) -> int:
     if command not in COMMANDS:
         what = "flag" if command.startswith("-") else "command"
         raise UsageError(f"unknown {what} {command}{nearest(command, COMMANDS)}; there are: {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"loadcell.cli.{command}")
+    words = words[1:]
+    if command in GROUPS:
+        group, members = command, GROUPS[command]
+        member = words[0] if words else "--help"
+        if member in _ASKS_HELP:
+            sys.stdout.write(_GROUP_HELP.format(group=group, about=f"{COMMANDS[group]}.", commands=_listed(members)))
+            return 0
+        if member not in members:
+            raise UsageError(
+                f"unknown command {group} {member}{nearest(member, members)}; there are: {', '.join(members)}"
+            )
+        command, words = f"{group} {member}", words[1:]
+    module = importlib.import_module(f"loadcell.cli.{command.replace(' ', '_')}")
     parser = Parser(prog=f"loadcell {command}", allow_abbrev=False)
     module.configure(parser)
-    args = parser.parse_all(words[1:])
+    args = parser.parse_all(words)
     with _left_at_once() if command in _READERS else nullcontext():
         code: int = module.run(args)
     return code

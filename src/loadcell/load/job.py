@@ -39,6 +39,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: when each user sends its first request, after t0."""
     end_ns: int | None
     """When sending stops, after t0."""
+    least: int
+    """Closed loop: requests of the whole run that are sent even after `end_ns`."""
+    lockstep: bool
+    """Closed loop: users wait until all have their replies, then send together."""
     timeout_s: float
     connect_timeout_s: float
     slo: Slo

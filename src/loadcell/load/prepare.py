@@ -22,7 +22,7 @@ from loadcell.protocol import PATHS, body
 from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
 from loadcell.recording.write import write_table
 from loadcell.spec import Spec, scrub
-from loadcell.workload import Plan
+from loadcell.workload import FilePrompts, Plan
 
 _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
@@ -38,6 +38,8 @@ def worker_count(spec: Spec) -> int:
     users, asked = spec.load.concurrency, spec.run.workers
     if asked and users and asked > users:
         raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
+    if spec.load.lockstep:  # users that wait for each other live in one process
+        return 1
     needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(len(allowed_cores()) // 2, _WORKERS_MOST, needed, users or needed))
 
@@ -64,7 +66,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 def make_manifest(
     spec: Spec, target: Target, found: Endpoint, planned: Plan, workers: int, secrets: list[str]
 ) -> Manifest:
-    schedule, endpoint = planned.schedule, spec.endpoint
+    schedule, endpoint, load = planned.schedule, spec.endpoint, spec.load
     now = datetime.now(UTC).astimezone()
     notes = [*found.notes, *planned.notes]
     if not HAS_KERNEL_STAMPS:
@@ -99,7 +101,7 @@ def make_manifest(
         workers=workers,
         schedule_hash=schedule.hash,
         clock="kernel" if HAS_KERNEL_STAMPS else "user",
-        window_end_ns=None if spec.load.duration_s is None else int(spec.load.duration_s * 1e9),
+        window_end_ns=None if load.duration_s is None or load.min_requests is not None else int(load.duration_s * 1e9),
         effective=effective,
         notes=[scrub(note, secrets) for note in notes],
     )
@@ -107,12 +109,14 @@ def make_manifest(
 
 def write_schedule(planned: Plan, folder: Path) -> None:
     schedule, rows = planned.schedule, len(planned.schedule)
-    times = array("q", [MISSING]) * rows if schedule.planned_ns is None else schedule.planned_ns
+    missing = array("q", [MISSING]) * rows
+    times = missing if schedule.planned_ns is None else schedule.planned_ns
     columns = {
         "request": range(rows),
         "planned_ns": times,
         "input_tokens": schedule.input_tokens,
         "output_tokens": schedule.output_tokens,
+        "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else missing,
     }
     write_table(folder / "schedule.parquet", SCHEDULE, columns)
 
@@ -178,7 +182,9 @@ def make_job(
         reuse=found.reuse,
         pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
         starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
-        end_ns=manifest.window_end_ns,
+        end_ns=None if load.duration_s is None else int(load.duration_s * 1e9),
+        least=load.min_requests or 0,
+        lockstep=load.lockstep,
         timeout_s=load.timeout_s,
         connect_timeout_s=load.connect_timeout_s,
         slo=spec.slo,

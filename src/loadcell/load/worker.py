@@ -78,6 +78,8 @@ class Worker:
         self.next = 0
         self.due: list[int] = []
         """Closed loop: times at which users are ready; a heap."""
+        self.paused = False
+        """Lockstep: a request of this round failed."""
         self.due_ns = 0
         """When the next planned thing is due; 0 for nothing."""
         self.in_flight = 0
@@ -209,11 +211,16 @@ class Worker:
 
     def _user_ready(self, ready_ns: int) -> None:
         """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
-        late = any(end and ready_ns >= end for end in (self.job.end_ns, self.live.end_ns))
+        late = any(end and ready_ns >= end for end in (self._end_ns(), self.live.end_ns))
         if self.next < len(self.mine) and not late:
             self._request(MISSING, ready_ns)
         elif not late and self.job.requests is None:
             self.audit.exhausted = True
+
+    def _end_ns(self) -> int | None:
+        """When sending stops by the plan; not before the least number of requests is on its way."""
+        more = self.next < len(self.mine) and self.mine[self.next] < self.job.least
+        return None if more else self.job.end_ns
 
     def _request(self, planned_ns: int, ready_ns: int) -> None:
         request = self.mine[self.next]
@@ -332,11 +339,22 @@ class Worker:
 
     def _go_on(self, flight: Flight, now: int) -> None:
         """The user of a landed flight becomes ready again: at once, or after a pause if its request failed."""
-        if flight.failure or flight.reply.failure:
+        if self.job.lockstep:
+            self._go_on_together(flight, now)
+        elif flight.failure or flight.reply.failure:
             heapq.heappush(self.due, now + PAUSE_NS)
             self._arm()
         else:
             self._user_ready(flight.end_ns - self.t0)
+
+    def _go_on_together(self, flight: Flight, now: int) -> None:
+        """All users become ready when the last of them has its reply; after a pause if a request failed."""
+        self.paused = self.paused or bool(flight.failure or flight.reply.failure)
+        if self.in_flight or self.waiting or self.due:
+            return
+        ready_ns, self.paused = now + PAUSE_NS if self.paused else flight.end_ns, False
+        self.due = [ready_ns] * (self.job.users or 0)
+        self._arm()
 
     def _no_connection(self, why: str) -> None:
         """A connection could not be opened: the request that waited longest for one has failed."""

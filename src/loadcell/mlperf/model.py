@@ -1,6 +1,6 @@
 """The nouns of the MLPerf room: the rules of a benchmark, what a run scored, what a rule found, the outcome.
 
-Times are integer nanoseconds, limits milliseconds, spans of rules seconds, as their names say. Missing is None, never 0.
+Times are integer nanoseconds, limits milliseconds, spans of rules seconds, as their names say. Missing is None.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.workload.loadgen import Seeds
+from loadcell.spec import Seeds
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -23,8 +23,8 @@ SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 UNVERIFIED = "not verified by MLCommons"
 """Stands beside every score."""
 FOOTNOTE = (
-    "Unverified: this score was not reviewed by MLCommons Association and is no MLPerf result. MLPerf is a trademark of "
-    "MLCommons Association. Method and software differ from those of published results."
+    "Unverified: this score was not reviewed by MLCommons Association and is no MLPerf result. MLPerf is a trademark "
+    "of MLCommons Association. Method and software differ from those of published results."
 )
 
 
@@ -220,7 +220,7 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     scored: int
     empty: Annotated[int, Doc(description="replies without text; they count as wrong")]
     missing: Annotated[int, Doc(description="samples without a reply")]
-    scores: Annotated[dict[str, float | None], Doc(description="by metric, as the checker names it; null: not computed")]
+    scores: Annotated[dict[str, float | None], Doc(description="by metric as the checker names it; null: unknown")]
     subsets: dict[str, float] = {}
     tokens_per_sample: float | None = None
     passed: bool

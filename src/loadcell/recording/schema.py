@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-FORMAT = 3
+FORMAT = 4
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
-beside the load, and runs that were ended before their time."""
+beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -46,6 +46,7 @@ SCHEDULE = (
     Column("planned_ns", "BIGINT", "when it is to be sent; NULL in a closed loop"),
     Column("input_tokens", "INTEGER", "tokens of the prompt, by the spec's tokenizer, without the chat template"),
     Column("output_tokens", "INTEGER", "output tokens asked for"),
+    Column("prompt", "BIGINT", "line of the prompt file that it sends, from 0; NULL for synthetic prompts"),
 )
 
 REQUESTS = (

@@ -69,20 +69,21 @@ class PromptFile:
 
 @dataclass(frozen=True, eq=False)
 class FilePrompts:
-    """The prompts of `file` for `requests` requests: in file order, from the start again when they run out."""
+    """The prompts of `file` that the requests send, in their order."""
 
     file: PromptFile
-    requests: int
+    lines: NDArray[np.int64]
+    """Which line each request sends, empty ones not counted."""
 
     def __len__(self) -> int:
-        return self.requests
+        return len(self.lines)
 
     def __iter__(self) -> Iterator[str | Messages]:
-        return self.select(np.arange(self.requests))
+        return (self.file.prompts[i] for i in self.lines.tolist())
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str | Messages]:
         """The prompts of `rows`, in that order."""
-        return (self.file.prompts[i] for i in (rows % len(self.file)).tolist())
+        return (self.file.prompts[i] for i in self.lines[rows].tolist())
 
     def digest(self) -> bytes:
         """SHA-256 of the file."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadcell.spec import Spec, parse_lengths
-from loadcell.workload.files import FilePrompts, read_prompts
+from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import sample_lengths
+from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prompts import SyntheticPrompts, check_exact, stable_words
-from loadcell.workload.schedule import Schedule, lay_out, schedule_of
+from loadcell.workload.schedule import Schedule, Slots, lay_out, schedule_of
 from loadcell.workload.streams import prompt_seed, stream
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
@@ -36,17 +37,16 @@ def plan(spec: Spec) -> Plan:
     asked = parse_lengths(workload.output_tokens)
     file = read_prompts(workload.prompts, tokenizer) if workload.prompts is not None else None
 
-    mean_output = file.mean_output_tokens(asked.mean) if file else asked.mean
-    slots = lay_out(spec.load, seed=seed, mean_output_tokens=mean_output)
+    slots, traffic = _slots(spec, file, asked.mean)
     output_tokens = sample_lengths(asked, slots.rows, stream(seed, "output lengths"))
     notes = list(slots.notes)
 
     prompts: SyntheticPrompts | FilePrompts
     if file:
-        line = np.arange(slots.rows) % len(file)
+        line = np.arange(slots.rows) % len(file) if traffic is None else traffic.samples
         input_tokens = file.input_tokens[line]
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
-        prompts = FilePrompts(file, slots.rows)
+        prompts = FilePrompts(file, line)
         notes += file.notes(slots.rows)
         if spec.run.repetition:
             notes.append("repetitions send the same prompts of the file: a prefix cache can answer them")
@@ -60,5 +60,20 @@ def plan(spec: Spec) -> Plan:
                 f"{repeats} of {slots.rows} prompts repeat: they are too short to be all different; "
                 "a prefix cache can answer repeats"
             )
-    schedule = schedule_of(slots, input_tokens, output_tokens, prompts.digest())
+    schedule = schedule_of(slots, input_tokens, output_tokens, prompts.digest(), None if traffic is None else line)
     return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _slots(spec: Spec, file: PromptFile | None, mean_output_tokens: float) -> tuple[Slots, Traffic | None]:
+    """The places for requests, and who sits in them if LoadGen's traffic is asked for."""
+    mean = file.mean_output_tokens(mean_output_tokens) if file else mean_output_tokens
+    open_loadgen = spec.loadgen.scenario == "server" and spec.load.rate is not None
+    slots = None if open_loadgen else lay_out(spec.load, seed=spec.run.seed, mean_output_tokens=mean)
+    if spec.loadgen.scenario is None or file is None:
+        assert slots is not None
+        return slots, None
+    traffic = traffic_of(spec.loadgen, len(file), rate=spec.load.rate, rows=slots.rows if slots else 0)
+    if slots is None:
+        rows = len(traffic.samples)
+        slots = Slots("open", traffic.scheduled_ns, rows, rows, [])
+    return slots, traffic

@@ -87,7 +87,7 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
     if load.duration_s is None:
         raise UsageError("the run has no end: give a number of requests or a duration")
     fastest_s = FASTEST_S + FASTEST_TOKEN_S * mean_output_tokens
-    rows = math.ceil(load.concurrency * load.duration_s / fastest_s) + load.concurrency
+    rows = math.ceil(load.concurrency * load.duration_s / fastest_s) + load.concurrency + (load.min_requests or 0)
     if rows <= MAX_REQUESTS:
         return Slots("closed", None, rows, None, [])
     return Slots(
@@ -96,11 +96,18 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
 
 
 def schedule_of(
-    slots: Slots, input_tokens: NDArray[np.int32], output_tokens: NDArray[np.int32], prompts_digest: bytes
+    slots: Slots,
+    input_tokens: NDArray[np.int32],
+    output_tokens: NDArray[np.int32],
+    prompts_digest: bytes,
+    lines: NDArray[np.int64] | None = None,
 ) -> Schedule:
-    """The Schedule of filled slots; `prompts_digest` stands for the texts of the prompts in its hash."""
+    """The Schedule of filled slots; `prompts_digest` stands for the texts of the prompts in its hash.
+
+    `lines` says which of them each request sends, where that is not their own order.
+    """
     digest = hashlib.sha256(f"loadcell schedule 1 {slots.loop} {slots.rows}\n".encode())
-    columns = ((slots.planned_ns, "<i8"), (input_tokens, "<i4"), (output_tokens, "<i4"))
+    columns = ((slots.planned_ns, "<i8"), (input_tokens, "<i4"), (output_tokens, "<i4"), (lines, "<i8"))
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values, form).data)
