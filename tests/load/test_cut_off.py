@@ -25,7 +25,7 @@ def idle_worker(
     sent: list[int] = []
     worker.t0, worker.live, worker.next, worker.due_ns = T0, live, 0, 0
     worker.timer = SimpleNamespace(arm=lambda _: None)
-    worker.job = SimpleNamespace(users=None if planned is not None else len(users), end_ns=None, requests=None)
+    worker.job = SimpleNamespace(users=None if planned is not None else len(users), end_ns=None, requests=None, least=0)
     worker.due = [T0 + ready for ready in users[number::workers]]
     heapq.heapify(worker.due)
     worker.schedule = {"planned_ns": array("q", planned or [])}

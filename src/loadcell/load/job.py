@@ -23,7 +23,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     outcomes_fd: int
     """File of one byte a request: its `steer.Outcome`."""
     bodies_fd: int
-    """File of all request bodies, one after the other, then their offsets: rows + 1 int64."""
+    """File of the request bodies, then where that of each row starts (int64) and stops (int64)."""
     rows: int
     requests: int | None
     """Requests of the whole run, if their number ends it."""

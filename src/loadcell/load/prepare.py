@@ -131,15 +131,26 @@ def fill(block: IO[bytes], size: int) -> None:
 
 
 def spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> None:
-    """Write every request body to a nameless file, then their offsets: memory stays bounded, and no prompt stays."""
+    """Write the request bodies to a nameless file, then where each request's lies: memory stays bounded.
+
+    Lines of a prompt file that are sent often are written once.
+    """
     prefix, api, field_name = prefix_of(spec, found), spec.endpoint.api, found.max_tokens_field
-    offsets = array("q", [0])
-    end = 0
+    prompts = planned.prompts
+    lines = prompts.lines.tolist() if isinstance(prompts, FilePrompts) else None
+    known: dict[tuple[int, int], int] = {}
+    starts, stops, end = array("q"), array("q"), 0
     try:
-        for prompt, most in zip(planned.prompts, planned.schedule.output_tokens.tolist(), strict=True):
-            end += file.write(body(api, prefix, prompt, most, field_name))
-            offsets.append(end)
-        file.write(offsets.tobytes())
+        for row, (prompt, most) in enumerate(zip(prompts, planned.schedule.output_tokens.tolist(), strict=True)):
+            before = None if lines is None else known.setdefault((lines[row], most), row)
+            if before is None or before == row:
+                starts.append(end)
+                end += file.write(body(api, prefix, prompt, most, field_name))
+                stops.append(end)
+            else:
+                starts.append(starts[before])
+                stops.append(stops[before])
+        file.write(starts.tobytes() + stops.tobytes())
         file.flush()
     except OSError as error:
         raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None

@@ -76,7 +76,7 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
-    """The schedule as flat integers, with the offsets of the bodies."""
+    """The schedule as flat integers, with the places of the bodies."""
     wanted = ("planned_ns", "input_tokens", "output_tokens")
     columns = read_columns(folder / "schedule.parquet", wanted)
     schedule = {}
@@ -84,9 +84,10 @@ def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
         values = columns[name]
         # A closed loop has no planned times: the column is all missing and is never looked at.
         schedule[name] = array("q") if values.dtype.kind == "f" else array("q", values.astype("int64").tobytes())
-    size = 8 * (job.rows + 1)
+    size = 8 * job.rows
     end = os.fstat(job.bodies_fd).st_size
-    schedule["offsets"] = array("q", os.pread(job.bodies_fd, size, end - size))
+    schedule["body_start"] = array("q", os.pread(job.bodies_fd, size, end - 2 * size))
+    schedule["body_stop"] = array("q", os.pread(job.bodies_fd, size, end - size))
     return schedule
 
 

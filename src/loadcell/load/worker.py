@@ -246,7 +246,7 @@ class Worker:
 
     def _send(self, flight: Flight, connection: Connection) -> None:
         request, fd = flight.request, self.job.bodies_fd
-        start, stop = self.offsets(request)
+        start, stop = self.place(request)
         body = os.pread(fd, stop - start, start)
         head = b"%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
             self.head, len(body), self.job.run_id.encode(), request,
@@ -271,10 +271,9 @@ class Worker:
         else:
             self.poller.change(connection.fd, READABLE | WRITABLE)
 
-    def offsets(self, request: int) -> tuple[int, int]:
+    def place(self, request: int) -> tuple[int, int]:
         """Where the body of a request lies in the file of bodies."""
-        offsets = self.schedule["offsets"]
-        return offsets[request], offsets[request + 1]
+        return self.schedule["body_start"][request], self.schedule["body_stop"][request]
 
     def _send_more(self, flight: Flight) -> None:
         assert flight.connection is not None
@@ -446,7 +445,7 @@ class Worker:
             reply.close(max(len(flight.times) - 1, 0))
         body = None
         if self.job.keep_text:
-            start, stop = self.offsets(flight.request)
+            start, stop = self.place(flight.request)
             body = os.pread(self.job.bodies_fd, stop - start, start).decode()
         row = write_rows(flight, self.ledger, body)
         self.audit.landed(flight)
