@@ -1,27 +1,30 @@
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 
 from loadcell.cli.main import main
 from loadcell.errors import UsageError
+from loadcell.mlperf.rules import all_rules, rounds
 from loadcell.presets import PRESETS, describe_presets, find_preset, preset_attainment
 from loadcell.spec import Slo, build_spec, parse_slo
 
-LIMITS = json.loads((Path(__file__).parent / "mlperf_limits.json").read_text())["limits"]
-"""[round, benchmark, scenario, percentile, limits in ms] of all Server and Interactive benchmarks of LLMs."""
 FIELDS = {"ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms", "latency_ms": "e2e_ms"}
+LIMITS = [
+    (rules.round, rules.benchmark, rules.scenario, rules.percentile, limits)
+    for round_ in rounds()
+    for rules in all_rules(round_)
+    if rules.scenario in ("server", "interactive")
+    and (limits := {name: getattr(rules, name) for name in FIELDS if getattr(rules, name) is not None})
+]
+"""Round, benchmark, scenario, percentile and limits in ms of all Server and Interactive benchmarks of LLMs."""
 
 
 def name_of(benchmark: str, scenario: str) -> str:
-    """Our name of a benchmark: without its accuracy target; v5.0's interactive was a benchmark, not a scenario."""
+    """Our name of a benchmark: without its accuracy target; v5.0's interactive was a benchmark of its own."""
     model = re.sub(r"-99(\.9)?$", "", benchmark)
-    if model.endswith("-interactive"):
-        model, scenario = model.removesuffix("-interactive"), "interactive"
-    return f"mlperf:{model}/{scenario.lower()}"
+    return f"mlperf:{model.removesuffix('-interactive')}/{scenario}"
 
 
 @pytest.mark.parametrize(("round_", "benchmark", "scenario", "percentile", "limits"), LIMITS)

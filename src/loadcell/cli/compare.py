@@ -34,12 +34,13 @@ examples:
   loadcell compare runs/before runs/after --fail-if "ttft.p99>+5%"
   loadcell compare runs/before runs/after --noise runs/same
   loadcell compare --noise runs/same
+  loadcell compare runs/a --published "8xH200 llama2-70b server"
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "loadcell compare A B [C ...] [flags]"
+    parser.usage = "loadcell compare A B [C ...] [flags] | RUN --published WORDS"
     parser.description = "Compare runs: whether they may be compared, what differs, and how sure that is."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG.format(measures=GATED.replace("e2e}.{p50,p90,p99} ", "e2e}.{p50,p90,p99}\n  "))
@@ -55,6 +56,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-effect", default="5%", metavar="P", help="the least difference that matters (default: 5%%)"
     )
+    parser.add_argument(
+        "--published", metavar="WORDS",
+        help="set one run beside published MLPerf results: benchmark, scenario, accelerators, round, in any order",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accelerators", metavar="N", help="beside published results: how many serve the endpoint of the run"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the comparison as JSON")
     form.add_argument("--md", action="store_true", help="print it as Markdown, for a pull request")
@@ -65,8 +73,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison. Returns 0; 1 if a gate failed or sides are not comparable; 4 if a side is INVALID."""
+    if args.published is not None:
+        from loadcell.cli.compare_published import run_beside
+
+        return run_beside(args)
     from loadcell.compare import compare_sides, exit_code, open_sides, parse_gate
 
+    if args.accelerators is not None:
+        raise UsageError("--accelerators goes with --published")
     if len(args.sides) == 1 or not (args.sides or args.noise):
         raise UsageError("give two sides or more, as in: loadcell compare runs/before runs/after")
     if args.fail_if and not args.sides:

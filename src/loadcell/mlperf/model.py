@@ -75,6 +75,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     result_key: Annotated[str, Doc(description="key of the headline in LoadGen's detail log")]
     unit: str
+    inferred_tokens_per_sample: Annotated[
+        float | None, Doc(description="tokens/s are completed samples/s times this; null: tokens are counted")
+    ] = None
     gates: list[Gate] = []
     compliance_tests: list[str] = []
     notes: Annotated[list[str], Doc(description="where sources disagree, and what was chosen, in words")] = []
@@ -140,9 +143,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     tokens: Annotated[int | None, Doc(description="output tokens of completed samples; null if any is unknown")]
     latency: Block | None
+    query_latency: Annotated[
+        Block | None, Doc(description="multistream: of queries, each as slow as its slowest sample")
+    ] = None
     ttft: Block | None
     tpot: Annotated[Block | None, Doc(description="replies of one token have none, and their token counts")]
     last_scheduled_ns: int | None
+    last_issued_ns: Annotated[int | None, Doc(description="when the last query was sent")] = None
     last_issued_done_ns: Annotated[int | None, Doc(description="completion of the query that was issued last")]
     end_ns: Annotated[int | None, Doc(description="last completion of any query")]
     tokens_per_s_loadgen: Annotated[float | None, Doc(description="all tokens / completion of the last-issued query")]
@@ -170,7 +177,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """mlperf.json: what a run is to do. Written once; a resumed run must have the same."""
+    """mlperf.json: what a run is to do; a resumed run must have the same. `rules` are those that it is judged by."""
 
     format: int = FORMAT
     loadcell: str
@@ -178,10 +185,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     quick: Annotated[bool, Doc(description="smaller than the rules ask; not comparable with anything")] = False
     shortened: Annotated[list[str], Doc(description="in what it is smaller, in words")] = []
     target_qps: Annotated[float | None, Doc(description="server, interactive: samples per second asked for")] = None
-    expected_qps: Annotated[float | None, Doc(description="offline: guess that sizes the run")] = None
+    expected_qps: Annotated[float | None, Doc(description="offline, streams: guess that sizes the run")] = None
+    find_peak: Annotated[bool, Doc(description="the rate is searched for; target_qps is null until it is found")] = False
+    peak_bounds: Annotated[
+        tuple[float, float] | None, Doc(description="lowest and highest rate that the search may try")
+    ] = None
+    history: Annotated[list[str], Doc(description="runs that this one replaced, with the reason, in words")] = []
     samples: Annotated[int, Doc(description="samples of the data set that are used")]
     queries: Annotated[int | None, Doc(description="queries planned; null where a time ends the run")]
     dataset: Annotated[str, Doc(description="name or file of the data set")]
+    dataset_path: Annotated[str | None, Doc(description="file that was read; null: part of Loadcell")] = None
     dataset_sha256: str
     look_alike: Annotated[bool, Doc(description="invented samples, good for trying out alone")] = False
     eta_s: Annotated[float | None, Doc(description="expected time of the load")] = None
