@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic_ns
+from typing import Protocol
 
 from loadcell.load.audit import Audit
-from loadcell.load.job import Job
 from loadcell.load.poller import READABLE, WRITABLE, Poller
+from loadcell.load.target import Address, Target
 from loadcell.load.wire import ConnectError, Connection
 
 OPENING_MOST = 32
@@ -18,12 +19,23 @@ Handlers = dict[int, Callable[[int], None]]
 """What to do when a descriptor that carries no reply is ready, by descriptor."""
 
 
+class Way(Protocol):
+    """How to reach the endpoint: the part of a job that connections need."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def address(self) -> Address: ...
+    @property
+    def connect_timeout_s(self) -> float: ...
+
+
 class Pool:
     """Idle and opening connections. `on_ready` is called when one has opened, `on_failed` when one could not."""
 
     def __init__(
         self,
-        job: Job,
+        job: Way,
         poller: Poller,
         handlers: Handlers,
         audit: Audit,

@@ -1,0 +1,53 @@
+"""Word error rate as Whisper's benchmark counts it: normalised English, joined and split words forgiven."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+from loadcell.mlperf.accuracy.missing import Unavailable
+
+_LONGEST_JOIN = 3
+"""Words that may be written as one."""
+
+
+@functools.cache
+def english_normalizer() -> Callable[[str], str]:
+    """Whisper's own English normaliser; Unavailable if it is not installed."""
+    try:
+        from whisper_normalizer.english import EnglishTextNormalizer
+    except ImportError as error:
+        raise Unavailable("whisper-normalizer", "pip install 'loadcell[accuracy]'") from error
+    normalizer: Callable[[str], str] = EnglishTextNormalizer()
+    return normalizer
+
+
+def word_errors(reference: Sequence[str], reply: Sequence[str]) -> int:
+    """Edit distance in words: substitutions, insertions and deletions cost 1; joining or splitting words is free.
+
+    "any one" against "anyone" is no error, in either direction; up to three words may be joined.
+    """
+    rows = [list(range(len(reply) + 1))]
+    for i, word in enumerate(reference, 1):
+        row = [i]
+        for j, said in enumerate(reply, 1):
+            best = min(rows[i - 1][j - 1] + (word != said), rows[i - 1][j] + 1, row[j - 1] + 1)
+            for k in range(2, _LONGEST_JOIN + 1):
+                if i >= k and said.startswith(reference[i - k]) and "".join(reference[i - k : i]) == said:
+                    best = min(best, rows[i - k][j - 1])
+                if j >= k and word.startswith(reply[j - k]) and "".join(reply[j - k : j]) == word:
+                    best = min(best, rows[i - 1][j - k])
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def word_accuracy(pairs: Iterable[tuple[str, str]], normal: Callable[[str], str] | None = None) -> float | None:
+    """100 minus the word error rate in percent over all (reply, reference) pairs; None without a reference word."""
+    normal = normal or english_normalizer()
+    errors = words = 0
+    for reply, reference in pairs:
+        wanted = normal(reference).split()
+        errors += word_errors(wanted, normal(reply).split())
+        words += len(wanted)
+    return 100.0 - 100.0 * errors / words if words else None

@@ -1,0 +1,53 @@
+"""Replies as LoadGen wants them: how many tokens, and which."""
+
+from __future__ import annotations
+
+from array import array
+
+from loadcell.kinds import KIND_OUTPUT
+from loadcell.protocol import Reply
+from loadcell.protocol.openai import Event
+from loadcell.workload import Tokenizer
+
+
+class IdReply(Reply):
+    """A reply that keeps the token ids which some servers send on request (vLLM: return_token_ids)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids = array("i")
+
+    def _event(self, number: int, event: Event, payload: bytes) -> None:
+        if event.choices and event.choices[0].token_ids:
+            self.ids.extend(event.choices[0].token_ids)
+        super()._event(number, event, payload)
+
+
+def text_of(reply: Reply) -> str:
+    """All that the model wrote, its thoughts first."""
+    return "".join(reply.reasoning) + "".join(reply.content)
+
+
+def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:
+    """Output tokens of a whole reply and where the count comes from.
+
+    "usage", "stream" (running counts), "ids" or "tokenizer" (over the text); without a tokenizer "chunks".
+    """
+    if reply.usage is not None and reply.usage.completion_tokens is not None:
+        return reply.usage.completion_tokens, "usage"
+    outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
+    known = [count for i in outputs if (count := reply.tokens[i]) is not None]
+    if reply.token_source is not None and known and len(known) == len(outputs):
+        return sum(known), reply.token_source
+    if tokenizer is not None:
+        return tokenizer.count(text_of(reply)), "tokenizer"
+    return len(outputs), "chunks"
+
+
+def token_ids(reply: IdReply, tokenizer: Tokenizer | None) -> tuple[array[int], str]:
+    """Token ids of what came of a reply, and whose they are: the server's, else the tokenizer's over the text."""
+    if reply.ids:
+        return reply.ids, "server"
+    if tokenizer is None:
+        return array("i"), "none"
+    return array("i", tokenizer.backend.encode(text_of(reply), add_special_tokens=False).ids), "tokenizer"
