@@ -75,7 +75,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         bool, Doc(description="open loop: end the run once its queue grows beyond doubt")
     ] = False
     min_requests: Annotated[
-        int | None, Doc(description="closed loop with a duration: go on after it until this many requests were sent")
+        int | None, Doc(description="closed loop with a duration: send so many too, and one after it, before the end")
     ] = None
     lockstep: Annotated[
         bool, Doc(description="closed loop: users wait for each other, and send their next requests together")

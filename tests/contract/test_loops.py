@@ -168,7 +168,8 @@ def test_enough_requests_are_no_end_before_the_time(run: Run) -> None:
     with serve() as server:
         ran = run(server.url, concurrency=1, duration_s=0.4, min_requests=1)
     assert ran.result.counts.run.ok > 4
-    assert max(row["ready_ns"] for row in ran.rows) > 0.3e9
+    ready = [row["ready_ns"] for row in ran.rows]
+    assert ready[-2] < 0.4e9 <= ready[-1]  # one was sent at the end or later, and no more
 
 
 def test_users_in_lockstep_send_together(run: Run) -> None:
@@ -184,6 +185,15 @@ def test_users_in_lockstep_send_together(run: Run) -> None:
     for first in (3, 6):
         last_reply = max(row["end_ns"] for row in rows[first - 3 : first])
         assert all(row["ready_ns"] == last_reply <= row["send_start_ns"] for row in rows[first : first + 3])
+
+
+def test_the_last_round_in_lockstep_is_whole(run: Run) -> None:
+    with serve() as server:
+        ran = run(server.url, concurrency=3, duration_s=0.2, min_requests=3, lockstep=True, ramp_s=0.0)
+    ready = [row["ready_ns"] for row in ran.rows]
+    assert len(ready) % 3 == 0 and ready[-4] < 0.2e9 <= ready[-3] == ready[-1]
+    judged = [check.name for check in ran.result.verdict.checks if check.word is None]
+    assert "concurrency" in judged
 
 
 def test_users_in_lockstep_go_on_after_a_failure(run: Run) -> None:

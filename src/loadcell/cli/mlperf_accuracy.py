@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
     from loadcell.mlperf.model import Accuracy, Plan, Rules
     from loadcell.spec import Spec
 
-_NOT_HERE = (
-    "--concurrency", "--rate", "--arrivals", "--requests", "--duration", "--ramp", "--stop-when-saturated",
-    "--ignore-eos", "--input-tokens", "--prompts", "--keep-text",
-)  # fmt: skip
-"""Flags of `run` that the pass answers itself, or that mean something else here."""
+_NOT_HERE = (*BY_RULES, "--ramp", "--stop-when-saturated", "--keep-text")
 _RUN_CODE = ("sandboxed", "unisolated")
 _EXAMPLES = """\
 examples:
@@ -59,13 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "target", nargs="?", metavar="URL|DIR",
         help="base URL of the server; or the folder of a pass, to score it again or, with --resume, go on with it",
     )  # fmt: skip
-    group = parser.add_argument_group("benchmark")
-    group.add_argument("--benchmark", metavar="B", help="as in llama3.1-8b; a wrong one lists them")
-    group.add_argument("--scenario", metavar="S", help="offline, server, interactive, singlestream or multistream")
-    group.add_argument("--round", metavar="R", help="round whose rules apply (default: the newest that has it)")
-    group.add_argument("--dataset", metavar="PATH", help="data set of the benchmark, a file or a folder")
-    group.add_argument("--look-alike", action="store_true", help="send a few invented samples, to try things out")
-    group.add_argument("--samples", metavar="N", help="use the first N samples of the data set (not comparable)")
+    group = add_benchmark(parser)
     group.add_argument("--concurrency", metavar="N", help="requests at once (default: 32)")
     group.add_argument(
         "--replies", metavar="FILE",

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadcell.cli.mlperf_asked import given_fields, number, wish_of
+from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark, add_size, given_fields, number, wish_of
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from loadcell.mlperf.wish import Wish
 
 _NOT_HERE = (
-    "--concurrency", "--rate", "--arrivals", "--requests", "--duration", "--ramp", "--stop-when-saturated",
-    "--ignore-eos", "--input-tokens", "--output-tokens", "--prompts", "--workers", "--seed", "--keep-text",
+    *BY_RULES, "--ramp", "--stop-when-saturated", "--output-tokens", "--workers", "--seed", "--keep-text",
     "--shared-host", "--metrics-url", "--observe-every",
 )  # fmt: skip
 """Flags of `run` that the rules or LoadGen answer, or that mean something else here."""
@@ -54,22 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
     parser.add_argument("target", nargs="?", metavar="URL", help="base URL of the server")
-    group = parser.add_argument_group("benchmark")
-    group.add_argument("--benchmark", metavar="B", help="as in llama3.1-8b; a wrong one lists them")
-    group.add_argument("--scenario", metavar="S", help="offline, server, interactive, singlestream or multistream")
-    group.add_argument("--round", metavar="R", help="round whose rules apply (default: the newest that has it)")
-    group.add_argument("--dataset", metavar="PATH", help="data set of the benchmark, a file or a folder")
-    group.add_argument("--look-alike", action="store_true", help="send a few invented samples, to try things out")
-    group.add_argument("--samples", metavar="N", help="use the first N samples (not comparable)")
+    group = add_benchmark(parser)
     group.add_argument("--quick", action="store_true", help="a short run on 64 samples at most (not comparable)")
     group.add_argument("--accuracy", action="store_true", help="accuracy mode: every sample once, replies logged")
     group.add_argument("--target-qps", metavar="R", help="server, interactive: queries per second")
-    group.add_argument(
-        "--expected-qps", metavar="R",
-        help="offline, single- and multistream: guess that sizes the run (default: a probe of a few requests)",
-    )  # fmt: skip
-    group.add_argument("--concurrency", metavar="N", help="offline: connections at once (default: 1024 at most)")
-    group.add_argument("--longest", metavar="T", help="refuse a load that would take longer (default: 24h)")
+    add_size(group)
     group.add_argument("--output", metavar="DIR", help="folder of the logs (default: mlperf/TIME)")
     group.add_argument("--json", action="store_true", help="print loadcell.json")
     parser.set_defaults(find_peak=None)

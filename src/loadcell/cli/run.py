@@ -114,12 +114,14 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
                 group.add_argument(flag, dest=path, metavar=metavar, help=about)
             else:
                 group.add_argument(flag, dest=path, action=argparse.BooleanOptionalAction, help=about)
-    groups["load"].add_argument(
-        "--warmup",
-        metavar="T|N",
-        help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
-    )
-    add_slo(groups["load"], "limits that make a request good")
+    if "--warmup" not in but:
+        groups["load"].add_argument(
+            "--warmup",
+            metavar="T|N",
+            help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
+        )
+    if "--slo" not in but:
+        add_slo(groups["load"], "limits that make a request good")
     groups["endpoint"].add_argument(
         "--header",
         action="append",
@@ -238,11 +240,11 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spe
             value = getattr(args, path, None)  # a command may do without the flag
             if value is not None:
                 put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
-    if args.warmup is not None:
+    if getattr(args, "warmup", None) is not None:
         count = args.warmup.isdecimal() and int(args.warmup) > 0  # 0 is no warm-up; no requests would be the default
         put("load.warmup_s", None if count else args.warmup)
         put("load.warmup_requests", int(args.warmup) if count else 0)
-    if args.slo is not None:
+    if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     if args.observe_url:
         put("observe.urls", args.observe_url)

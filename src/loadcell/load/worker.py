@@ -78,6 +78,8 @@ class Worker:
         self.next = 0
         self.due: list[int] = []
         """Closed loop: times at which users are ready; a heap."""
+        self.last_ready_ns = -1
+        """When the first user was ready after the planned end, once enough had been sent."""
         self.paused = False
         """Lockstep: a request of this round failed."""
         self.due_ns = 0
@@ -211,16 +213,26 @@ class Worker:
 
     def _user_ready(self, ready_ns: int) -> None:
         """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
-        late = any(end and ready_ns >= end for end in (self._end_ns(), self.live.end_ns))
+        late = self._past_plan(ready_ns) or bool(self.live.end_ns and ready_ns >= self.live.end_ns)
         if self.next < len(self.mine) and not late:
             self._request(MISSING, ready_ns)
         elif not late and self.job.requests is None:
             self.audit.exhausted = True
 
-    def _end_ns(self) -> int | None:
-        """When sending stops by the plan; not before the least number of requests is on its way."""
-        more = self.next < len(self.mine) and self.mine[self.next] < self.job.least
-        return None if more else self.job.end_ns
+    def _past_plan(self, ready_ns: int) -> bool:
+        """Whether a user that is ready now sends no more by the plan.
+
+        With a least number of requests both ends must be reached, and one request (one round, in lockstep) is sent at
+        the end or later: so LoadGen ends its streams, whose last query must not be sent before their duration is over.
+        """
+        end = self.job.end_ns
+        if end is None or ready_ns < end or not self.job.least:
+            return end is not None and ready_ns >= end
+        if self.next < len(self.mine) and self.mine[self.next] < self.job.least:
+            return False
+        if self.last_ready_ns < end:
+            self.last_ready_ns = ready_ns
+        return ready_ns > self.last_ready_ns
 
     def _request(self, planned_ns: int, ready_ns: int) -> None:
         request = self.mine[self.next]

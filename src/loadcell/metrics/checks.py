@@ -110,6 +110,13 @@ def _level(result: Result) -> Iterator[Check]:
     flight = result.concurrency
     if result.methodology.loop == "open" or not flight.asked:
         return
+    spec = result.methodology.spec
+    if spec.get("load", {}).get("lockstep"):
+        yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
+        return
+    if spec.get("loadgen", {}).get("scenario") == "offline":
+        yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
+        return
     if result.steady.method == "whole":
         yield label("concurrency", None, "concurrency: the run is too short, ramp and drain are most of it")
         return

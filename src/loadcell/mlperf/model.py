@@ -186,7 +186,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     shortened: Annotated[list[str], Doc(description="in what it is smaller, in words")] = []
     target_qps: Annotated[float | None, Doc(description="server, interactive: samples per second asked for")] = None
     expected_qps: Annotated[float | None, Doc(description="offline, streams: guess that sizes the run")] = None
-    find_peak: Annotated[bool, Doc(description="the rate is searched for; target_qps is null until it is found")] = False
+    find_peak: Annotated[bool, Doc(description="the rate is searched for; target_qps is null until it is found")] = (
+        False
+    )
     peak_bounds: Annotated[
         tuple[float, float] | None, Doc(description="lowest and highest rate that the search may try")
     ] = None

@@ -158,7 +158,7 @@ def _check_folder(folder: Path) -> None:
 
 
 class _Version(msgspec.Struct):
-    """What every manifest tells, of whatever format."""
+    """What every file with a format tells, whatever that is."""
 
     format: int
     loadcell: str
@@ -166,14 +166,19 @@ class _Version(msgspec.Struct):
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a recording; RecordingError if it is missing, none, or of a format newer than this version."""
-    found: _Version = read_json(folder / "recording.json", _Version)
-    if found.format > FORMAT:
-        raise RecordingError(
-            f"{folder} was written by loadcell {found.loadcell} in format {found.format}; "
-            f"this version reads up to {FORMAT}: upgrade loadcell"
-        )
-    manifest: Manifest = read_json(folder / "recording.json", Manifest)
+    manifest: Manifest = read_versioned(folder / "recording.json", Manifest, FORMAT)
     return manifest
+
+
+def read_versioned(file: Path, kind: type[Any], newest: int) -> Any:
+    """The JSON file as `kind`; RecordingError if it is not that, or of a format newer than `newest`."""
+    found: _Version = read_json(file, _Version)
+    if found.format > newest:
+        raise RecordingError(
+            f"{file.parent} was written by loadcell {found.loadcell} in format {found.format}; "
+            f"this version reads up to {newest}: upgrade loadcell"
+        )
+    return read_json(file, kind)
 
 
 def read_json(path: Path, kind: type[Any]) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import RecordingError
-from loadcell.recording.read import dump_json, read_json
+from loadcell.recording.read import dump_json, read_json, read_versioned
 from loadcell.search.model import FORMAT, Ask, Plan
 
 PLAN, STAGE, SESSIONS = "sweep.json", "stage.json", "sessions.json"
@@ -68,11 +68,6 @@ def set_aside(stage: Path) -> Path:
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-class _Version(msgspec.Struct):
-    format: int
-    loadcell: str
-
-
 def read_plan(folder: Path) -> Plan:
     """The plan of a sweep's folder; RecordingError says what the folder is, if it is none."""
     if not folder.exists():
@@ -84,13 +79,7 @@ def read_plan(folder: Path) -> Plan:
             part = f"; it is a stage of {folder.parent}" if (folder.parent / PLAN).exists() else ""
             raise RecordingError(f"{folder} is the recording of one run{part}: see it with loadcell report {folder}")
         raise RecordingError(f"{folder} is not a sweep: it has no {PLAN}. Name the folder that loadcell sweep wrote")
-    head: _Version = read_json(folder / PLAN, _Version)
-    if head.format > FORMAT:
-        raise RecordingError(
-            f"{folder} was written by loadcell {head.loadcell} in format {head.format}; "
-            f"this version reads up to {FORMAT}: upgrade loadcell"
-        )
-    plan: Plan = read_json(folder / PLAN, Plan)
+    plan: Plan = read_versioned(folder / PLAN, Plan, FORMAT)
     return plan
 
 
@@ -153,7 +142,7 @@ def own(folder: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
             "--output a new folder"
         )
     try:
-        with _locked(folder):
+        with locked(folder):
             yield
     except BaseException:
         if not resume and {path.name for path in folder.iterdir()} <= {PLAN, SESSIONS}:
@@ -165,13 +154,14 @@ def own(folder: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out; RecordingError if one is at work in the folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RecordingError(f"another process is at work on the sweep in {folder}: wait for it to end") from None
+            raise RecordingError(f"another process is at work in {folder}: wait for it to end") from None
         yield
     finally:
         os.close(descriptor)

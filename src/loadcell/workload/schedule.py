@@ -88,6 +88,8 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
         raise UsageError("the run has no end: give a number of requests or a duration")
     fastest_s = FASTEST_S + FASTEST_TOKEN_S * mean_output_tokens
     rows = math.ceil(load.concurrency * load.duration_s / fastest_s) + load.concurrency + (load.min_requests or 0)
+    if load.lockstep:  # whole rounds
+        rows = math.ceil(rows / load.concurrency) * load.concurrency
     if rows <= MAX_REQUESTS:
         return Slots("closed", None, rows, None, [])
     return Slots(

@@ -80,6 +80,12 @@ CHECKS = {
     "concurrency: the run is too short, ramp and drain are most of it": (
         "concurrencia: la ejecución es demasiado corta, casi toda es rampa y vaciado"
     ),
+    "concurrency: users wait for each other, so not all are in flight": (
+        "concurrencia: los usuarios se esperan unos a otros, así que no todos están en curso"
+    ),
+    "concurrency: everything is sent at once, and the drain is part of the run": (
+        "concurrencia: todo se envía de una vez y el vaciado forma parte de la ejecución"
+    ),
     "{} of {} users were in flight on average": "de media, {} de {} usuarios en curso",
     "events read {} after they came, at {}": "eventos leídos {} después de llegar ({})",
     "{} of events lost their own time in reads that came late": (

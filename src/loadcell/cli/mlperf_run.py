@@ -1,0 +1,257 @@
+"""`loadcell mlperf run`: a benchmark's scenario by the rules of a round, on any endpoint, unverified."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loadcell.cli.mlperf_asked import (
+    BY_RULES,
+    add_benchmark,
+    add_size,
+    given_fields,
+    names_run,
+    new_folder,
+    number,
+    wish_of,
+)
+from loadcell.cli.mlperf_shown import View, finish, interrupted
+from loadcell.cli.pages import add_page, words_of
+from loadcell.cli.run import add_spec_flags, read_spec
+from loadcell.errors import RecordingError, UsageError
+from loadcell.spec import Spec
+
+if TYPE_CHECKING:
+    from loadcell.load.fleet import Watch
+    from loadcell.mlperf.model import Plan
+    from loadcell.mlperf.planning import Planned
+    from loadcell.mlperf.wish import Probed, Wish
+    from loadcell.recording.methodology import Recorded
+
+_OTHER_WORDS = {
+    "--timeout": "longest time one request may take (default: 10 min and 0.15 s an output token)",
+    "--output-tokens": "output tokens at most, fewer than the rules allow (not comparable)",
+}
+"""Flags of `run` of which other things are to be said."""
+_EXAMPLES = """\
+examples:
+  loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b \\
+      --scenario server --target-qps 12
+  loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b \\
+      --scenario offline --look-alike --quick
+  loadcell mlperf run http://localhost:8000 --benchmark deepseek-r1 \\
+      --scenario interactive --find-peak --accuracy
+  loadcell mlperf run mlperf/20260101-120000 --resume
+
+exit codes: 0 VALID (and the accuracy gate passed, if asked for); 1 no request
+succeeded, or it could not be run; 2 wrong usage; 4 INVALID, or the gate failed;
+130 interrupted
+
+Nothing here is an MLPerf result: every score is unverified.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `loadcell mlperf run`: the benchmark, the load that it leaves open, and the endpoint's."""
+    parser.usage = "loadcell mlperf run URL|DIR --benchmark B --scenario S [flags]"
+    parser.description = (
+        "Apply the rules of a benchmark's scenario to an endpoint: samples, seeds,\n"
+        "limits, durations, counts and early stopping. Says VALID or INVALID, and what\nto change."
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLES
+    parser.add_argument(
+        "target", nargs="?", metavar="URL|DIR",
+        help="base URL of the server; or, with --resume, the folder of a run to go on with",
+    )  # fmt: skip
+    group = add_benchmark(parser)
+    group.add_argument("--quick", action="store_true", help="a short run on 64 samples at most (not comparable)")
+    rate = group.add_mutually_exclusive_group()
+    rate.add_argument("--target-qps", metavar="R", help="server, interactive: queries per second")
+    rate.add_argument(
+        "--find-peak", nargs="?", const="", metavar="A..B",
+        help="server, interactive: search for the highest rate within the limits (from A to B), then run it by the "
+        "rules",
+    )  # fmt: skip
+    add_size(group)
+    group.add_argument("--accuracy", action="store_true", help="run the accuracy pass after it, and its gate")
+    group.add_argument("--output", metavar="DIR", help="folder of the run (default: mlperf/TIME)")
+    group.add_argument("--resume", action="store_true", help="go on with the run in the folder; whole parts are kept")
+    group.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    add_page(group, "report.html in the recording's folder")
+    add_spec_flags(parser, but=(*BY_RULES, "--ramp"))
+    for flag, text in _OTHER_WORDS.items():
+        parser._option_string_actions[flag].help = text
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, run, judge, print; see the help for the exit codes."""
+    words_of(args)
+    if args.target is None:
+        raise UsageError(
+            "name the endpoint, as in: loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b ..."
+        )
+    kept = names_run(args)
+    folder = Path(args.target) if kept else new_folder(args)
+    try:
+        return _go_on(args, folder) if kept else _begin(args, folder)
+    except KeyboardInterrupt:
+        return interrupted(args, folder)
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+
+def _begin(args: argparse.Namespace, folder: Path) -> int:
+    """A run that flags describe; with --resume one that was begun with the same flags."""
+    import msgspec
+
+    from loadcell.cli.progress import say
+    from loadcell.mlperf.datasets import find_dataset, write_prompts
+    from loadcell.mlperf.folder import PROMPTS, is_run, own, read_plan
+    from loadcell.mlperf.planning import make_plan
+    from loadcell.mlperf.rules import find_rules
+    from loadcell.mlperf.shorten import QUICK_SAMPLES
+    from loadcell.mlperf.wish import check_wish
+
+    for name in ("benchmark", "scenario"):
+        if getattr(args, name) is None:
+            raise UsageError(f"say which --{name}, as in --benchmark llama3.1-8b --scenario server")
+    spec = read_spec(args)
+    rules = find_rules(args.round, args.benchmark, args.scenario)
+    wish = wish_of(args, given_fields(args, spec))
+    check_wish(rules.scenario, wish)
+    samples = number(args.samples, "--samples", int) or (QUICK_SAMPLES if args.quick else None)
+    dataset = find_dataset(rules, args.dataset, look_alike=args.look_alike, samples=samples, accuracy=False)
+    planned = make_plan(rules, dataset, spec, folder / PROMPTS, wish)
+    going_on = args.resume and is_run(folder)
+    if going_on:
+        planned = _same(read_plan(folder), planned, folder)
+    say(*(f"loadcell: {note}" for note in dataset.notes))
+    with own(folder, resume=going_on):
+        if not (folder / PROMPTS).exists():
+            kept = msgspec.structs.replace(dataset, samples=dataset.samples[: planned.plan.samples])
+            most = planned.plan.rules.max_output_tokens if "workload.output_tokens" in wish.given else None
+            write_prompts(kept, folder / PROMPTS, max_tokens=most)
+        return _carry_out(args, planned, wish, folder, fresh=not going_on)
+
+
+def _same(kept: Plan, planned: Planned, folder: Path) -> Planned:
+    """What was planned before, to go on with it; UsageError if something else is asked for now."""
+    from loadcell.mlperf.folder import plan_differences
+
+    if changed := plan_differences(kept, planned.plan):
+        raise UsageError(
+            f"{folder} holds a run of another plan: {'; '.join(changed[:4])}. Give the flags with which it began, or "
+            "--output a new folder"
+        )
+    return _with_sizes(kept, planned.spec)
+
+
+def _with_sizes(kept: Plan, spec: Spec) -> Planned:
+    """The kept plan with its Spec as it was sized; endpoint, pages and secrets as given now."""
+    import msgspec
+
+    from loadcell.mlperf.planning import Planned
+
+    sized = msgspec.convert(kept.spec, Spec)
+    workload = msgspec.structs.replace(sized.workload, prompts=spec.workload.prompts)
+    return Planned(
+        kept,
+        msgspec.structs.replace(sized, endpoint=spec.endpoint, observe=spec.observe, workload=workload),
+        [],
+    )
+
+
+def _go_on(args: argparse.Namespace, folder: Path) -> int:
+    """The run that lies in the folder."""
+    from loadcell.mlperf.folder import PROMPTS, own, read_plan
+    from loadcell.mlperf.wish import Wish
+    from loadcell.recording.methodology import Recorded
+
+    plan = read_plan(folder)
+    prompts = folder / PROMPTS
+    if not prompts.is_file():
+        raise RecordingError(f"{folder} has lost its {PROMPTS}: what was to be sent is not known; begin a new run")
+    plan.spec["workload"]["prompts"] = str(prompts)  # the folder may have moved
+    kept = Recorded(f"of {folder}", "", plan.spec, {}, "", 0, {})
+    spec = _read_again(args, kept)
+    wish = Wish(concurrency=spec.load.concurrency if plan.rules.scenario == "offline" else None)
+    with own(folder, resume=True):
+        return _carry_out(args, _with_sizes(plan, spec), wish, folder, fresh=False)
+
+
+def _read_again(args: argparse.Namespace, kept: Recorded) -> Spec:
+    """The Spec of the plan with what flags bring to it: secrets, which are never kept."""
+    from loadcell.recording.methodology import changed_fields
+    from loadcell.spec import redact
+
+    spec = read_spec(args, kept)
+    if changed := changed_fields(kept, redact(spec)):
+        raise UsageError(f"{args.target} knows what it is to do: {', '.join(changed)} cannot change; begin a new run")
+    return spec
+
+
+def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: Path, *, fresh: bool) -> int:
+    """Probe and search where the plan needs it, run it, show what it is worth."""
+    from loadcell.cli.progress import say, show_progress
+    from loadcell.mlperf.folder import PERFORMANCE, is_whole, write_plan
+    from loadcell.mlperf.run import load_words, needs_probe, probe, run_until_sized
+    from loadcell.selftest import known_selftest
+
+    def tell(line: str) -> None:
+        say(f"loadcell: {line}")
+
+    view = View(planned.plan)
+    selftest = known_selftest(planned.spec.endpoint.url.startswith("https"))
+    with show_progress(view.head) as watch:
+        if fresh and needs_probe(planned.plan, wish):
+            planned = _sized_by(planned, wish, probe(planned.plan, planned.spec, folder, watch))
+        write_plan(folder, planned.plan)
+        if fresh and planned.plan.shortened:
+            tell(f"smaller than the rules ask: {'; '.join(planned.plan.shortened)}")
+        if planned.plan.find_peak and planned.plan.target_qps is None:
+            planned = _at_peak(planned, wish, folder, view, watch, selftest, tell)
+        if not is_whole(folder / PERFORMANCE):
+            for note in [*planned.notes, load_words(planned.plan)]:
+                tell(note)
+        found = run_until_sized(planned, folder, watch, wish, tell, selftest=selftest)
+    return finish(args, found, folder, planned.spec)
+
+
+def _sized_by(planned: Planned, wish: Wish, seen: Probed) -> Planned:
+    from loadcell.mlperf.planning import rate_of, size
+
+    return size(planned.plan, planned.spec, wish, rate_of(planned.plan, wish, seen))
+
+
+def _at_peak(
+    planned: Planned,
+    wish: Wish,
+    folder: Path,
+    view: View,
+    watch: Watch,
+    selftest: dict[str, Any] | None,
+    tell: Callable[[str], None],
+) -> Planned:
+    """The plan at the rate that the search finds."""
+    import msgspec
+
+    from loadcell.mlperf.folder import write_plan
+    from loadcell.mlperf.peak import find_peak, make_search, search_words
+    from loadcell.mlperf.planning import size
+    from loadcell.mlperf.run import span_words
+
+    search = make_search(planned.plan, planned.spec)
+    least = span_words(planned.plan.rules.min_duration_s)
+    tell(f"{search_words(planned.plan)}; then the run by the rules, {least} or more")
+    sweep = view.begin_search(search.plan)
+    rate, how = find_peak(search, folder, watch, sweep.on_ask, sweep.on_stage, selftest=selftest)
+    view.end_search()
+    tell(how)
+    plan = msgspec.structs.replace(planned.plan, history=[*planned.plan.history, how])
+    planned = size(plan, planned.spec, wish, rate)
+    write_plan(folder, planned.plan)
+    return planned

@@ -1,0 +1,165 @@
+"""An export in the layout of the MLPerf Endpoints client's output. It names its generator, and is no submission.
+
+Latencies count from the scheduled time and percentile p is element floor(n p), as in our own figures; the client's
+count from the issue.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from loadcell.mlperf.files.export_blocks import HEAD, PERCENTILE, stats, write_yaml
+from loadcell.mlperf.files.exported import Run
+from loadcell.mlperf.files.layout import ACCURACY_RESULT, CONFIG, RESULT
+from loadcell.mlperf.model import Accuracy, Rules
+from loadcell.mlperf.score import latencies
+from loadcell.recording.read import dump_json
+
+Window = Literal["loadgen", "run"]
+_COUNTS = ("GEN_LEN", "TOKENS_PER_SAMPLE")
+"""Scores that count output instead of grading it."""
+_DEFINED = f"latencies count from the scheduled time; {PERCENTILE}"
+
+
+def export_endpoints(run: Run, folder: Path, *, window: Window | None = None) -> list[Path]:
+    """Write config.yaml, performance/, accuracy/ (if there was a pass) and measurements.json; returns what was written.
+
+    `window` is what qps and tps are over: LoadGen's (default in server and interactive) or the full run.
+    """
+    server = run.plan.rules.scenario in ("server", "interactive")
+    legacy = server if window is None else window == "loadgen"
+    written = [folder / CONFIG, folder / "performance" / RESULT]
+    written[1].parent.mkdir()
+    write_yaml(written[0], _config(run))
+    dump_json(written[1], _summary(run, legacy))
+    if run.accuracy is not None:
+        written.append(folder / "accuracy" / ACCURACY_RESULT)
+        written[-1].parent.mkdir()
+        dump_json(written[-1], _accuracy(run.accuracy, run.plan.rules))
+    written.append(folder / "measurements.json")
+    dump_json(written[-1], _measurements())
+    return written
+
+
+def _pattern(run: Run) -> dict[str, Any]:
+    spec = run.recording.spec
+    server = run.plan.rules.scenario in ("server", "interactive")
+    kind = "poisson" if server else "max_throughput" if run.plan.rules.scenario == "offline" else "concurrency"
+    return {
+        "type": kind,
+        "target_qps": spec.load.rate if server else None,
+        "target_concurrency": spec.load.concurrency if kind == "concurrency" else None,
+    }
+
+
+def _seeds(run: Run) -> dict[str, int]:
+    loadgen = run.recording.spec.loadgen
+    return {"scheduler_random_seed": loadgen.schedule_seed, "dataloader_random_seed": loadgen.sample_index_seed}
+
+
+def _config(run: Run) -> dict[str, Any]:
+    plan, spec = run.plan, run.recording.spec
+    return {
+        **HEAD,
+        "type": "offline" if plan.rules.scenario == "offline" else "online",
+        "model_params": {
+            "name": run.recording.manifest.effective.get("model"),
+            "streaming": "on" if spec.endpoint.stream else "off",
+        },
+        "settings": {
+            "load_pattern": _pattern(run),
+            "runtime": {
+                "min_duration_ms": round(spec.loadgen.min_duration_s * 1000),
+                "max_duration_ms": None,
+                "n_samples_to_issue": plan.queries,
+                **_seeds(run),
+            },
+        },
+        "datasets": [{"name": plan.dataset, "sha256": plan.dataset_sha256, "samples": plan.samples}],
+        "loadcell": {
+            "round": plan.rules.round,
+            "benchmark": plan.rules.benchmark,
+            "scenario": plan.rules.scenario,
+            "quick": plan.quick,
+            "shortened": plan.shortened,
+            "look_alike": plan.look_alike,
+            "traffic": "LoadGen's, which is not the Endpoints client's for the same seeds",
+            "qsl_seed": spec.loadgen.qsl_seed,
+        },
+    }
+
+
+def _summary(run: Run, legacy: bool) -> dict[str, Any]:
+    score, queries = run.outcome.score, run.queries
+    found = latencies(queries)
+    lost = len(queries) - int(queries.ok.sum())
+    lengths = queries.tokens[queries.ok & ~np.isnan(queries.tokens)].astype(np.int64)
+    whole = run.outcome.state == "complete"
+    return {
+        **HEAD,
+        "definitions": _DEFINED,
+        "version": None,
+        "git_sha": None,
+        "test_started_at": 0,
+        "n_samples_issued": score.samples,
+        "n_samples_completed": score.samples - score.failed,
+        "n_samples_failed": score.failed,
+        "duration_ns": score.end_ns,
+        "state": run.outcome.state,
+        "complete": whole,
+        "ttft": stats(found.ttft, lost, estimated=True),
+        "tpot": stats(found.tpot, lost, estimated=True),
+        "latency": stats(found.latency, lost, estimated=True),
+        "output_sequence_lengths": stats(lengths, 0, estimated=False),
+        "legacy_loadgen_window_duration_ns": score.last_issued_done_ns if legacy else None,
+        "qps": score.samples_per_s_loadgen if legacy else score.samples_per_s_run,
+        "tps": score.tokens_per_s_loadgen if legacy else score.tokens_per_s_run,
+        "run_config": {
+            "load_pattern": _pattern(run) | {"use_legacy_loadgen_qps_metrics": legacy},
+            "warmup": {"enabled": False, "salt": None},
+            **_seeds(run),
+        },
+    }
+
+
+def _accuracy(found: Accuracy, rules: Rules) -> dict[str, Any]:
+    """The scores: the grade alone where there is one, else all by name."""
+    grades = {name: value for name, value in found.scores.items() if name not in _COUNTS}
+    lone = next(iter(grades.values())) if len(grades) == 1 else None
+    known = [value for value in grades.values() if value is not None]
+    lengths = None if found.tokens_per_sample is None else {"avg": found.tokens_per_sample}
+    first = rules.gates[0].metric if rules.gates else None
+    return {
+        **HEAD,
+        "average_accuracy": found.scores.get(first) if first is not None else (known[0] if known else None),
+        "accuracy_scores": [
+            {
+                "dataset_name": f"{rules.benchmark}{' (look-alike)' if found.look_alike else ''}",
+                "dataset_type": "accuracy",
+                "score": found.scores if lone is None else lone,
+                "unit_samples": found.samples,
+                "num_repeats": 1,
+                "total_samples": found.scored,
+                "complete": found.missing == 0,
+                "breakdown": {
+                    "subset_scores": found.subsets, "total_samples": found.scored, "complete": found.missing == 0,
+                },
+                "response_counts": {
+                    "issued": found.samples, "scored": found.scored, "empty": found.empty, "missing": found.missing,
+                },
+                "output_sequence_lengths": lengths,
+            }
+        ],
+        "passed": found.passed,
+    }  # fmt: skip
+
+
+def _measurements() -> dict[str, Any]:
+    """What only those who made the model know is null."""
+    names = (
+        "input_data_types", "retraining", "starting_weights_filename", "weight_data_types", "weight_transformations",
+    )  # fmt: skip
+    return {**HEAD, **dict.fromkeys(names)}

@@ -1,0 +1,69 @@
+"""The fields of a Spec that follow from the rules of a benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadcell.mlperf.model import Rules, Scenario
+from loadcell.spec import LoadGen, Slo, Spec
+
+_TIMEOUT_S, _TIMEOUT_TOKEN_S = 600.0, 0.15
+"""A request may wait for all others, and be answered slowly: 10 min and 0.15 s a token that it may have."""
+_LOADGEN_SCENARIO = {"interactive": "server"}
+
+
+def spec_by_rules(rules: Rules, spec: Spec, prompts: Path, given: Collection[str] = ()) -> Spec:
+    """The Spec but for its load and traffic: decoding, limits and data of `rules`, the rest as in `spec`."""
+    tree = msgspec.to_builtins(spec)
+    endpoint = tree["endpoint"]
+    endpoint["extra_body"] = {**rules.sampling, **endpoint["extra_body"]}
+    if "endpoint.ignore_eos" not in given:
+        endpoint["ignore_eos"] = False
+    if "load.timeout_s" not in given:
+        tree["load"]["timeout_s"] = default_timeout_s(rules)
+    tree["workload"]["prompts"] = str(prompts)
+    if rules.max_output_tokens is not None and "workload.output_tokens" not in given:
+        tree["workload"]["output_tokens"] = str(rules.max_output_tokens)
+    tree["slo"] = msgspec.to_builtins(limits(rules))
+    tree["loadgen"] = msgspec.to_builtins(LoadGen())
+    return msgspec.convert(tree, Spec)
+
+
+def loadgen_of(rules: Rules) -> LoadGen:
+    """LoadGen's traffic by the rules."""
+    return LoadGen(
+        scenario=kind(rules.scenario),
+        qsl_seed=rules.seeds.qsl,
+        sample_index_seed=rules.seeds.sample_index,
+        schedule_seed=rules.seeds.schedule,
+        equal_issue=rules.equal_issue,
+        min_queries=rules.min_queries,
+        min_duration_s=rules.min_duration_s,
+    )
+
+
+def limits(rules: Rules) -> Slo:
+    """The limits of the rules as an SLO, so that a general report shows them too."""
+    return Slo(ttft_ms=rules.ttft_ms, tpot_ms=rules.tpot_ms, e2e_ms=rules.latency_ms)
+
+
+def default_timeout_s(rules: Rules) -> float:
+    """The longest time that a request may take, unless a person says otherwise."""
+    return _TIMEOUT_S + _TIMEOUT_TOKEN_S * (rules.max_output_tokens or 0)
+
+
+def expected_tokens(rules: Rules) -> float | None:
+    """Output tokens that a request is expected to have: the reference's mean, else the most that it may have."""
+    means = [gate.reference for gate in rules.gates if gate.metric == "TOKENS_PER_SAMPLE"]
+    most = rules.max_output_tokens
+    return min([*means, most or math.inf]) if means else most
+
+
+def kind(scenario: Scenario) -> Any:
+    """LoadGen's scenario."""
+    return _LOADGEN_SCENARIO.get(scenario, scenario)
