@@ -55,6 +55,12 @@ def _capped(result: Result) -> bool:
     return result.methodology.loop == "open" and result.concurrency.asked is not None
 
 
+def _lockstep(result: Result) -> bool:
+    """Users who send together, one after the other in one process: the last is late by what the others took, and its
+    response time tells of it."""
+    return bool(result.methodology.spec.get("load", {}).get("lockstep"))
+
+
 def _sending(result: Result) -> Iterator[Check]:
     audit = result.instrument
     if _capped(result):
@@ -67,6 +73,7 @@ def _sending(result: Result) -> Iterator[Check]:
             late,
             f"sends late by {number(late, 'ms')} at {name}",
             _in_time(result),
+            fatal=not _lockstep(result),
         )
         sends = audit.send_lateness.n or 1
         off = None if audit.on_time_share is None else 1 - audit.on_time_share
@@ -77,6 +84,7 @@ def _sending(result: Result) -> Iterator[Check]:
             f"client late or early by more than 1 ms on {number(off, 'share')} of sends",
             _in_time(result),
             slack=(1 / sends, 10 / sends),  # one pause catches several sends: of few, that is a large share
+            fatal=not _lockstep(result),
         )
     inside = result.counts.window
     unsent = inside.unsent / inside.planned if inside.planned else None
@@ -110,11 +118,10 @@ def _level(result: Result) -> Iterator[Check]:
     flight = result.concurrency
     if result.methodology.loop == "open" or not flight.asked:
         return
-    spec = result.methodology.spec
-    if spec.get("load", {}).get("lockstep"):
+    if _lockstep(result):
         yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
         return
-    if spec.get("loadgen", {}).get("scenario") == "offline":
+    if result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
         yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
         return
     if result.steady.method == "whole":
