@@ -110,8 +110,11 @@ class LoadGen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """
 
     scenario: Annotated[
-        Literal["server", "offline", "singlestream", "multistream"] | None,
-        Doc(description="send the prompts when and in the order that LoadGen does in this scenario"),
+        Literal["server", "offline", "singlestream", "multistream", "endpoints"] | None,
+        Doc(
+            description="send the prompts when and in the order that LoadGen does in this scenario; endpoints: in "
+            "that of the MLPerf Endpoints client"
+        ),
     ] = None
     mode: Annotated[
         Literal["performance", "accuracy"], Doc(description="accuracy: every prompt once, in that mode's order")

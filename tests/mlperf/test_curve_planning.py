@@ -178,7 +178,7 @@ def test_the_spec_of_a_point() -> None:
     spec = point_spec(build_spec(plan.spec), plan.points[3], 48)
     assert (spec.load.concurrency, spec.load.requests, spec.load.rate) == (plan.points[3].concurrency, 48, None)
     assert spec.load.ramp_s == 0.01 * plan.points[3].concurrency
-    assert (spec.loadgen.scenario, spec.loadgen.equal_issue) == ("offline", True)
+    assert (spec.loadgen.scenario, spec.loadgen.equal_issue) == ("endpoints", True)
     assert spec.loadgen.sample_index_seed == RULES.seed_sets[-1].sample_index_rng_seed
     assert spec.workload.output_tokens == "128"
     assert expected_output(find_rules(None, "gpt-oss-120b", "offline"), None) < 2000

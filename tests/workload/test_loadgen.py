@@ -184,6 +184,8 @@ def test_the_endpoints_client_has_streams_of_its_own(case: Case) -> None:
     assert traffic.scheduled_ns is not None
     assert np.diff(traffic.scheduled_ns, prepend=0)[:8].tolist() == case["gap_ns_first8"]
     assert sha256(traffic.samples[:n]) == case["pass1_sha256"]
+    asked = LoadGen(scenario="endpoints", sample_index_seed=seeds[1])
+    assert loadgen.traffic_of(asked, n, rate=None, rows=2 * n).samples.tolist() == traffic.samples.tolist()
     assert traffic.samples[n : n + 8].tolist() == case["pass2_first8"]
     drawn = loadgen.endpoints_traffic(*seeds, n, case["target_qps"], requests=8, replacement=True)
     assert drawn.samples.tolist() == case["with_replacement_first8"]

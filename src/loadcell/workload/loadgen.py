@@ -27,7 +27,7 @@ from loadcell.workload.arrivals import MAX_REQUESTS
 
 SAMPLES_PER_QUERY = 8
 """Neighbouring samples that a query of MultiStream holds."""
-Scenario = Literal["server", "offline", "singlestream", "multistream"]
+Scenario = Literal["server", "offline", "singlestream", "multistream", "endpoints"]
 _BLOCK = 65_536  # gaps drawn at a time
 _LEAST_RATE = 1e-4  # a block of gaps stays far below 2**63 ns
 _WORD = 0xFFFF_FFFF
@@ -255,6 +255,8 @@ def accuracy_traffic(
 ) -> Traffic:
     """Every sample once, in the order of accuracy mode; with a rate in queries/s, when each is due as well."""
     _check(n)
+    if scenario == "endpoints":
+        raise UsageError("loadgen.mode accuracy is LoadGen's: the Endpoints client has no such order")
     order = _accuracy_order(seeds, n, scenario, equal_issue)
     if rate is None:
         return Traffic(order)
@@ -306,6 +308,9 @@ def traffic_of(loadgen: LoadGen, n: int, *, rate: float | None, rows: int) -> Tr
         return server_traffic(
             seeds, n, rate, min_queries=least, min_duration_s=loadgen.min_duration_s, equal_issue=equal_issue
         )
+    if scenario == "endpoints":
+        _check(n)
+        return Traffic(_permutations(loadgen.sample_index_seed, n, rows))
     if scenario == "offline":
         return offline_traffic(seeds, n, samples=rows, equal_issue=equal_issue)
     if scenario == "singlestream":
@@ -328,17 +333,24 @@ def endpoints_traffic(
     _check(n, requests)
     _check_rate(rate)
     _check_rows(requests)
-    gaps, order = random.Random(schedule_seed), random.Random(sample_index_seed)
+    gaps = random.Random(schedule_seed)
     due_ns = np.cumsum([max(1, int(gaps.expovariate(rate / 1e9))) for _ in range(requests)])
-    items = list(range(n))
+    if replacement:
+        order = random.Random(sample_index_seed)
+        samples = np.array([order.randint(0, n - 1) for _ in range(requests)], np.int64)
+    else:
+        samples = _permutations(sample_index_seed, n, requests)
+    return Traffic(samples, due_ns.astype(np.int64))
+
+
+def _permutations(seed: int, n: int, rows: int) -> NDArray[np.int64]:
+    """The first `rows` samples of passes that shuffle one list again and again, with CPython's generator."""
+    order, items = random.Random(seed), list(range(n))
     samples: list[int] = []
-    while len(samples) < requests:
-        if replacement:
-            samples.append(order.randint(0, n - 1))
-        else:
-            order.shuffle(items)
-            samples += items
-    return Traffic(np.array(samples[:requests], np.int64), due_ns.astype(np.int64))
+    while len(samples) < rows:
+        order.shuffle(items)
+        samples += items
+    return np.array(samples[:rows], np.int64)
 
 
 # --- what can be ------------------------------------------------------------------------------------------------------

@@ -51,8 +51,7 @@ def benchmark_of(rules: Rules) -> Benchmark:
 def base_spec(rules: Rules, spec: Spec, prompts: Path, seeds: SeedSet, given: Collection[str]) -> Spec:
     """The Spec of a point but for its size; `prompts` is the file of the requests, `spec` the endpoint and wishes.
 
-    The order is a new permutation a pass, drawn as LoadGen draws it. The official client draws its permutations with
-    another generator from the same seeds; a Spec knows LoadGen's.
+    The order is that of the official client: a new permutation a pass, from the sample-index seed.
     """
     chosen = chosen_tokens(spec, given)
     tree = msgspec.to_builtins(spec_by_rules(rules, spec, prompts, given))
@@ -61,8 +60,7 @@ def base_spec(rules: Rules, spec: Spec, prompts: Path, seeds: SeedSet, given: Co
     tree["slo"] = msgspec.to_builtins(Slo())
     tree["loadgen"] = msgspec.to_builtins(
         LoadGen(
-            scenario="offline",
-            qsl_seed=seeds.sample_index_rng_seed,
+            scenario="endpoints",
             sample_index_seed=seeds.sample_index_rng_seed,
             schedule_seed=seeds.scheduler_rng_seed,
             equal_issue=True,
