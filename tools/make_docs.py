@@ -121,7 +121,9 @@ figure, its limit and what to do next. Written by `tools/make_docs.py` from `loa
   `--force`; exit code 4.
 
 A figure that could not be measured is not judged, and the result names it. The limits are in the JSON of every result
-(`verdict.checks`), each with its figure.
+(`verdict.checks`), each with its figure. Users in lockstep send one after the other in one process and wait for each
+other: their send lateness and on time are SUSPECT at most, and concurrency is not judged; nor is it where everything is
+sent at once (MLPerf's offline scenario).
 
 | check | looks at | VALID up to | INVALID beyond |
 |---|---|---|---|

@@ -28,6 +28,7 @@ SHORT = {
     "chat.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s"),
     "open-loop.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s", "load.rate=40"),
     "completions.yaml": ("load.requests=16",),
+    "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 
 
