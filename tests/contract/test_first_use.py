@@ -16,26 +16,30 @@ from scripted import serve
 
 import loadcell
 from loadcell.cli import compare, run
-from loadcell.cli.main import COMMANDS, main
+from loadcell.cli.main import COMMANDS, GROUPS, main
 from loadcell.compare import MEASURES
 
 ROOT = Path(loadcell.__file__).parent
+EVERY = [command for command in COMMANDS if command not in GROUPS]
+EVERY += [f"{group} {member}" for group, members in GROUPS.items() for member in members]
+OF_OTHERS = {"--no-enable-prefix-caching", "--disable-radix-cache"}
+"""Flags of servers that advice names."""
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"loadcell {command}")
-    importlib.import_module(f"loadcell.cli.{command}").configure(parser)
+    importlib.import_module(f"loadcell.cli.{command.replace(' ', '_')}").configure(parser)
     return parser
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EVERY)
 def test_help_fits_a_terminal_of_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert [line for line in parser_of(command).format_help().splitlines() if len(line) > 80] == []
 
 
 def test_help_waits_for_no_library() -> None:
-    words = "\n".join(f"main(['{command}', '--help'])" for command in COMMANDS)
+    words = "\n".join(f"main({[*command.split(), '--help']})" for command in [*EVERY, *GROUPS])
     heavy = "{'numpy', 'scipy', 'duckdb', 'rich'} & set(sys.modules)"
     code = (
         "import sys\nfrom loadcell.cli import main as m\n"
@@ -56,8 +60,9 @@ def test_the_gates_in_the_help_are_those_there_are() -> None:
 
 def test_flags_that_advice_names_exist() -> None:
     """Advice is given by the audit, by errors and by notes: every flag in any string of the source is one of ours."""
-    known = {flag for command in COMMANDS for flag in parser_of(command)._option_string_actions}
-    text = "\n".join(p.read_text() for room in ("metrics", "load", "compare") for p in (ROOT / room).glob("*.py"))
+    known = OF_OTHERS | {flag for command in EVERY for flag in parser_of(command)._option_string_actions}
+    rooms = ("metrics", "load", "compare", "mlperf", "published")
+    text = "\n".join(file.read_text() for room in rooms for file in (ROOT / room).rglob("*.py"))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert "--shared-host" in named and named <= known
 

@@ -31,13 +31,14 @@ examples:
   loadcell mlperf accuracy --replies mlperf_log_accuracy.json \\
       --tokenizer tokenizer.json --benchmark llama3.1-8b --scenario offline
 
---run-code runs the programs in replies (LiveCodeBench, MBXP): each as nobody, in
-namespaces of its own, without network, with an empty folder and limits (Linux).
+--run-code runs the programs in replies (LiveCodeBench, MBXP): each as nobody,
+in namespaces of its own, without network, with an empty folder and limits
+(Linux).
 --run-code=unisolated keeps the limits alone: such a program may read and write
 what you may.
 
-exit codes: 0 the gate is passed; 1 it could not be run; 2 wrong usage; 4 the gate
-failed, or a metric could not be computed; 130 interrupted
+exit codes: 0 the gate is passed; 1 it could not be run; 2 wrong usage; 4 the
+gate failed, or a metric could not be computed; 130 interrupted
 
 Nothing here is an MLPerf result: every score is unverified.
 """
@@ -47,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell mlperf accuracy`: the benchmark, where replies come from, and the endpoint's."""
     parser.usage = "loadcell mlperf accuracy URL|DIR --benchmark B --scenario S [flags]"
     parser.description = (
-        "Ask every sample of a benchmark's data set once, in LoadGen's order, and score the\n"
-        "replies by the benchmark's own metric and gate; or score replies that are there."
+        "Ask every sample of a benchmark's data set once, in LoadGen's order, and score\n"
+        "the replies by the benchmark's own metric and gate; or score replies that are\nthere."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES

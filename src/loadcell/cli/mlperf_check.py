@@ -17,9 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.usage = "loadcell mlperf check DIR [flags]"
     parser.description = (
-        "Find out what a folder is (a run or a curve of loadcell mlperf, an export, LoadGen's\nlogs, a submission, "
-        "output of the MLPerf Endpoints client, points of a curve) and\napply the checks that are written down for it: "
-        "seeds, counts, limits, traffic,\nlayout, fields. Nothing it says is a verification by MLCommons."
+        "Find out what a folder is (a run or a curve of loadcell mlperf, an export,\nLoadGen's logs, a submission, "
+        "output of the MLPerf Endpoints client, points of a\ncurve) and apply the checks that are written down for it: "
+        "seeds, counts, limits,\ntraffic, layout, fields. Nothing it says is a verification by MLCommons."
     )
     parser.add_argument("folder", metavar="DIR", help="folder to check, with everything below it")
     parser.add_argument(
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  loadcell mlperf check mlperf/tuesday\n"
         "  loadcell mlperf check inference_results_v5.1/closed/ACME --round v5.1\n"
         "  loadcell mlperf check logs --benchmark llama2-70b-99.9 --scenario interactive\n\n"
-        "exit codes: 0 every rule holds; 2 wrong usage, or nothing there to check; 4 a rule fails"
+        "exit codes: 0 every rule holds; 2 wrong usage, or nothing there to check; 4 a rule\nfails"
     )
 
 

@@ -45,8 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell mlperf curve`: the benchmark, the points, and the endpoint's."""
     parser.usage = "loadcell mlperf curve URL|DIR --benchmark B [flags]"
     parser.description = (
-        "Measure a curve over concurrency by the rules of MLPerf Endpoints v1.0: C_max, its\n"
-        "regions, 7 to 32 points, steady state; tokens/s of the system against those of a user."
+        "Measure a curve over concurrency by the rules of MLPerf Endpoints v1.0: C_max,\n"
+        "its regions, 7 to 32 points, steady state; tokens/s of the system against those\nof a user."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES

@@ -11,8 +11,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.usage = "loadcell mlperf export DIR --format endpoints|loadgen-like [flags]"
     parser.description = (
-        "Write a run of loadcell mlperf in the layout of other tools' files, to read or to\ncompare with them. Every "
-        "file names Loadcell as its generator and says that it is\nunverified: an export is no submission."
+        "Write a run of loadcell mlperf in the layout of other tools' files, to read or\nto compare with them. Every "
+        "file names Loadcell as its generator and says that\nit is unverified: an export is no submission."
     )
     parser.add_argument("folder", metavar="DIR", help="folder that loadcell mlperf run wrote")
     parser.add_argument(
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  loadcell mlperf export mlperf/tuesday --format endpoints\n"
         "  loadcell mlperf export mlperf/tuesday --format loadgen-like --output logs\n\n"
-        "exit codes: 0 written; 1 no such run, or the folder cannot be written; 2 wrong usage"
+        "exit codes: 0 written; 1 no such run, or the folder cannot be written; 2 wrong\nusage"
     )
 
 

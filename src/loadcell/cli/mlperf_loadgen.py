@@ -34,8 +34,8 @@ examples:
       --scenario offline --look-alike --quick --accuracy
   loadcell mlperf check logs
 
-exit codes: 0 VALID by LoadGen and by us; 1 no request succeeded, or it could not
-be run; 2 wrong usage; 4 INVALID; 130 interrupted
+exit codes: 0 VALID by LoadGen and by us; 1 no request succeeded, or it could
+not be run; 2 wrong usage; 4 INVALID; 130 interrupted
 
 LoadGen cannot be stopped, watched or gone on with: what is cut off is lost.
 Nothing here is an MLPerf result: every score is unverified.
@@ -46,9 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell mlperf loadgen`: the benchmark, the load that it leaves open, and the endpoint's."""
     parser.usage = "loadcell mlperf loadgen URL --benchmark B --scenario S [flags]"
     parser.description = (
-        "Let the genuine LoadGen (pip install 'loadcell[loadgen]') generate the load of a\n"
-        "benchmark's scenario, with Loadcell's client as its system under test. Its own logs\n"
-        "land in DIR, beside what Loadcell saw of the same run (loadcell.json)."
+        "Let the genuine LoadGen (pip install 'loadcell[loadgen]') generate the load of\n"
+        "a benchmark's scenario, with Loadcell's client as its system under test. Its own\n"
+        "logs land in DIR, beside what Loadcell saw of the same run (loadcell.json)."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES

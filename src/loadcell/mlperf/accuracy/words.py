@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from loadcell.mlperf.accuracy.missing import Unavailable
@@ -15,7 +16,10 @@ _LONGEST_JOIN = 3
 def english_normalizer() -> Callable[[str], str]:
     """Whisper's own English normaliser; Unavailable if it is not installed."""
     try:
-        from whisper_normalizer.english import EnglishTextNormalizer
+        with warnings.catch_warnings():  # of its docstrings, when they are compiled for the first time
+            warnings.simplefilter("ignore", category=DeprecationWarning)
+            warnings.simplefilter("ignore", category=SyntaxWarning)
+            from whisper_normalizer.english import EnglishTextNormalizer
     except ImportError as error:
         raise Unavailable("whisper-normalizer", "pip install 'loadcell[accuracy]'") from error
     normalizer: Callable[[str], str] = EnglishTextNormalizer()
