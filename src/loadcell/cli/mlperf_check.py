@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  loadcell mlperf check mlperf/tuesday\n"
         "  loadcell mlperf check inference_results_v5.1/closed/ACME --round v5.1\n"
         "  loadcell mlperf check logs --benchmark llama2-70b-99.9 --scenario interactive\n\n"
-        "exit codes: 0 every rule holds; 2 wrong usage, or nothing there to check; 4 a rule\nfails"
+        "exit codes: 0 every rule holds; 2 wrong usage, or nothing there to check; 4 a\nrule fails"
     )
 
 
