@@ -209,7 +209,7 @@ def test_the_search_itself_on_an_engine(
     url: str, mlperf: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within bounds that the engine holds with ease; on a busy machine short stages may not tell."""
-    monkeypatch.setattr("loadcell.mlperf.peak._QUICK_STAGE_S", 1.5)
+    monkeypatch.setattr("loadcell.mlperf.peak._LONGEST_STAGE_S", 1.5)
     folder = tmp_path / "run"
     code, _, err = mlperf(url, *BENCHMARK, "--scenario", "server", *TINY, *FEW, "--find-peak", "500..540",
                           "--output", folder)  # fmt: skip

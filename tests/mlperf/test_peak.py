@@ -60,7 +60,7 @@ def test_the_search_asks_for_the_limits_with_poisson_arrivals() -> None:
     assert search.spec.loadgen.scenario is None and search.spec.load.arrivals == "poisson"
     assert search.spec.workload.prompts == "p.jsonl" and search.spec.load.timeout_s == spec.load.timeout_s
     assert (search.plan.lowest, search.plan.highest) == (None, None)
-    assert search.plan.stage_s is not None  # fewer samples: a smaller run, so its stages are short
+    assert search.plan.stage_s is None and search.plan.width == 0.15  # fewer samples: fewer stages, but no shorter ones
     bounded, spec = planned(peak_bounds=(10.0, 20.0))
     assert make_search(bounded, spec).plan.highest == 20
 

@@ -233,3 +233,13 @@ def test_goodput_at_an_end_is_the_mean_of_its_stages() -> None:
     numbered = [with_goodput(s, next(rates)) if s.ask.number in found.low.stages else s for s in stages]
     low = answer(PLAN, numbered).low
     assert low is not None and low.goodput_per_s == pytest.approx(9.0)
+
+
+def test_a_floor_without_a_median_goes_by_its_mean() -> None:
+    """Fifteen replies that drift may be worth fewer than the five that a median needs."""
+    assert FLOOR.point is not None
+    unknown = msgspec.structs.replace(FLOOR.point.e2e_ms["p50"], value=None)
+    point = msgspec.structs.replace(FLOOR.point, e2e_ms=FLOOR.point.e2e_ms | {"p50": unknown}, e2e_mean_ms=210.0)
+    assert floor_s(msgspec.structs.replace(FLOOR, point=point)) == pytest.approx(0.21)
+    nothing = msgspec.structs.replace(point, e2e_mean_ms=None)
+    assert floor_s(msgspec.structs.replace(FLOOR, point=nothing)) is None

@@ -30,7 +30,9 @@ STEP_DOWN = 0.04
 TRIES = 3
 """Runs by the rules at most: at the rate that was found, and two steps down."""
 _WIDTH, _QUICK_WIDTH = 0.05, 0.15
-_QUICK_STAGE_S = 15.0
+"""How far apart pass and fail may be; a p99 needs stages of a length that no haste makes shorter, but fewer of them."""
+_LONGEST_STAGE_S: float | None = None
+"""None: as long as the floor of the search shows to be needed."""
 _DIGITS = 4
 
 
@@ -55,7 +57,7 @@ def make_search(plan: Plan, spec: Spec) -> Search:
         lowest=lowest,
         highest=highest,
         width=_QUICK_WIDTH if plan.quick else _WIDTH,
-        stage_s=longest_stage_s(plan),
+        stage_s=_LONGEST_STAGE_S,
     )
     return Search(open_spec, found)
 
@@ -94,14 +96,9 @@ def search_words(plan: Plan) -> str:
     rules, stages = plan.rules, "10 to 30 stages"
     limits = (("TTFT", rules.ttft_ms), ("TPOT", rules.tpot_ms), ("latency", rules.latency_ms))
     words = " and ".join(f"{name} {limit:,g} ms" for name, limit in limits if limit is not None)
-    length = f" of {longest_stage_s(plan):g} s at most" if plan.quick else ", each as long as it takes to tell"
     share = f"{100 * (rules.percentile or 0):g} %"
-    return f"searching for the highest rate at which {share} of requests keep to {words}: {stages}{length}"
-
-
-def longest_stage_s(plan: Plan) -> float | None:
-    """The longest stage of the search; None where it says itself how long it needs."""
-    return _QUICK_STAGE_S if plan.quick else None
+    length = "each as long as it takes to tell (100 replies of one user and more)"
+    return f"searching for the highest rate at which {share} of requests keep to {words}: {stages}, {length}"
 
 
 def trimmed(rate: float) -> float:

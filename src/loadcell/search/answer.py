@@ -137,7 +137,8 @@ def _floor_ms(floor: Stage | None) -> dict[str, float | None]:
     names = ("ttft_ms", "tpot_ms", "e2e_ms")
     if floor is None or floor.point is None:
         return dict.fromkeys(names)
-    return {name: e.value if (e := getattr(floor.point, name).get("p50")) else None for name in names}
+    medians = {name: e.value if (e := getattr(floor.point, name).get("p50")) else None for name in names}
+    return medians | {"e2e_ms": medians["e2e_ms"] or floor.point.e2e_mean_ms}
 
 
 def _findings(plan: Plan, found: Found, levels: Sequence[Level], longest_s: float) -> Iterator[str]:

@@ -96,6 +96,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     tpot_ms: dict[str, Estimate]
     itl_ms: dict[str, Estimate]
     e2e_ms: dict[str, Estimate]
+    e2e_mean_ms: Annotated[float | None, Doc(description="mean; there even where no percentile is estimable")] = None
     goodput: Goodput | None
     server: Annotated[dict[str, float | None], Doc(description="mean of each watched series over the window")] = {}
     energy: Energy | None = None
@@ -152,7 +153,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ]
     binding: Annotated[str | None, Doc(description="limit that breaks first: ttft_ms, tpot_ms, e2e_ms or failures")]
     stable: Stable
-    floor_ms: Annotated[dict[str, float | None], Doc(description="medians of one user alone: ttft_ms, tpot_ms, e2e_ms")]
+    floor_ms: Annotated[
+        dict[str, float | None],
+        Doc(description="medians of one user alone: ttft_ms, tpot_ms, e2e_ms (its mean where it has no median)"),
+    ]
     findings: Annotated[
         list[str], Doc(description="what a reader must know, in words; instability of the server first")
     ]

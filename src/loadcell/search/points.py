@@ -29,10 +29,16 @@ def point_of(result: Result) -> Point:
         tpot_ms=_percentiles(result, "tpot_ms"),
         itl_ms=_percentiles(result, "itl_ms"),
         e2e_ms=_percentiles(result, "e2e_ms"),
+        e2e_mean_ms=_mean(result, "e2e_ms"),
         goodput=result.goodput,
         server={} if watched is None else {name: series.mean for name, series in watched.series.items()},
         energy=None if watched is None else watched.energy,
     )
+
+
+def _mean(result: Result, metric: str) -> float | None:
+    latency = result.latency.get(metric)
+    return None if latency is None else (latency.response or latency.service).mean
 
 
 def _percentiles(result: Result, metric: str) -> dict[str, Estimate]:
