@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
-from collections.abc import Collection, Sequence
+import signal
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,8 +197,9 @@ def run_once(
         def watch(now: Progress) -> None:
             show_stage(now)
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
-                for room in ("report", "report.detail", "report.page") if detailed else ("report",):
-                    importlib.import_module(f"loadcell.{room}")
+                with interrupts_later():  # a library that is interrupted while it is imported complains at the end
+                    for room in ("report", "report.detail", "report.page") if detailed else ("report",):
+                        importlib.import_module(f"loadcell.{room}")
 
         selftest = known_selftest(spec.endpoint.url.startswith("https"))
         run_load(spec, folder, watch, selftest=selftest, review=review, steer=steer)
@@ -209,6 +212,19 @@ def run_once(
     from loadcell.report.detail import build_both
 
     return build_both(recording)
+
+
+@contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Answer Ctrl-C when the block has ended, as it would have been answered before."""
+    taken: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if taken and callable(before):
+        before(taken[0], None)
 
 
 def _count(text: str) -> int:
