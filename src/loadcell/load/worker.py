@@ -226,8 +226,10 @@ class Worker:
         the end or later: so LoadGen ends its streams, whose last query must not be sent before their duration is over.
         """
         end = self.job.end_ns
-        if end is None or ready_ns < end or not self.job.least:
-            return end is not None and ready_ns >= end
+        if end is None or ready_ns < end:
+            return False
+        if not self.job.least:
+            return True
         if self.next < len(self.mine) and self.mine[self.next] < self.job.least:
             return False
         if self.last_ready_ns < end:

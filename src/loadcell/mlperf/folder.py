@@ -28,7 +28,7 @@ from loadcell.search.folder import locked
 PLAN, PROMPTS, OUTCOME, SCORED = "mlperf.json", "prompts.jsonl", "outcome.json", "accuracy.json"
 PROBE, PEAK, PERFORMANCE, ACCURACY = "probe", "peak", "performance", "accuracy"
 _SIZED = (
-    ("load", "requests"), ("load", "duration_s"), ("load", "concurrency"), ("load", "min_requests"), ("load", "rate"),
+    ("load", "requests"), ("load", "concurrency"), ("load", "min_requests"), ("load", "rate"),
     ("loadgen", "min_queries"), ("workload", "prompts"),
 )  # fmt: skip
 """Fields of the Spec that a probe or a search sized, or that name the folder."""
