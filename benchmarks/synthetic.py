@@ -21,7 +21,7 @@ from loadcell.load.worker import FLUSH_ROWS
 from loadcell.recording.database import open_database
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Manifest
-from loadcell.recording.write import MISSING_INT, write_table
+from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
 from loadcell.spec import build_spec
 
 _GAP_NS = 5_000_000
@@ -87,7 +87,7 @@ def _part(
         "first_byte_ns": times[:, 0], "first_any_ns": times[:, 0], "first_answer_ns": times[:, 0],
         "last_ns": times[:, -1], "end_ns": times[:, -1] + 50_000,
     }  # fmt: skip
-    missing = {"VARCHAR": None, "BIGINT": MISSING, "INTEGER": MISSING_INT}
+    missing = {"VARCHAR": None, "BIGINT": MISSING, "INTEGER": MISSING_INT, "BOOLEAN": MISSING_TRUTH}
     rows = {c.name: differ.get(c.name, [same.get(c.name, missing[c.sql])] * n) for c in REQUESTS}
     return chunks, rows
 

@@ -117,3 +117,19 @@ def test_the_identity_always_holds(statuses: list[str], lost: int, unsent: int) 
     assert closes(result.counts.run) and closes(result.counts.window)
     assert result.counts.run == result.counts.window
     assert (result.counts.run.unsent, result.counts.run.failed) == (unsent, statuses.count("failed") + lost)
+
+
+def test_requests_beyond_the_end_stand_apart(make: Callable[..., Recording]) -> None:
+    """They are in no count and no latency, and in flight beside the counted ones; NULL in older recordings counts."""
+    rows = [
+        ok_request(0, start_ms=0),
+        ok_request(1, start_ms=100, counted=True),
+        ok_request(2, start_ms=300, tokens=20, counted=False),
+        failed_request(3, "timeout", start_ms=310, counted=False),
+    ]
+    result = build_result(make(rows, closed_for_a_time=True, load={"concurrency": 2, "duration_s": 0.3}))
+    assert result.counts.run == Counts(planned=2, ok=2, failed=0, cancelled=0, unsent=0)
+    assert (result.counts.beyond, result.counts.beyond_failed) == (2, 1)
+    assert result.latency["e2e_ms"].service.n == 2 and result.errors == []
+    assert result.latency["e2e_ms"].service.max == 230.0
+    assert result.concurrency.max == 3  # request 3 ends before 2 does, 1 is still in flight

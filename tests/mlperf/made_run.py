@@ -12,11 +12,11 @@ from loadcell.kinds import KIND_ANSWER
 from loadcell.mlperf.model import Plan
 from loadcell.recording.read import Recording, dump_json, open_recording
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Column, Manifest
-from loadcell.recording.write import MISSING_INT, write_table
+from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
 from loadcell.spec import build_spec
 
 MS = 1_000_000
-_EMPTY = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "VARCHAR": None}
+_EMPTY = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "VARCHAR": None, "BOOLEAN": MISSING_TRUTH}
 
 
 def _table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -39,7 +39,7 @@ def test_csv_has_one_line_a_figure(result: Result) -> None:
 
 def test_json_is_indented_stable_and_of_the_schema(result: Result) -> None:
     text = to_json(result)
-    assert text == to_json(result) and text.startswith(b'{\n  "format": 3') and text.endswith(b"}\n")
+    assert text == to_json(result) and text.startswith(b'{\n  "format": 4') and text.endswith(b"}\n")
     tree = json.loads(text)
     assert list(tree) == list(result_schema()["$defs"]["Result"]["properties"])
     assert tree["latency"]["ttft_ms"]["unit"] == "ms"

@@ -169,7 +169,7 @@ def _members(result: Result, recording: Recording, rows: Rows) -> Mask:
     """The requests of the window that the Result tells of."""
     window, anchor = result.methodology.window, anchors(rows, recording.manifest.loop)
     inside: Mask = (anchor >= round(window.start_s * 1e9)) & (anchor <= round(window.end_s * 1e9))
-    return inside & (rows.request >= recording.spec.load.warmup_requests)
+    return inside & (rows.request >= recording.spec.load.warmup_requests) & rows.counted
 
 
 def _gaps(recording: Recording, rows: Rows, ok: Mask) -> tuple[Histogram, int]:

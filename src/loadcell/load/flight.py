@@ -29,6 +29,7 @@ class Flight:
         "bytes_sent",
         "cancelled",
         "connection",
+        "counted",
         "dropped",
         "end_ns",
         "failure",
@@ -60,6 +61,8 @@ class Flight:
         self.bytes_sent = 0
         self.failure: tuple[str, str] | None = None
         self.cancelled = False
+        self.counted = True
+        """False for a request beyond the end of the load."""
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []
@@ -181,6 +184,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "reads": len(times),
         "bytes_sent": flight.bytes_sent,
         "bytes_received": reply.bytes,
+        "counted": flight.counted,
     }
     columns = writer.requests.data
     for name, value in row.items():

@@ -68,11 +68,12 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
     if repeated:
         invalid.append(f"{repeated} requests are recorded more than once")
     ok, failed, cancelled = (int(np.count_nonzero(mask)) for mask in (rows.ok, rows.failed, rows.cancelled))
-    if ok + failed + cancelled != len(rows):
+    counted = int(np.count_nonzero(rows.counted))
+    if ok + failed + cancelled != counted:
         invalid.append(
-            f"{len(rows) - ok - failed - cancelled} requests have a status that is not ok, failed or cancelled"
+            f"{counted - ok - failed - cancelled} requests have a status that is not ok, failed or cancelled"
         )
-    started = len(rows) + lost
+    started = counted + lost
     planned = started if manifest.planned is None else manifest.planned
     if started > planned:
         invalid.append(f"the accounts do not close: {planned} requests were planned, {started} started")

@@ -25,7 +25,7 @@ def arrivals(rows: Rows, members: Mask, span: Span, loop: str) -> Arrivals:
     planned, sent = np.sort(rows.planned[chosen]), np.sort(rows.send_start[chosen])
     return Arrivals(
         planned_rate=planned.size / span.length_s,
-        sent_rate=float(np.count_nonzero(span.holds(rows.send_start))) / span.length_s,
+        sent_rate=float(np.count_nonzero(span.holds(rows.send_start) & rows.counted)) / span.length_s,
         planned_gap_cv=_gap_cv(planned),
         sent_gap_cv=_gap_cv(sent),
         planned_dispersion_1s=_dispersion(planned, span, 1.0),
@@ -38,7 +38,7 @@ def arrivals(rows: Rows, members: Mask, span: Span, loop: str) -> Arrivals:
 
 def _of_sending(rows: Rows, span: Span) -> Span:
     """The window up to a mean gap after the last planned request: in a longer one, a plan kept late looks kept."""
-    planned = rows.planned[~np.isnan(rows.planned)]
+    planned = rows.planned[rows.counted & ~np.isnan(rows.planned)]
     if planned.size < 2:
         return span
     last = float(planned.max())

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Doc = msgspec.Meta
-FORMAT = 3
+FORMAT = 4
 """Version of the Result's JSON."""
 Word = Literal["VALID", "SUSPECT", "INVALID"]
 
@@ -132,6 +132,11 @@ class CountsOf(msgspec.Struct, frozen=True, kw_only=True):
 
     run: Counts
     window: Counts
+    beyond: Annotated[
+        int,
+        Doc(description="requests sent beyond the end, to keep the load on until the last counted reply; not planned"),
+    ] = 0
+    beyond_failed: Annotated[int, Doc(description="of these: failed")] = 0
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):

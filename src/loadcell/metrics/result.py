@@ -64,7 +64,12 @@ def build_result(
     whole = whole_run(manifest, load, rows, anchor, last_planned)
     members = span.members(rows, anchor)
     lost, unsent = missing.inside(span.start, span.end, whole_run=not span.chosen)
-    counts = CountsOf(run=accounts.counts, window=window_counts(rows, members, lost, unsent))
+    counts = CountsOf(
+        run=accounts.counts,
+        window=window_counts(rows, members, lost, unsent),
+        beyond=int(np.count_nonzero(~rows.counted)),
+        beyond_failed=rows.beyond_failed,
+    )
     extent = extent_ns(manifest, rows)
     if span.chosen and not counts.window.planned:
         raise UsageError(

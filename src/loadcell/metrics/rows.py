@@ -29,7 +29,10 @@ class Rows:
     request: Ids
     worker: Ids
     """-1 if unknown."""
+    counted: Mask
+    """False for requests beyond the end, which kept the load on: in flight like any, and in no figure or count."""
     ok: Mask
+    """Counted ones, as are `failed` and `cancelled`."""
     failed: Mask
     cancelled: Mask
     planned: Floats
@@ -56,6 +59,8 @@ class Rows:
     """ok requests by the source of their output count."""
     failures: dict[str, tuple[int, str | None]]
     """Failed requests by kind, with the words of the first."""
+    beyond_failed: int = 0
+    """Requests beyond the end that failed."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -76,17 +81,20 @@ def read_rows(recording: Recording) -> Rows:
     table = recording.requests(("request", "worker", *_NUMBERS))
     numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
     status = recording.requests(("status",))["status"]
-    ok, failed, cancelled = (status == name for name in ("ok", "failed", "cancelled"))
+    counted = recording.requests(("counted",))["counted"].astype(bool)
+    ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
     source = recording.requests(("token_source",))["token_source"][ok]
     return Rows(
         request=table["request"].astype(np.int64),
         worker=np.nan_to_num(table["worker"], nan=-1).astype(np.int64),
+        counted=counted,
         ok=ok,
         failed=failed,
         cancelled=cancelled,
         **numbers,
         token_source=dict(sorted(Counter(name for name in source.tolist() if name is not None).items())),
         failures=_failures(recording, failed),
+        beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
     )
 
 

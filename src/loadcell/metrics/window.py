@@ -55,7 +55,7 @@ class Span:
 
     def members(self, rows: Rows, anchor: Floats) -> Mask:
         """Requests of the window, by their anchor."""
-        return self.holds(anchor) & (rows.request >= self.first_request)
+        return self.holds(anchor) & (rows.request >= self.first_request) & rows.counted
 
     def published(self) -> Window:
         """The window as the Result tells it."""
@@ -93,8 +93,8 @@ def anchors(rows: Rows, loop: str) -> Floats:
 
 
 def extent_ns(manifest: Manifest, rows: Rows) -> float:
-    """End of the last request, or of the run where none ended."""
-    ends = rows.end[~np.isnan(rows.end)]
+    """End of the last counted request, or of the run where none ended."""
+    ends = rows.end[rows.counted & ~np.isnan(rows.end)]
     return float(ends.max()) if ends.size else float(manifest.ended_ns or 0)
 
 
@@ -164,13 +164,13 @@ def _end_of_sending(
         if _given_up(manifest):
             return max(0.0, manifest.window_end_ns - 1.0), "the first request that was given up"
         return float(manifest.window_end_ns), "the early end of the sending"
-    last = float(np.nanmax(anchor, initial=0.0))
+    last = float(np.nanmax(anchor[rows.counted], initial=0.0))
     ended = float(manifest.ended_ns or extent_ns(manifest, rows))
     if _cut_short(manifest) and manifest.loop == "open":
         return max(ended, last), "the end of the run"
     if _cut_short(manifest):  # what was in flight at the end may be missing
         return last, "the last send"
-    if manifest.state != "broken" and load.requests is not None and len(rows) >= load.requests:
+    if manifest.state != "broken" and load.requests is not None and np.count_nonzero(rows.counted) >= load.requests:
         return last, "the last planned request" if manifest.loop == "open" else "the last send"
     if manifest.window_end_ns is not None:
         if manifest.state == "broken" and ended < manifest.window_end_ns:
@@ -183,7 +183,7 @@ def _end_of_sending(
 
 def _asked(load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str]:
     if load.warmup_requests:
-        later = anchor[rows.request >= load.warmup_requests]
+        later = anchor[rows.counted & (rows.request >= load.warmup_requests)]
         since = f"the first request after the {load.warmup_requests} of the warm-up"
         return (float(later.min()) if later.size else end), since
     if load.warmup_s:
@@ -202,7 +202,7 @@ def _median_e2e(rows: Rows) -> float:
 
 def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> str | None:
     """Why no warm-up can be found, in words; None where it can."""
-    count, e2e = int(np.count_nonzero(anchor <= end)), _median_e2e(rows)
+    count, e2e = int(np.count_nonzero(rows.counted & (anchor <= end))), _median_e2e(rows)
     if count < LEAST_REQUESTS:
         return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed"
     if math.isnan(e2e):

@@ -14,7 +14,7 @@ from loadcell.recording.read import read_json, read_manifest
 from loadcell.recording.schema import Manifest
 from loadcell.spec import REDACTED, Spec, build_spec
 
-RESULT_FORMAT = 3
+RESULT_FORMAT = 4
 """Newest format of a saved result that is understood; `metrics` writes it."""
 
 Tree = dict[str, dict[str, Any]]

@@ -104,6 +104,7 @@ class Recording:
 
 # A count made after the run replaces the count of chunks that stood in for it.
 _REQUEST_SQL = {
+    "counted": "coalesce(r.counted, true) as counted",
     "request": "request",
     "output_tokens": "coalesce(t.output_tokens, r.output_tokens) as output_tokens",
     "token_source": "case when t.output_tokens is null then r.token_source else 'tokenizer' end as token_source",

@@ -28,9 +28,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-FORMAT = 4
+FORMAT = 5
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
-beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends."""
+beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
+5 added requests beyond the end of the load."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -85,6 +86,11 @@ REQUESTS = (
     Column("reads", "INTEGER", "socket reads of the response"),
     Column("bytes_sent", "BIGINT", "request bytes, headers included"),
     Column("bytes_received", "BIGINT", "response bytes, headers and framing included"),
+    Column(
+        "counted",
+        "BOOLEAN",
+        "false: sent beyond the end, to keep the load on until the last counted reply; NULL in older recordings: true",
+    ),
 )
 
 CHUNKS = (

@@ -41,7 +41,7 @@ def _seconds(name: str, ns: str, doc: str) -> Derived:
 # A count made after the run replaces the count of chunks that stood in for it.
 _OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
 _SOURCE = "case when t.output_tokens is null then r.token_source else 'tokenizer' end"
-_COUNTED = {"output_tokens": _OUTPUT, "token_source": _SOURCE}
+_COUNTED = {"output_tokens": _OUTPUT, "token_source": _SOURCE, "counted": "coalesce(r.counted, true)"}
 _FIRST_TOKENS = f"coalesce(r.first_tokens, case when r.output_chunks = 1 then {_OUTPUT} else 1 end)"
 _LATER_TOKENS = f"({_OUTPUT} - {_FIRST_TOKENS})"
 _ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
@@ -51,7 +51,7 @@ WINDOW_START = "w_start_ns"
 DERIVED = (
     Derived(
         Column("in_window", "BOOLEAN", "whether the result counts it: its anchor lies in the window, warm-up left out"),
-        f"{_ANCHOR} between w.{WINDOW_START} and w.w_end_ns and r.request >= w.w_first",
+        f"{_ANCHOR} between w.{WINDOW_START} and w.w_end_ns and r.request >= w.w_first and coalesce(r.counted, true)",
     ),
     _seconds("planned_s", "planned_ns", "planned time; NULL in a closed loop"),
     _seconds("sent_s", "send_start_ns", "send"),

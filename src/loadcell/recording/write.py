@@ -25,13 +25,15 @@ from loadcell.errors import RecordingError
 from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
 
-_TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d"}
+_TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d", "BOOLEAN": "b"}
 _FEW = 1000
 """Distinct words of a text column, up to which they are written by number."""
 _WRITER_NICENESS = 10
 """Not more: a thread that gets no time while it holds the interpreter keeps the event loop waiting."""
 MISSING_INT = -(2**31)
 """NULL inside 32-bit integer columns while they are in memory."""
+MISSING_TRUTH = -1
+"""NULL inside boolean columns while they are in memory."""
 
 
 def write_table(
@@ -42,7 +44,7 @@ def write_table(
 ) -> None:
     """Write columns (arrays or lists) as one Parquet file, or RecordingError.
 
-    NULL stands for MISSING in integers, and for what is no finite number in a DOUBLE.
+    NULL stands for MISSING in integers and booleans, and for what is no finite number in a DOUBLE.
 
     `connection` saves opening one (some 30 ms); it must have one thread, which keeps the rows in order.
     """
@@ -98,7 +100,9 @@ def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:
 def _nullable(name: str, sql: str) -> str:
     if sql == "DOUBLE":
         return f"case when isfinite({name}) then {name} end"
-    missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT}.get(sql)
+    missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "BOOLEAN": MISSING_TRUTH}.get(sql)
+    if sql == "BOOLEAN":
+        return f"cast(nullif({name}, {missing}) as {sql})"
     # DuckDB reads -2**63 as a negated overflow, so the sentinel is written as text and cast.
     return f"cast({name} as {sql})" if missing is None else f"nullif({name}, cast('{missing}' as {sql}))"
 

@@ -22,7 +22,7 @@ from loadcell.report.latencies import latency_note, latency_table
 from loadcell.report.lines import Line, section
 from loadcell.report.observed import observed_lines
 from loadcell.report.server import server_lines
-from loadcell.report.text import MISSING, accounts, between, figure, percent, plain, share_with_interval
+from loadcell.report.text import MISSING, accounts, between, beyond, figure, percent, plain, share_with_interval
 from loadcell.report.timeline import timeline
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -92,6 +92,8 @@ def _measured(result: Result) -> Iterator[Line]:
     yield "Requests", Text(accounts(run), style="" if run.ok == run.planned else "yellow")
     if inside != run:
         yield "In window", accounts(inside)
+    if result.counts.beyond:
+        yield "Beyond", beyond(result.counts)
 
 
 def _load(loop: str, load: dict[str, Any]) -> str:

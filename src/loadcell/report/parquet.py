@@ -28,6 +28,7 @@ _FIRST = ("request", "status", "error_kind", "error", "http_status", "finish_rea
 _KEPT = (
     "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens", "output_tokens",
     "token_source", "output_chunks", "worker", "connection", "bytes_sent", "bytes_received",
+    "counted",
 )  # fmt: skip
 _IN_MS = ("server_queue_ns", "server_prefill_ns", "server_decode_ns")
 _UNITS = {"ms": "ms", "s": "s"}

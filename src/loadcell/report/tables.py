@@ -47,6 +47,8 @@ def _rows(result: Result) -> Iterator[Row]:
     for extent, counts in (("run", result.counts.run), ("window", result.counts.window)):
         for name in counts.__struct_fields__:
             yield "requests", extent, name, "requests", getattr(counts, name), None, None, None
+    for name in ("beyond", "beyond_failed"):
+        yield "requests", "run", name, "requests", getattr(result.counts, name), None, None, None
     flight = result.concurrency
     for statistic, value in (("asked", flight.asked), ("mean", flight.mean), ("max", flight.max)):
         yield "concurrency", "", statistic, "requests", value, None, None, None

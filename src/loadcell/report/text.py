@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadcell.metrics import Counts, Interval, Share
+from loadcell.metrics import Counts, CountsOf, Interval, Share
 
 MISSING = "n/a"
 
@@ -48,6 +48,14 @@ def accounts(counts: Counts) -> str:
     return (
         f"{counts.planned:,} planned = {counts.ok:,} ok + {counts.failed:,} failed + "
         f"{counts.cancelled:,} cancelled + {counts.unsent:,} unsent"
+    )
+
+
+def beyond(counts: CountsOf) -> str:
+    """The requests beyond the end in words."""
+    return (
+        f"{counts.beyond:,} more requests kept the load on until the last counted reply; "
+        f"{counts.beyond_failed:,} of them failed"
     )
 
 

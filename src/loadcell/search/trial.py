@@ -164,9 +164,9 @@ def _margins(rows: Rows, slo: Slo, loop: str) -> dict[str, Floats]:
 def _counted(recording: Recording, rows: Rows, ask: Ask) -> Mask:
     """Rows that count: begun after the warm-up, and before the time up to which every outcome is known."""
     if ask.phase == "floor":
-        return rows.request >= recording.spec.load.warmup_requests
+        return rows.counted & (rows.request >= recording.spec.load.warmup_requests)
     anchor = rows.planned if recording.manifest.loop == "open" else rows.send_start
-    return (anchor >= (ask.warmup_s or 0.0) * 1e9) & (anchor < _end_ns(recording))
+    return rows.counted & (anchor >= (ask.warmup_s or 0.0) * 1e9) & (anchor < _end_ns(recording))
 
 
 def _end_ns(recording: Recording) -> float:

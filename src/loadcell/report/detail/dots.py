@@ -22,7 +22,7 @@ def dots(
 
     `latency_ns` are figures of all requests, NaN where there is none.
     """
-    timed = np.flatnonzero(~np.isnan(anchor))
+    timed = np.flatnonzero(rows.counted & ~np.isnan(anchor))
     if not timed.size:
         return None, []
     places, extreme, says = timed, np.zeros(timed.size, dtype=bool), []

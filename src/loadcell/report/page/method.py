@@ -72,6 +72,7 @@ def method_rows(result: Result, words: Words) -> Rows:
         (words.say("Steady state"), words.say(result.steady.says)),
         (words.say("Requests of the run"), accounts(result, "run", words)),
         (words.say("Requests of the window"), accounts(result, "window", words)),
+        (words.say("Requests beyond the end"), beyond(result, words)),
         (words.say("Percentiles"), words.say(method.percentile)),
         (words.say("Intervals"), words.say(method.interval)),
         (words.say("Output tokens counted by"), _sources(method.token_source, words)),
@@ -93,6 +94,17 @@ def accounts(result: Result, part: str, words: Words) -> str:
     return words.say(
         "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent",
         **{name: count(getattr(counts, name), words) for name in ("planned", "ok", "failed", "cancelled", "unsent")},
+    )
+
+
+def beyond(result: Result, words: Words) -> str:
+    """The requests that kept the load on; nothing where there were none."""
+    if not result.counts.beyond:
+        return ""
+    return words.say(
+        "{beyond} more requests kept the load on until the last counted reply; {failed} of them failed",
+        beyond=count(result.counts.beyond, words),
+        failed=count(result.counts.beyond_failed, words),
     )
 
 
