@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from loadcell.metrics import GLOSSARY, Metric
+from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
 from loadcell.metrics.clusters import LEAST_ON_EITHER_SIDE, LEAST_REQUESTS
 from loadcell.metrics.energy import LEAST_LOOKS
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of
-from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, number
+from loadcell.metrics.limits import Limits, number
 from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
@@ -135,9 +136,9 @@ def verdict_page() -> str:
     rows = (
         f"| {name.replace('_', ' ')} | {entry.about} | {_bound(entry, entry.valid, entry.valid_part)} | "
         f"{'never' if entry.worst is None else _bound(entry, entry.worst, entry.worst_part)} |"
-        for name, entry in LIMITS.items()
+        for name, entry in ALL_LIMITS.items()
     )
-    findings = (f"- **{name.replace('_', ' ')}**: {text}." for name, text in FINDINGS.items())
+    findings = (f"- **{name.replace('_', ' ')}**: {text}." for name, text in ALL_FINDINGS.items())
     return _VERDICT_HEAD + "\n".join([*rows, "", "Without a figure:", "", *findings, ""])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loadcell.metrics.limits import LIMITS, grade, label, number
+from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, grade, label, number
 from loadcell.metrics.model import Bias, Check, Result, Spread
 
 
@@ -377,7 +377,13 @@ def _worst_ms(bias: dict[str, Bias], name: str) -> float | None:
     return max((abs(v) for b in bias.values() if (v := getattr(b, name)) is not None), default=None)
 
 
+# --- the tables: a module of checks hangs itself in by its CHECKS, its LIMITS and its FINDINGS ------------------------
+
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _machine, _outcome, _sending, _level, _reading, _connections, _tokens, _calibration,
 )  # fmt: skip
+ALL_LIMITS: dict[str, Limits] = {**LIMITS}
+"""Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
+ALL_FINDINGS: dict[str, str] = {**FINDINGS}
+"""Every check without a figure, likewise."""

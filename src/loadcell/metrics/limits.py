@@ -80,14 +80,16 @@ def grade(
     says: str,
     advice: str | None,
     *,
+    limits: Limits | None = None,
     slack: tuple[float, float] = (0, 0),
     fatal: bool = True,
 ) -> Check:
     """One figure against its limits; `slack` is what a limit gives at least where samples are few.
 
-    What is not `fatal` is SUSPECT at most.
+    `limits` are those of the name in the table here; a module with a table of its own gives its entry. What is not
+    `fatal` is SUSPECT at most.
     """
-    limits = LIMITS[name]
+    limits = limits or LIMITS[name]
     base = median_ms(result, limits.of) if limits.of else 0.0
     limit = max(limits.valid, limits.valid_part * base, slack[0])
     worst = None if limits.worst is None or not fatal else max(limits.worst, limits.worst_part * base, slack[1])
