@@ -27,10 +27,24 @@ from loadcell.recording.read import open_recording
 class Command:
     """`loadcell run` as a process of its own."""
 
+    shell: tuple[str, ...] = ()
+    """What starts it."""
+
     def __init__(self, stack: ExitStack, folder: Path, *words: str, **environment: str) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadcell", "run", *words, "--input-tokens", "8", "--output", str(folder)],
+            [
+                *self.shell,
+                sys.executable,
+                "-m",
+                "loadcell",
+                "run",
+                *words,
+                "--input-tokens",
+                "8",
+                "--output",
+                str(folder),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -64,9 +78,14 @@ Start = Callable[..., Command]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with ExitStack() as stack:
-        yield lambda *words, **environment: Command(stack, tmp_path / "run", *words, **environment)
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def start(stack: ExitStack, tmp_path: Path) -> Start:
+    return lambda *words, **environment: Command(stack, tmp_path / "run", *words, **environment)
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -117,6 +136,39 @@ def test_termination_is_answered_like_ctrl_c(start: Start) -> None:
     assert command.state() == "interrupted"
     counts = command.result().counts.run
     assert counts.cancelled >= 1 and counts.unsent >= 1 and 1 <= counts.ok <= 8
+
+
+class InBackground(Command):
+    """As a shell script starts what it puts into the background: with Ctrl-C ignored."""
+
+    shell = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+
+def test_in_the_background_ctrl_c_stays_ignored_and_termination_ends_the_run(stack: ExitStack, tmp_path: Path) -> None:
+    with some_answered() as server:
+        command = InBackground(stack, tmp_path / "run", server.url, "--concurrency", "4", "--requests", "100")
+        wait_for(lambda: len(server.load) >= 12)
+        command.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert command.process.poll() is None and command.state() == "running"
+        command.process.terminate()
+        code, _, errors = command.end()
+    assert (code, command.state()) == (130, "interrupted")
+    assert errors == (
+        "loadcell: Ctrl-C is ignored, as whoever started this asked (background jobs are); to end it and keep what is "
+        f"recorded: kill {command.process.pid}\n"
+    )
+    assert command.result().counts.run.ok == 8
+
+
+def test_in_the_background_termination_ends_what_comes_before_the_load(stack: ExitStack, tmp_path: Path) -> None:
+    with serve(models=lambda _: [HANG]) as server:
+        command = InBackground(stack, tmp_path / "run", server.url, "--requests", "10")
+        wait_for(lambda: server.received)
+        command.process.terminate()
+        code, _, errors = command.end()
+    assert code == 130
+    assert errors.endswith("loadcell: interrupted\n")
 
 
 def test_ctrl_c_twice_ends_at_once(start: Start) -> None:

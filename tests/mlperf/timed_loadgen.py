@@ -2,13 +2,16 @@
 
 Reads a list of jobs as JSON from standard input, writes a line of JSON for each: what LoadGen printed, and what it
 stamped. LoadGen stamps when it is called, so its own trace tells the times; where that is silent (first tokens of
-the server scenario), the stamp lies between two readings of the same clock.
+the server scenario), the stamp lies between two readings of the same clock: ours just before the call, and the trace's
+in it. The trace counts from an origin that it prints as a double of microseconds since 1970: a multiple of 0.25 us, up
+to 125 ns beside the true one. So our reading, carried onto the trace's count, is that uncertain.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import math
 import re
 import sys
 import threading
@@ -110,7 +113,8 @@ def stamps(trace: str, called: list[tuple[int, int]]) -> dict[str, Any]:
     """What LoadGen stamped, in ns since its start, by number of the sample.
 
     The trace has microseconds with three digits: whole nanoseconds. Of the start it tells what happens some 30 ns
-    later; where the first query is scheduled at the very start, it is that.
+    later; where the first query is scheduled at the very start, it is that. First tokens have an earliest and a latest
+    time: the earliest is as early as the rounding of the trace's origin allows.
     """
     spans: dict[str, dict[int, tuple[int, dict[str, int]]]] = {"Sample": {}, "Token": {}}
     for name, ts, args in _SPAN.findall(trace):
@@ -119,11 +123,12 @@ def stamps(trace: str, called: list[tuple[int, int]]) -> dict[str, Any]:
     zero = min(*(ts for ts, _ in spans["Sample"].values()), *map(_ns, _LOOP.findall(trace)))
     origin = _ORIGIN.search(trace)
     assert origin
+    origin_ns, unsure_ns = origin_of(origin[1])
     calls = sorted(map(_ns, _CALL.findall(trace)))
     assert not called or len(calls) == len(called)
     rows = []
     brackets = {
-        number: (before - _ns(origin[1]) - zero, call - zero)
+        number: (before - origin_ns - unsure_ns - zero, call - zero)
         for (number, before), call in zip(called, calls, strict=False)
     }
     for number, (ts, told) in sorted(spans["Sample"].items()):
@@ -132,6 +137,13 @@ def stamps(trace: str, called: list[tuple[int, int]]) -> dict[str, Any]:
             low = high = ts - zero + spans["Token"][number][1]["complete_ns"]
         rows.append([number, told["query_seq"], ts - zero, told["issue_start_ns"], told["complete_ns"], low, high])
     return {"rows": rows}
+
+
+def origin_of(microseconds: str) -> tuple[int, int]:
+    """The trace's origin in ns since 1970, and how far the true one may lie from it: half a step of its double."""
+    step_ns = round(1000 * math.ulp(float(microseconds)))
+    assert _ns(microseconds) % step_ns == 0, f"{microseconds} is no double of microseconds: its rounding is another"
+    return _ns(microseconds), step_ns // 2
 
 
 def _ns(microseconds: str) -> int:

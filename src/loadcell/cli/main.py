@@ -6,13 +6,13 @@ import argparse
 import errno
 import importlib
 import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import NoReturn
 
 from loadcell import __version__
+from loadcell.cli.interrupts import answer_interrupts, left_at_once
 from loadcell.errors import LoadcellError, UsageError, nearest
 
 COMMANDS = {
@@ -41,6 +41,8 @@ GROUPS = {
 
 _READERS = ("report", "compare", "query", "published", "mlperf check")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
+_QUICK = (*_READERS, "mlperf export", "serve")
+"""Commands that leave no recording behind when they are ended."""
 _ASKS_HELP = ("-h", "--help", "help")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _HELP = """\
@@ -150,21 +152,7 @@ def _run(words: list[str]) -> int:
     parser = Parser(prog=f"loadcell {command}", allow_abbrev=False)
     module.configure(parser)
     args = parser.parse_all(words)
-    with _left_at_once() if command in _READERS else nullcontext():
+    answer_interrupts(told=command not in _QUICK)
+    with left_at_once() if command in _READERS else nullcontext():
         code: int = module.run(args)
     return code
-
-
-@contextmanager
-def _left_at_once() -> Iterator[None]:
-    """Ctrl-C ends the process without unwinding: a library that is interrupted while it is imported may abort it."""
-
-    def leave(*_: object) -> NoReturn:
-        os.write(2, b"loadcell: interrupted\n")
-        os._exit(130)
-
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

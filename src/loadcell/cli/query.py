@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loadcell.cli.interrupts import ending_signal
+
 _LIMIT = 1_000
 """Rows that are shown as a table."""
 _EXAMPLES = """examples:
@@ -123,12 +125,13 @@ def _spill() -> Iterator[Path]:
         watcher = threading.Thread(target=_leave_when_told, args=(told, folder), daemon=True)
         watcher.start()
         # While DuckDB is at work no handler runs in this thread: the pipe wakes the other one.
-        before, pipe_before = signal.signal(signal.SIGINT, lambda *_: None), signal.set_wakeup_fd(tell)
+        kind = ending_signal()
+        before, pipe_before = signal.signal(kind, lambda *_: None), signal.set_wakeup_fd(tell)
         try:
             yield Path(folder)
         finally:
             signal.set_wakeup_fd(pipe_before)
-            signal.signal(signal.SIGINT, before)
+            signal.signal(kind, before)
             os.close(tell)
             watcher.join()
             os.close(told)
@@ -136,7 +139,7 @@ def _spill() -> Iterator[Path]:
 
 def _leave_when_told(told: int, folder: str) -> None:
     while number := os.read(told, 1):
-        if number[0] == signal.SIGINT:
+        if number[0] in (signal.SIGINT, signal.SIGTERM):
             shutil.rmtree(folder, ignore_errors=True)
             os.write(2, b"loadcell: interrupted\n")
             os._exit(130)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
-import signal
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import find_recorded, make_review, settle
 from loadcell.cli.report import add_judging, add_slo, exit_code, show, shown_result
@@ -212,19 +211,6 @@ def run_once(
     from loadcell.report.detail import build_both
 
     return build_both(recording)
-
-
-@contextmanager
-def interrupts_later() -> Iterator[None]:
-    """Answer Ctrl-C when the block has ended, as it would have been answered before."""
-    taken: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: taken.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if taken and callable(before):
-        before(taken[0], None)
 
 
 def _count(text: str) -> int:

@@ -170,9 +170,9 @@ def _drive(
 
 @contextmanager
 def _signals(live: Live) -> Iterator[list[int]]:
-    """Take Ctrl-C and termination as the sign to stop; the list grows by one for each."""
+    """Take Ctrl-C and termination as the sign to stop; the list grows by one for each. What is ignored stays so."""
     taken: list[int] = []
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(kind) != signal.SIG_IGN]
 
     def take(number: int, _: object) -> None:
         taken.append(number)
