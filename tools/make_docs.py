@@ -12,6 +12,7 @@ from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
 from loadcell.metrics.limits import Limits, number
 from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
+from loadcell.metrics.peer_names import PEER_NAMES, PEERS
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
 from loadcell.presets import CAVEATS, PRESETS
 from loadcell.recording.tables import ABOUT, TABLES
@@ -87,6 +88,16 @@ stalls, and 93 % or more where the pace drifts with a correlation of 0.9 over 40
 of such a drift: over 200 requests p99 covers 91 % or more, over 100 only 82 to 87 %. What no sample shows none can
 correct: a run that is short beside the length of its queue, or one that saw no stall of those that come each hour.
 There, repeat the run.
+
+## What other tools call them
+
+A word in bold means another figure here. Two tools that agree on every stamp still differ by these: most of all by
+rates over the whole run, in which ramp and drain count as load. A page shows the rates of the whole run by that
+definition too, under "Rates as other tools count them".
+
+| here | {peers} |
+|---|{rules}|
+{names}
 """
 
 
@@ -99,6 +110,9 @@ def metrics_page() -> str:
         floors=floors,
         requests=LEAST_REQUESTS,
         sides=LEAST_ON_EITHER_SIDE,
+        peers=" | ".join(PEERS),
+        rules="|".join(["---"] * len(PEERS)),
+        names="\n".join(f"| {ours} | {' | '.join(theirs)} |" for ours, theirs in PEER_NAMES.items()),
     )
     return "\n".join([head, *(_entry(metric) for metric in GLOSSARY.values())])
 
