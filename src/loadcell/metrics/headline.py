@@ -34,6 +34,7 @@ def withhold(result: Result) -> Result:
         throughput=Throughput(**none),
         goodput=None,
         whole_run=None,
+        run_rates=None,
         server=[],
         observed=observed,
     )

@@ -194,6 +194,15 @@ class WholeRun(msgspec.Struct, frozen=True, kw_only=True):
     throughput: Throughput
 
 
+class RunRates(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates as vLLM, SGLang and AIPerf count them: ok requests over the time from the first send to the last reply."""
+
+    seconds: Annotated[float | None, Doc(description="from the first send to the last reply; ramp and drain are in it")]
+    requests_per_s: float | None
+    output_tokens_per_s: float | None
+    total_tokens_per_s: Annotated[float | None, Doc(description="prompts and outputs")]
+
+
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
     """What was sent against what was planned, inside the window; null in a closed loop, which plans no times."""
 
@@ -456,6 +465,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]
     whole_run: Annotated[WholeRun | None, Doc(description="null where the window is the whole run")]
+    run_rates: Annotated[
+        RunRates | None, Doc(description="the rates of the whole run by the definition of other tools, to compare with")
+    ] = None
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]

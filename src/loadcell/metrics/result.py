@@ -32,6 +32,7 @@ from loadcell.metrics.model import (
 )
 from loadcell.metrics.observed import observe
 from loadcell.metrics.rows import Mask, Rows, read_rows
+from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides
 from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
 from loadcell.metrics.throughput import throughput
@@ -105,6 +106,7 @@ def build_result(
         throughput=rates,
         goodput=goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
+        run_rates=run_rates(rows),
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
         server=server_sides(recording, rows, ok),

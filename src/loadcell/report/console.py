@@ -131,6 +131,7 @@ def _figures(result: Result) -> Iterator[Line]:
             yield "", _limit(name, limit)
     yield "Concurrency", _concurrency(result)
     yield from _whole_run(result)
+    yield from _run_rates(result)
     yield from server_lines(result)
 
 
@@ -145,6 +146,18 @@ def _whole_run(result: Result) -> Iterator[Line]:
         summary = latency.response or latency.service
         parts.append(f"{latency.title} p50 {figure(summary.p50.value)} p99 {figure(summary.p99.value)} ms")
     yield "Whole run", " · ".join([*parts, f"{figure(whole.throughput.output_tokens_per_s)} output tokens/s"])
+
+
+def _run_rates(result: Result) -> Iterator[Line]:
+    found = result.run_rates
+    if found is not None and found.seconds is not None:
+        rates = (
+            f"{figure(found.requests_per_s)} requests/s",
+            f"{figure(found.output_tokens_per_s)} output tokens/s",
+            f"{figure(found.total_tokens_per_s)} tokens/s in and out",
+        )
+        span = f"over the {figure(found.seconds)} s from the first send to the last reply"
+        yield "Other tools", f"would say {' · '.join(rates)}: {span}"
 
 
 def _instrument(result: Result) -> Iterator[Line]:

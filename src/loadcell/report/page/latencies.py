@@ -113,6 +113,19 @@ def concurrency_words(result: Result, words: Words) -> list[tuple[str, str]]:
     return rows
 
 
+def run_rates_words(result: Result, words: Words) -> list[str]:
+    """The rates of the whole run by the definition of other tools; none of a run without an ok request."""
+    found = result.run_rates
+    if found is None or found.seconds is None:
+        return []
+    return [
+        words.say("{n} requests/s", n=words.figure(found.requests_per_s)),
+        words.say("{n} output tokens/s", n=words.figure(found.output_tokens_per_s)),
+        words.say("{n} tokens/s in and out", n=words.figure(found.total_tokens_per_s)),
+        words.say("over {s} s, from the first send to the last reply", s=words.figure(found.seconds)),
+    ]
+
+
 def whole_rows(result: Result, words: Words) -> list[Row]:
     """The latencies of the whole run, warm-up and drain included; none where the window is the whole run."""
     return [] if result.whole_run is None else latency_rows(result.whole_run.latency, words)

@@ -63,9 +63,9 @@ def _overview(result: Result, words: Words) -> dict[str, object]:
 
 def _figures(result: Result, words: Words) -> dict[str, object]:
     if result.withheld:
-        return dict.fromkeys(("rows", "bounds", "rates", "user_rates", "whole", "server", "server_notes"), ()) | {
-            "flight": latencies.concurrency_words(result, words)
-        }
+        return dict.fromkeys(
+            ("rows", "bounds", "rates", "user_rates", "whole", "server", "server_notes", "run_rates"), ()
+        ) | {"flight": latencies.concurrency_words(result, words)}
     return {
         "rows": latencies.latency_rows(result.latency, words),
         "bounds": latencies.bounds(result, words),
@@ -75,6 +75,7 @@ def _figures(result: Result, words: Words) -> dict[str, object]:
         "server": latencies.server_rows(result, words),
         "server_notes": latencies.server_notes(result),
         "flight": latencies.concurrency_words(result, words),
+        "run_rates": latencies.run_rates_words(result, words),
     }
 
 
