@@ -45,6 +45,12 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   queue grows if the interval lies above 0 and the growth over the window is at least 3 requests, a tenth of the mean
   and 2 % of the arrivals; then percentiles above p90 are withheld, and no interval is given. A closed loop is steady
   if 95 % of its users are in flight.
+- **Change.** Twenty medians of TTFT and of TPOT, of the requests in the order of their sends, are looked at for a trend
+  (Kendall's tau) and for a step (the self-normalised CUSUM of Shao and Zhang 2010). Both bounds allow for dependence up
+  to a random walk; a change of less than 5 % is none. Requests that may have ended in the drain are left out. In runs
+  with a known truth
+  a pace that goes from 5 to 8 ms evenly or at once is found in at least 19 of 20 runs, a step is dated within 0.5 s in
+  60; a queue at a load of 0.9, a batching server and users in step are called changing in at most 2 % of runs.
 - **Missing.** A figure that cannot be measured is null, never 0.
 
 ## Percentiles and intervals

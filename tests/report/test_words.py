@@ -21,8 +21,8 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks limits steady window accounting goodput interval energy observed choice server prometheus "
-    "result fingerprint repeats vocabulary",
+    "metrics": "checks checks_server limits steady window accounting goodput interval energy observed choice server "
+    "prometheus result fingerprint repeats vocabulary",
     "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",
     "protocol": "reply",
     "recording": "exposition",
@@ -58,6 +58,7 @@ NOT_SHOWN = (
     "INVALID where no request succeeded", "SUSPECT where a load process left no counters",
     "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "SUSPECT where requests went through a proxy",
+    "SUSPECT where the median of TTFT or TPOT rose or fell by 5 % or more through the window, beyond noise",
     "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
     "SUSPECT where the server runs on the cores of the load, unless --shared-host says that it is meant",  # docs only
     "Loadcell repeats", "Loadcell comparison",  # titles of JSON schemas

@@ -117,6 +117,18 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
     says: Annotated[str, Doc(description="the finding in words")]
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a latency through the window, by the medians of its requests."""
+
+    kind: Annotated[
+        str | None, Doc(description="none, trend (from end to end) or step (at one time); null: too little to tell")
+    ]
+    at_s: Annotated[float | None, Doc(description="a step: when, since the start of the load")]
+    before_ms: Annotated[float | None, Doc(description="median before the step, or of the first fifth")]
+    after_ms: Annotated[float | None, Doc(description="median after the step, or of the last fifth")]
+    share: Annotated[float | None, Doc(description="after over before, less 1")]
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the planned requests: planned = ok + failed + cancelled + unsent."""
 
@@ -461,6 +473,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     notes: Annotated[list[str], Doc(description="what a reader must know")]
     counts: CountsOf
     steady: Steady
+    change: Annotated[
+        dict[str, Change], Doc(description="whether ttft_ms and tpot_ms changed through the window, by metric")
+    ] = {}
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]

@@ -11,6 +11,7 @@ from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
 from loadcell.metrics.calibration import nearest_calibration
+from loadcell.metrics.change import changes
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events
 from loadcell.metrics.fingerprint import fingerprint
@@ -102,6 +103,7 @@ def build_result(
         notes=[*_state_notes(recording, rows), *manifest.notes, *_figure_notes(rows, ok, recording.spec)],
         counts=counts,
         steady=state,
+        change=changes(rows, ok, span),
         latency=latency,
         throughput=rates,
         goodput=goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop),

@@ -11,12 +11,13 @@ from loadcell.report.words.es.observed import OBSERVED
 from loadcell.report.words.es.result import RESULT
 from loadcell.report.words.es.runs import RUNS
 from loadcell.report.words.es.search import SEARCH
+from loadcell.report.words.es.server import SERVER
 from loadcell.report.words.matching import Catalogue
 from loadcell.report.words.tables import Language
 
 __all__ = ["SPANISH"]
 
 _JOINTS = {" and ": " y "}
-SENTENCES = {**GLOSSARY, **RESULT, **RUNS, **OBSERVED, **LOAD, **SEARCH, **COMPARE}
+SENTENCES = {**GLOSSARY, **RESULT, **RUNS, **OBSERVED, **LOAD, **SEARCH, **COMPARE, **SERVER}
 
 SPANISH = Language(LABELS, Catalogue(SENTENCES, _JOINTS, number), number, VEGA_LOCALE)
