@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass
+from itertools import chain, compress
 from typing import IO, Any
 
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT
 from loadcell.load.clock import stamps
-from loadcell.load.wire import Connection
+from loadcell.load.looks import Look, Looks
+from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.protocol import Reply
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.spec import scrub
 
 FIELDS = 4
-"""Entries of a stored read: data, raw kernel stamp, monotonic ns, clock offset."""
+"""Entries of a stored read: data, raw kernel stamp, monotonic ns, and of its turn (clock offset, *Look)."""
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
 
@@ -25,6 +27,7 @@ class Flight:
     """A request from its send to its record. Times are monotonic; MISSING until known."""
 
     __slots__ = (
+        "_left",
         "asked_tokens",
         "bytes_sent",
         "cancelled",
@@ -36,6 +39,7 @@ class Flight:
         "fresh",
         "input_tokens",
         "lags",
+        "looks",
         "planned_ns",
         "reads",
         "ready_ns",
@@ -66,9 +70,13 @@ class Flight:
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []
-        """Reads to be parsed, flat as the loop appends them: data, raw kernel stamp, monotonic ns, clock offset."""
+        """Reads to be parsed, flat as the loop appends them, `FIELDS` entries each."""
         self.times = array("q")
         self.lags = array("q")
+        self.looks = array("q")
+        """Of each read its `Look`, flat."""
+        self._left: Look | None = None
+        """That of the last read, if it may have left something behind."""
         self.dropped = 0
         self.reply = Reply()
 
@@ -84,12 +92,22 @@ class Flight:
             del self.reads[: FIELDS * most]
             first = len(self.times)
             floor = self.times[-1] if first else self.send_start_ns
-            times, lags, dropped = stamps(batch[1::FIELDS], batch[2::FIELDS], batch[3::FIELDS], floor)
+            offsets, *looks = zip(*batch[3::FIELDS], strict=True)
+            times, lags, dropped = stamps(batch[1::FIELDS], batch[2::FIELDS], offsets, floor)
             self.times.extend(times)
             self.lags.extend(lags)
+            self.looks.extend(chain.from_iterable(zip(*looks, strict=True)))
+            if self._left:
+                self.looks[3 * first : 3 * first + 3] = array("q", self._left)
+            self._left = self.look(-1) if len(batch[-FIELDS]) >= READ_BYTES // 2 else None
             self.dropped += dropped
             self.reply.feed(batch[::FIELDS], first)
         return not self.reads
+
+    def look(self, read: int) -> Look:
+        """That of a parsed read."""
+        before, asked, woke = self.looks[3 * read : 3 * read + 3 or None]
+        return before, asked, woke
 
     def parse_all(self) -> None:
         """Parse every stored read."""
@@ -98,7 +116,7 @@ class Flight:
     def last_read_ns(self) -> int:
         """Receive time of the newest read; MISSING if there is none."""
         if self.reads:
-            _, raw, mono, offset = self.reads[-FIELDS:]
+            _, raw, mono, (offset, *_) = self.reads[-FIELDS:]
             return stamps([raw], [mono], [offset], self.send_start_ns)[0][0]
         return self.times[-1] if self.times else MISSING
 
@@ -113,6 +131,7 @@ class Ledger:
     writer: PartWriter
     uncounted: IO[str] | None
     """Takes the text of replies whose tokens the server did not count; None if no tokenizer is to count them."""
+    looks: Looks
     secrets: list[str]
     """Strings that a server may echo and that must not be written."""
 
@@ -132,7 +151,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     if source == "chunks" and status == "ok" and ledger.uncounted is not None:
         text = "".join(reply.reasoning) + "".join(reply.content)
         ledger.uncounted.write(json.dumps([flight.request, text]) + "\n")
-    _write_chunks(flight, writer, t0_ns, each)
+    _write_chunks(flight, ledger, each)
 
     def since(moment: int | None) -> int:
         return MISSING if moment is None or moment == MISSING else moment - t0_ns
@@ -216,16 +235,31 @@ def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | N
     return total, source, each
 
 
-def _write_chunks(flight: Flight, writer: PartWriter, t0_ns: int, each: list[int | None]) -> None:
-    reply, times, lags = flight.reply, flight.times, flight.lags
-    columns, numbers = writer.chunks.data, flight.reply.reads
+def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None]) -> None:
+    reply, times, lags, t0_ns = flight.reply, flight.times, flight.lags, ledger.t0_ns
+    columns, numbers = ledger.writer.chunks.data, flight.reply.reads
     columns["request"].extend(array("q", [flight.request]) * len(numbers))
     columns["read"].extend(array("i", numbers))
     columns["t_ns"].extend([times[n] - t0_ns for n in numbers])
     columns["lag_ns"].extend([lags[n] for n in numbers])
+    columns["poll_ns"].extend(_polls(flight, ledger))
     columns["kind"].extend(array("B", reply.kinds))
     columns["tokens"].extend([MISSING_INT if t is None else t for t in each])
     columns["bytes"].extend(array("i", reply.sizes))
+
+
+def _polls(flight: Flight, ledger: Ledger) -> list[int]:
+    """For each event that may have come before the stamp of its read, the earliest time that it can have; else MISSING.
+
+    A read has one stamp, that of the last it brought: other events in it may be older. Without a kernel stamp all may.
+    """
+    numbers, tails, lags = flight.reply.reads, flight.reply.tails, flight.lags
+    found = [n == after or n in tails for n, after in zip(numbers, (*numbers[1:], -1), strict=True)]
+    if MISSING in lags:
+        found = [shared or lags[n] == MISSING for shared, n in zip(found, numbers, strict=True)]
+    writing, t0_ns = ledger.writer.was_writing, ledger.t0_ns
+    earliest = {n: ledger.looks.earliest(flight.look(n), writing) - t0_ns for n in set(compress(numbers, found))}
+    return [earliest[n] if early else MISSING for n, early in zip(numbers, found, strict=True)]
 
 
 def _or_missing(value: int | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import selectors
+import sys
 
 READABLE, WRITABLE = 1, 4
 """The bits of EPOLLIN and EPOLLOUT, used for every platform. Errors and hang-ups show as readable."""
@@ -12,6 +13,9 @@ _BATCH = 64
 
 
 class EpollPoller:
+    most = _BATCH
+    """So many at once may not be all that are ready."""
+
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self.add = self._epoll.register
@@ -24,6 +28,8 @@ class EpollPoller:
 
 
 class SelectorPoller:
+    most = sys.maxsize
+
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 

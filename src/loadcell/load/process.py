@@ -19,12 +19,13 @@ from typing import IO, Any
 import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError
-from loadcell.load.audit import Audit
+from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.flight import Ledger
 from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
-from loadcell.load.worker import Worker
+from loadcell.load.looks import Looks
+from loadcell.load.worker import TICK_NS, Worker
 from loadcell.recording.read import dump_json, read_columns
 from loadcell.recording.schema import TOKENS
 from loadcell.recording.write import PartWriter, nameless_file, write_table
@@ -48,7 +49,8 @@ def main() -> int:
             writer = PartWriter(folder, job.worker)  # its thread may use every core; the loop stays on one
             if job.cpu is not None:
                 os.sched_setaffinity(0, {job.cpu})
-            ledger = Ledger(job.worker, 0, writer, uncounted if job.tokenizer != "none" else None, job.secrets)
+            kept = uncounted if job.tokenizer != "none" else None
+            ledger = Ledger(job.worker, 0, writer, kept, Looks(TICK_NS + STALL_NS), job.secrets)
             worker = Worker(job, live, ledger, schedule, audit)
             error = worker.prepare()
         except LoadcellError as problem:

@@ -19,6 +19,7 @@ from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, cl
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of, tell
+from loadcell.load.looks import LOOK_NS
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
@@ -101,10 +102,12 @@ class Worker:
         heapq.heapify(self.due)
         self._arm()
         next_tick = t0_ns
+        self.ledger.looks.begin()
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
         landed, long, unparsed_most = self.landed, self.long, UNPARSED_READS // self.job.workers
         size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
         tell_above, busy = 0, 0
+        looked, all_told = t0_ns, self.poller.most
         now = mono()
         offset = clock_offset()
         while True:
@@ -116,6 +119,7 @@ class Worker:
                 self._waited(now, woke, parsing=bool(parsing))
             if not -slack < real() - woke - offset < slack:
                 offset = self._new_offset(offset)
+            turn = (offset, looked, now, woke)
             for fd, mask in ready:
                 entry = flights.get(fd)
                 if entry is None:
@@ -138,10 +142,12 @@ class Worker:
                 append(data)
                 append(ancillary[0][2] if ancillary else b"")
                 append(mono())
-                append(offset)
+                append(turn)
                 # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
                 if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
                     self._look(flight, data)
+            if len(ready) < all_told:  # what was not told was not there: what the next poll tells came later than this
+                looked = woke - LOOK_NS if woke - now > LOOK_NS else now
             now = mono()
             if self.due_ns and now >= self.due_ns:
                 self._send_due(now)
@@ -385,6 +391,7 @@ class Worker:
 
     def _tick(self, now: int) -> bool:
         """What is done a few times a second; True when the run is over."""
+        self.ledger.looks.sample()
         self.count[Count.BUSY_NS], self.count[Count.STALL_NS] = self.audit.busy_ns, self.audit.stalled_ns
         self._past_end()
         if self.live.stop or os.getppid() != self.parent:

@@ -69,6 +69,8 @@ class Reply:
         self.kinds: list[int] = []
         self.tokens: list[int | None] = []
         self.sizes: list[int] = []
+        self.tails: set[int] = set()
+        """Reads that brought something after the end of their last event: its bytes came no later than theirs."""
         self.token_source: str | None = None
         self.content: list[str] = []
         self.reasoning: list[str] = []
@@ -231,7 +233,10 @@ class Reply:
                 data, held = data[:-1], b"\r"
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         parts = data.split(b"\n\n")
-        self._keep(parts.pop() + held, "an event")
+        tail = parts.pop()
+        if tail and parts:
+            self.tails.add(number)
+        self._keep(tail + held, "an event")
         for part in parts:
             self._pending.append((number, part))
         if self._twin is None and self._lessons:
@@ -379,6 +384,7 @@ class Reply:
                 error_message(rest) or f"HTTP status {self.status} with an empty body",
             )
         elif self.streamed:
+            self.tails.add(read)  # the end of the reply came after its last event
             if rest:  # a last event without its blank line
                 self._pending.append((read, rest))
                 self._decode()

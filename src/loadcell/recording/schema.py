@@ -31,7 +31,7 @@ import msgspec
 FORMAT = 5
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
 beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
-5 added requests beyond the end of the load."""
+5 added requests beyond the end of the load, and how early an event of a shared read can have come."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -99,6 +99,12 @@ CHUNKS = (
     Column("t_ns", "BIGINT", "receive time: the kernel's stamp, or user time where there is none"),
     Column(
         "lag_ns", "BIGINT", "user time of the read minus t_ns: the instrument's own delay; NULL without a kernel stamp"
+    ),
+    Column(
+        "poll_ns",
+        "BIGINT",
+        "where the event may have come before t_ns (its read brought more after it, or has no kernel stamp): the last "
+        "look at the sockets before that read, which it came after; NULL elsewhere, and in older recordings",
     ),
     Column("kind", "UTINYINT", "bit set of KIND_*"),
     Column("tokens", "INTEGER", "output tokens of the event; NULL if unknown"),

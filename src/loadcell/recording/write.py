@@ -14,7 +14,9 @@ import threading
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
+from time import monotonic_ns
 from typing import IO, Any
 
 import duckdb
@@ -143,6 +145,9 @@ class PartWriter:
         self.text = Columns(TEXT)
         self.error: str | None = None
         self._part = 0
+        self._spells: list[tuple[int, int]] = []
+        self._began_ns = 0
+        """Of the writing that goes on; 0 for none."""
         self._database = open_database()
         self._jobs: queue.SimpleQueue[list[tuple[str, Sequence[Column], dict[str, Any]]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_parts, name="part-writer", daemon=True)
@@ -154,6 +159,13 @@ class PartWriter:
         job = [(name, columns.table, columns.clear()) for name, columns in tables if len(columns)]
         if job:
             self._jobs.put(job)
+
+    def was_writing(self, begin_ns: int, end_ns: int) -> bool:
+        """Whether something was being written at any time between two of the monotonic clock."""
+        if 0 < self._began_ns <= end_ns:
+            return True
+        recent = takewhile(lambda spell: spell[1] >= begin_ns, reversed(self._spells))
+        return any(began <= end_ns for began, _ in recent)
 
     def close(self) -> None:
         """Write what is left and wait for it; `error` tells whether it was written."""
@@ -167,6 +179,7 @@ class PartWriter:
         while (job := self._jobs.get()) is not None:
             if self.error:
                 continue
+            self._began_ns = monotonic_ns()
             try:
                 for name, table, data in job:
                     write_table(
@@ -175,6 +188,8 @@ class PartWriter:
             except RecordingError as error:
                 self.error = str(error)
             self._part += 1
+            self._spells.append((self._began_ns, monotonic_ns()))
+            self._began_ns = 0
 
 
 def lower_priority() -> None:
