@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from loadcell.metrics import early
 from loadcell.metrics.clusters import Clusters
 from loadcell.metrics.dependence import BATCHES, Effective, rank_of
+from loadcell.metrics.early import Early, GapMoves, Sooner
 from loadcell.metrics.interval import PERMILLE, batch_slots, spread_of, summarise
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
@@ -30,12 +32,18 @@ class Received:
     gaps: Histogram = field(default_factory=Histogram)
     tokens: Floats = field(default_factory=lambda: np.zeros(BATCHES))
     """Tokens of any request that were received inside the window, by batches of its time."""
+    moves: GapMoves = field(default_factory=GapMoves)
+    """How far the gaps can be off."""
+    crossing: tuple[float, float] = (0.0, 0.0)
+    """Tokens that may belong before the window instead of in it, and in it instead of after it."""
 
 
 @dataclass
 class EventTotals(Received):
     """What one pass over the events adds up, over the requests of the window unless said otherwise."""
 
+    early: Early = field(kw_only=True)
+    """The earliest times of the events of each request."""
     read: int = 0
     """Events with output that the recording holds, of all requests."""
     lags: Histogram = field(default_factory=Histogram)
@@ -93,13 +101,14 @@ def scan_events(
     recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None
 ) -> tuple[EventTotals, Received | None]:
     """Read every event with output once: for the window, and for the whole run where that is another one."""
-    totals, others, every = EventTotals(), Received(), Received()
+    totals, others, every = EventTotals(early=Early.of(rows)), Received(), Received()
     lookup = Lookup(rows.request)
     is_member, is_ok = lookup.table(members), lookup.table(members & rows.ok)
     is_other = lookup.table(~members & rows.ok)
     usage = lookup.table(rows.output_tokens)
     share, streamed = lookup.table(tokens_per_chunk(rows)), lookup.table(rows.streamed)
-    for part in recording.chunks(("request", "read", "t_ns", "lag_ns", "tokens")):
+    sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
+    for part in early.parts(recording, ("request", "read", "t_ns", "lag_ns", "tokens")):
         request, t_ns = part["request"], part["t_ns"]
         if not request.size:
             continue
@@ -111,13 +120,22 @@ def scan_events(
         _add_tokens(totals, part["tokens"], t_ns, span, of_event, _spread(streamed[runs], lengths))
         _add_closure(totals, part["tokens"], starts, usage[runs], is_ok[runs])
         _add_reads(totals, part["read"], part["lag_ns"], starts, _spread(is_member[runs], lengths))
+        totals.early.known &= not early.unbounded(recording, part["lag_ns"])
+        sooner = early.sooner(part, starts, sent[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
         if whole is not None:
             _add_tokens(every, part["tokens"], t_ns, whole, of_event, _spread(streamed[runs], lengths))
             _add_gaps(others, t_ns, starts, lengths, is_other[runs])
+        if sooner is not None:
+            early.note_ends(totals.early, sooner, part, starts, lengths, row[runs])
+            early.note_gaps(totals.moves, sooner, t_ns, starts, lengths, is_ok[runs])
+            _add_crossing(totals, sooner, part, span, of_event)
+            if whole is not None:
+                early.note_gaps(others.moves, sooner, t_ns, starts, lengths, is_other[runs])
+                _add_crossing(every, sooner, part, whole, of_event)
     if whole is None:
         return totals, None
-    return totals, Received(totals.gaps + others.gaps, every.tokens)
+    return totals, Received(totals.gaps + others.gaps, every.tokens, totals.moves + others.moves, every.crossing)
 
 
 def itl_summaries(
@@ -232,6 +250,14 @@ def _add_tokens(
     tokens = np.where(np.isnan(told), share, told)[inside]
     slots = batch_slots(t_ns[inside], span.start, span.end)
     totals.tokens += np.bincount(slots, weights=tokens, minlength=BATCHES)
+
+
+def _add_crossing(totals: Received, sooner: Sooner, part: Table, span: Span, share: Floats) -> None:
+    """Add the tokens that may belong on the other side of an edge of the window."""
+    told = part["tokens"][sooner.places]
+    tokens = np.where(np.isnan(told), share[sooner.places], told)
+    out, into = early.crossing(sooner, part["t_ns"], tokens, span.start, span.end)
+    totals.crossing = (totals.crossing[0] + out, totals.crossing[1] + into)
 
 
 def _add_closure(totals: EventTotals, tokens: npt.NDArray[Any], starts: Ids, usage: Floats, wanted: Mask) -> None:

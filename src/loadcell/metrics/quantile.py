@@ -43,6 +43,16 @@ class Histogram:
             self.total += int(values.sum(dtype=np.int64))
             self.max = max(self.max, int(values.max()))
 
+    def take(self, values: npt.NDArray[Any]) -> None:
+        """Count `values` less; the maximum stays."""
+        if values.size:
+            bins = _bins(values)
+            low = int(bins.min())
+            counts = np.bincount(bins - low)
+            self.counts[low : low + counts.size] -= counts
+            self.n -= values.size
+            self.total -= int(values.sum(dtype=np.int64))
+
     def __add__(self, other: Histogram) -> Histogram:
         """Counts of the values of both."""
         both = Histogram()
@@ -59,6 +69,11 @@ class Histogram:
         """Values at ranks (from 1), to one part in 2**16; exact below 2**17 and at the last rank."""
         bins = np.searchsorted(np.cumsum(self.counts), ranks)
         return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
+
+    def bins(self, ranks: Sequence[int]) -> list[tuple[int, int]]:
+        """(least, largest) integer of the bin in which the value at each rank (from 1) lies."""
+        bins = np.searchsorted(np.cumsum(self.counts), ranks)
+        return [(_lowest(b), _lowest(b) + _width(b) - 1) for b in bins.tolist()]
 
     def steps(self) -> tuple[Ints, Ints]:
         """(largest integer of each bin that holds values, ascending; how many values are at or below it)."""

@@ -16,7 +16,7 @@ Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
 _NUMBERS = (
-    "planned_ns", "ready_ns", "send_start_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
+    "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
     "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
 )  # fmt: skip
@@ -38,6 +38,7 @@ class Rows:
     planned: Floats
     ready: Floats
     send_start: Floats
+    send_end: Floats
     first_any: Floats
     first_answer: Floats
     last: Floats
