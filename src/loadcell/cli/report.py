@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_judging(parser)
     printed = parser.add_argument_group("printed").add_mutually_exclusive_group()
+    add_full(printed)
     printed.add_argument("--json", action="store_true", help="print the result as JSON")
     printed.add_argument("--csv", action="store_true", help="print one line a figure (of a sweep: a stage), as CSV")
     printed.add_argument("--md", action="store_true", help="print it as Markdown, for a pull request or an issue")
@@ -90,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)
     if printed or not written:
-        show(shown, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
+        markdown = words if args.md else None
+        show(shown, folder, as_json=args.json, as_csv=args.csv, markdown=markdown, full=args.full)
     return exit_code(result, strict=args.strict)
 
 
@@ -182,6 +184,11 @@ class _Slo(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def add_full(parser: argparse._ActionsContainer) -> None:
+    """Add --full."""
+    parser.add_argument("--full", action="store_true", help="print all that is known, not one screen of it")
+
+
 def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add the flags that say what to make of a verdict."""
     parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
@@ -211,13 +218,14 @@ def show(
     as_json: bool = False,
     as_csv: bool = False,
     markdown: Words | None = None,
+    full: bool = False,
 ) -> None:
     """Print a result as it is (see `shown_result`): for people, as JSON, as CSV, or as Markdown in a language.
 
-    For people, `folder` names where its recording lies.
+    For people, `folder` names where its recording lies; they get one screen, or `full` all that is known.
     """
     from loadcell.cli.terminal import Terminal
-    from loadcell.report import print_result, to_csv, to_json
+    from loadcell.report import print_result, print_short, to_csv, to_json
 
     if as_json:
         sys.stdout.write(to_json(result).decode())
@@ -228,7 +236,7 @@ def show(
 
         sys.stdout.write(run_markdown(result, markdown))
     else:
-        print_result(result, Terminal(), folder)
+        (print_result if full else print_short)(result, Terminal(), folder)
 
 
 def parse_window(text: str) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import find_recorded, make_review, settle
-from loadcell.cli.report import add_judging, add_slo, exit_code, show, shown_result
+from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show, shown_result
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 
@@ -96,6 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
     run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_full(run)
     add_judging(run)
     add_page(run, "report.html in the recording's folder")
 
@@ -162,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
         return run_repeats(spec, folder, count, one_of, as_json=args.json, force=args.force, strict=args.strict)
     result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
     shown = shown_result(result, force=args.force)
-    show(shown, folder, as_json=args.json)
+    show(shown, folder, as_json=args.json, full=args.full)
     if wants_page(args):
         leave_page(args, lambda words: run_page_file(shown, detail, folder, words))
     return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)

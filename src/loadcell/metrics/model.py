@@ -161,6 +161,9 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens_per_s: float | None
     output_tokens_interval: Annotated[Interval | None, Doc(description="of output_tokens_per_s, likewise")] = None
     input_tokens_per_s: float | None
+    total_tokens_per_s: Annotated[
+        float | None, Doc(description="input and output: what endpoints are sized and billed by")
+    ] = None
     chunks_per_token: Annotated[float | None, Doc(description="events with output over output tokens, ok requests")]
     user_tokens_per_s: Annotated[
         dict[str, Estimate], Doc(description="1 / TPOT; percentiles from the slow end: p99 is what 99 % reach")

@@ -42,9 +42,10 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     return Throughput(
         requests_per_s=rate(float(requests.sum())),
         requests_interval=interval(requests),
-        output_tokens_per_s=rate(float(output.sum())),
+        output_tokens_per_s=(outputs := rate(float(output.sum()))),
         output_tokens_interval=interval(output),
-        input_tokens_per_s=rate(float(np.nansum(input_tokens(rows)[prefilled]))),
+        input_tokens_per_s=(inputs := rate(float(np.nansum(input_tokens(rows)[prefilled])))),
+        total_tokens_per_s=None if outputs is None or inputs is None else outputs + inputs,
         chunks_per_token=_chunks_per_token(rows, ok & rows.streamed),
         user_tokens_per_s=user_rates(tpot),
     )

@@ -42,7 +42,7 @@ def render(result: Result, width: int = _NARROW) -> RenderableType:
     """The Result but for its verdict, for a terminal of 80 columns or more; plain text where there is no terminal."""
     blocks: list[RenderableType] = []
     if result.invalid or result.withheld or result.run.state != "complete":
-        blocks.append(section(_warnings(result)))
+        blocks.append(section(warning_lines(result)))
     blocks.append(section(_measured(result)))
     if result.concurrency.series:
         blocks.append(Text("\n".join(f" {line}" for line in timeline(result, max(width, _NARROW) - 2)), style="dim"))
@@ -56,30 +56,28 @@ def render(result: Result, width: int = _NARROW) -> RenderableType:
         blocks.append(section(beside))
     blocks.append(section(_instrument(result)))
     if result.errors or result.notes:
-        blocks.append(section([*_errors(result), *_notes(result)]))
+        blocks.append(section([*error_lines(result), *_notes(result)]))
     blocks.append(section([*_methodology(result), *_run(result)], style="dim"))
     return Group(*(part for block in blocks for part in (block, Text())))
 
 
-def _warnings(result: Result) -> Iterator[Line]:
+def warning_lines(result: Result) -> Iterator[Line]:
+    """What must be known before any figure is read."""
     for reason in result.invalid:
         yield "", Text.assemble((" INVALID ", WORD_STYLE["INVALID"]), f" {plain(reason)}")
     if result.run.state != "complete":
         state = {"running": "NO END"}.get(result.run.state, result.run.state.upper())
-        yield "", Text.assemble((f" {state} ", WORD_STYLE["SUSPECT"]), " these figures are of a part of the run")
+        says = next(iter(result.notes), "these figures are of a part of the run")  # how it ended comes first
+        yield "", Text.assemble((f" {state} ", WORD_STYLE["SUSPECT"]), f" {plain(says)}")
     if result.withheld:
         yield "", Text("the figures are not shown because the run is INVALID; --force shows them", style="red")
 
 
 def _measured(result: Result) -> Iterator[Line]:
-    method, spec, effective = result.methodology, result.methodology.spec, result.methodology.effective
-    endpoint, workload = spec["endpoint"], spec["workload"]
-    model = effective.get("model") or endpoint["model"] or "(the server's first)"
-    streamed = "streamed" if endpoint["stream"] else "not streamed"
-    yield "Target", plain(f"{endpoint['url']} · {endpoint['api']}, {streamed} · model {model}")
-    yield "Load", _load(method.loop, spec["load"])
-    source = f"prompts of {workload['prompts']}" if workload["prompts"] else f"{workload['input_tokens']} tokens in"
-    yield "Workload", plain(f"{source}, {workload['output_tokens']} tokens out · counted by {method.tokenizer}")
+    method = result.methodology
+    yield "Target", target_words(result)
+    yield "Load", load_words(method.loop, method.spec["load"])
+    yield "Workload", plain(f"{workload_words(result)} · counted by {method.tokenizer}")
     window = method.window
     yield "Window", f"{figure(window.start_s)} to {figure(window.end_s)} s, {window.reason}"
     if result.run.stopped is not None:
@@ -96,7 +94,23 @@ def _measured(result: Result) -> Iterator[Line]:
         yield "Beyond", beyond(result.counts)
 
 
-def _load(loop: str, load: dict[str, Any]) -> str:
+def target_words(result: Result) -> str:
+    """Which server, API and model were measured."""
+    method, endpoint = result.methodology, result.methodology.spec["endpoint"]
+    model = method.effective.get("model") or endpoint["model"] or "(the server's first)"
+    streamed = "streamed" if endpoint["stream"] else "not streamed"
+    return plain(f"{endpoint['url']} · {endpoint['api']}, {streamed} · model {model}")
+
+
+def workload_words(result: Result) -> str:
+    """What was asked of the model."""
+    workload = result.methodology.spec["workload"]
+    source = f"prompts of {workload['prompts']}" if workload["prompts"] else f"{workload['input_tokens']} tokens in"
+    return f"{source}, {workload['output_tokens']} tokens out"
+
+
+def load_words(loop: str, load: dict[str, Any]) -> str:
+    """How much was asked, and for how long."""
     users = load["concurrency"]
     if loop == "open":
         parts = [f"open loop, {load['rate'] or 0:g} requests/s, {load['arrivals']}"]
@@ -206,14 +220,17 @@ def _concurrency(result: Result) -> str:
 # --- what went wrong, and how it was done ----------------------------------------------------------------------------
 
 
-def _errors(result: Result) -> Iterator[Line]:
-    for i, failure in enumerate(result.errors):
+def error_lines(result: Result, most: int | None = None) -> Iterator[Line]:
+    """Kinds of failures with their number, the server's words and what to do; at most so many."""
+    for i, failure in enumerate(result.errors[:most]):
         text = Text.assemble((f"{failure.count:,} {_TIMES} {failure.kind}", "red"))
         if failure.sample:
             text.append(f': "{plain(failure.sample)}"')
         if failure.advice:
             text.append(f"\n→ {failure.advice}")
         yield ("" if i else "Errors"), text
+    if most is not None and len(result.errors) > most:
+        yield "", f"and {len(result.errors) - most} more kinds: --full"
 
 
 def _notes(result: Result) -> Iterator[Line]:

@@ -27,7 +27,7 @@ def latency_table(result: Result) -> Table:
     for title in (*PERCENTILES.values(), "max"):
         table.add_column(title, justify="right", overflow="fold")
     for title, summary in latency_rows(result.latency):
-        cells = [_cell(getattr(summary, name)) for name in PERCENTILES]
+        cells = [estimate_cell(getattr(summary, name)) for name in PERCENTILES]
         label = Text.assemble((f" {title}", "bold"), (f"\n {_samples(summary)}", "dim"))
         table.add_row(label, *cells, Text(figure(summary.max, grouped=False)))
     return table
@@ -52,7 +52,13 @@ def _samples(summary: Summary) -> str:
     return f"n={summary.n:,}" + (f" ({summary.effective:,.0f})" if few else "")
 
 
-def _cell(estimate: Estimate) -> Text:
+def mean_cell(summary: Summary) -> Text:
+    """The mean for a table."""
+    return Text(figure(summary.mean, grouped=False), "cyan")
+
+
+def estimate_cell(estimate: Estimate) -> Text:
+    """A percentile for a table, and below it its interval or what it lacks."""
     if estimate.value is None:
         reason = f"\nn<{estimate.needs:,}" if estimate.needs else "\nwithheld" if estimate.withheld else ""
         return Text.assemble((MISSING, "dim"), (reason, "dim"))

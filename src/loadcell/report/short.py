@@ -1,0 +1,106 @@
+"""A Result on one screen: target and load, one table, throughput, SLO, errors, and the verdict with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadcell.metrics import GLOSSARY, Result, Summary
+from loadcell.report.audit import WORD_STYLE
+from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
+from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell
+from loadcell.report.lines import Line, section
+from loadcell.report.text import accounts, between, figure, percent, plain, share_with_interval
+
+PERCENTILES = ("p50", "p90", "p99")
+_LATENCIES = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
+_REASONS = 3
+"""Reasons of the verdict, and kinds of errors, that are shown."""
+_REASON_WIDTH = 220
+
+
+def print_short(result: Result, console: Console, folder: object = None) -> None:
+    """Print the Result in at most 30 lines of 80 columns; `folder` names where its recording lies, and all the rest."""
+    warnings = list(warning_lines(result))
+    if warnings:
+        console.print(section(warnings))
+    console.print(section(_head(result)))
+    console.print()
+    if latency := _latency_table(result):
+        console.print(latency)
+        console.print()
+    console.print(section(_figures(result)))
+    console.print()
+    if folder is not None:  # unbroken, so that it can be copied
+        console.print(f" All of it: loadcell report {folder} --full", soft_wrap=True, markup=False, highlight=False)
+    console.print(_verdict(result))
+
+
+def _head(result: Result) -> Iterator[Line]:
+    method, window = result.methodology, result.methodology.window
+    yield "Target", target_words(result)
+    span = f"window {figure(window.start_s, 3)} to {figure(window.end_s, 3)} s"
+    yield "Load", plain(f"{load_words(method.loop, method.spec['load'])} · {workload_words(result)} · {span}")
+    yield "Requests", Text(accounts(result.counts.run), style="" if _all_ok(result) else "yellow")
+
+
+def _all_ok(result: Result) -> bool:
+    return result.counts.run.ok == result.counts.run.planned
+
+
+def _latency_table(result: Result) -> Table | None:
+    if not result.latency:
+        return None
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table.add_column(Text(" Latency, ms"), no_wrap=True, min_width=LABEL_WIDTH)
+    for title in ("mean", *PERCENTILES, "max"):
+        table.add_column(title, justify="right", overflow="fold")
+    for name in _LATENCIES:
+        latency = result.latency[name]
+        summary: Summary = latency.response or latency.service
+        if not summary.n:
+            continue
+        note = "\n response" if latency.response else ""
+        cells = [estimate_cell(getattr(summary, percentile)) for percentile in PERCENTILES]
+        label = Text.assemble((f" {latency.title}", "bold"), (note, "dim"))
+        table.add_row(label, mean_cell(summary), *cells, Text(figure(summary.max, grouped=False)))
+    return table if table.row_count else None
+
+
+def _figures(result: Result) -> Iterator[Line]:
+    rates = result.throughput
+    tokens = f"{figure(rates.output_tokens_per_s)} output tokens/s{between(rates.output_tokens_interval)}"
+    yield "Throughput", f"{figure(rates.requests_per_s)} requests/s{between(rates.requests_interval)} · {tokens}"
+    parts = [f"{figure(rates.total_tokens_per_s)} tokens/s in and out"]
+    user = rates.user_tokens_per_s.get("p50")
+    if user is not None and user.value is not None:
+        parts.append(f"a user gets {figure(user.value, 3)} tokens/s at p50")
+    yield "", " · ".join(parts)
+    if result.goodput is not None:
+        good = result.goodput
+        yield "SLO", f"{share_with_interval(good.attainment)} of {good.planned:,} requests kept to every limit"
+        limits = (
+            f"{GLOSSARY[name.removesuffix('_ms')].title} ≤ {limit.limit_ms:,g} ms: "
+            + (limit.note or percent(limit.attainment.value))
+            for name, limit in good.limits.items()
+        )
+        yield "", " · ".join(limits)
+    yield from error_lines(result, _REASONS)
+
+
+def _verdict(result: Result) -> Table:
+    """The verdict and why, a line or two a reason."""
+    verdict = result.verdict
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    reasons = [plain(reason, _REASON_WIDTH) for reason in verdict.reasons] or ["every figure is within its limits"]
+    for number, reason in enumerate(reasons[:_REASONS]):
+        word = Text("") if number else Text.assemble(" ", (f" {verdict.word} ", WORD_STYLE[verdict.word]))
+        grid.add_row(word, Text(reason))
+    if (more := len(reasons) - _REASONS) > 0:
+        grid.add_row("", Text(f"and {more} more: --full", style="dim"))
+    return grid
