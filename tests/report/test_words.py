@@ -22,7 +22,7 @@ from loadcell.report.words.matching import match
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
     "metrics": "checks checks_server limits steady window accounting goodput interval energy observed choice server "
-    "prometheus result fingerprint repeats vocabulary",
+    "stream prometheus result fingerprint repeats vocabulary",
     "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",
     "protocol": "reply",
     "recording": "exposition",
@@ -58,6 +58,7 @@ NOT_SHOWN = (
     "INVALID where no request succeeded", "SUSPECT where a load process left no counters",
     "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "SUSPECT where requests went through a proxy",
+    "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
     "SUSPECT where the median of TTFT or TPOT rose or fell by 5 % or more through the window, beyond noise",
     "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
     "SUSPECT where the server runs on the cores of the load, unless --shared-host says that it is meant",  # docs only

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.metrics.glossary import GLOSSARY
-from loadcell.metrics.limits import Limits, label
+from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Change, Check, Result
 
-LIMITS: dict[str, Limits] = {}
+LIMITS = {
+    "together": Limits(
+        "events that came together with the one before, not by the client's lateness (replies of 16 tokens or more)",
+        "share",
+        0.1,
+        None,
+    ),
+    "at_once": Limits("of these replies: those whose output came in one or two reads", "share", 0.1, None),
+}
 FINDINGS = {
+    "server_ttft": "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
     "change": "SUSPECT where the median of TTFT or TPOT rose or fell by 5 % or more through the window, beyond noise",
 }
 
@@ -48,5 +57,52 @@ def change_says(name: str, found: Change) -> str:
     return f"{title} {did} by {share} through the window: p50 {before} ms at first, {after} ms at last"
 
 
+# --- the stream ------------------------------------------------------------------------------------------------------
+
+
+def _stream(result: Result) -> Iterator[Check]:
+    found = result.delivered
+    together, at_once = (None, None) if found is None else (found.together_share, found.at_once_share)
+    yield grade(
+        result, "at_once", at_once, f"{number(at_once, 'share')} of replies came in one or two pieces",
+        _STREAM_ADVICE, limits=LIMITS["at_once"],
+    )  # fmt: skip
+    yield grade(
+        result, "together", together, f"{number(together, 'share')} of events came together with the one before",
+        _STREAM_ADVICE, limits=LIMITS["together"],
+    )  # fmt: skip
+
+
+def _ttft(result: Result) -> Iterator[Check]:
+    """The server's own TTFT against the client's, over the same requests: its page's, else that of its replies."""
+    told = [side for side in result.server if side.own_ttft_ms is not None and side.ttft_ms is not None]
+    if not told:
+        yield label("server_ttft", None, "the server tells no TTFT of its own for the same requests")
+        return
+    side = max(told, key=lambda side: "Prometheus" in side.source)
+    assert side.own_ttft_ms is not None and side.ttft_ms is not None
+    apart = abs(side.ttft_ms - side.own_ttft_ms)
+    says = (
+        f"TTFT was {side.ttft_ms:.4g} ms mean at the client and {side.own_ttft_ms:.4g} ms by the server's own clock "
+        f"({side.source}, {side.requests:,} requests)"
+    )
+    if apart <= max(APART_SHARE * side.own_ttft_ms, APART_MS):
+        yield label("server_ttft", "VALID", says)
+    else:
+        yield label("server_ttft", "SUSPECT", says, _TTFT_ADVICE)
+
+
+_TTFT_ADVICE = (
+    "what lies between them is in every figure: look for a proxy that buffers, a front end that is busy, or a network "
+    "that is slow"
+)
+APART_SHARE, APART_MS = 0.1, 5.0
+"""What the two may be apart, of the server's own or at least."""
+_STREAM_ADVICE = (
+    "something between server and client collects the stream, or the server sends several events at once: turn off the "
+    "proxy's buffering (nginx: proxy_buffering off), or measure the server itself"
+)
+
+
 # Causes come before effects: the first reason is the one that is read.
-CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_change,)
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_stream, _ttft, _change)

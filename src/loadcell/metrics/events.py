@@ -23,6 +23,13 @@ from loadcell.recording.read import Recording, Table
 
 _CLIENT_LAG_NS = 1_000_000
 """Events of one read that was this late were merged by the client; of an earlier read, by the server or network."""
+_PROMPT_NS = 250_000
+"""Of a read that came within this of the last stamp in it, the events came together; of a later one, the client may
+have merged them."""
+LEAST_STREAM = 16
+"""Tokens or events of a reply from which on it says how a stream was delivered."""
+_AT_ONCE_NS = 100_000
+"""A mean gap below this is no server's pace: what was collected comes in as fast as it can be read."""
 
 
 @dataclass
@@ -57,6 +64,14 @@ class EventTotals(Received):
     """Their tokens by usage."""
     closed_difference: float = 0.0
     """Sum of the absolute differences of the two counts."""
+    stream_events: int = 0
+    """Events of the ok requests whose replies are long enough to say how a stream was delivered."""
+    stream_merged: int = 0
+    """Of these: those that came together with the one before, by no lateness of the client."""
+    stream_reads: list[Ids] = field(default_factory=list)
+    """Reads with output of each of these requests, by parts."""
+    stream_at_once: int = 0
+    """Of these requests: those whose output came in one or two reads, or faster than any server makes it."""
 
 
 class Listener(Protocol):
@@ -120,6 +135,7 @@ def scan_events(
         _add_tokens(totals, part["tokens"], t_ns, span, of_event, _spread(streamed[runs], lengths))
         _add_closure(totals, part["tokens"], starts, usage[runs], is_ok[runs])
         _add_reads(totals, part["read"], part["lag_ns"], starts, _spread(is_member[runs], lengths))
+        _add_streams(totals, part["read"], part["lag_ns"], t_ns, starts, lengths, usage[runs], is_ok[runs])
         totals.early.known &= not early.unbounded(recording, part["lag_ns"])
         sooner = early.sooner(part, starts, sent[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
@@ -284,3 +300,29 @@ def _add_reads(
     if lags.dtype.kind == "f":
         lags = lags[~np.isnan(lags)]
     totals.lags.add(np.maximum(lags, 0))
+
+
+def _add_streams(
+    totals: EventTotals,
+    read: npt.NDArray[Any],
+    lag_ns: npt.NDArray[Any],
+    t_ns: npt.NDArray[Any],
+    starts: Ids,
+    lengths: Ids,
+    usage: Floats,
+    wanted: Mask,
+) -> None:
+    """Count how the output of the wanted replies that are long enough came in: reads, and events that came together."""
+    long = wanted & (np.fmax(lengths, usage) >= LEAST_STREAM)
+    if not long.any():
+        return
+    merged = np.concatenate(([False], read[1:] == read[:-1]))
+    merged[starts] = False
+    together = merged & ~(lag_ns > _PROMPT_NS)  # without a kernel stamp there is no lag: nothing says that it was late
+    of_run = np.add.reduceat(np.stack((merged, together)).astype(np.int64), starts, axis=1)[:, long]
+    reads, span_ns = lengths[long] - of_run[0], (t_ns[starts + lengths - 1] - t_ns[starts])[long]
+    at_once = (reads <= 2) | (span_ns < _AT_ONCE_NS * (lengths[long] - 1))
+    totals.stream_events += int(lengths[long].sum())
+    totals.stream_merged += int(of_run[1].sum())
+    totals.stream_reads.append(reads)
+    totals.stream_at_once += int(np.count_nonzero(at_once))

@@ -232,6 +232,23 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
     ks_distance: Annotated[float | None, Doc(description="largest difference of the two gap distributions (KS)")]
 
 
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the stream came as it was sent, in the window's replies of 16 tokens or more."""
+
+    replies: int
+    together_share: Annotated[
+        float | None, Doc(description="events that came together with the one before, not by the client's lateness")
+    ]
+    at_once_share: Annotated[
+        float | None, Doc(description="replies whose output came in one or two reads, or faster than a server makes it")
+    ]
+    reads_per_reply: Annotated[float | None, Doc(description="median of the reads with output")]
+    itl: Annotated[str | None, Doc(description="why ITL cannot be measured; null: it can")] = None
+    tpot: Annotated[str | None, Doc(description="why TPOT and the user's rate cannot be measured; null: they can")] = (
+        None
+    )
+
+
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """How the requests of the window travelled."""
 
@@ -285,6 +302,10 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     queue: ServerPart
     prefill: ServerPart
     unattributed: Annotated[ServerPart, Doc(description="TTFT less queue and prefill: front end, network and client")]
+    own_ttft_ms: Annotated[
+        float | None,
+        Doc(description="mean TTFT by the server's own clock, over the same requests; null: untold, or of others too"),
+    ] = None
     notes: list[str] = []
 
 
@@ -479,6 +500,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     change: Annotated[
         dict[str, Change], Doc(description="whether ttft_ms and tpot_ms changed through the window, by metric")
     ] = {}
+    delivered: Annotated[Delivered | None, Doc(description="null without a stream to judge")] = None
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]

@@ -25,6 +25,8 @@ class PageMeans(NamedTuple):
     """Requests that the server counted."""
     queue_ms: float | None
     prefill_ms: float | None
+    ttft_ms: float | None
+    """From a request's arrival at the server to its first token, by the server's own clock."""
     notes: list[str]
 
 
@@ -74,7 +76,7 @@ def _vllm(old: Page, new: Page) -> Iterator[PageMeans]:
     if queue is not None and prefill is not None and ttft is not None:
         front = round(ttft - queue - prefill, 2) or 0.0
         notes = [f"by the server itself TTFT was {ttft:.2f} ms mean, of which {front:.2f} ms in its front end"]
-    yield from _told("vLLM Prometheus", gained(old, new, f"{name}_count"), queue, prefill, notes)
+    yield from _told("vLLM Prometheus", gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
 
 
 def _sglang(old: Page, new: Page) -> Iterator[PageMeans]:
@@ -82,7 +84,7 @@ def _sglang(old: Page, new: Page) -> Iterator[PageMeans]:
     queue, ttft = _mean_ms(old, new, "sglang:queue_time_seconds"), _mean_ms(old, new, name)
     prefill = None if queue is None or ttft is None else ttft - queue
     notes = ["prefill is the server's own TTFT less its queue: its front end is in it"]
-    yield from _told("SGLang Prometheus", gained(old, new, f"{name}_count"), queue, prefill, notes)
+    yield from _told("SGLang Prometheus", gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
 
 
 def _llama(old: Page, new: Page, answered: int, prompt_tokens: float) -> Iterator[PageMeans]:
@@ -102,11 +104,16 @@ def _llama(old: Page, new: Page, answered: int, prompt_tokens: float) -> Iterato
             f"the server processed {tokens - prompt_tokens:,.0f} prompt tokens more than those of this run: others "
             "load it too, and their time is in this mean"
         )
-    yield from _told("llama.cpp Prometheus", None, None, total_s / answered * 1e3, notes)
+    yield from _told("llama.cpp Prometheus", None, None, total_s / answered * 1e3, None, notes)
 
 
 def _told(
-    source: str, count: float | None, queue: float | None, prefill: float | None, notes: list[str]
+    source: str,
+    count: float | None,
+    queue: float | None,
+    prefill: float | None,
+    ttft: float | None,
+    notes: list[str],
 ) -> Iterator[PageMeans]:
     """The means if there are any; those that cannot be known become None, with a note."""
     if queue is None and prefill is None:
@@ -114,7 +121,9 @@ def _told(
     if any(value is not None and not math.isfinite(value) for value in (count, queue, prefill)):
         notes = ["the server's counters went down, vanished or were no numbers: did it start anew during the run?"]
     requests = _finite(count)
-    yield PageMeans(source, None if requests is None else round(requests), _finite(queue), _finite(prefill), notes)
+    yield PageMeans(
+        source, None if requests is None else round(requests), _finite(queue), _finite(prefill), _finite(ttft), notes
+    )
 
 
 def _finite(value: float | None) -> float | None:

@@ -22,6 +22,7 @@ from loadcell.metrics.latency import latencies
 from loadcell.metrics.limits import LIMITS
 from loadcell.metrics.model import (
     CountsOf,
+    Delivered,
     Latency,
     Methodology,
     Result,
@@ -36,6 +37,7 @@ from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides
 from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
+from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, extent_ns, pick_window, whole_run
@@ -87,7 +89,8 @@ def build_result(
     ok = members & rows.ok
     views = [(ok, span, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
-    (latency, rates), *all_of_it = _figures(recording, rows, views, why, lost_events > 0, listener)
+    stream = delivered(events)
+    (latency, rates), *all_of_it = _figures(recording, rows, views, why, stream, lost_events > 0, listener)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -104,9 +107,12 @@ def build_result(
         counts=counts,
         steady=state,
         change=changes(rows, ok, span),
+        delivered=stream,
         latency=latency,
         throughput=rates,
-        goodput=goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop),
+        goodput=goodput_without_pace(
+            goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop), stream
+        ),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
         concurrency=flight,
@@ -137,6 +143,7 @@ def _figures(
     rows: Rows,
     views: Sequence[tuple[Mask, Span, Received]],
     why: str | None,
+    stream: Delivered | None,
     partial: bool,
     listener: Listener | None,
 ) -> list[tuple[dict[str, Latency], Throughput]]:
@@ -152,7 +159,8 @@ def _figures(
         if partial:
             rates = msgspec.structs.replace(rates, output_tokens_per_s=None, output_tokens_interval=None)
         users = tails_withheld(rates.user_tokens_per_s, why)
-        figures.append((without_tails(latency, why), msgspec.structs.replace(rates, user_tokens_per_s=users)))
+        rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)
+        figures.append((without_pace(without_tails(latency, why), stream), rates))
     return figures
 
 

@@ -18,6 +18,8 @@ from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.recording.read import Recording
 
 _NO_QUEUE = "the server does not tell how long a request queued: that is in the unattributed part"
+_OTHERS = 0.01
+"""Share of the requests that a page may count more or less than the client and still be of the same requests."""
 _SLACK_NS = 1_000_000
 """The server's figures may exceed the client's by this much: they are rounded, and its clock is another."""
 
@@ -63,6 +65,7 @@ def _of_rows(source: str, rows: Rows, members: Mask, notes: list[str]) -> Server
         queue=part(queue),
         prefill=part(prefill),
         unattributed=part(rest),
+        own_ttft_ms=None if np.isnan(queue).any() else float((queue + prefill).mean()) / 1e6,
         notes=notes,
     )
 
@@ -78,7 +81,7 @@ def _pages(before: str, after: str, rows: Rows, ok: Mask) -> Iterator[ServerSide
     """What the Prometheus pages tell of the whole run."""
     answered = rows.ok | rows.streamed
     prompt_tokens = float((rows.prompt_tokens - np.nan_to_num(rows.cached_tokens))[answered].sum())
-    timed = rows.ok & rows.streamed & rows.sent
+    timed = rows.streamed & rows.sent  # failed ones and those beyond the end too: the server counted them
     ttft_ms = float((rows.first_any - rows.send_start)[timed].mean()) / 1e6 if timed.any() else None
     own = int(np.count_nonzero(answered))
     whole = [] if np.array_equal(ok, rows.ok) else ["these are of the whole run, not of the window"]
@@ -101,6 +104,9 @@ def _of_means(means: PageMeans, ttft_ms: float | None, own: int, whole: list[str
         queue=_part(queue, ttft_ms),
         prefill=_part(prefill, ttft_ms),
         unattributed=_part(rest, ttft_ms),
+        own_ttft_ms=means.ttft_ms
+        if means.requests is not None and abs(means.requests - own) <= _OTHERS * own
+        else None,
         notes=notes,
     )
 

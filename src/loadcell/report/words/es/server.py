@@ -20,4 +20,30 @@ SERVER = {
     "{} fell by {} through the window: p50 {} ms at first, {} ms at last": (
         "{} bajó un {} durante la ventana: p50 {} ms al principio, {} ms al final"
     ),
+    "not measurable: something between server and client collects the stream (proxy buffering)": (
+        "no medible: algo entre el servidor y el cliente acumula el flujo (búfer de un proxy)"
+    ),
+    "events that came together with the one before, not by the client's lateness (replies of 16 tokens or more)": (
+        "eventos que llegaron junto con el anterior, no por retraso del cliente (respuestas de 16 tokens o más)"
+    ),
+    "of these replies: those whose output came in one or two reads": (
+        "de esas respuestas: aquellas cuya salida llegó en una o dos lecturas"
+    ),
+    "{} of replies came in one or two pieces": "{} de las respuestas llegaron en uno o dos trozos",
+    "{} of events came together with the one before": "{} de los eventos llegaron junto con el anterior",
+    "something between server and client collects the stream, or the server sends several events at once: turn off the "
+    "proxy's buffering (nginx: proxy_buffering off), or measure the server itself": (
+        "algo entre el servidor y el cliente acumula el flujo, o el servidor envía varios eventos a la vez: desactivar "
+        "el búfer del proxy (nginx: proxy_buffering off), o medir el propio servidor"
+    ),
+    "the server tells no TTFT of its own for the same requests": (
+        "el servidor no dice ningún TTFT propio de las mismas solicitudes"
+    ),
+    "TTFT was {} ms mean at the client and {} ms by the server's own clock ({}, {} requests)": (
+        "el TTFT fue de {} ms de media en el cliente y de {} ms según el reloj del servidor ({}, {} solicitudes)"
+    ),
+    "what lies between them is in every figure: look for a proxy that buffers, a front end that is busy, or a network "
+    "that is slow": (
+        "lo que hay entre ambos está en todas las cifras: buscar un proxy con búfer, un frontal ocupado o una red lenta"
+    ),
 }
