@@ -39,6 +39,9 @@ def test_the_audit_the_machine_and_the_selftest_are_kept(tmp_path: Path) -> None
     if sys.platform == "linux":
         assert host["server"] in ("same cores", "other cores"), "this process, which this process may look at"
         assert 0 <= host["steal_share"] < 1
+        shared = host["sharing"]
+        assert audit["load_ns"] <= shared["load_ns"] and shared["server_threads"] > 1
+        assert shared["server_wait_ns"] > 0 and 0 < shared["parent_cpu_ns"] < shared["load_ns"]
         assert 0 < audit["rtt_ns"] < 1e9
 
 

@@ -116,7 +116,9 @@ def test_limits_follow_the_latencies_measured(good: Result) -> None:
 
 
 def test_the_worst_word_wins_and_its_reason_comes_first(good: Result) -> None:
-    verdict = judge(with_instrument(with_instrument(good, longest_stall_ms=200.0), "host", server="same cores"))
+    verdict = judge(
+        with_instrument(with_instrument(good, longest_stall_ms=200.0), "host", server="same cores", taken_share=0.03)
+    )
     assert verdict.word == "INVALID"
     assert verdict.reasons[0].startswith("the client stood still for 200 ms (limit 50 ms): keep other work off")
     assert "--shared-host" in verdict.reasons[1]
@@ -150,17 +152,22 @@ def test_users_missing_for_their_failures_are_not_sent_to_a_longer_run(good: Res
 
 
 @pytest.mark.parametrize(
-    ("server", "declared", "word"),
+    ("server", "declared", "taken", "word"),
     [
-        ("elsewhere", False, "VALID"), ("other cores", False, "VALID"), ("same cores", False, "SUSPECT"),
-        ("this machine", False, "SUSPECT"), ("same cores", True, "VALID"), (None, False, None),
+        ("elsewhere", False, None, "VALID"), ("other cores", False, None, "VALID"),
+        ("other cores", False, 0.4, "VALID"), ("same cores", False, None, None),
+        ("same cores", False, 0.009, "VALID"), ("same cores", False, 0.011, "SUSPECT"),
+        ("this machine", False, 0.011, "SUSPECT"), ("same cores", True, 0.3, "VALID"), (None, False, None, None),
     ],
 )  # fmt: skip
-def test_a_server_on_the_clients_cores_must_be_declared(
-    good: Result, server: str | None, declared: bool, word: str
+def test_what_a_load_took_from_a_server_beside_it_counts_not_where_it_runs(
+    good: Result, server: str | None, declared: bool, taken: float | None, word: str
 ) -> None:
-    verdict = judge(with_instrument(good, "host", server=server, declared=declared))
-    assert named(verdict, "shared_host").word == word
+    by = "the CPU time of the load"
+    verdict = judge(with_instrument(good, "host", server=server, declared=declared, taken_share=taken, taken_by=by))
+    check = named(verdict, "shared_host")
+    assert check.word == word
+    assert taken is None or by in check.says
 
 
 def test_failures_never_pass_unseen(good: Result) -> None:

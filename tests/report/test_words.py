@@ -22,7 +22,7 @@ from loadcell.report.words.matching import match
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
     "metrics": "checks checks_server limits steady window accounting goodput interval energy observed choice server "
-    "stream prometheus result fingerprint repeats vocabulary",
+    "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",
     "protocol": "reply",
     "recording": "exposition",
@@ -33,9 +33,9 @@ TELLING = {
 }
 """Modules whose sentences reach a Result, a Sweep or a Comparison."""
 INSIDE = (
-    ", a garbage collection of {}", ", as declared", ": {} planned requests were left", "at {} tokens/s", "no success",
-    "self-test {}: wrong by {} at p50", "self-test {}: wrong by {} at p99", "the client's cores",
-    "this machine, on cores that cannot be told", "{} is {}, {} {}", "a closed loop", "an open loop",
+    ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
+    "self-test {}: wrong by {} at p50", "self-test {}: wrong by {} at p99", "{} is {}, {} {}",
+    "a closed loop", "an open loop",
     " (undecided: {})",
     "{} at {}", ", stage {} because", "; --resume runs it again", ", beyond the {} that were measured: a guess",
     "saturated: {}", "less than {} %", "more than {} %", "not clear whether more or less than {} %", " (and {} more)",
@@ -61,7 +61,6 @@ NOT_SHOWN = (
     "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
     "SUSPECT where the median of TTFT or TPOT rose or fell by 5 % or more through the window, beyond noise",
     "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
-    "SUSPECT where the server runs on the cores of the load, unless --shared-host says that it is meant",  # docs only
     "Loadcell repeats", "Loadcell comparison",  # titles of JSON schemas
     "GPU memory free", "GPU memory in all", "GPU memory used", "KV blocks", "KV blocks used", "Memory in all",
     "Memory used",  # quantities from which others are made
@@ -174,8 +173,8 @@ def test_every_metric_has_its_spanish():
             "B es DUDOSO: el cliente se detuvo 28 ms (límite 5 ms): repetir la ejecución (y 5 más)",
         ),
         (
-            "stages 1 to 6: the server runs on the client's cores: they slow each other: run again",
-            "etapas 1 a 6: el servidor corre en los núcleos del cliente: se frenan entre sí: repetir la ejecución",
+            "stages 1 to 6: the client was put aside 7 times a second: run again",
+            "etapas 1 a 6: el cliente fue desalojado 7 veces por segundo: repetir la ejecución",
         ),
         (
             "stage 7 unstable: latencies there grow with the length of the stage. They are in the table, and in no "

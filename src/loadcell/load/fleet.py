@@ -34,6 +34,7 @@ from loadcell.load.prepare import (
 )
 from loadcell.load.progress import Meter, Progress
 from loadcell.load.scrape import scrape
+from loadcell.load.sharing import Sharing
 from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer
 from loadcell.load.steering import Steering
@@ -61,6 +62,8 @@ class _Crew:
     live: Live
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     server: Place | None = None
+    sharing: Sharing | None = None
+    """Counts of what the load takes from a server on this machine; None where there is none."""
     steering: Steering | None = None
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
@@ -123,6 +126,8 @@ def run_load(
             ]
             pinned = {job.cpu for job in jobs if job.cpu is not None}
             crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
+            if crew.server not in (None, "elsewhere"):
+                crew.sharing = Sharing(None if target.proxy else found.address)
             manifest.notes += scrape(spec.endpoint, target, found.address, folder / "server-before.prom", secrets)
             has_page = (folder / "server-before.prom").exists()
             crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets)
@@ -158,6 +163,8 @@ def _drive(
             with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
                 _watch_load(crew, manifest, spec, watch, interrupts, meter)
                 manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns  # the last look is not part of the run
+                if crew.sharing is not None:
+                    crew.sharing.end()
         except BaseException:
             _kill(crew)
             raise
@@ -216,6 +223,8 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
         if "error" in answer:
             raise EndpointError(scrub(answer["error"], job.secrets))
     crew.ticks_before = core_ticks(allowed_cores())
+    if crew.sharing is not None:
+        crew.sharing.begin()
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
 
 
@@ -226,6 +235,8 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
         watch(_progress(meter, live, manifest, spec))
         if crew.steering is not None:
             crew.steering.look()
+        if crew.sharing is not None:
+            crew.sharing.look()
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.processes):
@@ -311,4 +322,5 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     elif manifest.state == "running":
         manifest.state = "complete"
     dump_json(folder / "recording.json", manifest)
-    dump_json(folder / "host.json", {"steal_share": stolen, "server": crew.server})
+    host = {"steal_share": stolen, "server": crew.server, "sharing": crew.sharing and crew.sharing.told}
+    dump_json(folder / "host.json", host)

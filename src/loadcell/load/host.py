@@ -87,7 +87,7 @@ def server_place(target: Target, address: Address, cores: set[int]) -> Place | N
         address = (family, where)
     if not is_local(address):
         return "elsewhere"
-    theirs = cores_of(set(_owners(listeners(address))))
+    theirs = cores_of(set(owners(listeners(address))))
     if not theirs or not cores:
         return "this machine"
     return "same cores" if theirs & cores else "other cores"
@@ -135,7 +135,7 @@ def cores_of(processes: Iterable[int]) -> set[int]:
     return cores
 
 
-def _owners(inodes: set[str]) -> Iterator[int]:
+def owners(inodes: set[str]) -> Iterator[int]:
     """Processes that hold one of the sockets, as far as this user may see them; one may come more than once."""
     names = {f"socket:[{inode}]" for inode in inodes}
     for descriptors in _PROC.glob("[0-9]*/fd") if names else ():

@@ -231,24 +231,6 @@ def _machine(result: Result) -> Iterator[Check]:
         f"the hypervisor took {number(steal, 'share')} of the cores' time",
         "use a machine whose cores are its own",
     )
-    yield from _shared_host(result)
-
-
-def _shared_host(result: Result) -> Iterator[Check]:
-    host = result.instrument.host
-    if host.server is None or host.server == "elsewhere":
-        yield label("shared_host", None if host.server is None else "VALID", f"server {host.server or 'not located'}")
-    elif host.server == "other cores" or host.declared:
-        declared = ", as declared" if host.declared else ""
-        yield label("shared_host", "VALID", f"server on this machine ({host.server}){declared}")
-    else:
-        where = "the client's cores" if host.server == "same cores" else "this machine, on cores that cannot be told"
-        yield label(
-            "shared_host",
-            "SUSPECT",
-            f"the server runs on {where}: they slow each other",
-            "load from another machine, pin the server to other cores, or accept it with --shared-host",
-        )
 
 
 # --- connections and tokens ------------------------------------------------------------------------------------------

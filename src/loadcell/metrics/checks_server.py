@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
-from loadcell.metrics.model import Change, Check, Result
+from loadcell.metrics.model import Change, Check, Result, Word
 
 LIMITS = {
+    "shared_host": Limits(
+        "server on this machine: the most of its time that the load can have taken from it", "share", 0.01, None
+    ),
     "together": Limits(
         "events that came together with the one before, not by the client's lateness (replies of 16 tokens or more)",
         "share",
@@ -55,6 +58,34 @@ def change_says(name: str, found: Change) -> str:
     if found.kind == "step":
         return f"{title} {did} by {share} at {found.at_s:.3g} s: p50 {before} ms before, {after} ms after"
     return f"{title} {did} by {share} through the window: p50 {before} ms at first, {after} ms at last"
+
+
+# --- the machine that it shares with the load ------------------------------------------------------------------------
+
+
+def _shared_host(result: Result) -> Iterator[Check]:
+    """What the load took from a server beside it is in every latency; where neither can tell how much, it is said."""
+    host = result.instrument.host
+    if host.server is None or host.server == "elsewhere":
+        yield label("shared_host", None if host.server is None else "VALID", f"server {host.server or 'not located'}")
+        return
+    where = "server on this machine" if host.server == "this machine" else f"server on this machine ({host.server})"
+    if host.taken_share is None:
+        word: Word | None = "VALID" if host.declared or host.server == "other cores" else None
+        yield label("shared_host", word, f"{where}: what the load took from it was not measured")
+        return
+    says = f"{where}: the load took at most {number(host.taken_share, 'share')} of its time, by {host.taken_by}"
+    if host.declared:
+        yield label("shared_host", "VALID", f"{says}; it was declared by --shared-host")
+    elif host.server == "other cores":
+        yield label("shared_host", "VALID", says)
+    else:
+        yield grade(
+            result, "shared_host", host.taken_share, says, _SHARED_ADVICE, limits=LIMITS["shared_host"]
+        )  # fmt: skip
+
+
+_SHARED_ADVICE = "load from another machine, pin the server to other cores, or accept it with --shared-host"
 
 
 # --- the stream ------------------------------------------------------------------------------------------------------
@@ -105,4 +136,4 @@ _STREAM_ADVICE = (
 
 
 # Causes come before effects: the first reason is the one that is read.
-CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_stream, _ttft, _change)
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_shared_host, _stream, _ttft, _change)

@@ -13,6 +13,7 @@ from loadcell.metrics.events import EventTotals, lag_spread
 from loadcell.metrics.interval import spread_ms
 from loadcell.metrics.model import Host, Instrument, WorkerAudit
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.sharing import taken
 from loadcell.metrics.window import Span
 from loadcell.recording.read import Recording
 
@@ -36,6 +37,7 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
     late = send_lateness(rows, manifest.loop)[members]
     sent = late[~np.isnan(late)]
     host = recording.host or {}
+    shared = taken(host, recording.audits)
     return Instrument(
         clock=manifest.clock,
         read_lag=lag_spread(events),
@@ -53,7 +55,11 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         connections=connections(recording.audits, rows, members),
         tokens=token_closure(rows, members & rows.ok, events),
         host=Host(
-            steal_share=host.get("steal_share"), server=host.get("server"), declared=recording.spec.run.shared_host
+            steal_share=host.get("steal_share"),
+            server=host.get("server"),
+            declared=recording.spec.run.shared_host,
+            taken_share=None if shared is None else shared.share,
+            taken_by=None if shared is None else shared.by,
         ),
         workers=workers,
     )

@@ -67,7 +67,6 @@ FINDINGS = {
     "audit": "SUSPECT where a load process left no counters",
     "no success": "INVALID where no request succeeded",
     "stability": "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
-    "shared_host": "SUSPECT where the server runs on the cores of the load, unless --shared-host says that it is meant",
     "proxy": "SUSPECT where requests went through a proxy",
 }
 """Checks without a figure."""

@@ -282,6 +282,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Doc(description="elsewhere, other cores, same cores, or this machine (cores unknown)")
     ]
     declared: Annotated[bool, Doc(description="the spec says that the server shares this machine")]
+    taken_share: Annotated[
+        float | None, Doc(description="the most that the load can have taken of the time of a server on this machine")
+    ] = None
+    taken_by: Annotated[str | None, Doc(description="what bounds it, in words")] = None
 
 
 class ServerPart(msgspec.Struct, frozen=True, kw_only=True):

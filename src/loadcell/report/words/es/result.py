@@ -29,9 +29,6 @@ CHECKS = {
         "quitar otros trabajos de esta máquina, o de los núcleos de la carga"
     ),
     "use a machine whose cores are its own": "usar una máquina con núcleos propios",
-    "load from another machine, pin the server to other cores, or accept it with --shared-host": (
-        "cargar desde otra máquina, fijar el servidor a otros núcleos, o aceptarlo con --shared-host"
-    ),
     "response times include the connect: give a longer --duration, or look why the server closes them": (
         "los tiempos de respuesta incluyen la conexión: dar un --duration más largo, o mirar por qué el servidor las "
         "cierra"
@@ -106,14 +103,6 @@ CHECKS = {
     "elsewhere": "en otra máquina",
     "other cores": "otros núcleos",
     "same cores": "los mismos núcleos",
-    "server on this machine ({})": "servidor en esta máquina ({})",
-    "server on this machine ({}), as declared": "servidor en esta máquina ({}), según lo declarado",
-    "the server runs on the client's cores: they slow each other": (
-        "el servidor corre en los núcleos del cliente: se frenan entre sí"
-    ),
-    "the server runs on this machine, on cores that cannot be told: they slow each other": (
-        "el servidor corre en esta máquina, en núcleos que no se pueden saber: se frenan entre sí"
-    ),
     "each request opens its own connection: the server keeps none": (
         "cada solicitud abre su propia conexión: el servidor no conserva ninguna"
     ),

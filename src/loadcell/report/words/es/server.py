@@ -46,4 +46,20 @@ SERVER = {
     "that is slow": (
         "lo que hay entre ambos está en todas las cifras: buscar un proxy con búfer, un frontal ocupado o una red lenta"
     ),
+    "server on this machine: the most of its time that the load can have taken from it": (
+        "servidor en esta máquina: lo máximo de su tiempo que la carga pudo quitarle"
+    ),
+    "load from another machine, pin the server to other cores, or accept it with --shared-host": (
+        "cargar desde otra máquina, fijar el servidor a otros núcleos, o aceptarlo con --shared-host"
+    ),
+    "server on this machine": "servidor en esta máquina",
+    "server on this machine ({})": "servidor en esta máquina ({})",
+    "{}: what the load took from it was not measured": "{}: no se midió lo que la carga le quitó",
+    "{}: the load took at most {} of its time, by {}": "{}: la carga le quitó como mucho {} de su tiempo, según {}",
+    "{}; it was declared by --shared-host": "{}; se declaró con --shared-host",
+    "the time that its threads waited for a core": "el tiempo que sus hilos esperaron un núcleo",
+    "the time in which anything on this machine waited for a core": (
+        "el tiempo en que algo de esta máquina esperó un núcleo"
+    ),
+    "the CPU time of the load": "el tiempo de CPU de la carga",
 }

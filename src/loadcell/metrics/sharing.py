@@ -1,0 +1,35 @@
+"""How much of its time a load took at most from a server on the same machine: the least of three bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Taken(NamedTuple):
+    """A bound, and what gave it."""
+
+    share: float
+    """Of the time of the load; so no latency can be longer by more than this share of itself."""
+    by: str
+
+
+WAITED, PRESSURE, CPU = (
+    "the time that its threads waited for a core",
+    "the time in which anything on this machine waited for a core",
+    "the CPU time of the load",
+)
+
+
+def taken(host: Mapping[str, Any], audits: Sequence[Mapping[str, Any]]) -> Taken | None:
+    """The least bound that the recording tells; None where it tells none, as before format 5."""
+    told = host.get("sharing") or {}
+    length = told.get("load_ns")
+    if not length:
+        return None
+    spent = [audit.get("cpu_s") for audit in audits]
+    parent = told.get("parent_cpu_ns")
+    client = None if parent is None or not spent or None in spent else sum(s for s in spent if s) * 1e9 + parent
+    bounds = {WAITED: told.get("server_wait_ns"), PRESSURE: told.get("pressure_ns"), CPU: client}
+    known = [Taken(float(ns) / length, by) for by, ns in bounds.items() if ns is not None]
+    return min(known, default=None)
