@@ -205,7 +205,7 @@ def test_no_line_is_wider_and_wrapped_ones_keep_their_indent(
     lines = [line for line in out.splitlines() if line.strip()]
     assert [line for line in lines if len(line) > width or not line.startswith(" ")] == []
     assert "shares: 1 point)" in " ".join(out.split())
-    assert "A/A noise floor, 3 runs against 3: TTFT p50" in " ".join(out.split())
+    assert "A/A noise floor, 3 runs against 3: TTFT geomean" in " ".join(out.split())
 
 
 def test_no_difference_within_the_noise_is_a_finding(run: Make, capsys: Capture) -> None:

@@ -12,10 +12,10 @@ from scipy.stats import binom
 
 from loadcell.compare.effect import needed, within_runs
 from loadcell.compare.figures import Figure, quantile_grid
-from loadcell.compare.judge import judge
+from loadcell.compare.judge import Sides, judge
 from loadcell.compare.measures import MEASURES
 from loadcell.metrics.dependence import sample_inflation
-from loadcell.metrics.interval import floor_of
+from loadcell.metrics.interval import PERMILLE, floor_of
 
 Floats = npt.NDArray[np.float64]
 SIGMA = 0.5
@@ -40,7 +40,7 @@ def a_run(rng: np.random.Generator, n: int, rho: float, slower: float = 1.0) -> 
     found = {}
     for metric in ("ttft", "tpot", "itl", "e2e"):
         values = latencies(rng, n, rho) * slower
-        mine = [m for m in MEASURES.values() if m.metric == metric]
+        mine = [m for m in MEASURES.values() if m.metric == metric and m.stat in PERMILLE]
         inflation = sample_inflation(values, [m.permille for m in mine])
         for measure in mine:
             worth = n / inflation.at[measure.permille]
@@ -52,7 +52,7 @@ def a_run(rng: np.random.Generator, n: int, rho: float, slower: float = 1.0) -> 
 @cache
 def findings(n: int, rho: float, slower: float, repetitions: int) -> list[list[tuple[str, str]]]:
     rng = np.random.default_rng([n, int(rho * 10), int(slower * 100)])
-    pairs = [("B", [a_run(rng, n, rho)], [a_run(rng, n, rho, slower)]) for _ in range(repetitions)]
+    pairs = [Sides("B", [a_run(rng, n, rho)], [a_run(rng, n, rho, slower)]) for _ in range(repetitions)]
     return [[(f"{c.metric}.{c.stat}", c.finding) for c in judge([pair], 0.05)[0]] for pair in pairs]
 
 

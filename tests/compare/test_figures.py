@@ -10,6 +10,7 @@ from loadcell.compare.figures import _samples, figures, quantile_grid, rate_grid
 from loadcell.metrics import build_result
 from loadcell.metrics.interval import interval_ranks
 from loadcell.metrics.model import Interval
+from loadcell.metrics.rows import read_rows
 from loadcell.recording.read import open_recording
 
 Make = Callable[..., Path]
@@ -21,7 +22,7 @@ Make = Callable[..., Path]
 def test_it_takes_the_requests_that_the_result_tells_of(run: Make, load: dict[str, float]) -> None:
     recording = open_recording(run("a", load=load))
     result = build_result(recording)
-    samples = _samples(result, recording)
+    samples = _samples(result, recording, read_rows(recording))
     for metric in ("ttft", "tpot", "e2e"):
         summary = result.latency[f"{metric}_ms"].service
         assert samples.latency_ms[metric].size == summary.n

@@ -29,7 +29,7 @@ TELLING = {
     "workload": "files planning schedule",
     "search": "answer build curves grid ranges idle saturation stages trial",
     "report/detail": "build dots",
-    "compare": "build effect figures gates judge measures noise model",
+    "compare": "build effect figures gates judge measures noise model pairing pairs",
 }
 """Modules whose sentences reach a Result, a Sweep or a Comparison."""
 INSIDE = (

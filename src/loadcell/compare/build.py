@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from loadcell import __version__
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.gates import Bound, judge_gates
-from loadcell.compare.judge import judge
+from loadcell.compare.judge import Sides, judge
 from loadcell.compare.measures import SHARES_FINER
-from loadcell.compare.model import Change, Comparison, Pair, Side
+from loadcell.compare.model import Change, Comparison, Pair, Pairing, Side
 from loadcell.compare.noise import check_repeats, noise_floor, spreads
+from loadcell.compare.pairing import Pairs, pair_runs, told_by_pairs
 from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
 from loadcell.errors import LoadcellError
 from loadcell.metrics.fingerprint import differences
@@ -62,11 +65,18 @@ def compare_sides(
     spread = spreads([run.figures for run in repeats]) if noise else None
     pairs = [_pair(sides[0], side, repeats) for side in sides[1:]]
     judged = [i for i, pair in enumerate(pairs) if force or pair.comparable != "not comparable"]
+    matched = {i: pair_runs(sides[0].runs, sides[i + 1].runs) for i in judged}
     figures = [
-        (pairs[i].name, [r.figures for r in sides[0].runs], [r.figures for r in sides[i + 1].runs]) for i in judged
+        Sides(
+            pairs[i].name,
+            [r.figures for r in sides[0].runs],
+            [r.figures for r in sides[i + 1].runs],
+            told_by_pairs(matched[i]),
+        )
+        for i in judged
     ]
-    changes: dict[int, list[Change]] = dict(zip(judged, judge(figures, min_effect, spread), strict=True))
-    full = [_with(pair, changes.get(i, [])) for i, pair in enumerate(pairs)]
+    changes = dict(zip(judged, judge(figures, min_effect, spread), strict=True))
+    full = [_with(pair, changes[i], matched[i]) if i in changes else pair for i, pair in enumerate(pairs)]
     return Comparison(
         loadcell=__version__,
         min_effect=min_effect,
@@ -148,11 +158,27 @@ def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
     return notes
 
 
-def _with(pair: Pair, changes: list[Change]) -> Pair:
-    return Pair(
-        name=pair.name, comparable=pair.comparable, forbids=pair.forbids, care=pair.care, notes=pair.notes,
-        changes=changes,
-    )  # fmt: skip
+_GAINS = 1.2
+"""Below it, pairs make no difference worth a word."""
+
+
+def _with(pair: Pair, changes: list[Change], pairs: Pairs) -> Pair:
+    return msgspec.structs.replace(pair, changes=changes, pairing=_pairing(changes, pairs))
+
+
+def _pairing(changes: Sequence[Change], pairs: Pairs) -> Pairing:
+    """What pairs gained, in words."""
+    if not pairs.n:
+        return Pairing(requests=0, gain=None, says=f"not paired: {pairs.why}")
+    paired = f"paired by request: {pairs.n:,} with the same lengths on both sides"
+    best = max((c for c in changes if c.gain is not None), key=lambda c: c.gain or 0.0, default=None)
+    if best is None or best.gain is None:
+        return Pairing(requests=pairs.n, gain=None, says=paired)
+    if best.gain < _GAINS:
+        says = f"{paired}; it gains little, for it is not lengths that vary"
+    else:
+        says = f"{paired}; for it the interval of {best.title} is {best.gain:.2g} times narrower"
+    return Pairing(requests=pairs.n, gain=best.gain, says=says)
 
 
 def _shown(side: Opened) -> Side:

@@ -115,6 +115,15 @@ def between_runs(a: Sequence[float], b: Sequence[float], relative: bool) -> Effe
     )
 
 
+def by_student(effect: float, error: float, units: int, variance: float, per: str, method: str) -> Effect:
+    """The effect with Student's t of its standard error, which so many equal units (blocks, runs) told."""
+    from scipy.special import stdtr, stdtrit
+
+    half = error * float(stdtrit(units - 1, 0.975))
+    p = 2 * float(stdtr(units - 1, -abs(effect) / error)) if error else float(effect == 0)
+    return Effect(effect, effect - half, effect + half, p, variance, per, method)
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """P-values corrected for their number (Holm 1979): reject where they are at most 5 %, and 5 % bounds any error."""
     order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from loadcell.compare.measures import LATENCIES, MEASURES, RATES, Measure
-from loadcell.metrics.dependence import BATCHES, inflation
+from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
+from loadcell.metrics.dependence import BATCHES, Z_975, inflation
 from loadcell.metrics.interval import floor_of, wilson
 from loadcell.metrics.latency import in_send_order, tpot_ns
 from loadcell.metrics.model import Interval, Result, Share, Summary
@@ -21,6 +22,9 @@ GRID = 200
 """Points that stand for the sampling distribution of a figure, each as likely as the others."""
 _WITHHELD = "withheld, for the run is INVALID"
 NO_SLO = "no SLO"
+NOT_KEPT = "a saved result does not hold it"
+ABSENT = (NO_SLO, NOT_KEPT)
+"""Why a side has no such figure at all: then it is not compared, and not shown as missing either."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,12 @@ class Samples:
     """By how much the failures' coming in runs inflates the variance of their share."""
 
 
-def figures(result: Result, recording: Recording | None) -> dict[str, Figure]:
-    """Every measure of a run; without its recording, by the estimates and intervals of its Result alone."""
-    samples = None if recording is None else _samples(result, recording)
+def figures(result: Result, recording: Recording | None, rows: Rows | None = None) -> dict[str, Figure]:
+    """Every measure of a run; without its recording, by the estimates and intervals of its Result alone.
+
+    `rows` are those of the recording, where they have been read already.
+    """
+    samples = None if recording is None else _samples(result, recording, rows or read_rows(recording))
     return {key: _figure(measure, result, samples) for key, measure in MEASURES.items()}
 
 
@@ -84,6 +91,8 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     if latency is None:
         return Figure(None, why=_WITHHELD if result.withheld else "not measured")
     summary: Summary = latency.response or latency.service
+    if measure.stat in MEANS:
+        return _mean(measure, summary, samples)
     estimate = getattr(summary, measure.stat)
     n = summary.n
     if measure.metric == "itl":  # what a comparison needs is counted in requests, not in gaps
@@ -97,6 +106,30 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
         ordered = samples.latency_ms.get(measure.metric)
         grid = histogram_grid(samples.gaps, p, effective) if ordered is None else quantile_grid(ordered, p, effective)
     return Figure(estimate.value, n, estimate.low, estimate.high, grid)
+
+
+def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure:
+    """A mean of a latency, whose spread is that of its samples over what they are worth."""
+    ordered = None if samples is None else samples.latency_ms[measure.metric]
+    if ordered is None:
+        return Figure(None, why=NOT_KEPT)
+    if not ordered.size:
+        return Figure(None, why="there is none")
+    worth = max(2.0, min(float(summary.effective or summary.n), float(summary.n)))
+    geometric = measure.stat == "geomean"
+    values = np.log(np.maximum(ordered, 1e-6)) if geometric else ordered
+    spread = values.mean() + values.std() / math.sqrt(worth) * _standard()
+    low, high = (values.mean() + sign * values.std() / math.sqrt(worth) * Z_975 for sign in (-1, 1))
+    value, low, high = (float(np.exp(x)) if geometric else max(float(x), 0.0) for x in (values.mean(), low, high))
+    return Figure(value, ordered.size, low, high, np.exp(spread) if geometric else np.maximum(spread, 0.0))
+
+
+@lru_cache(maxsize=1)
+def _standard() -> Floats:
+    from scipy.special import ndtri
+
+    middles: Floats = ndtri(_middles())
+    return middles
 
 
 def quantile_grid(ordered: Floats, p: float, effective: float) -> Floats:
@@ -150,12 +183,15 @@ def rate_grid(value: float, interval: Interval) -> Floats:
 # --- from the recording ----------------------------------------------------------------------------------------------
 
 
-def _samples(result: Result, recording: Recording) -> Samples:
-    rows, loop = read_rows(recording), recording.manifest.loop
-    members = _members(result, recording, rows)
-    ok = members & rows.ok
+def latencies_ns(rows: Rows, loop: str) -> dict[str, Floats]:
+    """Latencies of each request by metric; response times in an open loop, service times in a closed one."""
     since = rows.planned if loop == "open" else rows.send_start
-    values = {"ttft": rows.first_any - since, "tpot": tpot_ns(rows), "e2e": rows.last - since}
+    return {"ttft": rows.first_any - since, "tpot": tpot_ns(rows), "e2e": rows.last - since}
+
+
+def _samples(result: Result, recording: Recording, rows: Rows) -> Samples:
+    members = members_of(result, recording, rows)
+    ok, values = members & rows.ok, latencies_ns(rows, recording.manifest.loop)
     gaps, with_gaps = _gaps(recording, rows, ok)
     return Samples(
         latency_ms={name: np.sort(v[ok & ~np.isnan(v)]) / 1e6 for name, v in values.items()},
@@ -165,7 +201,7 @@ def _samples(result: Result, recording: Recording) -> Samples:
     )
 
 
-def _members(result: Result, recording: Recording, rows: Rows) -> Mask:
+def members_of(result: Result, recording: Recording, rows: Rows) -> Mask:
     """The requests of the window that the Result tells of."""
     window, anchor = result.methodology.window, anchors(rows, recording.manifest.loop)
     inside: Mask = (anchor >= round(window.start_s * 1e9)) & (anchor <= round(window.end_s * 1e9))

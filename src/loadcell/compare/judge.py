@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from loadcell.compare.effect import RUNS_LEAST, Effect, between_runs, holm, needed, scaled, unscaled, within_runs
-from loadcell.compare.figures import NO_SLO, Figure
+from loadcell.compare.figures import ABSENT, Figure
 from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
 from loadcell.compare.model import Change, Finding
+from loadcell.compare.pairing import Told
 from loadcell.metrics.interval import ALPHA, wilson
 
 Runs = Sequence[Mapping[str, Figure]]
@@ -31,6 +32,17 @@ class Noises(NamedTuple):
         return t * self.deviation * math.sqrt(1 / of_first + 1 / of_second)
 
 
+class Sides(NamedTuple):
+    """What is known of the figures of two sides."""
+
+    name: str
+    """Of the second."""
+    a: Runs
+    b: Runs
+    by_pairs: Mapping[str, Told] = {}
+    """Figures that pairs of requests tell, by measure: they come before those of the sides apart."""
+
+
 @dataclass(frozen=True)
 class _Test:
     """One measure of one pair, before the correction for their number."""
@@ -42,21 +54,38 @@ class _Test:
     why: str | None
     """Why there is no effect."""
     floor: float | None
+    paired: bool = False
+    unpaired: Effect | None = None
+    """Where pairs tell the effect: what the sides apart tell."""
 
 
-def judge(
-    pairs: Sequence[tuple[str, Runs, Runs]], min_effect: float, noise: Mapping[str, Noises] | None = None
-) -> list[list[Change]]:
-    """The changes of each pair (name of the second side, figures of the first, figures of the second).
+def judge(pairs: Sequence[Sides], min_effect: float, noise: Mapping[str, Noises] | None = None) -> list[list[Change]]:
+    """The changes of each pair of sides.
 
     The p-values are corrected over all measures of all pairs. `min_effect` is a relative difference.
     """
-    tests = [[_test(m, name, a, b, (noise or {}).get(m.key)) for m in MEASURES.values()] for name, a, b in pairs]
-    kept = [[t for t in of_pair if t.why != NO_SLO] for of_pair in tests]
+    tests = [[_told(m, sides, (noise or {}).get(m.key)) for m in MEASURES.values()] for sides in pairs]
+    kept = [[t for t in of_pair if t.why not in ABSENT] for of_pair in tests]
     flat = [t for of_pair in kept for t in of_pair]
     corrected = iter(holm([None if t.effect is None else t.effect.p for t in flat]))
     count = sum(t.effect is not None and t.effect.p is not None for t in flat)
     return [[_change(t, next(corrected), min_effect, count) for t in of_pair] for of_pair in kept]
+
+
+def _told(measure: Measure, sides: Sides, noise: Noises | None) -> _Test:
+    apart = _test(measure, sides.name, sides.a, sides.b, noise)
+    told = sides.by_pairs.get(measure.key)
+    if told is None:
+        return apart
+    return _Test(measure, told.a, told.b, told.effect, None, apart.floor, paired=True, unpaired=apart.effect)
+
+
+def _gain(test: _Test) -> float | None:
+    """How many times wider the interval is without pairs."""
+    if test.unpaired is None or test.effect is None:
+        return None
+    wide, narrow = _width(test.unpaired), _width(test.effect)
+    return wide / narrow if math.isfinite(wide) and narrow > 0 else None
 
 
 def _test(measure: Measure, name: str, a: Runs, b: Runs, noise: Noises | None) -> _Test:
@@ -92,8 +121,8 @@ def _missing(name: str, side: Sequence[Figure]) -> str | None:
     found = [(i, f.why) for i, f in enumerate(side, 1) if f.value is None]
     if not found:
         return None
-    if found[0][1] == NO_SLO:
-        return NO_SLO
+    if found[0][1] in ABSENT:
+        return found[0][1]
     run = f", run {found[0][0]}" if len(side) > 1 else ""
     return f"not estimable in {name}{run}: {found[0][1]}"
 
@@ -133,6 +162,8 @@ def _change(test: _Test, p_holm: float | None, min_effect: float, tests: int) ->
         needs=needs if finding == "too little data" else None,
         needs_what="requests" if effect is None else effect.per,
         method="" if effect is None else effect.method,
+        paired=test.paired,
+        gain=_gain(test),
     )
 
 

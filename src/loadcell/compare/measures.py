@@ -8,7 +8,9 @@ from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import PERMILLE
 
 LATENCIES = ("ttft", "tpot", "itl", "e2e")
-PERCENTILES = ("p50", "p90", "p99")
+PERCENTILES = ("p50", "p90", "p95", "p99")
+MEANS = ("geomean", "mean")
+"""Of latencies that each request has one of. The ratio of geometric means is what a request typically differs by."""
 RATES = {"output_tokens_per_s": "output_tokens_interval", "requests_per_s": "requests_interval"}
 """Rates of a Throughput, and where it holds their intervals."""
 SHARES_FINER = 5
@@ -44,7 +46,7 @@ MEASURES = {
         *(
             Measure(name, stat, f"{GLOSSARY[name].title} {stat}", "ms", -1, True)
             for name in LATENCIES
-            for stat in PERCENTILES
+            for stat in (*(() if name == "itl" else MEANS), *PERCENTILES)
         ),
         Measure("output_tokens_per_s", "mean", "Output tokens/s", "tokens/s", 1, True),
         Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Doc = msgspec.Meta
-FORMAT = 1
-"""Version of the Comparison's JSON."""
+FORMAT = 2
+"""Version of the Comparison's JSON. 2 added pairs of requests."""
 Finding = Literal["better", "worse", "no difference shown", "too little data"]
 
 
@@ -45,6 +45,18 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     needs: Annotated[int | None, Doc(description="requests (or runs) a side that would show the minimum effect")]
     needs_what: Annotated[str, Doc(description="requests or runs")]
     method: Annotated[str, Doc(description="what the interval rests on")]
+    paired: Annotated[bool, Doc(description="by pairs of requests: `a` and `b` are over these alone")] = False
+    gain: Annotated[
+        float | None, Doc(description="how many times wider the interval without pairs is; null where not known")
+    ] = None
+
+
+class Pairing(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the requests of two sides were compared one with another."""
+
+    requests: Annotated[int, Doc(description="pairs of requests, all runs; 0 where there are none")]
+    gain: Annotated[float | None, Doc(description="the greatest gain of a change; null where not known")]
+    says: Annotated[str, Doc(description="in words: what pairs gain, or why there are none")]
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +67,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     forbids: Annotated[list[str], Doc(description="differences that forbid a comparison")]
     care: Annotated[list[str], Doc(description="differences to have in mind")]
     notes: list[str]
+    pairing: Annotated[Pairing | None, Doc(description="null where nothing was compared")] = None
     changes: Annotated[list[Change], Doc(description="empty if not comparable, unless forced")]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadcell.compare.effect import RUNS_LEAST, scaled, unscaled
-from loadcell.compare.figures import NO_SLO
+from loadcell.compare.figures import ABSENT
 from loadcell.compare.judge import Noises, Runs
 from loadcell.compare.measures import MEASURES, Measure
 from loadcell.compare.model import Floor, Noise
@@ -65,7 +65,7 @@ def noise_floor(loaded: Sequence[Loaded]) -> Noise:
 
 
 def _has(measure: Measure, runs: Runs) -> bool:
-    return any(run[measure.key].why != NO_SLO for run in runs)
+    return any(run[measure.key].why not in ABSENT for run in runs)
 
 
 def _floor(measure: Measure, runs: Runs, noise: Noises | None) -> Floor:

@@ -14,6 +14,7 @@ from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import word_of
 from loadcell.metrics.model import FORMAT, Result, Word
 from loadcell.metrics.result import build_result
+from loadcell.metrics.rows import Rows, read_rows
 from loadcell.recording.read import Recording, open_recording
 
 WORDS: tuple[Word, ...] = ("VALID", "SUSPECT", "INVALID")
@@ -30,7 +31,12 @@ class Loaded:
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """Its figures by measure."""
-        return figures(self.result, self.recording)
+        return figures(self.result, self.recording, self.rows)
+
+    @cached_property
+    def rows(self) -> Rows | None:
+        """Its requests, if its recording is at hand."""
+        return None if self.recording is None else read_rows(self.recording)
 
     @property
     def word(self) -> Word:

@@ -72,6 +72,8 @@ def _pair(pair: Pair, comparison: Comparison, width: int) -> Iterator[Renderable
         forced = "Compared all the same (--force): the figures below do not mean the same thing on both sides."
         advice = "No findings. Measure both in the same way, or give --force to see the figures all the same."
         lines.append(_indented(forced if pair.changes else advice, 1, "bold"))
+    if pair.pairing is not None:
+        lines.append(_indented(plain(sentence(pair.pairing.says), 600), 1))
     yield Group(*lines)
     if pair.changes:
         yield _changes(pair, width)

@@ -10,6 +10,7 @@ from loadcell.report.github import bullets, code, folded, joined, prose, table
 from loadcell.report.markdown_run import MARKS
 from loadcell.report.page.figures import count
 from loadcell.report.signed import change_words, finding_words, interval_words
+from loadcell.report.text import sentence
 from loadcell.report.words import Words
 
 _FINDINGS = {"better": "✅", "worse": "❌", "too little data": "❔", "no difference shown": ""}
@@ -66,6 +67,8 @@ def _pair(pair: Pair, comparison: Comparison, words: Words) -> Iterator[str]:
         )
     if not pair.changes:
         return
+    if pair.pairing is not None:
+        yield prose(sentence(words.say(pair.pairing.says)))
     head = [words.say("Figure"), "A", pair.name, words.say("Change"), words.say("95 % interval"), words.say("Finding")]
     yield table(head, (_change(change, words) for change in pair.changes), "lrrrrl")
     yield words.say(

@@ -79,6 +79,31 @@ COMPARE = {
     "{} needs about {} requests a side": "{} necesita unas {} solicitudes por lado",
     "{} point": "{} punto",
     "{} points": "{} puntos",
+    "not paired: {}": "no emparejadas: {}",
+    "every request asks for the same lengths, so that pairs would gain little": (
+        "todas las solicitudes piden las mismas longitudes, así que las parejas ganarían poco"
+    ),
+    "the sides have different numbers of runs": "los lados tienen distinto número de ejecuciones",
+    "a saved result does not hold its requests": "un resultado guardado no contiene sus solicitudes",
+    "a saved result does not hold it": "un resultado guardado no la contiene",
+    "one is an open loop, the other a closed one": "uno es un bucle abierto, el otro uno cerrado",
+    "{} requests ended well in both windows, {} are needed": (
+        "{} solicitudes acabaron bien en ambas ventanas, se necesitan {}"
+    ),
+    "the schedules ask for other lengths: request {} for {} and {} {} tokens": (
+        "los programas piden otras longitudes: la solicitud {}, {} y {} tokens de {}"
+    ),
+    "output": "salida",
+    "input": "entrada",
+    "paired by request: {} with the same lengths on both sides": (
+        "emparejadas por solicitud: {} con las mismas longitudes en ambos lados"
+    ),
+    "{}; it gains little, for it is not lengths that vary": "{}; gana poco, pues no son las longitudes lo que varía",
+    "{}; for it the interval of {} is {} times narrower": (
+        "{}; gracias a ello, el intervalo de {} es {} veces más estrecho"
+    ),
+    "pairs of requests in {} blocks": "parejas de solicitudes en {} bloques",
+    "pairs of runs, {} of them": "parejas de ejecuciones, {} de ellas",
     "Output tokens/s": "Tokens de salida/s",
     "Requests/s": "Solicitudes/s",
     "Failed": "Fallidas",
