@@ -60,14 +60,28 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     rate: Annotated[float | None, Doc(description="open loop: requests per second, whatever the server does")] = None
     arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
     requests: Annotated[int | None, Doc(description="end after this many requests")] = None
-    duration_s: Annotated[float | None, Doc(description="stop sending after this time")] = None
+    duration_s: Annotated[
+        float | None,
+        Doc(description="stop sending after this time (default: 30 s and 4 times E2E after the ramp, 300 s at most)"),
+    ] = None
+    duration_most_s: Annotated[
+        float | None,
+        Doc(description="longest time of sending where neither a duration nor a number of requests is given"),
+    ] = None
+    keep_load: Annotated[
+        bool,
+        Doc(description="where a time ends the run: go on sending, uncounted, until the last counted reply has ended"),
+    ] = True
     warmup_s: Annotated[
         float | None, Doc(description="leave requests of the first seconds out (default: found from the data)")
     ] = None
     warmup_requests: Annotated[int, Doc(description="leave the first requests out of the result")] = 0
     ramp_s: Annotated[
         float | None,
-        Doc(description="spread the start over this time (closed loop default: 10 ms a user, at most 5 s)"),
+        Doc(
+            description="spread the start over this time (closed loop default: one E2E of the probe, at most a tenth "
+            "of the run, and at least 10 ms a user, of these at most 5 s)"
+        ),
     ] = None
     timeout_s: Annotated[float, Doc(description="longest time one request may take")] = 120.0
     connect_timeout_s: Annotated[float, Doc(description="longest time one connection may take to open")] = 10.0
@@ -88,7 +102,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     input_tokens: Annotated[
         str, Doc(description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA")
     ] = "512"
-    output_tokens: Annotated[str, Doc(description="output length, in the same forms")] = "128"
+    output_tokens: Annotated[str, Doc(description="output length, in the same forms")] = "uniform:64,192"
     prompts: Annotated[str | None, Doc(description="JSONL file of prompts instead of synthetic ones")] = None
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
@@ -406,6 +420,7 @@ def _check(spec: Spec) -> None:
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
+        "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
         "run.workers": spec.run.workers,
         "endpoint.gpus": spec.endpoint.gpus,
@@ -429,6 +444,16 @@ def _check(spec: Spec) -> None:
     warmup_s = load.warmup_s or 0.0
     if load.duration_s is not None and warmup_s >= load.duration_s:
         raise UsageError(f"the warm-up ({warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")
+    if load.duration_s is not None and load.duration_most_s is not None and load.duration_s > load.duration_most_s:
+        raise UsageError(
+            f"the duration ({load.duration_s:g} s) is more than load.duration_most_s ({load.duration_most_s:g} s): "
+            "leave the latter out"
+        )
+    if load.duration_s is None and load.duration_most_s is not None and warmup_s >= load.duration_most_s:
+        raise UsageError(
+            f"the warm-up ({warmup_s:g} s) leaves nothing of the time of sending ({load.duration_most_s:g} s at most): "
+            "give a longer --duration"
+        )
     if load.requests is not None and load.warmup_requests >= load.requests:
         raise UsageError(f"the warm-up ({load.warmup_requests} requests) leaves nothing of {load.requests} requests")
     if load.warmup_s and load.warmup_requests:
@@ -455,28 +480,64 @@ def _check_loadgen(spec: Spec) -> None:
 
 
 DEFAULT_CONCURRENCY = 16
-DEFAULT_DURATION_S = 30.0
+LEAST_DURATION_S, LEAST_E2E = 30.0, 4.0
+"""A run whose end was not asked for sends so long, and so many times as long as a request takes, after its ramp."""
+MOST_DURATION_S = 300.0
+"""And no longer than this."""
+_MOST_PLANNED = 10_000
+"""Open loop: nor is it planned for more requests than this, unless the least time takes more."""
 _RAMP_A_USER_S, _RAMP_MOST_S = 0.01, 5.0
+RAMP_SHARE = 0.1
+"""Most of a run that a ramp by default takes."""
 
 
 def with_defaults(spec: Spec) -> Spec:
-    """The Spec with every default of its load filled in, so that the result shows them all.
+    """The Spec with the defaults of its load filled in, so that the result shows them all.
 
-    Without a load: a closed loop of 16 users; without an end: 30 s. A closed loop starts its users 10 ms apart, within
-    5 s at most, so that its first replies do not come as one burst.
+    Without a load: a closed loop of 16 users. Without an end: a run that ends by itself, within 300 s (less where an
+    open loop would plan more than 10,000 requests by then, but never less than 30 s). The ramp of a closed loop waits
+    for the probe: see `default_ramp_s`.
     """
     load = spec.load
     if load.concurrency is None and load.rate is None:
         load = msgspec.structs.replace(load, concurrency=DEFAULT_CONCURRENCY)
     planned_end = spec.loadgen.scenario == "server" and load.rate is not None
-    if load.requests is None and load.duration_s is None and not planned_end:
-        load = msgspec.structs.replace(load, duration_s=DEFAULT_DURATION_S)
-    if load.ramp_s is None:
-        ramp_s = 0.0 if load.rate is not None else min(_RAMP_A_USER_S * (load.concurrency or 0), _RAMP_MOST_S)
-        load = msgspec.structs.replace(load, ramp_s=ramp_s)
+    if load.requests is None and load.duration_s is None and load.duration_most_s is None and not planned_end:
+        most_s = MOST_DURATION_S if load.rate is None else min(MOST_DURATION_S, _MOST_PLANNED / load.rate)
+        load = msgspec.structs.replace(load, duration_most_s=max(most_s, LEAST_DURATION_S + (load.ramp_s or 0.0)))
+    if load.ramp_s is None and load.rate is not None:
+        load = msgspec.structs.replace(load, ramp_s=0.0)
     spec = msgspec.structs.replace(spec, load=load)
     _check(spec)
     return spec
+
+
+def default_ramp_s(load: Load, e2e_s: float | None) -> float:
+    """The ramp of a closed loop that was not asked for one; `e2e_s` is what one request is likely to take, if known.
+
+    Users that start within one E2E are spread over its phases instead of going in step. That may take a tenth of the
+    run, no more. At least they start 10 ms apart, within 5 s, so that the first replies do not come as one burst.
+    """
+    users = load.concurrency or 1
+    least_s = min(_RAMP_A_USER_S * users, _RAMP_MOST_S)
+    if e2e_s is None:
+        return least_s
+    if load.requests is not None:
+        run_s = e2e_s * load.requests / users
+        run_s = run_s if load.duration_s is None else min(run_s, load.duration_s)
+    else:
+        run_s = load.duration_s or max(LEAST_DURATION_S, LEAST_E2E * e2e_s)
+    return max(least_s, min(e2e_s, RAMP_SHARE * run_s))
+
+
+def keeps_load(spec: Spec) -> bool:
+    """Whether requests are sent beyond the end of the counted ones, so that these do not end on an emptying server.
+
+    Only where a time ends the sending: not with a number of requests, LoadGen's traffic, or users in lockstep.
+    """
+    load = spec.load
+    timed = load.requests is None and load.min_requests is None and spec.loadgen.scenario is None
+    return load.keep_load and timed and not load.lockstep
 
 
 def secrets_of(spec: Spec, api_key: str | None) -> list[str]:

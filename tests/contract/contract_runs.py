@@ -89,7 +89,7 @@ _FIELD = {
     for section, keys in {
         "endpoint": "api model stream headers api_key_env ca_file verify_tls metrics_url ignore_eos extra_body",
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
-        "min_requests lockstep",
+        "min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts tokenizer",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "observe": "every_s urls gpu host",

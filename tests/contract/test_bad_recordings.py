@@ -142,7 +142,7 @@ def test_a_missing_audit(copy: Copy, show: Show) -> None:
     instrument = result["instrument"]
     assert (instrument["reads"], instrument["reads_without_stamp"], instrument["cpu_us_per_token"]) == (None,) * 3
     connections = instrument["connections"]
-    assert [connections[name] for name in ("failed", "no_ports", "no_descriptors", "rtt_ms")] == [None] * 4
+    assert [connections[name] for name in ("failed", "no_ports", "no_descriptors", "min_rtt_ms")] == [None] * 4
 
 
 def test_a_run_that_never_said_that_it_ended(copy: Copy, show: Show) -> None:

@@ -40,7 +40,7 @@ def test_an_open_loop_waits_for_nobody(run: Run) -> None:
 
 def test_a_rate_for_a_time(run: Run) -> None:
     with serve() as server:
-        ran = run(server.url, rate=20.0, arrivals="constant", duration_s=0.5)
+        ran = run(server.url, rate=20.0, arrivals="constant", duration_s=0.5, keep_load=False)
     assert ran.result.counts.run.planned == ran.result.counts.run.ok == len(server.load)
     assert 9 <= len(server.load) <= 11
     assert max(row["planned_ns"] for row in ran.rows) <= 500_000_000
@@ -54,7 +54,7 @@ def test_a_rate_ends_with_what_comes_first(run: Run) -> None:
 
 def test_users_for_a_time(run: Run) -> None:
     with serve() as server:
-        ran = run(server.url, concurrency=2, duration_s=0.4)
+        ran = run(server.url, concurrency=2, duration_s=0.4, keep_load=False)
     counts = ran.result.counts.run
     assert counts.planned == counts.ok == len(server.load) > 4
     assert max(row["ready_ns"] for row in ran.rows) < 0.4e9

@@ -102,6 +102,8 @@ def test_the_end_of_a_load() -> None:
     assert course(elapsed_s=61.0, duration_s=60.0, sends_end_s=60.0, in_flight=12).startswith(
         "1:01 of 1:00 · 100 % · draining 12"
     )
+    kept = course(elapsed_s=61.0, sends_end_s=60.0, in_flight=12, awaited=3, kept=True)
+    assert kept.startswith("1:01 of 1:00 · 100 % · keeping the load on for 3 replies")
     assert "draining 3" in course(elapsed_s=5.0, planned=40, issued=40, in_flight=3)
     assert "stopping" in course(elapsed_s=5.0, planned=40, issued=20, in_flight=3, stopping=True)
     assert course(elapsed_s=5.0) == "0:05", "where nothing tells the end, nothing is said of it"
@@ -109,7 +111,9 @@ def test_the_end_of_a_load() -> None:
 
 def test_before_the_first_request_ended() -> None:
     lines = text(Progress("load", 3.0, users=4, in_flight=4, duration_s=60.0, recent=Figures(3.0)), 80)
-    assert "last 3 s   no request ended" in lines
+    assert "last 3 s   no output came" in lines
+    lines = text(Progress("load", 3.0, users=4, recent=Figures(3.0, tokens_per_s=120.0, ended_per_s=0.0)), 80)
+    assert "last 3 s   120 tokens/s · 0 requests/s" in lines
     assert log_line(Progress("load", 5.0, users=4, in_flight=4)) == "0:05, 0 ok, 0 failed, 4/4 in flight"
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadcell.load.live import Live
+from loadcell.load.tail import Tail
 from loadcell.load.worker import Worker
 
 T0 = 1_000
@@ -25,7 +26,15 @@ def idle_worker(
     sent: list[int] = []
     worker.t0, worker.live, worker.next, worker.due_ns = T0, live, 0, 0
     worker.timer = SimpleNamespace(arm=lambda _: None)
-    worker.job = SimpleNamespace(users=None if planned is not None else len(users), end_ns=None, requests=None, least=0)
+    worker.job = SimpleNamespace(
+        users=None if planned is not None else len(users),
+        end_ns=None,
+        requests=None,
+        least=0,
+        worker=number,
+        keep=False,
+    )
+    worker.tail = Tail(worker.job, live)
     worker.due = [T0 + ready for ready in users[number::workers]]
     heapq.heapify(worker.due)
     worker.schedule = {"planned_ns": array("q", planned or [])}

@@ -50,7 +50,8 @@ def test_counters_of_several_workers() -> None:
 def row(**fields: object) -> dict[str, object]:
     return {
         "status": "ok", "planned_ns": MISSING, "ready_ns": 0, "send_start_ns": 0, "conn_start_ns": MISSING,
-        "first_any_ns": 50 * MS, "last_ns": 90 * MS, "output_tokens": 10,
+        "first_any_ns": 50 * MS, "last_ns": 90 * MS, "output_tokens": 10, "reads": 10,
+        "counted": True,
     } | fields  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def test_recent_figures_forget_what_is_past() -> None:
             slow = second >= 20
             for number in range(20 if slow else 10):
                 cells = live.cells(number % 2)
-                tell(cells, row(first_any_ns=(900 if slow else 100) * MS, output_tokens=5), 5)
+                tell(cells, row(first_any_ns=(900 if slow else 100) * MS, output_tokens=5, reads=7), 5)
                 cells[Count.ISSUED] += 1
             live.cells(1)[Count.BUSY_NS] += 3 * S // 10
             recent, whole = meter.figures((second + 1) * S)

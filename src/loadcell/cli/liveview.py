@@ -108,11 +108,11 @@ def _requests(now: Progress) -> list[Part]:
 
 
 def _latency(now: Progress, of: Figures) -> list[Part]:
-    if not of.ended:
-        return [("no request ended", "dim")]
+    if not of.ended and of.tokens_per_s is None:
+        return [("no output came" if now.streamed else "no request ended", "dim")]
+    timed = [(f"{_metric(now)} p50 {_ms(of.p50_ms)}", "bold"), (f"{_high(of)} {_ms(of.p99_ms)}", "bold")]
     return [
-        (f"{_metric(now)} p50 {_ms(of.p50_ms)}", "bold"),
-        (f"{_high(of)} {_ms(of.p99_ms)}", "bold"),
+        *(timed if of.ended else []),
         (f"{_rate(of.tokens_per_s)} tokens/s", "bold"),
         (f"{_rate(of.ended_per_s)} requests/s", ""),
     ]
@@ -173,6 +173,8 @@ def _left(now: Progress) -> str:
     """How long it will take, or what is awaited."""
     if now.stopping:
         return "stopping"
+    if now.sent_all and now.kept:
+        return f"keeping the load on for {now.awaited:,} replies"
     if now.sent_all:
         return f"draining {now.in_flight:,}"
     left_s = [] if now.sends_end_s is None else [now.sends_end_s - now.elapsed_s]

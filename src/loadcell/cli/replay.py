@@ -35,8 +35,9 @@ def find_recorded(target: str | None) -> Recorded | None:
 def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> None:
     """Change the sections of a recorded Spec, over which the fields `given` were put, so that they can run again.
 
-    A closed loop that gets a rate becomes an open one: without the number of users, which would cap it. UsageError if
-    something is needed that was never recorded.
+    A closed loop that gets a rate becomes an open one: without the number of users, which would cap it. A run that
+    ended by itself, and lasts as long again, is no such run any more where it is given an end. UsageError if something
+    is needed that was never recorded.
     """
     from loadcell.recording.methodology import check_secrets
 
@@ -46,6 +47,11 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     load = tree["load"]
     if recorded.spec["load"]["rate"] is None and load["rate"] is not None:
         load.update({key: None for key in ("concurrency", "ramp_s") if f"load.{key}" not in given})
+    if load.get("duration_most_s") is not None and {"load.duration_s", "load.requests"} & set(
+        given
+    ):  # it is given an end
+        load["duration_s"] = load["duration_s"] if "load.duration_s" in given else None
+        load["duration_most_s"] = None
     check_secrets(tree, recorded)
 
 

@@ -46,6 +46,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--arrivals", "load.arrivals", "P"),
         ("--requests", "load.requests", "N"),
         ("--duration", "load.duration_s", "T"),
+        ("--keep-load", "load.keep_load", ""),
         ("--ramp", "load.ramp_s", "T"),
         ("--timeout", "load.timeout_s", "T"),
         ("--connect-timeout", "load.connect_timeout_s", "T"),

@@ -57,8 +57,8 @@ class Audit:
     """Of these: no local port was left."""
     no_descriptors: int = 0
     """Of these: no file descriptor was left."""
-    rtt_ns: int | None = None
-    """Smoothed round-trip time by the kernel, median of the connections."""
+    min_rtt_ns: int | None = None
+    """Least round trip of a connection, by the kernel or of its handshake: median of the connections."""
     idle_closed: int = 0
     """Idle connections that the server had closed, or had announced to close."""
     gc_pauses: int = 0
@@ -114,7 +114,7 @@ class Audit:
         self.cpu_system_s = usage.ru_stime - self._cpu_s[1]
         self.cpu_s = usage.ru_utime - self._cpu_s[0] + self.cpu_system_s
         self.memory_peak_bytes = _memory_peak_bytes(usage)
-        self.rtt_ns = median_low(self._rtts) if self._rtts else None
+        self.min_rtt_ns = median_low(self._rtts) if self._rtts else None
 
     def as_dict(self) -> dict[str, Any]:
         """The counters by name."""
@@ -149,10 +149,10 @@ class Audit:
         else:
             heappushpop(self._longest, (end - begin, begin))
 
-    def parted(self, rtt_ns: int | None) -> None:
+    def parted(self, min_rtt_ns: int | None) -> None:
         """A connection is about to be closed."""
-        if rtt_ns is not None:
-            self._rtts.append(rtt_ns)
+        if min_rtt_ns is not None:
+            self._rtts.append(min_rtt_ns)
 
     def no_connection(self, code: int | None) -> None:
         """A connection could not be opened, with the system's error number if that is why."""

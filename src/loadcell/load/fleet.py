@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import EndpointError, RecordingError
+from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
 from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
 from loadcell.load.job import Job
@@ -29,6 +30,7 @@ from loadcell.load.prepare import (
     make_manifest,
     new_folder,
     spool_bodies,
+    with_ramp,
     worker_count,
     write_schedule,
 )
@@ -65,6 +67,7 @@ class _Crew:
     sharing: Sharing | None = None
     """Counts of what the load takes from a server on this machine; None where there is none."""
     steering: Steering | None = None
+    own_end: OwnEnd | None = None
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
     watched: list[Watched] = field(default_factory=list)
@@ -105,6 +108,7 @@ def run_load(
             found = _ask(spec, target, secrets)
             watch(Progress("prepare"))
             planned = plan(spec)
+            spec = with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets)
             spool_bodies(spec, found, planned, bodies)
             dump_json(folder / "spec.json", redact(spec))
@@ -120,6 +124,7 @@ def run_load(
             if steer is not None:
                 outcomes = outcomes_of(ends.fileno(), len(planned.schedule))
                 crew.steering = Steering(steer, crew.live, outcomes, planned.schedule, manifest)
+            crew.own_end = OwnEnd(spec, crew.live, planned.schedule, manifest)
             jobs = [
                 make_job(spec, folder, w, workers, manifest, target, found, planned, descriptors, secrets)
                 for w in range(workers)
@@ -232,11 +237,13 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
     """Show progress until every worker has ended."""
     live = crew.live
     while any(process.poll() is None for process in crew.processes):
-        watch(_progress(meter, live, manifest, spec))
+        watch(_progress(meter, crew, manifest, spec))
         if crew.steering is not None:
             crew.steering.look()
         if crew.sharing is not None:
             crew.sharing.look()
+        if crew.own_end is not None:
+            crew.own_end.look()
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.processes):
@@ -244,23 +251,24 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
         time.sleep(0.05)
 
 
-def _progress(meter: Meter, live: Live, manifest: Manifest, spec: Spec) -> Progress:
+def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Progress:
     """What there is to show of the load now."""
+    live = crew.live
     now = max(0, time.monotonic_ns() - live.t0_ns)
     recent, whole = meter.figures(now)
-    due, counts, load = meter.due(now), meter.counts(), spec.load
-    ends_s = [
-        *([] if load.duration_s is None else [load.duration_s]),
-        *([] if meter.last_ns is None else [meter.last_ns / 1e9]),
-        *([live.end_ns / 1e9] if live.end_ns else []),
-    ]
+    counts, load = meter.counts(), spec.load
+    due, beyond = meter.due(now, manifest.planned), counts[Count.BEYOND]
+    likely = None if crew.own_end is None else crew.own_end.likely_ns()
+    last = meter.last_ns if manifest.window_end_ns is None or load.requests is not None else None
+    planned = None if crew.own_end is not None and crew.own_end.unknown else manifest.window_end_ns
+    ends_ns = [end for end in (planned, last, live.end_ns or None, likely) if end is not None]
     timed = 0 if due is not None and load.concurrency is not None else counts[Count.TIMED]  # a cap makes sends wait
     return Progress(
         "load",
         now / 1e9,
         manifest.planned,
         load.duration_s,
-        counts[Count.ISSUED],
+        counts[Count.ISSUED] - beyond,
         counts[Count.OK],
         counts[Count.FAILED],
         counts[Count.IN_FLIGHT],
@@ -268,7 +276,9 @@ def _progress(meter: Meter, live: Live, manifest: Manifest, spec: Spec) -> Progr
         counts[Count.CANCELLED],
         users=load.concurrency if due is None else None,
         due=due,
-        sends_end_s=min(ends_s, default=None),
+        sends_end_s=min(ends_ns) / 1e9 if ends_ns else None,
+        awaited=counts[Count.LEFT],
+        kept=beyond > 0,
         stopping=live.stop,
         streamed=spec.endpoint.stream,
         recent=recent,
@@ -296,6 +306,8 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns
     if crew.steering is not None:
         crew.steering.close()
+    if crew.own_end is not None:
+        crew.own_end.close()
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()

@@ -28,6 +28,7 @@ class Flight:
 
     __slots__ = (
         "_left",
+        "air_reads",
         "asked_tokens",
         "bytes_sent",
         "cancelled",
@@ -36,6 +37,7 @@ class Flight:
         "dropped",
         "end_ns",
         "failure",
+        "first_told",
         "fresh",
         "input_tokens",
         "lags",
@@ -67,6 +69,10 @@ class Flight:
         self.cancelled = False
         self.counted = True
         """False for a request beyond the end of the load."""
+        self.air_reads = 0
+        """Its reads so far, as those who look on were told."""
+        self.first_told = False
+        """Whether its first output was counted for those who look on."""
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []
@@ -254,7 +260,7 @@ def _polls(flight: Flight, ledger: Ledger) -> list[int]:
     A read has one stamp, that of the last it brought: other events in it may be older. Without a kernel stamp all may.
     """
     numbers, tails, lags = flight.reply.reads, flight.reply.tails, flight.lags
-    found = [n == after or n in tails for n, after in zip(numbers, (*numbers[1:], -1), strict=True)]
+    found = [n == after or n in tails for n, after in zip(numbers, (*numbers, -1)[1:], strict=True)]
     if MISSING in lags:
         found = [shared or lags[n] == MISSING for shared, n in zip(found, numbers, strict=True)]
     writing, t0_ns = ledger.writer.was_writing, ledger.t0_ns

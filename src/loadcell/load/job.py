@@ -39,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: when each user sends its first request, after t0."""
     end_ns: int | None
     """When sending stops, after t0."""
+    keep: bool
+    """Whether requests that are not counted are sent from then on, until the last counted reply has ended."""
     least: int
     """Closed loop: requests of the whole run that are sent even after `end_ns`."""
     lockstep: bool

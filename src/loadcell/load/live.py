@@ -39,10 +39,24 @@ class Count(IntEnum):
     """Time spent reading and sending, without the parsing, which gives way to both."""
     STALL_NS = 10
     """Longest time so far without a look at the sockets: no sum."""
+    LEFT = 11
+    """Counted requests that have begun and not ended."""
+    COUNTED_OVER = 12
+    """1 once this worker sends no counted request any more and all of them have ended."""
+    BEYOND = 13
+    """Requests beyond the end that were started: not in OK, FAILED and CANCELLED."""
+    E2E_NS = 14
+    """Sum of the E2E of the ok requests, from their sends."""
+    READS = 15
+    """Reads of the replies that ended."""
+    OK_READS = 16
+    """Of these: of ok requests."""
+    AIR_READS = 17
+    """Reads of the requests in the air, as of a moment ago."""
 
 
 _HEADER = 8
-_COUNTS = 16
+_COUNTS = 24
 SLOTS = _COUNTS + BINS
 """Cells of one worker."""
 
@@ -92,6 +106,15 @@ class Live:
     def end_ns(self, value: int) -> None:
         self._cells[2] = value
 
+    @property
+    def counted_end_ns(self) -> int:
+        """End of the counted sending, where it was ordered; 0 until then. What is sent after it keeps the load on."""
+        return self._cells[3]
+
+    @counted_end_ns.setter
+    def counted_end_ns(self, value: int) -> None:
+        self._cells[3] = value
+
     def cells(self, worker: int) -> memoryview:
         """The counters of one worker, indexed by `Count`, and its bins."""
         start = _HEADER + SLOTS * worker
@@ -106,13 +129,20 @@ class Live:
         return sum(self.cells(w)[count] for w in range(self.workers))
 
 
-def tell(cells: memoryview, row: dict[str, Any], events: int) -> None:
+def tell(cells: memoryview, row: dict[str, Any], events: int, *, first_told: bool = False) -> None:
     """Count a request that ended; `row` as `flight.write_rows` wrote it. Not for the hot path: once a request.
 
     The latency is TTFT from the planned time (open loop) or the send (closed), as the result has it; E2E where the
-    reply was no stream.
+    reply was no stream. `first_told`: `tell_first` has counted it already.
     """
     status, sent, planned = row["status"], row["send_start_ns"], row["planned_ns"]
+    cells[Count.READS] += row["reads"]
+    tokens = row["output_tokens"]
+    if status == "ok" and tokens != MISSING_INT:
+        cells[Count.TOKENS] += tokens
+        cells[Count.OK_READS] += row["reads"]
+    if not row["counted"]:
+        return
     cells[_STATUS[status]] += 1
     cells[Count.EVENTS] += events
     if sent != MISSING and row["conn_start_ns"] == MISSING:
@@ -121,10 +151,15 @@ def tell(cells: memoryview, row: dict[str, Any], events: int) -> None:
         cells[Count.OFF_TIME] += abs(sent - due) > _LATE_NS
     if status != "ok":
         return
-    tokens, came = row["output_tokens"], row["first_any_ns"]
-    cells[Count.TOKENS] += 0 if tokens == MISSING_INT else tokens
-    came = row["last_ns"] if came == MISSING else came
-    cells[_COUNTS + bin_of(came - (sent if planned == MISSING else planned))] += 1
+    cells[Count.E2E_NS] += row["last_ns"] - sent
+    if not first_told:
+        came = row["first_any_ns"]
+        tell_first(cells, (row["last_ns"] if came == MISSING else came) - (sent if planned == MISSING else planned))
+
+
+def tell_first(cells: memoryview, latency_ns: int) -> None:
+    """Count the TTFT of a counted request."""
+    cells[_COUNTS + bin_of(latency_ns)] += 1
 
 
 _STATUS = {"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}

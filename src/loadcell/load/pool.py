@@ -95,7 +95,7 @@ class Pool:
         self._handlers.pop(connection.fd, None)
         self.opening.pop(connection.fd, None)
         self._poller.remove(connection.fd)
-        self._audit.parted(connection.rtt_ns())
+        self._audit.parted(connection.min_rtt_ns())
         connection.close()
 
     def open(self) -> bool:

@@ -14,6 +14,7 @@ import httptools
 import msgspec
 
 from loadcell.errors import EndpointError, nearest
+from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
@@ -40,7 +41,17 @@ class Endpoint:
     max_tokens_field: str = "max_tokens"
     reuse: bool = True
     """Whether a connection can carry more than one request."""
+    probe_first_s: float | None = None
+    """From the send of the probe to its first output, or to its end where it was no stream; None if it failed."""
+    probe_token_s: float = 0.0
+    """And from each of its output events to the next."""
     notes: list[str] = field(default_factory=list)
+
+    def e2e_s(self, output_tokens: float) -> float | None:
+        """What a request of so many output tokens takes on the idle server, as far as the probe can tell."""
+        if self.probe_first_s is None:
+            return None
+        return self.probe_first_s + max(0.0, output_tokens - 1) * self.probe_token_s
 
 
 def preflight(spec: Spec, target: Target) -> Endpoint:
@@ -80,11 +91,13 @@ def exchange(
     payload: bytes,
     timeouts: tuple[float, float],
     most_bytes: int = _MODELS_BYTES,
+    read_s: list[float] | None = None,
 ) -> Reply | tuple[int, bytes]:
     """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body).
 
     `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
-    or little more. OSError or ConnectError if there is no reply.
+    or little more. `read_s` takes when each read of a POST's reply came, in s since its send began. OSError or
+    ConnectError if there is no reply.
     """
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
@@ -104,6 +117,8 @@ def exchange(
             return plain.status, bytes(plain.body)
         reply, number = Reply(), 0
         while not reply.closed and (data := _receive(sock, limit_s)):
+            if read_s is not None:
+                read_s.append(time.monotonic() - start_s)
             reply.feed([data], number)
             number += 1
         reply.close(max(number - 1, 0))
@@ -189,11 +204,19 @@ def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
     return sock
 
 
-def _ask(target: Target, address: Address, method: str, path: str, payload: bytes, spec: Spec) -> Any:
+def _ask(
+    target: Target,
+    address: Address,
+    method: str,
+    path: str,
+    payload: bytes,
+    spec: Spec,
+    read_s: list[float] | None = None,
+) -> Any:
     url = target.origin + target.prefix + path
     timeouts = (spec.load.connect_timeout_s, spec.load.timeout_s)
     try:
-        return exchange(target, address, method, path, payload, timeouts)
+        return exchange(target, address, method, path, payload, timeouts, read_s=read_s)
     except TimeoutError:
         raise EndpointError(
             f"{url} gave no answer within {timeouts[1]:g} s: is the server up? (--timeout sets how long to wait)"
@@ -266,7 +289,8 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
     path = PATHS[spec.endpoint.api]
     url = target.origin + target.prefix + path
     for _ in range(4):
-        reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec)
+        read_s: list[float] = []
+        reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec, read_s)
         if reply.failure is None or reply.status == 200:
             break
         said = reply.failure[1]
@@ -278,6 +302,8 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
             break
         _refuse(url, reply.status, said, spec)
         raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
+    if reply.failure is None:
+        _time_probe(found, reply, read_s)
     if reply.failure is None and not reply.keep_alive:
         found.reuse = False
         found.notes.append("the server closes the connection after each reply: every request opens its own")
@@ -285,6 +311,15 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
         found.notes.append(
             f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"
         )
+
+
+def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
+    """Note how long the probe took; `read_s` holds when each of its reads came."""
+    came_s = [read_s[number] for number, kind in zip(reply.reads, reply.kinds, strict=True) if kind & KIND_OUTPUT]
+    if not came_s:
+        return
+    found.probe_first_s = came_s[0]
+    found.probe_token_s = (came_s[-1] - came_s[0]) / (len(came_s) - 1) if len(came_s) > 1 else 0.0
 
 
 def probe_body(spec: Spec, found: Endpoint) -> bytes:

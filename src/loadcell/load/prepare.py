@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from loadcell import __version__
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load.clock import HAS_KERNEL_STAMPS
@@ -21,7 +23,7 @@ from loadcell.load.target import Target
 from loadcell.protocol import PATHS, body
 from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
 from loadcell.recording.write import write_table
-from loadcell.spec import Spec, scrub
+from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths, scrub
 from loadcell.workload import FilePrompts, Plan
 
 _POOL_MOST = 1024
@@ -63,6 +65,15 @@ def new_folder(folder: Path) -> Iterator[None]:
         raise
 
 
+def with_ramp(spec: Spec, found: Endpoint) -> Spec:
+    """The Spec with its ramp, which follows from the probe where nobody asked for one."""
+    load = spec.load
+    if load.ramp_s is not None:
+        return spec
+    e2e_s = found.e2e_s(parse_lengths(spec.workload.output_tokens).mean)
+    return msgspec.structs.replace(spec, load=msgspec.structs.replace(load, ramp_s=default_ramp_s(load, e2e_s)))
+
+
 def make_manifest(
     spec: Spec, target: Target, found: Endpoint, planned: Plan, workers: int, secrets: list[str]
 ) -> Manifest:
@@ -90,6 +101,8 @@ def make_manifest(
         "prompts_sha256": planned.prompts.digest().hex() if spec.workload.prompts is not None else None,
         "workers": workers,
         "ramp_s": spec.load.ramp_s,
+        "duration_s": spec.load.duration_s,
+        "keep_load": keeps_load(spec),
         "rows": len(schedule),
     }
     return Manifest(
@@ -101,10 +114,16 @@ def make_manifest(
         workers=workers,
         schedule_hash=schedule.hash,
         clock="kernel" if HAS_KERNEL_STAMPS else "user",
-        window_end_ns=None if load.duration_s is None or load.min_requests is not None else int(load.duration_s * 1e9),
+        window_end_ns=None if load.min_requests is not None else planned_end_ns(load),
         effective=effective,
         notes=[scrub(note, secrets) for note in notes],
     )
+
+
+def planned_end_ns(load: Load) -> int | None:
+    """When sending ends by the plan at the latest, since the start; None where a number of requests ends it."""
+    end_s = load.duration_most_s if load.duration_s is None and load.requests is None else load.duration_s
+    return None if end_s is None else int(end_s * 1e9)
 
 
 def write_schedule(planned: Plan, folder: Path) -> None:
@@ -193,7 +212,8 @@ def make_job(
         reuse=found.reuse,
         pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
         starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
-        end_ns=None if load.duration_s is None else int(load.duration_s * 1e9),
+        end_ns=planned_end_ns(load),
+        keep=keeps_load(spec),
         least=load.min_requests or 0,
         lockstep=load.lockstep,
         timeout_s=load.timeout_s,

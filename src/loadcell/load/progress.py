@@ -27,9 +27,9 @@ class Figures:
 
     span_s: float
     ended: int = 0
-    """Requests whose latency is counted: those that were ok."""
+    """Requests whose latency is counted: those whose first output came; where nothing is streamed, the ok ones."""
     p50_ms: float | None = None
-    """TTFT, or E2E where nothing is streamed, within 1 %; None where no request ended."""
+    """TTFT, or E2E where nothing is streamed, within 1 %; None where no request counts."""
     p99_ms: float | None = None
     """Of fewer than 100 requests this is the greatest."""
     sent_per_s: float | None = None
@@ -38,7 +38,8 @@ class Figures:
     ended_per_s: float | None = None
     """Requests that ended, however they did."""
     tokens_per_s: float | None = None
-    """Output tokens of the ok requests; None where no request ended."""
+    """Output tokens as they arrive, also of replies that still come: reads, at the tokens a read of the ok requests;
+    one a read until the first of them ended. None where nothing came."""
     busy_share: float | None = None
     """The busiest load process."""
 
@@ -63,7 +64,12 @@ class Progress:
     due: int | None = None
     """Open loop: requests planned by now."""
     sends_end_s: float | None = None
-    """When sending is to end; None where a closed loop ends with its last request."""
+    """When sending (of what is counted) is to end, as far as is known; None where a closed loop ends with its last
+    request."""
+    awaited: int = 0
+    """Counted requests that have begun and not ended."""
+    kept: bool = False
+    """Whether requests that are not counted keep the load on."""
     stopping: bool = False
     """Whether what is in flight is being given up."""
     streamed: bool = True
@@ -122,9 +128,12 @@ class Meter:
         longest = int(self._cells[:, Count.STALL_NS].max())
         return longest / 1e6 if longest else None
 
-    def due(self, now_ns: int) -> int | None:
-        """Requests that are planned before a moment since the start; None in a closed loop."""
-        return None if self._planned_ns is None else int(np.searchsorted(self._planned_ns, now_ns))
+    def due(self, now_ns: int, planned: int | None = None) -> int | None:
+        """Requests planned before a moment since the start, of the first `planned`; None in a closed loop."""
+        if self._planned_ns is None:
+            return None
+        due = int(np.searchsorted(self._planned_ns, now_ns))
+        return due if planned is None else min(due, planned)
 
     def figures(self, now_ns: int) -> tuple[Figures | None, Figures | None]:
         """Figures of late, and of the whole load so far; new ones four times a second."""
@@ -154,6 +163,8 @@ def between(before: _Look, now: _Look) -> Figures:
     """What happened between two looks at the counters."""
     more, span_s = now.total - before.total, (now.at_ns - before.at_ns) / 1e9
     bins = more[SLOTS - BINS :]
+    reads, ok_reads = int(more[Count.READS] + more[Count.AIR_READS]), int(now.total[Count.OK_READS])
+    tokens_a_read = int(now.total[Count.TOKENS]) / ok_reads if ok_reads else 1.0
     ok = int(bins.sum())
     ended = int(more[Count.OK] + more[Count.FAILED] + more[Count.CANCELLED])
     return Figures(
@@ -164,7 +175,7 @@ def between(before: _Look, now: _Look) -> Figures:
         int(more[Count.ISSUED]) / span_s,
         None if now.due is None or before.due is None else (now.due - before.due) / span_s,
         ended / span_s,
-        int(more[Count.TOKENS]) / span_s if ok else None,
+        max(0, reads) * tokens_a_read / span_s if int(now.total[Count.READS] + now.total[Count.AIR_READS]) else None,
         min(1.0, float((now.busy_ns - before.busy_ns).max()) / (span_s * 1e9)),
     )
 

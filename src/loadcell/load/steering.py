@@ -14,7 +14,7 @@ from loadcell.workload.schedule import Schedule
 
 EVERY_NS = 200_000_000
 """Time between two looks."""
-_AHEAD_NS = 100_000_000
+AHEAD_NS = 100_000_000
 """The end of sending is set this long before it comes, so that every worker can know it by then."""
 _SETTLED_NS = 50_000_000
 """What is to be given up is so this long after the end of sending: by then the workers have seen to what was due."""
@@ -24,8 +24,11 @@ class Steering:
     """One load under one `Steer`; the manifest tells of the end that it orders."""
 
     def __init__(self, steer: Steer, live: Live, outcomes: mmap.mmap, schedule: Schedule, manifest: Manifest) -> None:
-        self._steer, self._live, self._schedule, self._manifest = steer, live, schedule, manifest
-        self._outcomes = np.frombuffer(outcomes, np.uint8)
+        self._steer, self._live, self._manifest = steer, live, manifest
+        count = schedule.planned if schedule.planned is not None else len(schedule)
+        self._outcomes = np.frombuffer(outcomes, np.uint8)[:count]  # what only keeps the load on is not shown
+        self._planned_ns = None if schedule.planned_ns is None else schedule.planned_ns[:count]
+        self._output_tokens = schedule.output_tokens[:count]
         self._next_ns = 0
         self._over = False
         """Nothing that a stop could still change."""
@@ -36,6 +39,8 @@ class Steering:
         now = time.monotonic_ns() - live.t0_ns
         if live.stop or now < self._next_ns:
             return
+        ended = live.counted_end_ns or self._manifest.window_end_ns
+        self._over = self._over or (stopped is None and ended is not None and now >= ended)
         if stopped is not None:
             if stopped.cancelled and now >= stopped.at_ns + _SETTLED_NS:
                 live.stop = True
@@ -53,14 +58,14 @@ class Steering:
             self._manifest.planned = max(self._manifest.planned, int(ended[-1]) + 1 if ended.size else 0)
 
     def _view(self, now: int) -> View:
-        planned, live = self._schedule.planned_ns, self._live
+        planned, live = self._planned_ns, self._live
         issued, in_flight = live.total(Count.ISSUED), live.total(Count.IN_FLIGHT)
         ended = issued - in_flight
         by_now = None if planned is None else int(np.searchsorted(planned, now, side="right"))
         return View(
             now_ns=now,
             planned_ns=planned,
-            output_tokens=self._schedule.output_tokens,
+            output_tokens=self._output_tokens,
             outcomes=self._outcomes.copy(),
             issued=issued,
             ended=ended,
@@ -69,8 +74,8 @@ class Steering:
 
     def _obey(self, stop: Stop, view: View) -> None:
         """Set the end of sending, and say in the manifest what it means."""
-        live, manifest, planned = self._live, self._manifest, self._schedule.planned_ns
-        end = time.monotonic_ns() - live.t0_ns + _AHEAD_NS
+        live, manifest, planned = self._live, self._manifest, self._planned_ns
+        end = time.monotonic_ns() - live.t0_ns + AHEAD_NS
         last = manifest.window_end_ns
         if planned is not None:
             last = int(planned[-1]) + 1 if last is None else last

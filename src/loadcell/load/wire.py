@@ -19,8 +19,8 @@ READ_BYTES = 65536
 _MAX_PROXY_REPLY = 16 * 1024
 
 
-_RTT = struct.Struct("=68xI")
-"""Linux's tcp_info up to tcpi_rtt (linux/tcp.h): 8 bytes of flags, 15 numbers of 4 bytes, then the RTT in us."""
+_MIN_RTT = struct.Struct("=148xI")
+"""Linux's tcp_info (linux/tcp.h) up to tcpi_min_rtt in us, which kernels have since 4.6."""
 
 
 class ConnectError(Exception):
@@ -193,12 +193,19 @@ class Connection:
             return True
         return True
 
-    def rtt_ns(self) -> int | None:
-        """Smoothed round-trip time by the kernel; None where it does not tell or was never connected."""
-        if sys.platform != "linux" or self.tcp_ns is None:
+    def min_rtt_ns(self) -> int | None:
+        """Least round-trip time: the kernel's, else how long the TCP handshake took; None if it was never connected.
+
+        The kernel's smoothed one holds a server's thinking too, where its acknowledgements wait for its answers.
+        """
+        if self.tcp_ns is None:
             return None
-        (rtt_us,) = _RTT.unpack(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))
-        return int(rtt_us) * 1000 or None
+        if sys.platform == "linux":
+            told = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT.size)
+            (rtt_us,) = _MIN_RTT.unpack(told) if len(told) == _MIN_RTT.size else (0,)
+            if 0 < rtt_us < 2**32 - 1:  # at the start, the kernel's least is the greatest number
+                return int(rtt_us) * 1000
+        return self.tcp_ns - self.start_ns
 
     def close(self) -> None:
         self._sock.close()

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 from typing import Any
 
+from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
-from loadcell.load.live import Count, Live, outcomes_of, tell
+from loadcell.load.live import Count, Live, outcomes_of, tell, tell_first
 from loadcell.load.looks import LOOK_NS
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.tail import Tail
 from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING
@@ -43,6 +45,8 @@ FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
 PAUSE_NS = 100_000_000
 """A closed-loop user whose request failed waits this long, so that a refusing server is not flooded."""
+AIR_NS = 200_000_000
+"""Time between two counts of what came of the replies in the air, for those who look on."""
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
 SPARE = 2
@@ -59,6 +63,7 @@ class Worker:
         self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
         self.count = live.cells(job.worker)
         self.outcomes = outcomes_of(job.outcomes_fd, job.rows)
+        self.tail = Tail(job, live)
         self.schedule = schedule
         self.poller = make_poller()
         self.timer = Timer()
@@ -75,6 +80,10 @@ class Worker:
         self.waiting: deque[Flight] = deque()
         self.landed: deque[Flight] = deque()
         self.long: deque[Flight] = deque()
+        self.first: deque[Flight] = deque()
+        """In the air, with reads that may hold the first output: parsed when nothing else is to be done."""
+        self.air_ns = 0
+        """When what is in the air was counted last."""
         self.unparsed = 0
         self.next = 0
         self.due: list[int] = []
@@ -104,7 +113,7 @@ class Worker:
         next_tick = t0_ns
         self.ledger.looks.begin()
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
-        landed, long, unparsed_most = self.landed, self.long, UNPARSED_READS // self.job.workers
+        landed, long, first, unparsed_most = self.landed, self.long, self.first, UNPARSED_READS // self.job.workers
         size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
         tell_above, busy = 0, 0
         looked, all_told = t0_ns, self.poller.most
@@ -112,7 +121,7 @@ class Worker:
         offset = clock_offset()
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
-            parsing = (landed or long) and (not self.due_ns or self.due_ns - now > GUARD_NS)
+            parsing = (landed or long or first) and (not self.due_ns or self.due_ns - now > GUARD_NS)
             ready = poll(0 if parsing else self._patience())
             woke = mono()
             if woke - now > STALL_NS:
@@ -207,22 +216,29 @@ class Worker:
             self._arm()
 
     def _past_end(self) -> bool:
-        """Whether what is due next is planned at or after the ordered end of sending: then nothing more is due."""
-        end = self.live.end_ns
-        if not end or self.due_ns - self.t0 < end:
+        """Whether what is due next is not to be sent any more: then nothing more is due."""
+        if not self._is_past(self.due_ns - self.t0):
             return False
-        self.due.clear()
-        if self.job.users is None:
-            self.next = len(self.mine)
-        self.due_ns = 0
+        self._none_due()
         return True
+
+    def _none_due(self) -> None:
+        self.due.clear()
+        self.next = len(self.mine) if self.job.users is None else self.next
+        self.due_ns = 0
+
+    def _is_past(self, due_ns: int) -> bool:
+        """Whether a request that is due at a time since the start comes after the end of all sending."""
+        end = self.live.end_ns
+        return (end and due_ns >= end) or (not self.tail.counts(due_ns) and self.tail.closed(due_ns))
 
     def _user_ready(self, ready_ns: int) -> None:
         """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
-        late = self._past_plan(ready_ns) or bool(self.live.end_ns and ready_ns >= self.live.end_ns)
-        if self.next < len(self.mine) and not late:
+        if self._is_past(ready_ns) or self._past_plan(ready_ns):
+            return
+        if self.next < len(self.mine):
             self._request(MISSING, ready_ns)
-        elif not late and self.job.requests is None:
+        elif self.job.requests is None and self.tail.counts(ready_ns):
             self.audit.exhausted = True
 
     def _past_plan(self, ready_ns: int) -> bool:
@@ -232,7 +248,7 @@ class Worker:
         the end or later: so LoadGen ends its streams, whose last query must not be sent before their duration is over.
         """
         end = self.job.end_ns
-        if end is None or ready_ns < end:
+        if end is None or ready_ns < end or self.job.keep:
             return False
         if not self.job.least:
             return True
@@ -249,6 +265,9 @@ class Worker:
         flight = Flight(
             request, planned_ns, ready_ns, columns["input_tokens"][request], columns["output_tokens"][request]
         )
+        flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
+        if flight.counted:
+            self.tail.begun()
         self.waiting.append(flight)
         self._serve_waiting()
         if self.job.users is None and len(self.pool.idle) + len(self.pool.opening) < SPARE:
@@ -277,6 +296,7 @@ class Worker:
         connection.served += 1
         self.in_flight += 1
         self.count[Count.ISSUED] += 1
+        self.count[Count.BEYOND] += not flight.counted
         self.count[Count.IN_FLIGHT] = self.in_flight
         self.handlers.pop(connection.fd, None)
         self.flights[connection.fd] = (connection.recvmsg, flight.reads.append, flight)
@@ -346,6 +366,8 @@ class Worker:
         self.flights.pop(connection.fd, None)
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
+        if flight.counted:
+            self.tail.ended()
         if reuse and self.job.reuse and flight.send_end_ns != MISSING and not self.live.stop:
             self.pool.rest(connection, now)
         else:
@@ -383,6 +405,9 @@ class Worker:
         flight.failure = ("connect", f"no connection: {why}")
         flight.end_ns = monotonic_ns()
         self.count[Count.ISSUED] += 1
+        self.count[Count.BEYOND] += not flight.counted
+        if flight.counted:
+            self.tail.ended()
         self.landed.append(flight)
         if self.job.users is not None:
             self._go_on(flight, flight.end_ns)
@@ -396,6 +421,8 @@ class Worker:
         self._past_end()
         if self.live.stop or os.getppid() != self.parent:
             self._cancel()
+        elif self.tail.is_last(now - self.t0, self.due_ns - self.t0 if self.due_ns else None):
+            self._give_up_beyond()
         timeout = int(self.job.timeout_s * 1e9)
         for _, _, flight in list(self.flights.values()):
             if now - flight.send_start_ns > timeout:
@@ -406,6 +433,8 @@ class Worker:
                     self._land(flight, reuse=flight.reply.keep_alive)
             elif flight.stored > STORED_READS and flight not in self.long:
                 self.long.append(flight)
+        if now - self.air_ns > AIR_NS:
+            self._count_air(now)
         self.pool.end_late(now)
         self._serve_waiting()
         writer = self.ledger.writer
@@ -415,6 +444,17 @@ class Worker:
             if writer.error:
                 self.live.stop = True
         return not (self.flights or self.waiting or self.landed or self.due_ns)
+
+    def _count_air(self, now: int) -> None:
+        """Tell how much of the replies in the air has come, and mark those whose first output is to be looked for."""
+        self.air_ns, grown = now, 0
+        for _, _, flight in self.flights.values():
+            reads = len(flight.times) + flight.stored
+            grown += reads - flight.air_reads
+            flight.air_reads = reads
+            if flight.reads and flight.counted and not flight.first_told and flight not in self.first:
+                self.first.append(flight)
+        self.count[Count.AIR_READS] += grown
 
     def _time_out(self, flight: Flight) -> None:
         flight.parse_all()
@@ -445,12 +485,23 @@ class Worker:
             flight.cancelled = True
             self._land(flight, reuse=False)
 
+    def _give_up_beyond(self) -> None:
+        """Every counted reply has ended: what keeps the load on is not needed any more."""
+        self.tail.over = True
+        self.waiting.clear()
+        self._none_due()
+        for _, _, flight in list(self.flights.values()):
+            flight.cancelled = True
+            self._land(flight, reuse=False)
+
     def _parse_some(self) -> None:
-        """One slice of the oldest landed reply, and its rows when it is whole; else of a long one still in the air."""
+        """One slice of the oldest landed reply, and its rows when it is whole; else of one still in the air."""
         if not self.landed:
-            flight = self.long[0]
-            if flight.parse() or flight.stored < SLICE_READS:
-                self.long.popleft()
+            waiting = self.first or self.long
+            flight = waiting[0]
+            if flight.parse() or waiting is self.first or flight.stored < SLICE_READS:
+                waiting.popleft()
+            self._tell_first(flight)
             if flight.reply.closed and flight.end_ns == MISSING:
                 self._land(flight, reuse=flight.reply.keep_alive)
             return
@@ -471,7 +522,21 @@ class Worker:
         row = write_rows(flight, self.ledger, body)
         self.audit.landed(flight)
         self.outcomes[flight.request] = outcome(row, self.job.slo)
-        tell(self.count, row, len(reply.kinds))
+        self.count[Count.AIR_READS] -= flight.air_reads
+        tell(self.count, row, len(reply.kinds), first_told=flight.first_told)
+
+    def _tell_first(self, flight: Flight) -> None:
+        """Count the first output of a request in the air, once it is parsed."""
+        reply = flight.reply
+        if flight.first_told or not reply.streamed or not flight.counted:
+            return
+        first = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT), None)
+        if first is None:
+            return
+        planned = flight.planned_ns
+        since = flight.send_start_ns if planned == MISSING else self.t0 + planned
+        flight.first_told = True
+        tell_first(self.count, flight.times[reply.reads[first]] - since)
 
 
 def _plain_stream(data: bytes, flight: Flight) -> bool:

@@ -72,7 +72,7 @@ def ks_distance(a: Floats, b: Floats) -> float | None:
 def connections(audits: list[dict[str, Any]], rows: Rows, members: Mask) -> Connections:
     """How the window's requests travelled; failures to connect are of the whole run."""
     fresh, used = members & ~np.isnan(rows.conn_start), members & rows.sent
-    rtts = [audit["rtt_ns"] for audit in audits if audit.get("rtt_ns") is not None]
+    rtts = [audit["min_rtt_ns"] for audit in audits if audit.get("min_rtt_ns") is not None]
 
     def total(name: str) -> int | None:
         values = [audit.get(name) for audit in audits]
@@ -87,7 +87,7 @@ def connections(audits: list[dict[str, Any]], rows: Rows, members: Mask) -> Conn
         failed=total("connect_failures"),
         no_ports=total("no_ports"),
         no_descriptors=total("no_descriptors"),
-        rtt_ms=float(np.median(rtts)) / 1e6 if rtts else None,
+        min_rtt_ms=float(np.median(rtts)) / 1e6 if rtts else None,
     )
 
 

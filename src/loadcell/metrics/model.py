@@ -260,7 +260,10 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
     failed: Annotated[int | None, Doc(description="connections that could not be opened, whole run")]
     no_ports: Annotated[int | None, Doc(description="of these: no local port was left")]
     no_descriptors: Annotated[int | None, Doc(description="of these: no file descriptor was left")]
-    rtt_ms: Annotated[float | None, Doc(description="smoothed round-trip time by the kernel, median of connections")]
+    min_rtt_ms: Annotated[
+        float | None,
+        Doc(description="least round trip by the kernel, else of the TCP handshake; median of connections"),
+    ]
 
 
 class TokenClosure(msgspec.Struct, frozen=True, kw_only=True):

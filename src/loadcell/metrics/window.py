@@ -167,7 +167,8 @@ def _end_of_sending(
     last = float(np.nanmax(anchor[rows.counted], initial=0.0))
     ended = float(manifest.ended_ns or extent_ns(manifest, rows))
     if _cut_short(manifest) and manifest.loop == "open":
-        return max(ended, last), "the end of the run"
+        planned = math.inf if manifest.window_end_ns is None else float(manifest.window_end_ns)
+        return min(max(ended, last), max(planned, last)), "the end of the run"  # its load may have been kept on
     if _cut_short(manifest):  # what was in flight at the end may be missing
         return last, "the last send"
     if manifest.state != "broken" and load.requests is not None and np.count_nonzero(rows.counted) >= load.requests:
@@ -175,7 +176,8 @@ def _end_of_sending(
     if manifest.window_end_ns is not None:
         if manifest.state == "broken" and ended < manifest.window_end_ns:
             return ended, "the end of the run"
-        return float(manifest.window_end_ns), "the end of the duration asked for"
+        asked = load.duration_s is not None
+        return float(manifest.window_end_ns), "the end of the duration asked for" if asked else "the end of the sending"
     if manifest.loop == "open":
         return max(last, last_missing), "the last planned request"
     return last, "the last send"

@@ -48,6 +48,7 @@ def probe(plan: Plan, spec: Spec, folder: Path, watch: Watch) -> Probed:
         "timeout_s": spec.load.timeout_s,
         "connect_timeout_s": spec.load.connect_timeout_s,
         "ramp_s": 0.0,
+        "keep_load": False,
     }
     if scenario == "offline":
         users = min(_PROBE_USERS, spec.load.concurrency or 1)

@@ -71,14 +71,25 @@ def read_methodology(path: Path) -> Recorded:
         return Recorded(
             id=manifest.id,
             started_at=manifest.started_at,
-            spec=msgspec.to_builtins(spec),
+            spec=_as_run(msgspec.to_builtins(spec), manifest.effective),
             effective=manifest.effective,
             schedule_hash=manifest.schedule_hash,
             workers=manifest.workers,
             environment=read_json(path / "environment.json", dict),
         )
     result = _read_result(path)
-    return Recorded(id=result.run.id, started_at=result.run.started_at, **msgspec.structs.asdict(result.methodology))
+    told = msgspec.structs.asdict(result.methodology)
+    told["spec"] = _as_run(told["spec"], told["effective"])
+    return Recorded(id=result.run.id, started_at=result.run.started_at, **told)
+
+
+def _as_run(spec: Tree, effective: Mapping[str, Any]) -> Tree:
+    """The Spec with what the run found itself: its length, if nobody asked for one; and as older versions ran it."""
+    load = dict(spec.get("load", {}))
+    if load.get("duration_most_s") is not None and load.get("duration_s") is None and load.get("requests") is None:
+        load["duration_s"] = effective.get("duration_s")
+    load["keep_load"] = load.get("keep_load", True) and "keep_load" in effective  # older ones ended with their sending
+    return {**spec, "load": load}
 
 
 def _read_result(path: Path) -> _SavedResult:

@@ -49,7 +49,7 @@ def delivery_lines(result: Result) -> Iterator[tuple[str, str]]:
         yield "Arrivals", f"planned / sent: {' · '.join(shown)} · KS distance of the gaps {figure(sent.ks_distance, 2)}"
     parts = [f"{used.reused:,} requests on open ones, {used.new:,} on new ones"]
     parts += [f"{name} {_spread(spread)}" for name, spread in (("TCP", used.tcp), ("TLS", used.tls)) if spread.n]
-    parts += [f"round trip {figure(used.rtt_ms, 2)} ms"] if used.rtt_ms is not None else []
+    parts += [f"least round trip {figure(used.min_rtt_ms, 2)} ms"] if used.min_rtt_ms is not None else []
     parts += [f"{count:,} {what}" for count, what in ((used.resets, "lost"), (used.failed, "not opened")) if count]
     yield "Connections", " · ".join(parts)
     found = (

@@ -77,6 +77,8 @@ def stage_spec(spec: Spec, plan: Plan, ask: Ask, cuts: int = 0) -> Spec:
         "run.repetition": spec.run.repetition + ask.number + _CUTS * cuts,
         "load.duration_s": ask.changes.get("load.duration_s", plan.stage_s),
     }
+    if plan.mode == "search":  # what is given up at the end of a stage would be a load on the next
+        settings["load.keep_load"] = False
     if spec.observe.every_s:  # some looks at the server in short stages too
         length_s = float(settings["load.duration_s"] or 0.0)
         settings["observe.every_s"] = min(spec.observe.every_s, max(_LEAST_EVERY_S, length_s / _LOOKS))

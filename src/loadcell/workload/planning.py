@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadcell.spec import Spec, parse_lengths
+from loadcell.spec import Spec, keeps_load, parse_lengths
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
@@ -64,11 +64,19 @@ def plan(spec: Spec) -> Plan:
     return Plan(schedule, prompts, tokenizer, notes)
 
 
+def _beyond_s(spec: Spec) -> float:
+    """Time beyond the end for which an open loop is planned: as long as it, or as one request may take."""
+    load = spec.load
+    return min(load.duration_s or load.duration_most_s or 0.0, load.timeout_s) if keeps_load(spec) else 0.0
+
+
 def _slots(spec: Spec, file: PromptFile | None, mean_output_tokens: float) -> tuple[Slots, Traffic | None]:
     """The places for requests, and who sits in them if LoadGen's traffic is asked for."""
     mean = file.mean_output_tokens(mean_output_tokens) if file else mean_output_tokens
     open_loadgen = spec.loadgen.scenario == "server" and spec.load.rate is not None
-    slots = None if open_loadgen else lay_out(spec.load, seed=spec.run.seed, mean_output_tokens=mean)
+    slots = None
+    if not open_loadgen:
+        slots = lay_out(spec.load, seed=spec.run.seed, mean_output_tokens=mean, beyond_s=_beyond_s(spec))
     if spec.loadgen.scenario is None or file is None:
         assert slots is not None
         return slots, None

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
-from loadcell.spec import Load, parse_arrivals
+from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
 
 Loop = Literal["open", "closed"]
+
+_SELF_ENDED_S = LEAST_DURATION_S + 5.0
+"""Time for which the rows of a closed loop that ends by itself suffice on the fastest server, a short ramp included."""
 
 FASTEST_S = 0.005
 FASTEST_TOKEN_S = 0.001
@@ -35,9 +38,10 @@ class Schedule:
     input_tokens: NDArray[np.int32]
     output_tokens: NDArray[np.int32]
     planned: int | None
-    """How many the run means to send; None where a time ends a closed loop."""
+    """How many the run means to send and to count; None where a time ends a closed loop. Rows after them are there to
+    keep the load on."""
     hash: str
-    """SHA-256 in hex of all that is to be sent and when; equal for equal runs."""
+    """SHA-256 in hex of all that is to be sent and when; equal for equal runs, whatever keeps the load on after it."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -52,29 +56,41 @@ class Slots:
     rows: int
     planned: int | None
     notes: list[str]
+    beyond: int = 0
+    """The last of the rows, of an open loop, that only keep the load on."""
 
 
-def lay_out(load: Load, *, seed: int, mean_output_tokens: float) -> Slots:
+def lay_out(load: Load, *, seed: int, mean_output_tokens: float, beyond_s: float = 0.0) -> Slots:
     """The slots of a load whose concurrency or rate, and whose end, are known.
 
     A closed loop that a duration alone ends gets more rows than any server can use: concurrency * duration /
-    (5 ms + 1 ms a mean output token), plus one a user. UsageError if the load has no end, or no arrival before it.
+    (5 ms + 1 ms a mean output token), plus one a user. One that ends by itself gets them for the time that it takes
+    where requests are so short: where they are longer it lasts longer, and uses fewer. An open loop gets the arrivals
+    of `beyond_s` more: its first rows are the same with and without. UsageError if the load has no end, or no arrival
+    before it.
     """
     if load.rate is None:
         return _closed(load, mean_output_tokens)
-    planned = planned_ns(
-        parse_arrivals(load.arrivals),
-        load.rate,
-        seed=seed,
-        requests=load.requests,
-        duration_s=load.duration_s,
-        ramp_s=load.ramp_s or 0.0,
-    )
-    if not len(planned):
-        raise UsageError(
-            f"no request arrives within {load.duration_s:g} s at {load.rate:g} requests/s: raise one of them"
-        )
-    return Slots("open", planned, len(planned), len(planned), [])
+    return _open(load, load.rate, seed, beyond_s)
+
+
+def _open(load: Load, rate: float, seed: int, beyond_s: float) -> Slots:
+    whole_s = None if load.requests is not None and load.duration_s is None else load.duration_most_s or load.duration_s
+
+    def arriving(until_s: float | None) -> NDArray[np.int64]:
+        process, ramp_s = parse_arrivals(load.arrivals), load.ramp_s or 0.0
+        return planned_ns(process, rate, seed=seed, requests=load.requests, duration_s=until_s, ramp_s=ramp_s)
+
+    times = arriving(whole_s)
+    end_s = load.duration_s or whole_s
+    planned = len(times) if end_s is None else int(np.searchsorted(times, round(end_s * 1e9)))
+    if not planned:
+        raise UsageError(f"no request arrives within {end_s:g} s at {rate:g} requests/s: raise one of them")
+    counted = len(times)
+    if whole_s is not None and load.requests is None:
+        beyond_s = min(beyond_s, 0.9 * (MAX_REQUESTS - counted) / rate)  # what may be planned without it may be with it
+        times = arriving(whole_s + beyond_s) if beyond_s > 0 else times
+    return Slots("open", times, len(times), planned, [], beyond=len(times) - counted)
 
 
 def _closed(load: Load, mean_output_tokens: float) -> Slots:
@@ -84,10 +100,15 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
         if load.requests > MAX_REQUESTS:
             raise UsageError(f"{load.requests:,} requests are more than the {MAX_REQUESTS:,} that one run may plan")
         return Slots("closed", None, load.requests, load.requests if load.duration_s is None else None, [])
-    if load.duration_s is None:
-        raise UsageError("the run has no end: give a number of requests or a duration")
     fastest_s = FASTEST_S + FASTEST_TOKEN_S * mean_output_tokens
-    rows = math.ceil(load.concurrency * load.duration_s / fastest_s) + load.concurrency + (load.min_requests or 0)
+    if load.duration_most_s is not None:  # the same where its end is known by now: it is run again
+        ramp_s = max(0.0, (load.ramp_s or 0.0) - RAMP_SHARE * load.duration_most_s)  # a ramp by default adds no rows
+        length_s = min(load.duration_most_s, _SELF_ENDED_S + ramp_s + (load.warmup_s or 0.0))
+    elif load.duration_s is not None:
+        length_s = load.duration_s
+    else:
+        raise UsageError("the run has no end: give a number of requests or a duration")
+    rows = math.ceil(load.concurrency * length_s / fastest_s) + load.concurrency + (load.min_requests or 0)
     if load.lockstep:  # whole rounds
         rows = math.ceil(rows / load.concurrency) * load.concurrency
     if rows <= MAX_REQUESTS:
@@ -108,10 +129,11 @@ def schedule_of(
 
     `lines` says which of them each request sends, where that is not their own order.
     """
-    digest = hashlib.sha256(f"loadcell schedule 1 {slots.loop} {slots.rows}\n".encode())
+    rows = slots.rows - slots.beyond
+    digest = hashlib.sha256(f"loadcell schedule 1 {slots.loop} {rows}\n".encode())
     columns = ((slots.planned_ns, "<i8"), (input_tokens, "<i4"), (output_tokens, "<i4"), (lines, "<i8"))
     for values, form in columns:
         if values is not None:
-            digest.update(np.ascontiguousarray(values, form).data)
+            digest.update(np.ascontiguousarray(values[:rows], form).data)
     digest.update(prompts_digest)
     return Schedule(slots.loop, slots.planned_ns, input_tokens, output_tokens, slots.planned, digest.hexdigest())

@@ -82,8 +82,8 @@ def _delivery(result: Result, words: Words) -> Rows:
     rows = [(words.say("Requests on open connections"), count(used.reused, words)),
             (words.say("Requests on new connections"), count(used.new, words))]  # fmt: skip
     rows += [(name, spread(found, words)) for name, found in (("TCP", used.tcp), ("TLS", used.tls)) if found.n]
-    if used.rtt_ms is not None:
-        rows.append((words.say("Round trip"), f"{words.figure(used.rtt_ms, 2)} ms"))
+    if used.min_rtt_ms is not None:
+        rows.append((words.say("Least round trip"), f"{words.figure(used.min_rtt_ms, 2)} ms"))
     rows += [
         (label, count(number, words))
         for label, number in (

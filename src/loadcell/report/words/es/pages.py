@@ -27,7 +27,7 @@ AUDIT = {
     "Busiest load process": "Proceso de carga más ocupado",
     "Reads stamped by the client's clock": "Lecturas marcadas con el reloj del cliente",
     "Stamps that went backward": "Marcas que retrocedieron",
-    "Round trip": "Ida y vuelta",
+    "Least round trip": "Ida y vuelta mínima",
     "Connections lost": "Conexiones perdidas",
     "Connections not opened": "Conexiones no abiertas",
     "Tokens counted against usage, difference": "Tokens contados frente al uso, diferencia",

@@ -216,6 +216,7 @@ WINDOW = {
     "the start of the load": "el inicio de la carga",
     "the first request that was given up": "la primera solicitud abandonada",
     "the early end of the sending": "el final anticipado del envío",
+    "the end of the sending": "el final del envío",
     "the last send": "el último envío",
     "the end of the duration asked for": "el final de la duración pedida",
     "the first request after the {} of the warm-up": "la primera solicitud después de las {} del calentamiento",
