@@ -21,7 +21,8 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks checks_server limits steady window accounting goodput interval energy observed choice server "
+    "metrics": "checks checks_server checks_counters counters "
+    "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",
     "protocol": "reply",
@@ -59,6 +60,9 @@ NOT_SHOWN = (
     "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "SUSPECT where requests went through a proxy",
     "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
+    "SUSPECT where the server started anew, or the size of its KV cache changed, while the run lasted",
+    "SUSPECT where a closed loop had more requests in flight than the server ever ran, and the rest waited",
+    "KV cache size",
     "SUSPECT where the median of TTFT or TPOT rose or fell by 5 % or more through the window, beyond noise",
     "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
     "Loadcell repeats", "Loadcell comparison",  # titles of JSON schemas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loadcell.metrics import checks_server
+from loadcell.metrics import checks_counters, checks_server
 from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, grade, label, number
 from loadcell.metrics.model import Bias, Check, Result, Spread
 
@@ -365,9 +365,9 @@ def _worst_ms(bias: dict[str, Bias], name: str) -> float | None:
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _machine, _outcome, _sending, _level, _reading, _connections, _tokens, _calibration,
-    *checks_server.CHECKS,
+    *checks_server.CHECKS, *checks_counters.CHECKS,
 )  # fmt: skip
-ALL_LIMITS: dict[str, Limits] = {**LIMITS, **checks_server.LIMITS}
+ALL_LIMITS: dict[str, Limits] = {**LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS}
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
-ALL_FINDINGS: dict[str, str] = {**FINDINGS, **checks_server.FINDINGS}
+ALL_FINDINGS: dict[str, str] = {**FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS}
 """Every check without a figure, likewise."""

@@ -91,7 +91,7 @@ def _seen(index: int, kind: str, name: str, notes: list[str], looks: Table, seri
         error=str(why[0][0]) if why else None,
         born=births[0] if births else np.full(t.size, np.nan),
         witnesses={key: values for key, (values, _) in told.items() if key[0] in WITNESSES and key[0] != BIRTH},
-        parts=_parts(index, told),
+        parts=parts_of(index, told),
     )
 
 
@@ -117,7 +117,7 @@ def nearest(times: Floats, asked: Floats) -> Ids:
     return np.where(asked - times[left] <= times[right] - asked, left, right).astype(np.int64)
 
 
-def _parts(source: int, told: dict[_Key, tuple[Floats, Mask]]) -> dict[str, list[Part]]:
+def parts_of(source: int, told: dict[_Key, tuple[Floats, Mask]]) -> dict[str, list[Part]]:
     """By quantity: of several names for it, the first in the vocabulary that brought a number."""
     by_metric: dict[str, list[tuple[dict[str, str], Floats, Mask]]] = {}
     for (metric, labels), (values, present) in told.items():

@@ -316,6 +316,19 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server's page gained from before the load to after it, over the whole run."""
+
+    restarted: Annotated[bool, Doc(description="its process began anew, or its counters went down or away")]
+    pool_before: Annotated[float | None, Doc(description="size of its KV cache, in its own unit")]
+    pool_after: float | None
+    own_requests: Annotated[int, Doc(description="requests that this run sent, beyond its end too")]
+    own_output_tokens: Annotated[float | None, Doc(description="their output tokens; null if not all are known")]
+    gained: Annotated[
+        dict[str, float | None], Doc(description="by quantity, in one vocabulary; null: not known, as after a restart")
+    ]
+
+
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """A source that was watched beside the load: did it answer?"""
 
@@ -362,6 +375,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[Watched]
     series: Annotated[dict[str, Series], Doc(description="by name, in one vocabulary for all engines")]
     energy: Annotated[Energy | None, Doc(description="null where no source tells power or energy")]
+    restarted: Annotated[list[str], Doc(description="sources whose counters started anew while the load ran")] = []
     notes: list[str] = []
 
 
@@ -518,6 +532,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]
+    counters: Annotated[Counters | None, Doc(description="null where the server has no page of counters")] = None
     observed: Annotated[Observed | None, Doc(description="null where nothing was watched while the load ran")] = None
     calibration: Annotated[Calibration | None, Doc(description="null without a self-test of this machine")]
     errors: list[Failure]

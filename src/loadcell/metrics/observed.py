@@ -44,10 +44,11 @@ def observe(recording: Recording, span: Span, extent: float, rates: Throughput) 
     curves = {name: _curve(QUANTITIES[name], parts, seen, stretch) for name, parts in counted.items()}
     series = {name: _series(name, curves[name], parts, seen, stretch) for name, parts in counted.items()}
     series |= _fullest(counted, seen, stretch) | _hit_share(curves, series, counted, seen, stretch)
+    restarts = _restarts(counted, seen)
     notes = [
         *(f"{source.name}: {note}" for source in sources for note in source.notes),
         *chosen.notes,
-        *_restarts(counted, seen),
+        *(_restart_says(name, times) for name, times in restarts.items()),
         *_unseen(series),
         *_nearly_full(curves.get("cpu_share"), stretch),
     ]
@@ -56,6 +57,7 @@ def observe(recording: Recording, span: Span, extent: float, rates: Throughput) 
         sources=[_watched(source, chosen, stretch) for source in sources],
         series={name: series[name] for name in QUANTITIES if name in series},
         energy=energy(counters, powers, seen, stretch, rates, recording.spec.endpoint.gpus),
+        restarted=list(restarts),
         notes=notes,
     )
 
@@ -231,19 +233,24 @@ def _says(source: Seen, twin: Seen | None, longest: float | None) -> str | None:
     return "; ".join(found) or None
 
 
-def _restarts(counted: Mapping[str, Sequence[Part]], seen: Mapping[int, Seen]) -> Iterator[str]:
-    went_back: dict[int, int] = {}
+def _restarts(counted: Mapping[str, Sequence[Part]], seen: Mapping[int, Seen]) -> dict[str, int]:
+    """How often the counters of a source started anew, by its name; sources whose counters never did are not there."""
+    went_back: dict[str, int] = {}
     for name, parts in counted.items():
         for part in parts if QUANTITIES[name].kind == "counter" else ():
             times = int(np.isnan(_gains(part, seen[part.source])[1][1:]).sum())
-            went_back[part.source] = max(times, went_back.get(part.source, 0))
-    for source, times in went_back.items():
-        if times:
-            often = "once" if times == 1 else f"{times} times"
-            yield (
-                f"{seen[source].name}: counters went down, away or were no numbers {often}: did it start anew? "
-                "What they gained then is not known"
-            )
+            if times:
+                source = seen[part.source].name
+                went_back[source] = max(times, went_back.get(source, 0))
+    return went_back
+
+
+def _restart_says(name: str, times: int) -> str:
+    often = "once" if times == 1 else f"{times} times"
+    return (
+        f"{name}: counters went down, away or were no numbers {often}: did it start anew? What they gained then is not "
+        "known"
+    )
 
 
 def _unseen(series: Mapping[str, Series]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorde
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.concurrency import concurrency
+from loadcell.metrics.counters import counters
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.goodput import goodput
@@ -118,6 +119,7 @@ def build_result(
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
         server=server_sides(recording, rows, ok),
+        counters=counters(recording, rows),
         observed=observe(recording, span, extent, rates),
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,

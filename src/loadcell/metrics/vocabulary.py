@@ -53,6 +53,7 @@ QUANTITIES: dict[str, Quantity] = {
     "load_1m": Quantity("Load average", "threads", "gauge", "max", "host"),
     "kv_blocks_used": Quantity("KV blocks used", "blocks", "gauge", "sum", shown=False),
     "kv_blocks_total": Quantity("KV blocks", "blocks", "gauge", "sum", shown=False),
+    "kv_pool": Quantity("KV cache size", "tokens", "gauge", "sum", shown=False),
     "gpu_memory_used_bytes": Quantity("GPU memory used", "bytes", "gauge", "sum", "gpu", shown=False),
     "gpu_memory_free_bytes": Quantity("GPU memory free", "bytes", "gauge", "sum", "gpu", shown=False),
     "gpu_memory_total_bytes": Quantity("GPU memory in all", "bytes", "gauge", "sum", "gpu", shown=False),
@@ -134,6 +135,7 @@ NAMES: tuple[Name, ...] = (
         ("sglang:num_running_reqs", "requests_running"),
         ("sglang:num_queue_reqs", "requests_waiting"),
         ("sglang:token_usage", "kv_cache_use"),
+        ("sglang:max_total_num_tokens", "kv_pool"),
         ("sglang:cached_tokens_total", "prefix_cache_hits"),
         ("sglang:prompt_tokens_total", "prefix_cache_queries"),
         ("sglang:cache_hit_rate", "prefix_cache_hit_share"),
@@ -297,6 +299,8 @@ WITNESSES = frozenset(
     )
 )
 """Read besides, for no two servers gain the same on them: whether two pages are one server's."""
+POOL_LABELS = {"vllm:cache_config_info": "num_gpu_blocks"}
+"""Samples whose label tells the size of the KV cache, where no value does."""
 READ = WITNESSES | {name.metric for name in NAMES}
 
 _LABEL = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')

@@ -62,4 +62,49 @@ SERVER = {
         "el tiempo en que algo de esta máquina esperó un núcleo"
     ),
     "the CPU time of the load": "el tiempo de CPU de la carga",
+    "requests that the server counted beyond those of this run": (
+        "solicitudes que el servidor contó además de las de esta ejecución"
+    ),
+    "requests that the server preempted in the window": "solicitudes que el servidor desalojó en la ventana",
+    "the server has no page of counters": "el servidor no tiene página de contadores",
+    "the server started anew while the run lasted, or its counters went down": (
+        "el servidor se reinició durante la ejecución, o sus contadores bajaron"
+    ),
+    "what it had in its caches was lost: run again, and see why it restarts": (
+        "lo que tenía en sus cachés se perdió: repetir, y ver por qué se reinicia"
+    ),
+    "the server's KV cache went from {} to {} while the run lasted": (
+        "la caché KV del servidor pasó de {} a {} durante la ejecución"
+    ),
+    "before and after are two servers: run again": "antes y después son dos servidores: repetir",
+    "the server's counters did not start anew": "los contadores del servidor no volvieron a empezar",
+    "the server counts no requests": "el servidor no cuenta las solicitudes",
+    "the server counted {} requests where this run sent {}": (
+        "el servidor contó {} solicitudes donde esta ejecución envió {}"
+    ),
+    "the server counted {} output tokens where this run got {}": (
+        "el servidor contó {} tokens de salida donde esta ejecución recibió {}"
+    ),
+    "another client loads this server: its requests are in every figure, so run when it is alone": (
+        "otro cliente carga este servidor: sus solicitudes están en todas las cifras; ejecutar cuando esté solo"
+    ),
+    "the server preempted {} requests": "el servidor desalojó {} solicitudes",
+    "its KV cache was full, and what was thrown out was computed again: lower the load, or give it more memory": (
+        "su caché KV estaba llena y lo expulsado se calculó otra vez: bajar la carga o darle más memoria"
+    ),
+    "too few looks at the server to tell how many requests it ran": (
+        "demasiado pocas miradas al servidor para saber cuántas solicitudes ejecutó"
+    ),
+    "the server ran {} requests at most while {} of {} users had one in flight": (
+        "el servidor ejecutó {} solicitudes como mucho mientras {} de {} usuarios tenían una en curso"
+    ),
+    "the rest waited for a place, and TTFT holds it: raise the server's limit (max-num-seqs, max-running-requests, "
+    "slots), or ask for fewer users": (
+        "el resto esperó un lugar, y el TTFT lo incluye: subir el límite del servidor (max-num-seqs, "
+        "max-running-requests, slots), o pedir menos usuarios"
+    ),
+    "the server ran {} requests at most": "el servidor ejecutó {} solicitudes como mucho",
+    "the server took {} of the prompt tokens from its cache, by its own counters": (
+        "el servidor tomó {} de los tokens de prompt de su caché, según sus propios contadores"
+    ),
 }
