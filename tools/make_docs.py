@@ -54,6 +54,8 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   one before (read within 0.25 ms of their stamp, so that no lateness of the client is in it), and that of replies whose
   output came in one or two reads, or at less than 0.1 ms an event. Above a half, ITL is not measurable; nor are TPOT,
   the user's rate and a limit on TPOT, unless replies came in 21 reads or more: then TPOT is known to 5 %.
+- **In step.** Replies of one length keep the users of a closed loop together. Of each round (a mean E2E) the
+  mean resultant length R of the sends is taken; from 0.9 on a note says so, for then few prefills meet.
 - **Missing.** A figure that cannot be measured is null, never 0.
 
 ## Percentiles and intervals

@@ -114,6 +114,10 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
     littles_ratio: Annotated[
         float | None, Doc(description="mean in the system over requests/s x mean time in it: 1 by Little's law")
     ] = None
+    in_step: Annotated[
+        float | None,
+        Doc(description="closed loop of one output length: how much users send together, 0 to 1; null: not so, or few"),
+    ] = None
     says: Annotated[str, Doc(description="the finding in words")]
 
 

@@ -38,6 +38,7 @@ from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides
 from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
+from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
 from loadcell.metrics.verdict import judge
@@ -84,6 +85,8 @@ def build_result(
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, span, extent, ramp_s, load.concurrency)
     state = steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped)
+    together = None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency)
+    state = msgspec.structs.replace(state, in_step=together)
     why = why_withheld(state)
     same = (span.start, span.end, span.first_request) == (whole.start, whole.end, whole.first_request)
     events, every = scan_events(recording, rows, members, span, None if same else whole)
@@ -104,7 +107,12 @@ def build_result(
         ),
         verdict=Verdict(word="VALID", reasons=[], checks=[]),
         invalid=[*manifest.invalid, *_damage(recording, lost_events), *accounts.invalid],
-        notes=[*_state_notes(recording, rows), *manifest.notes, *_figure_notes(rows, ok, recording.spec)],
+        notes=[
+            *_state_notes(recording, rows),
+            *manifest.notes,
+            *_figure_notes(rows, ok, recording.spec),
+            *_step_notes(rows, ok, together),
+        ],
         counts=counts,
         steady=state,
         change=changes(rows, ok, span),
@@ -220,6 +228,12 @@ def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
             "faster than new ones"
         )
     return notes
+
+
+def _step_notes(rows: Rows, ok: Mask, together: float | None) -> list[str]:
+    if together is None or together < IN_STEP:
+        return []
+    return [says_in_step(together, int(rows.asked_tokens[ok][0]))]
 
 
 def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:

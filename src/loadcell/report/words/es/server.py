@@ -107,4 +107,7 @@ SERVER = {
     "the server took {} of the prompt tokens from its cache, by its own counters": (
         "el servidor tomó {} de los tokens de prompt de su caché, según sus propios contadores"
     ),
+    "users are in step (R = {}): TTFT shows no collisions; --output-tokens uniform:{},{} spreads them": (
+        "los usuarios van al compás (R = {}): el TTFT no muestra colisiones; --output-tokens uniform:{},{} los separa"
+    ),
 }
