@@ -193,5 +193,12 @@ def test_a_server_without_a_limit_below_the_users(make: Make, running: list[floa
     assert ran(make, "vllm", running, waiting).word == "VALID"
 
 
+def test_a_look_between_two_steps_hides_no_limit(make: Make) -> None:
+    """As seen on a vLLM of 4 places with 8 users: 3.36 running and 3.43 waiting on average."""
+    assert ran(make, "vllm", [4, 4, 2, 4, 4, 4, 0, 4, 4, 4, 3, 4, 4], [4, 4, 2, 4, 4, 4, 1, 4, 4, 4, 3, 4, 4]).word == (
+        "SUSPECT"
+    )
+
+
 def test_too_few_looks_tell_nothing(make: Make) -> None:
     assert ran(make, "vllm", [8] * 3, [8] * 3).word is None

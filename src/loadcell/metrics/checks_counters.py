@@ -18,7 +18,7 @@ FINDINGS = {
 }
 _LEAST_LOOKS = 5
 """Looks in the window from which on the largest value seen is a limit of the server."""
-_PLATEAU = 0.9
+_PLATEAU = 0.75
 """A server that keeps at its limit runs this share of its most on average."""
 _LEAST_WAITING = 0.5
 """Requests that wait on average, at least."""
