@@ -16,6 +16,7 @@ from loadcell.spec import (
     Slo,
     Spec,
     build_spec,
+    default_ramp_s,
     parse_arrivals,
     parse_duration_s,
     parse_lengths,
@@ -23,6 +24,7 @@ from loadcell.spec import (
     redact,
     secrets_of,
     spec_fields,
+    with_defaults,
 )
 
 URL = {"endpoint": {"url": "http://127.0.0.1:8000"}}
@@ -248,3 +250,57 @@ def test_a_spec_without_secrets_stays_as_it_is_and_can_run_again() -> None:
     assert redact(spec) == spec
     twice = redact(redact(spec_with("http://a:bcde@host/?q=1", h="value")))
     assert twice == redact(spec_with("http://a:bcde@host/?q=1", h="value"))
+
+
+@pytest.mark.parametrize(
+    ("load", "e2e_s", "ramp_s"),
+    [
+        ({}, None, 0.16),  # the probe told nothing: 10 ms a user
+        ({}, 0.1, 0.16),
+        ({}, 1.7, 1.7),
+        ({}, 9.0, 3.6),  # a tenth of the run, of four times the E2E
+        ({"duration_s": 20.0}, 9.0, 2.0),
+        ({"duration_s": 1.0}, 9.0, 0.16),
+        ({"requests": 160}, 2.0, 2.0),  # ten rounds
+        ({"requests": 32}, 2.0, 0.4),
+        ({"requests": 160, "duration_s": 5.0}, 2.0, 0.5),
+        ({"concurrency": 1000}, None, 5.0),
+        ({"concurrency": 1000, "duration_s": 300.0}, 20.0, 20.0),
+    ],
+)
+def test_users_start_over_one_e2e_within_a_tenth_of_the_run(
+    load: dict[str, float], e2e_s: float | None, ramp_s: float
+) -> None:
+    asked = build_spec({"endpoint": {"url": "http://h:1"}, "load": {"concurrency": 16} | load}).load
+    assert default_ramp_s(asked, e2e_s) == pytest.approx(ramp_s)
+
+
+@pytest.mark.parametrize(
+    ("load", "most_s"),
+    [
+        ({}, 300),
+        ({"rate": 5.0}, 300),
+        ({"rate": 100.0}, 100),  # 10,000 requests
+        ({"rate": 1000.0}, 30),
+        ({"rate": 1000.0, "ramp_s": 10.0}, 40),
+        ({"duration_s": 7.0}, None),
+        ({"requests": 7}, None),
+        ({"duration_most_s": 60.0}, 60),
+    ],
+)
+def test_a_load_without_an_end_gets_a_bound(load: dict[str, float], most_s: float | None) -> None:
+    found = with_defaults(build_spec({"endpoint": {"url": "http://h:1"}, "load": load})).load
+    assert found.duration_most_s == most_s
+    assert found.duration_s == load.get("duration_s")
+
+
+def test_output_lengths_vary_by_default() -> None:
+    lengths = parse_lengths(build_spec({"endpoint": {"url": "http://h:1"}}).workload.output_tokens)
+    assert (lengths.kind, lengths.mean) == ("uniform", 128)
+
+
+def test_a_duration_beyond_the_bound_is_refused() -> None:
+    with pytest.raises(UsageError, match="leave the latter out"):
+        build_spec({"endpoint": {"url": "http://h:1"}, "load": {"duration_s": 9, "duration_most_s": 8}})
+    with pytest.raises(UsageError, match="leaves nothing of the time of sending"):
+        build_spec({"endpoint": {"url": "http://h:1"}, "load": {"duration_most_s": 8, "warmup_s": 9}})

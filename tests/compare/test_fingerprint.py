@@ -38,7 +38,7 @@ def changed(result: Result, path: str, value: Any) -> Result:
         ("spec.endpoint.stream", False, "A is streamed, B not streamed"),
         ("spec.endpoint.api", "completions", "API: A chat, B completions"),
         ("spec.workload.input_tokens", "1024", "input lengths: A 512, B 1024"),
-        ("spec.workload.output_tokens", "1", "output lengths: A 128, B 1"),
+        ("spec.workload.output_tokens", "1", "output lengths: A uniform:64,192, B 1"),
         ("clock", "user", "clock: A kernel, B user"),
     ],
 )
@@ -113,7 +113,7 @@ def test_an_unknown_value_is_not_a_difference(result: Result) -> None:
 def test_the_table_names_fields_that_there_are(result: Result) -> None:
     tree = {
         **msgspec.to_builtins(result.methodology),
-        "effective": dict.fromkeys(("model", "ramp_s", "ignore_eos", "reuse_connections", "proxy")),
+        "effective": dict.fromkeys(("model", "keep_load", "ignore_eos", "reuse_connections", "proxy")),
         "environment": dict.fromkeys(("cpu", "cores_allowed", "system")),
         **dict.fromkeys(("prompts", "token_sources", "window_method", "recorded_by", "server_place")),
     }

@@ -329,3 +329,16 @@ def test_the_model_list_may_come_in_chunks() -> None:
     )
     with serve(models=lambda _: [b"HTTP/1.1 100 Continue\r\n\r\n", reply % (len(text), text)]) as server:
         assert ask(server.url).model == "chunky"
+
+
+def test_the_probe_tells_how_long_a_request_is_likely_to_take() -> None:
+    with serve(probe=lambda _: clean(2, ttft_s=0.1, gap_s=0.05)) as server:
+        found = ask(server.url)
+    assert found.probe_first_s is not None
+    assert found.e2e_s(1) == found.probe_first_s == pytest.approx(0.1, abs=0.06)
+    assert found.e2e_s(101) == pytest.approx(0.1 + 100 * 0.05, rel=0.3)
+    with serve(probe=lambda _: [whole(2)]) as server:
+        found = ask(server.url, stream=False)
+    assert found.probe_first_s is not None and found.e2e_s(100) == found.probe_first_s
+    with serve(probe=lambda _: [json_reply({"error": {"message": "later"}}, 503)]) as server:
+        assert ask(server.url).e2e_s(100) is None

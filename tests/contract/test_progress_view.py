@@ -398,3 +398,29 @@ def test_a_file_gets_plain_lines(tmp_path: Path) -> None:
         r"0:05, \d+ ok, 0 failed, [012]/2 in flight, TTFT p50 [\d.]+ p99 [\d.]+ ms, .*\d+ tok/s.*\n", said
     )
     assert len(said) <= LOG_COLUMNS + 1 and said.isascii() and "\x1b" not in said and "\r" not in said
+
+
+def test_tokens_and_first_tokens_are_shown_as_they_arrive(tmp_path: Path) -> None:
+    """Four requests of 60 tokens, 25 ms apart after 0.2 s: before the first of them ends, all is known of them."""
+    seen: list[Progress] = []
+    with serve(lambda _: clean(60, ttft_s=0.2, gap_s=0.025)) as server:
+        run_load(short_spec(server.url, concurrency=4, requests=4, output_tokens="60", ramp_s=0), tmp_path, seen.append)
+    early = [now for now in seen if now.whole is not None and 0.9 < now.whole.span_s < 1.5 and not now.ok]
+    assert early
+    for now in early:
+        whole = now.whole
+        assert whole is not None and whole.ended == 4 and whole.p50_ms is not None and whole.tokens_per_s is not None
+        assert 195 < whole.p50_ms < 300
+        at_s = [number * 0.0255 + 0.2 for number in range(60)]  # each gap takes a little longer than it should
+        came = 4 * sum(at < whole.span_s - 0.1 for at in at_s)  # counted five times a second, looked at four times
+        assert 0.75 * came < whole.tokens_per_s * whole.span_s < 1.3 * came
+
+
+def test_what_came_of_a_request_is_counted_once(tmp_path: Path) -> None:
+    """In the air, landed, ended: at the end of the load the tokens are those of the replies."""
+    seen: list[Progress] = []
+    with serve(lambda _: clean(20, gap_s=0.01)) as server:
+        run_load(short_spec(server.url, concurrency=3, requests=30, output_tokens="20"), tmp_path, seen.append)
+    last = [now.whole for now in seen if now.whole is not None][-1]
+    assert last.tokens_per_s is not None
+    assert last.tokens_per_s * last.span_s == pytest.approx(600, rel=0.1)

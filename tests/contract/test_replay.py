@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from scripted import Scripted, serve
 
+import loadcell.load.ending
 from loadcell.cli.main import main
 from loadcell.recording.read import open_recording
 
@@ -226,3 +227,49 @@ def test_folders_that_are_no_recording(tmp_path: Path, load: Load) -> None:
         assert code == 2 and f"loadcell run {tmp_path / 'runs' / 'a'}" in err
         code, _, err = load(tmp_path / "runs" / "a", "--spec", "x.yaml")
         assert code == 2 and "leave out --spec" in err
+
+
+def test_a_run_that_ended_by_itself_lasts_as_long_again(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loadcell.load.ending, "LEAST_DURATION_S", 0.6)
+    short = ("--concurrency", "2", "--input-tokens", "8", "--output-tokens", "4", "--ramp", "0")
+    with serve() as server:
+        code, out, _ = load(server.url, *short, "--output", tmp_path / "a", "--json")
+        assert code == 0
+        (tmp_path / "a.json").write_text(out)
+        first = open_recording(tmp_path / "a")
+        length_s = first.manifest.effective["duration_s"]
+        assert first.spec.load.duration_s is None and first.spec.load.duration_most_s == 300
+        assert 0.6 <= length_s < 5
+        monkeypatch.setattr(loadcell.load.ending, "LEAST_DURATION_S", 60.0)
+        for number, source in enumerate((tmp_path / "a", tmp_path / "a.json")):
+            _, _, err = load(source, "--output", tmp_path / f"again{number}")
+            again = open_recording(tmp_path / f"again{number}").manifest
+            assert again.effective["duration_s"] == length_s and again.window_end_ns == round(length_s * 1e9)
+            assert "same schedule" in err and "changed" not in err and "not as recorded" not in err
+        load(tmp_path / "a", "--requests", "5", "--output", tmp_path / "b")
+        load(tmp_path / "a", "--duration", "0.3s", "--output", tmp_path / "c")
+    few, brief = (open_recording(tmp_path / name) for name in "bc")
+    assert (few.spec.load.requests, few.spec.load.duration_s, few.spec.load.duration_most_s) == (5, None, None)
+    assert few.manifest.planned == 5
+    assert (brief.spec.load.duration_s, brief.spec.load.duration_most_s) == (0.3, None)
+
+
+def test_an_older_run_is_run_again_without_keeping_its_load_on(tmp_path: Path, load: Load) -> None:
+    words = ("--duration", "0.3s", "--concurrency", "2", "--input-tokens", "8", "--output-tokens", "4", "--ramp", "0")
+    with serve() as server:
+        load(server.url, *words, "--output", tmp_path / "a")
+        spec, manifest = (json.loads((tmp_path / "a" / name).read_text()) for name in ("spec.json", "recording.json"))
+        for name in ("keep_load", "duration_most_s"):
+            del spec["load"][name]
+        for name in ("keep_load", "duration_s"):
+            del manifest["effective"][name]
+        change(tmp_path / "a" / "spec.json", load=spec["load"])
+        change(tmp_path / "a" / "recording.json", format=4, effective=manifest["effective"])
+        _, _, err = load(tmp_path / "a", "--output", tmp_path / "b")
+    again = open_recording(tmp_path / "b")
+    assert "same schedule" in err and "changed" not in err
+    assert again.manifest.effective["keep_load"] is False
+    assert again.requests(("counted",))["counted"].all()
+    assert again.spec.workload.output_tokens == "4"

@@ -145,6 +145,21 @@ def test_recent_is_longer_where_few_requests_end() -> None:
     assert spans[-1] == (60, 60), "but a minute at most"
 
 
+def test_recent_tokens_are_of_the_last_ten_seconds_however_few_requests_ended() -> None:
+    """A request every 2 s, 10 reads a second in the air for 20 s, then 30 a second: 2 tokens a read."""
+    with block(1) as live:
+        meter, cells = Meter(live, None), live.cells(0)
+        for second in range(40):
+            cells[Count.AIR_READS] += 30 if second >= 20 else 10
+            if second % 2:
+                cells[Count.AIR_READS] -= 20
+                tell(cells, row(reads=20, output_tokens=40), 20)
+            recent, whole = meter.figures((second + 1) * S)
+    assert recent is not None and whole is not None
+    assert (recent.span_s, recent.ended) == (40, 20)
+    assert (recent.tokens_per_s, whole.tokens_per_s) == (60, 40)
+
+
 def test_an_interval_without_an_end_has_no_figures() -> None:
     with block(1) as live:
         _, whole = Meter(live, None).figures(S)

@@ -52,7 +52,7 @@ INSIDE = (
     "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load",
     "client's CPU", "client's cores", "client's system", "connections reused", "definition of a percentile",
     "definition of an interval", "end of sequence ignored", "extra body fields", "input lengths", "output lengths",
-    "ramp (s)", "source of the token counts",
+    "ramp asked for (s)", "load kept on to the last reply", "source of the token counts",
 )  # fmt: skip
 """Parts that stand in sentences which the catalogue has whole."""
 NOT_SHOWN = (

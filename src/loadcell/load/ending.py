@@ -64,6 +64,8 @@ class OwnEnd:
 
     def close(self) -> None:
         """When all workers have ended: the length that was is a setting like one that was asked for."""
-        end = self._manifest.window_end_ns
-        if self._manifest.effective["duration_s"] is None and end is not None and self._manifest.stopped is None:
-            self._manifest.effective["duration_s"] = end / 1e9
+        manifest, cut = self._manifest, self._open and self._live.stop  # by a person, before its end was found
+        if manifest.effective["duration_s"] is not None or manifest.stopped is not None or cut:
+            return
+        if manifest.window_end_ns is not None:
+            manifest.effective["duration_s"] = manifest.window_end_ns / 1e9

@@ -108,10 +108,10 @@ def run_load(
             found = _ask(spec, target, secrets)
             watch(Progress("prepare"))
             planned = plan(spec)
-            spec = with_ramp(spec, found)
+            asked, spec = spec, with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets)
             spool_bodies(spec, found, planned, bodies)
-            dump_json(folder / "spec.json", redact(spec))
+            dump_json(folder / "spec.json", redact(asked))
             machine = environment(spec, secrets)
             if review is not None:
                 manifest.notes += [scrub(note, secrets) for note in review(manifest, machine)]

@@ -70,7 +70,8 @@ def with_ramp(spec: Spec, found: Endpoint) -> Spec:
     load = spec.load
     if load.ramp_s is not None:
         return spec
-    e2e_s = found.e2e_s(parse_lengths(spec.workload.output_tokens).mean)
+    free = spec.loadgen.scenario is None and not load.lockstep and (load.concurrency or 1) > 1
+    e2e_s = found.e2e_s(parse_lengths(spec.workload.output_tokens).mean) if free else None
     return msgspec.structs.replace(spec, load=msgspec.structs.replace(load, ramp_s=default_ramp_s(load, e2e_s)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Figures:
     """Requests that ended, however they did."""
     tokens_per_s: float | None = None
     """Output tokens as they arrive, also of replies that still come: reads, at the tokens a read of the ok requests;
-    one a read until the first of them ended. None where nothing came."""
+    one a read until the first of them ended. Recent ones are of the last 10 s. None where nothing came."""
     busy_share: float | None = None
     """The busiest load process."""
 
@@ -148,15 +148,17 @@ class Meter:
         looks.append(look)
         while len(looks) > 2 and now_ns - looks[1].at_ns >= _RECENT_MOST_NS:
             looks.popleft()
-        self._figures = between(self._recent(look), look), between(self._first, look)
+        near, enough = self._recent(look)
+        tokens_per_s = between(near, look).tokens_per_s  # they need no hundred requests
+        self._figures = replace(between(enough, look), tokens_per_s=tokens_per_s), between(self._first, look)
         return self._figures
 
-    def _recent(self, now: _Look) -> _Look:
-        """The look since which things are recent."""
+    def _recent(self, now: _Look) -> tuple[_Look, _Look]:
+        """The looks since which things are recent: 10 s ago, and where enough requests have ended since."""
         looks = self._looks
         near = [look for look in looks if now.at_ns - look.at_ns >= _RECENT_NS] or [looks[0]]
         enough = (look for look in reversed(near) if now.total[Count.OK] - look.total[Count.OK] >= _ENOUGH)
-        return next(enough, near[0])
+        return near[-1], next(enough, near[0])
 
 
 def between(before: _Look, now: _Look) -> Figures:

@@ -55,7 +55,8 @@ FIELDS = (
     Field("requests/s", "spec.load.rate", "care", hashed=True),
     Field("concurrency", "spec.load.concurrency", "care", hashed=True),
     Field("arrivals", "spec.load.arrivals", "care", hashed=True),
-    Field("ramp (s)", "effective.ramp_s", "care", hashed=True),
+    Field("ramp asked for (s)", "spec.load.ramp_s", "care", hashed=True),
+    Field("load kept on to the last reply", "effective.keep_load", "care"),
     Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),
     Field("tokenizer", "tokenizer", "care", hashed=True),
     Field("end of sequence ignored", "effective.ignore_eos", "care", hashed=True),
@@ -158,7 +159,7 @@ def _plain(value: Any) -> str:
 
 
 _SCHEDULED = (
-    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "effective.ramp_s", "loop",
+    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "loop",
 )  # fmt: skip
 
 

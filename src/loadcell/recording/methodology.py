@@ -172,7 +172,7 @@ _ENVIRONMENT = {
 }
 """Facts of the environment that bear on the load or the figures, and their names."""
 _LIBRARIES = ("numpy", "tokenizers", "msgspec", "httptools")
-_TOLD_ELSEWHERE = {"rows", "ramp_s", "workers", "url", "tokenizer", "tokenizer_packaged"}
+_TOLD_ELSEWHERE = {"rows", "ramp_s", "duration_s", "keep_load", "workers", "url", "tokenizer", "tokenizer_packaged"}
 """Effective settings that follow from the spec or have a line of their own."""
 
 

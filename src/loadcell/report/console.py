@@ -76,7 +76,7 @@ def warning_lines(result: Result) -> Iterator[Line]:
 def _measured(result: Result) -> Iterator[Line]:
     method = result.methodology
     yield "Target", target_words(result)
-    yield "Load", load_words(method.loop, method.spec["load"])
+    yield "Load", load_words(method.loop, method.spec["load"], method.effective)
     yield "Workload", plain(f"{workload_words(result)} · counted by {method.tokenizer}")
     window = method.window
     yield "Window", f"{figure(window.start_s)} to {figure(window.end_s)} s, {window.reason}"
@@ -109,7 +109,7 @@ def workload_words(result: Result) -> str:
     return f"{source}, {workload['output_tokens']} tokens out"
 
 
-def load_words(loop: str, load: dict[str, Any]) -> str:
+def load_words(loop: str, load: dict[str, Any], effective: dict[str, Any]) -> str:
     """How much was asked, and for how long."""
     users = load["concurrency"]
     if loop == "open":
@@ -119,6 +119,8 @@ def load_words(loop: str, load: dict[str, Any]) -> str:
         parts = [f"closed loop, {users or 1:,} user{'s' if users and users > 1 else ''}"]
     parts += [f"{load['requests']:,} requests"] if load["requests"] else []
     parts += [f"{load['duration_s']:g} s"] if load["duration_s"] else []
+    own_s = None if load["duration_s"] or load["requests"] else effective.get("duration_s")
+    parts += [f"{own_s:.4g} s (ended by itself, {load['duration_most_s']:g} s at most)"] if own_s else []
     return " · ".join(parts)
 
 

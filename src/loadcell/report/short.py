@@ -43,7 +43,10 @@ def _head(result: Result) -> Iterator[Line]:
     method, window = result.methodology, result.methodology.window
     yield "Target", target_words(result)
     span = f"window {figure(window.start_s, 3)} to {figure(window.end_s, 3)} s"
-    yield "Load", plain(f"{load_words(method.loop, method.spec['load'])} · {workload_words(result)} · {span}")
+    yield (
+        "Load",
+        plain(f"{load_words(method.loop, method.spec['load'], method.effective)} · {workload_words(result)} · {span}"),
+    )
     yield "Requests", Text(accounts(result.counts.run), style="" if _all_ok(result) else "yellow")
 
 

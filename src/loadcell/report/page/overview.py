@@ -75,8 +75,12 @@ def load_words(result: Result, words: Words) -> str:
         parts = [words.say("closed loop, 1 user")]
     if load.get("requests"):
         parts.append(words.say("{n} requests", n=count(load["requests"], words)))
+    length_s = result.methodology.effective.get("duration_s")
     if load.get("duration_s"):
         parts.append(words.say("{s} s", s=asked(load["duration_s"], words)))
+    elif length_s and not load.get("requests") and load.get("duration_most_s"):
+        most = asked(load["duration_most_s"], words)
+        parts.append(words.say("{s} s (ended by itself, {most} s at most)", s=words.figure(length_s, 4), most=most))
     return ", ".join(parts)
 
 

@@ -137,6 +137,7 @@ OVERVIEW = {
     "{n} tokens in, {m} out": "{n} tokens de entrada, {m} de salida",
     "prompts of {file}, {n} tokens out": "prompts de {file}, {n} tokens de salida",
     "open loop, {rate} requests/s, {arrivals}": "bucle abierto, {rate} solicitudes/s, {arrivals}",
+    "{s} s (ended by itself, {most} s at most)": "{s} s (terminó por sí misma, {most} s como máximo)",
     "{s} s": "{s} s",
     "Every check is within its limits.": "Todas las comprobaciones están dentro de sus límites.",
     "The figures can be used with care.": "Las cifras se pueden usar con cuidado.",
