@@ -8,6 +8,7 @@ from made import MS, ok_request
 
 from loadcell.metrics import Result, build_result
 from loadcell.metrics.model import ServerPart, ServerSide
+from loadcell.metrics.server import where_ttft
 from loadcell.recording.read import Recording
 from loadcell.report.server import server_lines
 
@@ -27,7 +28,8 @@ def side(**fields: Any) -> ServerSide:
 
 
 def lines(result: Result, *sides: ServerSide) -> list[tuple[str, str]]:
-    return list(server_lines(msgspec.structs.replace(result, server=list(sides))))
+    told = msgspec.structs.replace(result, server=list(sides), where_ttft=where_ttft(list(sides)))
+    return list(server_lines(told))
 
 
 def test_a_server_that_tells_nothing_takes_no_line(make: Make) -> None:
@@ -38,28 +40,52 @@ def test_the_parts_of_a_recording(make: Make) -> None:
     rows = [ok_request(i, server_queue_ns=10 * MS, server_prefill_ns=35 * MS) for i in range(2)]
     (line,) = server_lines(build_result(make(rows)))
     assert line == (
-        "Server",
-        "TTFT was 50.0 ms mean: 10.0 queue (20 %), 35.0 prefill (70 %), 5.00 unattributed (10 %) "
-        "· by vLLM metrics of 2 requests",
+        "TTFT goes to",
+        "mean 50.0 ms = queue 10.0 (20 %) · prefill 35.0 (70 %) · front end, network and client 5.00 (10 %), "
+        "by vLLM metrics of 2 requests",
     )
 
 
-def test_each_source_has_a_line_and_its_notes_below(make: Make) -> None:
-    page = side(source="vLLM Prometheus", notes=["both", "others\x1b load it"])
-    found = lines(build_result(make([ok_request(0)])), side(notes=["both"]), page)
-    assert [label for label, _ in found] == ["Server", "", "", ""]
-    assert found[1][1] == "both"
-    assert found[2][1].endswith("(15 %) · by vLLM Prometheus of 384 requests")
-    assert found[3][1] == "others\N{REPLACEMENT CHARACTER} load it"
+def test_the_page_that_knows_the_front_end_goes_before_replies(make: Make) -> None:
+    """One answer of both: its parts add up to the client's TTFT."""
+    page = side(source="vLLM Prometheus", own_ttft_ms=33.0, notes=["by the server itself TTFT was 33 ms", "of all\x1b"])
+    found = lines(build_result(make([ok_request(0)])), side(notes=["of the replies"]), page)
+    assert found == [
+        (
+            "TTFT goes to",
+            "mean 36.0 ms = queue 10.5 (29.2 %) · prefill 20.1 (55.8 %) · front end 2.40 (6.7 %) · network and client "
+            "3.00 (8.3 %), by vLLM Prometheus of 384 requests",
+        ),
+        ("", "of all\N{REPLACEMENT CHARACTER}"),
+    ]
 
 
-def test_what_is_not_told_is_left_out(make: Make) -> None:
+def test_a_page_of_other_requests_too_has_no_front_end(make: Make) -> None:
+    page = side(source="vLLM Prometheus", own_ttft_ms=None)
+    ((_, text),) = lines(build_result(make([ok_request(0)])), page)
+    assert "front end, network and client 5.40 (15 %)" in text
+
+
+def test_replies_of_llama_go_before_its_page(make: Make) -> None:
+    """The page shares the time of a batch out among its prompts; a request waits for all of it."""
+    no_queue = {"queue": part(None), "unattributed": part(70.0)}
+    replies = side(source="llama.cpp timings", ttft_ms=2160.0, prefill=part(2090.0), **no_queue, requests=1)
+    page = side(source="llama.cpp Prometheus", ttft_ms=2160.0, prefill=part(555.0), **no_queue)
+    ((_, text),) = lines(build_result(make([ok_request(0)])), replies, page)
+    assert text == (
+        "mean 2,160 ms = prefill 2,090 (96.8 %) · queue, front end, network and client 70.0 (3.2 %), "
+        "by llama.cpp timings of 1 request"
+    )
+
+
+def test_sglang_tells_its_front_end_as_prefill(make: Make) -> None:
+    page = side(source="SGLang Prometheus", own_ttft_ms=30.6)
+    ((_, text),) = lines(build_result(make([ok_request(0)])), page)
+    assert "prefill and front end 20.1 (55.8 %) · network and client 5.40 (15 %)" in text
+
+
+def test_what_cannot_be_is_no_answer(make: Make) -> None:
+    """Parts that are more than the whole, a TTFT that nobody saw."""
     result = build_result(make([ok_request(0)]))
-    no_queue = side(queue=part(None), prefill=part(30.0, 30 / 36), unattributed=part(6.0, 6 / 36), requests=1)
-    assert lines(result, no_queue)[0][1] == (
-        "TTFT was 36.0 ms mean: 30.0 prefill (83.3 %), 6.00 unattributed (16.7 %) · by vLLM metrics of 1 request"
-    )
-    no_ttft = side(ttft_ms=None, queue=part(10.5), prefill=part(20.1), unattributed=part(None))
-    assert lines(result, no_ttft)[0][1] == "10.5 queue, 20.1 prefill ms mean · by vLLM metrics of 384 requests"
-    nothing = side(queue=part(None), prefill=part(None), unattributed=part(None))
-    assert lines(result, nothing)[0][1] == "TTFT was 36.0 ms mean: n/a · by vLLM metrics of 384 requests"
+    assert lines(result, side(unattributed=part(-3.0))) == []
+    assert lines(result, side(ttft_ms=None, unattributed=part(None))) == []

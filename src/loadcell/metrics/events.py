@@ -28,6 +28,8 @@ _PROMPT_NS = 250_000
 have merged them."""
 LEAST_STREAM = 16
 """Tokens or events of a reply from which on it says how a stream was delivered."""
+SEVERAL = 0.95
+"""Events a token below which a gap is no time per token."""
 _AT_ONCE_NS = 100_000
 """A mean gap below this is no server's pace: what was collected comes in as fast as it can be read."""
 
@@ -64,6 +66,8 @@ class EventTotals(Received):
     """Their tokens by usage."""
     closed_difference: float = 0.0
     """Sum of the absolute differences of the two counts."""
+    token_gaps: Histogram | None = None
+    """Gaps over the tokens of the event that ends each, of the ok requests; None where an event is a token or so."""
     stream_events: int = 0
     """Events of the ok requests whose replies are long enough to say how a stream was delivered."""
     stream_merged: int = 0
@@ -122,6 +126,8 @@ def scan_events(
     is_other = lookup.table(~members & rows.ok)
     usage = lookup.table(rows.output_tokens)
     share, streamed = lookup.table(tokens_per_chunk(rows)), lookup.table(rows.streamed)
+    if several_tokens(rows, members & rows.ok):
+        totals.token_gaps = Histogram()
     sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
     for part in early.parts(recording, ("request", "read", "t_ns", "lag_ns", "tokens")):
         request, t_ns = part["request"], part["t_ns"]
@@ -138,6 +144,9 @@ def scan_events(
         _add_streams(totals, part["read"], part["lag_ns"], t_ns, starts, lengths, usage[runs], is_ok[runs])
         totals.early.known &= not early.unbounded(recording, part["lag_ns"])
         sooner = early.sooner(part, starts, sent[runs])
+        if totals.token_gaps is not None:
+            of_each = np.where(np.isnan(part["tokens"]), of_event, part["tokens"])
+            _add_token_gaps(totals.token_gaps, t_ns, of_each, starts, lengths, is_ok[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
         if whole is not None:
             _add_tokens(every, part["tokens"], t_ns, whole, of_event, _spread(streamed[runs], lengths))
@@ -220,6 +229,12 @@ def _extent(rows: Rows, chosen: Mask) -> tuple[float, float]:
     return (float(rows.first_any[streamed].min()), float(rows.last[streamed].max())) if streamed.any() else (0.0, 0.0)
 
 
+def token_gap_spread(totals: EventTotals) -> Spread | None:
+    """Spread of the time per token between events, to one part in 65,536; None where ITL is it."""
+    found = totals.token_gaps
+    return None if found is None or not found.n else spread_of(found.n, lambda rank: found.at([rank])[0] / 1e6)
+
+
 def lag_spread(totals: EventTotals) -> Spread:
     """Spread of the read lag, to one part in 65,536."""
     return spread_of(totals.lags.n, lambda rank: totals.lags.at([rank])[0] / 1e6)
@@ -249,6 +264,23 @@ def _add_gaps(received: Received, t_ns: Ids, starts: Ids, lengths: Ids, wanted: 
     gaps, _ = gaps_of(t_ns, starts, lengths, wanted)
     received.gaps.add(np.maximum(gaps, 0))
     return int(np.count_nonzero(gaps < 0))
+
+
+def several_tokens(rows: Rows, ok: Mask) -> bool:
+    """Whether the events of these requests hold several tokens, so that a gap between two is no time per token."""
+    known = ok & rows.streamed & (rows.output_tokens > 0)
+    return bool(known.any()) and float(rows.output_chunks[known].sum() / rows.output_tokens[known].sum()) < SEVERAL
+
+
+def _add_token_gaps(found: Histogram, t_ns: Ids, tokens: Floats, starts: Ids, lengths: Ids, wanted: Mask) -> None:
+    """Add the gaps of the wanted requests, each over the tokens of the event that ends it, where they are known."""
+    if not wanted.any():
+        return
+    keep = np.repeat(wanted, lengths)
+    keep[starts] = False
+    gaps, counts = np.maximum(np.diff(t_ns), 0)[keep[1:]], tokens[keep]
+    some = counts > 0
+    found.add(np.rint(gaps[some] / counts[some]).astype(np.int64))
 
 
 def _add_tokens(

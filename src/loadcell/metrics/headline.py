@@ -36,5 +36,7 @@ def withhold(result: Result) -> Result:
         whole_run=None,
         run_rates=None,
         server=[],
+        where_ttft=None,
+        token_gap=None,
         observed=observed,
     )

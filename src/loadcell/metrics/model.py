@@ -320,6 +320,21 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class WhereTtft(msgspec.Struct, frozen=True, kw_only=True):
+    """Where TTFT went, by the source that tells most; the parts add up to the client's mean TTFT of these requests."""
+
+    source: Annotated[str, Doc(description="who tells the server's parts")]
+    requests: int
+    ttft_ms: float
+    parts: Annotated[
+        dict[str, ServerPart],
+        Doc(
+            description="in order, of: queue, prefill, front_end, network_and_client; a name holds several where they "
+            "cannot be told apart, joined by a plus sign"
+        ),
+    ]
+
+
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """What the server's page gained from before the load to after it, over the whole run."""
 
@@ -527,6 +542,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
     delivered: Annotated[Delivered | None, Doc(description="null without a stream to judge")] = None
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
+    token_gap: Annotated[
+        Spread | None,
+        Doc(description="time per token between events, where they hold several: gap over the tokens that it brought"),
+    ] = None
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]
     whole_run: Annotated[WholeRun | None, Doc(description="null where the window is the whole run")]
@@ -536,6 +555,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]
+    where_ttft: Annotated[WhereTtft | None, Doc(description="null where no server tells")] = None
     counters: Annotated[Counters | None, Doc(description="null where the server has no page of counters")] = None
     observed: Annotated[Observed | None, Doc(description="null where nothing was watched while the load ran")] = None
     calibration: Annotated[Calibration | None, Doc(description="null without a self-test of this machine")]

@@ -14,7 +14,7 @@ from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
-from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events
+from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
@@ -36,7 +36,7 @@ from loadcell.metrics.model import (
 from loadcell.metrics.observed import observe
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
-from loadcell.metrics.server import server_sides
+from loadcell.metrics.server import server_sides, where_ttft
 from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
@@ -95,6 +95,7 @@ def build_result(
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
     stream = delivered(events)
     (latency, rates), *all_of_it = _figures(recording, rows, views, why, stream, lost_events > 0, listener)
+    sides = server_sides(recording, rows, ok)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -118,6 +119,7 @@ def build_result(
         change=changes(rows, ok, span),
         delivered=stream,
         latency=latency,
+        token_gap=token_gap_spread(events),
         throughput=rates,
         goodput=goodput_without_pace(
             goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop), stream
@@ -126,7 +128,8 @@ def build_result(
         run_rates=run_rates(rows),
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
-        server=server_sides(recording, rows, ok),
+        server=sides,
+        where_ttft=where_ttft(sides),
         counters=counters(recording, rows),
         observed=observe(recording, span, extent, rates),
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),

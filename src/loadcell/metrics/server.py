@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.metrics.interval import spread_ms
-from loadcell.metrics.model import ServerPart, ServerSide
+from loadcell.metrics.model import ServerPart, ServerSide, WhereTtft
 from loadcell.metrics.prometheus import PageMeans, page_means
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.recording.read import Recording
@@ -115,3 +115,50 @@ def _difference(more: int) -> str:
     if more > 0:
         return f"the server counted {more:,} requests more than this run got answers to: others load it too"
     return f"the server counted {-more:,} requests fewer than this run: its page is of a part of them"
+
+
+def where_ttft(sides: list[ServerSide]) -> WhereTtft | None:
+    """One answer of all that was told: the parts of the source that tells most apart, over its own requests.
+
+    A page goes first where it is of the same requests, for it alone knows the server's front end. llama.cpp's page is
+    left to where replies are silent: it shares the time of a batch out, and a request waits for all of it.
+    """
+    ranked = sorted(
+        (side for side in sides if _adds_up(side)), key=lambda side: (-len(_names(side)), side.requests == 0)
+    )
+    if not ranked:
+        return None
+    side = ranked[0]
+    assert side.ttft_ms is not None
+    return WhereTtft(
+        source=side.source,
+        requests=side.requests,
+        ttft_ms=side.ttft_ms,
+        parts={name: _part(ms, side.ttft_ms) for name, ms in _names(side).items()},
+    )
+
+
+def _adds_up(side: ServerSide) -> bool:
+    return bool(side.ttft_ms) and side.prefill.mean_ms is not None and (side.unattributed.mean_ms or 0.0) >= 0
+
+
+def _names(side: ServerSide) -> dict[str, float]:
+    """Parts of TTFT in ms, by what each holds."""
+    assert side.ttft_ms is not None and side.prefill.mean_ms is not None
+    queue, prefill, own = side.queue.mean_ms, side.prefill.mean_ms, side.own_ttft_ms
+    if queue is None:
+        return {"prefill": prefill, "queue+front_end+network_and_client": side.ttft_ms - prefill}
+    front = None if own is None else own - queue - prefill
+    if own is None or front is None or own > side.ttft_ms or front < -_SLACK_NS / 1e6:
+        return {"queue": queue, "prefill": prefill, "front_end+network_and_client": side.ttft_ms - queue - prefill}
+    if "SGLang" in side.source:
+        return {"queue": queue, "prefill+front_end": prefill, "network_and_client": side.ttft_ms - own}
+    if "Prometheus" not in side.source:  # its replies tell nothing of the front end
+        return {"queue": queue, "prefill": prefill, "front_end+network_and_client": side.ttft_ms - own}
+    front = max(0.0, front)
+    return {
+        "queue": queue,
+        "prefill": prefill,
+        "front_end": front,
+        "network_and_client": side.ttft_ms - queue - prefill - front,
+    }

@@ -136,6 +136,11 @@ def _figures(result: Result) -> Iterator[Line]:
         f"{figure(rates.input_tokens_per_s)} input tokens/s",
     )
     yield "Per user", _per_user(result)
+    if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
+        yield (
+            "Per token",
+            f"p50 {figure(gap.p50_ms, 3)} ms, p99 {figure(gap.p99_ms, 3)} ms: ITL over the tokens of its event",
+        )
     if result.goodput is not None:
         good = result.goodput
         yield (

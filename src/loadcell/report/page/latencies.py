@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from loadcell.metrics import Latency, Result, ServerPart, Summary
+from loadcell.metrics import Latency, Result, Summary
 from loadcell.report.latencies import PERCENTILES
 from loadcell.report.page.figures import Figure, count, estimated, rate, share
-from loadcell.report.text import MISSING
+from loadcell.report.server import PARTS, where_notes
 from loadcell.report.words import Words
 
 _ORDER = ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "ntpot_ms", "e2e_ms")
@@ -132,27 +132,38 @@ def whole_rows(result: Result, words: Words) -> list[Row]:
 
 
 def server_rows(result: Result, words: Words) -> list[tuple[str, list[str]]]:
-    """Where TTFT went, a row for each source: who tells, and mean (share) of each part."""
+    """Where TTFT went: each part with its mean in ms and its share; none where no server tells."""
+    found = result.where_ttft
+    if found is None:
+        return []
     return [
-        (
-            side.source,
-            [
-                count(side.requests, words),
-                words.figure(side.ttft_ms, 3),
-                *(_part(part, words) for part in (side.queue, side.prefill, side.unattributed)),
-            ],
-        )
-        for side in result.server
+        (words.say(PARTS[name]), [words.figure(part.mean_ms, 3), words.percent(part.share)])
+        for name, part in found.parts.items()
     ]
 
 
-def _part(part: ServerPart, words: Words) -> str:
-    if part.mean_ms is None:
-        return MISSING
-    of = "" if part.share is None else f" ({words.percent(part.share)})"
-    return f"{words.figure(part.mean_ms, 3)}{of}"
+def token_gap(result: Result, words: Words) -> str:
+    """Time per token between events that hold several; nothing where ITL is it."""
+    found = result.token_gap
+    if found is None:
+        return ""
+    return words.say(
+        "Time per token between events, which hold several here: p50 {p50} ms, p99 {p99} ms",
+        p50=words.figure(found.p50_ms, 3), p99=words.figure(found.p99_ms, 3),
+    )  # fmt: skip
+
+
+def server_caption(result: Result, words: Words) -> str:
+    """Whose word it is, and of which requests."""
+    found = result.where_ttft
+    if found is None:
+        return ""
+    return words.say(
+        "Mean TTFT of {n} requests: {ms} ms. Told by {source} and by the client",
+        n=count(found.requests, words), ms=words.figure(found.ttft_ms, 3), source=found.source,
+    )  # fmt: skip
 
 
 def server_notes(result: Result) -> list[str]:
-    """What the sources say besides, once each."""
-    return list(dict.fromkeys(note for side in result.server for note in side.notes))
+    """What the source says besides."""
+    return where_notes(result)

@@ -64,7 +64,19 @@ def _overview(result: Result, words: Words) -> dict[str, object]:
 def _figures(result: Result, words: Words) -> dict[str, object]:
     if result.withheld:
         return dict.fromkeys(
-            ("rows", "bounds", "rates", "user_rates", "whole", "server", "server_notes", "run_rates"), ()
+            (
+                "rows",
+                "bounds",
+                "rates",
+                "user_rates",
+                "whole",
+                "server",
+                "server_caption",
+                "token_gap",
+                "server_notes",
+                "run_rates",
+            ),
+            (),
         ) | {"flight": latencies.concurrency_words(result, words)}
     return {
         "rows": latencies.latency_rows(result.latency, words),
@@ -73,6 +85,8 @@ def _figures(result: Result, words: Words) -> dict[str, object]:
         "user_rates": latencies.user_rates(result, words),
         "whole": latencies.whole_rows(result, words),
         "server": latencies.server_rows(result, words),
+        "server_caption": latencies.server_caption(result, words),
+        "token_gap": latencies.token_gap(result, words),
         "server_notes": latencies.server_notes(result),
         "flight": latencies.concurrency_words(result, words),
         "run_rates": latencies.run_rates_words(result, words),

@@ -242,13 +242,22 @@ COURSE = {
     "gained": "ganado",
     "told by": "según",
     "Energy": "Energía",
-    "Where TTFT went, by the server's own word": "En qué se fue el TTFT, según el propio servidor",
-    "Means in milliseconds, with their share of the mean TTFT; unattributed: front end, network and client": (
-        "Medias en milisegundos, con su proporción del TTFT medio; sin atribuir: capa de entrada, red y cliente"
+    "Where TTFT goes": "En qué se va el TTFT",
+    "Mean TTFT of {n} requests: {ms} ms. Told by {source} and by the client": (
+        "TTFT medio de {n} solicitudes: {ms} ms. Según {source} y el cliente"
     ),
+    "Time per token between events, which hold several here: p50 {p50} ms, p99 {p99} ms": (
+        "Tiempo por token entre eventos, que aquí traen varios: p50 {p50} ms, p99 {p99} ms"
+    ),
+    "part": "parte",
+    "mean (ms)": "media (ms)",
+    "front end": "frontal",
+    "network and client": "red y cliente",
+    "prefill and front end": "prefill y frontal",
+    "front end, network and client": "frontal, red y cliente",
+    "queue, front end, network and client": "cola, frontal, red y cliente",
     "queue": "cola",
     "prefill": "prefill",
-    "unattributed": "sin atribuir",
     "No server told where TTFT went: queue or prefill.": "Ningún servidor dijo en qué se fue el TTFT: cola o prefill.",
 }
 
