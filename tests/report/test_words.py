@@ -21,7 +21,7 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks checks_server checks_counters counters step "
+    "metrics": "checks checks_server bottleneck checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",

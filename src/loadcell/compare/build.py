@@ -17,6 +17,7 @@ from loadcell.compare.noise import check_repeats, noise_floor, spreads
 from loadcell.compare.pairing import Pairs, pair_runs, told_by_pairs
 from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
 from loadcell.errors import LoadcellError
+from loadcell.metrics.bottleneck import comes_from
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 
@@ -136,7 +137,8 @@ def _suspicion(side: Opened) -> str:
 
 
 def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
-    notes = []
+    source = comes_from(a.runs[0].result, b.runs[0].result)
+    notes = [] if source is None else [source]
     runs = len(a.runs), len(b.runs)
     if max(runs) < RUNS_LEAST:
         which = "one run a side" if runs == (1, 1) else f"fewer than {RUNS_LEAST} runs a side: only the first counts"

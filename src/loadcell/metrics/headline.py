@@ -36,6 +36,7 @@ def withhold(result: Result) -> Result:
         whole_run=None,
         run_rates=None,
         server=[],
+        bottleneck=None,
         where_ttft=None,
         token_gap=None,
         observed=observed,

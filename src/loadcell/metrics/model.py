@@ -555,6 +555,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]
+    bottleneck: Annotated[str | None, Doc(description="what takes most of a reply's time, in one sentence")] = None
     where_ttft: Annotated[WhereTtft | None, Doc(description="null where no server tells")] = None
     counters: Annotated[Counters | None, Doc(description="null where the server has no page of counters")] = None
     observed: Annotated[Observed | None, Doc(description="null where nothing was watched while the load ran")] = None

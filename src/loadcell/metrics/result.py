@@ -10,6 +10,7 @@ import numpy as np
 from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
+from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.concurrency import concurrency
@@ -136,7 +137,7 @@ def build_result(
         errors=accounts.errors,
         methodology=_methodology(recording, rows, span),
     )
-    return msgspec.structs.replace(unjudged, verdict=judge(unjudged))
+    return msgspec.structs.replace(unjudged, verdict=judge(unjudged), bottleneck=bottleneck(unjudged))
 
 
 def find_window(recording: Recording) -> Span:

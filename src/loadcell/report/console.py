@@ -153,6 +153,8 @@ def _figures(result: Result) -> Iterator[Line]:
     yield "Concurrency", _concurrency(result)
     yield from _whole_run(result)
     yield from _run_rates(result)
+    if result.bottleneck is not None:
+        yield "Bottleneck", plain(result.bottleneck)
     yield from server_lines(result)
 
 

@@ -91,6 +91,8 @@ def _figures(result: Result) -> Iterator[Line]:
             for name, limit in good.limits.items()
         )
         yield "", " · ".join(limits)
+    if result.bottleneck is not None:
+        yield "Bottleneck", plain(result.bottleneck)
     yield from error_lines(result, _REASONS)
 
 

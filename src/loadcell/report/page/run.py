@@ -85,6 +85,7 @@ def _figures(result: Result, words: Words) -> dict[str, object]:
         "user_rates": latencies.user_rates(result, words),
         "whole": latencies.whole_rows(result, words),
         "server": latencies.server_rows(result, words),
+        "bottleneck": result.bottleneck or "",
         "server_caption": latencies.server_caption(result, words),
         "token_gap": latencies.token_gap(result, words),
         "server_notes": latencies.server_notes(result),

@@ -110,4 +110,16 @@ SERVER = {
     "users are in step (R = {}): TTFT shows no collisions; --output-tokens uniform:{},{} spreads them": (
         "los usuarios van al compás (R = {}): el TTFT no muestra colisiones; --output-tokens uniform:{},{} los separa"
     ),
+    "the server's queue": "la cola del servidor",
+    "the server's front end": "el frontal del servidor",
+    "the way to the first token": "el camino hasta el primer token",
+    "decoding": "la decodificación",
+    "most of E2E is {}: {} of {} ms": "la mayor parte del E2E es {}: {} de {} ms",
+    "most of E2E is {}: {} of {} ms: {}": "la mayor parte del E2E es {}: {} de {} ms: {}",
+    "its KV cache was full": "su caché KV estaba llena",
+    "it ran {} requests at most": "ejecutó {} solicitudes como mucho",
+    "TTFT {}: {} {} \N{RIGHTWARDS ARROW} {} of it": "TTFT {}: {} {} \N{RIGHTWARDS ARROW} {} de él",
+    "E2E {}: {} {} \N{RIGHTWARDS ARROW} {} ms of {} \N{RIGHTWARDS ARROW} {} ms": (
+        "E2E {}: {} {} \N{RIGHTWARDS ARROW} {} ms de {} \N{RIGHTWARDS ARROW} {} ms"
+    ),
 }

@@ -1,0 +1,113 @@
+"""What takes most of a reply's time, in one sentence, and what a difference between two results comes from.
+
+Means add up, so the parts are means: TTFT by what the server and the client tell of it, and what follows the first
+token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadcell.metrics.model import Result
+
+_FULL = 0.95
+"""Share of the KV cache from which on it is full."""
+_DIFFERS = 0.05
+"""Least relative change of a mean whose source is worth a sentence."""
+_WAY = "the way to the first token"
+_NAMES = {
+    "queue": "the server's queue",
+    "prefill": "prefill",
+    "front_end": "the server's front end",
+    "network_and_client": "network and client",
+    "prefill+front_end": "prefill and front end",
+    "front_end+network_and_client": "front end, network and client",
+    "queue+front_end+network_and_client": "queue, front end, network and client",
+    "first": _WAY,
+    "decode": "decoding",
+}
+
+
+def parts_of_e2e(result: Result) -> dict[str, float]:
+    """Mean ms of each part of a reply, by service time; none of replies without a stream.
+
+    What the server tells of TTFT is taken as shares: it may be of the whole run.
+    """
+    if not {"ttft_ms", "e2e_ms"} <= result.latency.keys():
+        return {}
+    ttft, e2e = (result.latency[name].service.mean for name in ("ttft_ms", "e2e_ms"))
+    if not ttft or not e2e or e2e < ttft:
+        return {}
+    told = result.where_ttft
+    first = {"first": ttft} if told is None else {name: ttft * (part.share or 0.0) for name, part in told.parts.items()}
+    return first | {"decode": e2e - ttft}
+
+
+def bottleneck(result: Result) -> str | None:
+    """The largest part of a reply's time in words, with why it is large where that is known; None without parts."""
+    parts = parts_of_e2e(result)
+    if not parts:
+        return None
+    name, whole = max(parts, key=lambda name: parts[name]), sum(parts.values())
+    says = f"most of E2E is {_NAMES[name]}: {parts[name] / whole:.0%} of {_ms(whole)} ms".replace("%", " %")
+    why = "; ".join(_why_queue(result)) if name == "queue" else ""
+    return f"{says}: {why}" if why else says
+
+
+def _why_queue(result: Result) -> Iterator[str]:
+    series = {} if result.observed is None else result.observed.series
+    use, running = series.get("kv_cache_use"), series.get("requests_running")
+    if use is not None and use.max is not None and use.max >= _FULL:
+        yield "its KV cache was full"
+    if running is not None and running.max is not None:
+        yield f"it ran {running.max:,.0f} requests at most"
+
+
+def comes_from(a: Result, b: Result) -> str | None:
+    """What the difference of mean TTFT comes from, else that of mean E2E; None where neither differs by 5 %."""
+    return _of_ttft(a, b) or _of_e2e(a, b)
+
+
+def _of_ttft(a: Result, b: Result) -> str | None:
+    """By the part of TTFT that moved most, where both servers tell the same parts."""
+    told = a.where_ttft, b.where_ttft
+    means = [result.latency["ttft_ms"].service.mean if "ttft_ms" in result.latency else None for result in (a, b)]
+    if told[0] is None or told[1] is None or told[0].parts.keys() != told[1].parts.keys():
+        return None
+    if not means[0] or not means[1] or abs(means[1] / means[0] - 1) < _DIFFERS:
+        return None
+    shares = [{name: part.share or 0.0 for name, part in one.parts.items()} for one in told if one is not None]
+    moved = {name: shares[1][name] * means[1] - shares[0][name] * means[0] for name in shares[0]}
+    up = means[1] > means[0]
+    name = max(moved, key=lambda name: moved[name] if up else -moved[name])
+    change = f"{means[1] / means[0] - 1:+.0%}".replace("%", " %")
+    before, after = (f"{one[name]:.0%}".replace("%", " %") for one in shares)
+    return f"TTFT {change}: {_NAMES[name]} {before} \N{RIGHTWARDS ARROW} {after} of it"
+
+
+def _of_e2e(a: Result, b: Result) -> str | None:
+    """By the way to the first token, or by what follows it."""
+    parts = [_two(parts_of_e2e(result)) for result in (a, b)]
+    if not parts[0] or not parts[1]:
+        return None
+    whole = [sum(one.values()) for one in parts]
+    if abs(whole[1] / whole[0] - 1) < _DIFFERS:
+        return None
+    moved = {name: parts[1][name] - parts[0][name] for name in parts[0]}
+    name = max(moved, key=lambda name: moved[name] * (whole[1] - whole[0]))
+    change = f"{whole[1] / whole[0] - 1:+.0%}".replace("%", " %")
+    return (
+        f"E2E {change}: {_NAMES[name]} {_ms(parts[0][name])} \N{RIGHTWARDS ARROW} {_ms(parts[1][name])} ms "
+        f"of {_ms(whole[0])} \N{RIGHTWARDS ARROW} {_ms(whole[1])} ms"
+    )
+
+
+def _two(parts: dict[str, float]) -> dict[str, float]:
+    """The way to the first token as one."""
+    if not parts:
+        return {}
+    return {"first": sum(ms for name, ms in parts.items() if name != "decode"), "decode": parts["decode"]}
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
