@@ -37,7 +37,7 @@ INSIDE = (
     ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
     "self-test {}: wrong by {} at p50", "self-test {}: wrong by {} at p99", "{} is {}, {} {}",
     "a closed loop", "an open loop",
-    " (undecided: {})",
+    " (undecided: {})", "about {} in all would do (--max-time)",
     "{} at {}", ", stage {} because", "; --resume runs it again", ", beyond the {} that were measured: a guess",
     "saturated: {}", "less than {} %", "more than {} %", "not clear whether more or less than {} %", " (and {} more)",
     "{} is {}", "{} is {}: {}",

@@ -181,15 +181,16 @@ def test_stages_too_short_to_pass_are_said_before_hours_are_spent() -> None:
     assert next_ask(longer, [FLOOR]) is not None
 
 
-def test_a_stage_that_was_cut_off_tells_nothing() -> None:
-    """What was in the air when a person ended it counts as missed, so that it looks like a failure."""
+def test_a_stage_that_was_cut_off_tells_what_was_due_by_then() -> None:
     stages = search(PLAN, most=3)
     ask = next_ask(PLAN, stages)
     assert ask is not None
     cut = msgspec.structs.replace(stage(PLAN, ask, "fail"), state="interrupted")
-    assert levels_of([*stages, cut]) == levels_of(stages)
     found = answer(PLAN, [*stages, cut])
-    assert found.word == "unfinished" and found.high is None and found.binding is None
+    assert found.word == "unfinished" and found.likely is not None and found.likely.high == ask.level
+    assert found.likely.low is not None and found.likely.low < found.likely.high
+    nothing = msgspec.structs.replace(cut, trial=msgspec.structs.replace(cut.trial, judged=0, missed=0))
+    assert levels_of([*stages, nothing]) == levels_of(stages)
 
 
 def test_a_floor_without_a_reply_is_said_with_what_to_do() -> None:

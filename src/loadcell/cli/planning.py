@@ -21,12 +21,13 @@ GRID_STAGE_S = 30.0
 DEFAULT_ATTAINMENT = 0.99
 _LEAST_ATTAINMENT, _MOST_ATTAINMENT = 0.5, 0.9999
 _LEAST_WIDTH, _MOST_WIDTH = 0.01, 1.0
+_LEAST_TIME_S = 10.0
 _NEITHER = """\
 say what to sweep:
   a grid of loads:              loadcell sweep {url} --concurrency 1,2,4..256
   the highest load of an SLO:   loadcell sweep {url} --slo ttft=2s,tpot=100ms"""
 _GRID_ONLY = {"steps": "--steps", "geometric": "--geometric", "shuffle": "--shuffle", "load.requests": "--requests"}
-_SEARCH_ONLY = {"attainment": "--attainment", "width": "--width"}
+_SEARCH_ONLY = {"attainment": "--attainment", "width": "--width", "max_time": "--max-time"}
 _WHAT = {**_GRID_ONLY, **_SEARCH_ONLY, "rate": "--rate", "concurrency": "--concurrency", "matrix": "--matrix"}
 """What makes a plan; a sweep that goes on from its folder has all of it."""
 
@@ -164,6 +165,7 @@ def _search(args: argparse.Namespace, spec: Spec, stage_s: float | None) -> tupl
         highest=highest,
         width=0.05 if args.width is None else _width(args.width),
         stage_s=stage_s,
+        most_s=None if args.max_time is None else _max_time_s(args.max_time),
     )
     return spec, plan, []
 
@@ -196,6 +198,14 @@ def parse_attainment(text: str) -> float:
             f"--attainment {text}: write a share from {_LEAST_ATTAINMENT:.0%} to {_MOST_ATTAINMENT:.2%}, as in 99%"
         )
     return round(share, 9)
+
+
+def _max_time_s(text: str) -> float:
+    """Seconds; UsageError where they are too few for any search."""
+    seconds = parse_duration_s(text)
+    if seconds < _LEAST_TIME_S:
+        raise UsageError(f"--max-time {text}: a search takes some stages; give {_LEAST_TIME_S:g}s at least")
+    return seconds
 
 
 def _width(text: str) -> float:

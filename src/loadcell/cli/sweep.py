@@ -34,6 +34,7 @@ examples:
   loadcell sweep http://localhost:8000 --matrix grid.yaml
   loadcell sweep http://localhost:8000 --slo ttft=2s,tpot=100ms
   loadcell sweep http://localhost:8000 --slo chat --attainment 99% --rate 1..40
+  loadcell sweep http://localhost:8000 --slo tpot=50ms --max-time 15m
   loadcell sweep sweeps/20260101-120000 --resume
 
 grid.yaml:  matrix: {load.rate: [1, 2, 4], workload.output_tokens: [128, 512]}
@@ -77,6 +78,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="search: share of requests that must keep to the whole SLO (default: that of the preset, else 99%%)",
     )  # fmt: skip
     group.add_argument("--width", metavar="P", help="search: how far apart pass and fail may be (default: 5%%)")
+    group.add_argument(
+        "--max-time", metavar="T",
+        help="search: end after this time with the best bracket for it, as in 15m; it says what more time would buy "
+        "(default: until the bracket is as narrow as was asked)",
+    )  # fmt: skip
     group.add_argument(
         "--duration", metavar="T",
         help=f"length of a stage of a grid (default: {GRID_STAGE_S:g}s); longest stage of a search (default: what the "

@@ -10,7 +10,8 @@ import msgspec
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import wilson
 from loadcell.search.levels import Level, bracket, levels_of
-from loadcell.search.model import End, Ending, Found, Plan, Stable, Stage
+from loadcell.search.likely import by_margins, is_likely, likely, width_of
+from loadcell.search.model import End, Ending, Found, Likely, Plan, Stable, Stage
 from loadcell.search.next import (
     MOST_STAGES,
     floor_fails,
@@ -20,6 +21,7 @@ from loadcell.search.next import (
     longest_stage_s,
     next_ask,
     served_per_s,
+    too_short,
 )
 from loadcell.search.trial import FAILURES
 
@@ -33,9 +35,13 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
     levels = levels_of(stages)
     low, high = bracket(levels)
     floor = next((stage for stage in stages if stage.ask.phase == "floor"), None)
-    width = high.level / low.level - 1 if low and high else None
+    width = high.level / low.level - 1 if low and high and low.firm and high.firm else None
+    near = likely(plan, stages, levels) if floor is None or not floor_fails(floor) else None
+    near_width = None if near is None else width_of(near)
+    if near_width is not None and (width is None or near_width < width):
+        width = near_width
     longest = longest_stage_s(plan, e2e_s) if floor is not None and (e2e_s := floor_s(floor)) else None
-    word = _word(plan, stages, floor, low, high)
+    word = _word(plan, stages, levels, near)
     ends = [None if end is None or not end.firm else _end(end) for end in (low, high)]
     took_s = sum(stage.took_s for stage in stages if stage.took_s is not None)
     left = ends[1].attainment.value if ends[0] and ends[1] else None
@@ -52,9 +58,12 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
         findings=[],
         says="",
         took_s=took_s,
+        likely=near if word in ("likely", "undecided", "unfinished") else None,
     )
     return msgspec.structs.replace(
-        found, findings=list(_findings(plan, found, levels, longest or 0.0)), says=_says(plan, found, floor)
+        found,
+        findings=list(_findings(plan, found, levels, longest or 0.0, stages)),
+        says=_says(plan, found, floor, levels),
     )
 
 
@@ -70,20 +79,24 @@ def limit_words(name: str | None) -> str:
     return GLOSSARY[name.removesuffix("_ms")].title
 
 
-def _word(plan: Plan, stages: Sequence[Stage], floor: Stage | None, low: Level | None, high: Level | None) -> Ending:
+def _word(plan: Plan, stages: Sequence[Stage], levels: Sequence[Level], near: Likely | None) -> Ending:
+    low, high = bracket(levels)
+    floor = next((stage for stage in stages if stage.ask.phase == "floor"), None)
     if floor is not None and floor_fails(floor):
         return "none holds"
-    if next_ask(plan, stages) is not None or floor is None or floor.state != "complete":
+    cut = any(stage.state != "complete" for stage in stages)
+    if cut or floor is None or next_ask(plan, stages) is not None:
         return "unfinished"
-    if (e2e_s := floor_s(floor)) is None:
-        return "undecided"
-    if least_stage_s(plan, e2e_s) > longest_stage_s(plan, e2e_s):
+    if (e2e_s := floor_s(floor)) is None or too_short(plan, e2e_s):
         return "undecided"
     if high is None:
         return "all hold" if low is not None and low.settled else "undecided"
     if low is None:
-        return "none holds" if high.settled and high.level == levels_of(stages)[0].level else "undecided"
-    return "bracketed" if is_narrow(plan, low.level, high.level) and low.settled and high.settled else "undecided"
+        return "none holds" if high.settled and high.level == levels[0].level else "undecided"
+    if is_narrow(plan, low.level, high.level) and low.settled and high.settled:
+        return "bracketed"
+    told = by_margins(plan, levels) and near is not None and is_likely(plan, near)
+    return "likely" if told else "undecided"
 
 
 def _end(level: Level) -> End:
@@ -141,13 +154,16 @@ def _floor_ms(floor: Stage | None) -> dict[str, float | None]:
     return medians | {"e2e_ms": medians["e2e_ms"] or floor.point.e2e_mean_ms}
 
 
-def _findings(plan: Plan, found: Found, levels: Sequence[Level], longest_s: float) -> Iterator[str]:
+def _findings(
+    plan: Plan, found: Found, levels: Sequence[Level], longest_s: float, stages: Sequence[Stage]
+) -> Iterator[str]:
     """Instability of the server first, then what makes the answer less sharp."""
     e2e_ms = found.floor_ms["e2e_ms"]
     if (
         found.word != "none holds"
         and e2e_ms
         and not levels
+        and plan.most_s is None
         and (least_s := least_stage_s(plan, e2e_ms / 1e3)) > longest_s
     ):
         yield (
@@ -179,7 +195,17 @@ def _findings(plan: Plan, found: Found, levels: Sequence[Level], longest_s: floa
             f"a cliff: attainment falls to {_percent(found.high.attainment.value)} within {_percent(found.width)} of "
             "load; do not read a value off between the ends, and run well below the lower one"
         )
-    if found.word == "undecided" and found.width is not None and found.width > plan.width * 1.01:
+    cut = [stage for stage in stages if stage.trial is not None and stage.trial.cut_out]
+    if cut:
+        count = sum(stage.trial.cut_out for stage in cut if stage.trial is not None)
+        yield (
+            f"the client stood still for a moment in {len(cut)} of {len(stages)} stages: {count:,} requests that were "
+            "in the air then are left out of the judgement"
+        )
+    near = found.likely
+    if found.word != "likely" and near is not None and (plan.most_s is not None or found.word == "unfinished"):
+        yield from _more(plan, found, near)
+    elif found.word == "undecided" and found.width is not None and found.width > plan.width * 1.01:
         unclear = [x.level for x in firm if x.answer == "undecided"]
         where = f" (undecided: {', '.join(f'{x:g}' for x in unclear[:6])})" if unclear else ""
         yield (
@@ -193,11 +219,32 @@ def _findings(plan: Plan, found: Found, levels: Sequence[Level], longest_s: floa
         yield f"the search ended after {MOST_STAGES} stages without settling"
 
 
+def _more(plan: Plan, found: Found, near: Likely) -> Iterator[str]:
+    """What more time would buy."""
+    width = width_of(near)
+    if is_likely(plan, near):
+        return
+    asked, whole_s = _percent(plan.width), found.took_s + (near.more_s or found.took_s)
+    more = f"about {_time(1.1 * whole_s)} in all would do (--max-time)"
+    if width is None:
+        yield f"the search ended with a bracket that has no end on one side: {more}"
+    else:
+        yield f"the search ended with a bracket {_percent(width)} wide, {asked} was asked: {more}"
+
+
+def _time(seconds: float) -> str:
+    """A length of time as --max-time takes it."""
+    return f"{math.ceil(seconds / 60)}m" if seconds >= 60 else f"{math.ceil(seconds)}s"
+
+
 def _percent(share: float | None) -> str:
     return "n/a" if share is None else f"{100 * share:.3g} %"
 
 
-def _says(plan: Plan, found: Found, floor: Stage | None) -> str:
+def _says(plan: Plan, found: Found, floor: Stage | None, levels: Sequence[Level]) -> str:
+    near = found.likely
+    if near is not None and (near.low is not None or near.high is not None):
+        return _likely_says(plan, found, near, levels)
     low, high, breaks = found.low, found.high, limit_words(found.binding)
     target = f"{100 * found.target:.4g} %"
     if found.word == "none holds" and low is None and high is None:
@@ -217,3 +264,27 @@ def _says(plan: Plan, found: Found, floor: Stage | None) -> str:
     sides = ((low, "holds"), (high, "fails"))
     known = [f"{verb} at {load_words(plan, end.level)}" for end, verb in sides if end is not None]
     return f"{found.word}: {' and '.join(known) or 'no load was decided'}"
+
+
+def _likely_says(plan: Plan, found: Found, near: Likely, levels: Sequence[Level]) -> str:
+    if near.low is not None and near.high is not None:
+        place = f"likely between {near.low:,.4g} and {load_words(plan, near.high)}"
+    elif near.low is not None:
+        place = f"likely above {load_words(plan, near.low)}"
+    else:
+        place = f"likely below {load_words(plan, near.high or 0.0)}"
+    target, breaks = f"{100 * found.target:.4g} %", limit_words(found.binding)
+    level, kept, told = _nearest(near, levels)
+    if found.word == "likely":
+        return f"{place} for {target} of requests; {level:,.4g} kept {kept}, {told}; {breaks} breaks first"
+    return f"{found.word}: {place} for {target} of requests; {level:,.4g} kept {kept}, {told}; {breaks} breaks first"
+
+
+def _nearest(near: Likely, levels: Sequence[Level]) -> tuple[float, str, str]:
+    """The tried load nearest to the likely limit, what share it kept, and what that decides."""
+    aim = near.level or math.sqrt((near.low or near.high or 1.0) * (near.high or near.low or 1.0))
+    best = min(levels, key=lambda level: abs(math.log(level.level / aim)))
+    share = _end(best).attainment
+    inside = "" if share.low is None or share.high is None else f" [{100 * share.low:.3g}, {100 * share.high:.3g}]"
+    told = {"pass": "holds", "fail": "fails", "undecided": "undecided"}[best.answer if best.firm else "undecided"]
+    return best.level, f"{_percent(share.value)}{inside}", told

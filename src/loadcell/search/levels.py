@@ -38,11 +38,11 @@ class Level:
 def levels_of(stages: Sequence[Stage]) -> list[Level]:
     """Every load that was tried, in rising order. Evidence of stages at one load adds up: their arrivals differ.
 
-    A stage that was cut off tells nothing: what was in the air then would count as missed.
+    A stage that a person cut off tells what was due by then.
     """
     by_level: dict[float, list[Stage]] = {}
     for stage in stages:
-        told = stage.state == "complete" and stage.trial is not None
+        told = stage.state in ("complete", "interrupted") and stage.trial is not None and stage.trial.judged > 0
         if told and stage.ask.phase != "floor" and stage.ask.level is not None:
             by_level.setdefault(stage.ask.level, []).append(stage)
     return [_level(level, found) for level, found in sorted(by_level.items())]

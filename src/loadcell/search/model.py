@@ -16,7 +16,7 @@ FORMAT = 1
 """Version of the sweep's JSON."""
 Axis = Literal["load.rate", "load.concurrency"]
 """Spec field that a sweep or a search varies: requests/s of an open loop, or users of a closed one."""
-Ending = Literal["bracketed", "none holds", "all hold", "undecided", "unfinished"]
+Ending = Literal["bracketed", "likely", "none holds", "all hold", "undecided", "unfinished"]
 """How a search ended."""
 Answer = Literal["pass", "fail", "undecided"]
 """Of a stage of a search: the SLO's attainment is above, below, or too near to its target to tell in the time given."""
@@ -34,6 +34,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lowest: Annotated[float | None, Doc(description="search: no load below this is tried")] = None
     highest: Annotated[float | None, Doc(description="search: no load above this is tried")] = None
     width: Annotated[float, Doc(description="search: highest fail over highest pass, less 1, at most")] = 0.05
+    most_s: Annotated[
+        float | None, Doc(description="search: seconds it may take, all stages together; null: until it is done")
+    ] = None
     stage_s: Annotated[
         float | None,
         Doc(description="grid: length of a stage; search: longest; null: as long as the floor shows to be needed"),
@@ -47,8 +50,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     number: Annotated[int, Doc(description="from 1, in the order of the stages; names its folder")]
     phase: Annotated[
-        Literal["grid", "floor", "ramp", "bisect", "confirm"],
-        Doc(description="grid: given; floor: one user alone; ramp: doubling; bisect; confirm: a boundary again"),
+        Literal["grid", "floor", "ramp", "bisect", "measure", "confirm"],
+        Doc(
+            description="grid: given; floor: one user alone; ramp: rising quickly; bisect; measure: how near the "
+            "requests come to their limit, beside where it is likely; confirm: a boundary again"
+        ),
     ]
     changes: Annotated[dict[str, Any], Doc(description="spec fields by dotted path, as in load.rate")]
     level: Annotated[float | None, Doc(description="its load on the axis; null without an axis")]
@@ -60,6 +66,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     stops: Annotated[bool, Doc(description="end the stage once it is decided, or its queue grows")] = True
+
+
+class Margin(msgspec.Struct, frozen=True, kw_only=True):
+    """How near the requests of a stage came to their limit, at the share that is asked."""
+
+    value: Annotated[float, Doc(description="natural logarithm of the worst figure over its limit; below 0: it holds")]
+    error: Annotated[float, Doc(description="its standard error")]
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +87,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     dependence: Annotated[float, Doc(description="requests that count as one, since misses come in runs (>= 1)")]
     stable: Annotated[bool | None, Doc(description="false: the queue grows; null: too little to tell")]
     binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+    margin: Annotated[Margin | None, Doc(description="null: too few requests, or a queue that grows")] = None
+    cut_out: Annotated[int, Doc(description="requests left out, for a stall of the client lay in their time")] = 0
     sound: Annotated[bool, Doc(description="false: the client itself was in trouble, so the stage is run again")] = True
     says: Annotated[str, Doc(description="the finding in words")]
 
@@ -134,20 +149,34 @@ class Stable(msgspec.Struct, frozen=True, kw_only=True):
     served_per_s: Annotated[float | None, Doc(description="requests/s completed while a queue stood: what it carries")]
 
 
+class Likely(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the limit is, by how near the requests of all stages came to theirs."""
+
+    level: Annotated[float | None, Doc(description="load at which the line of margins crosses the limit")]
+    low: Annotated[float | None, Doc(description="the limit is likely not below")]
+    high: Annotated[float | None, Doc(description="the limit is likely not above")]
+    confidence: Annotated[float, Doc(description="of the interval from low to high")]
+    stages: Annotated[list[int], Doc(description="numbers of the stages whose margins were fitted")]
+    more_s: Annotated[
+        float | None, Doc(description="further seconds that would make it as narrow as was asked; null: not known")
+    ] = None
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a search."""
 
     word: Annotated[
         Ending,
         Doc(
-            description="bracketed; no load held the SLO; the highest allowed load held it; noise or instability kept "
+            description="bracketed; likely between two loads as near as was asked; no load held the SLO; the highest "
+            "allowed load held it; noise or instability kept "
             "the bracket wide; or the search did not end"
         ),
     ]
     target: float
     low: Annotated[End | None, Doc(description="highest load that holds the SLO with no failing one below")]
     high: Annotated[End | None, Doc(description="lowest load that does not hold it")]
-    width: Annotated[float | None, Doc(description="high over low, less 1")]
+    width: Annotated[float | None, Doc(description="high over low, less 1; of the likely one where that is narrower")]
     cliff: Annotated[
         bool, Doc(description="attainment collapses inside the bracket: no value between is to be read off")
     ]
@@ -162,6 +191,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ]
     says: Annotated[str, Doc(description="the answer in words")]
     took_s: Annotated[float, Doc(description="time of the loads of all stages, summed")]
+    likely: Annotated[Likely | None, Doc(description="null where no stage tells, or no load holds")] = None
 
 
 class Knee(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from typing import Any
 from loadcell.search.evidence import least_for_pass
 from loadcell.search.grid import next_of_grid
 from loadcell.search.levels import Level, bracket, levels_of
+from loadcell.search.likely import MOST_MEASURED, by_margins, is_likely, left_s, length_s, limit_of, measured, where
 from loadcell.search.model import Ask, Plan, Stage
 
 FLOOR_REQUESTS = 16
@@ -45,6 +46,12 @@ _FLOOR_S = 120.0
 _MOST_UNDECIDED = 4
 """Loads between the ends that stay undecided: the bracket is as narrow as stages of this length make it. With twice as
 many in all the search ends."""
+_STRIDE = 4.0
+"""Between two loads of the ramp of a search that must end in time, and of one by margins on its way down."""
+_PARTS, _PART_E2ES = 3, 30
+"""A long stage of a search that must end in time takes this part of what is left, and so many E2E at least."""
+_END_E2ES, _LEAST_E2ES = 3.0, 12.0
+"""Time that is kept for the last replies of a search that must end in time, and the shortest stage that it begins."""
 _SLACK = 0.98
 """Neighbours are put a little nearer than half a width, so that rounding keeps the bracket within it."""
 
@@ -60,10 +67,67 @@ def next_ask(plan: Plan, stages: Sequence[Stage]) -> Ask | None:
     if floor is None:
         return _floor(plan, number)
     e2e_s = floor_s(floor)
-    if e2e_s is None or floor_fails(floor) or least_stage_s(plan, e2e_s) > longest_stage_s(plan, e2e_s):
+    if e2e_s is None or floor_fails(floor) or too_short(plan, e2e_s):
         return None
-    step = _step(plan, levels_of(stages), _start(plan, e2e_s), _carried_per_s(stages))
-    return None if step is None else _ask(plan, number, *step, e2e_s)
+    left = left_s(plan, stages) - _END_E2ES * e2e_s
+    if left < _LEAST_E2ES * e2e_s:
+        return None
+    levels = levels_of(stages)
+    if by_margins(plan, levels):
+        found = _by_margins(plan, stages, levels, e2e_s)
+        if found is not None:
+            return _ask(plan, number, *found[:2], e2e_s, min(left, found[2]))
+        if bracket(levels)[0] is not None:
+            return None
+    step = _step(plan, levels, _start(plan, e2e_s), _carried_per_s(stages))
+    return None if step is None else _ask(plan, number, *step, e2e_s, _part_s(plan, step, left, e2e_s))
+
+
+def _part_s(plan: Plan, step: Step, left: float, e2e_s: float) -> float | None:
+    """Longest time of a stage of a search that must end in time; None where none is set."""
+    if math.isinf(left):
+        return None
+    if step[0] == "ramp":
+        return min(left, ramp_s(plan, step[1], e2e_s))
+    return min(left, max(left / _PARTS, _PART_E2ES * e2e_s))
+
+
+def too_short(plan: Plan, e2e_s: float) -> bool:
+    """Whether stages as long as they may be cannot show the share at all."""
+    return plan.most_s is None and least_stage_s(plan, e2e_s) > longest_stage_s(plan, e2e_s)
+
+
+def _by_margins(
+    plan: Plan, stages: Sequence[Stage], levels: Sequence[Level], e2e_s: float
+) -> tuple[str, float, float] | None:
+    """Phase, load and length of the next stage where margins tell: first quickly down to a load that holds, then
+    beside the likely limit."""
+    low, high = bracket(levels)
+    assert high is not None
+    if low is None:
+        level = _further_down(plan, levels, _start(plan, e2e_s))
+        return None if level is None else ("ramp", level, ramp_s(plan, level, e2e_s))
+    limit = limit_of(plan, stages, levels)
+    count = sum(stage.ask.phase == "measure" for stage in stages)
+    if count >= MOST_MEASURED or (is_likely(plan, limit) and all(measured(stages, limit))):
+        return None
+    level = where(limit, stages, plan, low.level, _carried_below(low.level, high.level, _carried_per_s(stages)))
+    level = min(max(level, plan.lowest or 0.0), plan.highest or math.inf)
+    return "measure", level, length_s(plan, stages, limit, e2e_s)
+
+
+def _further_down(plan: Plan, levels: Sequence[Level], start: float) -> float | None:
+    """A load below all that were tried, for they fail; None where none is allowed."""
+    least = 1.0 if plan.axis == "load.concurrency" else start / _LOWEST
+    lowest = least if plan.lowest is None else plan.lowest
+    bottom = levels[0].level
+    return max(bottom / _STRIDE, lowest) if bottom > lowest else None
+
+
+def ramp_s(plan: Plan, level: float, e2e_s: float) -> float:
+    """Length of a stage of the ramp."""
+    rate = level if plan.axis != "load.concurrency" else level / e2e_s
+    return max(_RAMP_E2ES * e2e_s, (_RAMP_REQUESTS if plan.most_s is None else _RAMP_REQUESTS / 2) / rate)
 
 
 def floor_s(floor: Stage) -> float | None:
@@ -155,7 +219,8 @@ def _upwards(plan: Plan, levels: Sequence[Level], start: float) -> Step | None:
         return "ramp", start
     top = levels[-1]
     if plan.highest is None or top.level < plan.highest:
-        return "ramp", 2 * top.level if plan.highest is None else min(2 * top.level, plan.highest)
+        stride = 2.0 if plan.most_s is None else _STRIDE
+        return "ramp", stride * top.level if plan.highest is None else min(stride * top.level, plan.highest)
     if top.settled or len(top.stages) >= MOST_AT_A_LOAD:
         return None
     return ("confirm" if top.firm else "bisect"), top.level
@@ -163,8 +228,10 @@ def _upwards(plan: Plan, levels: Sequence[Level], start: float) -> Step | None:
 
 def _downwards(plan: Plan, levels: Sequence[Level], start: float, high: Level) -> Step | None:
     """No load passed yet: make sure of the failure, then halve the load as far as is allowed."""
-    if not high.firm:
+    if not high.firm and plan.most_s is None:
         return "bisect", high.level
+    if plan.most_s is not None and (further := _further_down(plan, levels, start)) is not None:
+        return "ramp", further
     least = 1.0 if plan.axis == "load.concurrency" else start / _LOWEST
     lowest = least if plan.lowest is None else plan.lowest
     tried = levels[0].level  # an undecided one may lie below
@@ -179,10 +246,13 @@ def _between(plan: Plan, low: float, high: float, undecided: Sequence[float], ca
         return None
     if undecided:
         return _beside(plan, low, high, undecided)
-    # What the server carried under too much load is no limit that was tested, but a good place to look below.
-    ceiling = carried if carried and low * (1 + plan.width) < carried < high else high
-    middle = _tidy(plan, math.sqrt(low * ceiling))
+    middle = _tidy(plan, math.sqrt(low * _carried_below(low * (1 + plan.width), high, carried)))
     return middle if low < middle < high else None
+
+
+def _carried_below(low: float, high: float, carried: float | None) -> float:
+    """Where to look below: what the server carried under too much load is no limit that was tested, but near one."""
+    return carried if carried and low < carried < high else high
 
 
 def _beside(plan: Plan, low: float, high: float, undecided: Sequence[float]) -> float | None:
@@ -211,21 +281,24 @@ def _tidy(plan: Plan, level: float, side: int = 0) -> float:
 
 def _floor(plan: Plan, number: int) -> Ask:
     changes = _closed(1) | {
-        "load.requests": FLOOR_REQUESTS,
+        "load.requests": FLOOR_REQUESTS if plan.most_s is None else FLOOR_REQUESTS // 2,
         "load.duration_s": plan.stage_s or _FLOOR_S,
         "load.warmup_requests": 1,
     }
     return Ask(number=number, phase="floor", changes=changes, level=None, stops=False)
 
 
-def _ask(plan: Plan, number: int, phase: Any, level: float, e2e_s: float) -> Ask:
+def _ask(plan: Plan, number: int, phase: Any, level: float, e2e_s: float, asked_s: float | None = None) -> Ask:
     """A stage at a load. It counts after a warm-up, and has arrivals and prompts of its own."""
     open_loop = plan.axis != "load.concurrency"
     level = level if level in (plan.lowest, plan.highest) else _tidy(plan, level)
     rate = level if open_loop else level / e2e_s
-    length_s = min(longest_stage_s(plan, e2e_s), max(_LONG_REQUESTS / rate, least_stage_s(plan, e2e_s)))
+    longest_s = longest_stage_s(plan, e2e_s)
+    length_s = min(longest_s, max(_LONG_REQUESTS / rate, least_stage_s(plan, e2e_s)))
     if phase == "ramp":
-        length_s = min(length_s, max(_RAMP_E2ES * e2e_s, _RAMP_REQUESTS / rate))
+        length_s = min(length_s, ramp_s(plan, level, e2e_s))
+    if asked_s is not None:
+        length_s = min(asked_s, length_s if phase != "measure" else plan.stage_s or longest_s)
     warmup_s = min(_WARMUP_E2ES * e2e_s, _WARMUP_MOST * length_s)
     at_once = max(1.0, rate * e2e_s)
     load: dict[str, Any] = {"load.rate": level, "load.concurrency": None} if open_loop else _closed(int(level))

@@ -6,20 +6,19 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from loadcell.load.steer import AT_LIMIT, Outcome, Steer, Stop, View, grade
+from loadcell.load.steer import AT_LIMIT, Outcome, Steer, Stop, View
 from loadcell.metrics import Result
 from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
-from loadcell.metrics.rows import Floats, Mask, Rows, read_rows
+from loadcell.metrics.rows import Floats, Rows, read_rows
 from loadcell.recording.read import Recording
 from loadcell.search.evidence import SETTLES, Evidence, decide, dependence, weigh
+from loadcell.search.judged import Judged, judged_of, margin_of
 from loadcell.search.model import Ask, Plan, Trial
 from loadcell.search.saturation import saturation_steer
 from loadcell.spec import Slo, Spec
 
-Codes = npt.NDArray[np.uint8]
 FAILURES = "failures"
 """Name of the limit that a failed request breaks."""
 CLIENT_CHECKS = {
@@ -116,13 +115,15 @@ def _deadline_ns(view: View, slo: Slo) -> Floats | None:
 
 
 def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Trial:
-    """What the recording of a stage says. `result` is its own."""
+    """What the recording of a stage says. `result` is its own.
+
+    Of a stage that was cut off, it is what was due before the first request without an outcome.
+    """
     assert plan.target is not None
     rows, slo = read_rows(recording), recording.spec.slo
-    loop = recording.manifest.loop
-    margins = _margins(rows, slo, loop)
-    counted = _counted(recording, rows, ask)
-    codes, unsent = _codes(recording, rows, margins, counted, ask)
+    margins = _margins(rows, slo, recording.manifest.loop)
+    judged = judged_of(recording, rows, margins, slo, ask)
+    codes = judged.codes
     if ask.phase == "floor":
         found = weigh(codes, plan.target)
     else:
@@ -132,7 +133,7 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
     stable = False if saturated else result.steady.stable
     if saturated:
         found = found._replace(for_pass=min(found.for_pass, -SETTLES), for_fail=max(found.for_fail, SETTLES))
-    elif loop == "open" and stable is False and ask.phase != "floor":
+    elif recording.manifest.loop == "open" and stable is False and ask.phase != "floor":
         found = found._replace(for_pass=min(found.for_pass, 0.0))
     missed = int(np.count_nonzero(codes > AT_LIMIT))
     vif = max(ask.together, dependence(codes))
@@ -145,8 +146,13 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
         fail_evidence=found.for_fail,
         dependence=vif,
         stable=stable,
-        binding=_binding(rows, margins, counted, unsent),
-        sound=not any(c.word == "INVALID" and c.name in CLIENT_CHECKS for c in result.verdict.checks),
+        binding=_binding(rows, margins, judged),
+        margin=None if ask.phase == "floor" or stable is False else margin_of(recording, rows, judged, plan.target),
+        cut_out=judged.cut_out,
+        sound=not any(
+            c.word == "INVALID" and c.name in CLIENT_CHECKS and not (c.name == "stall" and judged.stalls_out)
+            for c in result.verdict.checks
+        ),
         says="the queue grows: no limit can hold" if saturated else _words(found, plan.target),
     )
 
@@ -161,39 +167,11 @@ def _margins(rows: Rows, slo: Slo, loop: str) -> dict[str, Floats]:
     }
 
 
-def _counted(recording: Recording, rows: Rows, ask: Ask) -> Mask:
-    """Rows that count: begun after the warm-up, and before the time up to which every outcome is known."""
-    if ask.phase == "floor":
-        return rows.counted & (rows.request >= recording.spec.load.warmup_requests)
-    anchor = rows.planned if recording.manifest.loop == "open" else rows.send_start
-    return rows.counted & (anchor >= (ask.warmup_s or 0.0) * 1e9) & (anchor < _end_ns(recording))
-
-
-def _end_ns(recording: Recording) -> float:
-    end = recording.manifest.window_end_ns
-    return math.inf if end is None else float(end)
-
-
-def _codes(recording: Recording, rows: Rows, margins: dict[str, Floats], counted: Mask, ask: Ask) -> tuple[Codes, int]:
-    """Graded outcomes in the order of the plan, and how many of them belong to requests that were never recorded."""
-    worst = np.maximum.reduce([np.zeros(len(rows)), *margins.values()])
-    codes = np.array([grade(margin) for margin in worst[counted].tolist()], np.uint8)
-    codes[~rows.ok[counted]] = Outcome.FAILED
-    if recording.manifest.loop != "open" or ask.phase == "floor":
-        return codes, 0
-    schedule = recording.schedule(("request", "planned_ns"))
-    due = (schedule["planned_ns"] >= (ask.warmup_s or 0.0) * 1e9) & (schedule["planned_ns"] < _end_ns(recording))
-    wanted = schedule["request"][due]
-    full = np.full(wanted.size, Outcome.FAILED, np.uint8)
-    full[np.searchsorted(wanted, rows.request[counted])] = codes
-    return full, int(wanted.size - codes.size)
-
-
-def _binding(rows: Rows, margins: dict[str, Floats], counted: Mask, unsent: int) -> str | None:
+def _binding(rows: Rows, margins: dict[str, Floats], judged: Judged) -> str | None:
     """The limit that most requests missed; None if none did."""
-    ok = counted & rows.ok
+    ok = judged.members & rows.ok
     misses = {name: int(np.count_nonzero(ok & (margin > 1))) for name, margin in margins.items()}
-    misses[FAILURES] = int(np.count_nonzero(counted & ~rows.ok)) + unsent
+    misses[FAILURES] = int(np.count_nonzero(judged.members & ~rows.ok)) + judged.unsent
     name = max(misses, key=lambda name: misses[name])
     return name if misses[name] else None
 

@@ -61,6 +61,28 @@ ANSWERS = {
     "{}: holds the SLO for {} of requests up to {}, fails at {}; {} breaks first": (
         "{}: cumple el SLO para el {} de las solicitudes hasta {}, falla a {}; lo primero que se rompe: {}"
     ),
+    "likely between {} and {}": "probablemente entre {} y {}",
+    "likely above {}": "probablemente por encima de {}",
+    "likely below {}": "probablemente por debajo de {}",
+    "{} for {} of requests; {} kept {}, {}; {} breaks first": (
+        "{} para el {} de las solicitudes; {} cumplió {}, {}; lo primero que se rompe: {}"
+    ),
+    "{}: {} for {} of requests; {} kept {}, {}; {} breaks first": (
+        "{}: {} para el {} de las solicitudes; {} cumplió {}, {}; lo primero que se rompe: {}"
+    ),
+    "likely": "probable",
+    "holds": "cumple",
+    "fails": "falla",
+    "the search ended with a bracket that has no end on one side: about {} in all would do (--max-time)": (
+        "la búsqueda terminó con una horquilla sin fin por un lado: bastarían unos {} en total (--max-time)"
+    ),
+    "the search ended with a bracket {} wide, {} was asked: about {} in all would do (--max-time)": (
+        "la búsqueda terminó con una horquilla de {}, se pidió {}: bastarían unos {} en total (--max-time)"
+    ),
+    "the client stood still for a moment in {} of {} stages: {} requests that were in the air then are left out of "
+    "the judgement": (
+        "el cliente se detuvo un momento en {} de {} etapas: {} solicitudes que estaban en curso no se juzgan"
+    ),
     "unfinished: the floor was not measured": "sin terminar: no se midió la base",
     "holds at {}": "se cumple a {}",
     "fails at {}": "falla a {}",
