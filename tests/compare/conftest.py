@@ -43,7 +43,7 @@ def lognormal_run(folder: Path, *, n: int, seed: int, slower: float = 1.0, faile
 def _each_recording_is_read_once() -> Iterator[None]:
     """Recordings do not change here once they are made: what was read of one is kept."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sides, "_load", cache(sides._load))
+    patch.setattr(sides, "load_run", cache(sides.load_run))
     yield
     patch.undo()
 

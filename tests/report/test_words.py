@@ -30,7 +30,7 @@ TELLING = {
     "workload": "files planning schedule",
     "search": "answer build curves grid ranges idle saturation stages trial",
     "report/detail": "build dots",
-    "compare": "build effect figures gates judge measures noise model pairing pairs",
+    "compare": "build effect figures gates judge measures noise model pairing pairs duel",
 }
 """Modules whose sentences reach a Result, a Sweep or a Comparison."""
 INSIDE = (

@@ -35,6 +35,7 @@ examples:
   loadcell compare runs/before runs/after --fail-if "ttft.p99>+5%"
   loadcell compare runs/before runs/after --noise runs/same
   loadcell compare --noise runs/same
+  loadcell compare duels/new                         (a duel, judged again)
   loadcell compare runs/a --published "8xH200 llama2-70b server"
 """
 
@@ -51,12 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="repeats of the same thing (3 or more): give it after A and B: no difference below their spread is a "
         "finding; without A and B, show that spread",
     )  # fmt: skip
-    parser.add_argument(
-        "--fail-if", action="append", default=[], metavar="EXPR", help='a gate, as in "ttft.p99>+5%%" (repeatable)'
-    )
-    parser.add_argument(
-        "--min-effect", default="5%", metavar="P", help="the least difference that matters (default: 5%%)"
-    )
+    add_comparing(parser)
     parser.add_argument(
         "--published", metavar="WORDS",
         help="set one run beside published MLPerf results: benchmark, scenario, accelerators, round, in any order",
@@ -64,12 +60,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accelerators", metavar="N", help="beside published results: how many serve the endpoint of the run"
     )
+    add_page(parser, "comparisons/TIME.html")
+    parser.add_argument("--output", metavar="FILE", help="where the page goes instead")
+
+
+def add_comparing(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add how a comparison is judged and printed."""
+    parser.add_argument(
+        "--fail-if", action="append", default=[], metavar="EXPR", help='a gate, as in "ttft.p99>+5%%" (repeatable)'
+    )
+    parser.add_argument(
+        "--min-effect", metavar="P", help="the least difference that matters (default: 5%%; of a duel: 1%%)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the comparison as JSON")
     form.add_argument("--md", action="store_true", help="print it as Markdown, for a pull request")
     parser.add_argument("--force", action="store_true", help="compare INVALID or not comparable sides all the same")
-    add_page(parser, "comparisons/TIME.html")
-    parser.add_argument("--output", metavar="FILE", help="where the page goes instead")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,16 +84,20 @@ def run(args: argparse.Namespace) -> int:
         from loadcell.cli.compare_published import run_beside
 
         return run_beside(args)
-    from loadcell.compare import compare_sides, exit_code, open_sides, parse_gate
+    from loadcell.compare import compare_sides, exit_code, is_duel, open_sides, parse_gate
 
     if args.accelerators is not None:
         raise UsageError("--accelerators goes with --published")
+    if len(args.sides) == 1 and is_duel(Path(args.sides[0])):
+        from loadcell.cli.duel import show_duel
+
+        return show_duel(args, Path(args.sides[0]))
     if len(args.sides) == 1 or not (args.sides or args.noise):
         raise UsageError("give two sides or more, as in: loadcell compare runs/before runs/after")
     if args.fail_if and not args.sides:
         raise UsageError("--fail-if needs two sides to compare")
     words = words_of(args)
-    gates, min_effect = [parse_gate(text) for text in args.fail_if], parse_share(args.min_effect)
+    gates, min_effect = [parse_gate(text) for text in args.fail_if], parse_share(args.min_effect or "5%")
     sides = open_sides([Path(side) for side in args.sides])
     found = compare_sides(
         sides,
@@ -96,14 +106,15 @@ def run(args: argparse.Namespace) -> int:
         min_effect=min_effect,
         force=args.force,
     )
-    _print(found, args, words)
+    print_comparison_as(found, args, words)
     if wants_page(args) or (args.output and args.html is None):
         path = Path(args.output) if args.output else comparison_path()
         leave_page(args, lambda words: comparison_page_file(found, sides, path, words))
     return exit_code(found)
 
 
-def _print(found: Comparison, args: argparse.Namespace, words: Words) -> None:
+def print_comparison_as(found: Comparison, args: argparse.Namespace, words: Words) -> None:
+    """Print a comparison in the form that was asked for."""
     from loadcell.report.compare import comparison_json, print_comparison
 
     if args.json:

@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "vary the load: a grid, or the highest load that holds an SLO",
     "report": "show the result of a recording again",
     "compare": "compare runs: what differs, and how sure that is",
+    "duel": "the same requests to two endpoints in turns: which is faster",
     "selftest": "measure the error and the limits of this machine as a client",
     "query": "ask recordings in SQL",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",

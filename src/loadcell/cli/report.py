@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.recording)
     if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
         return _report_sweep(args, folder, words)
+    if os.path.exists(folder / "duel.json"):  # noqa: PTH110 - as above
+        return _report_duel(args, folder)
     result, detail, recording = _read(args, folder)
     shown = shown_result(result, force=args.force)
     written = write_run_files(args, shown, detail, recording, folder, words)
@@ -122,6 +124,17 @@ def _read(args: argparse.Namespace, folder: Path) -> tuple[Result, Detail | None
         from loadcell.report.detail import build_both
 
         return *build_both(recording, slo, window_s), recording
+
+
+def _report_duel(args: argparse.Namespace, folder: Path) -> int:
+    """What a duel told, again: printed, or as its page."""
+    from loadcell.cli.duel import show_duel
+    from loadcell.errors import UsageError
+
+    wrong = [f"--{flag}" for flag in ("slo", "window", "csv", "png", "svg", "parquet") if getattr(args, flag)]
+    if wrong:
+        raise UsageError(f"{wrong[0]} is for one run: {folder} is a duel; name the folder of one of its turns")
+    return show_duel(args, folder)
 
 
 def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:

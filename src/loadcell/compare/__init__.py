@@ -1,6 +1,7 @@
 """Runs against each other: whether they may be compared, what differs, and how sure that is."""
 
 from loadcell.compare.build import InvalidSideError, compare, compare_sides, exit_code, open_sides
+from loadcell.compare.duel import DuelPlan, compare_duel, is_duel
 from loadcell.compare.gates import Bound, parse_gate
 from loadcell.compare.measures import MEASURES
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side, comparison_schema
@@ -11,6 +12,7 @@ __all__ = [
     "Bound",
     "Change",
     "Comparison",
+    "DuelPlan",
     "Floor",
     "Gate",
     "InvalidSideError",
@@ -19,9 +21,11 @@ __all__ = [
     "Pair",
     "Side",
     "compare",
+    "compare_duel",
     "compare_sides",
     "comparison_schema",
     "exit_code",
+    "is_duel",
     "open_sides",
     "parse_gate",
     "read_result",

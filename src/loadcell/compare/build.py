@@ -129,6 +129,11 @@ def _pair(a: Opened, b: Opened, noise: Sequence[Loaded]) -> Pair:
     )
 
 
+def suspicions(sides: Sequence[Opened]) -> list[str]:
+    """Which sides are not VALID, and why."""
+    return [_suspicion(side) for side in sides if side.word != "VALID"]
+
+
 def _suspicion(side: Opened) -> str:
     worst = next(run.result for run in side.runs if run.word == side.word)
     reasons = reasons_of(worst)
@@ -165,10 +170,10 @@ _GAINS = 1.2
 
 
 def _with(pair: Pair, changes: list[Change], pairs: Pairs) -> Pair:
-    return msgspec.structs.replace(pair, changes=changes, pairing=_pairing(changes, pairs))
+    return msgspec.structs.replace(pair, changes=changes, pairing=pairing_of(changes, pairs))
 
 
-def _pairing(changes: Sequence[Change], pairs: Pairs) -> Pairing:
+def pairing_of(changes: Sequence[Change], pairs: Pairs) -> Pairing:
     """What pairs gained, in words."""
     if not pairs.n:
         return Pairing(requests=0, gain=None, says=f"not paired: {pairs.why}")

@@ -17,7 +17,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Doc(description="A is the baseline")]
     path: str
-    kind: Annotated[str, Doc(description="recording, repeats or result (a saved one)")]
+    kind: Annotated[str, Doc(description="recording, repeats, result (a saved one) or turns (of a duel)")]
     runs: Annotated[list[str], Doc(description="ids of its runs")]
     verdict: Annotated[str, Doc(description="the worst of its runs")]
     requests: Annotated[int, Doc(description="ok requests in the window, all runs")]
@@ -103,6 +103,15 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     says: str
 
 
+class DuelShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The turns that a comparison rests on."""
+
+    folder: str
+    turn: Annotated[int, Doc(description="requests of a turn")]
+    couples: Annotated[int, Doc(description="turns a side that are compared")]
+    planned: Annotated[int, Doc(description="turns a side that were planned")]
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Sides against the first of them."""
 
@@ -115,6 +124,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[Pair]
     noise: Noise | None
     gates: list[Gate]
+    duel: Annotated[DuelShown | None, Doc(description="null where whole runs are compared")] = None
 
 
 def comparison_schema() -> dict[str, Any]:

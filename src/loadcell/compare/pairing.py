@@ -73,27 +73,41 @@ def _pair(a: Loaded, b: Loaded) -> dict[str, Paired] | str:
     return {name: in_time(first[name][one], second[name][other]) for name in first}
 
 
-def align(a: Rows, b: Rows) -> tuple[Ids, Ids, str]:
-    """Places of the same requests in both, and why they are not the same where they are not."""
+def align(a: Rows, b: Rows, *, fixed: bool = False) -> tuple[Ids, Ids, str]:
+    """Places of the same requests in both, and why they are no pairs where they are none.
+
+    With `fixed`, lengths may all be equal. Lengths of prompts that were planned in each server's own tokens are the
+    same where one follows from the other in a straight line.
+    """
     _, one, other = np.intersect1d(a.request, b.request, assume_unique=True, return_indices=True)
     for what, first, second in (
-        ("output", a.asked_tokens, b.asked_tokens),
-        ("input", a.input_tokens, b.input_tokens),
+        ("output", a.asked_tokens[one], b.asked_tokens[other]),
+        ("input", a.input_tokens[one], b.input_tokens[other]),
     ):
-        apart = np.flatnonzero(~_same(first[one], second[other]))
+        apart = np.flatnonzero(~_same(first, second if what == "output" else _on_the_line(first, second)))
         if apart.size:
             i = apart[0]
             return (
                 one,
                 other,
                 (
-                    f"the schedules ask for other lengths: request {a.request[one[i]]} for {first[one[i]]:.0f} and "
-                    f"{second[other[i]]:.0f} {what} tokens"
+                    f"the schedules ask for other lengths: request {a.request[one[i]]} for {first[i]:.0f} and "
+                    f"{second[i]:.0f} {what} tokens"
                 ),
             )
-    if not any(varied(values[one]) for values in (a.asked_tokens, a.input_tokens)):
+    if not fixed and not any(varied(values[one]) for values in (a.asked_tokens, a.input_tokens)):
         return one, other, _FIXED
     return one, other, ""
+
+
+def _on_the_line(first: Floats, second: Floats) -> Floats:
+    """`first` where `second` follows from it in a straight line that rises, to a token; else `second`."""
+    known = ~(np.isnan(first) | np.isnan(second))
+    if np.array_equal(first, second, equal_nan=True) or not known.any() or not varied(first[known]):
+        return second
+    slope, offset = np.polyfit(first[known], second[known], 1)
+    near = np.abs(slope * first + offset - second) <= 1.0
+    return np.where(near, first, second) if slope > 0 else second
 
 
 def _same(first: Floats, second: Floats) -> Mask:

@@ -92,10 +92,11 @@ def open_runs(path: Path) -> list[Loaded]:
     if not path.exists():
         raise RecordingError(f"{path} does not exist: name a recording, a folder of repeats or a saved result")
     folders = [path] if (path / "recording.json").exists() else _repeats(path)
-    return [_load(folder) for folder in folders]
+    return [load_run(folder) for folder in folders]
 
 
-def _load(folder: Path) -> Loaded:
+def load_run(folder: Path) -> Loaded:
+    """One recording and its result."""
     recording = open_recording(folder)
     return Loaded(folder, build_result(recording), recording)
 

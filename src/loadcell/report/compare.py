@@ -57,9 +57,10 @@ def _sides(sides: list[Side]) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for side in sides:
-        what = {"recording": "", "result": "saved result · ", "repeats": f"{len(side.runs)} runs · "}[side.kind]
+        count = len(side.runs)
+        what = {"result": "saved result · ", "repeats": f"{count} runs · ", "turns": f"{count} turns · "}
         colour = {"VALID": "", "SUSPECT": "yellow", "INVALID": "bold red"}[side.verdict]
-        text = Text(f"{plain(side.path)} · {what}{side.requests:,} ok requests · ")
+        text = Text(f"{plain(side.path)} · {what.get(side.kind, '')}{side.requests:,} ok requests · ")
         grid.add_row(f" {side.name}", text.append(side.verdict, style=colour))
     return grid
 

@@ -59,6 +59,7 @@ def comparison_page(comparison: Comparison, details: dict[str, Detail], words: W
 
     several = len(comparison.pairs) > 1
     paths = [side.path for side in comparison.sides]
+    paths = paths if comparison.duel is None else [comparison.duel.folder]
     again = typed_command("loadcell", "compare", *paths) if paths else None
     return render(
         "comparison.html",
@@ -154,4 +155,6 @@ def _floor(floor: Floor, words: Words) -> tuple[str, str, str, str]:
 def _runs(side: Side, words: Words) -> str:
     if side.kind == "repeats":
         return words.say("{n} runs", n=count(len(side.runs), words))
+    if side.kind == "turns":
+        return words.say("{n} turns", n=count(len(side.runs), words))
     return words.say("saved result") if side.kind == "result" else words.say("1 run")

@@ -102,6 +102,19 @@ COMPARE = {
     "{}; for it the interval of {} is {} times narrower": (
         "{}; gracias a ello, el intervalo de {} es {} veces más estrecho"
     ),
+    "{} pairs of requests, {} are needed": "{} parejas de solicitudes, se necesitan {}",
+    "pairs of turns in {} blocks": "parejas de turnos en {} bloques",
+    "{} blocks of A B B A have ended, {} are needed": "han acabado {} bloques de A B B A, se necesitan {}",
+    (
+        "{} turns a side of {} requests, in the order A B B A; each begins and ends without load, on both sides alike: "
+        "how fast a side is under a load that stands tells a run"
+    ): (
+        "{} turnos por lado de {} solicitudes, en el orden A B B A; cada uno empieza y acaba sin carga, igual en ambos "
+        "lados: lo rápido que es un lado bajo una carga sostenida lo dice una ejecución"
+    ),
+    "{} of {} couples of turns are not in it: not run, cut short or INVALID": (
+        "faltan {} de {} parejas de turnos: no ejecutadas, cortadas o NO VÁLIDAS"
+    ),
     "pairs of requests in {} blocks": "parejas de solicitudes en {} bloques",
     "pairs of runs, {} of them": "parejas de ejecuciones, {} de ellas",
     "Output tokens/s": "Tokens de salida/s",

@@ -69,6 +69,7 @@ BROWSE = {
     "{kind}, {low} to {high} requests/s": "{kind}, {low} a {high} solicitudes/s",
     "the highest of its stages: stage {n}": "la más alta de sus etapas: la {n}",
     "{n} runs": "{n} ejecuciones",
+    "{n} turns": "{n} turnos",
     "ok and failed, of the whole run": "correctas y fallidas, de toda la ejecución",
     "{share} of the requests kept to every limit": "{share} de las solicitudes cumplieron todos los límites",
     "Leave out figures of INVALID runs": "Omitir las cifras de ejecuciones NO VÁLIDAS",

@@ -1,0 +1,240 @@
+"""`loadcell duel`: the same requests to two endpoints in turns, and which of them is faster."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
+from loadcell.cli.pages import PAGE, add_page, comparison_page_file, leave_page, wants_page, words_of
+from loadcell.errors import EndpointError, UsageError
+
+if TYPE_CHECKING:
+    from loadcell.compare import DuelPlan
+    from loadcell.spec import Spec
+
+_NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load")
+"""Flags of a run that a duel decides itself."""
+_LEAST = "1%"
+"""The least difference that matters, unless it is told otherwise: a duel is for small ones."""
+_ABOUT = """\
+Send the same requests to two endpoints in turns, A B B A, while the other side
+rests, and say which is faster: better, worse, no difference shown, or too
+little data. Each request is compared with its twin; what drifts meanwhile
+meets both sides alike."""
+_EPILOG = """\
+A is the baseline. Every turn is recorded in the folder (--output, default
+duels/TIME) as a run of its own; `loadcell report FOLDER` shows the duel again.
+Ctrl-C ends it and judges the turns that ended; the same command with --resume
+goes on. The two may be the same endpoint: then nothing should differ.
+
+gates, as in `loadcell compare`: --fail-if "e2e.geomean>+2%"
+  {measures}
+
+exit codes: 0 done; 1 a gate failed, not comparable, or an endpoint cannot be
+asked; 2 wrong usage; 4 most turns are INVALID; 130 interrupted
+
+examples:
+  loadcell duel http://old:8000 http://new:8000
+  loadcell duel http://a:8000 http://b:8000 --concurrency 4 --min-effect 0.5%
+  loadcell duel http://a:8000 http://b:8000 --rate 8 --output-tokens 256
+  loadcell duel http://a:8000 http://a:8000 --set-b endpoint.model=other
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    from loadcell.cli.run import add_spec_flags
+
+    parser.usage = "loadcell duel A B [flags]"
+    parser.description = _ABOUT
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG.format(measures=GATED)
+    parser.add_argument("a", metavar="A", help="base URL of the baseline")
+    parser.add_argument("b", metavar="B", help="base URL of the other")
+    duel = parser.add_argument_group("duel")
+    duel.add_argument("--requests", metavar="N", help="requests a side (default: 300, and 12 turns at least)")
+    duel.add_argument("--turn", metavar="N", help="requests of a turn (default: 5 a user; at --rate, those of 5 s)")
+    duel.add_argument(
+        "--set-b", action="append", metavar="A.B=C", help="set a field of the spec of B alone (repeatable)"
+    )
+    duel.add_argument("--resume", action="store_true", help="go on with the duel in --output")
+    add_spec_flags(parser, but=_NOT_HERE).add_argument(
+        "--output", metavar="DIR", help="folder of the duel (default: duels/TIME)"
+    )
+    add_comparing(parser.add_argument_group("judging"))
+    add_page(parser, "report.html in the duel's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the duel and print what it tells. Returns 0; 1 by its gates; 4 if most turns are INVALID; 130 if stopped."""
+    from loadcell.compare import parse_gate
+
+    words_of(args)
+    _ = (
+        [parse_gate(text) for text in args.fail_if],
+        parse_share(args.min_effect or _LEAST),
+    )  # wrong ones are said at once
+    specs = _specs(args)
+    folder = Path(args.output) if args.output else Path("duels") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    plan = _begin(args, specs, folder)
+    stopped = _fight(plan, specs, folder)
+    code = show_duel(args, folder)
+    return 130 if stopped else code
+
+
+def show_duel(args: argparse.Namespace, folder: Path) -> int:
+    """Print what a recorded duel tells, and write its page if asked for. Returns as `run`."""
+    from loadcell.cli.pages import said_if_long
+    from loadcell.compare import compare_duel, exit_code, parse_gate
+
+    gates = [parse_gate(text) for text in getattr(args, "fail_if", [])]
+    with said_if_long("reading the turns"):
+        found = compare_duel(
+            folder, gates=gates, min_effect=parse_share(getattr(args, "min_effect", None) or _LEAST), force=args.force
+        )
+    print_comparison_as(found, args, words_of(args))
+    if wants_page(args):
+        leave_page(args, lambda words: comparison_page_file(found, [], folder / PAGE, words))
+    return exit_code(found)
+
+
+def _specs(args: argparse.Namespace) -> dict[str, Spec]:
+    """The Spec of each side, its load with all defaults but its end."""
+    import msgspec
+
+    from loadcell.cli.run import read_spec
+    from loadcell.spec import with_defaults
+
+    given = copy.copy(args)
+    found = {}
+    for side, url in (("A", args.a), ("B", args.b)):
+        given.target = url
+        given.set = [*(args.set or []), *((args.set_b or []) if side == "B" else [])]
+        spec = read_spec(given)
+        ends = {"load.duration_s": spec.load.duration_s, "load.requests": spec.load.requests}
+        wrong = [name for name, value in ends.items() if value is not None]
+        if wrong or spec.loadgen.scenario is not None:
+            what = wrong[0] if wrong else "loadgen.scenario"
+            raise UsageError(f"a duel ends by its requests (--requests, --turn): take {what} out of the spec")
+        load = msgspec.structs.replace(with_defaults(spec).load, duration_s=None, warmup_s=0.0, warmup_requests=0)
+        repetition = spec.run.repetition + (side == "B" and args.a == args.b)  # a cache must not know the twin's prompt
+        seeds = msgspec.structs.replace(spec.run, repetition=repetition)
+        found[side] = msgspec.structs.replace(spec, load=load, run=seeds)
+    return found
+
+
+def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> DuelPlan:
+    """The plan of a new duel, written into its folder; or that of the one which is to go on."""
+    import msgspec
+
+    from loadcell.compare.duel import PLAN, DuelPlan, couples_of, turn_length
+    from loadcell.errors import RecordingError
+    from loadcell.recording.read import dump_json, read_json
+    from loadcell.spec import redact
+
+    load = specs["A"].load
+    turn = _whole(args.turn, "--turn") or turn_length(load.concurrency, load.rate)
+    models = [_model(name, spec) for name, spec in specs.items()]
+    for (name, spec), model in zip(specs.items(), models, strict=True):
+        sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
+    a, b = (msgspec.to_builtins(redact(spec)) for spec in specs.values())
+    couples = couples_of(_whole(args.requests, "--requests"), turn)
+    plan = DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models)
+    if args.resume:
+        if args.output is None or not (folder / PLAN).exists():
+            raise UsageError("--resume goes on with a duel: name its folder with --output")
+        kept: DuelPlan = read_json(folder / PLAN, DuelPlan)
+        if msgspec.structs.replace(kept, loadcell=plan.loadcell) != plan:
+            raise UsageError(f"{folder} is another duel: give the flags that it began with, or another --output")
+        return kept
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RecordingError(f"{folder} already holds files: give --output a new folder, or --resume to go on")
+    folder.mkdir(parents=True, exist_ok=True)
+    dump_json(folder / PLAN, plan)
+    return plan
+
+
+def _model(name: str, spec: Spec) -> str:
+    """The model that an end serves, asked before anything else is sent; EndpointError if it cannot be asked."""
+    from loadcell.load.preflight import preflight
+    from loadcell.load.target import make_target
+    from loadcell.spec import scrub, secrets_of
+
+    key = os.environ.get(spec.endpoint.api_key_env)
+    target = make_target(spec.endpoint, key)
+    secrets = sorted({*secrets_of(spec, key), *target.secrets()}, key=len, reverse=True)
+    try:
+        return scrub(preflight(spec, target).model, secrets)
+    except EndpointError as error:
+        raise EndpointError(f"{name}: {scrub(str(error), secrets)}") from None
+
+
+def _whole(text: str | None, flag: str) -> int | None:
+    if text is not None and (not text.isdecimal() or not int(text)):
+        raise UsageError(f"{flag} {text!r}: write a number of requests, as in {flag} 300")
+    return None if text is None else int(text)
+
+
+def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> bool:
+    """Run every turn that is not recorded yet; whether it was stopped by a person."""
+    from loadcell.cli.run import run_once
+    from loadcell.compare.duel import turns_of
+
+    turns = list(turns_of(plan, folder))
+    for number, turn in enumerate(turns, 1):
+        if _recorded(turn.folder):
+            continue
+        spec = _turn_spec(specs[turn.side], plan, turn.couple, folder)
+        try:
+            result, _ = run_once(spec, turn.folder, None, head=(f"turn {number} of {len(turns)}: {turn.side}",))
+        except KeyboardInterrupt:
+            return True
+        if result.run.state == "interrupted":
+            return True
+    return False
+
+
+def _recorded(folder: Path) -> bool:
+    """Whether a turn has been run to its end; one that was cut short is put aside."""
+    from loadcell.recording.read import read_manifest
+
+    if not folder.exists():
+        return False
+    if (folder / "recording.json").exists() and read_manifest(folder).state == "complete":
+        return True
+    aside = folder.parent / "cut-short"
+    aside.mkdir(exist_ok=True)
+    folder.rename(aside / f"{folder.name}-{len(list(aside.iterdir())) + 1}")
+    return False
+
+
+def _turn_spec(spec: Spec, plan: DuelPlan, couple: int, folder: Path) -> Spec:
+    """The run of a turn: both turns of a couple have one seed, so the same lengths and times."""
+    import msgspec
+
+    load = msgspec.structs.replace(spec.load, requests=plan.turn)
+    seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple)
+    workload = spec.workload
+    if workload.prompts is not None:
+        lines = _lines(Path(workload.prompts), couple * plan.turn, plan.turn, folder / f"prompts-{couple + 1:03}.jsonl")
+        workload = msgspec.structs.replace(workload, prompts=str(lines))
+    return msgspec.structs.replace(spec, load=load, run=seeds, workload=workload)
+
+
+def _lines(file: Path, first: int, count: int, into: Path) -> Path:
+    """The prompts of a couple, in a file of their own: `count` lines of `file` from number `first` on, in rounds."""
+    if not into.exists():
+        try:
+            lines = [line for line in file.expanduser().read_bytes().splitlines() if line.strip()]
+        except OSError as error:
+            raise UsageError(f"the prompts {file} cannot be read: {error.strerror}") from None
+        if not lines:
+            raise UsageError(f"{file} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
+        into.write_bytes(b"".join(lines[(first + i) % len(lines)] + b"\n" for i in range(count)))
+    return into

@@ -1,0 +1,292 @@
+"""A duel: the same requests to two endpoints in turns A B B A, the idle side resting, compared by request and by time.
+
+Two turns with the same requests are a couple. What drifts while the duel runs (the machine, the network, a neighbour)
+meets both sides of a couple nearly alike, and a drift that is linear cancels in a block of two couples, A B B A. Blocks
+are the units of every interval: with turns that are short against the drift, they hardly depend on each other.
+
+A folder of a duel holds `duel.json` (`DuelPlan`) and an ordinary recording for each turn: 001-A, 002-B, 003-B, 004-A.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from loadcell import __version__
+from loadcell.compare.build import InvalidSideError, pairing_of, suspicions
+from loadcell.compare.effect import Effect, by_student, scaled
+from loadcell.compare.figures import NOT_KEPT, Figure, latencies_ns
+from loadcell.compare.gates import Bound, judge_gates
+from loadcell.compare.judge import Sides, judge
+from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
+from loadcell.compare.model import Comparison, DuelShown, Pair, Side
+from loadcell.compare.pairing import Pairs, Told, align, in_time, told_by_pairs
+from loadcell.compare.pairs import LEAST_BLOCKS, least_pairs
+from loadcell.compare.sides import Loaded, Opened, load_run
+from loadcell.errors import LoadcellError
+from loadcell.metrics.fingerprint import differences
+from loadcell.metrics.headline import reasons_of
+from loadcell.metrics.interval import wilson
+from loadcell.metrics.rows import Floats, Ids, Rows
+from loadcell.recording.read import read_json
+
+Doc = msgspec.Meta
+PLAN = "duel.json"
+ORDER = "ABBA"
+ROUNDS = 5
+"""Requests a user sends in a turn: shorter ones are mostly ramp, longer ones let the drift in (docs/compare.md)."""
+REQUESTS_LEAST, TURNS_LEAST = 300, 12
+"""What a duel sends to each side unless it is told otherwise."""
+_BLOCKS_MOST = 60
+
+
+class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """duel.json: what a duel is to do."""
+
+    format: int = 1
+    loadcell: str = __version__
+    a: Annotated[dict[str, Any], Doc(description="spec of a turn on A, secrets removed; its seed is that of turn 1")]
+    b: dict[str, Any]
+    turn: Annotated[int, Doc(description="requests of a turn")]
+    couples: Annotated[int, Doc(description="turns of each side")]
+    models: Annotated[list[str], Doc(description="models that the ends serve")]
+
+
+class Turn(NamedTuple):
+    """One turn."""
+
+    couple: int
+    side: Literal["A", "B"]
+    folder: Path
+
+
+def turns_of(plan: DuelPlan, folder: Path) -> Iterator[Turn]:
+    """Every turn in the order in which they run: A B B A A B B A ..."""
+    for i in range(2 * plan.couples):
+        side: Literal["A", "B"] = "A" if ORDER[i % 4] == "A" else "B"
+        yield Turn(i // 2, side, folder / f"{i + 1:03}-{side}")
+
+
+def turn_length(users: int | None, rate: float | None) -> int:
+    """Requests of a turn unless told otherwise: five for each user; of an open loop what arrives in five seconds."""
+    return ROUNDS * (users or 1) if rate is None else max(ROUNDS, round(ROUNDS * rate))
+
+
+def couples_of(requests: int | None, turn: int) -> int:
+    """Turns of each side, an even number, so that the order is A B B A to the end."""
+    asked = max(REQUESTS_LEAST, TURNS_LEAST * turn) if requests is None else requests
+    return max(2, 2 * -(-asked // (2 * turn)))
+
+
+def is_duel(folder: Path) -> bool:
+    """Whether a duel was recorded there."""
+    return (folder / PLAN).is_file()
+
+
+@dataclass(frozen=True)
+class _Couple:
+    """Two turns with the same requests."""
+
+    number: int
+    a: Loaded
+    b: Loaded
+
+
+def compare_duel(
+    folder: Path, *, gates: Sequence[Bound] = (), min_effect: float = 0.05, force: bool = False
+) -> Comparison:
+    """What a duel tells so far, as a Comparison of B with A.
+
+    Couples with a turn that is missing or cut short are left out; so are, without `force`, those with an INVALID one.
+    LoadcellError where nothing can be compared, InvalidSideError where INVALID turns leave less than half.
+    """
+    plan: DuelPlan = read_json(folder / PLAN, DuelPlan)
+    whole = list(_whole(plan, folder))
+    kept = [c for c in whole if force or "INVALID" not in (c.a.word, c.b.word)]
+    if not kept or 2 * len(kept) < len(whole):
+        _refuse(folder, whole)
+    lengths = [align(_rows(c.a), _rows(c.b), fixed=True) for c in kept]
+    apart = next((says for *_, says in lengths if says), "")
+    if apart:
+        raise LoadcellError(f"{folder}: the turns of a couple are not the same requests: {apart}")
+    sides = [
+        Opened("A", Path(plan.a["endpoint"]["url"]), [c.a for c in kept]),
+        Opened("B", Path(plan.b["endpoint"]["url"]), [c.b for c in kept]),
+    ]
+    block = ordered_blocks([c.number for c in kept])
+    found = differences(sides[0].runs[0].result, sides[1].runs[0].result)
+    forbids = [d.says for d in found if d.weight == "forbid"]
+    care = [*suspicions(sides), *(d.says for d in found if d.weight == "care")]
+    pairs = _pairs(kept, lengths, block)
+    changes = judge([_sides(kept, pairs, block)], min_effect)[0] if force or not forbids else []
+    pair = Pair(
+        name="B",
+        comparable="not comparable" if forbids else "comparable with care" if care else "comparable",
+        forbids=forbids,
+        care=care,
+        notes=list(_notes(plan, whole, kept)),
+        pairing=pairing_of(changes, pairs),
+        changes=changes,
+    )
+    return Comparison(
+        loadcell=__version__,
+        min_effect=min_effect,
+        min_points=min_effect / SHARES_FINER,
+        forced=force,
+        sides=[_side(side, plan.models[i]) for i, side in enumerate(sides)],
+        pairs=[pair],
+        noise=None,
+        gates=judge_gates(gates, [pair]),
+        duel=DuelShown(folder=str(folder), turn=plan.turn, couples=len(kept), planned=plan.couples),
+    )
+
+
+def _whole(plan: DuelPlan, folder: Path) -> Iterator[_Couple]:
+    """Couples of which both turns ended."""
+    both: dict[int, dict[str, Loaded]] = {}
+    for turn in turns_of(plan, folder):
+        if not (turn.folder / "recording.json").exists():
+            continue
+        run = load_run(turn.folder)
+        if run.result.run.state == "complete":
+            both.setdefault(turn.couple, {})[turn.side] = run
+    return (_Couple(number, c["A"], c["B"]) for number, c in sorted(both.items()) if len(c) == 2)
+
+
+def _refuse(folder: Path, whole: Sequence[_Couple]) -> None:
+    if not whole:
+        raise LoadcellError(f"nothing to compare: {folder} has no turn of A and of B that ended")
+    words: Counter[str] = Counter()
+    for couple in whole:
+        for run in (couple.a, couple.b):
+            words.update(reasons_of(run.result) if run.word == "INVALID" else [])
+    most = "; ".join(reason for reason, _ in words.most_common(2))
+    raise InvalidSideError(
+        f"most turns of {folder} are INVALID, so nothing is compared{': ' if most else ''}{most}\n"
+        "Measure it again, or give --force to compare them all the same"
+    )
+
+
+def _rows(run: Loaded) -> Rows:
+    assert run.rows is not None
+    return run.rows
+
+
+def ordered_blocks(numbers: Sequence[int]) -> Ids:
+    """Block of each couple: the two of an A B B A, of which one may be left out; many blocks are joined."""
+    block = np.unique(np.array(numbers) // 2, return_inverse=True)[1].astype(np.int64)
+    blocks = int(block.max()) + 1
+    return block * min(blocks, _BLOCKS_MOST) // blocks
+
+
+def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], block: Ids) -> Pairs:
+    """The latencies of all couples, request by request, blocks of couples as blocks."""
+    a: dict[str, list[Floats]] = {}
+    b: dict[str, list[Floats]] = {}
+    blocks: list[Ids] = []
+    for couple, (one, other, _), number in zip(kept, lengths, block, strict=True):
+        first, second = _rows(couple.a), _rows(couple.b)
+        good = first.ok[one] & second.ok[other]
+        loop = couple.a.recording.manifest.loop if couple.a.recording else "closed"
+        for into, rows, places in ((a, first, one[good]), (b, second, other[good])):
+            for name, values in latencies_ns(rows, loop).items():
+                into.setdefault(name, []).append(values[places])
+        blocks.append(np.full(int(good.sum()), number))
+    of = np.concatenate(blocks)
+    paired = {
+        name: in_time(np.concatenate(a[name]), np.concatenate(b[name]), of, chained=False) for name in a if of.size
+    }
+    enough = {name: one for name, one in paired.items() if one.blocks >= LEAST_BLOCKS}
+    why = "" if enough else f"{int(block.max()) + 1} blocks of A B B A have ended, {LEAST_BLOCKS} are needed"
+    return Pairs([enough] if enough else [], int(of.size) if enough else 0, why)
+
+
+def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
+    """What the couples tell, by measure; shares are of all requests together."""
+    told = told_by_pairs(pairs)
+    if pairs.n:
+        told |= _rates(kept, block)
+    shown = {key: Figure(None, why=_why(measure, pairs)) for key, measure in MEASURES.items()}
+    sides = []
+    for name in ("a", "b"):
+        runs: list[Loaded] = [getattr(couple, name) for couple in kept]
+        planned = sum(run.result.counts.run.planned for run in runs)
+        failed = wilson(sum(run.result.counts.run.failed for run in runs), planned)
+        mine = {"failed.share": Figure(failed.value, planned, failed.low, failed.high)}
+        good = [run.result.goodput for run in runs]
+        if all(one is not None and one.attainment.value is not None for one in good):
+            judged = [(one.attainment.value or 0.0, one.planned) for one in good if one is not None]
+            due = sum(n for _, n in judged)
+            kept_to = wilson(round(sum(share * n for share, n in judged)), due)
+            mine["slo_attainment.share"] = Figure(kept_to.value, due, kept_to.low, kept_to.high)
+        sides.append(shown | mine)
+    return Sides("B", [sides[0]], [sides[1]], told)
+
+
+def _why(measure: Measure, pairs: Pairs) -> str:
+    """Why couples tell nothing of a measure."""
+    if measure.metric not in ("ttft", "tpot", "e2e"):
+        return NOT_KEPT
+    if not pairs.n:
+        return pairs.why if measure.stat == "geomean" else NOT_KEPT
+    n = pairs.runs[0][measure.metric].n if measure.metric in pairs.runs[0] else 0
+    return f"{n:,} pairs of requests, {least_pairs(measure.stat)} are needed" if n else NOT_KEPT
+
+
+def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:
+    """Throughput of the turns, from the first send to the last end: what a couple differs by, and so its blocks."""
+    found = {}
+    for key in ("output_tokens_per_s.mean", "requests_per_s.mean"):
+        logs = scaled(np.array([[_rate(run, key) for run in (c.a, c.b)] for c in kept]), True)
+        apart = logs[:, 1] - logs[:, 0]
+        effect = float(apart.mean())
+        sums = np.bincount(block, weights=apart - effect)
+        k = sums.size
+        error = float(np.sqrt(k / (k - 1) * (sums * sums).sum())) / apart.size
+        n = sum(run.result.counts.run.ok for c in kept for run in (c.a,))
+        a, b = np.exp(logs.mean(axis=0)).tolist()
+        found[key] = Told(a, b, _by_turns(effect, error, k, error**2 * n))
+    return found
+
+
+def _by_turns(effect: float, error: float, blocks: int, variance: float) -> Effect:
+    return by_student(effect, error, blocks, variance, "requests", f"pairs of turns in {blocks} blocks")
+
+
+def _rate(run: Loaded, key: str) -> float:
+    rows = _rows(run)
+    length_s = (float(np.nanmax(rows.end)) - float(np.nanmin(rows.send_start))) / 1e9
+    amount = np.nansum(rows.output_tokens[rows.ok]) if key.startswith("output") else np.count_nonzero(rows.ok)
+    return float(amount) / length_s
+
+
+def _notes(plan: DuelPlan, whole: Sequence[_Couple], kept: Sequence[_Couple]) -> Iterator[str]:
+    yield (
+        f"{len(kept)} turns a side of {plan.turn} requests, in the order A B B A; each begins and ends without load, "
+        "on both sides alike: how fast a side is under a load that stands tells a run"
+    )
+    if len(kept) < plan.couples:
+        missing = plan.couples - len(kept)
+        yield f"{missing} of {plan.couples} couples of turns are not in it: not run, cut short or INVALID"
+
+
+def _side(side: Opened, model: str) -> Side:
+    return Side(
+        name=side.name,
+        path=f"{_url(side)} ({model})",
+        kind="turns",
+        runs=[run.result.run.id for run in side.runs],
+        verdict=side.word,
+        requests=sum(run.result.counts.run.ok for run in side.runs),
+        fingerprint=side.runs[0].result.methodology.fingerprint,
+    )
+
+
+def _url(side: Opened) -> str:
+    return str(side.runs[0].result.methodology.spec["endpoint"]["url"])
