@@ -45,7 +45,7 @@ def synthesise(folder: Path, requests: int, tokens: int) -> None:
     dump_json(folder / "spec.json", spec)
     dump_json(folder / "environment.json", environment(spec, []))
     dump_json(folder / "audit-0.json", Audit(0, None, issued=requests, reads=requests * tokens, cpu_s=1.0).as_dict())
-    lengths = np.full(requests, 32, dtype=np.int32), np.full(requests, tokens, dtype=np.int32)
+    lengths = np.full(requests, 40, dtype=np.int32), np.full(requests, tokens, dtype=np.int32)
     columns = {"request": np.arange(requests), "planned_ns": planned, "input_tokens": lengths[0],
                "output_tokens": lengths[1]}  # fmt: skip
     write_table(folder / "schedule.parquet", SCHEDULE, columns)
@@ -78,7 +78,7 @@ def _part(
     }
     same: dict[str, Any] = {
         "worker": 0, "connection": 1, "status": "ok", "http_status": 200, "finish_reason": "length",
-        "token_source": "usage", "input_tokens": 32, "asked_tokens": tokens, "prompt_tokens": 40,
+        "token_source": "usage", "input_tokens": 40, "asked_tokens": tokens, "prompt_tokens": 40,
         "output_tokens": tokens, "first_tokens": 1, "output_chunks": tokens, "reads": tokens, "bytes_sent": 600,
         "bytes_received": tokens * 220,
     }  # fmt: skip

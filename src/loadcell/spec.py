@@ -107,6 +107,19 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"
+    template_tokens: Annotated[
+        int | None,
+        Doc(
+            description="synthetic prompts: tokens that the server's chat template adds to each (default: learnt from "
+            "its usage before the load)"
+        ),
+    ] = None
+    token_ratio: Annotated[
+        float | None,
+        Doc(
+            description="synthetic prompts: tokens by the server for one of the tokenizer's (default: learnt likewise)"
+        ),
+    ] = None
 
 
 class Seeds(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +180,14 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """How this machine runs the load and what it keeps."""
 
     workers: Annotated[int | None, Doc(description="load processes (default: chosen from the number of cores)")] = None
-    seed: Annotated[int, Doc(description="seed of arrivals, lengths and prompts")] = 0
+    seed: Annotated[int, Doc(description="seed of arrivals and lengths, and with the salt of prompts")] = 0
+    salt: Annotated[
+        str | None,
+        Doc(
+            description="text that synthetic prompts follow from besides the seed (default: a new one in each run, so "
+            "that no cache knows them; empty: none)"
+        ),
+    ] = None
     repetition: Annotated[
         int, Doc(description="which repetition this is: other prompts of the same lengths at the same times")
     ] = 0
@@ -422,7 +442,7 @@ def _check(spec: Spec) -> None:
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
         "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
-        "run.workers": spec.run.workers,
+        "run.workers": spec.run.workers, "workload.token_ratio": spec.workload.token_ratio,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
     }  # fmt: skip
@@ -431,6 +451,7 @@ def _check(spec: Spec) -> None:
             raise UsageError(f"{name} is {value:g}: it must be more than 0")
     for name, low in (("load.warmup_s", load.warmup_s or 0), ("load.warmup_requests", load.warmup_requests),
                       ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed),
+                      ("workload.template_tokens", spec.workload.template_tokens or 0),
                       ("loadgen.min_duration_s", spec.loadgen.min_duration_s),
                       ("loadgen.min_queries", spec.loadgen.min_queries),
                       ("run.repetition", spec.run.repetition), ("observe.every_s", spec.observe.every_s)):  # fmt: skip

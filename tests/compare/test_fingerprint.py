@@ -78,14 +78,47 @@ def test_what_does_not_matter(result: Result, path: str, value: Any) -> None:
     assert differences(result, changed(result, path, value)) == []
 
 
-def test_a_prompt_file_is_known_by_its_name_and_by_the_schedule(result: Result) -> None:
-    first = changed(result, "spec.workload.prompts", "/here/chat.jsonl")
-    assert differences(first, changed(result, "spec.workload.prompts", "/there/chat.jsonl")) == []
-    assert differences(first, changed(result, "spec.workload.prompts", "/here/code.jsonl")) == []  # the same schedule
-    moved = changed(changed(result, "spec.workload.prompts", "/here/code.jsonl"), "schedule_hash", "1" * 16)
-    assert [d.says for d in differences(first, moved)] == ["prompts: A chat.jsonl, B code.jsonl"]
-    edited = changed(first, "schedule_hash", "1" * 16)
-    assert [(d.weight, d.says) for d in differences(first, edited)] == [("forbid", "the prompt file has changed")]
+def test_a_prompt_file_is_known_by_its_name_and_by_what_it_holds(result: Result) -> None:
+    first = changed(changed(result, "spec.workload.prompts", "/here/chat.jsonl"), "effective.prompts_sha256", "1" * 64)
+    assert differences(first, changed(first, "spec.workload.prompts", "/there/chat.jsonl")) == []
+    other = changed(first, "spec.workload.prompts", "/here/code.jsonl")
+    assert differences(first, other) == []  # the same under another name
+    assert [d.says for d in differences(first, changed(other, "effective.prompts_sha256", "2" * 64))] == [
+        "prompts: A chat.jsonl, B code.jsonl"
+    ]
+    for schedule in (first.methodology.schedule_hash, "1" * 16):
+        edited = changed(changed(first, "effective.prompts_sha256", "2" * 64), "schedule_hash", schedule)
+        assert [(d.weight, d.says) for d in differences(first, edited)] == [("forbid", "the prompt file has changed")]
+
+
+def test_the_texts_of_synthetic_prompts_do_not_matter(result: Result) -> None:
+    one = changed(result, "bodies_hash", "1" * 64)
+    other = changed(changed(result, "bodies_hash", "2" * 64), "spec.run.salt", "other")
+    assert differences(one, other) == []
+
+
+def test_a_schedule_that_was_hashed_in_another_way_is_no_difference(result: Result) -> None:
+    older = changed(changed(result, "schedule_hash", "1" * 16), "bodies_hash", None)
+    assert differences(older, changed(result, "bodies_hash", "2" * 64)) == []
+
+
+def test_prompts_that_are_longer_on_one_side_call_for_care(result: Result) -> None:
+    tree = msgspec.to_builtins(result)
+    sides = []
+    for ratio in (1.0, 1.7):
+        tree["instrument"]["tokens"]["prompt_ratio"] = ratio
+        sides.append(msgspec.convert(tree, Result))
+    assert [(d.weight, d.says) for d in differences(*sides)] == [
+        ("care", "prompt tokens by the server over those planned: A 100%, B 170%")
+    ]
+
+
+def test_who_counted_the_prompts_calls_for_care_but_not_a_run_made_again(result: Result) -> None:
+    server, again, tokenizer = (
+        changed(result, "effective.prompts_counted_by", by) for by in ("server", "spec", "tokenizer")
+    )
+    assert differences(server, again) == []
+    assert [d.says for d in differences(server, tokenizer)] == ["prompts counted by: A the server, B the tokenizer"]
 
 
 def test_a_schedule_that_nothing_explains_calls_for_care(result: Result) -> None:
@@ -115,7 +148,9 @@ def test_the_table_names_fields_that_there_are(result: Result) -> None:
         **msgspec.to_builtins(result.methodology),
         "effective": dict.fromkeys(("model", "keep_load", "ignore_eos", "reuse_connections", "proxy")),
         "environment": dict.fromkeys(("cpu", "cores_allowed", "system")),
-        **dict.fromkeys(("prompts", "token_sources", "window_method", "recorded_by", "server_place")),
+        **dict.fromkeys(
+            ("prompts", "prompts_counted_by", "token_sources", "window_method", "recorded_by", "server_place")
+        ),
     }
     for field in FIELDS:
         at: Any = tree

@@ -43,7 +43,8 @@ def test_each_run_has_its_folder_and_its_prompts(tmp_path: Path, load: Load) -> 
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["1", "2", "3"]
     recordings = [open_recording(tmp_path / "set" / name) for name in "123"]
     assert [recording.spec.run.repetition for recording in recordings] == [0, 1, 2]
-    assert len({recording.manifest.schedule_hash for recording in recordings}) == 3
+    assert len({recording.manifest.schedule_hash for recording in recordings}) == 1
+    assert len({recording.manifest.bodies_hash for recording in recordings}) == 3
     lengths = [recording.schedule(("input_tokens",))["input_tokens"].tolist() for recording in recordings]
     assert lengths[0] == lengths[1] == lengths[2]
     assert len({request.body for request in received}) == len(received) == 18

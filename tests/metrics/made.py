@@ -30,7 +30,7 @@ def ok_request(request: int, *, start_ms: float = 0.0, tokens: int = 10, **more:
     return {
         "request": request, "worker": 0, "connection": 0, "status": "ok", "send_start_ns": start, "ready_ns": start,
         "send_end_ns": start + 1000, "first_any_ns": start + 50 * MS, "first_answer_ns": start + 50 * MS,
-        "last_ns": last, "end_ns": last + 20 * MS, "input_tokens": 100, "prompt_tokens": 110,
+        "last_ns": last, "end_ns": last + 20 * MS, "input_tokens": 110, "prompt_tokens": 110,
         "output_tokens": tokens, "token_source": "usage", "first_tokens": 1, "output_chunks": tokens,
     } | more  # fmt: skip
 
@@ -39,7 +39,7 @@ def failed_request(request: int, kind: str, *, start_ms: float = 0.0, **more: An
     start = round(start_ms * MS)
     return {
         "request": request, "worker": 0, "status": "failed", "error_kind": kind, "error": f"what {kind} said",
-        "send_start_ns": start, "ready_ns": start, "end_ns": start + 5 * MS, "input_tokens": 100,
+        "send_start_ns": start, "ready_ns": start, "end_ns": start + 5 * MS, "input_tokens": 110,
     } | more  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def build(
     folder.mkdir()
     times = list(planned) if isinstance(planned, Sequence) else [None] * (planned or len(requests))
     plan = [
-        {"request": i, "planned_ns": None if t is None else round(t * MS), "input_tokens": 100, "output_tokens": 10}
+        {"request": i, "planned_ns": None if t is None else round(t * MS), "input_tokens": 110, "output_tokens": 10}
         for i, t in enumerate(times)
     ]
     write_table(folder / "schedule.parquet", SCHEDULE, table(SCHEDULE, plan))

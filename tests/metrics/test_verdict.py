@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from made import MS, ok_request
 
-from loadcell.metrics import Bias, Calibration, Check, Result, Verdict, build_result
+from loadcell.metrics import Bias, Calibration, Check, Counts, Result, Verdict, build_result
+from loadcell.metrics.checks_load import failure_notes
 from loadcell.metrics.verdict import judge
 from loadcell.recording.read import Recording
 
@@ -79,6 +80,8 @@ _LIMITS = [
     ("short_outputs", "tokens", "short_share", 0.01, 0.02, None),
     ("long_outputs", "tokens", "long_share", 0.01, 0.02, None),
     ("cached_prompts", "tokens", "cached_share", 0.1, 0.11, None),
+    ("prompt_tokens", "tokens", "prompt_ratio", 1.04, 1.06, None),
+    ("gaps", "arrivals", "sent_gap_cv", 0.1, 0.11, None),
 ]
 
 
@@ -172,10 +175,38 @@ def test_what_a_load_took_from_a_server_beside_it_counts_not_where_it_runs(
 
 def test_failures_never_pass_unseen(good: Result) -> None:
     inside = good.counts.window
-    some = replace(good.counts, window=replace(inside, ok=inside.ok - 5, failed=5))
-    assert "1.2 % of requests failed" in judge(replace(good, counts=some)).reasons[0]
+
+    def verdict(failed: int) -> Verdict:
+        counts = replace(good.counts, window=replace(inside, ok=inside.ok - failed, failed=failed))
+        return judge(replace(good, counts=counts))
+
+    assert (inside.planned, [verdict(n).word for n in (20, 21, 200, 201)]) == (
+        400, ["VALID", "SUSPECT", "SUSPECT", "INVALID"],
+    )  # fmt: skip
+    assert "5.2 % of requests failed" in verdict(21).reasons[0]
+    assert "rates and latencies are of those that succeeded" in verdict(201).reasons[0]
     none = replace(good.counts, run=replace(good.counts.run, ok=0, failed=400))
     assert judge(replace(good, counts=none)).word == "INVALID"
+
+
+@pytest.mark.parametrize(("failed", "told"), [(4, False), (5, True), (20, True), (21, False)])
+def test_few_failures_are_a_note(failed: int, told: bool) -> None:
+    """Above one percent a reader must know; above five the verdict says it."""
+    counts = Counts(planned=400, ok=400 - failed, failed=failed, cancelled=0, unsent=0)
+    found = failure_notes(counts, 12.0)
+    assert bool(found) == told
+    if told:
+        share = f"{failed / 4:.2g} %"
+        assert found == [
+            f"{share} of requests failed, which received 12 tokens/s: rates and latencies are of those that succeeded"
+        ]
+
+
+def test_the_template_in_the_cache_is_left_out_where_it_is_known(good: Result) -> None:
+    known = replace(good, methodology=replace(good.methodology, effective={"prompts_counted_by": "server"}))
+    for share, word in ((0.02, "VALID"), (0.021, "SUSPECT")):
+        verdict = judge(with_instrument(known, "tokens", cached_share=0.3, cached_beyond_share=share))
+        assert named(verdict, "cached_prompts").word == word
 
 
 def test_unsent_requests_turn_it(good: Result) -> None:

@@ -21,10 +21,10 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks checks_server bottleneck checks_counters counters step "
+    "metrics": "checks checks_load checks_server bottleneck checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
-    "load": "fleet preflight prepare sources observe gpu scrape pool wire worker flight host",
+    "load": "fleet calibrate preflight prepare sources observe gpu scrape pool wire worker flight host",
     "protocol": "reply",
     "recording": "exposition",
     "workload": "files planning schedule",
@@ -52,7 +52,8 @@ INSIDE = (
     "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load",
     "client's CPU", "client's cores", "client's system", "connections reused", "definition of a percentile",
     "definition of an interval", "end of sequence ignored", "extra body fields", "input lengths", "output lengths",
-    "ramp asked for (s)", "load kept on to the last reply", "source of the token counts",
+    "ramp asked for (s)", "load kept on to the last reply", "source of the token counts", "prompts counted by",
+    "prompt tokens", "prompt rounding", ", which received {}",
 )  # fmt: skip
 """Parts that stand in sentences which the catalogue has whole."""
 NOT_SHOWN = (
@@ -75,7 +76,7 @@ NOT_SHOWN = (
     "the key may not do this: {}", "the server wants a key: {}", "matrix: {} or stages: [{}, {}]", " nor by ",
     "write 1,8,64 or 1,2,4..256, or 1..40 with --steps 8",
     "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%",  # errors of the command line
-    "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 1 {} {}\n",  # names, not sentences
+    "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n",  # names, not sentences
 )  # fmt: skip
 JOINED = (
     "{} (limit {}): {}",

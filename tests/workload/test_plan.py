@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from loadcell.errors import UsageError
 from loadcell.spec import Load, Spec
-from loadcell.workload import Tokenizer, plan
+from loadcell.workload import FilePrompts, Tokenizer, plan, vocabulary_of
 from loadcell.workload.arrivals import MAX_REQUESTS
+from loadcell.workload.planning import own_lengths
 from loadcell.workload.schedule import lay_out
 
 SpecOf = Callable[..., Spec]
@@ -125,7 +126,10 @@ def test_a_prompt_file_gives_prompts_and_lengths(spec_of: SpecOf, tmp_path: Path
     by_time = asked | {"load_requests": None, "load_duration_s": 1.0}
     assert len(plan(spec_of(**by_time)).schedule) == 66  # 2 * 1 s / (5 ms + 26.5 * 1 ms) + 2
     path.write_text(path.read_text().replace("one two", "one six"))
-    assert plan(spec_of(**asked)).schedule.hash != made.schedule.hash
+    changed = plan(spec_of(**asked))
+    assert changed.schedule.hash == made.schedule.hash  # the same lengths at the same times
+    assert isinstance(changed.prompts, FilePrompts) and isinstance(made.prompts, FilePrompts)
+    assert changed.prompts.digest() != made.prompts.digest()
 
 
 def test_prompts_too_short_to_differ_are_noted(spec_of: SpecOf) -> None:
@@ -145,3 +149,72 @@ def test_every_plan_keeps_its_promises(
     texts = [p for p in made.prompts if isinstance(p, str)]
     assert tokenizer.counts(texts) == made.schedule.input_tokens.tolist()
     assert len(set(texts)) == len(texts) == rows
+
+
+def texts_of(spec: Spec) -> list[str]:
+    return [prompt for prompt in plan(spec).prompts if isinstance(prompt, str)]
+
+
+def test_a_salt_changes_every_prompt_from_its_first_tokens_and_no_length_or_time(
+    spec_of: SpecOf, tokenizer: Tokenizer
+) -> None:
+    specs = [spec_of(**OPEN | {"run_salt": salt}) for salt in (None, "", "a", "b")]
+    made = [plan(spec) for spec in specs]
+    assert len({one.schedule.hash for one in made}) == 1
+    unsalted, empty, a, b = (texts_of(spec) for spec in specs)
+    assert unsalted == empty
+    assert texts_of(specs[2]) == a
+    for texts in (unsalted, a, b):
+        assert tokenizer.counts(texts) == made[0].schedule.input_tokens.tolist()
+    first_words = [{" ".join(text.split()[:4]) for text in texts} for texts in (unsalted, a, b)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not first_words[one] & first_words[other]  # no block of a prefix cache can be shared
+
+
+def test_a_salt_goes_with_seed_and_repetition(spec_of: SpecOf) -> None:
+    salted = OPEN | {"run_salt": "a"}
+    changes: list[dict[str, Any]] = [{}, {"run_seed": 1}, {"run_repetition": 1}, {"run_salt": "aa"}]
+    assert len({texts_of(spec_of(**salted | change))[0] for change in changes}) == len(changes)
+
+
+@pytest.mark.parametrize(("asked", "words"), [("512", 512), ("64", 256), ("8", 128), ("uniform:10,110", 240)])
+def test_a_salted_run_uses_so_many_words_that_a_probe_can_send_each(spec_of: SpecOf, asked: str, words: int) -> None:
+    vocabulary = vocabulary_of(spec_of(workload_input_tokens=asked, run_salt="a"))
+    assert len(vocabulary.words) == len(set(vocabulary.words)) == vocabulary.probe_words == words
+    assert sorted(vocabulary.probe.split()) == sorted(vocabulary.words)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    template=st.integers(0, 300), ratio=st.floats(0.95, 8), low=st.integers(1, 2000), spread=st.integers(0, 500),
+    seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_lengths_by_the_server_hold_on_average(template: int, ratio: float, low: int, spread: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    asked = rng.integers(low, low + spread + 1, 4000).astype(np.int32)
+    lengths = own_lengths(asked, template, ratio, rng)
+    assert lengths.min() >= 1
+    by_server = template + ratio * lengths
+    can_be = asked >= template + ratio
+    if can_be.any():
+        assert abs(by_server[can_be] - asked[can_be]).max() <= ratio + 1e-6
+        error = (by_server - asked)[can_be]
+        assert abs(error.mean()) <= 5 * ratio / np.sqrt(can_be.sum())  # fractions are rounded up as often as they say
+    assert (lengths[asked < template + ratio - 1e-9] == 1).all()
+
+
+def test_lengths_are_kept_exactly_where_both_count_alike() -> None:
+    asked = np.array([512, 25, 24, 3], np.int32)
+    assert own_lengths(asked, 24, 1.0, np.random.default_rng(0)).tolist() == [488, 1, 1, 1]
+
+
+def test_prompts_shorter_than_the_template_are_noted(spec_of: SpecOf) -> None:
+    made = plan(
+        spec_of(load_rate=9.0, load_requests=9, workload_input_tokens=8, workload_template_tokens=24, run_salt="a")
+    )
+    assert made.schedule.input_tokens.tolist() == [8] * 9
+    assert [len(str(prompt).split()) for prompt in made.prompts] == [1] * 9
+    assert made.notes[0] == (
+        "9 of 9 prompts were to have fewer tokens than the server's chat template and one word have (25): they are "
+        "sent with one word"
+    )

@@ -36,8 +36,8 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     """Change the sections of a recorded Spec, over which the fields `given` were put, so that they can run again.
 
     A closed loop that gets a rate becomes an open one: without the number of users, which would cap it. A run that
-    ended by itself, and lasts as long again, is no such run any more where it is given an end. UsageError if something
-    is needed that was never recorded.
+    ended by itself, and lasts as long again, is no such run any more where it is given an end. How the server counts
+    prompts is learnt anew for another tokenizer or API. UsageError if something is needed that was never recorded.
     """
     from loadcell.recording.methodology import check_secrets
 
@@ -52,6 +52,9 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     ):  # it is given an end
         load["duration_s"] = load["duration_s"] if "load.duration_s" in given else None
         load["duration_most_s"] = None
+    workload = tree["workload"]
+    if {"workload.tokenizer", "endpoint.api"} & set(given):  # what was learnt of the count holds for those alone
+        workload.update({key: None for key in ("template_tokens", "token_ratio") if f"workload.{key}" not in given})
     check_secrets(tree, recorded)
 
 

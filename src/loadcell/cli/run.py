@@ -75,6 +75,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     "run": [
         ("--workers", "run.workers", "N"),
         ("--seed", "run.seed", "N"),
+        ("--salt", "run.salt", "TEXT"),
         ("--keep-text", "run.keep_text", ""),
         ("--shared-host", "run.shared_host", ""),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets as randomness
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import EndpointError, RecordingError
+from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
 from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
@@ -45,11 +47,12 @@ from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
-from loadcell.workload import plan
+from loadcell.workload import Vocabulary, plan, vocabulary_of
 
 WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
 """What starts a load process."""
 _START_DELAY_NS = 50_000_000
+_SALT_BYTES = 4
 
 
 Watch = Callable[[Progress], None]
@@ -88,7 +91,7 @@ def run_load(
     KeyboardInterrupt during the load ends it cleanly and is taken (the manifest says "interrupted"); a second one kills
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
-    spec = with_defaults(spec)
+    spec = salted(with_defaults(spec))
     api_key = os.environ.get(spec.endpoint.api_key_env)
     target = make_target(spec.endpoint, api_key)
     secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
@@ -107,10 +110,11 @@ def run_load(
             watch(Progress("check"))
             found = _ask(spec, target, secrets)
             watch(Progress("prepare"))
-            planned = plan(spec)
+            spec, count, words = _count_prompts(spec, target, found)
+            planned = plan(spec, words)
             asked, spec = spec, with_ramp(spec, found)
-            manifest = make_manifest(spec, target, found, planned, workers, secrets)
-            spool_bodies(spec, found, planned, bodies)
+            manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
+            manifest.bodies_hash = spool_bodies(spec, found, planned, bodies)
             dump_json(folder / "spec.json", redact(asked))
             machine = environment(spec, secrets)
             if review is not None:
@@ -148,6 +152,22 @@ def run_load(
         finally:
             _kill(crew)
     return manifest
+
+
+def salted(spec: Spec) -> Spec:
+    """The Spec with a salt for its synthetic prompts, drawn anew where it has none: no cache knows what they are."""
+    if spec.workload.prompts is not None or spec.run.salt is not None:
+        return spec
+    return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=randomness.token_hex(_SALT_BYTES)))
+
+
+def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, PromptCount | None, Vocabulary | None]:
+    """The Spec with how its synthetic prompts are counted, that, and their words; those of a file stay as they are."""
+    if spec.workload.prompts is not None:
+        return spec, None, None
+    words = vocabulary_of(spec)
+    count = count_prompts(spec, target, found, words)
+    return counted(spec, count), count, words
 
 
 def _ask(spec: Spec, target: Target, secrets: list[str]) -> Endpoint:

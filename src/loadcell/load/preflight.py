@@ -20,7 +20,8 @@ from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
 from loadcell.spec import Spec
 
-_PROBE_PROMPT = "Say yes."
+PROBE_PROMPT = "Say yes."
+"""Three tokens by nearly every tokenizer."""
 _PROBE_TOKENS = 2
 _HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
 """How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
@@ -45,6 +46,8 @@ class Endpoint:
     """From the send of the probe to its first output, or to its end where it was no stream; None if it failed."""
     probe_token_s: float = 0.0
     """And from each of its output events to the next."""
+    probe_tokens: int | None = None
+    """Prompt tokens of the probe by the server's usage; None if it does not tell."""
     notes: list[str] = field(default_factory=list)
 
     def e2e_s(self, output_tokens: float) -> float | None:
@@ -304,6 +307,8 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
         raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
     if reply.failure is None:
         _time_probe(found, reply, read_s)
+    if reply.status == 200 and reply.usage is not None:
+        found.probe_tokens = reply.usage.prompt_tokens
     if reply.failure is None and not reply.keep_alive:
         found.reuse = False
         found.notes.append("the server closes the connection after each reply: every request opens its own")
@@ -324,7 +329,7 @@ def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
 
 def probe_body(spec: Spec, found: Endpoint) -> bytes:
     """The body of the probe, in the form of the load's bodies."""
-    return body(spec.endpoint.api, prefix_of(spec, found), _PROBE_PROMPT, _PROBE_TOKENS, found.max_tokens_field)
+    return body(spec.endpoint.api, prefix_of(spec, found), PROBE_PROMPT, _PROBE_TOKENS, found.max_tokens_field)
 
 
 def prefix_of(spec: Spec, found: Endpoint) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from array import array
@@ -15,6 +16,7 @@ import msgspec
 
 from loadcell import __version__
 from loadcell.errors import RecordingError, UsageError
+from loadcell.load.calibrate import PromptCount
 from loadcell.load.clock import HAS_KERNEL_STAMPS
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
@@ -76,8 +78,15 @@ def with_ramp(spec: Spec, found: Endpoint) -> Spec:
 
 
 def make_manifest(
-    spec: Spec, target: Target, found: Endpoint, planned: Plan, workers: int, secrets: list[str]
+    spec: Spec,
+    target: Target,
+    found: Endpoint,
+    planned: Plan,
+    workers: int,
+    secrets: list[str],
+    count: PromptCount | None,
 ) -> Manifest:
+    """The manifest of a run that is about to begin; `count` says how its synthetic prompts are counted."""
     schedule, endpoint, load = planned.schedule, spec.endpoint, spec.load
     now = datetime.now(UTC).astimezone()
     notes = [*found.notes, *planned.notes]
@@ -99,7 +108,8 @@ def make_manifest(
         "reuse_connections": found.reuse,
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
-        "prompts_sha256": planned.prompts.digest().hex() if spec.workload.prompts is not None else None,
+        "prompts_sha256": planned.prompts.digest().hex() if isinstance(planned.prompts, FilePrompts) else None,
+        **_prompt_settings(spec, count, secrets),
         "workers": workers,
         "ramp_s": spec.load.ramp_s,
         "duration_s": spec.load.duration_s,
@@ -127,6 +137,19 @@ def planned_end_ns(load: Load) -> int | None:
     return None if end_s is None else int(end_s * 1e9)
 
 
+def _prompt_settings(spec: Spec, count: PromptCount | None, secrets: list[str]) -> dict[str, Any]:
+    """What synthetic prompts follow from besides the seed; nothing of it for those of a file."""
+    if count is None:
+        return {}
+    return {
+        "salt": spec.run.salt,
+        "template_tokens": count.template_tokens,
+        "token_ratio": count.token_ratio,
+        "prompts_counted_by": count.by,
+        "not_counted_by_server": None if count.why is None else scrub(count.why, secrets),
+    }
+
+
 def write_schedule(planned: Plan, folder: Path) -> None:
     schedule, rows = planned.schedule, len(planned.schedule)
     missing = array("q", [MISSING]) * rows
@@ -150,30 +173,41 @@ def fill(block: IO[bytes], size: int) -> None:
         raise RecordingError(f"cannot write the recording: {error.strerror}; free some space") from None
 
 
-def spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> None:
+def spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> str:
     """Write the request bodies to a nameless file, then where each request's lies: memory stays bounded.
 
-    Lines of a prompt file that are sent often are written once.
+    Lines of a prompt file that are sent often are written once. Returns SHA-256 in hex over the bodies' SHA-256, those
+    that keep the load on left out.
     """
     prefix, api, field_name = prefix_of(spec, found), spec.endpoint.api, found.max_tokens_field
     prompts = planned.prompts
     lines = prompts.lines.tolist() if isinstance(prompts, FilePrompts) else None
     known: dict[tuple[int, int], int] = {}
     starts, stops, end = array("q"), array("q"), 0
+    whole, digests = hashlib.sha256(), dict[int, bytes]()
+    hashed = len(planned.schedule) - planned.schedule.beyond
     try:
         for row, (prompt, most) in enumerate(zip(prompts, planned.schedule.output_tokens.tolist(), strict=True)):
             before = None if lines is None else known.setdefault((lines[row], most), row)
             if before is None or before == row:
+                payload = body(api, prefix, prompt, most, field_name)
+                digest = hashlib.sha256(payload).digest()
+                if before is not None:
+                    digests[row] = digest
                 starts.append(end)
-                end += file.write(body(api, prefix, prompt, most, field_name))
+                end += file.write(payload)
                 stops.append(end)
             else:
+                digest = digests[before]
                 starts.append(starts[before])
                 stops.append(stops[before])
+            if row < hashed:
+                whole.update(digest)
         file.write(starts.tobytes() + stops.tobytes())
         file.flush()
     except OSError as error:
         raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None
+    return whole.hexdigest()
 
 
 def make_job(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loadcell.metrics import checks_counters, checks_server
+from loadcell.metrics import checks_counters, checks_load, checks_server
+from loadcell.metrics.checks_load import capped, lockstep
 from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, grade, label, number
 from loadcell.metrics.model import Bias, Check, Result, Spread
 
@@ -51,20 +52,9 @@ def _broken(result: Result) -> Iterator[Check]:
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 
-def _capped(result: Result) -> bool:
-    """An open loop whose requests may wait in the client for a free place: by design, they are late then."""
-    return result.methodology.loop == "open" and result.concurrency.asked is not None
-
-
-def _lockstep(result: Result) -> bool:
-    """Users who send together, one after the other in one process: the last is late by what the others took, and its
-    response time tells of it."""
-    return bool(result.methodology.spec.get("load", {}).get("lockstep"))
-
-
 def _sending(result: Result) -> Iterator[Check]:
     audit = result.instrument
-    if _capped(result):
+    if capped(result):
         yield label("send_lateness", None, "sends wait for the cap on concurrency: lateness is not the instrument's")
     else:
         name, late = _tail_ms(audit.send_lateness)
@@ -74,7 +64,7 @@ def _sending(result: Result) -> Iterator[Check]:
             late,
             f"sends late by {number(late, 'ms')} at {name}",
             _in_time(result),
-            fatal=not _lockstep(result),
+            fatal=not lockstep(result),
         )
         sends = audit.send_lateness.n or 1
         off = None if audit.on_time_share is None else 1 - audit.on_time_share
@@ -85,61 +75,8 @@ def _sending(result: Result) -> Iterator[Check]:
             f"client late or early by more than 1 ms on {number(off, 'share')} of sends",
             _in_time(result),
             slack=(1 / sends, 10 / sends),  # one pause catches several sends: of few, that is a large share
-            fatal=not _lockstep(result),
+            fatal=not lockstep(result),
         )
-    inside = result.counts.window
-    unsent = inside.unsent / inside.planned if inside.planned else None
-    if result.run.state in ("interrupted", "running"):
-        left = f": {inside.unsent:,} planned requests were left" if inside.unsent else ""
-        says = f"the run ended early{left}"
-        yield label("unsent", "SUSPECT", says, "its figures are of the part that ran")
-        return
-    yield grade(
-        result,
-        "unsent",
-        unsent,
-        f"{inside.unsent:,} planned requests were never sent",
-        _in_time(result),
-    )
-    planned, sent = audit.arrivals.planned_rate, audit.arrivals.sent_rate
-    if planned and sent is not None:
-        edge = 2 / inside.planned
-        yield grade(
-            result,
-            "arrivals",
-            abs(sent / planned - 1),
-            f"{sent:,.4g} requests/s sent in the window for {planned:,.4g} planned",
-            f"the load was not the one asked for: {_in_time(result)}",
-            slack=(edge, edge),
-            fatal=not _capped(result),  # a cap that holds requests back was asked for; response times tell of it
-        )
-
-
-def _level(result: Result) -> Iterator[Check]:
-    flight = result.concurrency
-    if result.methodology.loop == "open" or not flight.asked:
-        return
-    if _lockstep(result):
-        yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
-        return
-    if result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
-        yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
-        return
-    if result.steady.method == "whole":
-        yield label("concurrency", None, "concurrency: the run is too short, ramp and drain are most of it")
-        return
-    reached = None if flight.mean is None else flight.mean / flight.asked
-    inside = result.counts.window
-    failing = inside.failed > LIMITS["failures"].valid * inside.planned
-    yield grade(
-        result,
-        "concurrency",
-        reached,
-        f"{number(flight.mean, '')} of {flight.asked:,} users were in flight on average",
-        "users whose requests failed were not in flight: see the errors"
-        if failing
-        else "give a longer --duration, so that ramp and drain weigh less",
-    )
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -269,8 +206,7 @@ def _connections(result: Result) -> Iterator[Check]:
 
 
 def _tokens(result: Result) -> Iterator[Check]:
-    tokens, method = result.instrument.tokens, result.methodology
-    off = tokens.difference_share
+    off = result.instrument.tokens.difference_share
     yield grade(
         result,
         "token_closure",
@@ -278,48 +214,12 @@ def _tokens(result: Result) -> Iterator[Check]:
         f"tokens counted in the streams differ from usage by {number(off, 'share')}",
         "per-token figures cannot be trusted: look at what the server counts",
     )
-    full = method.effective.get("ignore_eos") is True
-    share = tokens.short_share if full else None
-    yield grade(
-        result,
-        "short_outputs",
-        share,
-        f"{number(tokens.short_share, 'share')} of outputs are shorter than asked",
-        "the work is not the one planned: see why the server stops early (context length, stop words)",
-    )
-    yield grade(
-        result,
-        "long_outputs",
-        tokens.long_share,
-        f"{number(tokens.long_share, 'share')} of outputs are longer than asked",
-        "the server does not keep to the limit on tokens: see which field it reads",
-    )
-    cached = tokens.cached_share if method.spec["workload"]["prompts"] is None else None
-    yield grade(
-        result,
-        "cached_prompts",
-        cached,
-        f"the server took {number(tokens.cached_share, 'share')} of the prompt tokens from its cache",
-        "prompts that it knows are answered faster: give another --seed, or restart the server",
-    )
 
 
 # --- the run itself --------------------------------------------------------------------------------------------------
 
 
-def _outcome(result: Result) -> Iterator[Check]:
-    inside, whole = result.counts.window, result.counts.run
-    if whole.planned and not whole.ok:
-        yield label("no success", "INVALID", "no request succeeded: there is nothing to measure", "see the errors")
-    else:
-        share = inside.failed / inside.planned if inside.planned else None
-        yield grade(
-            result,
-            "failures",
-            share,
-            f"{number(share, 'share')} of requests failed",
-            "latencies are of those that did not: see the errors",
-        )
+def _stability(result: Result) -> Iterator[Check]:
     steady, stall = result.steady, result.instrument.longest_stall_ms
     if steady.stable is False and steady.growth_per_s.value is not None:
         paused = stall is not None and stall > LIMITS["stall"].valid
@@ -364,10 +264,14 @@ def _worst_ms(bias: dict[str, Bias], name: str) -> float | None:
 
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
-    _broken, _machine, _outcome, _sending, _level, _reading, _connections, _tokens, _calibration,
+    _broken, _machine, *checks_load.CHECKS, _stability, _sending, _reading, _connections, _tokens, _calibration,
     *checks_server.CHECKS, *checks_counters.CHECKS,
 )  # fmt: skip
-ALL_LIMITS: dict[str, Limits] = {**LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS}
+ALL_LIMITS: dict[str, Limits] = {
+    **LIMITS, **checks_load.LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS,
+}  # fmt: skip
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
-ALL_FINDINGS: dict[str, str] = {**FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS}
+ALL_FINDINGS: dict[str, str] = {
+    **FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS,
+}  # fmt: skip
 """Every check without a figure, likewise."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loadcell.metrics.limits import LIMITS as AUDIT
+from loadcell.metrics.checks_load import LIMITS as OF_LOAD
+from loadcell.metrics.checks_load import cached_slack
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Result, Series
 
@@ -134,8 +135,9 @@ def _cached(result: Result) -> Iterator[Check]:
         "cached_prompts",
         share,
         f"the server took {number(share, 'share')} of the prompt tokens from its cache, by its own counters",
-        "prompts that it knows are answered faster: give another --seed, or restart the server",
-        limits=AUDIT["cached_prompts"],
+        "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
+        limits=OF_LOAD["cached_prompts"],
+        slack=cached_slack(result),
     )
 
 

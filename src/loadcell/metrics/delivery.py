@@ -91,8 +91,11 @@ def connections(audits: list[dict[str, Any]], rows: Rows, members: Mask) -> Conn
     )
 
 
-def token_closure(rows: Rows, ok: Mask, events: EventTotals) -> TokenClosure:
-    """Output tokens in the stream against usage and against what was asked, over the ok requests of the window."""
+def token_closure(rows: Rows, ok: Mask, events: EventTotals, template_tokens: int | None) -> TokenClosure:
+    """Output tokens in the stream against usage and against what was asked, over the ok requests of the window.
+
+    `template_tokens` are those that the chat template has in every prompt, if known: a cache holds them by right.
+    """
     known = ok & ~np.isnan(rows.output_tokens) & ~np.isnan(rows.asked_tokens)
     told = ok & ~np.isnan(rows.prompt_tokens) & (rows.input_tokens > 0)
     cached = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
@@ -110,4 +113,7 @@ def token_closure(rows: Rows, ok: Mask, events: EventTotals) -> TokenClosure:
         long_share=share(rows.output_tokens > rows.asked_tokens, known),
         prompt_ratio=ratio(rows.prompt_tokens, rows.input_tokens, told),
         cached_share=ratio(rows.cached_tokens, rows.prompt_tokens, cached),
+        cached_beyond_share=None
+        if template_tokens is None
+        else ratio(np.maximum(rows.cached_tokens - template_tokens, 0.0), rows.prompt_tokens, cached),
     )

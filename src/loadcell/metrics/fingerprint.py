@@ -5,9 +5,10 @@ cause of what is seen, or the very thing that is compared). What is not in the t
 paths, start time, length of the run, timeouts, and the endpoint's URL, which is the thing that is compared.
 
 The fingerprint hashes the fields that say what was asked of the server and how: the loop and its load, the API, the
-form of the replies, the lengths, the prompts (by the schedule's hash, which holds seed and repetition too). Equal
-fingerprints: the same workload, byte for byte. The model is left out, and so is all that is found only while the run
-lasts (clock, versions, cache), because a fingerprint is of the question, not of the answer.
+form of the replies, times and lengths (by the schedule's hash), the file of prompts (by its own). Equal fingerprints:
+the same workload; the texts of synthetic prompts differ by salt and repetition, and do not matter. The model is left
+out, and so is all that is found only while the run lasts (clock, versions, cache), because a fingerprint is of the
+question, not of the answer.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ FIELDS = (
     Field("load kept on to the last reply", "effective.keep_load", "care"),
     Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),
     Field("tokenizer", "tokenizer", "care", hashed=True),
+    Field("prompts counted by", "prompts_counted_by", "care"),
     Field("end of sequence ignored", "effective.ignore_eos", "care", hashed=True),
     Field("extra body fields", "spec.endpoint.extra_body", "care", hashed=True),
     Field("source of the token counts", "token_sources", "care"),
@@ -77,6 +79,8 @@ FIELDS = (
 
 _CACHED_APART = 0.05
 """Cached shares of the prompts further apart than this are a difference."""
+_LENGTHS_APART = 0.05
+"""The same for prompt tokens by the server over those planned."""
 _UNKNOWN = object()
 
 
@@ -94,23 +98,28 @@ def fingerprint(spec: dict[str, Any], effective: dict[str, Any], schedule_hash: 
     """SHA-256 of the workload as asked; equal for equal workloads (see the head of this module)."""
     tree = {"spec": spec, "effective": effective, "tokenizer": effective.get("tokenizer", _UNKNOWN)}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
-    text = json.dumps({**asked, "schedule": schedule_hash}, sort_keys=True, ensure_ascii=False)
+    asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> list[Difference]:
     """Every field of the table in which two results differ; those that forbid a comparison first."""
     one, other = _tree(a), _tree(b)
-    same_schedule = a.methodology.schedule_hash == b.methodology.schedule_hash
+    files = [tree["effective"].get("prompts_sha256") for tree in (one, other)]
+    same_file = None not in files and files[0] == files[1]
     found = []
     for field in FIELDS:
         values = _at(one, field.path), _at(other, field.path)
         if _UNKNOWN in values or values[0] == values[1]:
             continue
-        if field.path == "prompts" and same_schedule:  # another name for the same prompts
+        if field.path == "prompts" and same_file:  # another name for the same prompts
             continue
         found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
+    if one["prompts"] == other["prompts"] and not same_file and None not in files:
+        found.append(Difference("schedule", "forbid", "the prompt file has changed", False))
     found += _unexplained(a, b, found)
+    found += _lengths(a, b, names)
     found += _cached(a, b, names)
     return sorted(found, key=lambda difference: difference.weight != "forbid")
 
@@ -121,6 +130,7 @@ def _tree(result: Result) -> dict[str, Any]:
     return {
         **msgspec.to_builtins(method),
         "prompts": None if prompts is None else PurePath(prompts).name,
+        "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),
         "token_sources": sorted(method.token_source),
         "window_method": result.steady.method,
         "recorded_by": result.run.loadcell,
@@ -158,21 +168,31 @@ def _plain(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_COUNTED_BY = {"server": "the server", "spec": "the server", "tokenizer": "the tokenizer"}
+"""Whose tokens the planned lengths of synthetic prompts are. A run made again takes the count from its spec."""
 _SCHEDULED = (
     "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "loop",
 )  # fmt: skip
 
 
 def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Difference]:
-    """Schedules that differ although nothing that makes them does: the prompts of a file, or how they are drawn."""
+    """Schedules that differ although nothing that makes them does."""
     if a.methodology.schedule_hash == b.methodology.schedule_hash or any(d.weight == "forbid" for d in found):
+        return []
+    if (a.methodology.bodies_hash is None) != (b.methodology.bodies_hash is None):  # hashes of two forms
         return []
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    from_file = one["prompts"] is not None
-    says = "the prompt file has changed" if from_file else "equal settings gave other schedules: loadcell has changed"
-    return [Difference("schedule", "forbid" if from_file else "care", says, False)]
+    return [Difference("schedule", "care", "equal settings gave other schedules: loadcell has changed", False)]
+
+
+def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
+    ratios = [result.instrument.tokens.prompt_ratio for result in (a, b)]
+    if ratios[0] is None or ratios[1] is None or abs(ratios[0] - ratios[1]) <= _LENGTHS_APART:
+        return []
+    says = f"prompt tokens by the server over those planned: {names[0]} {ratios[0]:.0%}, {names[1]} {ratios[1]:.0%}"
+    return [Difference("prompt tokens", "care", says, False)]
 
 
 def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:

@@ -53,7 +53,7 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
         arrivals=arrivals(rows, members, span, manifest.loop),
         connections=connections(recording.audits, rows, members),
-        tokens=token_closure(rows, members & rows.ok, events),
+        tokens=token_closure(rows, members & rows.ok, events, _template_tokens(manifest.effective)),
         host=Host(
             steal_share=host.get("steal_share"),
             server=host.get("server"),
@@ -63,6 +63,11 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         ),
         workers=workers,
     )
+
+
+def _template_tokens(effective: dict[str, Any]) -> int | None:
+    """What the chat template has in every prompt; None where nobody counted it."""
+    return effective.get("template_tokens") if effective.get("prompts_counted_by") in ("server", "spec") else None
 
 
 def _worker(audit: dict[str, Any], span: Span, ended_ns: int | None) -> WorkerAudit:

@@ -29,7 +29,6 @@ class Limits(NamedTuple):
 
 
 LIMITS = {
-    "failures": Limits("requests of the window that failed", "share", 0.01, None),
     "send_lateness": Limits(
         "sends after their time, at p99 (planned time, or when the user was ready)",
         "ms",
@@ -40,9 +39,6 @@ LIMITS = {
         0.05,
     ),
     "on_time": Limits("sends that were late or early by more than 1 ms", "share", 0.001, 0.05),
-    "unsent": Limits("planned requests of the window that were never sent", "share", 0.0, 0.001),
-    "arrivals": Limits("difference of the sent from the planned rate in the window", "share", 0.005, 0.02),
-    "concurrency": Limits("closed loop: mean concurrency over that asked for", "share", 0.99, 0.95, least=True),
     "read_lag": Limits("time from the kernel's stamp to the client's read, at p99", "ms", 1.0, 5.0, "itl_ms", 0.0, 0.5),
     "merged": Limits("events that shared a read with the next because the client read late", "share", 0.001, 0.02),
     "stamps": Limits("reads without a kernel stamp", "share", 0.001, None),
@@ -55,17 +51,12 @@ LIMITS = {
     "connections": Limits("requests of the window that opened a connection", "share", 0.01, None),
     "exhaustion": Limits("connections that failed for want of ports or descriptors, per request", "share", 0.0, 0.01),
     "token_closure": Limits("tokens counted in the streams against the server's usage", "share", 0.001, 0.02),
-    "short_outputs": Limits("outputs shorter than asked, where the server was asked for all", "share", 0.01, None),
-    "long_outputs": Limits("outputs longer than asked", "share", 0.01, None),
-    # A chat template's own part of a prompt may well be cached; more than this is no accident.
-    "cached_prompts": Limits("prompt tokens that the server took from a cache, synthetic prompts", "share", 0.1, None),
     "selftest_p50": Limits("bias at p50 in this machine's self-test at the nearest load", "ms", 0.1, 0.5),
     "selftest_p99": Limits("bias at p99 in this machine's self-test at the nearest load", "ms", 1.0, 5.0),
 }
 FINDINGS = {
     "accounting": "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "audit": "SUSPECT where a load process left no counters",
-    "no success": "INVALID where no request succeeded",
     "stability": "SUSPECT where the queue grows through the window; percentiles above p90 are withheld",
     "proxy": "SUSPECT where requests went through a proxy",
 }

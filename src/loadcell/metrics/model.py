@@ -279,6 +279,10 @@ class TokenClosure(msgspec.Struct, frozen=True, kw_only=True):
     long_share: Annotated[float | None, Doc(description="requests with more output tokens than asked")]
     prompt_ratio: Annotated[float | None, Doc(description="prompt tokens by the server over those planned")]
     cached_share: Annotated[float | None, Doc(description="prompt tokens that the server took from a cache")]
+    cached_beyond_share: Annotated[
+        float | None,
+        Doc(description="the same without the chat template's tokens in each prompt; null where these are not known"),
+    ] = None
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -514,7 +518,10 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     loop: str
     seed: int
     workers: int
-    schedule_hash: str
+    schedule_hash: Annotated[str, Doc(description="over times and lengths of the planned requests")]
+    bodies_hash: Annotated[
+        str | None, Doc(description="over the bytes of the planned requests; null in recordings of older versions")
+    ]
     tokenizer: str
     clock: str
     window: Window

@@ -227,10 +227,10 @@ def _chi2_95(degrees: int) -> float:
 
 def _alike(results: Sequence[Result]) -> Iterator[str]:
     """What was not the same in all runs although the spec was."""
-    first = results[0].methodology
+    first, own = results[0].methodology, {"salt", "token_ratio"}
     for number, result in enumerate(results[1:], 2):
         other = result.methodology
-        settings = sorted({*first.effective, *other.effective})
+        settings = sorted({*first.effective, *other.effective} - own)
         differing = [
             f"{name} {other.effective.get(name)} instead of {first.effective.get(name)}"
             for name in settings
@@ -238,7 +238,8 @@ def _alike(results: Sequence[Result]) -> Iterator[str]:
         ]
         if differing:
             yield f"run {number} was not like run 1: {', '.join(differing)}"
-        if first.spec.get("workload", {}).get("prompts") is None and other.schedule_hash == first.schedule_hash:
+        same = other.bodies_hash is not None and other.bodies_hash == first.bodies_hash
+        if first.spec.get("workload", {}).get("prompts") is None and same:
             yield f"run {number} sent the same prompts as run 1: a prefix cache of the server may have answered them"
 
 

@@ -13,6 +13,7 @@ from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorde
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
+from loadcell.metrics.checks_load import failure_notes
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
@@ -21,7 +22,6 @@ from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
 from loadcell.metrics.latency import latencies
-from loadcell.metrics.limits import LIMITS
 from loadcell.metrics.model import (
     CountsOf,
     Delivered,
@@ -47,6 +47,9 @@ from loadcell.metrics.window import Span, anchors, extent_ns, pick_window, whole
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
+
+_CACHED_TOLD = 0.1
+"""Above this share of a file's prompt tokens from a cache, a note tells of it."""
 
 
 def build_result(
@@ -112,6 +115,7 @@ def build_result(
         notes=[
             *_state_notes(recording, rows),
             *manifest.notes,
+            *failure_notes(counts.window, None),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, together),
         ],
@@ -226,7 +230,7 @@ def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
         notes.append(f"chunks stand for tokens in {rows.token_source['chunks']:,} requests: nothing told their count")
     told = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
     cached = float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else 0.0
-    if cached > LIMITS["cached_prompts"].valid and spec.workload.prompts is not None:  # else the verdict says it
+    if cached > _CACHED_TOLD and spec.workload.prompts is not None:  # else the verdict says it
         notes.append(
             f"the server took {cached:.0%} of the prompt tokens from its cache: prompts that repeat are answered "
             "faster than new ones"
@@ -252,6 +256,7 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         seed=spec.run.seed,
         workers=manifest.workers,
         schedule_hash=manifest.schedule_hash,
+        bodies_hash=manifest.bodies_hash,
         tokenizer=str(manifest.effective.get("tokenizer", spec.workload.tokenizer)),
         clock=manifest.clock,
         window=span.published(),

@@ -32,6 +32,8 @@ class Recorded:
     schedule_hash: str
     workers: int
     environment: dict[str, Any]
+    bodies_hash: str | None = None
+    """None where the version that recorded the run made none: then its schedule's hash is of another form too."""
 
 
 class _SavedRun(msgspec.Struct):
@@ -45,6 +47,7 @@ class _SavedMethodology(msgspec.Struct):
     schedule_hash: str
     workers: int
     environment: dict[str, Any]
+    bodies_hash: str | None = None
 
 
 class _SavedResult(msgspec.Struct):
@@ -71,7 +74,8 @@ def read_methodology(path: Path) -> Recorded:
         return Recorded(
             id=manifest.id,
             started_at=manifest.started_at,
-            spec=_as_run(msgspec.to_builtins(spec), manifest.effective),
+            spec=_as_run(msgspec.to_builtins(spec), manifest.effective, manifest.bodies_hash),
+            bodies_hash=manifest.bodies_hash,
             effective=manifest.effective,
             schedule_hash=manifest.schedule_hash,
             workers=manifest.workers,
@@ -79,17 +83,26 @@ def read_methodology(path: Path) -> Recorded:
         )
     result = _read_result(path)
     told = msgspec.structs.asdict(result.methodology)
-    told["spec"] = _as_run(told["spec"], told["effective"])
+    told["spec"] = _as_run(told["spec"], told["effective"], told["bodies_hash"])
     return Recorded(id=result.run.id, started_at=result.run.started_at, **told)
 
 
-def _as_run(spec: Tree, effective: Mapping[str, Any]) -> Tree:
+def _as_run(spec: Tree, effective: Mapping[str, Any], bodies_hash: str | None) -> Tree:
     """The Spec with what the run found itself: its length, if nobody asked for one; and as older versions ran it."""
     load = dict(spec.get("load", {}))
     if load.get("duration_most_s") is not None and load.get("duration_s") is None and load.get("requests") is None:
         load["duration_s"] = effective.get("duration_s")
     load["keep_load"] = load.get("keep_load", True) and "keep_load" in effective  # older ones ended with their sending
-    return {**spec, "load": load}
+    return {**_with_prompts_of(spec, bodies_hash), "load": load}
+
+
+def _with_prompts_of(spec: Tree, bodies_hash: str | None) -> Tree:
+    """The Spec that gives the prompts of the run again: older versions drew no salt and let their tokenizer count."""
+    if bodies_hash is not None:
+        return spec
+    run, workload = spec.get("run", {}), spec.get("workload", {})
+    counted = {"template_tokens": 0, "token_ratio": 1.0}
+    return {**spec, "run": {**run, "salt": run.get("salt") or ""}, "workload": {**workload, **counted}}
 
 
 def _read_result(path: Path) -> _SavedResult:
@@ -172,7 +185,10 @@ _ENVIRONMENT = {
 }
 """Facts of the environment that bear on the load or the figures, and their names."""
 _LIBRARIES = ("numpy", "tokenizers", "msgspec", "httptools")
-_TOLD_ELSEWHERE = {"rows", "ramp_s", "duration_s", "keep_load", "workers", "url", "tokenizer", "tokenizer_packaged"}
+_TOLD_ELSEWHERE = {
+    "rows", "ramp_s", "duration_s", "keep_load", "workers", "url", "tokenizer", "tokenizer_packaged", "salt",
+    "template_tokens", "token_ratio", "prompts_counted_by", "not_counted_by_server",
+}  # fmt: skip
 """Effective settings that follow from the spec or have a line of their own."""
 
 
@@ -196,8 +212,20 @@ def differences(recorded: Recorded, now: Manifest, machine: Mapping[str, Any]) -
 def schedule_line(recorded: Recorded, now: Manifest, changed: list[str]) -> str:
     """Whether the same requests are sent at the same times."""
     new, old = now.schedule_hash[:16], recorded.schedule_hash[:16]
+    if recorded.bodies_hash is None:
+        return (
+            f"loadcell {recorded.environment.get('loadcell', '')} recorded it and hashed its requests in another way: "
+            "whether these are the same cannot be told; they are made as it made them"
+        )
     if now.schedule_hash == recorded.schedule_hash:
-        return f"same schedule (hash {new})"
+        if now.bodies_hash == recorded.bodies_hash:
+            return f"same schedule (hash {new}), same bytes (hash {recorded.bodies_hash[:16]})"
+        if changed:
+            return f"same schedule (hash {new}), other bytes: the spec was changed"
+        return (
+            f"same schedule (hash {new}), NOT THE SAME BYTES: look for another model, a changed prompt file or "
+            "tokenizer, or another version of loadcell"
+        )
     if changed:
         return f"another schedule than the recorded one (hash {new}, was {old}): the spec was changed"
     return (

@@ -178,8 +178,8 @@ def _run_row(folder: Path) -> dict[str, Any]:
 
 
 def _told(manifest: Manifest, spec: Spec) -> dict[str, Any]:
-    same = ("id", "state", "loadcell", "format", "loop", "planned", "workers", "clock", "schedule_hash", "invalid",
-            "notes")  # fmt: skip
+    same = ("id", "state", "loadcell", "format", "loop", "planned", "workers", "clock", "schedule_hash",
+            "bodies_hash", "invalid", "notes")  # fmt: skip
     return {name: getattr(manifest, name) for name in same} | {
         "started_at": _utc(manifest.started_at),
         "lasted_s": None if manifest.ended_ns is None else manifest.ended_ns / 1e9,
@@ -191,6 +191,7 @@ def _told(manifest: Manifest, spec: Spec) -> dict[str, Any]:
         **{f"{name}_length": getattr(spec.workload, f"{name}_tokens") for name in ("input", "output")},
         **{f"slo_{name}": getattr(spec.slo, name) for name in ("ttft_ms", "tpot_ms", "e2e_ms")},
         "seed": spec.run.seed,
+        "salt": spec.run.salt,
     }
 
 

@@ -31,7 +31,8 @@ import msgspec
 FORMAT = 5
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
 beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
-5 added requests beyond the end of the load, and how early an event of a shared read can have come."""
+5 added requests beyond the end of the load, how early an event of a shared read can have come, and the hash of the
+bodies, which that of the schedule holds no more."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -45,7 +46,12 @@ class Column(NamedTuple):
 SCHEDULE = (
     Column("request", "BIGINT", "position in the schedule, from 0; names the request everywhere"),
     Column("planned_ns", "BIGINT", "when it is to be sent; NULL in a closed loop"),
-    Column("input_tokens", "INTEGER", "tokens of the prompt, by the spec's tokenizer, without the chat template"),
+    Column(
+        "input_tokens",
+        "INTEGER",
+        "tokens of the prompt: as the server counts them, chat template included, where the run could learn that; "
+        "else by the spec's tokenizer, without the template",
+    ),
     Column("output_tokens", "INTEGER", "output tokens asked for"),
     Column("prompt", "BIGINT", "line of the prompt file that it sends, from 0; NULL for synthetic prompts"),
 )
@@ -180,6 +186,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Requests that the run meant to send; None where a closed loop runs for a time: then those it started."""
     workers: int
     schedule_hash: str
+    """SHA-256 over times and lengths; up to format 4 over the prompts too."""
+    bodies_hash: str | None = None
+    """SHA-256 over the bodies of all planned requests; None up to format 4."""
     clock: str
     """kernel, user or mixed: who stamped the received chunks."""
     window_end_ns: int | None = None

@@ -265,10 +265,11 @@ def _methodology(result: Result) -> Iterator[Line]:
 
 def _run(result: Result) -> Iterator[Line]:
     run, method = result.run, result.methodology
+    salt = f" · salt {method.effective['salt']}" if method.effective.get("salt") else ""
     yield (
         "Run",
         plain(
-            f"{run.id} · {run.started_at} · seed {method.seed} · schedule {method.schedule_hash[:16]} · "
+            f"{run.id} · {run.started_at} · seed {method.seed}{salt} · schedule {method.schedule_hash[:16]} · "
             f"methodology {method.fingerprint[:16]} · "
             f"recorded by loadcell {run.loadcell}, computed by {result.loadcell}"
         ),

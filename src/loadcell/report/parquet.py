@@ -56,6 +56,7 @@ def write_requests(recording: Recording, result: Result, path: Path) -> int:
         "verdict": result.verdict.word,
         "invalid": result.invalid,
         "schedule_hash": result.methodology.schedule_hash,
+        "bodies_hash": result.methodology.bodies_hash,
     }
     return _write(f"select {picked} from ({requests}) order by request", columns, about, path)
 

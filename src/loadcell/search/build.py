@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from loadcell import __version__
-from loadcell.metrics.limits import LIMITS
 from loadcell.search.curves import curves, left_out
 from loadcell.search.folder import cut_folders, read_plan, read_sessions, stage_folders
 from loadcell.search.model import Plan, Stage, Sweep
 from loadcell.search.stages import Facts, Seen, see_stages
+
+_CACHED = 0.1
+"""Share of a stage's prompt tokens from a cache above which it is said."""
 
 
 def build_sweep(folder: Path) -> Sweep:
@@ -98,11 +100,7 @@ def _drift(plan: Plan, seen: Sequence[Seen]) -> Iterator[str]:
     declared = all(facts.place_declared for _, facts in known)
     if shared and not declared:
         yield "client and server share this machine's cores: more load slows the server by more than its own work"
-    cached = [
-        number
-        for number, facts in known
-        if facts.cached_share is not None and facts.cached_share > LIMITS["cached_prompts"].valid
-    ]
+    cached = [number for number, facts in known if facts.cached_share is not None and facts.cached_share > _CACHED]
     if cached:
         yield f"{numbers(cached)}: the server took prompts from its prefix cache, and is faster there than for new ones"
     differing = [path for path in changed if path.startswith("workload.")]

@@ -13,7 +13,7 @@ import numpy as np
 from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.load import run_load
 from loadcell.load.prepare import worker_count
-from loadcell.metrics import Result, build_result
+from loadcell.metrics import Result, TokenClosure, build_result
 from loadcell.recording.read import Recording, dump_json, open_recording, read_json, read_manifest
 from loadcell.recording.schema import Manifest
 from loadcell.search.folder import STAGE, cut_folders, read_plan, stage_folders, stage_name
@@ -229,13 +229,18 @@ def _facts(recording: Recording, result: Result) -> Facts:
         machine=recording.environment.get("host"),
         server_place=host.server,
         place_declared=host.declared,
-        cached_share=result.instrument.tokens.cached_share,
+        cached_share=_cached_share(result.instrument.tokens),
         ok=result.counts.run.ok,
         failed=result.counts.run.failed,
         timeouts=int(np.count_nonzero(rows["error_kind"] == "timeout")),
         failure=None if worst is None else f"{worst.kind}: {worst.sample}",
         dead_at_end=bool(len(statuses)) and bool(np.all(statuses[-_TAIL:] == "failed")),
     )
+
+
+def _cached_share(tokens: TokenClosure) -> float | None:
+    """Prompt tokens from a cache, the chat template's part left out where it is known."""
+    return tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
 
 
 def served_nothing(facts: Facts) -> bool:

@@ -1,9 +1,19 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.files import FilePrompts
-from loadcell.workload.planning import Plan, plan
+from loadcell.workload.planning import Plan, Vocabulary, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticPrompts
 from loadcell.workload.schedule import Schedule
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
-__all__ = ["FilePrompts", "Plan", "Schedule", "SyntheticPrompts", "Tokenizer", "load_tokenizer", "plan"]
+__all__ = [
+    "FilePrompts",
+    "Plan",
+    "Schedule",
+    "SyntheticPrompts",
+    "Tokenizer",
+    "Vocabulary",
+    "load_tokenizer",
+    "plan",
+    "vocabulary_of",
+]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadcell.spec import Spec, keeps_load, parse_lengths
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
@@ -14,6 +16,48 @@ from loadcell.workload.prompts import SyntheticPrompts, check_exact, stable_word
 from loadcell.workload.schedule import Schedule, Slots, lay_out, schedule_of
 from loadcell.workload.streams import prompt_seed, stream
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
+
+_LEAST_WORDS, _MOST_WORDS, _PROMPTS_OF_WORDS = 128, 512, 4
+"""Different words of a run's prompts: as many as four mean prompts have, within these. So few that a probe can send
+each of them once and learn what the server counts for them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """What synthetic prompts are made of: a tokenizer, and words that are one of its tokens each."""
+
+    tokenizer: Tokenizer
+    words: tuple[str, ...]
+    probe: str
+    """A text with each word once, or with as many as a probe should send."""
+    probe_words: int
+
+
+def vocabulary_of(spec: Spec) -> Vocabulary:
+    """The words of the run's synthetic prompts: chosen by seed, repetition and salt; without a salt, all there are."""
+    tokenizer = load_tokenizer(spec.workload.tokenizer)
+    words = stable_words(tokenizer)
+    mean = parse_lengths(spec.workload.input_tokens).mean
+    wanted = min(max(math.ceil(_PROMPTS_OF_WORDS * mean), _LEAST_WORDS), _MOST_WORDS)
+    order = stream(_prompt_seed(spec), "vocabulary").permutation(len(words))[:wanted]
+    chosen = tuple(words[i] for i in order.tolist())
+    return Vocabulary(tokenizer, chosen if spec.run.salt else tuple(words), " ".join(chosen), len(chosen))
+
+
+def own_lengths(
+    server_tokens: NDArray[np.int32], template: int, ratio: float, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Lengths by the spec's tokenizer of prompts that the server is to count as `server_tokens`, its template included.
+
+    (server tokens - template) / ratio, at least 1; fractions are rounded up as often as they say: the mean holds.
+    """
+    exact = np.maximum((server_tokens - float(template)) / ratio, 1.0)
+    lengths: NDArray[np.int32] = np.floor(exact + rng.random(len(exact))).astype(np.int32)
+    return lengths
+
+
+def _prompt_seed(spec: Spec) -> int:
+    return prompt_seed(spec.run.seed, spec.run.repetition, spec.run.salt or "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +71,14 @@ class Plan:
     """What a reader of the result must know, in words."""
 
 
-def plan(spec: Spec) -> Plan:
+def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     """Everything that a run of `spec` sends: a function of the spec, and of the files that it names.
 
-    The load has its defaults: a concurrency or a rate, and an end. UsageError says what cannot be.
+    The load has its defaults: a concurrency or a rate, and an end. `known` is the vocabulary of this spec, if it was
+    made already. UsageError says what cannot be.
     """
     seed, workload = spec.run.seed, spec.workload
-    tokenizer = load_tokenizer(workload.tokenizer)
+    tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     asked = parse_lengths(workload.output_tokens)
     file = read_prompts(workload.prompts, tokenizer) if workload.prompts is not None else None
 
@@ -53,14 +98,22 @@ def plan(spec: Spec) -> Plan:
     else:
         input_lengths = parse_lengths(workload.input_tokens)
         input_tokens = sample_lengths(input_lengths, slots.rows, stream(seed, "input lengths"))
-        prompts = SyntheticPrompts(tuple(stable_words(tokenizer)), input_tokens, prompt_seed(seed, spec.run.repetition))
+        template, ratio = workload.template_tokens or 0, workload.token_ratio or 1.0
+        lengths = own_lengths(input_tokens, template, ratio, stream(seed, "prompt rounding"))
+        prompts = SyntheticPrompts((known or vocabulary_of(spec)).words, lengths, _prompt_seed(spec))
         check_exact(prompts, tokenizer)
+        least = template + ratio
+        if below := int(np.count_nonzero(input_tokens < math.floor(least))):
+            notes.append(
+                f"{below} of {slots.rows} prompts were to have fewer tokens than the server's chat template and one "
+                f"word have ({least:.4g}): they are sent with one word"
+            )
         if repeats := prompts.repeats():
             notes.append(
                 f"{repeats} of {slots.rows} prompts repeat: they are too short to be all different; "
                 "a prefix cache can answer repeats"
             )
-    schedule = schedule_of(slots, input_tokens, output_tokens, prompts.digest(), None if traffic is None else line)
+    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line)
     return Plan(schedule, prompts, tokenizer, notes)
 
 

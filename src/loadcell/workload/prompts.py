@@ -7,7 +7,6 @@ prompts of a length are the same, and a prefix cache finds nothing to share.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -81,10 +80,6 @@ class SyntheticPrompts:
                 yield " ".join(words[left:right])
                 left = right
             start = stop
-
-    def digest(self) -> bytes:
-        """SHA-256 of what the texts follow from, besides the lengths: the words and the seed."""
-        return hashlib.sha256("\0".join((f"synthetic {self.seed}", *self.words)).encode()).digest()
 
     def repeats(self) -> int:
         """Prompts that equal an earlier one: only lengths too short to tell so many indices apart have any."""

@@ -41,7 +41,10 @@ class Schedule:
     """How many the run means to send and to count; None where a time ends a closed loop. Rows after them are there to
     keep the load on."""
     hash: str
-    """SHA-256 in hex of all that is to be sent and when; equal for equal runs, whatever keeps the load on after it."""
+    """SHA-256 in hex of times and lengths, and of which line of a file each request sends, whatever keeps the load on
+    after them; not of the texts."""
+    beyond: int = 0
+    """Rows at its end that are there to keep the load on alone."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -122,18 +125,16 @@ def schedule_of(
     slots: Slots,
     input_tokens: NDArray[np.int32],
     output_tokens: NDArray[np.int32],
-    prompts_digest: bytes,
     lines: NDArray[np.int64] | None = None,
 ) -> Schedule:
-    """The Schedule of filled slots; `prompts_digest` stands for the texts of the prompts in its hash.
-
-    `lines` says which of them each request sends, where that is not their own order.
-    """
+    """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
+    own order."""
     rows = slots.rows - slots.beyond
-    digest = hashlib.sha256(f"loadcell schedule 1 {slots.loop} {rows}\n".encode())
+    digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
     columns = ((slots.planned_ns, "<i8"), (input_tokens, "<i4"), (output_tokens, "<i4"), (lines, "<i8"))
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
-    digest.update(prompts_digest)
-    return Schedule(slots.loop, slots.planned_ns, input_tokens, output_tokens, slots.planned, digest.hexdigest())
+    return Schedule(
+        slots.loop, slots.planned_ns, input_tokens, output_tokens, slots.planned, digest.hexdigest(), slots.beyond
+    )

@@ -10,15 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["arrivals", "input lengths", "output lengths", "prompts", "check"]
-_SPAWN_KEY: dict[Purpose, int] = {"arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4}
+Purpose = Literal["arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding"]
+_SPAWN_KEY: dict[Purpose, int] = {
+    "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
+    "prompt rounding": 6,
+}  # fmt: skip
 
 
-def prompt_seed(seed: int, repetition: int) -> int:
-    """Seed of the prompts' texts: another for each repetition, so that no cache of the server knows them."""
-    if not repetition:
+def prompt_seed(seed: int, repetition: int, salt: str = "") -> int:
+    """Seed of the prompts' texts: another for each repetition and salt, so that no cache of the server knows them."""
+    if not repetition and not salt:
         return seed
-    return int.from_bytes(hashlib.sha256(f"{seed} repetition {repetition}".encode()).digest()[:16])
+    text = f"{seed} repetition {repetition}" + (f" salt {salt}" if salt else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

@@ -7,6 +7,7 @@ from typing import Any
 
 from loadcell.metrics import Result
 from loadcell.report.page.figures import count
+from loadcell.report.text import MISSING
 from loadcell.report.words import Words
 
 Rows = list[tuple[str, str]]
@@ -55,7 +56,9 @@ def identity_rows(result: Result, words: Words) -> Rows:
         (words.say("Started"), run.started_at),
         (words.say("Lasted"), f"{words.figure(run.duration_s)} s"),
         (words.say("Seed"), str(method.seed)),
+        (words.say("Salt"), method.effective.get("salt") or MISSING),
         (words.say("Schedule"), method.schedule_hash),
+        (words.say("Bodies"), method.bodies_hash or MISSING),
         (words.say("Methodology"), method.fingerprint),
         (words.say("Recorded by"), f"loadcell {run.loadcell}"),
         (words.say("Computed by"), f"loadcell {result.loadcell}"),

@@ -72,6 +72,20 @@ NOTES = {
         "{} de {} prompts se repiten: son demasiado cortos para ser todos distintos; una caché de prefijos puede "
         "responder las repeticiones"
     ),
+    "{} of {} prompts were to have fewer tokens than the server's chat template and one word have ({}): they are sent "
+    "with one word": (
+        "{} de {} prompts debían tener menos tokens que la plantilla del servidor y una palabra ({}): se envían con "
+        "una palabra"
+    ),
+    "its usage tells no prompt tokens": "su uso no dice los tokens del prompt",
+    "a second probe got no answer ({})": "una segunda sonda no obtuvo respuesta ({=})",
+    "its usage tells {} prompt tokens for a probe, and {} for one of {} words": (
+        "su uso dice {} tokens de prompt para una sonda, y {} para una de {} palabras"
+    ),
+    "a second probe of {} words was refused with HTTP {}: {}": (
+        "una segunda sonda de {} palabras fue rechazada con HTTP {}: {=}"
+    ),
+    "no usage": "sin uso",
     "the run ends after {} requests, should it get there": "la ejecución termina tras {} solicitudes, si llega",
 }
 

@@ -46,13 +46,10 @@ CHECKS = {
     "the server does not keep to the limit on tokens: see which field it reads": (
         "el servidor no respeta el límite de tokens: ver qué campo lee"
     ),
-    "prompts that it knows are answered faster: give another --seed, or restart the server": (
-        "los prompts que ya conoce se responden más rápido: dar otro --seed, o reiniciar el servidor"
+    "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server": (
+        "los prompts que ya conoce se responden más rápido: no dar --salt, o dar otra, o reiniciar el servidor"
     ),
     "see the errors": "véanse los errores",
-    "latencies are of those that did not: see the errors": (
-        "las latencias son de las que no fallaron: véanse los errores"
-    ),
     "the client itself stood still: see its stall": "el propio cliente se detuvo: véase su parada",
     "the server cannot keep up: lower the rate": "el servidor no da abasto: bajar la tasa",
     # findings
@@ -123,6 +120,39 @@ CHECKS = {
     ),
     "no request succeeded: there is nothing to measure": "ninguna solicitud tuvo éxito: no hay nada que medir",
     "{} of requests failed": "fallaron {} de las solicitudes",
+    "{} of requests failed, which received {}": "fallaron {} de las solicitudes, que recibieron {}",
+    "{}: rates and latencies are of those that succeeded": "{}: las tasas y latencias son de las que tuvieron éxito",
+    "{} tokens/s": "{} tokens/s",
+    "rates and latencies are of those that succeeded: see the errors": (
+        "las tasas y latencias son de las que tuvieron éxito: véanse los errores"
+    ),
+    "keep other work off this machine, or load from one with more cores": (
+        "mantener otro trabajo fuera de esta máquina, o cargar desde una con más núcleos"
+    ),
+    "gaps between sends vary by {} of their mean, planned {}": (
+        "los intervalos entre envíos varían en {} de su media; planificado, {}"
+    ),
+    "bursts and pauses were not those planned: {}": "las ráfagas y pausas no fueron las planificadas: {}",
+    "open loop: coefficient of variation of the gaps, sent against planned": (
+        "bucle abierto: coeficiente de variación de los intervalos, enviado frente a planificado"
+    ),
+    "synthetic prompts: tokens by the server against those planned": (
+        "prompts sintéticos: tokens según el servidor frente a los planificados"
+    ),
+    "prompt tokens: the server does not count them; lengths are by the tokenizer {}": (
+        "tokens de los prompts: el servidor no los cuenta; las longitudes son según el tokenizador {=}"
+    ),
+    "prompts have {} of the tokens planned, by the server's count": (
+        "los prompts tienen {} de los tokens planificados, según la cuenta del servidor"
+    ),
+    "how the server counts could not be learnt before the load ({}): say it with --set workload.template_tokens=N "
+    "--set workload.token_ratio=R, or name its --tokenizer": (
+        "no se pudo saber antes de la carga cómo cuenta el servidor ({}): decirlo con --set "
+        "workload.template_tokens=N --set workload.token_ratio=R, o nombrar su --tokenizer"
+    ),
+    "lengths are not those asked for: prompts near the chat template's own length cannot be made": (
+        "las longitudes no son las pedidas: no se pueden hacer prompts cercanos a la longitud de la propia plantilla"
+    ),
     "unstable: {}": "inestable: {}",
     "no self-test of this machine: loadcell selftest makes one": (
         "no hay autoprueba de esta máquina: loadcell selftest hace una"
@@ -180,8 +210,8 @@ CHECKS = {
         "salidas más cortas de lo pedido, si al servidor se le pidieron completas"
     ),
     "outputs longer than asked": "salidas más largas de lo pedido",
-    "prompt tokens that the server took from a cache, synthetic prompts": (
-        "tokens de prompts sintéticos que el servidor tomó de una caché"
+    "prompt tokens that the server took from a cache, synthetic prompts, its template's part left out": (
+        "tokens de prompts que el servidor tomó de una caché, prompts sintéticos, sin la parte de su plantilla"
     ),
     "bias at p50 in this machine's self-test at the nearest load": (
         "sesgo en p50 en la autoprueba de esta máquina con la carga más próxima"

@@ -10,6 +10,11 @@ DIFFERENCES = {
     "{} is a closed loop, {} an open loop": "{} es un bucle cerrado, {} un bucle abierto",
     "{} is streamed, {} not streamed": "{} va en streaming, {} sin streaming",
     "{} is not streamed, {} streamed": "{} va sin streaming, {} en streaming",
+    "the server": "el servidor",
+    "the tokenizer": "el tokenizador",
+    "prompt tokens by the server over those planned: {} {}, {} {}": (
+        "tokens de los prompts según el servidor sobre los planificados: {} {}, {} {}"
+    ),
     "the prompt file has changed": "el archivo de prompts ha cambiado",
     "equal settings gave other schedules: loadcell has changed": (
         "los mismos ajustes dieron otros planes: loadcell ha cambiado"
@@ -47,6 +52,7 @@ FIELDS = {
     "client's CPU": "CPU del cliente",
     "client's cores": "núcleos del cliente",
     "client's system": "sistema del cliente",
+    "prompts counted by": "quién cuenta los prompts",
     "where the server runs": "dónde corre el servidor",
     "workers": "procesos de carga",
 }

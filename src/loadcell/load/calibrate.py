@@ -1,0 +1,93 @@
+"""How the server counts the tokens of a prompt, learnt before the load: its chat template's part and its tokenizer's.
+
+The two probes are the only traffic for it: the small one that every run sends, and one with each word of the synthetic
+prompts once. From the usage of both follow the template (an offset) and the server's tokens for one of ours (a ratio).
+Prompts are then planned in the server's tokens: N of them are (N - offset) / ratio of the tokenizer's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from loadcell.load.preflight import PROBE_PROMPT, Endpoint, exchange, prefix_of
+from loadcell.load.target import Target
+from loadcell.load.wire import ConnectError
+from loadcell.protocol import PATHS, Reply, body
+from loadcell.spec import Spec
+from loadcell.workload import Vocabulary
+
+_ONE_TOKEN = 1
+_LONGEST_S = 60.0
+"""The second probe is given up after this time: prompts are then counted by the tokenizer."""
+_LEAST_RATIO, _MOST_RATIO = 0.9, 20.0
+"""Server's tokens a word that can be: a word is one token at least, and hardly more than its characters."""
+
+
+class PromptCount(NamedTuple):
+    """How prompts are counted. `by` is who says so: "server" (learnt from its usage), "spec" (asked for) or
+    "tokenizer" (the spec's, for the reason in `why`)."""
+
+    template_tokens: int
+    token_ratio: float
+    by: str
+    why: str | None = None
+
+
+def count_prompts(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> PromptCount:
+    """How the server counts prompts of `words`. What the spec says is not asked for; a server that does not tell, or
+    tells what cannot be, leaves the counting to the tokenizer: nothing here fails a run."""
+    asked = spec.workload
+    if asked.template_tokens is not None and asked.token_ratio is not None:
+        return PromptCount(asked.template_tokens, asked.token_ratio, "spec")
+    learnt = _learn(spec, target, found, words)
+    if isinstance(learnt, str):
+        given = (asked.template_tokens, asked.token_ratio) != (None, None)
+        by = "spec" if given else "tokenizer"
+        return PromptCount(asked.template_tokens or 0, asked.token_ratio or 1.0, by, learnt)
+    return PromptCount(*learnt, "server")
+
+
+def counted(spec: Spec, count: PromptCount) -> Spec:
+    """The Spec with how prompts are counted, so that it gives the same prompts again."""
+    workload = msgspec.structs.replace(
+        spec.workload, template_tokens=count.template_tokens, token_ratio=count.token_ratio
+    )
+    return msgspec.structs.replace(spec, workload=workload)
+
+
+def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tuple[int, float] | str:
+    """(template's tokens, server's tokens a word), or why they are not known."""
+    small = found.probe_tokens
+    if not small:
+        return "its usage tells no prompt tokens"
+    known = spec.workload.template_tokens
+    template = max(0, small - words.tokenizer.count(PROBE_PROMPT)) if known is None else known
+    if spec.workload.token_ratio is not None:
+        return template, spec.workload.token_ratio
+    try:
+        large = _prompt_tokens(spec, target, found, words.probe)
+    except (OSError, ConnectError) as error:
+        return f"a second probe got no answer ({str(error) or type(error).__name__})"
+    if isinstance(large, str):
+        return large
+    ratio = (large - template) / words.probe_words
+    if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
+        return f"its usage tells {small} prompt tokens for a probe, and {large} for one of {words.probe_words} words"
+    return template, round(ratio, 6)
+
+
+def _prompt_tokens(spec: Spec, target: Target, found: Endpoint, text: str) -> int | str:
+    """Prompt tokens of `text` by the server's usage, or why there are none. OSError or ConnectError without a reply."""
+    api = spec.endpoint.api
+    payload = body(api, prefix_of(spec, found), text, _ONE_TOKEN, found.max_tokens_field)
+    timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _LONGEST_S))
+    reply = exchange(target, found.address, "POST", PATHS[api], payload, timeouts)
+    assert isinstance(reply, Reply)
+    if reply.status != 200:
+        said = reply.failure[1] if reply.failure else "no usage"
+        return f"a second probe of {len(text.split())} words was refused with HTTP {reply.status}: {said}"
+    if reply.usage is None or not reply.usage.prompt_tokens:
+        return "its usage tells no prompt tokens"
+    return reply.usage.prompt_tokens

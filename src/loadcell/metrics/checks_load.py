@@ -1,0 +1,227 @@
+"""Was the load the one that was asked for: sent against planned, tokens against those asked, failures, and a cache.
+
+These say nothing of how well the stamps are: a figure may be exact and be of another load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from loadcell.metrics.limits import Limits, grade, label, number
+from loadcell.metrics.model import Check, Counts, Result
+
+LIMITS = {
+    "failures": Limits("requests of the window that failed", "share", 0.05, 0.5),
+    "unsent": Limits("planned requests of the window that were never sent", "share", 0.0, 0.001),
+    "arrivals": Limits("difference of the sent from the planned rate in the window", "share", 0.005, 0.02),
+    "gaps": Limits("open loop: coefficient of variation of the gaps, sent against planned", "", 0.1, None),
+    "concurrency": Limits("closed loop: mean concurrency over that asked for", "share", 0.99, 0.95, least=True),
+    "prompt_tokens": Limits("synthetic prompts: tokens by the server against those planned", "share", 0.05, None),
+    "short_outputs": Limits("outputs shorter than asked, where the server was asked for all", "share", 0.01, None),
+    "long_outputs": Limits("outputs longer than asked", "share", 0.01, None),
+    "cached_prompts": Limits(
+        "prompt tokens that the server took from a cache, synthetic prompts, its template's part left out",
+        "share",
+        0.02,
+        None,
+    ),
+}
+FINDINGS = {
+    "no success": "INVALID where no request succeeded",
+}
+FAILURES_TOLD = 0.01
+"""Above this share of failures a note tells of them."""
+_TEMPLATE_UNKNOWN = 0.1
+"""Of the prompt tokens may come from a cache where the template's part is not known: it may well be cached."""
+
+
+# --- what became of the requests -------------------------------------------------------------------------------------
+
+
+def failed_words(counts: Counts, failed_tokens_per_s: float | None) -> str:
+    """The failures in words, with what they got."""
+    share = counts.failed / counts.planned if counts.planned else None
+    got = f", which received {number(failed_tokens_per_s, 'tokens/s')}" if failed_tokens_per_s else ""
+    return f"{number(share, 'share')} of requests failed{got}"
+
+
+def failure_notes(counts: Counts, failed_tokens_per_s: float | None) -> list[str]:
+    """Failures too few for the verdict, but not for a reader."""
+    share = counts.failed / counts.planned if counts.planned else 0.0
+    if not FAILURES_TOLD < share <= LIMITS["failures"].valid:
+        return []
+    return [f"{failed_words(counts, failed_tokens_per_s)}: rates and latencies are of those that succeeded"]
+
+
+def _failures(result: Result) -> Iterator[Check]:
+    inside, whole = result.counts.window, result.counts.run
+    if whole.planned and not whole.ok:
+        yield label("no success", "INVALID", "no request succeeded: there is nothing to measure", "see the errors")
+        return
+    yield grade(
+        result,
+        "failures",
+        inside.failed / inside.planned if inside.planned else None,
+        failed_words(inside, None),
+        "rates and latencies are of those that succeeded: see the errors",
+        limits=LIMITS["failures"],
+    )
+
+
+_IN_TIME = "keep other work off this machine, or load from one with more cores"
+
+# --- sent against planned --------------------------------------------------------------------------------------------
+
+
+def capped(result: Result) -> bool:
+    """An open loop whose requests may wait in the client for a free place: by design, they are late then."""
+    return result.methodology.loop == "open" and result.concurrency.asked is not None
+
+
+def lockstep(result: Result) -> bool:
+    """Users who send together, one after the other in one process: the last is late by what the others took, and its
+    response time tells of it."""
+    return bool(result.methodology.spec.get("load", {}).get("lockstep"))
+
+
+def _sent(result: Result) -> Iterator[Check]:
+    inside, audit = result.counts.window, result.instrument
+    unsent = inside.unsent / inside.planned if inside.planned else None
+    if result.run.state in ("interrupted", "running"):
+        left = f": {inside.unsent:,} planned requests were left" if inside.unsent else ""
+        says = f"the run ended early{left}"
+        yield label("unsent", "SUSPECT", says, "its figures are of the part that ran")
+        return
+    yield grade(
+        result,
+        "unsent",
+        unsent,
+        f"{inside.unsent:,} planned requests were never sent",
+        _IN_TIME,
+        limits=LIMITS["unsent"],
+    )
+    planned, sent = audit.arrivals.planned_rate, audit.arrivals.sent_rate
+    if planned and sent is not None:
+        edge = 2 / inside.planned
+        yield grade(
+            result,
+            "arrivals",
+            abs(sent / planned - 1),
+            f"{sent:,.4g} requests/s sent in the window for {planned:,.4g} planned",
+            f"the load was not the one asked for: {_IN_TIME}",
+            limits=LIMITS["arrivals"],
+            slack=(edge, edge),
+            fatal=not capped(result),  # a cap that holds requests back was asked for; response times tell of it
+        )
+    wanted, had = audit.arrivals.planned_gap_cv, audit.arrivals.sent_gap_cv
+    if result.methodology.loop == "open" and not capped(result):
+        yield grade(
+            result,
+            "gaps",
+            None if wanted is None or had is None else abs(had - wanted),
+            f"gaps between sends vary by {number(had, '')} of their mean, planned {number(wanted, '')}",
+            f"bursts and pauses were not those planned: {_IN_TIME}",
+            limits=LIMITS["gaps"],
+        )
+
+
+def _level(result: Result) -> Iterator[Check]:
+    flight = result.concurrency
+    if result.methodology.loop == "open" or not flight.asked:
+        return
+    if lockstep(result):
+        yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
+        return
+    if result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
+        yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
+        return
+    if result.steady.method == "whole":
+        yield label("concurrency", None, "concurrency: the run is too short, ramp and drain are most of it")
+        return
+    reached = None if flight.mean is None else flight.mean / flight.asked
+    inside = result.counts.window
+    failing = inside.failed > FAILURES_TOLD * inside.planned
+    yield grade(
+        result,
+        "concurrency",
+        reached,
+        f"{number(flight.mean, '')} of {flight.asked:,} users were in flight on average",
+        "users whose requests failed were not in flight: see the errors"
+        if failing
+        else "give a longer --duration, so that ramp and drain weigh less",
+        limits=LIMITS["concurrency"],
+    )
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def _prompts(result: Result) -> Iterator[Check]:
+    """Tokens of prompts against those planned. Prompts of a file are what they are: nothing was planned of them."""
+    if result.methodology.spec["workload"]["prompts"] is not None:
+        return
+    ratio, effective = result.instrument.tokens.prompt_ratio, result.methodology.effective
+    if ratio is None:
+        by = result.methodology.tokenizer
+        says = f"prompt tokens: the server does not count them; lengths are by the tokenizer {by}"
+        yield label("prompt_tokens", None, says)
+        return
+    if effective.get("prompts_counted_by") == "tokenizer" and effective.get("not_counted_by_server"):
+        advice = (
+            f"how the server counts could not be learnt before the load ({effective['not_counted_by_server']}): "
+            "say it with --set workload.template_tokens=N --set workload.token_ratio=R, or name its --tokenizer"
+        )
+    else:
+        advice = "lengths are not those asked for: prompts near the chat template's own length cannot be made"
+    yield grade(
+        result,
+        "prompt_tokens",
+        abs(ratio - 1),
+        f"prompts have {number(ratio, 'share')} of the tokens planned, by the server's count",
+        advice,
+        limits=LIMITS["prompt_tokens"],
+    )
+
+
+def _outputs(result: Result) -> Iterator[Check]:
+    tokens = result.instrument.tokens
+    full = result.methodology.effective.get("ignore_eos") is True
+    yield grade(
+        result,
+        "short_outputs",
+        tokens.short_share if full else None,
+        f"{number(tokens.short_share, 'share')} of outputs are shorter than asked",
+        "the work is not the one planned: see why the server stops early (context length, stop words)",
+        limits=LIMITS["short_outputs"],
+    )
+    yield grade(
+        result,
+        "long_outputs",
+        tokens.long_share,
+        f"{number(tokens.long_share, 'share')} of outputs are longer than asked",
+        "the server does not keep to the limit on tokens: see which field it reads",
+        limits=LIMITS["long_outputs"],
+    )
+
+
+def _cache(result: Result) -> Iterator[Check]:
+    tokens = result.instrument.tokens
+    share = tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
+    yield grade(
+        result,
+        "cached_prompts",
+        share if result.methodology.spec["workload"]["prompts"] is None else None,
+        f"the server took {number(share, 'share')} of the prompt tokens from its cache",
+        "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
+        limits=LIMITS["cached_prompts"],
+        slack=cached_slack(result),
+    )
+
+
+def cached_slack(result: Result) -> tuple[float, float]:
+    """What the limit on cached prompts gives at least: more where nobody counted the chat template."""
+    known = result.methodology.effective.get("prompts_counted_by") in ("server", "spec")
+    return (0.0 if known else _TEMPLATE_UNKNOWN, 0.0)
+
+
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_failures, _sent, _level, _prompts, _outputs, _cache)
