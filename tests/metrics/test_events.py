@@ -141,11 +141,12 @@ def test_tokens_are_spread_evenly_where_events_do_not_tell(make: Make) -> None:
     assert build_result(make([row]), window_s=(0, 0.1)).throughput.output_tokens_per_s == pytest.approx(45)
 
 
-def test_failed_requests_give_no_gaps_but_their_tokens_were_received(make: Make) -> None:
+def test_failed_requests_give_no_gaps_and_their_tokens_stand_apart(make: Make) -> None:
     cut = ok_request(1, status="failed", error_kind="cut", error="x", output_tokens=10, token_source="chunks")
     result = build_result(make([ok_request(0), cut], events=[*events_of(ok_request(0)), *events_of(cut)]))
     assert result.latency["itl_ms"].service.n == 9
-    assert result.throughput.output_tokens_per_s == pytest.approx(20 / 0.25)
+    assert result.throughput.output_tokens_per_s == pytest.approx(10 / 0.25)
+    assert result.throughput.failed_tokens_per_s == pytest.approx(10 / 0.25)
 
 
 def test_gaps_of_requests_whose_pace_drifts_are_worth_fewer(make: Make) -> None:

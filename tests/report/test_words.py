@@ -21,7 +21,7 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks checks_load checks_server bottleneck checks_counters counters step "
+    "metrics": "checks checks_load checks_server checks_window bottleneck checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet calibrate preflight prepare sources observe gpu scrape pool wire worker flight host",
@@ -36,6 +36,7 @@ TELLING = {
 INSIDE = (
     ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
     "self-test {}: wrong by {} at p50", "self-test {}: wrong by {} at p99", "{} is {}, {} {}",
+    "--duration {}s", "--requests {}",
     "a closed loop", "an open loop",
     " (undecided: {})", "about {} in all would do (--max-time)",
     "{} at {}", ", stage {} because", "; --resume runs it again", ", beyond the {} that were measured: a guess",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from loadcell.metrics import checks_counters, checks_load, checks_server
+from loadcell.metrics import checks_counters, checks_load, checks_server, checks_window
 from loadcell.metrics.checks_load import capped, lockstep
 from loadcell.metrics.limits import FINDINGS, LIMITS, Limits, grade, label, number
 from loadcell.metrics.model import Bias, Check, Result, Spread
@@ -178,14 +178,22 @@ def _connections(result: Result) -> Iterator[Check]:
     total = used.new + used.reused
     share = used.new / total if total else None
     if effective.get("reuse_connections") is False:
-        yield label("connections", "VALID", "each request opens its own connection: the server keeps none")
+        says = (
+            "each request opens its own connection, the server keeps none: response times include the connect"
+            if result.methodology.loop == "open"
+            else "each request opens its own connection, the server keeps none: no latency includes the connect"
+        )
+        yield label("connections", "VALID", says)
     else:
         yield grade(
             result,
             "connections",
             share,
             f"{number(share, 'share')} of requests had to open a connection",
-            "response times include the connect: give a longer --duration, or look why the server closes them",
+            "response times include the connect: give a longer --duration, or look why the server closes them"
+            if result.methodology.loop == "open"
+            else "no latency includes their connect, it lies between a user's requests: give a longer --duration, or "
+            "look why the server closes them",
         )
     starved = None if used.no_ports is None or used.no_descriptors is None else used.no_ports + used.no_descriptors
     planned = result.counts.run.planned
@@ -265,13 +273,13 @@ def _worst_ms(bias: dict[str, Bias], name: str) -> float | None:
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _machine, *checks_load.CHECKS, _stability, _sending, _reading, _connections, _tokens, _calibration,
-    *checks_server.CHECKS, *checks_counters.CHECKS,
+    *checks_server.CHECKS, *checks_counters.CHECKS, *checks_window.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {
-    **LIMITS, **checks_load.LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS,
+    **LIMITS, **checks_load.LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS, **checks_window.LIMITS,
 }  # fmt: skip
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
 ALL_FINDINGS: dict[str, str] = {
-    **FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS,
+    **FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS, **checks_window.FINDINGS,
 }  # fmt: skip
 """Every check without a figure, likewise."""

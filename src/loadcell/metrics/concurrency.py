@@ -39,7 +39,7 @@ class InFlight:
 
 
 def concurrency(rows: Rows, span: Span, extent: float, ramp_s: float, asked: int | None) -> Concurrency:
-    """Concurrency of the run; its mean lies inside the window, after the ramp and before the drain."""
+    """Concurrency of the run; its mean lies inside `span`, that of the rates, after the ramp and before the drain."""
     chosen = rows.sent & ~np.isnan(rows.end)
     flight = InFlight(rows.send_start[chosen], rows.end[chosen])
     low, high = max(span.start, ramp_s * 1e9), min(span.end, span.sent_until)

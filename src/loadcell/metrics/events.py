@@ -40,7 +40,9 @@ class Received:
 
     gaps: Histogram = field(default_factory=Histogram)
     tokens: Floats = field(default_factory=lambda: np.zeros(BATCHES))
-    """Tokens of any request that were received inside the window, by batches of its time."""
+    """Tokens that were received inside the window, those of failed requests left out, by batches of its time."""
+    failed_tokens: float = 0.0
+    """Tokens that failed requests received inside it."""
     moves: GapMoves = field(default_factory=GapMoves)
     """How far the gaps can be off."""
     crossing: tuple[float, float] = (0.0, 0.0)
@@ -119,13 +121,18 @@ def tokens_per_chunk(rows: Rows) -> Floats:
 def scan_events(
     recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None
 ) -> tuple[EventTotals, Received | None]:
-    """Read every event with output once: for the window, and for the whole run where that is another one."""
+    """Read every event with output once: for the window, and for the whole run where that is another one.
+
+    `span` and `whole` say when a token counts, `members` which requests have gaps and lags.
+    """
     totals, others, every = EventTotals(early=Early.of(rows)), Received(), Received()
     lookup = Lookup(rows.request)
     is_member, is_ok = lookup.table(members), lookup.table(members & rows.ok)
     is_other = lookup.table(~members & rows.ok)
     usage = lookup.table(rows.output_tokens)
-    share, streamed = lookup.table(tokens_per_chunk(rows)), lookup.table(rows.streamed)
+    share = lookup.table(tokens_per_chunk(rows))
+    streamed = lookup.table(rows.streamed & rows.counted & ~rows.failed)
+    failed = lookup.table(rows.streamed & rows.failed)
     if several_tokens(rows, members & rows.ok):
         totals.token_gaps = Histogram()
     sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
@@ -138,8 +145,12 @@ def scan_events(
         runs = lookup.index(request[starts])
         lengths = np.diff(np.append(starts, request.size))
         of_event = np.repeat(share[runs], lengths)
-        _add_tokens(totals, part["tokens"], t_ns, span, of_event, _spread(streamed[runs], lengths))
-        _add_closure(totals, part["tokens"], starts, usage[runs], is_ok[runs])
+        tokens = part["tokens"]
+        totals.tokens += _tokens_in(tokens, t_ns, span, of_event, _spread(streamed[runs], lengths))
+        lost = failed[runs]
+        if lost.any():
+            totals.failed_tokens += float(_tokens_in(tokens, t_ns, span, of_event, np.repeat(lost, lengths)).sum())
+        _add_closure(totals, tokens, starts, usage[runs], is_ok[runs])
         _add_reads(totals, part["read"], part["lag_ns"], starts, _spread(is_member[runs], lengths))
         _add_streams(totals, part["read"], part["lag_ns"], t_ns, starts, lengths, usage[runs], is_ok[runs])
         totals.early.known &= not early.unbounded(recording, part["lag_ns"])
@@ -149,7 +160,9 @@ def scan_events(
             _add_token_gaps(totals.token_gaps, t_ns, of_each, starts, lengths, is_ok[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
         if whole is not None:
-            _add_tokens(every, part["tokens"], t_ns, whole, of_event, _spread(streamed[runs], lengths))
+            every.tokens += _tokens_in(tokens, t_ns, whole, of_event, _spread(streamed[runs], lengths))
+            if lost.any():
+                every.failed_tokens += float(_tokens_in(tokens, t_ns, whole, of_event, np.repeat(lost, lengths)).sum())
             _add_gaps(others, t_ns, starts, lengths, is_other[runs])
         if sooner is not None:
             early.note_ends(totals.early, sooner, part, starts, lengths, row[runs])
@@ -160,7 +173,8 @@ def scan_events(
                 _add_crossing(every, sooner, part, whole, of_event)
     if whole is None:
         return totals, None
-    return totals, Received(totals.gaps + others.gaps, every.tokens, totals.moves + others.moves, every.crossing)
+    gaps, moves = totals.gaps + others.gaps, totals.moves + others.moves
+    return totals, Received(gaps, every.tokens, every.failed_tokens, moves, every.crossing)
 
 
 def itl_summaries(
@@ -283,21 +297,16 @@ def _add_token_gaps(found: Histogram, t_ns: Ids, tokens: Floats, starts: Ids, le
     found.add(np.rint(gaps[some] / counts[some]).astype(np.int64))
 
 
-def _add_tokens(
-    totals: Received,
-    told: npt.NDArray[Any],
-    t_ns: npt.NDArray[Any],
-    span: Span,
-    share: Floats,
-    streamed: Mask | None,
-) -> None:
-    """Add the tokens received inside the window: those an event tells, else the even share of its request."""
+def _tokens_in(
+    told: npt.NDArray[Any], t_ns: npt.NDArray[Any], span: Span, share: Floats, wanted: Mask | None
+) -> Floats:
+    """Tokens of the wanted events in the window, by batches: as an event tells, else its request's even share."""
     inside = span.holds(t_ns)
-    if streamed is not None:
-        inside &= streamed
+    if wanted is not None:
+        inside &= wanted
     tokens = np.where(np.isnan(told), share, told)[inside]
     slots = batch_slots(t_ns[inside], span.start, span.end)
-    totals.tokens += np.bincount(slots, weights=tokens, minlength=BATCHES)
+    return np.bincount(slots, weights=tokens, minlength=BATCHES).astype(np.float64)
 
 
 def _add_crossing(totals: Received, sooner: Sooner, part: Table, span: Span, share: Floats) -> None:

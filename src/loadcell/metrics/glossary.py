@@ -102,10 +102,14 @@ _METRICS = (
         name="requests_per_s",
         title="Requests",
         unit="requests/s",
-        formula="ok requests that ended inside the window / window",
-        meaning="Completed requests per second. The interval is Student's t over the means of 20 batches of time, and "
-        "wider where neighbouring batches are alike; there is none below 40 requests.",
-        blind="Work in progress at either end of the window. Failures: they are counted apart.",
+        formula="sum over ok requests of |life inside the window| / life, over the window; life = end - send_start",
+        meaning="Requests per second, each counted by the part of its life inside the window, so that answers that "
+        "come in bursts have no edge: requests/s x mean life = mean in flight, over any window (Little's law). In a "
+        "closed loop the window of rates is where all users are at work, from one TTFT after the ramp at the earliest "
+        "to the end of sending. Where a queue grows, or requests were given up, those count that ended inside. The "
+        "interval is Student's t over the means of 20 batches of time, wider where neighbouring batches are alike, "
+        "and at least what the lives' own differences ask for; there is none below 40 requests.",
+        blind="How a request's work is spread over its life. Failures: they are counted apart.",
         source=_RECORD,
     ),
     Metric(
@@ -113,9 +117,10 @@ _METRICS = (
         title="Output",
         unit="tokens/s",
         formula="output tokens received inside the window / window",
-        meaning="Tokens by the stamp of the event that brought them, whatever became of their request. Where an event "
-        "does not tell its tokens, those of its request are spread evenly over its output events; those of a reply "
-        "that is not streamed count at the read that completed it. The interval is that of requests/s, over tokens.",
+        meaning="Tokens by the stamp of the event that brought them; those of failed requests are told apart. Where an "
+        "event does not tell its tokens, those of its request are spread evenly over its output events; those of a "
+        "reply that is not streamed count at the read that completed it. The interval is Student's t over the means "
+        "of 20 batches of time.",
         blind="Whether the tokens were of use, or in time (see goodput). Requests that never ended, or whose tokens "
         "nobody counted, add nothing.",
         source=f"{_EVENTS} and requests",
@@ -124,23 +129,22 @@ _METRICS = (
         name="input_tokens_per_s",
         title="Input",
         unit="tokens/s",
-        formula="prompt tokens of requests whose first output came inside the window / window",
-        meaning="Prompts processed per second. Tokens by the server's usage, else as planned; the methodology counts "
-        "both.",
-        blind="Tokens that the server took from its cache: they count too. When the prompt was processed: it is booked "
-        "when its first output arrives.",
+        formula="sum over ok requests of prompt tokens x |life inside the window| / life, over the window",
+        meaning="Prompts processed per second, counted as requests/s counts requests. Tokens by the server's usage, "
+        "else as planned; the methodology counts both.",
+        blind="Tokens that the server took from its cache: they count too. When in its life a prompt was processed.",
         source=_RECORD,
     ),
     Metric(
         name="goodput",
         title="Goodput",
         unit="requests/s",
-        formula="ok requests that kept to every limit of the SLO / window",
-        meaning="Requests of the window that were good, per second. Limits are on response time in an open loop, on "
-        "service time in a closed one. A limit that a request cannot break is kept: TPOT where no token follows the "
-        "first chunk.",
-        blind="By how much a limit was missed, and stalls that a mean such as TPOT hides. It counts requests by their "
-        "anchor, requests/s by their end: in a short window it may be the larger.",
+        formula="sum over the good requests, which kept to every limit, of |life inside the window| / life, over the "
+        "window",
+        meaning="Good requests per second, counted as requests/s counts them, so never more than these. Limits are on "
+        "response time in an open loop, on service time in a closed one. A limit that a request cannot break is kept: "
+        "TPOT where no token follows the first chunk.",
+        blind="By how much a limit was missed, and stalls that a mean such as TPOT hides.",
         source=_RECORD,
     ),
     Metric(
@@ -161,8 +165,8 @@ _METRICS = (
         title="Concurrency",
         unit="requests",
         formula="integral of requests in flight / time, from the end of the ramp and warm-up to the start of the drain",
-        meaning="Time-weighted requests between send and end, of all that were sent. The drain starts at the end of "
-        "the duration asked for, or with the last send.",
+        meaning="Time-weighted requests between send and end, of all that were sent, failed ones and those beyond the "
+        "end too. The drain starts at the end of the duration asked for, or with the first reply after the last send.",
         blind="Requests that were lost with their worker, and what the server does with those in flight (queue or "
         "run).",
         source=_RECORD,

@@ -7,20 +7,23 @@ import numpy as np
 from loadcell.metrics.dependence import inflation
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.latency import in_send_order, later_tokens, tpot_ns
+from loadcell.metrics.life import requests_in
 from loadcell.metrics.model import Counts, Goodput, Limit, Share
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
 from loadcell.spec import Slo
 
 
-def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loop: str) -> Goodput | None:
+def goodput(rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo, loop: str) -> Goodput | None:
     """Goodput of the window's requests; None without a limit.
 
     Failed, cancelled and unsent requests are misses. A limit that some ok request gives no figure for cannot be judged.
+    The rate is over `rates`, and counts good requests as requests/s counts ok ones: it is never more.
     """
     ok, places = members & rows.ok, in_send_order(rows, members)
     limits: dict[str, Limit] = {}
     good: Mask | None = ok
+    keeps = rows.ok & rows.sent
     for name, figure in limited_ns(rows, loop).items():
         limit_ms = getattr(slo, name)
         if limit_ms is None:
@@ -29,6 +32,7 @@ def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loo
         unknown = int(np.count_nonzero(ok & np.isnan(figure)))
         limits[name] = _limit(limit_ms, met, unknown, counts.planned, places)
         good = None if good is None or unknown else good & met
+        keeps &= figure <= limit_ms * 1e6
     if not limits:
         return None
     count = None if good is None else int(np.count_nonzero(good))
@@ -36,10 +40,15 @@ def goodput(rows: Rows, members: Mask, counts: Counts, span: Span, slo: Slo, loo
         anchor="response" if loop == "open" else "service",
         planned=counts.planned,
         good=count,
-        goodput_per_s=None if count is None or span.length_s is None or not counts.planned else count / span.length_s,
+        goodput_per_s=None if count is None or not counts.planned else _rate(rows, keeps, rates),
         attainment=_attainment(good, counts.planned, places),
         limits=limits,
     )
+
+
+def _rate(rows: Rows, good: Mask, rates: Span) -> float | None:
+    length = rates.length_s
+    return None if length is None else float(requests_in(rows, good, rates).sum()) / length
 
 
 def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:

@@ -111,6 +111,17 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
         bool | None, Doc(description="false: the queue grows, or users are missing; null: too little to tell")
     ]
     growth_per_s: Annotated[Estimate, Doc(description="requests in flight gained a second inside the window")]
+    drained_share: Annotated[
+        float | None,
+        Doc(
+            description="ok requests of the window that ended after the load did, beside fewer and fewer others; null "
+            "where that is by design, or without any"
+        ),
+    ] = None
+    loaded_e2e: Annotated[
+        float | None,
+        Doc(description="closed loop: how many median E2E the full load lasted after the ramp; null for a user alone"),
+    ] = None
     littles_ratio: Annotated[
         float | None, Doc(description="mean in the system over requests/s x mean time in it: 1 by Little's law")
     ] = None
@@ -156,7 +167,7 @@ class CountsOf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):
-    """Rates inside the window; null where the window has no length."""
+    """Rates of the ok requests while the load was on; null where that has no length."""
 
     requests_per_s: float | None
     requests_interval: Annotated[
@@ -167,6 +178,20 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens_per_s: float | None
     total_tokens_per_s: Annotated[
         float | None, Doc(description="input and output: what endpoints are sized and billed by")
+    ] = None
+    failed_tokens_per_s: Annotated[
+        float | None, Doc(description="output tokens that failed requests received: in none of the rates above")
+    ] = None
+    from_s: Annotated[
+        float | None, Doc(description="start of the rates: of the window, or of full load in a closed loop, if later")
+    ] = None
+    to_s: Annotated[float | None, Doc(description="end of the rates, likewise: if earlier")] = None
+    requests_counted: Annotated[
+        Literal["by life", "by end"] | None,
+        Doc(
+            description="by life: each by the part of its life inside; by end: those that ended inside, where a queue "
+            "grows or requests were given up"
+        ),
     ] = None
     chunks_per_token: Annotated[float | None, Doc(description="events with output over output tokens, ok requests")]
     user_tokens_per_s: Annotated[
@@ -198,7 +223,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in flight."""
 
     asked: int | None
-    mean: Annotated[float | None, Doc(description="time-weighted, between ramp and drain")]
+    mean: Annotated[float | None, Doc(description="time-weighted, while the load was on: between ramp and drain")]
     mean_from_s: float | None
     mean_to_s: float | None
     max: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
 from loadcell.metrics.fingerprint import fingerprint
+from loadcell.metrics.full_load import drained_share, e2e_lasted, full_load
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
@@ -86,16 +88,22 @@ def build_result(
             f"--window {span.start / 1e9:g},{span.end / 1e9:g} holds no request: "
             f"the run goes from 0 to {extent / 1e9:g} s"
         )
+    full = full_load(span, manifest, recording.spec, rows)
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
-    flight = concurrency(rows, span, extent, ramp_s, load.concurrency)
-    state = steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped)
-    together = None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency)
-    state = msgspec.structs.replace(state, in_step=together)
+    flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
+    state = msgspec.structs.replace(
+        steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped),
+        in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
+        drained_share=drained_share(rows, members, span, recording.spec),
+        loaded_e2e=e2e_lasted(full, manifest, load, rows),
+    )
     why = why_withheld(state)
-    same = (span.start, span.end, span.first_request) == (whole.start, whole.end, whole.first_request)
-    events, every = scan_events(recording, rows, members, span, None if same else whole)
+    if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
+        full = replace(full, by_end=True)
+    same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
+    events, every = scan_events(recording, rows, members, full, None if same else whole)
     ok = members & rows.ok
-    views = [(ok, span, events)] + ([(rows.ok, whole, every)] if every is not None else [])
+    views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
     stream = delivered(events)
     (latency, rates), *all_of_it = _figures(recording, rows, views, why, stream, lost_events > 0, listener)
@@ -117,7 +125,7 @@ def build_result(
             *manifest.notes,
             *failure_notes(counts.window, None),
             *_figure_notes(rows, ok, recording.spec),
-            *_step_notes(rows, ok, together),
+            *_step_notes(rows, ok, state.in_step),
         ],
         counts=counts,
         steady=state,
@@ -127,7 +135,7 @@ def build_result(
         token_gap=token_gap_spread(events),
         throughput=rates,
         goodput=goodput_without_pace(
-            goodput(rows, members, counts.window, span, slo or recording.spec.slo, manifest.loop), stream
+            goodput(rows, members, counts.window, full, slo or recording.spec.slo, manifest.loop), stream
         ),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
@@ -136,7 +144,7 @@ def build_result(
         server=sides,
         where_ttft=where_ttft(sides),
         counters=counters(recording, rows),
-        observed=observe(recording, span, extent, rates),
+        observed=observe(recording, full, extent, rates),
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
         methodology=_methodology(recording, rows, span),

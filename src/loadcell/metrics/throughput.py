@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from loadcell.metrics.dependence import BATCHES
+from loadcell.metrics.dependence import BATCHES, Z_975
 from loadcell.metrics.events import Received
 from loadcell.metrics.interval import batch_slots, rate_interval
 from loadcell.metrics.latency import user_rates
+from loadcell.metrics.life import batched, deviation_of_lives, life_ends, requests_in
 from loadcell.metrics.model import Interval, Summary, Throughput
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.window import Span
@@ -19,36 +22,57 @@ def input_tokens(rows: Rows) -> Floats:
 
 
 def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary) -> Throughput:
-    """Requests that ended, tokens received and prompts processed inside the window, over its length."""
+    """Requests, output tokens and prompts inside the window, over its length; `span` is that of the rates.
+
+    Requests and their prompts count by the part of their life inside (life.py), output tokens by the stamps of their
+    events. All are of ok requests; what failed ones received is told beside them. Where requests count by their end,
+    prompts do by their first output.
+    """
     length = span.length_s
+    requests = requests_in(rows, rows.ok & rows.sent, span)
 
-    def batched(chosen: Mask, times: Floats, amounts: Floats) -> Floats:
-        slots = batch_slots(times[chosen], span.start, span.end)
-        return np.bincount(slots, weights=amounts[chosen], minlength=BATCHES).astype(np.float64)
+    def at_once(chosen: Mask) -> Floats:
+        """Output tokens of replies without stamped events: all at the read that completed the body."""
+        whole = chosen & ~rows.streamed & span.holds(rows.last) & ~np.isnan(rows.output_tokens)
+        slots = batch_slots(rows.last[whole], span.start, span.end)
+        return np.bincount(slots, weights=rows.output_tokens[whole], minlength=BATCHES).astype(np.float64)
 
-    ended = rows.ok & span.holds(rows.end)
-    requests = batched(ended, rows.end, np.ones(len(rows)))
-    # No stamped events: all tokens at the read that completed the body.
-    whole = ~rows.streamed & span.holds(rows.last) & ~np.isnan(rows.output_tokens)
-    output = events.tokens + batched(whole, rows.last, rows.output_tokens)
-    prefilled = span.holds(np.where(rows.streamed, rows.first_any, rows.last))
+    output = events.tokens + at_once(rows.counted & ~rows.failed)
+    prefilled = np.where(rows.streamed, rows.first_any, rows.last)
+    prompts = rows.ok & rows.sent
+    since, until = (prefilled, prefilled) if span.by_end else (rows.send_start, life_ends(rows))
+    inputs = batched(span, since[prompts], until[prompts], input_tokens(rows)[prompts])
+    inside = int(np.count_nonzero(rows.ok & (rows.send_start <= span.end) & (rows.end >= span.start)))
 
     def rate(amount: float) -> float | None:
         return None if length is None or not len(rows) else amount / length
 
     def interval(amounts: Floats) -> Interval | None:
-        return None if length is None else rate_interval(amounts, length, int(np.count_nonzero(ended)))
+        return None if length is None else rate_interval(amounts, length, inside)
 
+    per_s = rate(float(requests.sum()))
     return Throughput(
-        requests_per_s=rate(float(requests.sum())),
-        requests_interval=interval(requests),
+        requests_per_s=per_s,
+        requests_interval=_widened(interval(requests), per_s, rate(deviation_of_lives(rows, prompts, span))),
         output_tokens_per_s=(outputs := rate(float(output.sum()))),
         output_tokens_interval=interval(output),
-        input_tokens_per_s=(inputs := rate(float(np.nansum(input_tokens(rows)[prefilled])))),
-        total_tokens_per_s=None if outputs is None or inputs is None else outputs + inputs,
+        input_tokens_per_s=(prompted := rate(float(inputs.sum()))),
+        total_tokens_per_s=None if outputs is None or prompted is None else outputs + prompted,
+        failed_tokens_per_s=rate(events.failed_tokens + float(at_once(rows.failed).sum())),
+        from_s=None if length is None else span.start / 1e9,
+        to_s=None if length is None else span.end / 1e9,
+        requests_counted="by end" if span.by_end else "by life",
         chunks_per_token=_chunks_per_token(rows, ok & rows.streamed),
         user_tokens_per_s=user_rates(tpot),
     )
+
+
+def _widened(found: Interval | None, value: float | None, deviation: float | None) -> Interval | None:
+    """The interval of a rate, at least as wide as its standard deviation asks for; None or NaN asks for nothing."""
+    if found is None or value is None or deviation is None or math.isnan(deviation):
+        return found
+    half = Z_975 * deviation
+    return Interval(low=min(found.low, max(0.0, value - half)), high=max(found.high, value + half))
 
 
 def _chunks_per_token(rows: Rows, chosen: Mask) -> float | None:

@@ -12,6 +12,8 @@ from loadcell.metrics.rows import Floats
 _BATCH = 5
 LEAST_SAMPLES = 50
 """With fewer there is no telling a warm-up from noise."""
+LEAST_LOOK = 2 * _BATCH
+"""Samples among which a warm-up must end: with fewer, none could be found."""
 _MATERIAL = 0.05
 """Least shift of the median that is cut: below it, a cut costs samples and buys nothing."""
 _BEYOND_NOISE = 4.0

@@ -11,7 +11,7 @@ from loadcell.errors import UsageError
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
-from loadcell.metrics.warmup import LEAST_SAMPLES, find_warmup
+from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, find_warmup
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load
 
@@ -38,6 +38,8 @@ class Span:
     """The warm-up that was found fills about half of the run: it may be a trend instead."""
     first_request: int = 0
     """Requests before this one are warm-up."""
+    by_end: bool = False
+    """Rates count requests by their end: the lives in it are not all known, or grow with a queue."""
 
     @property
     def chosen(self) -> bool:
@@ -140,8 +142,7 @@ def pick_window(
         )
     if short is not None:
         return Span(0.0, end, f"from the start of the load to {until}", "whole", min(whole.sent_until, end), short)
-    start, says, unsettled = _found(manifest, load, rows, anchor, end)
-    since = "the end of the warm-up that was found" if start else "the start of the load"
+    start, since, says, unsettled = _found(manifest, load, rows, anchor, end)
     return Span(start, end, f"from {since} to {until}", "found", end, says, unsettled)
 
 
@@ -193,23 +194,24 @@ def _asked(load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, s
     return 0.0, "the start of the load"
 
 
-def _ramp_ns(manifest: Manifest) -> float:
+def ramp_ns(manifest: Manifest) -> float:
+    """Time over which the users of a closed loop start."""
     return float(manifest.effective.get("ramp_s") or 0.0) * 1e9
 
 
-def _median_e2e(rows: Rows) -> float:
+def median_e2e(rows: Rows) -> float:
     """Median service E2E of the ok requests; NaN without any."""
     return float(np.median((rows.last - rows.send_start)[rows.ok])) if rows.ok.any() else math.nan
 
 
 def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> str | None:
     """Why no warm-up can be found, in words; None where it can."""
-    count, e2e = int(np.count_nonzero(rows.counted & (anchor <= end))), _median_e2e(rows)
+    count, e2e = int(np.count_nonzero(rows.counted & (anchor <= end))), median_e2e(rows)
     if count < LEAST_REQUESTS:
         return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed"
     if math.isnan(e2e):
         return "no request succeeded, so no warm-up can be found"
-    times = (end - _ramp_ns(manifest)) / e2e if e2e > 0 else math.inf
+    times = (end - ramp_ns(manifest)) / e2e if e2e > 0 else math.inf
     if times < _LEAST_E2E:
         return (
             f"too short to find a warm-up: after the ramp, sending lasted {max(times, 0):.1f} times the median E2E, "
@@ -218,13 +220,13 @@ def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> st
     return None
 
 
-def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str, bool]:
-    """Start of the steady part, how it was found, and whether it may come later still."""
-    start, says = 0.0, []
+def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str, str, bool]:
+    """Start of the steady part, what it is, how it was found, and whether it may come later still."""
+    start, since, says = 0.0, "the start of the load", []
     users = load.concurrency or 1
     if manifest.loop != "open" and users > 1:
-        ramp, e2e = _ramp_ns(manifest), _median_e2e(rows)
-        start = min(ramp + e2e, end / 2)
+        ramp, e2e = ramp_ns(manifest), median_e2e(rows)
+        start, since = min((ramp + e2e, "one E2E after the ramp"), (end / 2, "the middle of the sending"))
         says.append(f"the first {start / 1e9:.3g} s are left out: {users:,} users start one after the other")
     name, series = _series(rows)
     known = np.flatnonzero((anchor >= start) & (anchor <= end) & ~np.isnan(series))
@@ -232,18 +234,20 @@ def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: floa
     most = int(np.count_nonzero(anchor[order] <= end / 2))
     warmup = find_warmup(series[order], most)
     if warmup.cut:
-        start = float(anchor[order[warmup.cut]])
+        start, since = float(anchor[order[warmup.cut]]), "the end of the warm-up that was found"
         side = "above" if warmup.shift > 0 else "below"
         says.append(
             f"warm-up of {start / 1e9:.3g} s: {name} of its requests lies {abs(warmup.shift):.0%} {side} the rest's"
         )
     elif order.size < LEAST_SAMPLES:
         says.append("too few requests to look for a warm-up in the replies")
+    elif most < LEAST_LOOK:
+        says.append("too short to look for a warm-up in the replies")
     else:
         says.append(f"{name} shows no warm-up")
     if warmup.unsettled:
         says.append("it fills about half of what was sent, so it may not be over")
-    return start, "; ".join(says), warmup.unsettled
+    return start, since, "; ".join(says), warmup.unsettled
 
 
 def _series(rows: Rows) -> tuple[str, Floats]:

@@ -37,13 +37,18 @@ GLOSSARY = {
     ),
     "(last - anchor) / output tokens": "(last - anchor) / tokens de salida",
     "1 / TPOT at each percentile of TPOT": "1 / TPOT en cada percentil de TPOT",
-    "ok requests that ended inside the window / window": "solicitudes correctas terminadas en la ventana / ventana",
-    "output tokens received inside the window / window": "tokens de salida recibidos en la ventana / ventana",
-    "prompt tokens of requests whose first output came inside the window / window": (
-        "tokens de entrada de las solicitudes cuya primera salida llegó en la ventana / ventana"
+    "sum over ok requests of |life inside the window| / life, over the window; life = end - send_start": (
+        "suma sobre las solicitudes correctas de |vida dentro de la ventana| / vida, entre la ventana; vida = end - "
+        "send_start"
     ),
-    "ok requests that kept to every limit of the SLO / window": (
-        "solicitudes correctas que cumplieron todos los límites del SLO / ventana"
+    "output tokens received inside the window / window": "tokens de salida recibidos en la ventana / ventana",
+    "sum over ok requests of prompt tokens x |life inside the window| / life, over the window": (
+        "suma sobre las solicitudes correctas de tokens de entrada x |vida dentro de la ventana| / vida, entre la "
+        "ventana"
+    ),
+    "sum over the good requests, which kept to every limit, of |life inside the window| / life, over the window": (
+        "suma sobre las solicitudes buenas, que cumplieron todos los límites, de |vida dentro de la ventana| / vida, "
+        "entre la ventana"
     ),
     "good requests / planned requests of the window": "solicitudes buenas / solicitudes planificadas de la ventana",
     "integral of requests in flight / time, from the end of the ramp and warm-up to the start of the drain": (
@@ -137,47 +142,53 @@ GLOSSARY = {
     "The wait for the first token. It is not the mean of the users' rates.": (
         "La espera hasta el primer token. No es la media de los ritmos de los usuarios."
     ),
-    "Completed requests per second. The interval is Student's t over the means of 20 batches of time, and wider "
-    "where neighbouring batches are alike; there is none below 40 requests.": (
-        "Solicitudes completadas por segundo. El intervalo es la t de Student sobre las medias de 20 tramos de tiempo, "
-        "más ancho si los tramos vecinos se parecen; no lo hay por debajo de 40 solicitudes."
+    "Requests per second, each counted by the part of its life inside the window, so that answers that come in bursts "
+    "have no edge: requests/s x mean life = mean in flight, over any window (Little's law). In a closed loop the "
+    "window of rates is where all users are at work, from one TTFT after the ramp at the earliest to the end of "
+    "sending. Where a queue grows, or requests were given up, those count that ended inside. The interval is Student's "
+    "t over the means of 20 batches of time, wider where neighbouring batches are alike, and at least what the lives' "
+    "own differences ask for; there is none below 40 requests.": (
+        "Solicitudes por segundo, cada una contada por la parte de su vida dentro de la ventana, de modo que las "
+        "respuestas que llegan en ráfagas no tienen borde: solicitudes/s x vida media = media en curso, en cualquier "
+        "ventana (ley de Little). En bucle cerrado la ventana de las tasas es donde trabajan todos los usuarios, como "
+        "pronto desde un TTFT tras la rampa hasta el final del envío. Donde crece una cola, o se abandonaron "
+        "solicitudes, cuentan las que terminaron dentro. El intervalo es la t de Student sobre las medias de 20 tramos "
+        "de tiempo, más ancho si los tramos vecinos se parecen, y al menos el que piden las diferencias entre las "
+        "vidas; no lo hay por debajo de 40 solicitudes."
     ),
-    "Work in progress at either end of the window. Failures: they are counted apart.": (
-        "El trabajo en curso en los extremos de la ventana. Los fallos: se cuentan aparte."
+    "How a request's work is spread over its life. Failures: they are counted apart.": (
+        "Cómo se reparte el trabajo de una solicitud en su vida. Los fallos: se cuentan aparte."
     ),
-    "Tokens by the stamp of the event that brought them, whatever became of their request. Where an event does not "
-    "tell its tokens, those of its request are spread evenly over its output events; those of a reply that is not "
-    "streamed count at the read that completed it. The interval is that of requests/s, over tokens.": (
-        "Tokens según la marca del evento que los trajo, fuera cual fuera el desenlace de su solicitud. Si un evento "
+    "Tokens by the stamp of the event that brought them; those of failed requests are told apart. Where an event does "
+    "not tell its tokens, those of its request are spread evenly over its output events; those of a reply that is not "
+    "streamed count at the read that completed it. The interval is Student's t over the means of 20 batches of time.": (
+        "Tokens según la marca del evento que los trajo; los de las solicitudes fallidas se dicen aparte. Si un evento "
         "no dice sus tokens, los de la solicitud se reparten por igual entre sus eventos de salida; los de una "
-        "respuesta sin streaming cuentan en la lectura que la completó. El intervalo es el de solicitudes/s, aplicado "
-        "a tokens."
+        "respuesta sin streaming cuentan en la lectura que la completó. El intervalo es la t de Student sobre las "
+        "medias de 20 tramos de tiempo."
     ),
     "Whether the tokens were of use, or in time (see goodput). Requests that never ended, or whose tokens nobody "
     "counted, add nothing.": (
         "Si los tokens sirvieron o llegaron a tiempo (véase goodput). Las solicitudes que no terminaron, o cuyos "
         "tokens nadie contó, no suman."
     ),
-    "Prompts processed per second. Tokens by the server's usage, else as planned; the methodology counts both.": (
-        "Tokens de entrada procesados por segundo, según el uso que declara el servidor o, si falta, lo planificado; "
-        "la metodología cuenta ambos."
+    "Prompts processed per second, counted as requests/s counts requests. Tokens by the server's usage, else as "
+    "planned; the methodology counts both.": (
+        "Tokens de entrada procesados por segundo, contados como solicitudes/s cuenta las solicitudes; según el uso "
+        "que declara el servidor o, si falta, lo planificado; la metodología cuenta ambos."
     ),
-    "Tokens that the server took from its cache: they count too. When the prompt was processed: it is booked when "
-    "its first output arrives.": (
-        "Los tokens que el servidor tomó de su caché: también cuentan. Cuándo se procesó el prompt: se anota al llegar "
-        "su primera salida."
+    "Tokens that the server took from its cache: they count too. When in its life a prompt was processed.": (
+        "Los tokens que el servidor tomó de su caché: también cuentan. En qué momento de su vida se procesó un prompt."
     ),
-    "Requests of the window that were good, per second. Limits are on response time in an open loop, on service "
-    "time in a closed one. A limit that a request cannot break is kept: TPOT where no token follows the first "
-    "chunk.": (
-        "Solicitudes buenas de la ventana, por segundo. Los límites se aplican al tiempo de respuesta en bucle abierto "
-        "y al de servicio en bucle cerrado. Un límite que una solicitud no puede incumplir se da por cumplido: TPOT si "
-        "no hay tokens tras el primer fragmento."
+    "Good requests per second, counted as requests/s counts them, so never more than these. Limits are on response "
+    "time in an open loop, on service time in a closed one. A limit that a request cannot break is kept: TPOT where no "
+    "token follows the first chunk.": (
+        "Solicitudes buenas por segundo, contadas como cuenta solicitudes/s, así que nunca más que estas. Los límites "
+        "se aplican al tiempo de respuesta en bucle abierto y al de servicio en bucle cerrado. Un límite que una "
+        "solicitud no puede incumplir se da por cumplido: TPOT si no hay tokens tras el primer fragmento."
     ),
-    "By how much a limit was missed, and stalls that a mean such as TPOT hides. It counts requests by their "
-    "anchor, requests/s by their end: in a short window it may be the larger.": (
-        "Por cuánto se incumplió un límite, y las pausas que una media como TPOT oculta. Cuenta las solicitudes por su "
-        "origen; solicitudes/s, por su final: en una ventana corta puede ser mayor."
+    "By how much a limit was missed, and stalls that a mean such as TPOT hides.": (
+        "Por cuánto se incumplió un límite, y las pausas que una media como TPOT oculta."
     ),
     "Failed, cancelled, lost and unsent requests are misses. The interval is Wilson's, at 95 %, of as many "
     "independent requests as these are worth: misses that come in runs widen it. A limit that ok replies do not "
@@ -192,10 +203,11 @@ GLOSSARY = {
     "Dependence between requests that is too weak or too long for the sample to show it.": (
         "La dependencia entre solicitudes demasiado débil o demasiado larga para que la muestra la revele."
     ),
-    "Time-weighted requests between send and end, of all that were sent. The drain starts at the end of the "
-    "duration asked for, or with the last send.": (
-        "Solicitudes entre envío y final, ponderadas por tiempo, de todas las enviadas. El vaciado empieza al acabar "
-        "la duración pedida, o con el último envío."
+    "Time-weighted requests between send and end, of all that were sent, failed ones and those beyond the end too. The "
+    "drain starts at the end of the duration asked for, or with the first reply after the last send.": (
+        "Solicitudes entre envío y final, ponderadas por tiempo, de todas las enviadas, también las fallidas y las "
+        "posteriores al final. El vaciado empieza al acabar la duración pedida, o con la primera respuesta tras el "
+        "último envío."
     ),
     "Requests that were lost with their worker, and what the server does with those in flight (queue or run).": (
         "Las solicitudes perdidas con su proceso, y qué hace el servidor con las que están en curso (en cola o en "

@@ -94,9 +94,9 @@ LATENCY = {
 }
 
 METHOD = {
-    "Requests beyond the end": "Peticiones más allá del final",
+    "Requests beyond the end": "Solicitudes más allá del final",
     "{beyond} more requests kept the load on until the last counted reply; {failed} of them failed": (
-        "{beyond} peticiones más mantuvieron la carga hasta la última respuesta contada; {failed} de ellas fallaron"
+        "{beyond} solicitudes más mantuvieron la carga hasta la última respuesta contada; {failed} de ellas fallaron"
     ),
     "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent": (
         "{planned} planificadas = {ok} correctas + {failed} fallidas + {cancelled} canceladas + {unsent} no enviadas"

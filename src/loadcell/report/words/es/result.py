@@ -33,6 +33,16 @@ CHECKS = {
         "los tiempos de respuesta incluyen la conexión: dar un --duration más largo, o mirar por qué el servidor las "
         "cierra"
     ),
+    "no latency includes their connect, it lies between a user's requests: give a longer --duration, or look why the "
+    "server closes them": (
+        "ninguna latencia incluye su conexión, que queda entre las solicitudes de un usuario: dar un --duration más "
+        "largo, o mirar por qué el servidor las cierra"
+    ),
+    "rates and latencies are of few rounds: give {}": "las tasas y latencias son de pocas rondas: dar {}",
+    "a longer --duration": "un --duration más largo",
+    "latencies are in part of an emptying server: give more --requests or a longer --duration": (
+        "las latencias son en parte de un servidor que se vacía: dar más --requests o un --duration más largo"
+    ),
     "raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load": (
         "subir ulimit -n y net.ipv4.ip_local_port_range, o bajar la carga"
     ),
@@ -71,14 +81,20 @@ CHECKS = {
     "{} planned requests were never sent": "{} solicitudes planificadas nunca se enviaron",
     "{} requests/s sent in the window for {} planned": "{} solicitudes/s enviadas en la ventana, {} planificadas",
     "the load was not the one asked for: {}": "la carga no fue la pedida: {}",
-    "concurrency: the run is too short, ramp and drain are most of it": (
-        "concurrencia: la ejecución es demasiado corta, casi toda es rampa y vaciado"
-    ),
     "concurrency: users wait for each other, so not all are in flight": (
         "concurrencia: los usuarios se esperan unos a otros, así que no todos están en curso"
     ),
     "concurrency: everything is sent at once, and the drain is part of the run": (
         "concurrencia: todo se envía de una vez y el vaciado forma parte de la ejecución"
+    ),
+    "after the ramp, all users were at work for {} times the median E2E": (
+        "tras la rampa, todos los usuarios trabajaron durante {} veces la mediana de E2E"
+    ),
+    "{} of replies ended after the load did, beside fewer and fewer others": (
+        "{} de las respuestas terminaron después de la carga, junto a cada vez menos otras"
+    ),
+    "the drain is part of the load, or nothing was answered": (
+        "el vaciado es parte de la carga, o nada fue respondido"
     ),
     "{} of {} users were in flight on average": "de media, {} de {} usuarios en curso",
     "events read {} after they came, at {}": "eventos leídos {} después de llegar ({})",
@@ -100,8 +116,12 @@ CHECKS = {
     "elsewhere": "en otra máquina",
     "other cores": "otros núcleos",
     "same cores": "los mismos núcleos",
-    "each request opens its own connection: the server keeps none": (
-        "cada solicitud abre su propia conexión: el servidor no conserva ninguna"
+    "each request opens its own connection, the server keeps none: response times include the connect": (
+        "cada solicitud abre su propia conexión, el servidor no conserva ninguna: los tiempos de respuesta incluyen la "
+        "conexión"
+    ),
+    "each request opens its own connection, the server keeps none: no latency includes the connect": (
+        "cada solicitud abre su propia conexión, el servidor no conserva ninguna: ninguna latencia incluye la conexión"
     ),
     "{} of requests had to open a connection": "{} de las solicitudes tuvieron que abrir una conexión",
     "{} connections failed for want of ports or file descriptors on this machine": (
@@ -179,6 +199,12 @@ CHECKS = {
     "difference of the sent from the planned rate in the window": (
         "diferencia entre la tasa enviada y la planificada en la ventana"
     ),
+    "closed loop: median E2E that all users were at work, after the ramp": (
+        "bucle cerrado: medianas de E2E con todos los usuarios trabajando, tras la rampa"
+    ),
+    "replies of the window that ended after the load did": (
+        "respuestas de la ventana que terminaron después de la carga"
+    ),
     "closed loop: mean concurrency over that asked for": "bucle cerrado: concurrencia media sobre la pedida",
     "time from the kernel's stamp to the client's read, at p99": (
         "tiempo de la marca del núcleo a la lectura del cliente, en p99"
@@ -244,6 +270,8 @@ WINDOW = {
     "the last planned request": "la última solicitud planificada",
     "the end of the warm-up that was found": "el final del calentamiento detectado",
     "the start of the load": "el inicio de la carga",
+    "one E2E after the ramp": "un E2E después de la rampa",
+    "the middle of the sending": "la mitad del envío",
     "the first request that was given up": "la primera solicitud abandonada",
     "the early end of the sending": "el final anticipado del envío",
     "the end of the sending": "el final del envío",
@@ -272,6 +300,9 @@ WINDOW = {
     ),
     "too few requests to look for a warm-up in the replies": (
         "muy pocas solicitudes para buscar un calentamiento en las respuestas"
+    ),
+    "too short to look for a warm-up in the replies": (
+        "demasiado corta para buscar un calentamiento en las respuestas"
     ),
     "{} shows no warm-up": "{} no muestra calentamiento",
     "it fills about half of what was sent, so it may not be over": (

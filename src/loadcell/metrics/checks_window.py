@@ -1,0 +1,65 @@
+"""The checks of the window: did the load last beside its requests, and were the replies those of a loaded server."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from loadcell.metrics.limits import Limits, grade, label, number
+from loadcell.metrics.model import Check, Result
+
+LIMITS = {
+    "lasted": Limits("closed loop: median E2E that all users were at work, after the ramp", "", 3.0, None, least=True),
+    "drained": Limits("replies of the window that ended after the load did", "share", 0.1, None),
+}
+FINDINGS: dict[str, str] = {}
+_ENOUGH_E2E = 5
+"""What is advised: a fifth of the run for the ramp and the drain."""
+
+
+def _lasted(result: Result) -> Iterator[Check]:
+    load, state = result.methodology.spec.get("load", {}), result.steady
+    users = result.concurrency.asked or 1
+    if result.methodology.loop == "open" or users == 1 or state.method == "chosen":
+        return
+    if load.get("lockstep") or result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
+        return
+    times = state.loaded_e2e
+    yield grade(
+        result,
+        "lasted",
+        times,
+        f"after the ramp, all users were at work for {number(times, '')} times the median E2E",
+        f"rates and latencies are of few rounds: give {_longer(result, users)}",
+        limits=LIMITS["lasted"],
+    )
+
+
+def _longer(result: Result, users: int) -> str:
+    """What would have been long enough, in the user's flags."""
+    load, times, end = result.methodology.spec.get("load", {}), result.steady.loaded_e2e, result.throughput.to_s
+    if load.get("requests") and not load.get("duration_s"):
+        return f"--requests {_ENOUGH_E2E * users}"
+    ramp_s = float(result.methodology.effective.get("ramp_s") or 0.0)
+    if not times or end is None:
+        return "a longer --duration"
+    return f"--duration {math.ceil(ramp_s + _ENOUGH_E2E * (end - ramp_s) / times)}s"
+
+
+def _drained(result: Result) -> Iterator[Check]:
+    share = result.steady.drained_share
+    if share is None:
+        yield label("drained", None, "the drain is part of the load, or nothing was answered")
+        return
+    yield grade(
+        result,
+        "drained",
+        share,
+        f"{number(share, 'share')} of replies ended after the load did, beside fewer and fewer others",
+        "latencies are in part of an emptying server: give more --requests or a longer --duration",
+        limits=LIMITS["drained"],
+    )
+
+
+# Causes come before effects: the first reason is the one that is read.
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_lasted, _drained)
