@@ -40,7 +40,7 @@ def measure(quick: bool) -> list[Table]:
 
 def _common(output_tokens: int, seconds: float) -> tuple[str, ...]:
     return ("--duration", f"{seconds:g}", "--input-tokens", "64", "--output-tokens", str(output_tokens),
-            "--workers", "1")  # fmt: skip
+            "--workers", "1", "--no-keep-load")  # fmt: skip
 
 
 def _lateness(rate: int, outcome: Outcome, bar_ms: float | None) -> Row:

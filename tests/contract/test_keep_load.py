@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -147,6 +148,21 @@ def test_an_interruption_beyond_the_end_keeps_everything_and_ends_at_once(start:
     assert counts.run.cancelled == 1 and counts.run.ok > 15 and counts.run.failed == 0
     assert counts.beyond > 0 and counts.run.planned + counts.beyond == len(server.load)
     assert result.invalid == []
+
+
+def test_a_worker_that_dies_beyond_the_end_has_lost_counted_requests_only(start: Start) -> None:  # noqa: F811
+    """The slow one is lost; what kept the load on beside it is not missed."""
+    with serve(slow_one(3, 60.0)) as server:
+        words = ("--rate", "20", "--duration", "1s", "--output-tokens", "4", "--workers", "1", "--arrivals", "constant")
+        command = start(server.url, *words)
+        wait_for(lambda: len(server.load) > 24)  # twenty are counted
+        for pid in command.workers():
+            os.kill(pid, signal.SIGKILL)
+        command.end()
+    result = command.result()
+    assert command.state() == "broken"
+    assert result.counts.run.planned == 20 and result.counts.run.unsent == 0
+    assert not any("close" in reason for reason in result.invalid)
 
 
 # --- a run without an end --------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_a_worker_of_two_that_is_killed(start: Start, tmp_path: Path) -> None:
     assert ran.manifest.state == "broken"
     dead, alive = sorted(ran.audits, key=lambda audit: audit["died"] is None)
     assert dead["died"] == "signal 9 (SIGKILL)"
-    assert dead.keys() == {"worker", "issued", "died"}, "what a dead worker cannot tell is missing, not 0"
+    assert dead.keys() == {"worker", "issued", "beyond", "died"}, "what a dead worker cannot tell is missing, not 0"
     assert alive["reads"] > 0
     assert ran.result.verdict.word == "INVALID"
     assert "SIGKILL" in ran.result.verdict.reasons[0]

@@ -32,6 +32,8 @@ class Audit:
     """Core that the loop stays on, None if it may move."""
     issued: int = 0
     """Requests that were started."""
+    beyond: int = 0
+    """Of these: beyond the end, and not counted."""
     reads: int = 0
     reads_without_stamp: int = 0
     clock_steps: int = 0

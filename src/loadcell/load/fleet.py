@@ -342,12 +342,13 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                     "the schedule ran out before the time did: give --requests with more than this run sent"
                 )
         elif code and crew.live.t0_ns:
-            issued = crew.live.cells(worker)[Count.ISSUED]
+            cells = crew.live.cells(worker)
             died = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
             if manifest.state != "interrupted":
                 manifest.state = "broken"
                 manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
-            dump_json(file, {"worker": worker, "issued": issued, "died": died})
+            issued, beyond = cells[Count.ISSUED], cells[Count.BEYOND]
+            dump_json(file, {"worker": worker, "issued": issued, "beyond": beyond, "died": died})
     if manifest.state == "running" and not crew.live.t0_ns:
         manifest.state = "broken"
         manifest.invalid.append("the load did not begin")

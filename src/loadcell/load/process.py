@@ -124,7 +124,7 @@ def _run(worker: Worker, t0_ns: int) -> None:
 def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     audit, writer = worker.audit, worker.ledger.writer
     writer.close()
-    audit.issued = worker.count[Count.ISSUED]
+    audit.issued, audit.beyond = worker.count[Count.ISSUED], worker.count[Count.BEYOND]
     audit.died = audit.died or writer.error
     try:
         if not audit.died and uncounted.tell():

@@ -58,12 +58,11 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
     lost = 0
     for audit in audits:
         if audit.get("issued") is not None:
-            recorded = int(np.count_nonzero(rows.worker == audit.get("worker")))
-            lost += max(0, audit["issued"] - recorded)
-            if recorded > audit["issued"]:
-                invalid.append(
-                    f"worker {audit.get('worker')} recorded {recorded} requests but started {audit['issued']}"
-                )
+            recorded = int(np.count_nonzero(rows.counted & (rows.worker == audit.get("worker"))))
+            started = audit["issued"] - audit.get("beyond", 0)
+            lost += max(0, started - recorded)
+            if recorded > started:
+                invalid.append(f"worker {audit.get('worker')} recorded {recorded} requests but started {started}")
     repeated = int(np.count_nonzero(np.diff(rows.request) == 0))  # rows are ordered by request
     if repeated:
         invalid.append(f"{repeated} requests are recorded more than once")
