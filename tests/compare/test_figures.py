@@ -35,12 +35,12 @@ def test_the_grid_is_about_the_value_and_as_wide_as_the_interval(run: Make) -> N
     recording = open_recording(run("a", n=1000))
     result = build_result(recording)
     for key, figure in figures(result, recording).items():
-        if figure.grid is None:
+        if figure.grid is None or figure.open:
             continue
         assert figure.value is not None and figure.low is not None and figure.high is not None, key
         low, high = np.quantile(figure.grid, (0.025, 0.975))
         assert np.median(figure.grid) == pytest.approx(figure.value, rel=0.02), key
-        rel = 0.15 if key == "itl.p99" else 0.05  # worth few samples, whose ranks are whole numbers
+        rel = 0.15 if key.endswith(".p99") else 0.05  # few samples lie beyond it, and ranks are whole numbers
         assert (low, high) == pytest.approx((figure.low, figure.high), rel=rel), key
 
 

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import signal, stats
 
-from loadcell.metrics.dependence import inflation
+from loadcell.metrics.dependence import share_inflation
 from loadcell.metrics.interval import PERMILLE, interval_ranks, rate_interval, summarise_array, wilson
 
 Floats = npt.NDArray[np.float64]
 NAMES = ("p50", "p90", "p95", "p99")
 
 
-def coverage(series: Floats, truth: Callable[[float], float]) -> dict[str, tuple[int, int]]:
-    """By percentile: intervals given and intervals that hold the truth, one series a row."""
-    counts = {name: [0, 0] for name in NAMES}
+class Found(NamedTuple):
+    """Of intervals: how many have both ends, how many of these and of the open ones hold the truth."""
+
+    closed: int
+    held: int
+    open: int
+    above: int
+
+    @property
+    def share(self) -> float:
+        """Of all, whatever their form."""
+        return (self.held + self.above) / (self.closed + self.open)
+
+
+def coverage(series: Floats, truth: Callable[[float], float]) -> dict[str, Found]:
+    """By percentile, one series a row."""
+    counts = {name: np.zeros(4, dtype=int) for name in NAMES}
     for row in series:
         summary = summarise_array(row)
         for name in NAMES:
             estimate = getattr(summary, name)
-            if estimate.value is not None:
-                true = truth(PERMILLE[name] / 1000)
-                counts[name][0] += 1
-                counts[name][1] += (estimate.low is None or estimate.low <= true) and true <= estimate.high
-    return {name: (given, hits) for name, (given, hits) in counts.items()}
+            assert estimate.value is not None  # never hidden
+            true = truth(PERMILLE[name] / 1000)
+            holds = (estimate.low is None or estimate.low <= true) and (estimate.open or true <= estimate.high)
+            counts[name] += [0, 0, 1, holds] if estimate.open else [1, holds, 0, 0]
+    return {name: Found(*row.tolist()) for name, row in counts.items()}
 
 
 def expected(permille: int, n: int) -> float:
@@ -56,59 +71,69 @@ def queue(rng: np.random.Generator, runs: int, n: int, load: float) -> Floats:
 
 
 @pytest.mark.parametrize("law", [stats.norm(), stats.lognorm(1)], ids=["normal", "lognormal"])
-@pytest.mark.parametrize(("n", "runs"), [(100, 150), (400, 150), (1000, 150), (5000, 80)])
+@pytest.mark.parametrize(("n", "runs"), [(100, 300), (400, 300), (1000, 300), (5000, 80)])
 def test_independent_samples(law: stats.rv_continuous, n: int, runs: int) -> None:
-    """Against the exact coverage, which is 95 % or little more, but for p95 of 100 (98.5 %) and p99 of 400 (96.3 %) and
-    1000 (97.2 %): ranks are whole numbers, and a narrower pair of them would cover less than 95 %."""
+    """Closed intervals cover 95 % or little more, for dependence is only guessed at; open ones at least that."""
     rng = np.random.default_rng(n + (law.dist.name == "norm"))
     found = coverage(law.rvs(size=(runs, n), random_state=rng), law.ppf)
-    for name, (given, hits) in found.items():
+    for name, one in found.items():
         if n == 100 and name == "p99":
-            assert given == 0
-            continue
-        exact = expected(PERMILLE[name], n)
-        assert 0.95 <= exact < 0.986
-        assert given >= 0.98 * runs
-        assert abs(hits / given - exact) < 4 * np.sqrt(exact * (1 - exact) / given) + 0.005
+            assert one.closed == 0
+        if one.closed > runs / 2:
+            assert 0.96 - 3.3 * np.sqrt(0.04 * 0.96 / one.closed) < one.held / one.closed
+        if one.open > runs / 4:
+            assert one.above / one.open >= 0.93
+    assert max(found["p50"].open, found["p90"].open) <= 0.02 * runs
 
 
 def test_independent_samples_pooled_cover_what_they_claim() -> None:
-    """Normal, the sizes and percentiles at which whole ranks come close to 95 %."""
     rng = np.random.default_rng(11)
-    given = hits = 0
-    for n, names in ((400, ("p50", "p90")), (1000, ("p50", "p90", "p95"))):
-        found = coverage(rng.standard_normal((250, n)), stats.norm.ppf)
-        given += sum(found[name][0] for name in names)
-        hits += sum(found[name][1] for name in names)
-    assert 0.93 <= hits / given <= 0.97
-
-
-@pytest.mark.parametrize("n", [299, 305, 310])
-def test_independent_samples_just_enough_for_p99_keep_it(n: int) -> None:
-    rng = np.random.default_rng(n)
-    assert np.mean([summarise_array(row).p99.value is not None for row in rng.lognormal(size=(200, n))]) > 0.985
+    closed = held = 0
+    for n, names in ((400, ("p50", "p90")), (1000, ("p50", "p90", "p95", "p99"))):
+        found = coverage(rng.standard_normal((300, n)), stats.norm.ppf)
+        closed += sum(found[name].closed for name in names)
+        held += sum(found[name].held for name in names)
+    assert 0.94 <= held / closed <= 0.97
 
 
 @pytest.mark.parametrize(("rho", "least"), [(0.5, 0.90), (0.9, 0.88)])
-@pytest.mark.parametrize(("n", "runs"), [(1000, 150), (5000, 80), (20_000, 40)])
+@pytest.mark.parametrize(("n", "runs"), [(400, 200), (1000, 150), (5000, 80), (20_000, 40)])
 def test_autoregressive_samples(rho: float, least: float, n: int, runs: int) -> None:
     rng = np.random.default_rng(n)
     found = coverage(autoregressive(rng, runs, n, rho), stats.norm.ppf)
-    for given, hits in found.values():
-        assert hits >= least * given
-    must = NAMES[: 2 if n == 1000 and rho > 0.5 else 3 if n < 20_000 else 4]
-    assert all(found[name][0] >= 0.9 * runs for name in must)
+    for one in found.values():
+        if one.closed > runs / 2:
+            assert one.held >= least * one.closed
+        if one.open > runs / 4:
+            assert one.above >= 0.93 * one.open
+    must = NAMES[: 1 if n < 5000 and rho > 0.5 else 3]
+    assert all(found[name].closed >= 0.85 * runs for name in must)
     if n == 1000 and rho > 0.5:
-        assert found["p99"][0] == 0  # worth some 57 samples, of the 299 needed
+        assert found["p99"].closed == 0  # worth some 57 samples, of the 299 needed
+
+
+@pytest.mark.parametrize("n", [400, 1000])
+@pytest.mark.parametrize("load", [0.7, 0.9])
+def test_a_queue_seen_for_a_short_time(load: float, n: int) -> None:
+    """Runs that are short beside the slow spells of the queue: their figures are shown, and say how little they know.
+
+    With the figure hidden below 299 effective samples, what was shown of p90 covered 0 to 50 % here: it passed in the
+    runs that had missed the slow spells.
+    """
+    found = coverage(queue(np.random.default_rng(n), 300, n, load), lambda p: -np.log(1 - p) / (1 - load))
+    for name, one in found.items():
+        assert one.share >= 0.85, (name, one)
+        if one.open > 100:
+            assert one.above >= 0.93 * one.open
 
 
 @pytest.mark.parametrize(("load", "n", "runs"), [(0.7, 5000, 100), (0.7, 20_000, 40), (0.9, 20_000, 40)])
 def test_a_queue_near_saturation(load: float, n: int, runs: int) -> None:
     """The longest times come in runs and depend on each other far longer than the ranks' lag-1 correlation tells."""
     found = coverage(queue(np.random.default_rng(n), runs, n, load), lambda p: -np.log(1 - p) / (1 - load))
-    for name in ("p50", "p90", "p95"):
-        given, hits = found[name]
-        assert given >= 0.7 * runs and hits >= 0.86 * given
+    least = 0.86 - 2.6 * np.sqrt(0.86 * 0.14 / runs)  # few runs: they take their time
+    assert all(one.share >= least for one in found.values()), found
+    assert found["p50"].closed >= 0.95 * runs
 
 
 def test_without_the_correction_the_same_samples_cover_half() -> None:
@@ -127,13 +152,32 @@ def test_proportions(stay: float) -> None:
     fresh, keep = rng.random((runs, n)) < share, rng.random((runs, n)) < stay
     keep[:, 0] = False
     last = np.maximum.accumulate(np.where(keep, 0, np.arange(n)), axis=1)
-    met = np.take_along_axis(fresh, last, axis=1).astype(np.float64)
-    intervals = [wilson(int(row.sum()), n, n / inflation(row)) for row in met]
+    met = np.take_along_axis(fresh, last, axis=1)
+    flat = np.zeros(n)
+    intervals = [wilson(int(row.sum()), n, n / share_inflation(~row, flat)) for row in met]
     held = np.mean([i.low is not None and i.high is not None and i.low <= share <= i.high for i in intervals])
     assert 0.92 <= held <= 0.99
     if stay:
         plain = [wilson(int(row.sum()), n) for row in met]
         assert np.mean([(i.low or 0) <= share <= (i.high or 0) for i in plain]) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("load", "n", "share"), [(0.8, 400, 0.95), (0.8, 400, 0.99), (0.9, 400, 0.99), (0.9, 3000, 0.95), (0.9, 3000, 0.99)]
+)
+def test_attainment_in_a_queue(load: float, n: int, share: float) -> None:
+    """From the misses alone: 2 to 57 %, and none at all where no request missed."""
+    limit = -np.log(1 - share) / (1 - load)
+    held, none, held_none = 0, 0, 0
+    for row in queue(np.random.default_rng(n), 300, n, load):
+        missed = row > limit
+        found = wilson(int(np.count_nonzero(~missed)), n, n / share_inflation(missed, row / limit))
+        assert found.low is not None and found.high is not None
+        holds = found.low <= share <= found.high
+        held += holds
+        none, held_none = none + (not missed.any()), held_none + (holds and not missed.any())
+    assert held >= 0.86 * 300
+    assert none < 60 or held_none >= 0.86 * none  # rarer ones are the runs that saw no slow spell at all
 
 
 @pytest.mark.parametrize(

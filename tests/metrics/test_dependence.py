@@ -14,7 +14,7 @@ from loadcell.metrics.interval import PERMILLE, batch_slots, rate_interval
 def test_it_is_finite_and_at_least_one_whatever_the_values(values: np.ndarray) -> None:
     found = sample_inflation(values, PERMILLE.values())
     assert 1 <= found.overall < np.inf
-    assert all(found.overall <= vif < np.inf for vif in found.at.values())
+    assert all(1 <= vif < np.inf for vif in found.at.values())
 
 
 @given(arrays(np.float64, st.integers(1, 300), elements=st.integers(-50, 50)))
@@ -32,7 +32,7 @@ def test_of_an_autoregressive_series_it_is_the_known_one(rho: float, vif: float)
     for i in range(1, series.size):
         series[i] = rho * series[i - 1] + shocks[i]
     assert sample_inflation(series, []).overall == pytest.approx(vif, rel=0.35)
-    assert sample_inflation(series, []).overall >= vif * 0.97
+    assert sample_inflation(series, []).overall >= vif * 0.95
 
 
 def test_slow_requests_in_runs_cost_the_tail_and_not_the_median() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made import MS, ok_request
 
 from loadcell.metrics import Estimate, Result, build_result
-from loadcell.metrics.steady import _queue, growth_per_s, tails_withheld
+from loadcell.metrics.steady import _queue, caveats, growth_per_s
 from loadcell.metrics.warmup import find_warmup
 from loadcell.metrics.window import Span
 from loadcell.recording.read import Recording
@@ -154,7 +154,7 @@ def in_an_open_loop(make: Make, starts: Floats, ends: Floats, seconds: float, **
     )
 
 
-def test_a_growing_queue_withholds_the_tail(make: Make) -> None:
+def test_a_growing_queue_shows_its_percentiles_and_says_what_they_are_worth(make: Make) -> None:
     starts = np.arange(0, 60, 0.05)
     result = in_an_open_loop(make, starts, 0.2 + starts * 1.25, 60.0)  # 16 of 20 requests a second are served
     state = result.steady
@@ -162,18 +162,19 @@ def test_a_growing_queue_withholds_the_tail(make: Make) -> None:
     assert state.growth_per_s.value == pytest.approx(4.0, rel=0.1)
     assert "the queue grows by 4 requests/s" in state.says
     for summary in (result.latency["e2e_ms"].service, result.latency["e2e_ms"].response):
-        assert summary is not None and summary.p50.low is None
-        for tail in (summary.p95, summary.p99, summary.p99_9):
-            assert (tail.value, tail.withheld) == (None, "unstable: the queue grows by 4 requests/s")
-    assert result.latency["tpot_ms"].service.p99.withheld is None  # there is none to withhold
-    assert result.whole_run is not None and result.whole_run.latency["e2e_ms"].service.p99.withheld
+        assert summary is not None and summary.mean_interval is None
+        for one in (summary.p50, summary.p90, summary.p95, summary.p99):
+            assert one.value is not None and (one.low, one.high, one.open) == (None, None, False)
+            assert one.caveat == "unstable: the queue grows by 4 requests/s"
+    assert result.latency["tpot_ms"].service.p99.caveat is None  # there is none
+    assert result.whole_run is not None and result.whole_run.latency["e2e_ms"].service.p99.caveat
 
 
-def test_values_below_the_tail_stay_without_their_interval() -> None:
+def test_values_of_a_growing_queue_stay_without_their_interval() -> None:
     some = Estimate(value=2.0, low=1.0, high=3.0, bound=4.0)
-    kept = tails_withheld({"p50": some, "p90": Estimate(needs=29), "p99": some}, "unstable")
-    assert kept == {"p50": Estimate(value=2.0), "p90": Estimate(needs=29), "p99": Estimate(withheld="unstable")}
-    assert tails_withheld({"p99": some}, None) == {"p99": some}
+    kept = caveats({"p50": some, "p90": Estimate(needs=10)}, "unstable")
+    assert kept == {"p50": Estimate(value=2.0, caveat="unstable"), "p90": Estimate(needs=10)}
+    assert caveats({"p99": some}, None) == {"p99": some}
 
 
 def test_a_cap_does_not_hide_the_queue_in_the_client(make: Make) -> None:

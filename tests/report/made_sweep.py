@@ -45,7 +45,7 @@ def spread(p50: float, *, tail: bool = True) -> dict[str, Estimate]:
     def known(value: float) -> Estimate:
         return Estimate(value=value, low=value * 0.95, high=value * 1.05)
 
-    return {"p50": known(p50), "p90": known(p50 * 2), "p99": known(p50 * 4) if tail else Estimate(needs=299)}
+    return {"p50": known(p50), "p90": known(p50 * 2), "p99": known(p50 * 4) if tail else Estimate(needs=100)}
 
 
 def make_point(level: float, **fields: Any) -> Point:

@@ -265,16 +265,18 @@ def test_no_figure_is_drawn_of_a_run_that_is_withheld(result: Result) -> None:
 def test_the_ladder_says_why_a_percentile_is_missing(result: Result) -> None:
     latency = result.latency["ttft_ms"]
     assert latency.response is not None
-    few = replace(latency.response, p99=Estimate(needs=299), p99_9=Estimate(withheld="the run is unstable"))
+    few = replace(
+        latency.response, p99=Estimate(value=90.0, low=70.0, open=True, needs=299), p99_9=Estimate(needs=1000)
+    )
     changed = replace(result, latency=result.latency | {"ttft_ms": replace(latency, response=few)})
     ladder = next(chart for chart in run_charts(changed, None, WORDS) if chart.name == "ladder")
-    assert "p99 too few samples: needs 299, p99.9 withheld" in ladder.alt
+    assert "p99 90.00+ ms, at least 70.0, open above, p99.9 too few samples: needs 1,000" in ladder.alt
 
 
-def test_an_unstable_percentile_is_not_marked_on_its_distribution(result: Result) -> None:
+def test_a_missing_percentile_is_not_marked_on_its_distribution(result: Result) -> None:
     latency = result.latency["ttft_ms"]
     assert latency.response is not None
-    blank = replace(latency, response=replace(latency.response, p99=Estimate(withheld="the run is unstable")))
+    blank = replace(latency, response=replace(latency.response, p99=Estimate(needs=100)))
     changed = replace(result, latency=result.latency | {"ttft_ms": blank})
     told = next(chart.alt for chart in run_charts(changed, made_detail(), WORDS) if chart.name == "ecdf")
     assert told.startswith("TTFT of 900 samples: p50 50.0 ms, max 50.0 ms.")

@@ -112,7 +112,7 @@ def test_a_run_says_its_verdict_first_and_its_figures(make: Make, words: Any) ->
     assert "≤ 400 ms" in text
     assert "loadcell run runs/chat" in text
     assert_harmless(text)
-    assert cells_of(text) == {3, 6}
+    assert cells_of(text) == {3, 8}
     assert "None" not in text
     assert "nan" not in text
 

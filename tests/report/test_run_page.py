@@ -116,7 +116,7 @@ def test_it_says_no_less_than_the_console(page: Html, result: Result) -> None:
     text = shown(page)
     for expected in (
         "SUSPECT", "http://localhost:8000", "chat, streamed", "open loop, 1 requests/s, poisson", "TTFT", "NTPOT",
-        "response time", "service time", "needs n = 2,995", "Goodput", "≤ 400 ms", "400 planned = 390 ok + 10 failed",
+        "response time", "service time", "sd", "Goodput", "≤ 400 ms", "400 planned = 390 ok + 10 failed",
         "Little's law", "nearest rank", "usage (390)", "http_500", "a note", "Running (requests)", "one look failed",
         "300 W", "from its counter", "loadcell run runs/chat", "loadcell report runs/chat", "timeout_s", "Read lag",
         "Time to first token", "Cannot see", result.run.id, result.methodology.fingerprint,
@@ -166,7 +166,7 @@ def test_a_saved_result_has_its_tables_and_says_what_it_lacks(result: Result) ->
     page = Html(run_page(result, None, EN))
     text = shown(page)
     check_closed(page)
-    assert "need the recording" in text and "needs n = 2,995" in text
+    assert "need the recording" in text and "sd" in text
     assert "loadcell run " not in text
 
 
@@ -180,7 +180,7 @@ def test_without_the_scripts_that_draw_the_rest_remains(result: Result, monkeypa
     monkeypatch.setattr("loadcell.report.page.render._vega", lambda: None)
     page = Html(run_page(result, made_detail(), EN))
     assert len([kind for kind, _ in page.scripts if kind is None]) == 1
-    assert "lacks the scripts" in shown(page) and "needs n = 2,995" in shown(page)
+    assert "lacks the scripts" in shown(page) and "sd" in shown(page)
     assert {attrs["data-state"] for _, attrs in page.tags if "data-state" in attrs} == {"missing"}
 
 
@@ -218,7 +218,13 @@ def test_figures_say_what_they_lack() -> None:
         "1.00\N{EN DASH}2.00", "≤ 2.00", "≥ 1.00", "",
     )  # fmt: skip
     assert estimated(Estimate(needs=2995), EN).under == "needs n = 2,995"
-    assert estimated(Estimate(withheld="unstable"), EN).under == "withheld"
+    assert estimated(Estimate(needs=100), EN, name="p99").under == "fewer than 100 samples"
+    grows = estimated(Estimate(value=3.0, caveat="unstable"), EN)
+    assert (grows.value, grows.under) == ("3.000", "the queue grows")
+    open_ = estimated(Estimate(value=22.6, low=20.8, open=True, needs=299), EN)
+    assert (open_.value, open_.under) == ("22.60+", "≥ 20.8")
+    digits = estimated(Estimate(value=265.17, low=265.13, high=265.21), EN)
+    assert (digits.value, digits.under) == ("265.170", "265.130\N{EN DASH}265.210")
     assert not estimated(Estimate(needs=5), EN, n=0).known
     assert [asked(x, EN) for x in (10.0, 2.5, 4000.0, 0.25, 1e6, 12.0)] == [
         "10",

@@ -143,15 +143,15 @@ def test_what_is_missing_is_said_with_its_reason() -> None:
     found = make_found(stable=Stable(low=None, high=None, served_per_s=None), floor_ms={"ttft_ms": None})
     text = words(shown(make_search(found=found)))
     assert "Stable load n/a: no stage could tell" in text and "Floor n/a: one user alone was not measured" in text
-    assert "p99 n/a in stage 1: too few requests (at least 299 are needed)" in text
-    growing = spread(90.0) | {"p99": Estimate(withheld="the queue grows")}
+    assert "p99 n/a in stage 1: fewer than 100 requests" in text
+    growing = spread(90.0) | {"p99": Estimate(value=360.0, caveat="the queue grows")}
     grid = make_grid()
     grid = replace(grid, stages=[*grid.stages[:4], make_stage(5, 80.0, ttft_ms=growing, goodput=None)])
     text = shown(grid)
-    assert "p99 withheld in stage 5: the queue grows" in words(text)
+    assert "p99 without an interval in stage 5: the queue grows" in words(text)
     row = next(line for line in text.splitlines() if line.split()[:2] == ["5", "80"])
     below = text.splitlines()[text.splitlines().index(row) + 1]
-    assert below.split()[0] == "n/a" and "n/a" in below.split()[4]
+    assert below.split()[0] == "360.0" and "n/a" in below.split()[4]
 
 
 def test_a_stage_that_was_cut_off_has_no_answer() -> None:

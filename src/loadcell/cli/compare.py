@@ -69,6 +69,7 @@ def add_comparing(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
     parser.add_argument(
         "--fail-if", action="append", default=[], metavar="EXPR", help='a gate, as in "ttft.p99>+5%%" (repeatable)'
     )
+    parser.add_argument("--strict-gates", action="store_true", help="a gate with too few samples to tell fails")
     parser.add_argument(
         "--min-effect", metavar="P", help="the least difference that matters (default: 5%%; of a duel: 1%%)"
     )
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         sides,
         noise=[Path(folder) for folder in args.noise],
         gates=gates,
+        strict_gates=args.strict_gates,
         min_effect=min_effect,
         force=args.force,
     )

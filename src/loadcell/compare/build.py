@@ -33,6 +33,7 @@ def compare(
     *,
     noise: Sequence[Path] = (),
     gates: Sequence[Bound] = (),
+    strict_gates: bool = False,
     min_effect: float = 0.05,
     force: bool = False,
 ) -> Comparison:
@@ -41,7 +42,9 @@ def compare(
     A path is a recording, a folder of repeats or a saved result. An INVALID side is refused (InvalidSideError), and
     sides that are not comparable get no changes; with `force` both are compared.
     """
-    return compare_sides(open_sides(paths), noise=noise, gates=gates, min_effect=min_effect, force=force)
+    return compare_sides(
+        open_sides(paths), noise=noise, gates=gates, strict_gates=strict_gates, min_effect=min_effect, force=force
+    )
 
 
 def open_sides(paths: Sequence[Path]) -> list[Opened]:
@@ -54,6 +57,7 @@ def compare_sides(
     *,
     noise: Sequence[Path] = (),
     gates: Sequence[Bound] = (),
+    strict_gates: bool = False,
     min_effect: float = 0.05,
     force: bool = False,
 ) -> Comparison:
@@ -86,7 +90,7 @@ def compare_sides(
         sides=[_shown(side) for side in sides],
         pairs=full,
         noise=noise_floor(repeats) if noise else None,
-        gates=judge_gates(gates, full),
+        gates=judge_gates(gates, full, strict=strict_gates),
     )
 
 

@@ -34,6 +34,8 @@ class Effect:
     per: str
     """What n counts: requests or runs."""
     method: str
+    open: str | None = None
+    """Why an end of the interval is open, and what would give it one."""
 
 
 def scaled(values: Floats | float, relative: bool) -> Floats:
@@ -58,12 +60,13 @@ def within_runs(a: Figure, b: Figure, relative: bool) -> Effect:
     tail = min(np.count_nonzero(apart <= 0), np.count_nonzero(apart >= 0)) / apart.size
     return Effect(
         effect=effect,
-        low=float(low),
-        high=float(high),
+        low=None if a.open else float(low),
+        high=None if b.open else float(high),
         p=float(min(1.0, max(2 * tail, 1 / apart.size))),
         variance=float(one.var() * a.n + other.var() * b.n),
         per="requests",
         method="within-run samples",
+        open=a.open or b.open,
     )
 
 
@@ -71,7 +74,7 @@ def _from_intervals(a: Figure, b: Figure, relative: bool, effect: float) -> Effe
     """From the two intervals alone (MOVER; for proportions Newcombe 1998, method 10)."""
     method = "the intervals of both sides"
     if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Effect(effect, None, None, None, None, "requests", method)
+        return Effect(effect, None, None, None, None, "requests", method, open=a.open or b.open)
     (la, va, ua), (lb, vb, ub) = (
         (float(scaled(x, relative)) for x in ends)
         for ends in ((a.low, a.value or 0.0, a.high), (b.low, b.value or 0.0, b.high))

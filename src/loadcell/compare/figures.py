@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
-from loadcell.metrics.dependence import BATCHES, Z_975, inflation
-from loadcell.metrics.interval import floor_of, wilson
+from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
+from loadcell.metrics.interval import floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, tpot_ns
 from loadcell.metrics.model import Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
@@ -40,6 +40,10 @@ class Figure:
     grid: Floats | None = None
     """Equally likely values of the truth; None where only the interval is known."""
     why: str | None = None
+    open: str | None = None
+    """Why it has no upper end, and what would give it one; None where it has."""
+    few: bool = False
+    """It has no value because its samples are too few."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,20 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
         n = result.counts.window.ok if samples is None else samples.with_gaps
     effective = float(estimate.effective or summary.effective or n)
     if estimate.value is None:
-        few = f"it needs {estimate.needs or floor_of(measure.permille):,} samples, these are worth {effective:,.0f}"
-        return Figure(None, n, why=estimate.withheld or (few if summary.n else "there is none"))
+        if estimate.withheld:
+            return Figure(None, n, why=estimate.withheld)
+        few = f"it needs {shown_from(measure.permille):,} samples, there are {summary.n:,}"
+        return Figure(None, n, why=few if summary.n else "there is none", few=summary.n > 0)
     grid, p, effective = None, measure.permille / 1000, max(1.0, min(effective, float(summary.n)))
     if samples is not None:
         ordered = samples.latency_ms.get(measure.metric)
         grid = histogram_grid(samples.gaps, p, effective) if ordered is None else quantile_grid(ordered, p, effective)
-    return Figure(estimate.value, n, estimate.low, estimate.high, grid)
+    why = estimate.caveat
+    if estimate.open:
+        needs = estimate.needs or floor_of(measure.permille)
+        asked = round(n * needs / effective)
+        why = f"these are worth {int(effective):,} of the {needs:,} samples that it needs: some {asked:,} requests"
+    return Figure(estimate.value, n, estimate.low, estimate.high, None if estimate.caveat else grid, open=why)
 
 
 def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure:
@@ -193,11 +204,12 @@ def _samples(result: Result, recording: Recording, rows: Rows) -> Samples:
     members = members_of(result, recording, rows)
     ok, values = members & rows.ok, latencies_ns(rows, recording.manifest.loop)
     gaps, with_gaps = _gaps(recording, rows, ok)
+    places = in_send_order(rows, members)
     return Samples(
         latency_ms={name: np.sort(v[ok & ~np.isnan(v)]) / 1e6 for name, v in values.items()},
         gaps=gaps,
         with_gaps=with_gaps,
-        failed_inflation=inflation(rows.failed[in_send_order(rows, members)].astype(np.float64)),
+        failed_inflation=share_inflation(rows.failed[places], values["e2e"][places]),
     )
 
 

@@ -6,7 +6,12 @@ OP is one of > >= < <=; the sign agrees with it (> with +, < with -). UNIT is % 
 a share), or the figure's own unit (ms, tokens/s, requests/s). A gate fires when the difference lies beyond the bound
 and is shown: its 95 % interval excludes no change, and it reaches the A/A noise where that is known. Gates are chosen
 before the comparison, so they are not corrected for the number of other figures. A gate on a figure that a side does
-not have fails too.
+not have fails too. Where a figure has too few samples, or the end of its interval that matters is open, the gate is
+inconclusive and says what would do: it fails only where gates are strict.
+
+A gate fires by the 95 % interval around no change, not around the bound: of two equal things it fires in at most 2.5 %
+of comparisons (less, for the difference must exceed the bound as well); of things that differ by less than the bound,
+as often as noise takes the estimate beyond it. With k gates the chance that one of them fires is up to k times that.
 """
 
 from __future__ import annotations
@@ -16,8 +21,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from loadcell.compare.measures import MEASURES, Measure
-from loadcell.compare.model import Gate, Pair
+from loadcell.compare.model import Change, Gate, Pair
 from loadcell.errors import UsageError, nearest
 
 _FORM = re.compile(
@@ -67,12 +74,21 @@ def parse_gate(text: str) -> Bound:
     return Bound(text.strip(), measure, beyond, bound, unit)
 
 
-def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair]) -> list[Gate]:
-    """Every gate on every pair."""
-    return [_judge(bound, pair) for pair in pairs for bound in bounds]
+def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair], *, strict: bool = False) -> list[Gate]:
+    """Every gate on every pair; with `strict` what is inconclusive fails."""
+    gates = [_judge(bound, pair) for pair in pairs for bound in bounds]
+    return [msgspec.structs.replace(gate, fired=True) if strict and gate.inconclusive else gate for gate in gates]
 
 
 _UNSURE = ", but the data do not exclude one beyond it"
+
+
+def _shown_beyond(bound: Bound, change: Change, value: float | None) -> bool:
+    """Whether the end of the interval that is known shows a difference, and that lies beyond the bound."""
+    end = change.low if bound.beyond[0] == ">" else change.high
+    if value is None or end is None or not _OPERATORS[bound.beyond](value, bound.bound):
+        return False
+    return end > 0 if bound.beyond[0] == ">" else end < 0
 
 
 def _judge(bound: Bound, pair: Pair) -> Gate:
@@ -86,15 +102,18 @@ def _judge(bound: Bound, pair: Pair) -> Gate:
         return gate(False, True, f"cannot be judged: {why}")
     change = found[0]
     value = change.relative if bound.unit == "%" else change.difference
-    if value is None or change.low is None or change.high is None:
+    if change.short and not _shown_beyond(bound, change, value):
+        return msgspec.structs.replace(gate(False, False, f"inconclusive: {change.says}"), inconclusive=True)
+    if value is None or (change.low is None and change.high is None):
         return gate(False, True, f"cannot be judged: {change.says}")
     if not _OPERATORS[bound.beyond](value, bound.bound):
         far = change.high if bound.beyond[0] == ">" else change.low
+        assert far is not None  # else it is short of samples
         if bound.unit not in ("%", "points"):
             far *= change.a or 0.0
         open_ = _OPERATORS[bound.beyond](far, bound.bound)
         return gate(True, False, f"the difference keeps to the bound{_UNSURE if open_ else ''}")
-    if change.low <= 0 <= change.high:
+    if (change.low is None or change.low <= 0) and (change.high is None or change.high >= 0):
         return gate(True, False, f"beyond the bound, but not shown: {change.says or 'too little data'}")
     if change.noise is not None and abs(change.relative if bound.measure.relative else value) < change.noise:  # type: ignore[arg-type]
         return gate(True, False, "beyond the bound, but within the A/A noise")

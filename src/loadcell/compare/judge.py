@@ -57,6 +57,8 @@ class _Test:
     paired: bool = False
     unpaired: Effect | None = None
     """Where pairs tell the effect: what the sides apart tell."""
+    few: bool = False
+    """There is no effect because a side has too few samples."""
 
 
 def judge(pairs: Sequence[Sides], min_effect: float, noise: Mapping[str, Noises] | None = None) -> list[list[Change]]:
@@ -95,7 +97,8 @@ def _test(measure: Measure, name: str, a: Runs, b: Runs, noise: Noises | None) -
     floor = None if noise is None else noise.floor(len(one), len(other))
     means = [_mean([f.value for f in side], measure.relative) for side in (one, other)]
     if why is not None:
-        return _Test(measure, means[0], means[1], None, why, floor)
+        few = all(f.value is not None or f.few for f in (*one, *other))
+        return _Test(measure, means[0], means[1], None, why, floor, few)
     if by_runs:
         first, second = ([f.value for f in side if f.value is not None] for side in (one, other))
         effect = between_runs(first, second, measure.relative)
@@ -164,6 +167,7 @@ def _change(test: _Test, p_holm: float | None, min_effect: float, tests: int) ->
         method="" if effect is None else effect.method,
         paired=test.paired,
         gain=_gain(test),
+        short=test.few if effect is None else effect.open is not None,
     )
 
 
@@ -175,10 +179,15 @@ def _find(
     least = _least(measure, min_effect)
     if effect is None:
         return "too little data", test.why or ""
-    if effect.low is None or effect.high is None or p_holm is None:
+    if effect.open and effect.low is None and (effect.high is None or effect.high >= 0):
+        return "too little data", effect.open
+    if effect.open and effect.high is None and (effect.low is None or effect.low <= 0):
+        return "too little data", effect.open
+    if (effect.low is None and effect.high is None) or p_holm is None:
         return "too little data", "no interval: its samples (or a saved result) give none"
-    if -margin < effect.low and effect.high < margin:
-        there = effect.low > 0 or effect.high < 0
+    low, high = -math.inf if effect.low is None else effect.low, math.inf if effect.high is None else effect.high
+    if -margin < low and high < margin:
+        there = low > 0 or high < 0
         return "no difference shown", f"there is one, but it is smaller than {least}" if there else ""
     if p_holm <= ALPHA:
         if test.floor is not None and abs(effect.effect) < test.floor:

@@ -44,6 +44,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     says: Annotated[str, Doc(description="the finding in words")]
     needs: Annotated[int | None, Doc(description="requests (or runs) a side that would show the minimum effect")]
     needs_what: Annotated[str, Doc(description="requests or runs")]
+    short: Annotated[
+        bool, Doc(description="a side has too few samples for this figure or for an end of its interval")
+    ] = False
     method: Annotated[str, Doc(description="what the interval rests on")]
     paired: Annotated[bool, Doc(description="by pairs of requests: `a` and `b` are over these alone")] = False
     gain: Annotated[
@@ -98,7 +101,12 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     expression: str
     side: str
-    judged: Annotated[bool, Doc(description="false: a side has no such figure, so the gate fails")]
+    judged: Annotated[
+        bool, Doc(description="false: inconclusive, or a side has no such figure at all, and then the gate fails")
+    ]
+    inconclusive: Annotated[
+        bool, Doc(description="too few samples to tell; fails with --strict-gates only, `says` what would do")
+    ] = False
     fired: bool
     says: str
 

@@ -4,11 +4,12 @@ Gaps of one request share its pace, and gaps of one moment share the server's st
 The variance of the share of gaps beyond a percentile is therefore taken from sums over clusters, as in a sample survey:
 over requests, and over 20 batches of time, which see how moments depend on each other as well. The greater one counts.
 An interval is then that of as many independent gaps as would give this variance (Woodruff 1952, Journal of the American
-Statistical Association 47; Korn and Graubard 1998, Survey Methodology 24).
+Statistical Association 47; Korn and Graubard 1998, Survey Methodology 24). The mean of all gaps goes by the same sums.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +41,9 @@ class Clusters:
         self._with_above, self._with_below = np.zeros(k, dtype=np.int64), np.zeros(k, dtype=np.int64)
         self._batches = np.zeros((BATCHES, k + 1), dtype=np.int64)
         """By the number of edges at or below the gap."""
+        self._times = self._times_squares = self._times_products = 0.0
+        """Over requests, with the sum of gaps t: the sums of t, t squared and t x gaps."""
+        self._batch_times = np.zeros(BATCHES)
 
     def add(self, gaps: Ids, of_each: Ids, times: Ids) -> None:
         """Count the gaps of whole requests, one request after the other, `of_each` (>= 1) each; `times` is when."""
@@ -60,7 +64,13 @@ class Clusters:
         self._products += (above * of_each[:, None]).sum(axis=0)
         self._with_above += (above > 0).sum(axis=0)
         self._with_below += (above < of_each[:, None]).sum(axis=0)
+        if size:
+            lasted = np.add.reduceat(gaps.astype(np.float64), np.concatenate(([0], np.cumsum(of_each)[:-1])))
+            self._times += float(lasted.sum())
+            self._times_squares += float((lasted * lasted).sum())
+            self._times_products += float((lasted * of_each).sum())
         place = np.clip((times - self._start) * self._scale, 0, BATCHES - 1).astype(np.int64)
+        self._batch_times += np.bincount(place, weights=gaps, minlength=BATCHES)
         place *= levels
         place += level
         self._batches += np.bincount(place, minlength=BATCHES * levels).reshape(BATCHES, levels)
@@ -72,6 +82,17 @@ class Clusters:
         """
         batches, of_each = _at_or_above(self._batches), self._batches.sum(axis=1)
         return [self._effective(i, batches[:, i], of_each) for i in range(len(self._edges))]
+
+    def error_of_mean(self) -> float | None:
+        """Standard error of the mean of all gaps, in ns; None with gaps of fewer than two requests."""
+        n, gaps = self._requests, self._gaps
+        if n < 2:
+            return None
+        mean = self._times / gaps
+        squares = self._times_squares - 2 * mean * self._times_products + mean**2 * self._squares
+        by_request = max(0.0, squares) * n / (n - 1)
+        by_time = _T_WIDENS * variance_of_sum(self._batch_times - mean * self._batches.sum(axis=1))
+        return math.sqrt(max(by_request, by_time)) / gaps
 
     def _effective(self, i: int, above: Ids, of_each: Ids) -> float:
         n, gaps = self._requests, self._gaps

@@ -1,12 +1,17 @@
 """How much dependence between successive samples widens an interval.
 
 n samples of a dependent series are worth n / VIF independent ones (VIF: variance inflation factor). It is estimated
-twice and the larger one is taken: from the lag-1 autocorrelation r, (1 + r) / (1 - r) as of an AR(1) process, and from
-the variance of the means of 20 batches over the variance that independent samples would give them (Law, Simulation
-Modeling and Analysis, 5th ed., 4.4 and 9.5.3). The first sees short dependence sharply, the second sees a long one.
+several times and the largest one is taken: from the lag-1 autocorrelation r, (1 + r) / (1 - r) as of an AR(1) process,
+and from the variance of the means of batches over the variance that independent samples would give them (Law,
+Simulation Modeling and Analysis, 5th ed., 4.4 and 9.5.3). The first sees short dependence sharply, the second sees a
+long one. 20 batches always count; 10 and 5 of them as far as the dependence seen at lag 1 reaches beyond the length of
+a batch, for then neighbouring batches depend on each other and their variance comes out too small.
 
-An estimate counts only beyond 3 standard deviations of what independent samples give: else its noise would widen every
-interval, and cost percentiles that the samples do carry.
+A variance known from few batches is uncertain itself: what exceeds that of independent samples is taken at the square
+of Student's t over the normal quantile. There is no test whether there is dependence at all: one at 3 standard
+deviations takes a true VIF of 3 for none in half of all runs, and the intervals then cover 85 to 91 % instead of 95.
+Only half a standard deviation of what independent samples give is taken off, lest noise alone widen their intervals.
+`benchmarks/coverage.py` measures what these choices give.
 """
 
 from __future__ import annotations
@@ -25,11 +30,19 @@ Z_975 = 1.959963984540054
 """97.5 % point of the normal distribution."""
 T_19 = 2.093024054408263
 """97.5 % point of Student's t with 19 degrees of freedom."""
+_T_9, _T_4 = 2.2621571628540993, 2.7764451051977934
+_NOISE = 0.5
+"""Of the standard deviation of what independent samples give."""
+_NOISE_20 = _NOISE * math.sqrt(2 / (BATCHES - 1))
+_REACHES = 0.3
+"""Dependence counts as longer than a batch from this part of its length on."""
+_STRONGEST = 0.999
+"""Of r, so that a series that only rises is worth a little."""
+_SLOWEST = 0.1
+"""Share of requests, the worst, whose coming in runs tells of misses that are rarer still."""
 _Z = 3.0
 _RATIO_GATE = (1 - 2 / (9 * (BATCHES - 1)) + _Z * math.sqrt(2 / (9 * (BATCHES - 1)))) ** 3
 """Chi-square of 19 degrees over 19, at 3 standard deviations (Wilson and Hilferty 1931)."""
-_STRONGEST = 0.999
-"""Of r, so that a series that only rises is worth a little."""
 
 
 class Effective(NamedTuple):
@@ -37,17 +50,112 @@ class Effective(NamedTuple):
 
     overall: float
     at: dict[int, float]
+    ends: dict[int, float] | None = None
+    """Likewise, of which an interval with two ends needs enough; `at` if None."""
 
 
 class Inflation(NamedTuple):
-    """VIF of a sample: of its ranks, and of each percentile in thousandths, which is never less."""
+    """VIF of a sample: of its ranks, and of what lies above each percentile in thousandths."""
 
     overall: float
     at: dict[int, float]
 
 
+def sample_inflation(values: Floats, permilles: Iterable[int]) -> Inflation:
+    """VIF of samples in time order, none of them NaN.
+
+    A percentile goes by which samples lie above it: slow requests that come in runs (a stall, a queue) are worth fewer
+    to p99 than to the median. Ranks tell how far dependence reaches, and keep the tail from dominating.
+    """
+    if not values.size:
+        return Inflation(1.0, dict.fromkeys(permilles, 1.0))
+    order = np.argsort(values)
+    ordered = values[order]
+    ranks = _mid_ranks(order, ordered)
+    reach = _reach(ranks)
+    at = {p: inflation_by(values > ordered[rank_of(p, values.size) - 1], reach) for p in permilles}
+    return Inflation(inflation_by(ranks, reach), at)
+
+
+def share_inflation(missed: npt.NDArray[np.bool_], margins: Floats) -> float:
+    """VIF of a share: `missed` in time order, and how near each came to it (greater is nearer; a miss is inf).
+
+    Rare misses are too few to tell their own dependence, and none tell none at all. So runs of the tenth of the
+    requests that came nearest count as well: they show how long a slow spell lasts before a limit breaks. So do runs
+    of the upper half, as far as dependence reaches beyond a batch: then even the tenth may come in one run or none.
+    """
+    n = missed.size
+    if not n:
+        return 1.0
+    graded = np.where(missed | np.isnan(margins), np.inf, margins)
+    order = np.argsort(graded)
+    ordered = graded[order]
+    reach = _reach(_mid_ranks(order, ordered))
+    misses = int(np.count_nonzero(missed))
+    tenth, half = (
+        inflation_by(graded > ordered[n - 1 - min(n - 1, max(misses, math.ceil(part * n)))], reach)
+        for part in (_SLOWEST, 0.5)
+    )
+    return max(inflation_by(missed, reach), tenth, 1 + reach * (half - 1))
+
+
+def mean_inflation(values: Floats) -> float:
+    """VIF of the mean of samples in time order, none of them NaN."""
+    if not values.size:
+        return 1.0
+    order = np.argsort(values)
+    return inflation_by(values, _reach(_mid_ranks(order, values[order])))
+
+
+def inflation_by(series: npt.NDArray[Any], reach: float) -> float:
+    """VIF, >= 1, of the mean of a series in time order; `reach` (0 to 1) is how much coarse batches count."""
+    n = series.size
+    if n == 0 or series.min() == series.max():
+        return 1.0
+    centred = series - series.mean()
+    square = centred * centred  # sums, not dot products: threads would cost more than they save and round differently
+    squares = float(square.sum())
+    if not squares > 0:
+        return 1.0
+    found = [1.0, _of_lag(centred, squares)]
+    if (twenty := _ratio(centred, squares, BATCHES)) is not None:
+        found.append(1 + (T_19 / Z_975) ** 2 * max(0.0, twenty - 1 - _NOISE_20))
+    for batches, t in ((10, _T_9), (5, _T_4)):
+        if reach > 0 and (ratio := _ratio(centred, squares, batches)) is not None:
+            found.append(1 + reach * ((t / Z_975) ** 2 * ratio - 1))
+    return max(found)
+
+
+def _of_lag(centred: Floats, squares: float) -> float:
+    r = float((centred[1:] * centred[:-1]).sum()) / squares - _NOISE / math.sqrt(centred.size)
+    r = min(max(r, 0.0), _STRONGEST)
+    return (1 + r) / (1 - r)
+
+
+def _ratio(centred: Floats, squares: float, batches: int) -> float | None:
+    """Variance of batch means over that of independent samples; None where batches have one sample or none."""
+    size = centred.size // batches
+    if size < 2:
+        return None
+    means = centred[: size * batches].reshape(batches, size).mean(axis=1)
+    return size * float(means.var(ddof=1)) / (squares / centred.size)
+
+
+def _reach(ranks: Floats) -> float:
+    """How far dependence reaches beyond a batch of a twentieth: 0 (short) to 1 (beyond its length)."""
+    centred = ranks - ranks.mean()
+    squares = float((centred * centred).sum())
+    if not squares > 0:
+        return 0.0
+    return min(1.0, (_of_lag(centred, squares) - 1) * BATCHES / ranks.size / _REACHES)
+
+
 def inflation(series: npt.NDArray[Any]) -> float:
-    """VIF, >= 1, of a bounded series in time order: ranks or 0/1. 1 where dependence cannot be told from none."""
+    """VIF, >= 1, of a bounded series in time order: ranks or 0/1. 1 where dependence cannot be told from none.
+
+    For tests that look again and again (`search.evidence`), where the noise of every look would count. Intervals take
+    `inflation_by`.
+    """
     n = series.size
     if n == 0 or series.min() == series.max():
         return 1.0
@@ -67,21 +175,6 @@ def inflation(series: npt.NDArray[Any]) -> float:
         ratio = size * float(means.var(ddof=1)) / (squares / n)
         found = max(found, ratio if ratio > _RATIO_GATE else 1.0)
     return found
-
-
-def sample_inflation(values: Floats, permilles: Iterable[int]) -> Inflation:
-    """VIF of samples in time order, none of them NaN.
-
-    Ranks keep the tail from dominating. A percentile is also judged by which samples lie above it: slow requests that
-    come in runs (a stall, a queue) are worth fewer to p99 than to the median.
-    """
-    if not values.size:
-        return Inflation(1.0, dict.fromkeys(permilles, 1.0))
-    order = np.argsort(values)
-    ordered = values[order]
-    overall = inflation(_mid_ranks(order, ordered))
-    at = {p: max(overall, inflation((values > ordered[rank_of(p, values.size) - 1]) * 1.0)) for p in permilles}
-    return Inflation(overall, at)
 
 
 def variance_of_sum(batches: Floats) -> float:

@@ -14,7 +14,7 @@ from loadcell.metrics import early
 from loadcell.metrics.clusters import Clusters
 from loadcell.metrics.dependence import BATCHES, Effective, rank_of
 from loadcell.metrics.early import Early, GapMoves, Sooner
-from loadcell.metrics.interval import PERMILLE, batch_slots, spread_of, summarise
+from loadcell.metrics.interval import PERMILLE, Moments, batch_slots, spread_of, summarise
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
@@ -234,7 +234,8 @@ def _itl(gaps: Histogram, exact: dict[int, int], clusters: Clusters) -> Summary:
 
     worth = clusters.effective() if gaps.n else [0.0] * len(PERMILLE)
     at = dict(zip(PERMILLE.values(), worth, strict=True))
-    return summarise(gaps.n, gaps.mean, pick, Effective(at[500], at), bounded=False, unit=1e6)
+    known = Moments(gaps.mean, gaps.sd, gaps.min if gaps.n else None, clusters.error_of_mean() if gaps.n else None)
+    return summarise(gaps.n, known, pick, Effective(at[500], at), bounded=False, unit=1e6)
 
 
 def _extent(rows: Rows, chosen: Mask) -> tuple[float, float]:

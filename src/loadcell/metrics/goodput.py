@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadcell.metrics.dependence import inflation
+from loadcell.metrics.dependence import share_inflation
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.latency import in_send_order, later_tokens, tpot_ns
 from loadcell.metrics.life import requests_in
@@ -23,14 +23,16 @@ def goodput(rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo, lo
     ok, places = members & rows.ok, in_send_order(rows, members)
     limits: dict[str, Limit] = {}
     good: Mask | None = ok
-    keeps = rows.ok & rows.sent
+    keeps, worst = rows.ok & rows.sent, np.zeros(len(rows))
     for name, figure in limited_ns(rows, loop).items():
         limit_ms = getattr(slo, name)
         if limit_ms is None:
             continue
         met = ok & (figure <= limit_ms * 1e6)
         unknown = int(np.count_nonzero(ok & np.isnan(figure)))
-        limits[name] = _limit(limit_ms, met, unknown, counts.planned, places)
+        margin = figure / (limit_ms * 1e6)
+        limits[name] = _limit(limit_ms, met, unknown, counts.planned, margin[places], places)
+        worst = np.fmax(worst, margin)
         good = None if good is None or unknown else good & met
         keeps &= figure <= limit_ms * 1e6
     if not limits:
@@ -41,7 +43,7 @@ def goodput(rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo, lo
         planned=counts.planned,
         good=count,
         goodput_per_s=None if count is None or not counts.planned else _rate(rows, keeps, rates),
-        attainment=_attainment(good, counts.planned, places),
+        attainment=_attainment(good, counts.planned, worst[places], places),
         limits=limits,
     )
 
@@ -62,15 +64,18 @@ def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:
     }
 
 
-def _limit(limit_ms: float, met: Mask, unknown: int, planned: int, places: Ids) -> Limit:
+def _limit(limit_ms: float, met: Mask, unknown: int, planned: int, margins: Floats, places: Ids) -> Limit:
     if unknown:
         note = f"cannot be judged: {unknown} ok replies do not show it (not streamed, or without a token count)"
-        return Limit(limit_ms=limit_ms, met=None, attainment=_attainment(None, planned, places), note=note)
-    return Limit(limit_ms=limit_ms, met=int(np.count_nonzero(met)), attainment=_attainment(met, planned, places))
+        share = _attainment(None, planned, margins, places)
+        return Limit(limit_ms=limit_ms, met=None, attainment=share, note=note)
+    share = _attainment(met, planned, margins, places)
+    return Limit(limit_ms=limit_ms, met=int(np.count_nonzero(met)), attainment=share)
 
 
-def _attainment(met: Mask | None, planned: int, places: Ids) -> Share:
-    """Share of the planned requests; its interval knows that misses come in runs, among the rows at `places`."""
+def _attainment(met: Mask | None, planned: int, margins: Floats, places: Ids) -> Share:
+    """Share of the planned requests. Its interval knows that misses come in runs: `margins` of the rows at `places`,
+    their worst figure over its limit, tell so before any limit breaks."""
     if met is None:
         return wilson(None, planned)
-    return wilson(int(np.count_nonzero(met)), planned, planned / inflation(met[places].astype(np.float64)))
+    return wilson(int(np.count_nonzero(met)), planned, planned / share_inflation(~met[places], margins))

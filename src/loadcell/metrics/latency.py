@@ -41,16 +41,16 @@ def in_send_order(rows: Rows, chosen: Mask) -> Ids:
     return places[np.argsort(times, kind="stable")]
 
 
-def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary) -> dict[str, Latency]:
-    """Every latency metric of the ok requests of the window, from both anchors."""
+def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0) -> dict[str, Latency]:
+    """Every latency metric of the ok requests of the window, from both anchors; `failed` others were in it."""
     places = in_send_order(rows, ok)
 
     def both(name: str, service: Floats, response: Floats) -> Latency:
         return Latency(
             title=GLOSSARY[name].title,
             unit=GLOSSARY[name].unit,
-            service=summarise_array(service[places], _MS),
-            response=summarise_array(response[places], _MS) if loop == "open" else None,
+            service=summarise_array(service[places], _MS, failed),
+            response=summarise_array(response[places], _MS, failed) if loop == "open" else None,
         )
 
     def one(name: str, summary: Summary) -> Latency:
@@ -61,7 +61,7 @@ def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary) -> dict[str, Latenc
         "ttft_ms": both("ttft", rows.first_any - sent, rows.first_any - planned),
         "ttfa_ms": both("ttfa", rows.first_answer - sent, rows.first_answer - planned),
         "itl_ms": one("itl", itl),
-        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[places], _MS)),
+        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[places], _MS, failed)),
         "ntpot_ms": both("ntpot", ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
         "e2e_ms": both("e2e", rows.last - sent, rows.last - planned),
     }
@@ -76,7 +76,12 @@ def user_rates(tpot: Summary) -> dict[str, Estimate]:
     found = {name: getattr(tpot, name) for name in ("p50", "p90", "p95", "p99", "p99_9")}
     return {
         name: Estimate(
-            value=inverse(e.value), low=inverse(e.high), high=inverse(e.low), needs=e.needs, effective=e.effective
+            value=inverse(e.value),
+            low=inverse(e.high),
+            high=inverse(e.low),
+            open=e.open,
+            needs=e.needs,
+            effective=e.effective,
         )
         for name, e in found.items()
     }

@@ -18,10 +18,18 @@ Word = Literal["VALID", "SUSPECT", "INVALID"]
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """One percentile with its 95 % interval."""
 
-    value: Annotated[float | None, Doc(description="null if it cannot be estimated: see `needs`")] = None
+    value: Annotated[float | None, Doc(description="null below 1 / (1 - p) samples, where it would be the maximum")] = (
+        None
+    )
     low: Annotated[float | None, Doc(description="lower end of the interval; null if the samples give none")] = None
     high: Annotated[float | None, Doc(description="upper end of the interval; null if the samples give none")] = None
-    needs: Annotated[int | None, Doc(description="effective samples needed, where there are fewer")] = None
+    open: Annotated[
+        bool, Doc(description="the samples are worth too few for an upper end: `low` is a one-sided 95 % bound")
+    ] = False
+    needs: Annotated[
+        int | None,
+        Doc(description="effective samples that close an open interval; without a value, samples that give one"),
+    ] = None
     effective: Annotated[
         float | None, Doc(description="independent samples that the samples are worth to this percentile")
     ] = None
@@ -30,6 +38,16 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         Doc(description="MLPerf's early-stopping estimate: upper bound at 99 %, were all samples independent"),
     ] = None
     withheld: Annotated[str | None, Doc(description="why no value is given although the samples would do")] = None
+    caveat: Annotated[
+        str | None, Doc(description="why the value is of this run alone and has no interval; null if it has no such")
+    ] = None
+
+
+class WithFailures(msgspec.Struct, frozen=True, kw_only=True):
+    """One percentile where every failed request counts as infinitely late."""
+
+    value: Annotated[float | None, Doc(description="null where it is infinite")]
+    infinite: Annotated[bool, Doc(description="so many failed that the percentile is one of them")]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +58,19 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Doc(description="independent samples that these are worth; each percentile has its own")
     ] = None
     mean: float | None
+    mean_interval: Annotated[Interval | None, Doc(description="of the mean; null below 20 samples")] = None
+    sd: Annotated[float | None, Doc(description="standard deviation of the samples; null below 2")] = None
+    min: float | None = None
     p50: Estimate
     p90: Estimate
     p95: Estimate
     p99: Estimate
     p99_9: Annotated[Estimate, Doc(description="the 99.9th percentile")]
     max: float | None
+    failed: Annotated[int, Doc(description="requests that failed and have no sample")] = 0
+    with_failures: Annotated[
+        dict[str, WithFailures], Doc(description="percentiles with failed requests as infinite; empty without any")
+    ] = {}
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +95,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     min_ms: float | None
     p50_ms: float | None
-    p99_ms: Annotated[float | None, Doc(description="null below 299 samples")]
+    p99_ms: Annotated[float | None, Doc(description="null below 100 samples")]
     max_ms: float | None
 
 

@@ -7,6 +7,7 @@ number of values, nor on how alike they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ class Histogram:
         self.counts: Ints = np.zeros(_BINS, dtype=np.int64)
         self.n = 0
         self.total = 0
+        self.squares = 0.0
+        """Sum of the squares of the values."""
+        self.min = 0
         self.max = 0
 
     def add(self, values: npt.NDArray[Any]) -> None:
@@ -39,7 +43,10 @@ class Histogram:
             low = int(bins.min())
             counts = np.bincount(bins - low)
             self.counts[low : low + counts.size] += counts
+            least = int(values.min())
+            self.min = min(self.min, least) if self.n else least
             self.n += values.size
+            self.squares += float(np.square(values, dtype=np.float64).sum())
             self.total += int(values.sum(dtype=np.int64))
             self.max = max(self.max, int(values.max()))
 
@@ -58,12 +65,21 @@ class Histogram:
         both = Histogram()
         both.counts = self.counts + other.counts
         both.n, both.total, both.max = self.n + other.n, self.total + other.total, max(self.max, other.max)
+        both.squares = self.squares + other.squares
+        both.min = min((h.min for h in (self, other) if h.n), default=0)
         return both
 
     @property
     def mean(self) -> float | None:
         """Mean of the values, None without any."""
         return self.total / self.n if self.n else None
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the values, None below two."""
+        if self.n < 2:
+            return None
+        return math.sqrt(max(0.0, self.squares - self.total**2 / self.n) / (self.n - 1))
 
     def at(self, ranks: Sequence[int]) -> list[int]:
         """Values at ranks (from 1), to one part in 2**16; exact below 2**17 and at the last rank."""

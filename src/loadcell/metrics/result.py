@@ -40,7 +40,7 @@ from loadcell.metrics.observed import observe
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides, where_ttft
-from loadcell.metrics.steady import steady, tails_withheld, why_withheld, without_tails
+from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
@@ -97,7 +97,7 @@ def build_result(
         drained_share=drained_share(rows, members, span, recording.spec),
         loaded_e2e=e2e_lasted(full, manifest, load, rows),
     )
-    why = why_withheld(state)
+    why = caveat_of(state)
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
         full = replace(full, by_end=True)
     same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
@@ -105,8 +105,8 @@ def build_result(
     ok = members & rows.ok
     views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
-    stream = delivered(events)
-    (latency, rates), *all_of_it = _figures(recording, rows, views, why, stream, lost_events > 0, listener)
+    stream, failed = delivered(events), (counts.window.failed, counts.run.failed)
+    (latency, rates), *all_of_it = _figures(recording, rows, views, failed, why, stream, lost_events > 0, listener)
     sides = server_sides(recording, rows, ok)
     unjudged = Result(
         loadcell=__version__,
@@ -168,25 +168,26 @@ def _figures(
     recording: Recording,
     rows: Rows,
     views: Sequence[tuple[Mask, Span, Received]],
+    failed: Sequence[int],
     why: str | None,
     stream: Delivered | None,
     partial: bool,
     listener: Listener | None,
 ) -> list[tuple[dict[str, Latency], Throughput]]:
-    """Latencies and rates of each view: its ok requests, its window and what it received.
+    """Latencies and rates of each view: its ok requests, its window and what it received; how many `failed` in each.
 
     Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
     """
     figures = []
     itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
-    for (ok, span, received), itl in zip(views, itls, strict=True):
-        latency = latencies(rows, ok, recording.manifest.loop, itl)
+    for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
+        latency = latencies(rows, ok, recording.manifest.loop, itl, lost)
         rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)
         if partial:
             rates = msgspec.structs.replace(rates, output_tokens_per_s=None, output_tokens_interval=None)
-        users = tails_withheld(rates.user_tokens_per_s, why)
+        users = caveats(rates.user_tokens_per_s, why)
         rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)
-        figures.append((without_pace(without_tails(latency, why), stream), rates))
+        figures.append((without_pace(with_caveat(latency, why), stream), rates))
     return figures
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from loadcell.metrics.concurrency import InFlight
+from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.model import Concurrency, Estimate, Latency, Steady, Summary
 from loadcell.metrics.rows import Floats, Rows
 from loadcell.metrics.window import LEAST_REQUESTS, Span
@@ -25,7 +26,6 @@ _GROWTH_REQUESTS, _GROWTH_SHARE, _GROWTH_OF_RATE = 3.0, 0.1, 0.02
 """Least growth that matters: requests and share of the mean in flight over the window, and share of the arrivals."""
 _REACHED = 0.95
 """Share of its users that a closed loop must have in flight."""
-_TAIL = ("p95", "p99", "p99_9")
 
 
 def steady(
@@ -94,8 +94,8 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
     interval = f"95 % interval {growth.low:.2g} to {growth.high:.2g}"
     if growth.low > 0 and growth.value >= least:
         says = (
-            f"the queue grows by {growth.value:.2g} requests/s ({interval}): p50 and p90 are of a growing queue and "
-            "change with the length of the run, higher percentiles are withheld"
+            f"the queue grows by {growth.value:.2g} requests/s ({interval}): percentiles are of a growing queue and "
+            "change with the length of the run"
         )
         return False, growth, says
     return (
@@ -144,35 +144,34 @@ def _littles_ratio(starts: Floats, ends: Floats, span: Span) -> float | None:
     return float(high - low) / stay
 
 
-def why_withheld(state: Steady) -> str | None:
-    """Why high percentiles say nothing of this run; None where they do."""
+def caveat_of(state: Steady) -> str | None:
+    """Why percentiles hold for this run alone; None where they hold for others."""
     if state.stable is False and state.growth_per_s.value is not None:
         return f"unstable: the queue grows by {state.growth_per_s.value:.2g} requests/s"
     return None
 
 
-def without_tails(latency: dict[str, Latency], why: str | None) -> dict[str, Latency]:
-    """Latencies of a growing queue: no percentile above p90, and no interval, for none holds when the run goes on."""
+def with_caveat(latency: dict[str, Latency], why: str | None) -> dict[str, Latency]:
+    """Latencies of a growing queue: as they are, but without an interval, for none holds when the run goes on."""
     if why is None:
         return latency
     replace = msgspec.structs.replace
 
-    def cut(summary: Summary) -> Summary:
-        if not summary.n:
-            return summary
-        return replace(summary, **tails_withheld({n: getattr(summary, n) for n in ("p50", "p90", *_TAIL)}, why))
+    def marked(summary: Summary) -> Summary:
+        named = {name: getattr(summary, name) for name in PERMILLE}
+        return replace(summary, mean_interval=None, **caveats(named, why)) if summary.n else summary
 
     return {
-        name: replace(x, service=cut(x.service), response=None if x.response is None else cut(x.response))
+        name: replace(x, service=marked(x.service), response=None if x.response is None else marked(x.response))
         for name, x in latency.items()
     }
 
 
-def tails_withheld(estimates: dict[str, Estimate], why: str | None) -> dict[str, Estimate]:
+def caveats(estimates: dict[str, Estimate], why: str | None) -> dict[str, Estimate]:
     """The same for estimates by the name of their percentile."""
     if why is None:
         return estimates
     return {
-        name: Estimate(withheld=why) if name in _TAIL else Estimate(value=e.value, needs=e.needs)
+        name: Estimate(value=e.value, caveat=why) if e.value is not None else Estimate(needs=e.needs)
         for name, e in estimates.items()
     }

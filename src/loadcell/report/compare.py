@@ -163,6 +163,8 @@ def _gates(gates: list[Gate], *, several: bool) -> Table:
     table.add_column("", overflow="fold")
     for gate in gates:
         word = Text("FAIL", style="bold white on red") if gate.fired else Text("pass", style="green")
+        if gate.inconclusive and not gate.fired:
+            word = Text("INCONCLUSIVE", style="yellow")
         name = f" {gate.expression}{f' ({gate.side})' if several else ''}"
         table.add_row(Text(name), word, plain(gate.says))
     return table

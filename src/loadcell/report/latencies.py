@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import Estimate, Latency, Result, Summary
-from loadcell.report.text import MISSING, figure
+from loadcell.metrics.interval import PERMILLE, shown_from
+from loadcell.report.text import MISSING, estimate_text, figure, interval_decimals
 
 PERCENTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99_9": "p99.9"}
 LABEL_WIDTH = 13
-_WIDE_INTERVAL = 9
-"""Characters of an interval that fit a column at 80; a longer one is broken at its dash."""
+WIDE_INTERVAL, _NARROW = 9, 7
+"""Characters of an interval that fit a column at 80, and beside p99.9; a longer one is broken at its dash."""
 _DASH = "\N{EN DASH}"
 _WORTH_LESS = 0.95
 """A sample is said to be worth less than its number where the effective one is below this part of it."""
+_INFINITE = "\N{INFINITY}"
 
 
 def latency_table(result: Result) -> Table:
     """One row a metric: figures, and below each its interval or the samples that it needs."""
+    rows = list(latency_rows(result.latency))
+    shown = percentiles_of(summary for _, summary in rows)
     table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
     table.add_column(Text(" Latency, ms"), no_wrap=True, min_width=LABEL_WIDTH)
-    for title in (*PERCENTILES.values(), "max"):
+    for title in ("mean", *shown.values(), "max"):
         table.add_column(title, justify="right", overflow="fold")
-    for title, summary in latency_rows(result.latency):
-        cells = [estimate_cell(getattr(summary, name)) for name in PERCENTILES]
+    fits = _NARROW if "p99_9" in shown else WIDE_INTERVAL
+    for title, summary in rows:
+        cells = [estimate_cell(getattr(summary, name), name, fits) for name in shown]
         label = Text.assemble((f" {title}", "bold"), (f"\n {_samples(summary)}", "dim"))
-        table.add_row(label, *cells, Text(figure(summary.max, grouped=False)))
+        table.add_row(label, mean_cell(summary), *cells, Text(figure(summary.max, grouped=False)))
     return table
+
+
+def percentiles_of(summaries: Iterable[Summary]) -> dict[str, str]:
+    """The percentiles of a table, by name: p99.9 only where some distribution has samples for it."""
+    known = list(summaries)
+    return {
+        name: title
+        for name, title in PERCENTILES.items()
+        if name != "p99_9" or any(summary.p99_9.value is not None for summary in known)
+    }
+
+
+def worth_less(summary: Summary) -> bool:
+    """Whether the samples are worth noticeably fewer independent ones."""
+    return summary.effective is not None and summary.effective < _WORTH_LESS * summary.n
 
 
 def latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
@@ -48,31 +68,36 @@ def latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
 
 
 def _samples(summary: Summary) -> str:
-    few = summary.effective is not None and summary.effective < _WORTH_LESS * summary.n
-    return f"n={summary.n:,}" + (f" ({summary.effective:,.0f})" if few else "")
+    return f"n={summary.n:,}" + (f"\n worth {summary.effective:,.0f}" if worth_less(summary) else "")
 
 
 def mean_cell(summary: Summary) -> Text:
-    """The mean for a table."""
-    return Text(figure(summary.mean, grouped=False), "cyan")
+    """The mean for a table, below it the half width of its interval, and the standard deviation."""
+    if summary.mean is None:
+        return Text(MISSING, style="dim")
+    value, lines, within = figure(summary.mean, grouped=False), [], summary.mean_interval
+    if within is not None:
+        decimals = max(interval_decimals(within.low, within.high), len(value.partition(".")[2]))
+        value = f"{summary.mean:.{decimals}f}"
+        lines.append(f"±{figure((within.high - within.low) / 2, 2, grouped=False)}")
+    if summary.sd is not None:
+        lines.append(f"sd {figure(summary.sd, 3, grouped=False)}")
+    return Text.assemble((value, "cyan"), ("".join(f"\n{line}" for line in lines), "dim"))
 
 
-def estimate_cell(estimate: Estimate) -> Text:
-    """A percentile for a table, and below it its interval or what it lacks."""
+def estimate_cell(estimate: Estimate, name: str, fits: int = WIDE_INTERVAL) -> Text:
+    """A percentile (its name) for a table, and below it its interval of so many characters, or what it lacks."""
+    value, mark, within = estimate_text(estimate)
+    if estimate.withheld:
+        return Text(f"{MISSING}\nwithheld", style="dim")
     if estimate.value is None:
-        reason = f"\nn<{estimate.needs:,}" if estimate.needs else "\nwithheld" if estimate.withheld else ""
-        return Text.assemble((MISSING, "dim"), (reason, "dim"))
-    return Text.assemble((figure(estimate.value, grouped=False), "cyan"), (f"\n{_interval(estimate)}", "dim"))
-
-
-def _interval(estimate: Estimate) -> str:
-    low, high = (None if end is None else figure(end, 3, grouped=False) for end in (estimate.low, estimate.high))
-    if high is None:
-        return MISSING if low is None else f"≥{low}"
-    if low is None:
-        return f"≤{high}"
-    text = f"{low}{_DASH}{high}"
-    return text if len(text) <= _WIDE_INTERVAL else f"{low}{_DASH}\n{high}"
+        return Text(f"{MISSING}\nn<{shown_from(PERMILLE[name]):,}", style="dim")
+    if estimate.caveat:
+        within = "queue grows"
+    within = within.replace("≥ ", "≥").replace("≤ ", "≤")
+    if len(within) > fits:
+        within = within.replace(_DASH, f"{_DASH}\n").replace(" ", "\n")
+    return Text.assemble((value, "cyan"), (mark, "yellow"), (f"\n{within}" if within else "", "dim"))
 
 
 def latency_note(result: Result) -> str:
@@ -83,24 +108,55 @@ def latency_note(result: Result) -> str:
         else "Service time, from the actual send: a closed loop cannot show the queueing that it prevents."
     )
     rows = list(latency_rows(result.latency))
-    worth = any("(" in _samples(summary) for _, summary in rows)
-    extra = " In brackets: how many independent samples these are worth." if worth else ""
-    lines = [f"{anchor} Below each figure: its 95 % interval.{extra}", *_not_estimable(rows), *_bounds(rows)]
-    return "\n".join(lines)
+    worth = any(worth_less(summary) for _, summary in rows)
+    extra = " Worth: how many independent samples these are worth." if worth else ""
+    lines = [f"{anchor} Below each figure: its 95 % interval.{extra}", *_open(rows), *_without(rows)]
+    return "\n".join([*lines, *_with_failures(rows), *_bounds(rows)])
 
 
-def _not_estimable(rows: list[tuple[str, Summary]]) -> Iterator[str]:
+def _open(rows: list[tuple[str, Summary]]) -> Iterator[str]:
+    """Percentiles whose interval has no upper end, and what would close it."""
+    estimates = {shown: [getattr(summary, name) for _, summary in rows] for name, shown in PERCENTILES.items()}
+    found = {shown: [e for e in group if e.open] for shown, group in estimates.items()}
+    needs = [
+        f"{shown} {max(e.needs or 0 for e in group):,} (these: {min(int(e.effective or 0) for e in group):,})"
+        for shown, group in found.items()
+        if group
+    ]
+    if needs:
+        yield f"+: at least so much, for an upper end takes more independent samples: {', '.join(needs)}."
+
+
+def _without(rows: list[tuple[str, Summary]]) -> Iterator[str]:
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for title, summary in rows:
-        for name, shown in PERCENTILES.items():
+        for name, shown in percentiles_of(summary for _, summary in rows).items():
             estimate: Estimate = getattr(summary, name)
-            if estimate.needs:
-                worth = summary.n if estimate.effective is None else min(summary.n, int(estimate.effective))
-                groups[shown, f"not estimable (n={worth:,}, needs {estimate.needs:,})"].append(title)
-            elif estimate.withheld:
+            if estimate.withheld:
                 groups[shown, f"withheld ({estimate.withheld})"].append(title)
+            elif estimate.caveat:
+                groups["no intervals", f"({estimate.caveat})"].append(title)
+            elif estimate.value is None and summary.n:
+                groups[shown, f"n/a: fewer than {shown_from(PERMILLE[name]):,} samples, see max"].append(title)
     for (shown, why), titles in groups.items():
+        titles = list(dict.fromkeys(titles))
         yield f"{shown} {why}" + ("" if len(titles) == len(rows) else f": {', '.join(titles)}")
+
+
+def _with_failures(rows: list[tuple[str, Summary]]) -> Iterator[str]:
+    """Percentiles that take what failed as infinitely late."""
+    found = [f"{title} {figures}" for title, summary in rows if (figures := failing_percentiles(summary))]
+    if found:
+        failed = max(summary.failed for _, summary in rows)
+        yield f"With the {failed:,} failed as infinitely late: {' · '.join(found)}"
+
+
+def failing_percentiles(summary: Summary) -> str:
+    """p50, p90 and p99 with failures as infinite, as in "p50 20.1 p99 ∞"; nothing without failures."""
+    shown = ((name, summary.with_failures.get(name)) for name in ("p50", "p90", "p99"))
+    return " ".join(
+        f"{name} {_INFINITE if one.infinite else figure(one.value, grouped=False)}" for name, one in shown if one
+    )
 
 
 def _bounds(rows: list[tuple[str, Summary]]) -> Iterator[str]:

@@ -39,7 +39,11 @@ def _gates(gates: Sequence[Gate], words: Words, *, several: bool) -> str:
     rows = [
         [
             code(gate.expression) + (f" ({gate.side})" if several else ""),
-            f"❌ **{words.say('FAIL')}**" if gate.fired else f"✅ {words.say('pass')}",
+            f"❌ **{words.say('FAIL')}**"
+            if gate.fired
+            else f"❔ {words.say('INCONCLUSIVE')}"
+            if gate.inconclusive
+            else f"✅ {words.say('pass')}",
             prose(words.say(gate.says)),
         ]
         for gate in gates

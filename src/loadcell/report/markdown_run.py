@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from loadcell.metrics import GLOSSARY, Result, reasons_of, word_of
 from loadcell.report.github import bullets, code, folded, joined, prose, section, table
-from loadcell.report.latencies import PERCENTILES
 from loadcell.report.page.figures import Figure, count, estimated, share
-from loadcell.report.page.latencies import latency_rows, rate_rows
+from loadcell.report.page.latencies import latency_rows, percentile_names, rate_rows
 from loadcell.report.page.method import command_of, identity_rows, method_rows
 from loadcell.report.page.overview import load_words, model_of, slo_answer, state_words, verdict_words, workload_words
 from loadcell.report.words import Words
@@ -70,7 +69,9 @@ def _headline(result: Result, words: Words) -> str:
     for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
         summary = result.latency[name].response or result.latency[name].service
         for shown in ("p50", "p99"):
-            rows.append(_cells(f"{result.latency[name].title} {shown}", estimated(getattr(summary, shown), words)))
+            rows.append(
+                _cells(f"{result.latency[name].title} {shown}", estimated(getattr(summary, shown), words, name=shown))
+            )
     rates = dict(rate_rows(result, words))
     titles = {"output_tokens_per_s": words.say("Output tokens/s"), "requests_per_s": words.say("Requests/s"),
               "goodput": words.metric("goodput").title}  # fmt: skip
@@ -118,17 +119,21 @@ def _latencies(result: Result, words: Words) -> str:
     """Each latency's percentiles with their intervals."""
     if result.withheld:
         return ""
-    places = [list(PERCENTILES).index(name) for name in _PICKED]
+    shown = list(percentile_names(result.latency).values())
+    places = [shown.index(name) for name in _PICKED]
     rows = [
         [
             " ".join(filter(None, [words.metric(row.term).title, row.note])),
+            _stacked(row.mean),
+            row.sd,
             *(_stacked(row.figures[place]) for place in places),
             row.max,
             row.samples,
         ]
         for row in latency_rows(result.latency, words)
     ]
-    return folded(words.say("All latencies"), table([words.say("Latency, ms"), *_PICKED, words.say("max"), "n"], rows))
+    head = [words.say("Latency, ms"), words.say("mean"), words.say("sd"), *_PICKED, words.say("max"), "n"]
+    return folded(words.say("All latencies"), table(head, rows))
 
 
 def _stacked(figure: Figure) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from rich.table import Table
 from rich.text import Text
 
+from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Estimate
 from loadcell.report.lines import UNITS, ask_label, numbers
 from loadcell.report.text import MISSING, figure, percent, plain
@@ -52,7 +53,7 @@ def _cells(sweep: Sweep, stage: Stage, judged: bool) -> Iterator[str | Text]:
     point = stage.point
     latencies = (None,) * 3 if point is None else (point.ttft_ms, point.tpot_ms, point.itl_ms)
     for latency in latencies:
-        yield "\n".join(figure(_value(latency, name), 4, grouped=False) for name in ("p50", "p99"))
+        yield "\n".join(_shown(latency, name) for name in ("p50", "p99"))
     if point is None:
         yield from [f"{MISSING}\n{MISSING}"] * 2
     else:
@@ -62,8 +63,11 @@ def _cells(sweep: Sweep, stage: Stage, judged: bool) -> Iterator[str | Text]:
     yield _word(stage).append(f"\n{_marks(sweep, stage)}")
 
 
-def _value(latency: dict[str, Estimate] | None, name: str) -> float | None:
-    return latency[name].value if latency and name in latency else None
+def _shown(latency: dict[str, Estimate] | None, name: str) -> str:
+    if not latency or name not in latency:
+        return MISSING
+    mark = "+" if latency[name].open else ""
+    return f"{figure(latency[name].value, 4, grouped=False)}{mark}"
 
 
 def _answer(stage: Stage) -> Text:
@@ -123,20 +127,33 @@ def stage_notes(sweep: Sweep) -> list[str]:
 
 
 def _not_estimable(sweep: Sweep) -> Iterator[str]:
-    """Why a p99 of TTFT is missing; the other latencies go along with it."""
-    needs: dict[int, list[int]] = defaultdict(list)
+    """Why a p99 of TTFT is missing or has no upper end; the other latencies go along with it."""
+    missing: list[int] = []
+    open_: dict[int, list[int]] = defaultdict(list)
+    caveats: dict[str, list[int]] = defaultdict(list)
     withheld: dict[str, list[int]] = defaultdict(list)
     for stage in sweep.stages:
         estimate = None if stage.point is None else stage.point.ttft_ms.get("p99")
-        if estimate is not None and estimate.needs:
-            needs[estimate.needs].append(stage.ask.number)
-        elif estimate is not None and estimate.withheld:
+        if estimate is None:
+            continue
+        if estimate.withheld:
             withheld[estimate.withheld].append(stage.ask.number)
-    if needs:
-        found = [number for group in needs.values() for number in group]
-        yield f"p99 n/a in {numbers(found)}: too few requests (at least {min(needs):,} are needed)."
+        elif estimate.caveat:
+            caveats[estimate.caveat].append(stage.ask.number)
+        elif estimate.open:
+            open_[estimate.needs or 0].append(stage.ask.number)
+        elif estimate.value is None and estimate.needs:
+            missing.append(stage.ask.number)
+    if missing:
+        yield f"p99 n/a in {numbers(missing)}: fewer than {shown_from(PERMILLE['p99']):,} requests."
+    for needs, group in open_.items():
+        yield (
+            f"+: p99 is at least so much in {numbers(group)}: it has an upper end from {needs:,} independent requests."
+        )
     for why, group in withheld.items():
         yield f"p99 withheld in {numbers(group)}: {plain(why, _REASON)}."
+    for why, group in caveats.items():
+        yield f"p99 without an interval in {numbers(group)}: {plain(why, _REASON)}."
     if sweep.stages and all(limit is None for limit in sweep.plan.spec["slo"].values()):
         yield "goodput n/a: no SLO was given (--slo)."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,15 @@ def _rows(result: Result) -> Iterator[Row]:
             if summary is not None:
                 for statistic in ("p50", "p90", "p95", "p99", "p99_9"):
                     yield _estimate(name, anchor, statistic, latency.unit, getattr(summary, statistic), summary.n)
-                yield name, anchor, "mean", latency.unit, summary.mean, None, None, summary.n
-                yield name, anchor, "max", latency.unit, summary.max, None, None, summary.n
+                within = summary.mean_interval
+                low, high = (None, None) if within is None else (within.low, within.high)
+                yield name, anchor, "mean", latency.unit, summary.mean, low, high, summary.n
+                for statistic in ("sd", "min", "max"):
+                    yield name, anchor, statistic, latency.unit, getattr(summary, statistic), None, None, summary.n
+                for statistic, one in summary.with_failures.items():
+                    known = math.inf if one.infinite else one.value
+                    n = summary.n + summary.failed
+                    yield name, anchor, f"{statistic}_with_failures", latency.unit, known, None, None, n
     yield from _rates(result)
     yield from _goodput(result)
     for extent, counts in (("run", result.counts.run), ("window", result.counts.window)):

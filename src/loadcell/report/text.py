@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from loadcell.metrics import Counts, CountsOf, Interval, Share
+import math
+
+from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Share
 
 MISSING = "n/a"
+MINUS = "\N{MINUS SIGN}"
+_DASH = "\N{EN DASH}"
 
 
 def figure(value: float | None, digits: int = 4, *, grouped: bool = True) -> str:
@@ -40,7 +44,47 @@ def share_with_interval(share: Share) -> str:
 
 def between(interval: Interval | None) -> str:
     """A 95 % interval in brackets, with a space before it; nothing if there is none."""
-    return "" if interval is None else f" [{figure(interval.low, 3)}, {figure(interval.high, 3)}]"
+    if interval is None:
+        return ""
+    low, high = ends(interval.low, interval.high)
+    return f" [{low}, {high}]"
+
+
+def ends(low: float, high: float, *, grouped: bool = True) -> tuple[str, str]:
+    """Both ends of an interval with three digits, and with so many decimals that its half width has two."""
+    decimals = interval_decimals(low, high)
+    return tuple(f"{end:{',' if grouped else ''}.{decimals}f}" for end in (low, high))  # type: ignore[return-value]
+
+
+def interval_decimals(low: float, high: float) -> int:
+    """Decimals that show three digits of the ends and two of the half width; at most six."""
+    half, most = (high - low) / 2, max(abs(low), abs(high))
+    if not most:
+        return 0
+    decimals = 2 - math.floor(math.log10(most))
+    if half > 0:
+        decimals = max(decimals, 1 - math.floor(math.log10(half)))
+    return min(max(decimals, 0), 6)
+
+
+def estimate_text(estimate: Estimate) -> tuple[str, str, str]:
+    """A percentile as text, without groups: (value, its mark, its interval); "n/a" without a value.
+
+    The mark is + where the interval is open above (- where a rate's is open below); the interval is then one-sided.
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None:
+        return MISSING, "", ""
+    if low is not None and high is not None:
+        digits = interval_decimals(low, high)
+        shown = figure(value, grouped=False)
+        if digits > len(shown.partition(".")[2]):
+            shown = f"{value:.{digits}f}"
+        return shown, "", _DASH.join(ends(low, high, grouped=False))
+    mark = "" if not estimate.open else "+" if high is None else MINUS
+    bound = f"≥ {figure(low, 3, grouped=False)}" if low is not None else ""
+    bound = f"≤ {figure(high, 3, grouped=False)}" if high is not None else bound
+    return figure(value, grouped=False), mark, bound
 
 
 def accounts(counts: Counts) -> str:

@@ -18,6 +18,7 @@ from loadcell.report.charts.pieces import (
     summary_of,
     title_of,
 )
+from loadcell.report.text import ends, estimate_text
 from loadcell.report.words import Words
 
 _ROW = 17
@@ -66,12 +67,15 @@ def _drawn(summary: Summary) -> list[float]:
 def _words(estimate: Estimate, words: Words) -> str:
     """A percentile in words, or why there is none."""
     if estimate.value is not None:
-        if estimate.low is None or estimate.high is None:
-            return ms(words, estimate.value)
-        return words.say(
-            "{value} ms [{low}, {high}]", value=words.figure(estimate.value, 3), low=words.figure(estimate.low, 3),
-            high=words.figure(estimate.high, 3),
-        )  # fmt: skip
+        value, mark, _ = estimate_text(estimate)
+        shown = words.number(value)
+        if estimate.low is not None and estimate.high is not None:
+            low, high = map(words.number, ends(estimate.low, estimate.high))
+            return words.say("{value} ms [{low}, {high}]", value=shown, low=low, high=high)
+        if estimate.low is not None and estimate.open:
+            low = words.figure(estimate.low, 3)
+            return words.say("{value} ms, at least {low}, open above", value=f"{shown}{mark}", low=low)
+        return ms(words, estimate.value)
     if estimate.withheld is not None:
         return words.say("withheld")
     if estimate.needs is not None:

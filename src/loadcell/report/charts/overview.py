@@ -10,7 +10,7 @@ from loadcell.report.charts.model import SCHEMA, Chart, Spec
 from loadcell.report.charts.pieces import LATENCIES, end_of, summary_of
 from loadcell.report.charts.timeline import timeline_views
 from loadcell.report.detail.model import Detail
-from loadcell.report.text import plain
+from loadcell.report.text import ends, plain
 from loadcell.report.words import Words
 
 _COLUMN = 470
@@ -103,6 +103,9 @@ def _figures(result: Result, words: Words) -> list[tuple[str, str, str]]:
 
 
 def _between(one: Any, words: Words) -> str:
+    if one.low is not None and one.high is None:
+        return words.say("at least {low}, open above", low=words.figure(one.low, 3))
     if one.low is None or one.high is None:
         return ""
-    return words.say("{low} to {high}", low=words.figure(one.low, 3), high=words.figure(one.high, 3))
+    low, high = map(words.number, ends(one.low, one.high))
+    return words.say("{low} to {high}", low=low, high=high)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from loadcell.metrics import Estimate, Interval, Share, Spread
-from loadcell.report.text import MISSING
+from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
+from loadcell.metrics.interval import PERMILLE, shown_from
+from loadcell.report.text import MISSING, ends, estimate_text, interval_decimals
 from loadcell.report.words import Words
 
 _DASH = "\N{EN DASH}"
@@ -43,20 +44,35 @@ def between(low: float | None, high: float | None, words: Words) -> str:
         return f"≥ {words.figure(low, 3)}"
     if low is None:
         return f"≤ {words.figure(high, 3)}"
-    return f"{words.figure(low, 3)}{_DASH}{words.figure(high, 3)}"
+    return _DASH.join(words.number(end) for end in ends(low, high))
 
 
-def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None = None) -> Figure:
-    """A percentile with its 95 % interval, or with what is missing for it."""
+def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None = None, name: str = "") -> Figure:
+    """A percentile with its 95 % interval, or with what is missing for it; `name` is that of the percentile."""
     if estimate.value is not None:
-        return Figure(words.figure(estimate.value), unit, between(estimate.low, estimate.high, words))
+        value, mark, _ = estimate_text(estimate)
+        whole = f"{words.number(value) if '.' in value else words.figure(estimate.value)}{mark}"
+        if estimate.caveat:
+            return Figure(whole, unit, words.say("the queue grows"))
+        return Figure(whole, unit, between(estimate.low, estimate.high, words))
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:
         return Figure(MISSING, under=words.say("withheld"))
+    if name:
+        return Figure(MISSING, under=words.say("fewer than {n} samples", n=count(shown_from(PERMILLE[name]), words)))
     if estimate.needs:
         return Figure(MISSING, under=words.say("needs n = {n}", n=count(estimate.needs, words)))
     return Figure(MISSING)
+
+
+def averaged(summary: Summary, words: Words) -> Figure:
+    """The mean with its 95 % interval."""
+    within = summary.mean_interval
+    if summary.mean is None or within is None:
+        return Figure(words.figure(summary.mean))
+    digits = interval_decimals(within.low, within.high)
+    return Figure(words.number(f"{summary.mean:,.{digits}f}"), "", between(within.low, within.high, words))
 
 
 def rate(value: float | None, interval: Interval | None, unit: str, words: Words) -> Figure:

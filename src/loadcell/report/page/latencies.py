@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from loadcell.metrics import Latency, Result, Summary
-from loadcell.report.latencies import PERCENTILES
-from loadcell.report.page.figures import Figure, count, estimated, rate, share
+from loadcell.report.latencies import failing_percentiles, percentiles_of, worth_less
+from loadcell.report.page.figures import Figure, averaged, count, estimated, rate, share
 from loadcell.report.server import PARTS, where_notes
 from loadcell.report.words import Words
 
 _ORDER = ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "ntpot_ms", "e2e_ms")
-_WORTH_LESS = 0.95
-"""A sample is said to be worth less than its number where the effective one is below this part of it."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -23,36 +23,50 @@ class Row(msgspec.Struct, frozen=True):
     samples: str
     worth: str
     figures: list[Figure]
-    mean: str
+    mean: Figure
+    sd: str
+    min: str
     max: str
 
 
 def latency_rows(latency: dict[str, Latency], words: Words) -> list[Row]:
     """Every latency by both anchors where there are two; TTFA only where it is not TTFT."""
     same = "ttfa_ms" in latency and latency["ttfa_ms"].service == latency["ttft_ms"].service
-    rows = []
+    rows, shown = [], percentile_names(latency)
     for name in _ORDER:
         if name not in latency or (name == "ttfa_ms" and same):
             continue
         entry = latency[name]
         if entry.response is not None:
-            rows.append(_row(name, words.say("response time"), entry.response, words))
-        rows.append(_row(name, words.say("service time") if entry.response else "", entry.service, words))
+            rows.append(_row(name, words.say("response time"), entry.response, shown, words))
+        rows.append(_row(name, words.say("service time") if entry.response else "", entry.service, shown, words))
     return rows
 
 
-def _row(name: str, note: str, summary: Summary, words: Words) -> Row:
-    few = summary.effective is not None and summary.effective < _WORTH_LESS * summary.n
-    worth = words.say("worth {n}", n=count(int(summary.effective or 0), words)) if few else ""
+def percentile_names(latency: dict[str, Latency]) -> dict[str, str]:
+    """The percentiles that the table has, with their titles."""
+    return percentiles_of(x for one in latency.values() for x in (one.service, one.response) if x is not None)
+
+
+def _row(name: str, note: str, summary: Summary, shown: Iterable[str], words: Words) -> Row:
+    worth = words.say("worth {n}", n=count(int(summary.effective or 0), words)) if worth_less(summary) else ""
     return Row(
         term=name.removesuffix("_ms"),
         note=note,
         samples=count(summary.n, words),
         worth=worth,
-        figures=[estimated(getattr(summary, percentile), words, "", summary.n) for percentile in PERCENTILES],
-        mean=words.figure(summary.mean),
+        figures=[estimated(getattr(summary, one), words, "", summary.n, one) for one in shown],
+        mean=averaged(summary, words),
+        sd=words.figure(summary.sd, 3),
+        min=words.figure(summary.min),
         max=words.figure(summary.max),
     )
+
+
+def with_failures(result: Result, words: Words) -> list[tuple[str, str]]:
+    """Percentiles that take failed requests as infinitely late: title and figures; none where none failed."""
+    rows = ((entry.title, entry.response or entry.service) for entry in result.latency.values())
+    return [(title, words.number(figures)) for title, found in rows if (figures := failing_percentiles(found))]
 
 
 def bounds(result: Result, words: Words) -> list[tuple[str, str]]:

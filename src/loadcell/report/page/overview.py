@@ -118,7 +118,7 @@ def tiles(result: Result, words: Words) -> list[Tile]:
 def _latency(result: Result, name: str, words: Words) -> Tile:
     latency = result.latency[name]
     summary = latency.response or latency.service
-    figures = [(shown, estimated(getattr(summary, shown), words, n=summary.n)) for shown in ("p50", "p99")]
+    figures = [(shown, estimated(getattr(summary, shown), words, n=summary.n, name=shown)) for shown in ("p50", "p99")]
     note = words.say("response time") if latency.response else ""
     return Tile(name.removesuffix("_ms"), note, figures)
 

@@ -61,29 +61,24 @@ def _overview(result: Result, words: Words) -> dict[str, object]:
     }
 
 
+_FIGURES = (
+    "rows", "shown", "with_failures", "bounds", "rates", "user_rates", "whole", "whole_shown", "server",
+    "server_caption", "token_gap", "server_notes", "run_rates",
+)  # fmt: skip
+
+
 def _figures(result: Result, words: Words) -> dict[str, object]:
     if result.withheld:
-        return dict.fromkeys(
-            (
-                "rows",
-                "bounds",
-                "rates",
-                "user_rates",
-                "whole",
-                "server",
-                "server_caption",
-                "token_gap",
-                "server_notes",
-                "run_rates",
-            ),
-            (),
-        ) | {"flight": latencies.concurrency_words(result, words)}
+        return dict.fromkeys(_FIGURES, ()) | {"flight": latencies.concurrency_words(result, words)}
     return {
         "rows": latencies.latency_rows(result.latency, words),
+        "shown": list(latencies.percentile_names(result.latency).values()),
+        "with_failures": latencies.with_failures(result, words),
         "bounds": latencies.bounds(result, words),
         "rates": latencies.rate_rows(result, words),
         "user_rates": latencies.user_rates(result, words),
         "whole": latencies.whole_rows(result, words),
+        "whole_shown": list(latencies.percentile_names(result.whole_run.latency).values()) if result.whole_run else [],
         "server": latencies.server_rows(result, words),
         "bottleneck": result.bottleneck or "",
         "server_caption": latencies.server_caption(result, words),

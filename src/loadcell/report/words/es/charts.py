@@ -66,6 +66,8 @@ RUN = {
     "unknown": "desconocido",
     "{value} ms [{low}, {high}]": "{value} ms [{low}; {high}]",
     "withheld": "omitido",
+    "{value} ms, at least {low}, open above": "{value} ms, al menos {low}, abierto por arriba",
+    "at least {low}, open above": "al menos {low}, abierto por arriba",
     "too few samples: needs {n}": "muy pocas muestras: necesita {n}",
     "ms, logarithmic": "ms, logarítmica",
     "Value with its 95 % interval": "Valor con su intervalo del 95 %",

@@ -54,7 +54,11 @@ COMPARE = {
     "no request was planned": "no se planificó ninguna solicitud",
     "its limits cannot be judged": "sus límites no se pueden juzgar",
     "not measured": "sin medir",
-    "it needs {} samples, these are worth {}": "necesita {} muestras, estas equivalen a {}",
+    "it needs {} samples, there are {}": "necesita {} muestras, hay {}",
+    "these are worth {} of the {} samples that it needs: some {} requests": (
+        "estas equivalen a {} de las {} muestras que necesita: unas {} solicitudes"
+    ),
+    "inconclusive: {}": "no concluyente: {}",
     "there is none": "no hay ninguna",
     "the window has no length": "la ventana no tiene duración",
     "a side has no such figure": "un lado no tiene esa cifra",

@@ -28,6 +28,7 @@ MARKDOWN = {
     "No findings. Measure both in the same way.": "Sin hallazgos. Medir ambos del mismo modo.",
     "A/A noise": "Ruido A/A",
     "FAIL": "FALLA",
+    "INCONCLUSIVE": "NO CONCLUYENTE",
     "pass": "pasa",
     "{n} of {total}": "{n} de {total}",
     "model unknown": "modelo desconocido",

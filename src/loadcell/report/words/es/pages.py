@@ -58,6 +58,10 @@ AUDIT = {
 LATENCY = {
     "no samples": "sin muestras",
     "needs n = {n}": "necesita n = {n}",
+    "fewer than {n} samples": "menos de {n} muestras",
+    "the queue grows": "la cola crece",
+    "sd": "desv. típ.",
+    "With what failed as infinitely late:": "Con lo fallido como infinitamente tarde:",
     "worth {n}": "equivale a {n}",
     "{share} of rate × time in system": "{share} de tasa × tiempo en el sistema",
     "{share} of requests": "{share} de las solicitudes",
@@ -84,9 +88,9 @@ LATENCY = {
         "Tiempo de servicio, desde el envío real: un bucle cerrado no puede mostrar la cola que él mismo evita."
     ),
     "Percentiles in milliseconds, each with its 95 % interval below it; worth: how many independent samples the "
-    "samples are worth": (
+    "samples are worth; +: at least so much, for they are worth too few for an upper end": (
         "Percentiles en milisegundos, cada uno con su intervalo del 95 % debajo; equivale a: a cuántas muestras "
-        "independientes equivalen las muestras"
+        "independientes equivalen las muestras; +: al menos eso, pues equivalen a muy pocas para un extremo superior"
     ),
     "MLPerf early stopping, p99 at 99 % confidence:": "Parada temprana de MLPerf, p99 con confianza del 99 %:",
     "The whole run, warm-up and drain included": "Toda la ejecución, calentamiento y vaciado incluidos",

@@ -252,12 +252,14 @@ WINDOW = {
         "muy poco para saber si crece una cola: llegaron {} solicitudes tras las primeras respuestas"
     ),
     "95 % interval {} to {}": "intervalo del 95 %: de {} a {}",
-    "the queue grows by {} requests/s ({}): p50 and p90 are of a growing queue and change with the length of the "
-    "run, higher percentiles are withheld": (
-        "la cola crece {} solicitudes/s ({}): p50 y p90 son de una cola que crece y cambian con la duración de la "
-        "ejecución; se omiten los percentiles más altos"
+    "the queue grows by {} requests/s ({}): percentiles are of a growing queue and change with the length of the run": (
+        "la cola crece {} solicitudes/s ({}): los percentiles son de una cola que crece y cambian con la duración de "
+        "la ejecución"
     ),
     "no growing queue: {} requests/s ({}) at {} in flight": "sin cola creciente: {} solicitudes/s ({}) con {} en curso",
+    "SUSPECT where the queue grows through the window; percentiles have no interval then": (
+        "DUDOSA si la cola crece durante la ventana; entonces los percentiles no tienen intervalo"
+    ),
     "only {} of {} users in flight": "solo {} de {} usuarios en curso",
     "{} of {} users in flight": "{} de {} usuarios en curso",
     "unstable: the queue grows by {} requests/s": "inestable: la cola crece {} solicitudes/s",
@@ -401,14 +403,17 @@ ACCOUNTS = {
         "rango más próximo: la muestra de rango ceil(p n) entre n muestras ordenadas, sin interpolar"
     ),
     "95 %, distribution-free from binomial ranks, of the independent samples that the samples are worth: their "
-    "number over the variance inflation of their ranks in the order of the sends, and of what lies above the "
-    "percentile; for ITL, as many as give the share of gaps beyond the percentile its variance between requests or "
-    "between 20 batches of time, the greater one; proportions: Wilson, likewise; requests/s and tokens/s: means of "
-    "20 batches of time": (
+    "number over the variance inflation of what lies above the percentile, in the order of the sends; open above, with "
+    "a one-sided lower end, where these (or the samples as a whole) are worth too few for an upper end; for ITL, as "
+    "many as give the share of gaps beyond the percentile its variance between requests or between 20 batches of time, "
+    "the greater one; means: normal, with their variance inflation; proportions: Wilson, likewise; requests/s and "
+    "tokens/s: means of 20 batches of time": (
         "95 %, sin suponer distribución, por rangos binomiales, sobre las muestras independientes a las que equivalen "
-        "las muestras: su número entre la inflación de varianza de sus rangos en el orden de los envíos, y de lo que "
-        "supera el percentil; para ITL, tantas como dan a la proporción de intervalos por encima del percentil su "
-        "varianza entre solicitudes o entre 20 tramos de tiempo, la mayor; proporciones: Wilson, del mismo modo; "
+        "las muestras: su número entre la inflación de varianza de lo que supera el percentil, en el orden de los "
+        "envíos; abierto por arriba, con un extremo inferior unilateral, donde estas (o el conjunto de las muestras) "
+        "equivalen a muy pocas para un extremo superior; para ITL, tantas como dan a la proporción de intervalos por "
+        "encima del percentil su varianza entre solicitudes o entre 20 tramos de tiempo, la mayor; medias: normal, con "
+        "su inflación de varianza; proporciones: Wilson, del mismo modo; "
         "solicitudes/s y tokens/s: medias de 20 tramos de tiempo"
     ),
 }
