@@ -71,8 +71,8 @@ def _samples(summary: Summary) -> str:
     return f"n={summary.n:,}" + (f"\n worth {summary.effective:,.0f}" if worth_less(summary) else "")
 
 
-def mean_cell(summary: Summary) -> Text:
-    """The mean for a table, below it the half width of its interval, and the standard deviation."""
+def mean_cell(summary: Summary, *, spread: bool = True) -> Text:
+    """The mean for a table, below it the half width of its interval, and with `spread` the standard deviation."""
     if summary.mean is None:
         return Text(MISSING, style="dim")
     value, lines, within = figure(summary.mean, grouped=False), [], summary.mean_interval
@@ -80,7 +80,7 @@ def mean_cell(summary: Summary) -> Text:
         decimals = max(interval_decimals(within.low, within.high), len(value.partition(".")[2]))
         value = f"{summary.mean:.{decimals}f}"
         lines.append(f"±{figure((within.high - within.low) / 2, 2, grouped=False)}")
-    if summary.sd is not None:
+    if spread and summary.sd is not None:
         lines.append(f"sd {figure(summary.sd, 3, grouped=False)}")
     return Text.assemble((value, "cyan"), ("".join(f"\n{line}" for line in lines), "dim"))
 

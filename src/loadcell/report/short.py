@@ -69,7 +69,7 @@ def _latency_table(result: Result) -> Table | None:
         note = "\n response" if latency.response else ""
         cells = [estimate_cell(getattr(summary, percentile), percentile) for percentile in PERCENTILES]
         label = Text.assemble((f" {latency.title}", "bold"), (note, "dim"))
-        table.add_row(label, mean_cell(summary), *cells, Text(figure(summary.max, grouped=False)))
+        table.add_row(label, mean_cell(summary, spread=False), *cells, Text(figure(summary.max, grouped=False)))
     return table if table.row_count else None
 
 
