@@ -78,7 +78,9 @@ def test_preemptions(make: Make, form: str) -> None:
 
 @pytest.mark.parametrize("form", [VLLM, SGLANG], ids=["vllm", "sglang"])
 def test_cached_tokens_that_only_the_page_shows(make: Make, form: str) -> None:
-    found = check(pages(make, form, hits=1100), "cached_prompts")
+    result = pages(make, form, hits=1100)
+    found = check(result, "cached_prompts")
+    assert sum(one.name == "cached_prompts" for one in result.verdict.checks) == 1
     assert found.word == "SUSPECT" and found.value == pytest.approx(0.5)
     assert "50 % of the prompt tokens from its cache, by its own counters" in found.says
 

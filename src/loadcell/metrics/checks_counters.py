@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.metrics.checks_load import LIMITS as OF_LOAD
-from loadcell.metrics.checks_load import cached_slack
+from loadcell.metrics.checks_load import cached_slack, page_tells_cache
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Result, Series
 
@@ -123,11 +123,9 @@ _RUNNING_ADVICE = (
 
 def _cached(result: Result) -> Iterator[Check]:
     """Cached prompt tokens where the server's page alone tells of them; what replies tell has a check of its own."""
-    if result.instrument.tokens.cached_share is not None or result.counters is None:
+    if not page_tells_cache(result) or result.counters is None:
         return
-    hits, asked = (result.counters.gained.get(f"prefix_cache_{name}") for name in ("hits", "queries"))
-    if hits is None or not asked or result.methodology.spec["workload"]["prompts"] is not None:
-        return
+    hits, asked = (result.counters.gained[f"prefix_cache_{name}"] or 0.0 for name in ("hits", "queries"))
     template = result.methodology.effective.get("template_tokens") or 0
     share = max(0.0, hits - float(template) * result.counters.own_requests) / asked
     yield grade(

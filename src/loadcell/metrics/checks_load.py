@@ -203,6 +203,8 @@ def _outputs(result: Result) -> Iterator[Check]:
 
 
 def _cache(result: Result) -> Iterator[Check]:
+    if page_tells_cache(result):
+        return  # judged by the server's counters, beside the others of these
     tokens = result.instrument.tokens
     share = tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
     yield grade(
@@ -213,6 +215,18 @@ def _cache(result: Result) -> Iterator[Check]:
         "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
         limits=LIMITS["cached_prompts"],
         slack=cached_slack(result),
+    )
+
+
+def page_tells_cache(result: Result) -> bool:
+    """Whether the server's page alone tells how much of synthetic prompts came from its cache."""
+    told = result.counters
+    return (
+        result.instrument.tokens.cached_share is None
+        and result.methodology.spec["workload"]["prompts"] is None
+        and told is not None
+        and told.gained.get("prefix_cache_hits") is not None
+        and bool(told.gained.get("prefix_cache_queries"))
     )
 
 

@@ -14,6 +14,8 @@ from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.load import run_load
 from loadcell.load.prepare import worker_count
 from loadcell.metrics import Result, TokenClosure, build_result
+from loadcell.metrics.checks import ALL_LIMITS
+from loadcell.metrics.model import Host
 from loadcell.recording.read import Recording, dump_json, open_recording, read_json, read_manifest
 from loadcell.recording.schema import Manifest
 from loadcell.search.folder import STAGE, cut_folders, read_plan, stage_folders, stage_name
@@ -227,7 +229,7 @@ def _facts(recording: Recording, result: Result) -> Facts:
         address=effective.get("address"),
         loadcell=recording.manifest.loadcell,
         machine=recording.environment.get("host"),
-        server_place=host.server,
+        server_place=None if _left_alone(host) else host.server,
         place_declared=host.declared,
         cached_share=_cached_share(result.instrument.tokens),
         ok=result.counts.run.ok,
@@ -241,6 +243,12 @@ def _facts(recording: Recording, result: Result) -> Facts:
 def _cached_share(tokens: TokenClosure) -> float | None:
     """Prompt tokens from a cache, the chat template's part left out where it is known."""
     return tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
+
+
+def _left_alone(host: Host) -> bool:
+    """The load took too little from the server beside it to matter."""
+    limit = ALL_LIMITS["shared_host"].valid
+    return host.taken_share is not None and host.taken_share <= limit
 
 
 def served_nothing(facts: Facts) -> bool:
