@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.model import Estimate
-from loadcell.search.evidence import decide
+from loadcell.search.evidence import ENDS_EARLY, decide
 from loadcell.search.margins import Company, Reading, company, read_margin
 from loadcell.search.model import Answer, Ask, Margin, Plan, Point, Stage, Trial
 from loadcell.search.next import next_ask
@@ -219,7 +219,8 @@ def stage_of(server: Server | Batcher, plan: Plan, ask: Ask, seed: int) -> Stage
     figures, spans_s = server.serve(arrivals, tokens)
     judged = arrivals >= ask.warmup_s
     most = int(np.count_nonzero(judged))
-    found = decide(grades(figures[judged]), plan.target, ask.together, ask.least_requests, most)
+    ends_at = most if ask.phase in ENDS_EARLY else None
+    found = decide(grades(figures[judged]), plan.target, ask.together, ask.least_requests, ends_at)
     took_s = float(arrivals[judged][found.judged - 1]) if found.judged < most else length_s
     grows = ask.level > 1.05 * server.most_per_s
     counted = judged & (arrivals <= took_s)

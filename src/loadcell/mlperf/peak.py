@@ -83,12 +83,21 @@ def find_peak(
     if any(stage.state == "interrupted" for stage in sweep.stages):
         raise KeyboardInterrupt
     found = sweep.found
-    if found is None or found.low is None:
+    rate = None if found is None else _rate(found)
+    if found is None or rate is None:
         raise LoadcellError(
             f"no rate was found that keeps to the limits: {found.says if found else 'the search did not end'}. See it "
             f"with loadcell report {home}; a rate of your own: --target-qps"
         )
-    return trimmed(found.low.level), _words(found, home)
+    return trimmed(rate), _words(found, rate, home)
+
+
+def _rate(found: Found) -> float | None:
+    """The rate that holds, or that likely does; None where there is none."""
+    low = None if found.low is None else found.low.level
+    if found.likely is not None and found.likely.low is not None:
+        return max(found.likely.low, low or 0.0)
+    return low
 
 
 def search_words(plan: Plan) -> str:
@@ -106,10 +115,11 @@ def trimmed(rate: float) -> float:
     return float(f"{rate:.{_DIGITS}g}")
 
 
-def _words(found: Found, home: Path) -> str:
-    assert found.low is not None
+def _words(found: Found, rate: float, home: Path) -> str:
+    tried = found.low is not None and found.low.level == rate
     above = "" if found.high is None else f", fails at {found.high.level:.4g}"
-    return f"peak search: holds at {found.low.level:.4g} queries/s{above} ({found.word}; loadcell report {home})"
+    holds = "holds" if tried else "likely holds"
+    return f"peak search: {holds} at {rate:.4g} queries/s{above} ({found.word}; loadcell report {home})"
 
 
 def next_rate(plan: Plan, outcome: Outcome) -> tuple[float, str] | None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
-from loadcell.report.withheld import invalid_ends
+from loadcell.report.withheld import invalid_ends, rests_on
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
 
 _SAYS = 600
@@ -45,7 +45,7 @@ def promise(plan: Plan) -> str:
 def headline(plan: Plan, found: Found) -> str:
     """The bracket in one line; what the search says itself where there is none."""
     low, high = found.low, found.high
-    if low is None or high is None:
+    if low is None or high is None or found.likely is not None:
         return plain(found.says, _SAYS)
     apart = "" if found.width is None else f" ({figure(found.width * 100, 2)} % apart)"
     text = f"holds up to {load_words(plan, low.level)}, fails at {load_figure(high.level)}{apart}"
@@ -58,7 +58,7 @@ def _warnings(sweep: Sweep) -> Iterator[Line]:
     bad = invalid_ends(sweep)
     if bad:
         yield "", Text.assemble((" INVALID ", WORD_STYLE["INVALID"]), f" the answer rests on {numbers(bad)}, INVALID")
-    ends = {number for end in (sweep.found.low, sweep.found.high) if end for number in end.stages}
+    ends = rests_on(sweep.found)
     doubtful = [
         stage.ask.number
         for stage in sweep.stages

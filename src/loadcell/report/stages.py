@@ -187,7 +187,8 @@ _SERIES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "preemptions": ("preempted/s", figure),
     "gpu_use": ("GPU use", percent),
     "gpu_power_watts": ("GPU W", figure),
-    "cpu_share": ("client CPU", percent),
+    "client_cpu_share": ("client CPU", percent),
+    "cpu_share": ("its machine", percent),
 }
 """Series of the server that are shown, in this order: title, and how a value is written."""
 

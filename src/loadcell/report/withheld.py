@@ -19,9 +19,14 @@ def invalid_stages(sweep: Sweep) -> list[int]:
 
 def invalid_ends(sweep: Sweep) -> list[int]:
     """Numbers of the INVALID stages that the answer of a search rests on."""
-    ends = [] if sweep.found is None else [end for end in (sweep.found.low, sweep.found.high) if end]
-    rests_on = {number for end in ends for number in end.stages}
-    return [number for number in invalid_stages(sweep) if number in rests_on]
+    ends = set() if sweep.found is None else rests_on(sweep.found)
+    return [number for number in invalid_stages(sweep) if number in ends]
+
+
+def rests_on(found: Found) -> set[int]:
+    """Numbers of the stages that an answer rests on."""
+    ends = {number for end in (found.low, found.high) if end for number in end.stages}
+    return ends if found.likely is None else ends | set(found.likely.stages)
 
 
 def withhold_stages(sweep: Sweep) -> Sweep:
@@ -50,6 +55,7 @@ def _answerless(found: Found, bad: list[int]) -> Found:
         low=None,
         high=None,
         width=None,
+        likely=None,
         binding=None,
         stable=Stable(low=None, high=None, served_per_s=None),
         says=f"not shown: it rests on INVALID stages ({', '.join(map(str, bad))}); --force shows it",

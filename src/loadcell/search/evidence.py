@@ -32,6 +32,8 @@ STEERS = 1.5
 """log10 of the evidence that ends a stage: it shows where to look next."""
 SETTLES = 3.0
 """log10 of the evidence, over all stages at a load, that an end of the bracket must have."""
+ENDS_EARLY = ("bisect", "confirm")
+"""Phases whose stages end where they can decide nothing; others show the way, or how near requests come, even so."""
 _LOOKS_RATIO = 1.08
 _FEWER, _MORE = (0.8, 0.5, 0.2), (1.25, 2.0, 5.0, 20.0)
 """Shares of misses, over the target's, that the evidence is averaged over."""
@@ -114,12 +116,25 @@ def looks(least: int, available: int) -> Iterator[int]:
 def decide(codes: Codes, target: float, together: float, least: int, most: int | None = None) -> Evidence:
     """The evidence at the first look, from `least` requests on, that ends a stage; else that of all requests.
 
-    A stage ends when it is decided. One that may judge `most` requests ends half way if all evidence then speaks
-    against both answers: its load is too near to the boundary.
+    A stage ends when it is decided. One that may judge `most` requests ends, too, where it is futile to go on.
     """
     for count in looks(least, codes.size):
         found = weigh(codes[:count], target, together)
-        hopeless = most is not None and 2 * count >= most and max(found.for_pass, found.for_fail) < 0
-        if found.answer != "undecided" or hopeless:
+        if found.answer != "undecided" or (most is not None and futile(found, target, most)):
             return found
     return weigh(codes, target, together)
+
+
+def futile(found: Evidence, target: float, most: int) -> bool:
+    """Whether a stage that may judge `most` requests can no longer pass or fail, or is half over with all evidence
+    against both answers: its load is too near to the boundary.
+
+    It could still pass if no further request missed, and fail if as many did as the alternative expects at the most.
+    """
+    if 2 * found.judged >= most and max(found.for_pass, found.for_fail) < 0:
+        return True
+    left = max(0, most - found.judged)
+    judged, missed = most / found.dependence, found.missed / found.dependence
+    worst = missed + left / found.dependence * min(max(_MORE) * (1 - target), 1.0)
+    passes = _mixture(judged, missed, target, _FEWER) >= STEERS
+    return not passes and _mixture(judged, worst, target, _MORE) < STEERS

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from loadcell.metrics import Estimate, Result, reasons_of, word_of
 from loadcell.search.model import Point
 
 PERCENTILES = ("p50", "p90", "p99")
 
 
-def point_of(result: Result) -> Point:
-    """The figures of a stage; what its Result cannot tell is None."""
+CLIENT_CPU = "client_cpu_share"
+"""The client's own CPU time among what was watched, as a share of a core for each load process."""
+
+
+def point_of(result: Result, audits: Sequence[Mapping[str, Any]] = ()) -> Point:
+    """The figures of a stage; what its Result cannot tell is None. `audits` are those of its recording."""
     rates, counts, gpus = result.throughput, result.counts.window, result.methodology.spec["endpoint"].get("gpus")
     tokens_per_s, user = rates.output_tokens_per_s, rates.user_tokens_per_s.get("p50")
     watched = result.observed
@@ -31,9 +38,18 @@ def point_of(result: Result) -> Point:
         e2e_ms=_percentiles(result, "e2e_ms"),
         e2e_mean_ms=_mean(result, "e2e_ms"),
         goodput=result.goodput,
-        server={} if watched is None else {name: series.mean for name, series in watched.series.items()},
+        server=_cpu_of(audits) | ({} if watched is None else {n: series.mean for n, series in watched.series.items()}),
         energy=None if watched is None else watched.energy,
     )
+
+
+def _cpu_of(audits: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The client's own CPU; nothing where a load process left no count."""
+    spent = [audit.get("cpu_s") for audit in audits]
+    length = sum(audit.get("load_ns") or 0 for audit in audits)
+    if not length or None in spent:
+        return {}
+    return {CLIENT_CPU: float(sum(cpu_s for cpu_s in spent if cpu_s)) * 1e9 / length}
 
 
 def _mean(result: Result, metric: str) -> float | None:

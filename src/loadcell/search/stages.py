@@ -186,7 +186,9 @@ def see_stage(folder: Path, plan: Plan | None = None) -> Seen:
 
         trial = trial_of(recording, result, plan, ask)
     stage = _stage(folder, ask, manifest, state=manifest.state, ended=_why_ended(manifest))
-    stage = msgspec.structs.replace(stage, took_s=_took_s(recording), point=point_of(result), trial=trial)
+    stage = msgspec.structs.replace(
+        stage, took_s=_took_s(recording), point=point_of(result, recording.audits), trial=trial
+    )
     return Seen(stage, _facts(recording, result))
 
 

@@ -13,7 +13,7 @@ from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Rows, read_rows
 from loadcell.recording.read import Recording
-from loadcell.search.evidence import SETTLES, Evidence, decide, dependence, weigh
+from loadcell.search.evidence import ENDS_EARLY, SETTLES, Evidence, decide, dependence, futile, weigh
 from loadcell.search.judged import Judged, judged_of, margin_of
 from loadcell.search.model import Ask, Plan, Trial
 from loadcell.search.saturation import saturation_steer
@@ -77,7 +77,7 @@ class _Looks:
             cancel = found.answer == "fail" and end is not None
             return Stop("decided", f"decided: {_words(found, self._target)}", cancel, end)
         most = 0 if view.planned_ns is None else view.planned_ns.size - self._first
-        if most and 2 * codes.size >= most and max(found.for_pass, found.for_fail) < 0:
+        if most and self._ask.phase in ENDS_EARLY and futile(found, self._target, most):
             return Stop("decided", f"too near to the boundary to be decided: {_words(found, self._target)}", False)
         return None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from loadcell.metrics.model import Estimate
-from loadcell.report.charts.drawing import Encoding, Row
-from loadcell.report.charts.model import Chart
+from loadcell.report.charts.drawing import DASHES, Encoding, Row, line
+from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.lines import ask_label, load_figure, value_words
 from loadcell.report.order import ordered
 from loadcell.report.text import plain
@@ -147,7 +147,20 @@ def figures(
         between = "" if low is None or high is None else f" [{write(low)}, {write(high)}]"
         return row | {"shown": f"{write(row['value'])}{between}"}
 
-    return rows(sweep.stages if every else ordered(sweep), axis, words, told)
+    return _unbroken(rows(sweep.stages if every else ordered(sweep), axis, words, told), sweep, axis)
+
+
+def _unbroken(found: list[Row], sweep: Sweep, axis: Axis) -> list[Row]:
+    """The rows, each with the run of stages that it is in: one that lacks the figure ends a run."""
+    known = {row["stage"] for row in found}
+    runs: dict[str, int] = {}
+    place: dict[int, str] = {}
+    for stage in ordered(sweep):
+        number = stage.ask.number
+        series = axis.series.get(number, "")
+        runs[series] = runs.get(series, 0) + (number not in known)
+        place[number] = f"{series} {runs[series]}"
+    return [row | {"run": place.get(row["stage"], "")} for row in found]
 
 
 def figure(value: float | None, low: float | None = None, high: float | None = None) -> Row | None:
@@ -159,6 +172,11 @@ def percentile(point: Point, name: str, which: str) -> Row | None:
     """A percentile of a latency of a stage; None where it cannot be told."""
     found: Estimate | None = getattr(point, name).get(which)
     return None if found is None else figure(found.value, found.low, found.high)
+
+
+def joined(place: Encoding, style: str = "one", dash: Sequence[int] = DASHES[0]) -> Spec:
+    """The rows of `figures` joined, but not across a stage that lacks the figure."""
+    return line(place | {"detail": {"field": "run", "type": "nominal"}}, style, dash)
 
 
 def colours(axis: Axis) -> Encoding:

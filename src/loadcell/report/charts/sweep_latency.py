@@ -8,7 +8,6 @@ from loadcell.report.charts.drawing import (
     Row,
     dots,
     intervals,
-    line,
     only,
     rule,
     styled,
@@ -24,6 +23,7 @@ from loadcell.report.charts.stages import (
     about,
     colours,
     figures,
+    joined,
     nothing,
     percentile,
     x_encoding,
@@ -94,8 +94,8 @@ def _view(axis: Axis, words: Words, name: str, drawn: list[Row], limit: float | 
 
 def _curve(axis: Axis, x: Encoding, y: Encoding, tooltip: list[Encoding], which: str, dash: list[int]) -> list[Spec]:
     place, style = {"x": x, "y": y, **colours(axis)}, STYLES[which]
-    joined = [line(place, style, dash)] if axis.field else []
-    return [intervals(x, f"{style}-line"), *joined, dots(place | {"tooltip": tooltip}, style)]
+    lines = [joined(place, style, dash)] if axis.field else []
+    return [intervals(x, f"{style}-line"), *lines, dots(place | {"tooltip": tooltip}, style)]
 
 
 def limit_layers(limit: float, words: Words) -> list[Spec]:
@@ -147,7 +147,7 @@ def trade(sweep: Sweep, axis: Axis, words: Words) -> Chart:
     tooltip = tip(*about(words, ("served", words.say("Output tokens/s")), ("shown", named)))
     place = {"x": x, "y": y, **colours(axis)}
     layers: list[Spec] = [] if near is None else limit_layers(near, words)
-    layers += [line(place | {"order": {"field": "turn"}})] if axis.field else []
+    layers += [joined(place | {"order": {"field": "turn"}})] if axis.field else []
     layers += (
         [dots(place | {"tooltip": tooltip})]
         if axis.series

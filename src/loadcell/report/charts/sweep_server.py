@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from loadcell.report.charts.drawing import Row, dots, line, tip, view, y_of
+from loadcell.report.charts.drawing import Row, dots, tip, view, y_of
 from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import stack
-from loadcell.report.charts.stages import Axis, about, colours, figure, figures, x_encoding
+from loadcell.report.charts.stages import Axis, about, colours, figure, figures, joined, x_encoding
 from loadcell.report.words import Words
 from loadcell.search.model import Point, Sweep
 
@@ -45,7 +45,8 @@ def server_names(words: Words) -> dict[str, tuple[str, bool]]:
         "preemptions": (words.say("Preemptions/s"), False),
         "gpu_use": (words.say("GPU use"), True),
         "gpu_power_watts": (words.say("GPU power, W"), False),
-        "cpu_share": (words.say("Client CPU"), True),
+        "client_cpu_share": (words.say("Client CPU"), True),
+        "cpu_share": (words.say("CPU of the client's machine"), True),
     }
 
 
@@ -53,5 +54,5 @@ def _view(axis: Axis, words: Words, title: str, share: bool, drawn: list[Row], *
     style = {"format": "~%"} if share else {}
     y = y_of([0.0, *(row["value"] for row in drawn)], tickCount=3, **style)
     place = {"x": x_encoding(axis, words, last=last), "y": y, **colours(axis)}
-    joined = [line(place)] if axis.field else []
-    return view(title, [*joined, dots(place | {"tooltip": tip(*about(words, ("shown", title)))})], drawn, 64)
+    lines = [joined(place)] if axis.field else []
+    return view(title, [*lines, dots(place | {"tooltip": tip(*about(words, ("shown", title)))})], drawn, 64)

@@ -129,7 +129,7 @@ def _attained(stage: Stage, point: Point, words: Words) -> Row | None:
     answer = None
     if stage.trial is not None:
         share, judged = stage.trial.attainment, stage.trial.judged
-        answer = stage.trial.answer if stage.state == "complete" else "undecided"
+        answer = stage.trial.answer
     else:
         share, judged = (point.goodput.attainment, point.goodput.planned) if point.goodput else (None, 0)
     if share is None or share.value is None:
@@ -152,13 +152,21 @@ def answer_words(answer: str | None, words: Words) -> str:
 def _bracket(sweep: Sweep, axis: Axis, words: Words, x: Encoding) -> list[Spec]:
     """The bracket shaded; its loads in the tooltip."""
     found = sweep.found
-    if found is None or found.low is None or found.high is None or axis.field is None:
+    if found is None or axis.field is None:
         return []
-    low, high = found.low.level, found.high.level
-    says = words.say(
-        "holds at {low}, fails at {high}",
-        low=load_words(sweep.plan, low, words),
-        high=load_words(sweep.plan, high, words),
+    near = found.likely
+    low, high = (None if end is None else end.level for end in (found.low, found.high))
+    if near is not None and near.low is not None and near.high is not None:
+        low, high = near.low, near.high
+    else:
+        near = None
+    if low is None or high is None:
+        return []
+    shown = {"low": load_words(sweep.plan, low, words), "high": load_words(sweep.plan, high, words)}
+    says = (
+        words.say("likely between {low} and {high}", **shown)
+        if near
+        else words.say("holds at {low}, fails at {high}", **shown)
     )
     return [
         {
@@ -237,6 +245,7 @@ def phase_words(phase: str, words: Words) -> str:
         "floor": words.say("one user alone"),
         "ramp": words.say("doubling"),
         "bisect": words.say("halving the gap"),
+        "measure": words.say("beside the limit"),
         "confirm": words.say("an end again"),
     }[phase]
 

@@ -16,7 +16,7 @@ from loadcell.report.charts.drawing import (
 )
 from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import span, stack
-from loadcell.report.charts.stages import Axis, about, colours, figure, figures, nothing, x_encoding
+from loadcell.report.charts.stages import Axis, about, colours, figure, figures, joined, nothing, x_encoding
 from loadcell.report.charts.sweep_slo import VERDICTS
 from loadcell.report.words import Words
 from loadcell.search.model import Point, Scalability, Sweep
@@ -75,7 +75,7 @@ def _tokens_view(axis: Axis, words: Words, drawn: list[Row], fitted: list[Row], 
         told = {"x": x, "y": y, "tooltip": tip(("says", words.say("Universal Scalability Law")))}
         layers.append({"data": {"values": fitted}, **line(told, "fit", DASHES[1])})
     layers.append(intervals(x))
-    layers += [line(place)] if axis.field else []
+    layers += [joined(place)] if axis.field else []
     marks = place | {"tooltip": tooltip}
     layers += [dots(marks)] if axis.series else styled("word", VERDICTS, marks, drawn)
     items = [(words.say("measured"), "one-label"), (words.say("fitted law"), "note")] if fitted else []
@@ -107,8 +107,8 @@ def _requests_view(axis: Axis, words: Words, requests: list[Row], good: list[Row
     for kind, style, drawn, dash in kinds:
         if drawn:
             tooltip = tip(*about(words, ("shown", words.say("Requests/s, {kind}", kind=kind))))
-            joined = [line(place, style, dash)] if axis.field else []
-            layers.append({"data": {"values": drawn}, "layer": [*joined, dots(place | {"tooltip": tooltip}, style)]})
+            lines = [joined(place, style, dash)] if axis.field else []
+            layers.append({"data": {"values": drawn}, "layer": [*lines, dots(place | {"tooltip": tooltip}, style)]})
     items = [] if axis.series else [(kind, f"{style}-label") for kind, style, drawn, _ in kinds if drawn]
     return view(words.say("Requests/s"), layers, [], 150, items)
 

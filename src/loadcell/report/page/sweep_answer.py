@@ -12,7 +12,7 @@ from loadcell.report.lines import ask_label
 from loadcell.report.page.figures import Figure, between, count
 from loadcell.report.page.sweep_stages import doubts, named
 from loadcell.report.text import MISSING
-from loadcell.report.withheld import invalid_ends, invalid_stages
+from loadcell.report.withheld import invalid_ends, invalid_stages, rests_on
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
 
@@ -72,7 +72,7 @@ def verdict(sweep: Sweep, words: Words) -> Verdict:
         return Verdict(present[0] if present else None, says, reasons)
     if worth:
         reasons.insert(0, words.say("Stages: {counts}", counts=worth))
-    ends = {number for end in (found.low, found.high) if end for number in end.stages}
+    ends = rests_on(found)
     verdicts = {stage.point.verdict for stage in sweep.stages if stage.ask.number in ends and stage.point is not None}
     word = next((word for word in _WORST if word in verdicts), None)
     if word in ("SUSPECT", "INVALID"):
@@ -91,11 +91,7 @@ def cards(sweep: Sweep, words: Words) -> list[Card]:
 def _search_cards(sweep: Sweep, found: Found, words: Words) -> list[Card]:
     plan, stable = sweep.plan, found.stable
     titles = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": words.say("failures")}
-    apart = (
-        ""
-        if found.width is None or None in (found.low, found.high)
-        else words.say("bracket {width} wide", width=words.percent(found.width))
-    )
+    apart = "" if found.width is None else words.say("bracket {width} wide", width=words.percent(found.width))
     cliff = words.say("a cliff: attainment collapses inside the bracket") if found.cliff else ""
     breaks = Figure(titles.get(str(found.binding), MISSING), "", cliff or apart)
     grows = "" if stable.high is None else words.say("it grows at {load}", load=load_words(plan, stable.high, words))
@@ -106,10 +102,24 @@ def _search_cards(sweep: Sweep, found: Found, words: Words) -> list[Card]:
         else Card(words.say("One user alone"), _floor(found, words))
     )
     return [
-        Card(words.say("Holds up to"), _end(plan, found.low, words), mark="valid"),
-        Card(words.say("Fails at"), _end(plan, found.high, words), mark="invalid"),
+        *_bounds(plan, found, words),
         Card(words.say("Breaks first"), breaks),
         last,
+    ]
+
+
+def _bounds(plan: Plan, found: Found, words: Words) -> list[Card]:
+    """The two loads that the answer lies between: those that were tested, or those that are likely."""
+    near = found.likely
+    if near is None:
+        return [
+            Card(words.say("Holds up to"), _end(plan, found.low, words), mark="valid"),
+            Card(words.say("Fails at"), _end(plan, found.high, words), mark="invalid"),
+        ]
+    told = words.say("the limit lies between with {share} likelihood", share=words.percent(near.confidence))
+    return [
+        Card(words.say("Likely holds up to"), _load(plan, near.low, told, words), mark="valid"),
+        Card(words.say("Likely fails at"), _load(plan, near.high, told, words), mark="invalid"),
     ]
 
 
