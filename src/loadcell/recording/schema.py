@@ -11,7 +11,7 @@ A recording is a folder:
     text-W-NNNNN.parquet      prompts and responses, only if asked for
     tokens-W.parquet          output tokens counted after the run, where the server did not tell
     audit-W.json              the instrument's own counters
-    host.json                 what the machine did meanwhile: stolen time, exhausted ports, who shares the cores
+    host.json                 what the machine did meanwhile: stolen time, who shares the cores and what that took
     selftest.json             this machine's self-test, if one was made before the run
     server-before.prom        the server's Prometheus page before and after the load, if it has one
     server-after.prom
