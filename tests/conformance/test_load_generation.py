@@ -238,21 +238,20 @@ class Cache:
 
 
 @pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Ran, Ran]:
-    """The same 40 requests twice, to a server that remembers; it sees the requests before the load too."""
+def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Ran, Ran, Ran]:
+    """Twice with one seed and salt, then with one of its own, to a server that remembers; it sees the probes too."""
     cache, folder = Cache(), tmp_path_factory.mktemp("cached")
     with serve(cache, probe=cache) as server:
-        first, second = (
-            run_once(
-                server.url, folder / str(n), requests=40, concurrency=4, input_tokens="uniform:8,60", output_tokens=1
-            )
-            for n in range(2)
-        )
-    return server, first, second
+        first, second, fresh = (
+            run_once(server.url, folder / str(n), requests=40, concurrency=4, input_tokens="uniform:8,60",
+                     output_tokens=1, **salt)
+            for n, salt in enumerate(({"salt": "one"}, {"salt": "one"}, {}))
+        )  # fmt: skip
+    return server, first, second, fresh
 
 
-def test_33_prompts_have_the_asked_length(cached: tuple[Scripted, Ran, Ran]) -> None:
-    server, first, _ = cached
+def test_33_prompts_have_the_asked_length(cached: tuple[Scripted, Ran, Ran, Ran]) -> None:
+    server, first, _, _ = cached
     count = load_tokenizer("smollm2").count
     asked = {row["request"]: row["input_tokens"] for row in first.rows}
     assert [count(prompt_of(request)) for request in server.load] == [asked[request.number] for request in server.load]
@@ -261,13 +260,17 @@ def test_33_prompts_have_the_asked_length(cached: tuple[Scripted, Ran, Ran]) -> 
     assert [count(prompt) for prompt in long.prompts] == [1024, 1024]
 
 
-def test_34_a_warm_prefix_cache_is_said_and_a_repetition_has_other_prompts(cached: tuple[Scripted, Ran, Ran]) -> None:
-    _, first, second = cached
-    shares = [ran.result.instrument.tokens.cached_share for ran in (first, second)]
+def test_34_a_warm_prefix_cache_is_said_and_a_repetition_has_other_prompts(
+    cached: tuple[Scripted, Ran, Ran, Ran],
+) -> None:
+    _, first, second, fresh = cached
+    shares = [ran.result.instrument.tokens.cached_share for ran in (first, second, fresh)]
     assert shares[0] is not None and shares[0] < 0.01
     assert shares[1] is not None and shares[1] > 0.8
-    words = [{check.name: check.word for check in ran.result.verdict.checks} for ran in (first, second)]
-    assert [checks["cached_prompts"] for checks in words] == ["VALID", "SUSPECT"]
+    assert shares[2] is not None and shares[2] < 0.01  # another salt: the same lengths of other prompts
+    words = [{check.name: check.word for check in ran.result.verdict.checks} for ran in (first, second, fresh)]
+    assert [checks["cached_prompts"] for checks in words] == ["VALID", "SUSPECT", "VALID"]
+    assert len({ran.manifest.schedule_hash for ran in (first, second, fresh)}) == 1
     assert any("cache" in reason for reason in second.result.verdict.reasons)
     tree = {"endpoint": {"url": URL}, "load": {"requests": 50}, "workload": {"input_tokens": "16"}}
     texts = [
@@ -287,8 +290,8 @@ def test_35_prompts_share_no_prefix_by_accident() -> None:
     assert longest <= 4
 
 
-def test_36_nothing_of_the_load_is_asked_before_it(cached: tuple[Scripted, Ran, Ran]) -> None:
-    server, first, _ = cached
+def test_36_nothing_of_the_load_is_asked_before_it(cached: tuple[Scripted, Ran, Ran, Ran]) -> None:
+    server, first, _, _ = cached
     load = [prompt_of(request) for request in server.load[:40]]
     assert len(set(load)) == 40
     assert server.probes

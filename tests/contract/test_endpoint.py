@@ -216,7 +216,8 @@ def test_all_three_at_once(run: Run) -> None:
     with serve(script, probe=script) as server:
         ran = run(server.url, requests=2)
     assert ran.statuses == ["ok"] * 2
-    assert len(server.probes) == 4
+    assert len(server.probes) == 5  # the last asks for one token, in the form that was taken
+    assert [probe.json().get("max_completion_tokens") for probe in server.probes[3:]] == [2, 1]
     assert server.load[0].json()["max_completion_tokens"] == 4
     assert sum("refuses" in note for note in ran.result.notes) == 2
 

@@ -115,14 +115,14 @@ def test_a_refusing_server_is_not_flooded(run: Run) -> None:
 
 
 def test_a_server_that_stops_listening(run: Run) -> None:
-    """It takes two requests, one a connection, and then nobody is there any more."""
+    """It takes the two probes and one request, one a connection, and then nobody is there any more."""
     import socket
     import threading
 
     listener = socket.create_server(("127.0.0.1", 0))
 
     def talk() -> None:
-        replies = [clean(), clean()]
+        replies = [clean(), clean(), clean()]
         listed = json_reply({"data": [{"id": MODEL}]})
         while replies:
             sock, _ = listener.accept()
@@ -146,13 +146,14 @@ def test_a_server_that_stops_listening(run: Run) -> None:
     assert ran.result.counts.run.failed >= 3
 
 
-def test_the_same_seed_sends_the_same(run: Run) -> None:
+def test_the_same_seed_and_salt_send_the_same(run: Run) -> None:
     with serve() as first, serve() as second:
-        one = run(first.url, requests=6, seed=3, input_tokens="normal:20,5")
-        two = run(second.url, requests=6, seed=3, input_tokens="normal:20,5", workers=2)
+        one = run(first.url, requests=6, seed=3, salt="a", input_tokens="normal:20,5")
+        two = run(second.url, requests=6, seed=3, salt="a", input_tokens="normal:20,5", workers=2)
     by_number = [{r.number: r.body for r in server.load} for server in (first, second)]
     assert by_number[0] == by_number[1]
     assert one.manifest.schedule_hash == two.manifest.schedule_hash
+    assert one.manifest.bodies_hash == two.manifest.bodies_hash
 
 
 def test_users_for_a_time_and_until_enough_were_sent(run: Run) -> None:

@@ -135,6 +135,7 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
 
     from loadcell.compare.duel import PLAN, DuelPlan, couples_of, turn_length
     from loadcell.errors import RecordingError
+    from loadcell.load.fleet import new_salt
     from loadcell.recording.read import dump_json, read_json
     from loadcell.spec import redact
 
@@ -145,11 +146,16 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
         sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
     a, b = (msgspec.to_builtins(redact(spec)) for spec in specs.values())
     couples = couples_of(_whole(args.requests, "--requests"), turn)
+    drawn = specs["A"].workload.prompts is None and specs["A"].run.salt is None
+    if drawn:
+        a["run"]["salt"] = b["run"]["salt"] = new_salt()
     plan = DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models)
     if args.resume:
         if args.output is None or not (folder / PLAN).exists():
             raise UsageError("--resume goes on with a duel: name its folder with --output")
         kept: DuelPlan = read_json(folder / PLAN, DuelPlan)
+        if drawn:  # it goes on with the texts that it drew
+            a["run"]["salt"], b["run"]["salt"] = kept.a["run"].get("salt"), kept.b["run"].get("salt")
         if msgspec.structs.replace(kept, loadcell=plan.loadcell) != plan:
             raise UsageError(f"{folder} is another duel: give the flags that it began with, or another --output")
         return kept
@@ -215,11 +221,11 @@ def _recorded(folder: Path) -> bool:
 
 
 def _turn_spec(spec: Spec, plan: DuelPlan, couple: int, folder: Path) -> Spec:
-    """The run of a turn: both turns of a couple have one seed, so the same lengths and times."""
+    """The run of a turn: both turns of a couple have one seed and one salt, so the same lengths, times and texts."""
     import msgspec
 
     load = msgspec.structs.replace(spec.load, requests=plan.turn)
-    seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple)
+    seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple, salt=plan.a["run"].get("salt"))
     workload = spec.workload
     if workload.prompts is not None:
         lines = _lines(Path(workload.prompts), couple * plan.turn, plan.turn, folder / f"prompts-{couple + 1:03}.jsonl")

@@ -154,11 +154,16 @@ def run_load(
     return manifest
 
 
+def new_salt() -> str:
+    """A salt that no run had before."""
+    return randomness.token_hex(_SALT_BYTES)
+
+
 def salted(spec: Spec) -> Spec:
     """The Spec with a salt for its synthetic prompts, drawn anew where it has none: no cache knows what they are."""
     if spec.workload.prompts is not None or spec.run.salt is not None:
         return spec
-    return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=randomness.token_hex(_SALT_BYTES)))
+    return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=new_salt()))
 
 
 def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, PromptCount | None, Vocabulary | None]:
