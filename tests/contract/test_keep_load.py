@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scripted import HANG, Received, Script, Step, clean, json_reply, serve
 from test_endings import Start, stack, start, wait_for  # noqa: F401
 
 import loadcell.load.ending
+from loadcell.cli.main import main
 from loadcell.metrics import build_result
 from loadcell.recording.read import open_recording
 from loadcell.spec import with_defaults
@@ -205,3 +207,23 @@ def test_failures_alone_do_not_keep_a_run_going(run: Run, monkeypatch: pytest.Mo
     with serve(lambda _: [json_reply({"error": {"message": "no"}}, 500)]) as server:
         ran = run(server.url, concurrency=2, duration_most_s=20.0)
     assert ran.manifest.effective["duration_s"] == pytest.approx(0.6, abs=0.2)
+
+
+def test_users_start_over_one_e2e_of_the_probe(run: Run) -> None:
+    """0.2 s and three gaps of 50 ms: 0.35 s, a tenth of ten rounds. What is asked for stays: nothing."""
+    with serve(probe=lambda _: clean(2, ttft_s=0.2, gap_s=0.05)) as server:
+        ran = run(server.url, concurrency=4, requests=40, ramp_s=None)
+    ramp_s = ran.manifest.effective["ramp_s"]
+    assert ramp_s == pytest.approx(0.35, rel=0.3)
+    assert ran.recording.spec.load.ramp_s is None
+    ready = sorted(row["ready_ns"] / 1e9 for row in ran.rows if row["ready_ns"] % int(ramp_s / 4 * 1e9) < 4)
+    assert ready[:4] == pytest.approx([0, ramp_s / 4, ramp_s / 2, ramp_s * 3 / 4], abs=1e-6)
+
+
+def test_the_flag_ends_the_load_with_its_sending(tmp_path: Path) -> None:
+    words = ("--duration", "0.5s", "--concurrency", "2", "--input-tokens", "8", "--output-tokens", "4", "--no-html")
+    with serve(slow_one(3, 1.0)) as server:
+        main(["run", server.url, *words, "--no-keep-load", "--output", str(tmp_path / "cut")])
+        main(["run", server.url, *words, "--output", str(tmp_path / "kept")])
+    cut, kept = (open_recording(tmp_path / name).requests(("counted",))["counted"] for name in ("cut", "kept"))
+    assert cut.all() and not kept.all()

@@ -37,6 +37,7 @@ class Flight:
         "dropped",
         "end_ns",
         "failure",
+        "first_sought",
         "first_told",
         "fresh",
         "input_tokens",
@@ -71,6 +72,8 @@ class Flight:
         """False for a request beyond the end of the load."""
         self.air_reads = 0
         """Its reads so far, as those who look on were told."""
+        self.first_sought = False
+        """Whether its reads wait to be parsed for its first output."""
         self.first_told = False
         """Whether its first output was counted for those who look on."""
         self.slow = True

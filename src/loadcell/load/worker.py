@@ -452,7 +452,8 @@ class Worker:
             reads = len(flight.times) + flight.stored
             grown += reads - flight.air_reads
             flight.air_reads = reads
-            if flight.reads and flight.counted and not flight.first_told and flight not in self.first:
+            if flight.reads and flight.counted and not (flight.first_told or flight.first_sought):
+                flight.first_sought = True
                 self.first.append(flight)
         self.count[Count.AIR_READS] += grown
 
@@ -502,6 +503,7 @@ class Worker:
             if flight.parse() or waiting is self.first or flight.stored < SLICE_READS:
                 waiting.popleft()
             self._tell_first(flight)
+            flight.first_sought = False
             if flight.reply.closed and flight.end_ns == MISSING:
                 self._land(flight, reuse=flight.reply.keep_alive)
             return
@@ -528,7 +530,7 @@ class Worker:
     def _tell_first(self, flight: Flight) -> None:
         """Count the first output of a request in the air, once it is parsed."""
         reply = flight.reply
-        if flight.first_told or not reply.streamed or not flight.counted:
+        if flight.first_told or not flight.counted or not reply.streamed or flight.end_ns != MISSING:
             return
         first = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT), None)
         if first is None:
