@@ -1,0 +1,87 @@
+"""The figures of a recording once more, in plain Python from its Parquet files: no line of it is the project's.
+
+What counts is told (`window`, `rates`, in seconds); how it is counted is written here again, from docs/metrics.md.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+Row = dict[str, Any]
+OUTPUT_KINDS = 0b111
+"""Kinds of events that carry output, as recording/schema.py describes the column: reasoning, answer, tool call."""
+
+
+def read(folder: Path, what: str) -> list[Row]:
+    """Rows of the part files of a table; missing is None."""
+    found = duckdb.sql(f"select * from read_parquet('{folder}/{what}-*.parquet', union_by_name=true)")
+    names = found.columns
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def nearest_rank(values: list[float], p: float) -> float | None:
+    """The sample at rank ceil(p n); None below n = 1 / (1 - p)."""
+    ordered = sorted(values)
+    if len(ordered) < 1 / (1 - p) - 1e-9:
+        return None
+    return ordered[math.ceil(p * len(ordered) - 1e-9) - 1]
+
+
+def distribution(values: list[float]) -> dict[str, float | None]:
+    shown = {f"p{p}": nearest_rank(values, p / 100) for p in (50, 90, 95, 99)}
+    mean = statistics.fmean(values) if values else None
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return shown | {"mean": mean, "sd": sd, "max": max(values, default=None), "n": len(values)}
+
+
+def members(requests: list[Row], loop: str, window: tuple[float, float]) -> list[Row]:
+    """Counted ok requests whose planned time (open loop) or send (closed) lies in the window."""
+    anchor = "planned_ns" if loop == "open" else "send_start_ns"
+    low, high = (end * 1e9 for end in window)
+    return [r for r in requests if r["status"] == "ok" and r["counted"] is not False and low <= r[anchor] <= high]
+
+
+def latencies(requests: list[Row], chunks: list[Row], loop: str, window: tuple[float, float]) -> dict[str, Any]:
+    """Distributions in ms of the window's requests, service time; response time too in an open loop."""
+    inside = members(requests, loop, window)
+    out: dict[str, Any] = {}
+    anchors = {"service": "send_start_ns"} | ({"response": "planned_ns"} if loop == "open" else {})
+    for name, anchor in anchors.items():
+        out[f"ttft_ms.{name}"] = distribution([(r["first_any_ns"] - r[anchor]) / 1e6 for r in inside])
+        out[f"e2e_ms.{name}"] = distribution([(r["last_ns"] - r[anchor]) / 1e6 for r in inside])
+    later = [(r, r["output_tokens"] - r["first_tokens"]) for r in inside]
+    out["tpot_ms.service"] = distribution([(r["last_ns"] - r["first_any_ns"]) / n / 1e6 for r, n in later if n > 0])
+    chosen, stamps = {r["request"] for r in inside}, {}
+    for chunk in sorted(chunks, key=lambda c: (c["request"], c["t_ns"])):
+        if chunk["request"] in chosen and chunk["kind"] & OUTPUT_KINDS:
+            stamps.setdefault(chunk["request"], []).append(chunk["t_ns"])
+    gaps = [(b - a) / 1e6 for times in stamps.values() for a, b in pairwise(times)]
+    out["itl_ms.service"] = distribution(gaps)
+    return out
+
+
+def rates(requests: list[Row], chunks: list[Row], span: tuple[float, float]) -> dict[str, float]:
+    """Requests and prompts by the part of each ok request's life inside the span, tokens by the stamps of one-token
+    events."""
+    low, high = (end * 1e9 for end in span)
+    seconds = (high - low) / 1e9
+
+    def part(start: float, end: float) -> float:
+        return max(0.0, min(end, high) - max(start, low)) / (end - start)
+
+    ok = [r for r in requests if r["status"] == "ok" and r["counted"] is not False]
+    lives = sum(part(r["send_start_ns"], r["end_ns"]) for r in ok)
+    prompts = sum(r["prompt_tokens"] * part(r["send_start_ns"], r["end_ns"]) for r in ok)
+    known = {r["request"] for r in requests if r["status"] == "ok"}
+    tokens = sum(1 for c in chunks if c["request"] in known and c["kind"] & OUTPUT_KINDS and low <= c["t_ns"] <= high)
+    return {
+        "requests_per_s": lives / seconds,
+        "input_tokens_per_s": prompts / seconds,
+        "output_tokens_per_s": tokens / seconds,
+    }
