@@ -23,7 +23,20 @@ from tables import Table, markdown, print_table
 
 from loadcell.selftest.store import this_machine
 
-NAMES = ("startup", "size", "pacing", "bias", "selftest", "search", "real", "memory", "live", "mlperf", "duel")
+NAMES = (
+    "startup",
+    "size",
+    "pacing",
+    "bias",
+    "selftest",
+    "search",
+    "real",
+    "memory",
+    "live",
+    "mlperf",
+    "duel",
+    "coverage",
+)
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\
 # Results of the benchmarks

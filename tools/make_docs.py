@@ -8,7 +8,7 @@ from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
 from loadcell.metrics.clusters import LEAST_ON_EITHER_SIDE, LEAST_REQUESTS
 from loadcell.metrics.energy import LEAST_LOOKS
-from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of
+from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of, shown_from
 from loadcell.metrics.limits import Limits, number
 from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
@@ -43,8 +43,8 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 - **Steady.** In an open loop, requests in the system (planned, not ended) are averaged over 40 batches of time after
   the first replies; growth is their change from first to last, its interval that of a random walk with drift. The
   queue grows if the interval lies above 0 and the growth over the window is at least 3 requests, a tenth of the mean
-  and 2 % of the arrivals; then percentiles above p90 are withheld, and no interval is given. A closed loop is steady
-  if 95 % of its users are in flight.
+  and 2 % of the arrivals; then percentiles are shown with that word and without an interval, for they change with
+  the length of the run. A closed loop is steady if 95 % of its users are in flight.
 - **Change.** Twenty medians of TTFT and of TPOT, of the requests in the order of their sends, are looked at for a trend
   (Kendall's tau) and for a step (the self-normalised CUSUM of Shao and Zhang 2010). Both bounds allow for dependence up
   to a random walk; a change of less than 5 % is none. Requests that may have ended in the drain are left out. In runs
@@ -62,15 +62,30 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 
 - Percentile: {percentile}.
 - Interval: {interval}. With B ~ Bin(n, p), the order statistics at ranks l and u cover the percentile with
-  P(l <= B < u) (David and Nagaraja, *Order Statistics*, 3rd ed., 7.1). It is equal-tailed; where no sample lies high
-  enough for that, its upper end is the maximum and the lower tail gets what is left of 5 %.
-- Effective samples: latencies of successive requests depend on each other, most of all near saturation, so n of them
-  are worth n / VIF independent ones. The variance inflation factor VIF is the larger of (1 + r) / (1 - r), with r the
-  correlation of successive requests in the order of their sends, and the variance of the means of 20 batches over
-  that of independent samples. It is taken of the ranks, and for each percentile also of the series that says which
-  samples lie above it: slow requests that come in runs are worth fewer to p99 than to p50. A VIF that independent
-  samples could show too (within 3 standard deviations) counts as 1. The ranks of an interval among so many samples
-  are carried over to all n as proportions.
+  P(l <= B < u) (David and Nagaraja, *Order Statistics*, 3rd ed., 7.1). It is equal-tailed, then narrowed by single
+  ranks, the least likely first, while it still covers 95 %. Where no sample lies high enough, its upper end is the
+  maximum and the lower tail gets what is left of 5 %.
+- Shown: a percentile from n >= 1 / (1 - p) samples on, whatever they are worth; below, it would be the maximum, which
+  stands for itself. Whether it is shown never goes by an estimate: one of effective samples comes out high just where
+  a run missed the slow spells, so that a floor on it shows the lucky runs.
+- Open: where the samples, or the sample as a whole, are worth fewer than n = ln 0.05 / ln p independent ones, not even
+  the maximum bounds the percentile with 95 %. Then the upper end is open (`22.6+` over `>= 20.8`; in JSON `high: null,
+  open: true, needs: 299`), and the lower one is one-sided:
+
+| percentile | shown from | upper end from, effective |
+|---|---|---|
+{floors}
+
+- Effective samples ("worth"): latencies of successive requests depend on each other, most of all near saturation, so n
+  of them are worth n / VIF independent ones. The variance inflation factor VIF is the largest of (1 + r) / (1 - r), r
+  the correlation of successive requests in the order of their sends, and the variance of the means of batches over
+  that of independent samples: of 20 batches, and, as far as r shows dependence to reach beyond their length, of 10 and
+  of 5. What exceeds 1 is widened by the square of Student's t over the normal quantile, and half a standard deviation
+  of what independent samples give is taken off. There is no test for dependence. For a percentile it is taken of the
+  series that says which samples lie above it, for SLO attainment also of that of the tenth of the requests that came
+  nearest to a limit. The ranks of an interval among so many samples are carried over to all n as proportions.
+- Mean: normal with its own VIF, from 20 samples on; that of ITL by the sums over requests or batches, as below.
+- With failures: percentiles of ok and failed requests together, the failed ones infinitely late.
 - Effective gaps: gaps of one request share its pace, gaps of one moment share the server's step. The variance of the
   share of gaps beyond a percentile is therefore that of sums over requests, or that of sums over 20 batches of time,
   widened by (1 + r) / (1 - r) as for rates and by Student's t with 19 degrees of freedom, whichever is greater. Gaps
@@ -78,23 +93,17 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   number, and no more than one a request below {requests} requests with gaps, or where fewer than {sides} requests
   have a gap beyond the percentile or fewer than {sides} have one before it. The ends of ITL's intervals are known to
   one part in 65,536.
-- Floor: below n = ln 0.05 / ln p effective samples a percentile is null, because not even the maximum bounds it with
-  95 %:
-
-| percentile | effective samples needed |
-|---|---|
-{floors}
-
 - Bound: MLPerf's early-stopping estimate, a one-sided bound at 99 %: the t-th highest sample, t the most for which
   Bin(n, 1 - p) has a chance below 1 % of at most t. As in MLPerf every sample counts as independent, so it is no
-  bound where few samples are effective, and is null where the percentile is. ITL has none.
+  bound where few samples are effective. ITL has none.
 - Rates: Student's t over the means of 20 batches of time, widened by (1 + r) / (1 - r), r the correlation of
   neighbouring batches corrected for its bias.
 
-Simulated (`tests/metrics/test_coverage.py`), the intervals of independent samples cover what their ranks promise, 95 %
-or little more; those of autoregressive samples with a correlation of 0.5 and 0.9, 96 to 100 %; those of an M/M/1 queue
-at 70 % load, some 94 % from 5,000 requests on. Those of ITL (`tests/metrics/test_clusters.py`) cover 95 to 98 % where
-gaps are independent, 94 % or more where requests differ in their pace and where 8 or 64 streams share their steps and
+Simulated (`benchmarks/coverage.py`, table in `benchmarks/RESULTS.md`), closed intervals of independent samples cover 95
+to 97 %; those of autoregressive samples with a correlation of 0.5 and 0.9 94 to 98 %, those of an M/M/1 queue at 70 and
+90 % load 89 to 96 % where most runs of that length close them. In a queue, where few do, those that do are the runs
+that saw no slow spell, and their upper end holds less. Those of ITL (`tests/metrics/test_clusters.py`) cover 95 to 98
+% where gaps are independent, 94 % or more where requests differ in their pace and where 8 or 64 streams share their steps and
 stalls, and 93 % or more where the pace drifts with a correlation of 0.9 over 400 requests. Fewer are too short a sample
 of such a drift: over 200 requests p99 covers 91 % or more, over 100 only 82 to 87 %. What no sample shows none can
 correct: a run that is short beside the length of its queue, or one that saw no stall of those that come each hour.
@@ -114,7 +123,10 @@ definition too, under "Rates as other tools count them".
 
 def metrics_page() -> str:
     """docs/metrics.md."""
-    floors = "\n".join(f"| {name.replace('_', '.')} | {floor_of(permille):,} |" for name, permille in PERMILLE.items())
+    floors = "\n".join(
+        f"| {name.replace('_', '.')} | {shown_from(permille):,} | {floor_of(permille):,} |"
+        for name, permille in PERMILLE.items()
+    )
     head = _HEAD.format(
         percentile=PERCENTILE_DEFINITION,
         interval=INTERVAL_DEFINITION,

@@ -13,7 +13,7 @@ from made import ok_request
 from scipy import stats
 
 from loadcell.metrics import Estimate, Repeated, Result, Verdict, build_repeats, build_result, repeats_schema, word_of
-from loadcell.metrics.repeats import _chi2_95, dominating
+from loadcell.metrics.repeats import _chi2_95, _t_975, dominating, next_run
 from loadcell.recording.read import Recording
 
 Make = Callable[..., Recording]
@@ -58,6 +58,28 @@ def test_the_unit_and_the_order_do_not_matter(values: list[float], factor: float
     for within in (sd / 4, sd, sd * 4):
         if sd > 1e-3:
             assert dominating(sd, within, len(values)) == dominating(sd * factor, within * factor, len(values))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 20])
+@pytest.mark.parametrize("law", ["normal", "lognormal"])
+def test_the_prediction_interval_holds_the_next_run(n: int, law: str) -> None:
+    """Medians and p99 of runs: the one near normal, the other skewed."""
+    rng = np.random.default_rng(n)
+    made = rng.standard_normal((4000, n + 1)) * 0.05
+    runs = 100 * (np.exp(made) if law == "lognormal" else 1 + made)
+    found = [next_run(row[:-1].tolist()) for row in runs]
+    held = np.mean([low <= row[-1] <= high for (low, high), row in zip(found, runs, strict=True)])  # type: ignore[operator]
+    assert 0.935 <= held <= 0.965
+
+
+def test_the_prediction_interval_is_students() -> None:
+    values = [50.0, 53.0, 49.0, 52.0]
+    half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * np.sqrt(1.25)
+    assert next_run(values) == pytest.approx((51 - half, 51 + half), rel=1e-5)
+    assert next_run(values[:2]) == (None, None)
+    assert next_run([0.99, 1.0, 1.0], whole=1.0)[1] == 1.0
+    for degrees in range(1, 60):
+        assert _t_975(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=0.0015)
 
 
 def test_every_figure_is_there(result: Result) -> None:

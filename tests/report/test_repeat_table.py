@@ -43,7 +43,7 @@ def test_the_table(result: Result, width: int) -> None:
     assert max(map(len, text.splitlines())) <= width and "…" not in text and "\x1b" not in text
     assert " VALID  3 runs, every one VALID" in text
     (row,) = [line for line in text.splitlines() if "TTFT serv. p50, ms" in line]
-    assert row.split()[4:] == ["55.00", "±", "0.9", "%", "9.1", "%", "18.2", "%", "more"]
+    assert row.split()[4:] == ["55.00", "±", "0.9", "%", "9.1", "%", "30.2\N{EN DASH}79.8", "more"]
     assert "TTFT resp. p50, ms" in text and "TTFT serv. p99, ms" in text
     assert "TPOT p50, ms" in text  # it has no anchor to tell
     words = " ".join(text.split())

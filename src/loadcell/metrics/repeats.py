@@ -18,6 +18,10 @@ FORMAT = 1
 ENOUGH = 3
 """Runs from which on the spread between them tells something."""
 _Z975, _Z95 = 1.959963984540054, 1.6448536269514722
+_T975 = (
+    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
+)  # fmt: skip
+"""97.5 % points of Student's t with 1 to 10 degrees of freedom."""
 
 
 class OneRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,11 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True):
     within_share: Annotated[float | None, Doc(description="`within` over the median")]
     sd_share: Annotated[float | None, Doc(description="`between_sd` over the median")]
     range_share: Annotated[float | None, Doc(description="`between_range` over the median")]
+    next_low: Annotated[
+        float | None,
+        Doc(description="95 % prediction interval of one more such run, by the spread between runs; null below 3 runs"),
+    ] = None
+    next_high: float | None = None
     dominates: Annotated[
         str | None,
         Doc(
@@ -184,6 +193,7 @@ def _repeated(figure: _Figure, results: Sequence[Result]) -> Repeated:
     several = whole and len(known) > 1
     sd = statistics.stdev(known) if several else None
     extent = max(known) - min(known) if several else None
+    next_low, next_high = next_run(known, whole=1.0 if figure.unit == "share" else None) if whole else (None, None)
     at_an_end = figure.unit == "share" and not {0.0, 1.0}.isdisjoint(known)  # an interval is no normal one there
     return Repeated(
         metric=figure.metric,
@@ -199,8 +209,34 @@ def _repeated(figure: _Figure, results: Sequence[Result]) -> Repeated:
         within_share=_share(within, median),
         sd_share=_share(sd, median),
         range_share=_share(extent, median),
+        next_low=next_low,
+        next_high=next_high,
         dominates=None if at_an_end else dominating(sd, within, len(results)),
     )
+
+
+def next_run(values: Sequence[float], *, whole: float | None = None) -> tuple[float | None, float | None]:
+    """95 % prediction interval of one more run like these, within 0 and `whole`; (None, None) below three runs.
+
+    mean ± t sd sqrt(1 + 1/n), Student's t of n - 1 degrees (Hahn and Meeker, Statistical Intervals, 4.7): for runs that
+    are normal and independent, as those of one spec in a row are taken to be. Unlike the interval of one run it holds
+    what restarts and caches do.
+    """
+    n = len(values)
+    if n < ENOUGH:
+        return None, None
+    half = _t_975(n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
+    mean = statistics.fmean(values)
+    return max(0.0, mean - half), mean + half if whole is None else min(whole, mean + half)
+
+
+def _t_975(degrees: int) -> float:
+    """97.5 % point of Student's t, beyond the table by Cornish and Fisher's expansion: within 0.001."""
+    if degrees <= len(_T975):
+        return _T975[degrees - 1]
+    z = _Z975
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return z + sum(term / degrees**power for power, term in enumerate(terms, 1))
 
 
 def _share(part: float | None, whole: float | None) -> float | None:

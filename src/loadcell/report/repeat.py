@@ -17,9 +17,10 @@ _DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
 _REASON = 120
 """Characters of a reason in the line of a run."""
 _NOTE = (
-    "Median over the runs. Within: half width of a run's own 95 % interval, median of the runs. Between: standard "
-    "deviation and range of the runs' values. All in % of the median; the last column says whether the runs differ "
-    "more than the samples within a run explain (chi-square, 95 %)."
+    "Median over the runs. Within: half width of a run's own 95 % interval, median of the runs. Sd: standard "
+    "deviation of the runs' values. Both in % of the median. Next run: where one more such run lies, 95 times of 100 "
+    "(t, by the spread between runs). The last column says whether the runs differ more than the samples within a run "
+    "explain (chi-square, 95 %)."
 )
 
 
@@ -63,7 +64,7 @@ def _head(together: Repeats) -> Text:
 def _table(together: Repeats) -> Table:
     table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
     table.add_column(Text(" Figure"), no_wrap=True)
-    for title in ("median", "within", "sd", "range", "runs differ"):
+    for title in ("median", "within", "sd", "next run", "runs differ"):
         table.add_column(title, justify="right", no_wrap=True)
     both = {row.metric for row in together.figures if row.anchor == "response"}
     for row in together.figures:
@@ -73,10 +74,16 @@ def _table(together: Repeats) -> Table:
             Text(figure(row.median, grouped=False), style="cyan"),
             MISSING if row.within_share is None else f"± {percent(row.within_share)}",
             percent(row.sd_share),
-            percent(row.range_share),
+            _next(row),
             Text(_DOMINATES[row.dominates], style=style),
         )
     return table
+
+
+def _next(row: Repeated) -> str:
+    if row.next_low is None or row.next_high is None:
+        return MISSING
+    return "\N{EN DASH}".join(figure(end, 3, grouped=False) for end in (row.next_low, row.next_high))
 
 
 def _label(row: Repeated, both: bool) -> str:
