@@ -103,9 +103,10 @@ Simulated (`benchmarks/coverage.py`, table in `benchmarks/RESULTS.md`), closed i
 to 97 %; those of autoregressive samples with a correlation of 0.5 and 0.9 94 to 98 %, those of an M/M/1 queue at 70 and
 90 % load 89 to 96 % where most runs of that length close them. In a queue, where few do, those that do are the runs
 that saw no slow spell, and their upper end holds less. Those of ITL (`tests/metrics/test_clusters.py`) cover 95 to 98
-% where gaps are independent, 94 % or more where requests differ in their pace and where 8 or 64 streams share their steps and
-stalls, and 93 % or more where the pace drifts with a correlation of 0.9 over 400 requests. Fewer are too short a sample
-of such a drift: over 200 requests p99 covers 91 % or more, over 100 only 82 to 87 %. What no sample shows none can
+% where gaps are independent, 94 % or more where requests differ in their pace and where 8 or 64 streams share their
+steps and stalls, and 93 % or more where the pace drifts with a correlation of 0.9 over 400 requests. Fewer are too
+short a sample of such a drift: over 200 requests p99 covers 91 % or more, over 100 only 82 to 87 %.
+What no sample shows none can
 correct: a run that is short beside the length of its queue, or one that saw no stall of those that come each hour.
 There, repeat the run.
 
