@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import LOADCELL, engine, work_folder
@@ -88,27 +89,35 @@ def _simulated(repeats: int) -> Table:
 def _real(duels: int) -> Table:
     table = Table(
         f"Duels of two embedded engines, {' and '.join(_ENGINES)} a token",
-        ("duel", "E2E, request by request", "95 % interval", "finding"),
-        notes=(f"`loadcell duel A B {' '.join(_FLAGS)} --seed N`",),
+        ("duel", "TPOT p50", "E2E, request by request", "worse", "better"),
+        notes=(
+            f"`loadcell duel A B {' '.join(_FLAGS)} --seed N`. Found: a figure of TPOT or E2E is worse, none better.",
+        ),
     )
     found = 0
     flags = ("--ttft", "20ms", "--itl")
     with engine(*flags, _ENGINES[0]) as a, engine(*flags, _ENGINES[1]) as b, work_folder() as folder:
         for seed in range(duels):
-            told = _duel(a.url, b.url, folder / str(seed), 1000 * seed)
-            found += told["finding"] == "worse"
-            interval = f"{told['low']:+.2%} to {told['high']:+.2%}"
-            table.rows.append(Row((str(seed + 1), f"{told['relative']:+.2%}", interval, str(told["finding"]))))
-    table.rows.append(Row(("all", "", "", f"worse in {found} of {duels}"), "19 of 20", found >= 19))
+            changes = _duel(a.url, b.url, folder / str(seed), 1000 * seed)
+            counts = [sum(c["finding"] == word for c in changes.values()) for word in ("worse", "better")]
+            found += counts[0] > 0 and not counts[1]
+            shown = [_change(changes.get(key)) for key in ("tpot.p50", "e2e.geomean")]
+            table.rows.append(Row((str(seed + 1), *shown, *map(str, counts))))
+    table.rows.append(Row(("all", "", "", f"found in {found} of {duels}", ""), "19 of 20", found >= 19))
     return table
 
 
-def _duel(a: str, b: str, folder: Path, seed: int) -> dict[str, float | str]:
-    """What one duel tells of E2E."""
+def _change(told: dict[str, Any] | None) -> str:
+    if told is None or told["low"] is None:
+        return "n/a"
+    return f"{told['relative']:+.2%} [{told['low']:+.2%}, {told['high']:+.2%}]"
+
+
+def _duel(a: str, b: str, folder: Path, seed: int) -> dict[str, dict[str, Any]]:
+    """What one duel tells of TPOT and E2E, by figure."""
     words = [*LOADCELL, "duel", a, b, *_FLAGS, "--seed", str(seed), "--force", "--output", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"a duel ended with status {done.returncode}: {done.stderr[-500:]}")
     changes = json.loads(done.stdout)["pairs"][0]["changes"]
-    told: dict[str, float | str] = next(c for c in changes if (c["metric"], c["stat"]) == ("e2e", "geomean"))
-    return told
+    return {f"{c['metric']}.{c['stat']}": c for c in changes if c["metric"] in ("tpot", "e2e")}

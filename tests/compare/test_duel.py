@@ -259,6 +259,26 @@ def test_wrong_usage_is_2(two: tuple[str, str], more: list[str], capsys: Capture
     assert main(["duel", *two, *more]) == 2
 
 
+@pytest.mark.timeout(240)
+def test_an_end_that_goes_away_leaves_what_was_measured(
+    two: tuple[str, str], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loadcell.cli import run
+    from loadcell.errors import EndpointError
+
+    def gone(spec: Any, folder: Path, *more: Any, **words: Any) -> Any:
+        if folder.name == "003-B":
+            raise EndpointError("nothing listens there")
+        return once(spec, folder, *more, **words)
+
+    once = run.run_once
+    monkeypatch.setattr(run, "run_once", gone)
+    assert main(["duel", *two, *_SMALL, "--output", str(tmp_path / "d"), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert "turn 3 of 16: B: nothing listens there; --resume --output" in captured.err
+    assert json.loads(captured.out)["duel"]["couples"] == 1
+
+
 def test_prompts_of_a_file_are_dealt_out_to_the_turns(tmp_path: Path) -> None:
     from loadcell.cli.duel import _lines
 

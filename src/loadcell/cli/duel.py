@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
 from loadcell.cli.pages import PAGE, add_page, comparison_page_file, leave_page, wants_page, words_of
-from loadcell.errors import EndpointError, UsageError
+from loadcell.errors import EndpointError, LoadcellError, UsageError
 
 if TYPE_CHECKING:
     from loadcell.compare import DuelPlan
@@ -84,8 +84,14 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.output) if args.output else Path("duels") / f"{datetime.now():%Y%m%d-%H%M%S}"
     plan = _begin(args, specs, folder)
     stopped = _fight(plan, specs, folder)
-    code = show_duel(args, folder)
-    return 130 if stopped else code
+    try:
+        code = show_duel(args, folder)
+    except LoadcellError as error:
+        if stopped is None:
+            raise
+        sys.stderr.write(f"loadcell: {error}\n")
+        return stopped
+    return code if stopped is None else stopped
 
 
 def show_duel(args: argparse.Namespace, folder: Path) -> int:
@@ -187,8 +193,8 @@ def _whole(text: str | None, flag: str) -> int | None:
     return None if text is None else int(text)
 
 
-def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> bool:
-    """Run every turn that is not recorded yet; whether it was stopped by a person."""
+def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> int | None:
+    """Run every turn that is not recorded yet. The exit code of what ended the duel before that, which is said."""
     from loadcell.cli.run import run_once
     from loadcell.compare.duel import turns_of
 
@@ -196,14 +202,19 @@ def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> bool:
     for number, turn in enumerate(turns, 1):
         if _recorded(turn.folder):
             continue
-        spec = _turn_spec(specs[turn.side], plan, turn.couple, folder)
+        code, why = 130, "interrupted"
         try:
+            spec = _turn_spec(specs[turn.side], plan, turn.couple, folder)
             result, _ = run_once(spec, turn.folder, None, head=(f"turn {number} of {len(turns)}: {turn.side}",))
+            if result.run.state != "interrupted":
+                continue
         except KeyboardInterrupt:
-            return True
-        if result.run.state == "interrupted":
-            return True
-    return False
+            pass
+        except LoadcellError as error:
+            code, why = error.exit_code, f"{turn.side}: {error}"
+        sys.stderr.write(f"loadcell: turn {number} of {len(turns)}: {why}; --resume --output {folder} goes on\n")
+        return code
+    return None
 
 
 def _recorded(folder: Path) -> bool:
