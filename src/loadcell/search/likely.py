@@ -30,8 +30,8 @@ _PAST = 1.04
 """And so far past all readings that are on one side of the limit."""
 _LEAST_E2ES, _FIRST_E2ES = 40, 60
 """Shortest stage that measures, in E2E of one user; and the first ones, when little is known of where the limit is."""
-_PARTS = 3
-"""A stage that measures takes one part in so many of the time that is left, or of what is still needed."""
+_NEAR = 0.1
+"""Half of an interval from which on stages are as long as is needed: before that, they could be far off."""
 MOST_MEASURED = 14
 """Stages that measure: where the interval is not narrow by then, more of them would not help soon."""
 _PAUSE_MOST_S = 60.0
@@ -162,15 +162,19 @@ def _beyond_all(readings: Sequence[tuple[float, Reading]], low: float, high: flo
 
 def length_s(plan: Plan, stages: Sequence[Stage], limit: Limit, e2e_s: float) -> float:
     """How long the next stage that measures is to be, in seconds."""
-    first = limit.value is None or _half(limit) > _WIDE
-    wanted = _FIRST_E2ES * e2e_s if first else (more_s(plan, stages, limit) or 0.0) / (_PARTS - 1)
-    length = max(_LEAST_E2ES * e2e_s, wanted)
+    least = _LEAST_E2ES * e2e_s
+    near = limit.value is not None and _half(limit) <= _NEAR
     left = left_s(plan, stages)
-    if math.isfinite(left):
-        part = left / (_PARTS - 1)
-        length = max(_LEAST_E2ES * e2e_s, 0.0 if first else part)
-        if left < 2.2 * length:  # what is left behind it would be too short for another
-            length = left if left < 1.5 * length else left / 2
+    if math.isinf(left):
+        return max(_FIRST_E2ES * e2e_s, (more_s(plan, stages, limit) or 0.0) / 2 if near else 0.0)
+    length = max(
+        least,
+        left / 2
+        if near
+        else min(left / 2, _FIRST_E2ES * e2e_s if any(stage.ask.phase == "measure" for stage in stages) else least),
+    )
+    if left < 2.2 * length:  # what is left behind it would be too short for another
+        length = left if left < 1.5 * length else left / 2
     return length
 
 
