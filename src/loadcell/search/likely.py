@@ -167,12 +167,8 @@ def length_s(plan: Plan, stages: Sequence[Stage], limit: Limit, e2e_s: float) ->
     left = left_s(plan, stages)
     if math.isinf(left):
         return max(_FIRST_E2ES * e2e_s, (more_s(plan, stages, limit) or 0.0) / 2 if near else 0.0)
-    length = max(
-        least,
-        left / 2
-        if near
-        else min(left / 2, _FIRST_E2ES * e2e_s if any(stage.ask.phase == "measure" for stage in stages) else least),
-    )
+    begun = any(stage.ask.phase == "measure" for stage in stages)
+    length = max(least, left / 2 if near else min(left / 2, _FIRST_E2ES * e2e_s if begun else least))
     if left < 2.2 * length:  # what is left behind it would be too short for another
         length = left if left < 1.5 * length else left / 2
     return length
