@@ -6,10 +6,11 @@ from pathlib import Path
 
 from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
+from loadcell.metrics.checks_budget import FLOOR_MS
 from loadcell.metrics.clusters import LEAST_ON_EITHER_SIDE, LEAST_REQUESTS
 from loadcell.metrics.energy import LEAST_LOOKS
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, PERMILLE, floor_of, shown_from
-from loadcell.metrics.limits import Limits, number
+from loadcell.metrics.limits import SYMPTOMS, Limits, number
 from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
 from loadcell.metrics.peer_names import PEER_NAMES, PEERS
@@ -152,32 +153,86 @@ _VERDICT_HEAD = """\
 # The verdict
 
 Every result ends with one line: `VALID`, `SUSPECT` or `INVALID`, the worst of the checks below, with the reasons, the
-figure, its limit and what to do next. Written by `tools/make_docs.py` from `loadcell/metrics/limits.py`.
+figure, its limit and what to do next. Figures are always shown; what is doubtful about one stands beside it. Written by
+`tools/make_docs.py` from the tables of `loadcell/metrics/limits.py` and of the modules of checks.
 
-- **VALID**: the instrument did what was asked, and nothing says that the figures mislead.
+- **VALID**: the load was the one asked for, and what the instrument leaves open moves no figure that matters.
 - **SUSPECT**: read the reasons before you quote a figure. `--strict` makes this exit code 3.
-- **INVALID**: the figures are of the client or of a broken run, not of the server. They are not printed without
-  `--force`; exit code 4.
+- **INVALID**: a figure is of the client or of a broken run, not of the server; exit code 4.
 
 A figure that could not be measured is not judged, and the result names it. The limits are in the JSON of every result
-(`verdict.checks`), each with its figure. Users in lockstep send one after the other in one process and wait for each
-other: their send lateness and on time are SUSPECT at most, and concurrency is not judged; nor is it where everything is
-sent at once (MLPerf's offline scenario).
+(`verdict.checks`), each with its figure. Users in lockstep wait for each other: their concurrency is not judged; nor is
+it where everything is sent at once (MLPerf's offline scenario).
+
+## The error budget of a figure
+
+Every figure is computed three times: from the stamps, and with the earliest and the latest times that the recording
+allows. That is arithmetic, not a model:
+
+- A request was sent between the clock readings before and after the call that sent it: TTFT and E2E lie in
+  [x - (send end - send start), x]. A response time begins at the planned time and holds what the client was late by:
+  nothing is to be added.
+- The kernel stamps each read with the time of the last thing it brought. Another event of the same read came after the
+  last look at the sockets that did not show it, and after the event before it. Where the loop had gone to sleep, it
+  came no earlier than the loop woke, less the time that it then waited for a core by the scheduler's own count. (A
+  process that is stopped for less than 55 ms amid its sleep does not see that; a longer stop it does.)
+- Without kernel stamps (macOS) an event came between that look and the clock reading after its read.
+- Closed loop: the client's own time between a reply's end and the next send, over a user's cycle, is what every rate
+  would be higher by.
+- Percentiles are those of all the lowest and of all the highest values; a rate's edges likewise.
+
+The budget stands beside each figure: `TTFT p50 20.10 ms (instrument -0.08 %...0)`, and in the JSON as `budget`
+(`mean_budget`, `requests_budget`, ...) in the figure's own unit. The interval beside it is another thing: how much the
+figure would differ in another run of the same length.
+
+A figure is VALID where its budget is no wider than {valid}, or {floor} ms; SUSPECT up to {worst}; INVALID beyond. Of
+gaps (ITL) the mean counts where that is more: in a burst most gaps are nothing. The run's word is the worst of mean,
+p50, p90 and p99 of each latency that is shown, of the rates and of the SLO's attainment. The 99.9th percentile, the
+maximum and the standard deviation are marked alone, `13.1 (instrument: -9 ms)`, and turn no word.
+
+## Symptoms
+
+What the instrument noticed of itself and of its machine. They judge nothing: they explain a budget that is too wide,
+with what to do about it, and are noted in the audit where they are beyond what is usual.
+
+| symptom | looks at | usual up to |
+|---|---|---|
+{symptoms}
+
+## The load and the server
 
 | check | looks at | VALID up to | INVALID beyond |
 |---|---|---|---|
+{checks}
+
+Without a figure:
+
+{findings}
 """
 
 
 def verdict_page() -> str:
     """docs/verdict.md."""
-    rows = (
+    checks = (
         f"| {name.replace('_', ' ')} | {entry.about} | {_bound(entry, entry.valid, entry.valid_part)} | "
         f"{'never' if entry.worst is None else _bound(entry, entry.worst, entry.worst_part)} |"
         for name, entry in ALL_LIMITS.items()
     )
+    symptoms = (
+        f"| {name.replace('_', ' ')} | {entry.about} | {_bound(entry, entry.valid, entry.valid_part)} |"
+        for name, entry in SYMPTOMS.items()
+    )
     findings = (f"- **{name.replace('_', ' ')}**: {text}." for name, text in ALL_FINDINGS.items())
-    return _VERDICT_HEAD + "\n".join([*rows, "", "Without a figure:", "", *findings, ""])
+    budget = ALL_LIMITS["budget"]
+    assert budget.worst is not None
+    return _VERDICT_HEAD.format(
+        valid=number(budget.valid, "share"),
+        worst=number(budget.worst, "share"),
+        floor=FLOOR_MS,
+        symptoms="\n".join(symptoms),
+        checks="\n".join(checks),
+        findings="\n".join(findings),
+    )
 
 
 def _bound(entry: Limits, value: float, part: float) -> str:

@@ -75,7 +75,8 @@ def test_as_json(tmp_path: Path, load: Load) -> None:
     assert [run["repetition"] for run in tree["runs"]] == [0, 1]
     rows = {(f["metric"], f["statistic"]): f for f in tree["figures"]}
     ttft = rows["ttft_ms", "p50"]
-    assert len(ttft["values"]) == 2 and ttft["between_range"] is not None
+    # On a machine that is busy with other things, a run's own budget may leave its TTFT open.
+    assert len(ttft["values"]) == 2 and (ttft["between_range"] is not None) is (None not in ttft["values"])
     p99 = rows["ttft_ms", "p99"]
     assert (p99["values"], p99["median"], p99["within"], p99["between_sd"]) == ([None, None], None, None, None)
 

@@ -28,9 +28,9 @@ def test_a_worker_that_is_stopped_for_200_ms(start: Start, tmp_path: Path) -> No
     ran = run_with(start(*ENGINE), tmp_path / "run", {1.0: stop})
     # Of a stop inside a poll, the part shows that is beyond the poll's own patience.
     assert any(140 < length < 1000 for length in ran.stalls_ms())
-    assert ran.result.verdict.word == "INVALID"
-    assert ran.word("stall") == "INVALID"
-    assert ran.reason("stood still")
+    assert ran.result.verdict.word != "VALID"
+    assert ran.word("stall") == "NOTED"
+    assert ran.reason("stood still"), ran.result.verdict.reasons
 
 
 GARBAGE = """
@@ -56,7 +56,7 @@ def test_a_garbage_collection_of_two_seconds(start: Start, tmp_path: Path, monke
     assert 2e9 < audit["gc_pause_max_ns"] < 4e9
     assert max(ran.stalls_ms()) > 2000
     assert ran.result.verdict.word == "INVALID"
-    assert ran.word("stall") == "INVALID"
+    assert ran.word("stall") == "NOTED"
     assert "garbage collection" in ran.reason("stood still")
 
 

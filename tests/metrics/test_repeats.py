@@ -13,7 +13,9 @@ from made import ok_request
 from scipy import stats
 
 from loadcell.metrics import Estimate, Repeated, Result, Verdict, build_repeats, build_result, repeats_schema, word_of
+from loadcell.metrics.model import Budget
 from loadcell.metrics.repeats import _chi2_95, _t_975, dominating, next_run
+from loadcell.metrics.verdict import judge
 from loadcell.recording.read import Recording
 
 Make = Callable[..., Recording]
@@ -121,12 +123,29 @@ def test_the_worst_verdict_is_that_of_the_set(result: Result) -> None:
     assert (word_of(suspect), word_of(invalid)) == ("SUSPECT", "INVALID")
     assert build_repeats([result, result]).verdict == "VALID"
     both = build_repeats([result, suspect])
-    assert both.verdict == "SUSPECT" and both.figures and not both.withheld
+    assert both.verdict == "SUSPECT" and both.figures
     assert both.runs[1].reasons == ["late"]
     worst = build_repeats([result, suspect, invalid], asked=5)
-    assert (worst.verdict, worst.withheld, worst.figures, worst.asked) == ("INVALID", True, [], 5)
+    assert (worst.verdict, worst.asked) == ("INVALID", 5) and worst.figures
     assert worst.runs[2].reasons == ["the disk was full"]
-    assert build_repeats([result, invalid], force=True).figures
+
+
+def test_a_figure_that_is_invalid_in_one_run_is_told_by_the_others(result: Result) -> None:
+    def wide(of: Result, low: float) -> Result:
+        ttft = of.latency["ttft_ms"]
+        p50 = replace(ttft.service.p50, budget=Budget(low=low, high=999.0), value=999.0)
+        bad = replace(of, latency=of.latency | {"ttft_ms": replace(ttft, service=replace(ttft.service, p50=p50))})
+        return replace(bad, verdict=judge(bad))
+
+    bad = wide(result, 1.0)
+    assert word_of(bad) == "INVALID"
+    together = build_repeats([result, bad, result])
+    (row,) = [row for row in together.figures if (row.metric, row.statistic) == ("ttft_ms", "p50")]
+    assert row.median == result.latency["ttft_ms"].service.p50.value and row.values[1] is None
+    assert "TTFT p50 is without run 2: its error budget there is INVALID" in together.says
+    every = build_repeats([bad, bad])
+    (row,) = [row for row in every.figures if (row.metric, row.statistic) == ("ttft_ms", "p50")]
+    assert row.median == 999.0, "shown all the same"
 
 
 def test_runs_that_were_not_alike_are_named(result: Result) -> None:

@@ -77,7 +77,7 @@ def test_exit_codes(
 
 
 @pytest.mark.parametrize("form", [["--json"], ["--csv"], []])
-def test_an_invalid_result_shows_its_figures_with_force_only(
+def test_an_invalid_result_shows_its_figures_and_says_why_they_are_doubtful(
     make: Make, capsys: pytest.CaptureFixture[str], form: list[str]
 ) -> None:
     rows = [ok_request(i, start_ms=300 * i, first_any_ns=int((300 * i + 57.25) * MS)) for i in range(6)]
@@ -87,10 +87,10 @@ def test_an_invalid_result_shows_its_figures_with_force_only(
         assert run(recording.path, *form, *words) == 4
         return capsys.readouterr().out
 
-    assert "57.25" in shown("--force")  # TTFT
-    without = shown()
-    assert "57.25" not in without and "TTFT" not in without and 'ttft_ms": {' not in without
-    assert "the disk was full" in without or form == ["--csv"]
+    text = shown()
+    assert "57.25" in text  # TTFT
+    assert "the disk was full" in text or form == ["--csv"]
+    assert shown("--force") == text, "accepted, as scripts may give it"
 
 
 def test_a_folder_of_recordings_names_the_newest(make: Make, tmp_path: Path) -> None:

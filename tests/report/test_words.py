@@ -21,7 +21,8 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
-    "metrics": "checks checks_load checks_server checks_window bottleneck checks_counters counters step "
+    "metrics": "checks checks_budget checks_load checks_server checks_symptoms checks_window bottleneck "
+    "checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet calibrate preflight prepare sources observe gpu scrape pool wire worker flight host",
@@ -35,9 +36,8 @@ TELLING = {
 """Modules whose sentences reach a Result, a Sweep or a Comparison."""
 INSIDE = (
     ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
-    "self-test {}: wrong by {} at p50", "self-test {}: wrong by {} at p99", "{} is {}, {} {}",
-    "--duration {}s", "--requests {}",
-    "a closed loop", "an open loop",
+    "self-test {}: no bias beyond the budgets", "self-test {}: {} was off by {}, more than its budget here allows",
+    "{} is {}, {} {}", "--duration {}s", "--requests {}", "a closed loop", "an open loop",
     " (undecided: {})", "about {} in all would do (--max-time)",
     "{} at {}", ", stage {} because", "; --resume runs it again", ", beyond the {} that were measured: a guess",
     "saturated: {}", "less than {} %", "more than {} %", "not clear whether more or less than {} %", " (and {} more)",
@@ -58,6 +58,8 @@ INSIDE = (
 )  # fmt: skip
 """Parts that stand in sentences which the catalogue has whole."""
 NOT_SHOWN = (
+    "SUSPECT where the recording does not bound its times (no stamps of the kernel, before format 5)",
+    "SUSPECT where this machine's self-test, at the nearest load, was off by more than the budgets allow",
     "INVALID where no request succeeded", "SUSPECT where a load process left no counters",
     "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "SUSPECT where requests went through a proxy",
@@ -80,6 +82,7 @@ NOT_SHOWN = (
     "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n",  # names, not sentences
 )  # fmt: skip
 JOINED = (
+    "{} of {} is {} to {} by the client's clock readings: known to {}",
     "{} (limit {}): {}",
     "{} (limit {}): {} (and {} more)",
     "{} per s",

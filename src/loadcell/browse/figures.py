@@ -18,7 +18,7 @@ _WORDS: tuple[Word, ...] = ("VALID", "SUSPECT", "INVALID")
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one run, or of runs or stages together. Null: not measured, or withheld since the run is INVALID."""
+    """Of one run, or of runs or stages together. Null: not measured."""
 
     word: Word | None = None
     reasons: list[str] = []
@@ -42,8 +42,6 @@ def of_result(result: Result) -> Figures:
     """Of one run: counts of all of it, figures of its window."""
     word, counts = word_of(result), result.counts.run
     told = Figures(word=word, reasons=reasons_of(result), ok=counts.ok, failed=counts.failed)
-    if word == "INVALID":
-        return told
     ttft = result.latency.get("ttft_ms")
     summary = None if ttft is None else ttft.service if ttft.response is None else ttft.response
     good = result.goodput
@@ -58,14 +56,12 @@ def of_result(result: Result) -> Figures:
 
 
 def of_repeats(runs: Sequence[Figures]) -> Figures:
-    """Medians over the runs, as `metrics.build_repeats` has them: null where a run cannot tell, or is INVALID."""
+    """Medians over the runs, as `metrics.build_repeats` has them: null where a run cannot tell."""
     troubled = next((run.trouble for run in runs if run.trouble is not None), None)
     if troubled is not None:
         return Figures(trouble=troubled)
     word = worst([run.word for run in runs])
-    known: dict[str, Any] = (
-        {} if word == "INVALID" else {name: _median([getattr(run, name) for run in runs]) for name in FIGURES}
-    )
+    known: dict[str, Any] = {name: _median([getattr(run, name) for run in runs]) for name in FIGURES}
     return Figures(
         word=word,
         reasons=_once(reason for run in runs for reason in run.reasons),

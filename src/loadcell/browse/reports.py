@@ -9,21 +9,14 @@ from loadcell.report.words import Words
 Link = tuple[str, str]
 
 
-def run_report(entry: Entry, words: Words, *, force: bool) -> str:
-    """The report of a run; figures of an INVALID one only with `force`. RecordingError if it cannot be read."""
-    from loadcell.metrics import withhold, word_of
+def run_report(entry: Entry, words: Words) -> str:
+    """The report of a run. RecordingError if it cannot be read."""
     from loadcell.recording.read import open_recording
     from loadcell.report.detail import build_both
     from loadcell.report.page import run_page
 
     result, detail = build_both(open_recording(entry.path))
-    links: list[Link] = []
-    if word_of(result) == "INVALID":
-        links = [_forced(address(entry), address(entry, force="1"), words, force=force)]
-        if not force:
-            result = withhold(result)
-    page = run_page(result, detail, words, source=str(entry.path))
-    return with_bar(page, name_of(entry), words, links)
+    return with_bar(run_page(result, detail, words, source=str(entry.path)), name_of(entry), words, [])
 
 
 def sweep_report(entry: Entry, words: Words, *, force: bool) -> str:

@@ -246,8 +246,7 @@ def _run(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
     entry = _entry(server, asked, "id")
     if entry is None or entry.kind != "run":
         return None
-    force = asked.get("force") == ["1"]
-    return _report(server, ["run", str(force)], [entry], lambda: run_report(entry, server.words, force=force))
+    return _report(server, ["run"], [entry], lambda: run_report(entry, server.words))
 
 
 def _sweep(server: Server, asked: dict[str, list[str]]) -> _Answer | None:

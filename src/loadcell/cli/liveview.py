@@ -130,9 +130,9 @@ def _audit(now: Progress) -> list[Part]:
     """What the verdict will look at, as far as it is known by now; a style where it is beyond the limits."""
     busy = now.recent.busy_share if now.recent is not None else None
     off = None if now.on_time_share is None else 1 - now.on_time_share
-    slack = (1 / now.timed, 10 / now.timed) if now.timed else (0.0, 0.0)  # of few sends, as in `metrics.checks`
+    least = 1 / now.timed if now.timed else 0.0  # of few sends, as in `metrics.checks_symptoms`
     return [
-        *([] if off is None else [(f"on time {_percent(1 - off)}", _beyond("on_time", off, slack))]),
+        *([] if off is None else [(f"on time {_percent(1 - off)}", _beyond("on_time", off, least))]),
         *(
             []
             if now.longest_stall_ms is None
@@ -142,14 +142,11 @@ def _audit(now: Progress) -> list[Part]:
     ] or [("nothing known yet", "")]
 
 
-def _beyond(name: str, value: float, slack: tuple[float, float] = (0.0, 0.0)) -> str:
-    """Yellow beyond the limit of VALID, red beyond that of SUSPECT."""
-    from loadcell.metrics.limits import LIMITS
+def _beyond(name: str, value: float, least: float = 0.0) -> str:
+    """Yellow beyond what is usual."""
+    from loadcell.metrics.limits import SYMPTOMS
 
-    limits = LIMITS[name]
-    if value <= max(limits.valid, slack[0]):
-        return ""
-    return "yellow" if limits.worst is None or value <= max(limits.worst, slack[1]) else "red"
+    return "" if value <= max(SYMPTOMS[name].valid, least) else "yellow"
 
 
 def _pace(now: Progress, of: str = " of ", per_s: str = " requests/s") -> str:

@@ -24,7 +24,6 @@ def run_repeats(
     one_run: Callable[[Spec, Path, bool], Result],
     *,
     as_json: bool,
-    force: bool,
     strict: bool,
 ) -> int:
     """Run `spec` `count` times into `folder`/1, /2, ..., each with the prompts of another repetition; exit code.
@@ -55,23 +54,23 @@ def run_repeats(
         results.append(result)
         from loadcell.report import run_line
 
-        out.write(run_line(result, number, count, force=force) + "\n")
+        out.write(run_line(result, number, count) + "\n")
         out.flush()
     if why:
         sys.stderr.write(f"loadcell: run {number} of {count}: {why}\n")
     if results:
-        worst = _summarise(results, count, folder, as_json=as_json, force=force, strict=strict)
+        worst = _summarise(results, count, folder, as_json=as_json, strict=strict)
         code = worst if code is None else code
     return code or 0
 
 
-def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool, force: bool, strict: bool) -> int:
+def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool, strict: bool) -> int:
     from loadcell.cli.report import exit_code
     from loadcell.cli.terminal import Terminal
     from loadcell.metrics import build_repeats
     from loadcell.report import print_repeats, to_json
 
-    together: Repeats = build_repeats(results, asked=count, force=force)
+    together: Repeats = build_repeats(results, asked=count)
     if as_json:
         sys.stdout.write(to_json(together).decode())
     else:

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if os.path.exists(folder / "duel.json"):  # noqa: PTH110 - as above
         return _report_duel(args, folder)
     result, detail, recording = _read(args, folder)
-    shown = shown_result(result, force=args.force)
+    shown = result
     written = write_run_files(args, shown, detail, recording, folder, words)
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)
@@ -205,7 +205,7 @@ def add_full(parser: argparse._ActionsContainer) -> None:
 def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add the flags that say what to make of a verdict."""
     parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
-    parser.add_argument("--force", action="store_true", help="show the figures of an INVALID run too")
+    parser.add_argument("--force", action="store_true", help="no longer needed: figures are always shown, marked")
 
 
 def exit_code(result: Result, *, strict: bool) -> int:
@@ -215,13 +215,6 @@ def exit_code(result: Result, *, strict: bool) -> int:
     if not result.counts.run.ok and not result.invalid:
         return 1
     return {"INVALID": 4, "SUSPECT": 3 if strict else 0, "VALID": 0}[word_of(result)]
-
-
-def shown_result(result: Result, *, force: bool) -> Result:
-    """The result as it is shown: without the headline figures of an INVALID one, unless `force`."""
-    from loadcell.metrics import withhold, word_of
-
-    return result if force or word_of(result) != "INVALID" else withhold(result)
 
 
 def show(

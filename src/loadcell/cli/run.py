@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import find_recorded, make_review, settle
-from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show, shown_result
+from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 
@@ -158,13 +158,13 @@ def run(args: argparse.Namespace) -> int:
             head = (f"run {folder.name}/{count}",)
             result, detail = run_once(spec, folder, recorded, silent=not first, detailed=wants_page(args), head=head)
             if wants_page(args):
-                shown = shown_result(result, force=args.force)
+                shown = result
                 leave_page(args, lambda words: run_page_file(shown, detail, folder, words), tell=False)
             return result
 
-        return run_repeats(spec, folder, count, one_of, as_json=args.json, force=args.force, strict=args.strict)
+        return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict)
     result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
-    shown = shown_result(result, force=args.force)
+    shown = result
     show(shown, folder, as_json=args.json, full=args.full)
     if wants_page(args):
         leave_page(args, lambda words: run_page_file(shown, detail, folder, words))

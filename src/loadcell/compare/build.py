@@ -18,6 +18,7 @@ from loadcell.compare.pairing import Pairs, pair_runs, told_by_pairs
 from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
 from loadcell.errors import LoadcellError
 from loadcell.metrics.bottleneck import comes_from
+from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 
@@ -102,7 +103,7 @@ def exit_code(comparison: Comparison) -> int:
 
 def _refuse_invalid(runs: Sequence[Loaded]) -> None:
     for run in runs:
-        if run.word == "INVALID":
+        if run.word == "INVALID" and not only_budgets(run.result):
             reasons = reasons_of(run.result)
             raise InvalidSideError(
                 f"{run.path} is INVALID, so nothing is compared{': ' if reasons else ''}{'; '.join(reasons[:3])}\n"

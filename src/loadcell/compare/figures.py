@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
+from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
 from loadcell.metrics.interval import floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, tpot_ns
@@ -70,6 +71,10 @@ def figures(result: Result, recording: Recording | None, rows: Rows | None = Non
 
 
 def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure:
+    anchor = "response" if result.methodology.loop == "open" else "service"
+    name = f"{measure.metric}_ms" if measure.metric in LATENCIES else measure.metric
+    if measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat):
+        return Figure(None, why="its error budget is INVALID: the client's clock readings leave it open")
     if measure.metric in LATENCIES:
         return _latency(measure, result, samples)
     if measure.metric in RATES:

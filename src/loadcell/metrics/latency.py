@@ -6,7 +6,7 @@ import numpy as np
 
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import summarise_array
-from loadcell.metrics.model import Estimate, Latency, Summary
+from loadcell.metrics.model import Budget, Estimate, Latency, Summary
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 
 _MS = 1e6
@@ -82,6 +82,12 @@ def user_rates(tpot: Summary) -> dict[str, Estimate]:
             open=e.open,
             needs=e.needs,
             effective=e.effective,
+            budget=_inverse(e.budget),
         )
         for name, e in found.items()
     }
+
+
+def _inverse(of_ms: Budget | None) -> Budget | None:
+    """Of a rate from that of its time; None where the time may be nothing."""
+    return Budget(low=1000 / of_ms.high, high=1000 / of_ms.low) if of_ms and of_ms.low > 0 else None

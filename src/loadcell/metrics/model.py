@@ -13,6 +13,15 @@ Doc = msgspec.Meta
 FORMAT = 4
 """Version of the Result's JSON."""
 Word = Literal["VALID", "SUSPECT", "INVALID"]
+CheckWord = Literal["VALID", "SUSPECT", "INVALID", "NOTED"]
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What the instrument allows a figure to be: the figure once more with the earliest and the latest times that the
+    recording allows, in the unit of the figure. Sampling is not in it: that is the interval's."""
+
+    low: float
+    high: float
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +50,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     caveat: Annotated[
         str | None, Doc(description="why the value is of this run alone and has no interval; null if it has no such")
     ] = None
+    budget: Annotated[Budget | None, Doc(description="null: the recording does not bound its times")] = None
 
 
 class WithFailures(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +81,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     with_failures: Annotated[
         dict[str, WithFailures], Doc(description="percentiles with failed requests as infinite; empty without any")
     ] = {}
+    mean_budget: Annotated[Budget | None, Doc(description="as that of a percentile")] = None
+    sd_budget: Annotated[Budget | None, Doc(description="of the standard deviation (n - 1 in the divisor)")] = None
+    max_budget: Budget | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +217,10 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     total_tokens_per_s: Annotated[
         float | None, Doc(description="input and output: what endpoints are sized and billed by")
     ] = None
+    requests_budget: Annotated[Budget | None, Doc(description="of requests_per_s")] = None
+    output_tokens_budget: Annotated[Budget | None, Doc(description="of output_tokens_per_s")] = None
+    input_tokens_budget: Annotated[Budget | None, Doc(description="of input_tokens_per_s")] = None
+    total_tokens_budget: Annotated[Budget | None, Doc(description="of total_tokens_per_s")] = None
     failed_tokens_per_s: Annotated[
         float | None, Doc(description="output tokens that failed requests received: in none of the rates above")
     ] = None
@@ -241,6 +258,7 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
     good: int | None
     goodput_per_s: float | None
     attainment: Share
+    attainment_budget: Annotated[Budget | None, Doc(description="of attainment's value")] = None
     limits: dict[str, Limit]
 
 
@@ -489,7 +507,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit against its limits."""
 
     name: str
-    word: Annotated[Word | None, Doc(description="null: could not be judged")]
+    word: Annotated[
+        CheckWord | None,
+        Doc(
+            description="null: could not be judged; NOTED: a symptom beyond what is usual, which judges nothing but "
+            "explains a figure whose budget is too wide"
+        ),
+    ]
     value: float | None
     unit: str
     limit: Annotated[float | None, Doc(description="VALID up to here (or down to here, for shares to be reached)")]
@@ -541,7 +565,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     reads: int | None
     reads_without_stamp: int | None
     cpu_us_per_token: float | None
-    on_time_share: Annotated[float | None, Doc(description="requests sent within 1 ms of their time")]
+    on_time_share: Annotated[
+        float | None, Doc(description="requests sent within 1 ms, or 1 % of the median TTFT, of their time")
+    ]
     longest_stall_ms: Annotated[float | None, Doc(description="the worst worker's longest stall in the window")]
     arrivals: Arrivals
     connections: Connections

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
@@ -76,28 +77,35 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
     asked: Annotated[int | None, Doc(description="runs that were asked for")]
     runs: list[OneRun]
     verdict: Annotated[Word, Doc(description="the worst of the runs")]
-    withheld: Annotated[bool, Doc(description="the figures were left out because a run is INVALID")]
     figures: list[Repeated]
     says: Annotated[list[str], Doc(description="what the spread tells, in words")]
 
 
-def build_repeats(results: Sequence[Result], *, asked: int | None = None, force: bool = False) -> Repeats:
+def build_repeats(results: Sequence[Result], *, asked: int | None = None) -> Repeats:
     """Runs of one spec (one or more) in the order in which they ran.
 
-    A figure that any run cannot tell is not estimable. If any run is INVALID there are no figures without `force`.
+    A figure that any run cannot tell is not estimable. Of one that is INVALID by its own budget in some runs, the
+    others speak; `says` names those.
     """
     words = [word_of(result) for result in results]
     verdict: Word = "INVALID" if "INVALID" in words else "SUSPECT" if "SUSPECT" in words else "VALID"
-    withheld = verdict == "INVALID" and not force
-    figures = [] if withheld else [_repeated(figure, results) for figure in _figures(results)]
+    figures, marks = [], []
+    for figure in _figures(results):
+        good = [result for result in results if not spoilt(result, figure.metric, figure.anchor, figure.statistic)]
+        if good and len(good) < len(results):
+            out = ", ".join(str(i) for i, result in enumerate(results, 1) if all(result is not one for one in good))
+            marks.append(f"{figure.title} {figure.statistic} is without run {out}: its error budget there is INVALID")
+        told = _repeated(figure, good or results)
+        values = iter(told.values)
+        by_run = [next(values) if not good or any(result is one for one in good) else None for result in results]
+        figures.append(msgspec.structs.replace(told, values=by_run))
     return Repeats(
         loadcell=results[0].loadcell,
         asked=asked,
         runs=[_one(result, word) for result, word in zip(results, words, strict=True)],
         verdict=verdict,
-        withheld=withheld,
         figures=figures,
-        says=[*_alike(results), *_says(figures, len(results))],
+        says=[*_alike(results), *_says(figures, len(results)), *marks],
     )
 
 

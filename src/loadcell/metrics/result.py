@@ -12,11 +12,13 @@ from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
 from loadcell.metrics.bottleneck import bottleneck
+from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.checks_load import failure_notes
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
+from loadcell.metrics.early import Early
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import drained_share, e2e_lasted, full_load
@@ -106,7 +108,12 @@ def build_result(
     views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
     stream, failed = delivered(events), (counts.window.failed, counts.run.failed)
-    (latency, rates), *all_of_it = _figures(recording, rows, views, failed, why, stream, lost_events > 0, listener)
+    (latency, rates), *all_of_it = _figures(
+        recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
+    )
+    limits = slo or recording.spec.slo
+    good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
+    good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
     sides = server_sides(recording, rows, ok)
     unjudged = Result(
         loadcell=__version__,
@@ -134,9 +141,7 @@ def build_result(
         latency=latency,
         token_gap=token_gap_spread(events),
         throughput=rates,
-        goodput=goodput_without_pace(
-            goodput(rows, members, counts.window, full, slo or recording.spec.slo, manifest.loop), stream
-        ),
+        goodput=good,
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
         concurrency=flight,
@@ -168,6 +173,7 @@ def _figures(
     recording: Recording,
     rows: Rows,
     views: Sequence[tuple[Mask, Span, Received]],
+    early: Early,
     failed: Sequence[int],
     why: str | None,
     stream: Delivered | None,
@@ -179,12 +185,15 @@ def _figures(
     Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
     """
     figures = []
+    loop, clock = recording.manifest.loop, recording.manifest.clock
     itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
     for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
-        latency = latencies(rows, ok, recording.manifest.loop, itl, lost)
+        latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
         rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)
+        rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
-            rates = msgspec.structs.replace(rates, output_tokens_per_s=None, output_tokens_interval=None)
+            none = dict.fromkeys(("output_tokens_per_s", "output_tokens_interval", "output_tokens_budget"))
+            rates = msgspec.structs.replace(rates, **none)
         users = caveats(rates.user_tokens_per_s, why)
         rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)
         figures.append((without_pace(with_caveat(latency, why), stream), rates))

@@ -83,10 +83,13 @@ def _signed(share: float | None) -> str:
 
 
 def audit_lines(verdict: Verdict) -> Iterator[Text]:
-    """Every check that is not VALID, the worst first, then how many are and which could not be judged."""
+    """Every check that is not VALID, the worst first, then symptoms, how many are VALID, which could not be judged."""
     bad = [check for word in ("INVALID", "SUSPECT") for check in verdict.checks if check.word == word]
     for check in bad:
         yield _check_line(check)
+    for check in verdict.checks:
+        if check.word == "NOTED":
+            yield Text(f"noted: {plain(check.says, 600)}", style="dim")
     valid = sum(check.word == "VALID" for check in verdict.checks)
     unjudged = [check.name for check in verdict.checks if check.word is None]
     more = f"; not judged: {', '.join(name.replace('_', ' ') for name in unjudged)}" if unjudged else ""

@@ -24,13 +24,11 @@ _NOTE = (
 )
 
 
-def run_line(result: Result, number: int, count: int, *, force: bool = False) -> str:
-    """One run in one line; an INVALID one without its figures unless `force`."""
+def run_line(result: Result, number: int, count: int) -> str:
+    """One run in one line."""
     word = word_of(result)
     reasons = reasons_of(result)
     end = f"{word}: {plain(reasons[0], _REASON)}" if word != "VALID" and reasons else word
-    if word == "INVALID" and not force:
-        return f" run {number} of {count}: {end}"
     ttft = result.latency["ttft_ms"]
     summary = ttft.service if ttft.response is None else ttft.response
     return (
@@ -92,6 +90,4 @@ def _label(row: Repeated, both: bool) -> str:
 
 
 def _says(together: Repeats) -> Iterator[str]:
-    if together.withheld:
-        yield "The figures are not shown because a run is INVALID; --force shows them."
     yield from map(sentence, together.says)

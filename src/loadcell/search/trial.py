@@ -9,6 +9,7 @@ import numpy as np
 
 from loadcell.load.steer import AT_LIMIT, Outcome, Steer, Stop, View
 from loadcell.metrics import Result
+from loadcell.metrics.checks_budget import BUDGETS
 from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Rows, read_rows
@@ -21,10 +22,7 @@ from loadcell.spec import Slo, Spec
 
 FAILURES = "failures"
 """Name of the limit that a failed request breaks."""
-CLIENT_CHECKS = {
-    "send_lateness", "on_time", "unsent", "arrivals", "concurrency", "read_lag", "merged", "busy", "stall",
-    "core_wait", "switches", "steal", "exhaustion",
-}  # fmt: skip
+CLIENT_CHECKS = {"unsent", "arrivals", "concurrency", "exhaustion", *BUDGETS}
 """Checks that tell of the client and its machine, not of the server."""
 
 

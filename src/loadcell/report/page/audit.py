@@ -9,7 +9,7 @@ from loadcell.report.page.figures import asked, count, spread
 from loadcell.report.text import MISSING
 from loadcell.report.words import Words
 
-_RANK = {"INVALID": 0, "SUSPECT": 1, "VALID": 2, None: 3}
+_RANK = {"INVALID": 0, "SUSPECT": 1, "NOTED": 2, "VALID": 3, None: 4}
 Rows = list[tuple[str, str]]
 
 

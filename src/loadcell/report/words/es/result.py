@@ -13,7 +13,6 @@ CHECKS = {
     "the client has little to do, so keep other work off this machine and run again": (
         "el cliente tiene poco que hacer: quitar otros trabajos de esta máquina y repetir"
     ),
-    "run again; its parts that remain can be read with --force": "repetir; lo que queda se puede leer con --force",
     "run again": "repetir la ejecución",
     "its figures are of the part that ran": "las cifras son de la parte ejecutada",
     "users whose requests failed were not in flight: see the errors": (
@@ -71,8 +70,8 @@ CHECKS = {
         "los envíos esperan al tope de concurrencia: el retraso no es del instrumento"
     ),
     "sends late by {} at {}": "envíos con {} de retraso ({})",
-    "client late or early by more than 1 ms on {} of sends": (
-        "cliente atrasado o adelantado más de 1 ms en {} de los envíos"
+    "client late or early by more than 1 ms, and more than 1 % of TTFT, on {} of sends": (
+        "cliente atrasado o adelantado más de 1 ms, y más del 1 % de TTFT, en {} de los envíos"
     ),
     "the run ended early": "la ejecución acabó antes de tiempo",
     "the run ended early: {} planned requests were left": (
@@ -177,10 +176,27 @@ CHECKS = {
     "no self-test of this machine: loadcell selftest makes one": (
         "no hay autoprueba de esta máquina: loadcell selftest hace una"
     ),
-    "self-test at {} tokens/s: wrong by {} at p50": "autoprueba a {} tokens/s: error de {} en p50",
-    "self-test at {} tokens/s: wrong by {} at p99": "autoprueba a {} tokens/s: error de {} en p99",
     # limits
     "{} (limit {})": "{} (límite {})",
+    "{} (usual: up to {})": "{} (lo usual: hasta {})",
+    "{} of {} is {} to {} by the client's clock readings: known to {}": (
+        "{} de {} está entre {} y {} por las lecturas del reloj del cliente: se conoce al {}"
+    ),
+    "{} response {}": "{} de respuesta, {}",
+    "{} response": "{} de respuesta",
+    "Input tokens/s": "Tokens de entrada/s",
+    "Attainment": "Cumplimiento",
+    "the recording does not bound its times: they are the client's own, and nothing says how late it looked": (
+        "la grabación no acota sus tiempos: son los del propio cliente, y nada dice lo tarde que miró"
+    ),
+    "record it again with this version": "grabarla de nuevo con esta versión",
+    "width of a figure's error budget, over the figure": "ancho del margen de error de una cifra, sobre la cifra",
+    "self-test at {} tokens/s: no bias beyond the budgets": (
+        "autoprueba a {} tokens/s: ningún sesgo más allá de los márgenes"
+    ),
+    "self-test at {} tokens/s: {} was off by {}, more than its budget here allows": (
+        "autoprueba a {} tokens/s: {} se desvió {}, más de lo que permite aquí su margen"
+    ),
     "{} (limit {}): {}": "{} (límite {}): {}",
     "{} (limit {}): {} (and {} more)": "{} (límite {}): {} (y {} más)",
     "max": "máx.",
@@ -192,7 +208,9 @@ CHECKS = {
     "sends after their time, at p99 (planned time, or when the user was ready)": (
         "envíos después de su hora, en p99 (hora planificada, o cuando el usuario estaba listo)"
     ),
-    "sends that were late or early by more than 1 ms": "envíos atrasados o adelantados más de 1 ms",
+    "sends that were late or early by more than 1 ms and more than 1 % of TTFT": (
+        "envíos atrasados o adelantados más de 1 ms y más del 1 % de TTFT"
+    ),
     "planned requests of the window that were never sent": (
         "solicitudes planificadas de la ventana que nunca se enviaron"
     ),

@@ -1,0 +1,133 @@
+"""What the instrument noticed of itself and of its machine. Symptoms judge nothing: they explain a figure whose error
+budget is too wide, and say what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from loadcell.metrics.limits import SYMPTOMS, label, note, number
+from loadcell.metrics.model import Check, Result, Spread
+
+_OTHERS = "keep other work off this machine, or off the cores of the load"
+
+
+def relief(result: Result) -> str:
+    """How to take load off the client."""
+    method = result.methodology
+    load = "rate" if method.loop == "open" else "concurrency"
+    cores = method.environment.get("cores_allowed")
+    more = method.workers * 2
+    if isinstance(cores, int) and more < cores:
+        return f"use --workers {more} or halve the {load}"
+    return f"halve the {load}, or load from a machine with more cores"
+
+
+def in_time(result: Result) -> str:
+    """How to make the client do things in time: where it has little to do, its load is not what keeps it from it."""
+    busy = [worker.busy_share for worker in result.instrument.workers]
+    if busy and all(share is not None and share < SYMPTOMS["busy"].valid / 2 for share in busy):
+        return "the client has little to do, so keep other work off this machine and run again"
+    return relief(result)
+
+
+def _tail_ms(spread: Spread) -> tuple[str, float | None]:
+    """The 99th percentile, or the maximum where there are too few samples for it."""
+    return ("p99", spread.p99_ms) if spread.p99_ms is not None else ("max", spread.max_ms)
+
+
+def _worst(result: Result, name: str) -> float | None:
+    values = [getattr(worker, name) for worker in result.instrument.workers]
+    return max((value for value in values if value is not None), default=None)
+
+
+def _machine(result: Result) -> Iterator[Check]:
+    busy, switches, steal = _worst(result, "busy_share"), _worst(result, "switches_per_s"), _steal(result)
+    stall, wait = result.instrument.longest_stall_ms, _worst(result, "core_wait_share")
+    yield note(result, "busy", busy, f"a load process was busy for {number(busy, 'share')} of the time", relief(result))
+    yield note(result, "stall", stall, _stall_says(result), "keep other work off this machine and run again")
+    says = f"the client waited for a core for {number(wait, 'share')} of the time"
+    yield note(result, "core_wait", wait, says, _OTHERS)
+    says = f"the client was put aside {number(switches, '')} times a second"
+    yield note(result, "switches", switches, says, _OTHERS)
+    says = f"the hypervisor took {number(steal, 'share')} of the cores' time"
+    yield note(result, "steal", steal, says, "use a machine whose cores are its own")
+
+
+def _steal(result: Result) -> float | None:
+    return result.instrument.host.steal_share
+
+
+def _stall_says(result: Result) -> str:
+    stall, pause = result.instrument.longest_stall_ms, _worst(result, "gc_pause_max_ms")
+    cause = f", a garbage collection of {number(pause, 'ms')}" if pause and stall and pause > stall / 2 else ""
+    return f"the client stood still for {number(stall, 'ms')}{cause}"
+
+
+def _sending(result: Result) -> Iterator[Check]:
+    audit = result.instrument
+    if result.methodology.loop == "open" and result.concurrency.asked is not None:
+        yield label("send_lateness", None, "sends wait for the cap on concurrency: lateness is not the instrument's")
+        return
+    name, late = _tail_ms(audit.send_lateness)
+    yield note(result, "send_lateness", late, f"sends late by {number(late, 'ms')} at {name}", in_time(result))
+    off = None if audit.on_time_share is None else 1 - audit.on_time_share
+    says = f"client late or early by more than 1 ms, and more than 1 % of TTFT, on {number(off, 'share')} of sends"
+    yield note(result, "on_time", off, says, in_time(result), least=1 / (audit.send_lateness.n or 1))
+
+
+def _reading(result: Result) -> Iterator[Check]:
+    audit = result.instrument
+    name, lag = _tail_ms(audit.read_lag)
+    says = f"events read {number(lag, 'ms')} after they came, at {name}"
+    yield note(result, "read_lag", lag, says, in_time(result))
+    merged = audit.merged_by_client_share
+    says = f"{number(merged, 'share')} of events lost their own time in reads that came late"
+    yield note(result, "merged", merged, says, in_time(result))
+    bare = audit.reads_without_stamp / audit.reads if audit.reads and audit.reads_without_stamp is not None else None
+    says = f"clock {audit.clock}: {number(bare, 'share')} of reads without a kernel stamp"
+    yield note(result, "stamps", bare, says, "measure from Linux, where the kernel stamps every read")
+
+
+class _Noted(NamedTuple):
+    name: str
+    beyond: float
+    says: str
+    advice: str
+
+
+class Cause(NamedTuple):
+    """What best explains a budget that is too wide."""
+
+    says: str
+    advice: str
+
+
+_EFFECTS = ("send_lateness", "on_time", "read_lag", "merged")
+"""What comes of the others: no explanation where one of those is there."""
+
+
+def cause(result: Result) -> Cause | None:
+    """The two symptoms that are the furthest beyond what is usual, a stall as the part of the window that it took."""
+    window = result.methodology.window
+    length_ms = 1000 * (window.end_s - window.start_s)
+    found: list[_Noted] = []
+    for check in symptoms(result):
+        if check.word != "NOTED" or not check.value or check.limit is None:
+            continue
+        beyond = check.value / check.limit if check.limit else float("inf")
+        if check.name == "stall":
+            beyond = 100 * check.value / length_ms if length_ms else beyond
+        found.append(_Noted(check.name, beyond, check.says, check.advice or "run again"))
+    causes = [one for one in found if one.name not in _EFFECTS] or found
+    worst = sorted(causes, key=lambda one: -one.beyond)[:2]
+    return Cause("; ".join(one.says for one in worst), worst[0].advice) if worst else None
+
+
+def symptoms(result: Result) -> Iterator[Check]:
+    """Every symptom; causes come before effects."""
+    for check in (_machine, _sending, _reading):
+        yield from check(result)
+
+
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (symptoms,)
