@@ -18,6 +18,7 @@ from loadcell.report.audit import (
     instrument_line,
     verdict_line,
 )
+from loadcell.report.budget import budget_lines
 from loadcell.report.latencies import latency_note, latency_table
 from loadcell.report.lines import Line, section
 from loadcell.report.observed import observed_lines
@@ -184,6 +185,8 @@ def _run_rates(result: Result) -> Iterator[Line]:
 
 
 def _instrument(result: Result) -> Iterator[Line]:
+    for i, line in enumerate(budget_lines(result)):
+        yield ("" if i else "Error budget"), plain(line)
     yield "Instrument", instrument_line(result)
     yield from delivery_lines(result)
     if result.calibration is not None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from loadcell.metrics import GLOSSARY, Result, Summary
 from loadcell.report.audit import WORD_STYLE
+from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
 from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell
 from loadcell.report.lines import Line, section
@@ -68,6 +69,11 @@ def _latency_table(result: Result) -> Table | None:
             continue
         note = "\n response" if latency.response else ""
         cells = [estimate_cell(getattr(summary, percentile), percentile) for percentile in PERCENTILES]
+        scale = summary.mean if name == "itl_ms" else None
+        for cell, percentile in zip(cells, PERCENTILES, strict=True):
+            estimate = getattr(summary, percentile)
+            if text := mark(estimate.value, estimate.budget, scale=scale):
+                cell.append(f"\n{text}", "yellow")
         label = Text.assemble((f" {latency.title}", "bold"), (note, "dim"))
         table.add_row(label, mean_cell(summary, spread=False), *cells, Text(figure(summary.max, grouped=False)))
     return table if table.row_count else None

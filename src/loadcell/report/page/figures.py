@@ -6,6 +6,7 @@ import msgspec
 
 from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
 from loadcell.metrics.interval import PERMILLE, shown_from
+from loadcell.report.budget import left_open
 from loadcell.report.text import MISSING, ends, estimate_text, interval_decimals
 from loadcell.report.words import Words
 
@@ -54,7 +55,9 @@ def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None 
         whole = f"{words.number(value) if '.' in value else words.figure(estimate.value)}{mark}"
         if estimate.caveat:
             return Figure(whole, unit, words.say("the queue grows"))
-        return Figure(whole, unit, between(estimate.low, estimate.high, words))
+        off = left_open(estimate.value, estimate.budget) if unit == "ms" else ""
+        marked = [words.say("(instrument: {off})", off=off)] if off else []
+        return Figure(whole, unit, " ".join([between(estimate.low, estimate.high, words), *marked]).strip())
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 AUDIT = {
+    "(instrument: {off})": "(instrumento: {off})",
+    "NOTED": "ANOTADO",
     "Mean power": "Potencia media",
     "Outputs longer than asked": "Salidas más largas de lo pedido",
     "VALID": "VÁLIDO",
