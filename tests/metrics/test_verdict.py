@@ -365,3 +365,11 @@ def test_an_early_end_names_what_was_left_if_anything(good: Result, unsent: int,
     left = replace(good.counts, window=replace(good.counts.window, unsent=unsent))
     ended = replace(good, run=replace(good.run, state="interrupted"), counts=left)
     assert named(judge(ended), "unsent").says.endswith(says)
+
+
+def test_the_failures_say_what_they_got(good: Result) -> None:
+    counts = replace(good.counts, window=replace(good.counts.window, ok=300, failed=100))
+    failing = replace(good, counts=counts, throughput=replace(good.throughput, failed_tokens_per_s=250.0))
+    assert named(judge(failing), "failures").says == (
+        "25 % of requests failed, which received 250 tokens/s (limit 5 %)"
+    )

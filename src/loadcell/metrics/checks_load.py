@@ -62,7 +62,7 @@ def _failures(result: Result) -> Iterator[Check]:
         result,
         "failures",
         inside.failed / inside.planned if inside.planned else None,
-        failed_words(inside, None),
+        failed_words(inside, result.throughput.failed_tokens_per_s),
         "rates and latencies are of those that succeeded: see the errors",
         limits=LIMITS["failures"],
     )

@@ -130,7 +130,7 @@ def build_result(
         notes=[
             *_state_notes(recording, rows),
             *manifest.notes,
-            *failure_notes(counts.window, None),
+            *failure_notes(counts.window, rates.failed_tokens_per_s),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),
         ],
