@@ -39,8 +39,8 @@ _TIMED_FLAGS = (
     "--max-time", f"{_TIMED_S:g}s", "--shared-host",
 )  # fmt: skip
 _TIMED_NOTES = (
-    f"`loadcell sweep URL {' '.join(_TIMED_FLAGS)} --slo tpot=T --seed N`, T being {_OF_FLOOR:g} times the median TPOT of "
-    "one user alone; the same server. Repeats: every two likely brackets overlap, so that one load lies in all five.",
+    f"`loadcell sweep URL {' '.join(_TIMED_FLAGS)} --slo tpot=T --seed N`, the same server. T is {_OF_FLOOR:g} times "
+    "the median TPOT of one user alone. Repeats: every two likely brackets overlap, so that one load lies in all five.",
 )
 _COLUMNS = ("seed", "holds up to /s", "fails at /s", "width", "answer", "stages", "verdicts", "time s")
 
