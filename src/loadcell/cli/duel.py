@@ -102,7 +102,11 @@ def show_duel(args: argparse.Namespace, folder: Path) -> int:
     gates = [parse_gate(text) for text in getattr(args, "fail_if", [])]
     with said_if_long("reading the turns"):
         found = compare_duel(
-            folder, gates=gates, min_effect=parse_share(getattr(args, "min_effect", None) or _LEAST), force=args.force
+            folder,
+            gates=gates,
+            min_effect=parse_share(getattr(args, "min_effect", None) or _LEAST),
+            force=args.force,
+            strict_gates=getattr(args, "strict_gates", False),
         )
     print_comparison_as(found, args, words_of(args))
     if wants_page(args):

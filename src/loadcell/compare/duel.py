@@ -99,7 +99,12 @@ class _Couple:
 
 
 def compare_duel(
-    folder: Path, *, gates: Sequence[Bound] = (), min_effect: float = 0.05, force: bool = False
+    folder: Path,
+    *,
+    gates: Sequence[Bound] = (),
+    min_effect: float = 0.05,
+    force: bool = False,
+    strict_gates: bool = False,
 ) -> Comparison:
     """What a duel tells so far, as a Comparison of B with A.
 
@@ -142,7 +147,7 @@ def compare_duel(
         sides=[_side(side, plan.models[i]) for i, side in enumerate(sides)],
         pairs=[pair],
         noise=None,
-        gates=judge_gates(gates, [pair]),
+        gates=judge_gates(gates, [pair], strict=strict_gates),
         duel=DuelShown(folder=str(folder), turn=plan.turn, couples=len(kept), planned=plan.couples),
     )
 
@@ -212,7 +217,7 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
     told = told_by_pairs(pairs)
     if pairs.n:
         told |= _rates(kept, block)
-    shown = {key: Figure(None, why=_why(measure, pairs)) for key, measure in MEASURES.items()}
+    shown = {key: _missing(measure, pairs) for key, measure in MEASURES.items()}
     sides = []
     for name in ("a", "b"):
         runs: list[Loaded] = [getattr(couple, name) for couple in kept]
@@ -229,14 +234,16 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
     return Sides("B", [sides[0]], [sides[1]], told)
 
 
-def _why(measure: Measure, pairs: Pairs) -> str:
-    """Why couples tell nothing of a measure."""
+def _missing(measure: Measure, pairs: Pairs) -> Figure:
+    """A figure of which couples tell nothing, and why."""
     if measure.metric not in ("ttft", "tpot", "e2e"):
-        return NOT_KEPT
+        return Figure(None, why=NOT_KEPT)
     if not pairs.n:
-        return pairs.why if measure.stat == "geomean" else NOT_KEPT
+        return Figure(None, why=pairs.why, few=True) if measure.stat == "geomean" else Figure(None, why=NOT_KEPT)
     n = pairs.runs[0][measure.metric].n if measure.metric in pairs.runs[0] else 0
-    return f"{n:,} pairs of requests, {least_pairs(measure.stat)} are needed" if n else NOT_KEPT
+    if not n:
+        return Figure(None, why=NOT_KEPT)
+    return Figure(None, why=f"{n:,} pairs of requests, {least_pairs(measure.stat)} are needed", few=True)
 
 
 def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:

@@ -98,7 +98,7 @@ def _test(measure: Measure, name: str, a: Runs, b: Runs, noise: Noises | None) -
     means = [_mean([f.value for f in side], measure.relative) for side in (one, other)]
     if why is not None:
         few = all(f.value is not None or f.few for f in (*one, *other))
-        return _Test(measure, means[0], means[1], None, why, floor, few)
+        return _Test(measure, means[0], means[1], None, why, floor, few=few)
     if by_runs:
         first, second = ([f.value for f in side if f.value is not None] for side in (one, other))
         effect = between_runs(first, second, measure.relative)
