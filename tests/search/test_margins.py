@@ -133,3 +133,14 @@ def test_a_search_that_is_interrupted_says_what_is_likely_by_then() -> None:
         found = answer(plan, stages[:cut])
         assert found.word == "unfinished" and found.likely is not None
         assert (found.likely.low or 0) <= 8.2 and (found.likely.high or math.inf) >= 7.8
+
+
+def test_no_stage_begins_that_would_have_next_to_no_requests() -> None:
+    """A schedule of none is an error: the time is over then."""
+    for most_s in (60.0, 90.0, 120.0, 200.0):
+        plan = plan_of(0.95, None, most_s=most_s)
+        slow = batcher(0.3, 0.95, 8.0)
+        stages = simulate(slow, plan, 3)
+        asked = [s.ask.level * s.ask.changes["load.duration_s"] for s in stages if s.ask.level is not None]
+        assert not asked or min(asked) >= 7
+        assert answer(plan, stages).word in ("undecided", "likely")

@@ -76,11 +76,21 @@ def next_ask(plan: Plan, stages: Sequence[Stage]) -> Ask | None:
     if by_margins(plan, levels):
         found = _by_margins(plan, stages, levels, e2e_s)
         if found is not None:
-            return _ask(plan, number, *found[:2], e2e_s, min(left, found[2]))
+            return _worth(plan, _ask(plan, number, *found[:2], e2e_s, min(left, found[2])), e2e_s)
         if bracket(levels)[0] is not None:
             return None
     step = _step(plan, levels, _start(plan, e2e_s), _carried_per_s(stages))
-    return None if step is None else _ask(plan, number, *step, e2e_s, _part_s(plan, step, left, e2e_s))
+    if step is None:
+        return None
+    return _worth(plan, _ask(plan, number, *step, e2e_s, _part_s(plan, step, left, e2e_s)), e2e_s)
+
+
+def _worth(plan: Plan, ask: Ask, e2e_s: float) -> Ask | None:
+    """The stage, unless the time that is left brings too few requests at its load."""
+    assert ask.level is not None
+    rate = ask.level if plan.axis != "load.concurrency" else ask.level / e2e_s
+    few = plan.most_s is not None and rate * ask.changes["load.duration_s"] < _RAMP_REQUESTS / 2 - 1
+    return None if few else ask
 
 
 def _part_s(plan: Plan, step: Step, left: float, e2e_s: float) -> float | None:
