@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadcell.metrics import Share
-from loadcell.report.text import figure, percent, plain, share_with_interval
+from loadcell.report.text import figure, figure_beside, percent, plain, share_with_interval
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,21 @@ def test_foreign_words_cannot_steer_the_terminal(words: str) -> None:
 
 def test_an_escape_sequence_is_made_visible() -> None:
     assert plain("a\x1b[31mred\nline") == "a\N{REPLACEMENT CHARACTER}[31mred line"
+
+
+@pytest.mark.parametrize(
+    ("share", "beside", "shown"),
+    [
+        (0.98996, 0.99, "98.996 %"), (0.9904, 0.99, "99.04 %"), (0.99, 0.99, "99 %"), (0.9899999999, 0.99, "< 99 %"),
+        (0.95, None, "95 %"), (0.9996, 0.999, "99.96 %"), (1.0, 0.99, "100 %"),
+    ],
+)  # fmt: skip
+def test_a_share_never_prints_as_what_it_is_held_against(share: float, beside: float | None, shown: str) -> None:
+    assert percent(share, beside) == shown
+
+
+def test_a_figure_never_prints_as_its_limit() -> None:
+    assert figure_beside(499.98, 500) == "499.98"
+    assert figure_beside(500.0, 500) == "500.0"
+    assert figure_beside(30.00000001, 30) != "30.00"
+    assert figure_beside(12.3, 30) == "12.30"

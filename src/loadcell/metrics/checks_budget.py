@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from loadcell.metrics.checks_symptoms import cause, in_time
 from loadcell.metrics.glossary import GLOSSARY
-from loadcell.metrics.limits import Limits, label, number
+from loadcell.metrics.limits import Limits, beside_limit, label, number
 from loadcell.metrics.model import Bias, Budget, Calibration, Check, Result, Summary, Word
 
 LIMITS = {
@@ -75,8 +76,8 @@ def judged_latencies(result: Result) -> Iterator[tuple[str, list[Judged]]]:
     """The judged figures of each latency that is shown, by the name of its check."""
     for name in _SHOWN:
         latency = result.latency.get(name)
-        if latency is None:
-            continue
+        if latency is None or (name == "ttfa_ms" and latency.service == result.latency["ttft_ms"].service):
+            continue  # a reply without reasoning: it would be said twice
         for anchor, summary in (("", latency.service), ("response_", latency.response)):
             if summary is None:
                 continue
@@ -150,10 +151,10 @@ def _check(result: Result, name: str, figures: list[Judged]) -> Check:
     limits = LIMITS["budget"]
     value, low, high = (_digits(end, worst.unit) for end in (worst.value, worst.budget.low, worst.budget.high))
     bound = limits.worst if worst.word == "INVALID" else limits.valid
-    says = (
-        f"{worst.title} of {value} is {low} to {high} by the client's clock readings: known to "
-        f"{number(worst.share, 'share')} (limit {number(bound, 'share')})"
-    )
+    says = f"{worst.title} of {value} is {low} to {high} by the client's clock readings"
+    if math.isfinite(worst.share):
+        known = f"{says}: known to {number(worst.share, 'share')}"
+        says = f"{beside_limit(known, worst.share, bound or 0.0, 'share')})"
     why = cause(result)
     advice = f"{why.says}: {why.advice}" if why is not None else in_time(result)
     return Check(

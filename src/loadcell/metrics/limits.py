@@ -88,7 +88,7 @@ def grade(
     if value is not None:
         word = "VALID" if keeps(limit) else "INVALID" if worst is not None and not keeps(worst) else "SUSPECT"
     bound = worst if word == "INVALID" and worst is not None else limit
-    shown = f"{says} (limit {number(bound, limits.unit)})" if word else f"{limits.about}: not known"
+    shown = f"{beside_limit(says, value, bound, limits.unit)})" if word else f"{limits.about}: not known"
     return Check(
         name=name, word=word, value=value, unit=limits.unit, limit=limit, invalid_beyond=worst, says=shown,
         advice=advice if word in ("SUSPECT", "INVALID") else None,
@@ -100,7 +100,7 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
     usual = SYMPTOMS[name]
     limit = max(usual.valid, usual.valid_part * median_ms(result, usual.of) if usual.of else 0.0, least)
     beyond = value is not None and value > limit
-    shown = f"{says} (usual: up to {number(limit, usual.unit)})"
+    shown = f"{beside_limit(says, value, limit, usual.unit, 'usual: up to')})"
     return Check(
         name=name, word=None if value is None else "NOTED" if beyond else "VALID", value=value, unit=usual.unit,
         limit=limit, invalid_beyond=None, says=f"{usual.about}: not known" if value is None else shown,
@@ -108,19 +108,28 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
     )  # fmt: skip
 
 
-def number(value: float | None, unit: str) -> str:
+def number(value: float | None, unit: str, digits: int = 2) -> str:
     """A figure with its unit, as people read it."""
     if value is None:
         return "not known"
     if unit == "share":
-        return f"{_short(value * 100)} %"
-    return f"{_short(value)} {unit}".strip()
+        return f"{_short(value * 100, digits)} %"
+    return f"{_short(value, digits)} {unit}".strip()
 
 
-def _short(value: float) -> str:
-    if value and abs(value) < 100:
-        value = round(value, 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:g}"
+def beside_limit(says: str, value: float | None, limit: float, unit: str, name: str = "limit") -> str:
+    """What a check says with its limit behind it; the figure in it has the digits that tell it from the limit."""
+    shown, bound = number(value, unit), number(limit, unit)
+    if shown == bound and value is not None and value != limit:
+        digits = next((d for d in range(3, 10) if number(value, unit, d) != bound), 10)
+        says = says.replace(shown, number(value, unit, digits), 1)
+    return f"{says} ({name} {bound}"
+
+
+def _short(value: float, digits: int) -> str:
+    if value and math.isfinite(value) and abs(value) < 10**digits:
+        value = round(value, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.0f}" if abs(value) >= 10**digits or (value >= 100 and value.is_integer()) else f"{value:.10g}"
 
 
 def label(name: str, word: Word | None, says: str, advice: str | None = None) -> Check:

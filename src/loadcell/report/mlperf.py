@@ -25,7 +25,7 @@ from loadcell.mlperf.model import (
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.latencies import LABEL_WIDTH
 from loadcell.report.lines import Line, section
-from loadcell.report.text import MISSING, figure, plain
+from loadcell.report.text import MISSING, figure, figure_beside, plain
 
 _SAYS = 600
 _PERCENTILES = {"50.00": "p50", "90.00": "p90", "97.00": "p97", "99.00": "p99"}
@@ -170,8 +170,9 @@ def _cells(block: Block | None, limit_ms: float | None, rules: Rules) -> list[Te
     cells = []
     for name in _PERCENTILES:
         value_ms = block.percentiles_ns[name] / 1e6
-        late = name == judged and limit_ms is not None and value_ms >= limit_ms
-        cells.append(Text(figure(value_ms, grouped=False), style="red" if late else "cyan"))
+        held = limit_ms if name == judged else None
+        late = held is not None and value_ms >= held
+        cells.append(Text(figure_beside(value_ms, held).replace(",", ""), style="red" if late else "cyan"))
     return [*cells, Text(figure(block.max_ns / 1e6, grouped=False))]
 
 

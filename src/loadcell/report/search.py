@@ -27,7 +27,7 @@ def answer_lines(sweep: Sweep, found: Found) -> Iterator[Line]:
         yield "Breaks first", TITLES.get(found.binding, found.binding)
     ends = [(name, end) for name, end in (("holds", found.low), ("fails", found.high)) if end is not None]
     for i, (name, end) in enumerate(ends):
-        yield ("" if i else "Attainment"), f"{_end(name, end, found.binding)}"
+        yield ("" if i else "Attainment"), f"{_end(name, end, found)}"
     if not hidden and plan.axis == "load.rate":
         yield from _stable(plan, found.stable)
     yield "Floor", _floor(found)
@@ -69,12 +69,13 @@ def _warnings(sweep: Sweep) -> Iterator[Line]:
         yield "", Text.assemble((" SUSPECT ", WORD_STYLE["SUSPECT"]), says)
 
 
-def _end(name: str, end: End, breaks: str | None) -> str:
+def _end(name: str, end: End, found: Found) -> str:
+    kept = f"{share_with_interval(end.attainment, found.target)} of {end.judged:,} requests"
+    missed = TITLES.get(str(end.binding), end.binding)
     parts = [
-        f"{load_figure(end.level)} {name}: {share_with_interval(end.attainment)} of {end.judged:,} requests "
-        f"({numbers(end.stages)})",
+        f"{load_figure(end.level)} {name}: {kept} ({numbers(end.stages)})",
         f"goodput {figure(end.goodput_per_s, 3)} requests/s",
-        *([f"mostly missed: {TITLES.get(str(end.binding), end.binding)}"] if end.binding not in (None, breaks) else []),
+        *([f"mostly missed: {missed}"] if end.binding not in (None, found.binding) else []),
     ]
     return " · ".join(parts)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.metrics import GLOSSARY, Result, Summary
+from loadcell.metrics import GLOSSARY, Result, Summary, word_of
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
@@ -20,7 +21,7 @@ PERCENTILES = ("p50", "p90", "p99")
 _LATENCIES = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
 _REASONS = 3
 """Reasons of the verdict, and kinds of errors, that are shown."""
-_REASON_WIDTH = 220
+_REASON_WIDTH = 210
 
 
 def print_short(result: Result, console: Console, folder: object = None) -> None:
@@ -103,15 +104,22 @@ def _figures(result: Result) -> Iterator[Line]:
 
 
 def _verdict(result: Result) -> Table:
-    """The verdict and why, a line or two a reason."""
-    verdict = result.verdict
+    """The verdict and why, worst first; what to do stands once where several reasons share it."""
+    word, lines = word_of(result), list(_reasons(result))
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    reasons = [plain(reason, _REASON_WIDTH) for reason in verdict.reasons] or ["every figure is within its limits"]
-    for number, reason in enumerate(reasons[:_REASONS]):
-        word = Text("") if number else Text.assemble(" ", (f" {verdict.word} ", WORD_STYLE[verdict.word]))
-        grid.add_row(word, Text(reason))
-    if (more := len(reasons) - _REASONS) > 0:
-        grid.add_row("", Text(f"and {more} more: --full", style="dim"))
+    for number, line in enumerate(lines or [Text("every figure is within its limits")]):
+        grid.add_row("" if number else Text.assemble(" ", (f" {word} ", WORD_STYLE[word])), line)
     return grid
+
+
+def _reasons(result: Result) -> Iterator[Text]:
+    bad = [c for kind in ("INVALID", "SUSPECT") for c in result.verdict.checks if c.word == kind]
+    shown = bad[:_REASONS]
+    for check, later in zip_longest(shown, shown[1:]):
+        yield Text(plain(check.says, _REASON_WIDTH))
+        if check.advice and (later is None or later.advice != check.advice):
+            yield Text(f"\N{RIGHTWARDS ARROW} {plain(check.advice, _REASON_WIDTH)}", style="dim")
+    if len(bad) > _REASONS:
+        yield Text(f"and {len(bad) - _REASONS} more: --full", style="dim")

@@ -49,7 +49,7 @@ def _cells(sweep: Sweep, stage: Stage, judged: bool) -> Iterator[str | Text]:
     yield f"{stage.ask.number}"
     yield f"{ask_label(stage.ask)}\n{stage.ask.phase}" if judged else ask_label(stage.ask)
     if judged:
-        yield _answer(stage)
+        yield _answer(stage, sweep.plan.target)
     point = stage.point
     latencies = (None,) * 3 if point is None else (point.ttft_ms, point.tpot_ms, point.itl_ms)
     for latency in latencies:
@@ -70,13 +70,13 @@ def _shown(latency: dict[str, Estimate] | None, name: str) -> str:
     return f"{figure(latency[name].value, 4, grouped=False)}{mark}"
 
 
-def _answer(stage: Stage) -> Text:
+def _answer(stage: Stage, target: float | None) -> Text:
     if stage.trial is None or stage.state != "complete":
         return Text(f"{MISSING}\n{MISSING}")
     share = stage.trial.attainment.value
     if stage.ask.phase == "floor":  # one user alone is no test of the SLO
         return Text(f"\n{percent(share)}")
-    return Text.assemble((stage.trial.answer, _STYLES.get(stage.trial.answer, "")), f"\n{percent(share)}")
+    return Text.assemble((stage.trial.answer, _STYLES.get(stage.trial.answer, "")), f"\n{percent(share, target)}")
 
 
 def _word(stage: Stage) -> Text:

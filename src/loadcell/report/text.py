@@ -22,24 +22,35 @@ def figure(value: float | None, digits: int = 4, *, grouped: bool = True) -> str
     return f"{value:{',' if grouped else ''}.{decimals}f}"
 
 
-def percent(share: float | None) -> str:
-    """A share in percent, never rounded to 0 or 100 unless it is that."""
-    return MISSING if share is None else f"{_points(share)} %"
+def figure_beside(value: float | None, limit: float | None, digits: int = 4) -> str:
+    """A number with the digits that tell it from its limit."""
+    if value is None or limit is None or value == limit:
+        return figure(value, digits)
+    texts = (figure(value, d) for d in range(digits, 10))
+    return next((text for text in texts if float(text.replace(",", "")) != limit), figure(value, 10))
 
 
-def _points(share: float) -> str:
+def percent(share: float | None, beside: float | None = None) -> str:
+    """A share in percent, never rounded to 0 or 100, nor to the share that it is held against, unless it is that."""
+    return MISSING if share is None else f"{_points(share, beside)} %"
+
+
+def _points(share: float, beside: float | None = None) -> str:
+    points, target = share * 100, None if beside is None else round(beside * 100, 6)
     for decimals in (1, 2, 3, 4):
-        text = f"{share * 100:.{decimals}f}"
-        if float(text) not in (0, 100) or share in (0, 1):
+        text = f"{points:.{decimals}f}"
+        if float(text) not in (0, 100, target) or round(points, 9) in (0, 100, target):
             return f"{float(text):g}"
+    if target is not None and float(text) == target:
+        return f"{'<' if points < target else '>'} {target:g}"
     return "> 99.9999" if share > 0.5 else "< 0.0001"
 
 
-def share_with_interval(share: Share) -> str:
+def share_with_interval(share: Share, beside: float | None = None) -> str:
     """Percent with its interval, as in 98.5 % [97.1, 99.3]."""
     if share.value is None or share.low is None or share.high is None:
         return MISSING
-    return f"{percent(share.value)} [{_points(share.low)}, {_points(share.high)}]"
+    return f"{percent(share.value, beside)} [{_points(share.low)}, {_points(share.high)}]"
 
 
 def between(interval: Interval | None) -> str:
