@@ -224,8 +224,9 @@ def stage_of(server: Server | Batcher, plan: Plan, ask: Ask, seed: int) -> Stage
     took_s = float(arrivals[judged][found.judged - 1]) if found.judged < most else length_s
     grows = ask.level > 1.05 * server.most_per_s
     counted = judged & (arrivals <= took_s)
-    queue = isinstance(server, Server)  # of which a search reads no margins, and they take their time
-    margin = None if grows or queue else _margin(server, plan.target, ask.level, (arrivals, tokens, figures, spans_s), counted)
+    unread = grows or isinstance(server, Server)  # a search reads no margins of a queue, and they take their time
+    rows = (arrivals, tokens, figures, spans_s)
+    margin = None if unread else _margin(server, plan.target, ask.level, rows, counted)
     evidence = (found.judged, found.missed, found.dependence, found.for_pass, found.for_fail)
     served = min(ask.level, server.most_per_s)
     drain_s = 0.0 if grows else float(spans_s[-20:].mean()) if count else 0.0
