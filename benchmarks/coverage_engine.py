@@ -25,7 +25,7 @@ from loadcell.recording.read import open_recording
 _RUNS, _QUICK, _SECONDS = 100, 3, 10
 _NAMES = ("p50", "p90", "p99")
 _NOTES = (
-    f"Runs of {_SECONDS} s, each with a seed of its own. Truth: TTFT (response time in an open loop), attainment, rates "
+    f"Runs of {_SECONDS} s, each with a seed of its own. Truth: TTFT (response time in an open loop), attainment, rate "
     "of all runs together. Independent: every request is served at once, its prefill is as long as its prompt. Queue: "
     "four slots, 80 % busy. Bars as in `coverage`, at 90 % (independent) and 82 % at least.",
 )
@@ -43,7 +43,7 @@ class Setting(NamedTuple):
 
 ENGINE = (
     Setting(
-        "independent", ("--slots", "256", "--ttft", "20ms", "--prefill-rate", "4000", "--itl", "4ms", "--jitter", "0.2"),
+        "apart", ("--slots", "256", "--ttft", "20ms", "--prefill-rate", "4000", "--itl", "4ms", "--jitter", "0.2"),
         ("--rate", "60", "--input-tokens", "uniform:16,400", "--output-tokens", "8"), 115, 0.90,
     ),
     Setting(
