@@ -100,10 +100,12 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 - Rates: Student's t over the means of 20 batches of time, widened by (1 + r) / (1 - r), r the correlation of
   neighbouring batches corrected for its bias.
 
-Simulated (`benchmarks/coverage.py`, table in `benchmarks/RESULTS.md`), closed intervals of independent samples cover 95
-to 97 %; those of autoregressive samples with a correlation of 0.5 and 0.9 94 to 98 %, those of an M/M/1 queue at 70 and
-90 % load 89 to 96 % where most runs of that length close them. In a queue, where few do, those that do are the runs
-that saw no slow spell, and their upper end holds less. Those of ITL (`tests/metrics/test_clusters.py`) cover 95 to 98
+Simulated (`benchmarks/coverage.py`, table in `benchmarks/RESULTS.md`), closed intervals of percentiles cover 94 to 97
+% of independent samples and of autoregressive ones with a correlation of 0.5 and 0.9; of an M/M/1 queue at 70 and 90
+% load 88 to 95 % where most runs of that length close them. Where few do, those that do are the runs that saw no slow
+spell: their upper end holds in 0 to 75 %, all intervals together in 85 % or more. The interval of a mean covers 63 to
+90 % in such queues, for few runs see their longest spells.
+Those of ITL (`tests/metrics/test_clusters.py`) cover 95 to 98
 % where gaps are independent, 94 % or more where requests differ in their pace and where 8 or 64 streams share their
 steps and stalls, and 93 % or more where the pace drifts with a correlation of 0.9 over 400 requests. Fewer are too
 short a sample of such a drift: over 200 requests p99 covers 91 % or more, over 100 only 82 to 87 %.
