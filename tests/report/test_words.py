@@ -35,6 +35,7 @@ TELLING = {
 }
 """Modules whose sentences reach a Result, a Sweep or a Comparison."""
 INSIDE = (
+    "{}: known to {}",
     ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
     "self-test {}: no bias beyond the budgets", "self-test {}: {} was off by {}, more than its budget here allows",
     "{} is {}, {} {}", "--duration {}s", "--requests {}", "a closed loop", "an open loop",
@@ -82,6 +83,7 @@ NOT_SHOWN = (
     "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n",  # names, not sentences
 )  # fmt: skip
 JOINED = (
+    "{} (limit {})",
     "{} of {} is {} to {} by the client's clock readings: known to {}",
     "{} (limit {}): {}",
     "{} (limit {}): {} (and {} more)",

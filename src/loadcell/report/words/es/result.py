@@ -179,6 +179,9 @@ CHECKS = {
     # limits
     "{} (limit {})": "{} (límite {})",
     "{} (usual: up to {})": "{} (lo usual: hasta {})",
+    "{} of {} is {} to {} by the client's clock readings": (
+        "{} de {} está entre {} y {} por las lecturas del reloj del cliente"
+    ),
     "{} of {} is {} to {} by the client's clock readings: known to {}": (
         "{} de {} está entre {} y {} por las lecturas del reloj del cliente: se conoce al {}"
     ),
