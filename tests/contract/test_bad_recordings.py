@@ -102,18 +102,17 @@ def test_a_requests_part_cut_short(copy: Copy, show: Show, share: float) -> None
     assert [(e["kind"], e["count"]) for e in result["errors"]] == [("lost", 12)]
 
 
-def test_without_force_the_figures_are_withheld(copy: Copy, show: Show, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_one_shows_its_figures_and_its_word(
+    copy: Copy, show: Show, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = copy()
     cut(only(folder, "chunks"))
     code, result, _ = show(folder)
-    assert (code, result["withheld"], result["latency"], result["goodput"]) == (4, True, {}, None)
-    assert not any(result["throughput"].values())
-    assert result["counts"]["run"]["ok"] == 12
+    assert (code, result["withheld"], result["verdict"]["word"]) == (4, False, "INVALID")
+    assert result["latency"]["ttft_ms"]["service"]["n"] == result["counts"]["run"]["ok"] == 12
     assert main(["report", str(folder)]) == 4
     shown = capsys.readouterr().out
-    assert "--force" in shown and "TTFT" not in shown
-    assert main(["report", str(folder), "--csv"]) == 4
-    assert "requests_per_s,,mean,requests/s,,,," in capsys.readouterr().out.splitlines()
+    assert "TTFT" in shown and "INVALID" in shown and "chunks-0-00000.parquet" in shown
 
 
 @pytest.mark.parametrize("lost", [cut, Path.unlink], ids=["cut", "gone"])
@@ -211,6 +210,13 @@ NEW_COLUMNS = ("server_queue_ns", "server_prefill_ns", "server_decode_ns")
 OLD_AUDIT = ("worker", "issued", "reads", "reads_without_stamp", "clock_steps", "longest_turn_ns", "cpu_s", "died")
 
 
+def without_budgets(tree: Any) -> Any:
+    """The figures alone: what the clock readings leave open depends on how many of them a recording has."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: without_budgets(value) for name, value in tree.items() if not name.endswith("budget")}
+
+
 def test_a_recording_of_format_1(copy: Copy, show: Show) -> None:
     """What it has is shown as ever; what it lacks is missing."""
     folder = copy()
@@ -229,7 +235,9 @@ def test_a_recording_of_format_1(copy: Copy, show: Show) -> None:
     change(folder / "recording.json", format=1)
     _, old, _ = show(folder, "--force")
     for same in ("latency", "throughput", "counts", "steady", "goodput"):
-        assert old[same] == now[same], same
+        assert without_budgets(old[same]) == without_budgets(now[same]), same
+    was, is_now = (one["latency"]["itl_ms"]["service"]["mean_budget"] for one in (old, now))
+    assert was["low"] <= is_now["low"], "an older recording bounds its times less closely"
     assert (old["server"], old["instrument"]["host"]["server"]) == ([], None)
     worker = old["instrument"]["workers"][0]
     assert [worker[name] for name in ("busy_share", "core_wait_share", "longest_stall_ms")] == [None] * 3

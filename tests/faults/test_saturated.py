@@ -14,14 +14,24 @@ from loadcell.recording.read import open_recording
 
 
 def run(engine_port: int, folder: Path, *flags: str) -> int:
-    words = ["--input-tokens", "8", "--output-tokens", "10", "--shared-host", "--observe-every", "0", "--output"]
+    words = [
+        "--input-tokens",
+        "8",
+        "--output-tokens",
+        "10",
+        "--shared-host",
+        "--observe-every",
+        "0",
+        "--full",
+        "--output",
+    ]
     return main(["run", f"http://127.0.0.1:{engine_port}", *flags, *words, str(folder)])
 
 
 def test_an_overload_ends_early(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two slots of 95 ms a request carry 21 requests/s."""
     engine = start("--slots", "2", "--ttft", "50ms", "--itl", "5ms")
-    code = run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "60s", "--stop-when-saturated", "--force")
+    code = run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "60s", "--stop-when-saturated")
     assert code in (0, 4), "as any unstable run: the client's own trouble may make it INVALID"
     out = " ".join(capsys.readouterr().out.split())
     result = build_result(open_recording(tmp_path / "run"))
@@ -44,7 +54,7 @@ def test_an_overload_ends_early(start: Start, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_server_that_keeps_up_is_left_alone(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = start("--slots", "64", "--ttft", "50ms", "--itl", "5ms")
-    run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "6.5s", "--stop-when-saturated", "--force")
+    run(engine.port, tmp_path / "run", "--rate", "50", "--duration", "6.5s", "--stop-when-saturated")
     result = build_result(open_recording(tmp_path / "run"))
     assert result.run.stopped is None
     assert result.counts.run.ok == result.counts.run.planned > 250
@@ -53,7 +63,7 @@ def test_a_server_that_keeps_up_is_left_alone(start: Start, tmp_path: Path, caps
 
 def test_in_a_closed_loop_it_means_nothing(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = start("--slots", "1", "--ttft", "5ms", "--itl", "1ms")
-    run(engine.port, tmp_path / "run", "--concurrency", "4", "--requests", "20", "--stop-when-saturated", "--force")
+    run(engine.port, tmp_path / "run", "--concurrency", "4", "--requests", "20", "--stop-when-saturated")
     out = " ".join(capsys.readouterr().out.split())
     assert "stop_when_saturated has no meaning in it" in out
     assert build_result(open_recording(tmp_path / "run")).counts.run.ok == 20

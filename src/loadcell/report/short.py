@@ -49,6 +49,9 @@ def _head(result: Result) -> Iterator[Line]:
         "Load",
         plain(f"{load_words(method.loop, method.spec['load'], method.effective)} · {workload_words(result)} · {span}"),
     )
+    stopped = result.run.stopped
+    if stopped is not None:
+        yield "Ended early", Text(plain(f"after {figure(stopped.at_s, 3)} s: {stopped.reason}"), style="yellow")
     yield "Requests", Text(accounts(result.counts.run), style="" if _all_ok(result) else "yellow")
 
 
@@ -101,6 +104,9 @@ def _figures(result: Result) -> Iterator[Line]:
     if result.bottleneck is not None:
         yield "Bottleneck", plain(result.bottleneck)
     yield from error_lines(result, _REASONS)
+    if result.notes:
+        more = f" (and {len(result.notes) - 1} more: --full)" if len(result.notes) > 1 else ""
+        yield "Notes", Text(f"{plain(result.notes[0], _REASON_WIDTH)}{more}", style="dim")
 
 
 def _verdict(result: Result) -> Table:
