@@ -68,14 +68,14 @@ def ends(low: float, high: float, *, grouped: bool = True) -> tuple[str, str]:
 
 
 def interval_decimals(low: float, high: float) -> int:
-    """Decimals that show three digits of the ends and two of the half width; at most six."""
+    """Decimals that show three digits of the ends and two of the half width; at most four, of ms 0.1 µs."""
     half, most = (high - low) / 2, max(abs(low), abs(high))
     if not most:
         return 0
     decimals = 2 - math.floor(math.log10(most))
     if half > 0:
         decimals = max(decimals, 1 - math.floor(math.log10(half)))
-    return min(max(decimals, 0), 6)
+    return min(max(decimals, 0), 4)
 
 
 def estimate_text(estimate: Estimate) -> tuple[str, str, str]:
