@@ -160,6 +160,35 @@ def test_recent_tokens_are_of_the_last_ten_seconds_however_few_requests_ended() 
     assert (recent.tokens_per_s, whole.tokens_per_s) == (60, 40)
 
 
+@pytest.mark.parametrize(
+    "of",
+    [{"status": "failed"}, {"status": "ok"}],
+    ids=["errors", "whole replies that do not say how many tokens they hold"],
+)
+def test_replies_that_tell_no_tokens_are_no_tokens_a_second(of: dict[str, object]) -> None:
+    """Forty errors a second were shown as "40 tok/s"."""
+    with block(1) as live:
+        meter = Meter(live, None)
+        for second in range(10):
+            for _ in range(40):
+                tell(live.cells(0), row(**of, first_any_ns=MISSING, output_tokens=MISSING_INT, reads=1), 0)
+            recent, whole = meter.figures((second + 1) * S)
+    assert recent is not None and whole is not None
+    assert recent.tokens_per_s is None and whole.tokens_per_s is None
+
+
+def test_errors_beside_replies_add_no_tokens() -> None:
+    with block(1) as live:
+        meter, cells = Meter(live, None), live.cells(0)
+        meter.figures(0)
+        for _ in range(90):
+            tell(cells, row(status="failed", first_any_ns=MISSING, output_tokens=MISSING_INT, reads=1), 0)
+        for _ in range(10):
+            tell(cells, row(), 10)
+        _, whole = meter.figures(10 * S)
+    assert whole is not None and whole.tokens_per_s == 10
+
+
 def test_an_interval_without_an_end_has_no_figures() -> None:
     with block(1) as live:
         _, whole = Meter(live, None).figures(S)

@@ -387,3 +387,23 @@ def test_a_user_alone_and_users_in_lockstep_leave_nobody_behind(make: Make, tmp_
 
 def test_no_reply_has_no_drain(make: Make) -> None:
     assert _drained(build_result(make([failed_request(0, "timeout")]))) == (None, None)
+
+
+@pytest.mark.parametrize(("unknown", "known"), [(100, False), (50, False), (2, False), (1, True), (0, True)])
+def test_tokens_that_nobody_counted_are_no_rate_of_nothing(make: Make, unknown: int, known: bool) -> None:
+    """Whole replies without usage were "0 output tokens/s", and half of them half of the rate."""
+    whole = {"first_any_ns": None, "first_answer_ns": None, "first_tokens": None, "output_chunks": 0}
+    silent = {"output_tokens": None, "token_source": None}
+    rows = [ok_request(i, start_ms=300 * i, **whole, **(silent if i < unknown else {})) for i in range(100)]
+    rates = build_result(make(rows)).throughput
+    assert (rates.output_tokens_per_s is not None) is known
+    assert (rates.total_tokens_per_s is not None) is known
+    assert (rates.output_tokens_interval is not None) is known
+    assert rates.requests_per_s and rates.input_tokens_per_s
+
+
+def test_where_events_are_missing_no_rate_is_of_those_that_are_left(make: Make) -> None:
+    rows = [ok_request(i, start_ms=300 * i) for i in range(20)]
+    rates = build_result(make(rows, events=[event for row in rows[:10] for event in events_of(row)])).throughput
+    assert (rates.output_tokens_per_s, rates.total_tokens_per_s, rates.total_tokens_budget) == (None, None, None)
+    assert rates.input_tokens_per_s

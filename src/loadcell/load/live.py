@@ -48,7 +48,7 @@ class Count(IntEnum):
     E2E_NS = 14
     """Sum of the E2E of the ok requests, from their sends."""
     READS = 15
-    """Reads of the replies that ended."""
+    """Reads of the replies that ended, and brought output."""
     OK_READS = 16
     """Of these: of ok requests."""
     AIR_READS = 17
@@ -136,9 +136,11 @@ def tell(cells: memoryview, row: dict[str, Any], events: int, *, first_told: boo
     reply was no stream. `first_told`: `tell_first` has counted it already.
     """
     status, sent, planned = row["status"], row["send_start_ns"], row["planned_ns"]
-    cells[Count.READS] += row["reads"]
     tokens = row["output_tokens"]
-    if status == "ok" and tokens != MISSING_INT:
+    told = status == "ok" and tokens != MISSING_INT
+    if told or row["first_any_ns"] != MISSING:  # else it brought no token, as an error does, or does not say how many
+        cells[Count.READS] += row["reads"]
+    if told:
         cells[Count.TOKENS] += tokens
         cells[Count.OK_READS] += row["reads"]
     if not row["counted"]:

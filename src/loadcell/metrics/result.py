@@ -52,6 +52,7 @@ from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
 
+_TOTAL = ("total_tokens_per_s", "total_tokens_budget")
 _CACHED_TOLD = 0.1
 """Above this share of a file's prompt tokens from a cache, a note tells of it."""
 
@@ -192,7 +193,7 @@ def _figures(
         rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
-            none = dict.fromkeys(("output_tokens_per_s", "output_tokens_interval", "output_tokens_budget"))
+            none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))
             rates = msgspec.structs.replace(rates, **none)
         users = caveats(rates.user_tokens_per_s, why)
         rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)

@@ -21,12 +21,22 @@ def input_tokens(rows: Rows) -> Floats:
     return np.where(np.isnan(rows.prompt_tokens), rows.input_tokens, rows.prompt_tokens)
 
 
+_UNTOLD = 0.01
+"""Share of ok requests without a count of their output from which on there is no rate of output tokens."""
+
+
+def untold(rows: Rows) -> bool:
+    """Whether so many replies do not say how many tokens they hold that the sum of the others is no rate."""
+    ok = rows.ok & rows.sent
+    return int(np.count_nonzero(ok & np.isnan(rows.output_tokens))) > _UNTOLD * int(np.count_nonzero(ok))
+
+
 def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary) -> Throughput:
     """Requests, output tokens and prompts inside the window, over its length; `span` is that of the rates.
 
     Requests and their prompts count by the part of their life inside (life.py), output tokens by the stamps of their
     events. All are of ok requests; what failed ones received is told beside them. Where requests count by their end,
-    prompts do by their first output.
+    prompts do by their first output. Where more than 1 % of the replies have no count, output tokens have no rate.
     """
     length = span.length_s
     requests = requests_in(rows, rows.ok & rows.sent, span)
@@ -37,7 +47,7 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
         slots = batch_slots(rows.last[whole], span.start, span.end)
         return np.bincount(slots, weights=rows.output_tokens[whole], minlength=BATCHES).astype(np.float64)
 
-    output = events.tokens + at_once(rows.counted & ~rows.failed)
+    output = None if untold(rows) else events.tokens + at_once(rows.counted & ~rows.failed)
     prefilled = np.where(rows.streamed, rows.first_any, rows.last)
     prompts = rows.ok & rows.sent
     since, until = (prefilled, prefilled) if span.by_end else (rows.send_start, life_ends(rows))
@@ -54,8 +64,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     return Throughput(
         requests_per_s=per_s,
         requests_interval=_widened(interval(requests), per_s, rate(deviation_of_lives(rows, prompts, span))),
-        output_tokens_per_s=(outputs := rate(float(output.sum()))),
-        output_tokens_interval=interval(output),
+        output_tokens_per_s=(outputs := None if output is None else rate(float(output.sum()))),
+        output_tokens_interval=None if output is None else interval(output),
         input_tokens_per_s=(prompted := rate(float(inputs.sum()))),
         total_tokens_per_s=None if outputs is None or prompted is None else outputs + prompted,
         failed_tokens_per_s=rate(events.failed_tokens + float(at_once(rows.failed).sum())),
