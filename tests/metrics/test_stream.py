@@ -69,6 +69,12 @@ def test_a_reply_in_one_or_two_reads_has_no_pace(make: Make, every: int) -> None
         assert result.whole_run.latency["tpot_ms"].service.mean is None
 
 
+def test_what_cannot_be_measured_leaves_the_other_budgets_judged(make: Make) -> None:
+    """It was taken for a recording without bounds, "the client's own", and TTFT and E2E were not judged at all."""
+    names = {found.name for found in result_of(make, 40).verdict.checks}
+    assert {"ttft_budget", "e2e_budget", "rates_budget"} <= names and "budget" not in names
+
+
 def test_many_small_collections_leave_the_mean_pace(make: Make) -> None:
     """Two or three events at a time: no gap is the server's, but over 40 pieces the pace is."""
     result = result_of(make, 3, tokens=120)

@@ -135,7 +135,8 @@ def only_budgets(result: Result) -> bool:
 
 
 def _budgets(result: Result) -> Iterator[Check]:
-    if any(entry.service.n and entry.service.mean_budget is None for entry in result.latency.values()):
+    known = [entry.service for entry in result.latency.values() if entry.service.mean is not None]  # not withheld ones
+    if any(of.mean_budget is None for of in known):
         says = "the recording does not bound its times: they are the client's own, and nothing says how late it looked"
         yield label("budget", "SUSPECT", says, "record it again with this version")
         return
