@@ -25,7 +25,7 @@ def test_users_keep_their_connections(run: Run) -> None:
         ran = run(server.url, requests=12, concurrency=3)
     used = {request.connection for request in server.load}
     assert (len(used), ran.statuses) == (3, ["ok"] * 12)
-    assert server.connections <= 3 + 4  # model list, probe, metrics and a look whether anyone is there
+    assert server.connections <= 3 + 5  # model list, two probes, metrics and a look whether anyone is there
 
 
 def test_connection_close_after_each_reply(run: Run) -> None:

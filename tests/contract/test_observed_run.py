@@ -47,7 +47,7 @@ def test_looks_and_events_are_on_one_clock(run: Run) -> None:
     with ExitStack() as stack:
         engine = start_engine(stack, "--ttft", "20ms", "--itl", "5ms", "--slots", "16")
         url = f"http://127.0.0.1:{engine.port}"
-        ran = run(url, concurrency=8, duration_s=1.6, output_tokens="40", every_s=0.2, host=False)
+        ran = run(url, concurrency=8, duration_s=1.6, keep_load=False, output_tokens="40", every_s=0.2, host=False)
     number, looks = looks_of(ran, "http://127.0.0.1")
     looks = [look for look in looks if look[2] is None]  # on a busy machine, one may be late
     generated = ran.recording.series(["vllm:generation_tokens_total"])["value"]
@@ -73,7 +73,7 @@ def test_an_exporter_that_vanishes_and_returns_leaves_a_gap_and_the_load_alone(r
         return [CLOSE] if 3 <= next(turn) <= 5 else [page("a 1\n")]
 
     with serve(lambda _: clean(4, gap_s=0.005)) as server, serve(models=exporter(moody)) as other:
-        ran = run(server.url, duration_s=1.6, urls=[other.url], every_s=0.2, gpu="none")
+        ran = run(server.url, duration_s=1.6, keep_load=False, urls=[other.url], every_s=0.2, gpu="none")
     assert set(ran.statuses) == {"ok"}
     number, looks = looks_of(ran, other.url)
     errors = [error for *_, error in looks]
