@@ -73,6 +73,15 @@ commands:
 """
 
 
+_ELSEWHERE = {
+    "--users": ("--concurrency",), "--max-concurrency": ("--concurrency",), "--vus": ("--concurrency",),
+    "--qps": ("--rate",), "--request-rate": ("--rate",), "--num-prompts": ("--requests",), "-n": ("--requests",),
+    "--duration": ("--duration", "--requests"), "--key": ("--api-key-env",),
+    "--api-key": ("--api-key-env",), "--max-tokens": ("--output-tokens",), "--out": ("--output",),
+}  # fmt: skip
+"""Names that people bring from other load tools, and what they are called here; the first that the command has."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError and names the nearest flag to a wrong one."""
 
@@ -85,8 +94,13 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].partition("=")[0]
             what = "flag" if word.startswith("-") else "argument"
-            self.error(f"unknown {what} {word}{nearest(word, self._option_string_actions)}")
+            self.error(f"unknown {what} {word}{self._meant(word)}")
         return found
+
+    def _meant(self, word: str) -> str:
+        """The flag that was meant: another tool's name for it, else the nearest."""
+        meant = next((flag for flag in _ELSEWHERE.get(word, ()) if flag in self._option_string_actions), None)
+        return nearest(word, self._option_string_actions) if meant is None else f" (did you mean {meant}?)"
 
 
 def main(words: list[str] | None = None) -> int:
