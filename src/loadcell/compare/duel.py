@@ -30,6 +30,7 @@ from loadcell.compare.pairing import Pairs, Told, align, in_time, told_by_pairs
 from loadcell.compare.pairs import LEAST_BLOCKS, least_pairs
 from loadcell.compare.sides import Loaded, Opened, load_run
 from loadcell.errors import LoadcellError
+from loadcell.metrics import Result
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 from loadcell.metrics.interval import wilson
@@ -170,12 +171,18 @@ def _refuse(folder: Path, whole: Sequence[_Couple]) -> None:
     words: Counter[str] = Counter()
     for couple in whole:
         for run in (couple.a, couple.b):
-            words.update(reasons_of(run.result) if run.word == "INVALID" else [])
+            words.update(_invalid_reasons(run.result) if run.word == "INVALID" else [])
     most = "; ".join(reason for reason, _ in words.most_common(2))
     raise InvalidSideError(
         f"most turns of {folder} are INVALID, so nothing is compared{': ' if most else ''}{most}\n"
         "Measure it again, or give --force to compare them all the same"
     )
+
+
+def _invalid_reasons(result: Result) -> list[str]:
+    """Why a turn is INVALID, without what else is doubtful about it."""
+    bad = {check.says for check in result.verdict.checks if check.word == "INVALID"}
+    return [reason for reason in reasons_of(result) if any(reason.startswith(says) for says in (*result.invalid, *bad))]
 
 
 def _rows(run: Loaded) -> Rows:

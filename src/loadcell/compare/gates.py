@@ -77,7 +77,11 @@ def parse_gate(text: str) -> Bound:
 def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair], *, strict: bool = False) -> list[Gate]:
     """Every gate on every pair; with `strict` what is inconclusive fails."""
     gates = [_judge(bound, pair) for pair in pairs for bound in bounds]
-    return [msgspec.structs.replace(gate, fired=True) if strict and gate.inconclusive else gate for gate in gates]
+    if not strict:
+        return gates
+    return [
+        msgspec.structs.replace(g, fired=True, says=f"inconclusive: {g.says}") if g.inconclusive else g for g in gates
+    ]
 
 
 _UNSURE = ", but the data do not exclude one beyond it"
@@ -103,7 +107,7 @@ def _judge(bound: Bound, pair: Pair) -> Gate:
     change = found[0]
     value = change.relative if bound.unit == "%" else change.difference
     if change.short and not _shown_beyond(bound, change, value):
-        return msgspec.structs.replace(gate(False, False, f"inconclusive: {change.says}"), inconclusive=True)
+        return msgspec.structs.replace(gate(False, False, change.says), inconclusive=True)
     if value is None or (change.low is None and change.high is None):
         return gate(False, True, f"cannot be judged: {change.says}")
     if not _OPERATORS[bound.beyond](value, bound.bound):

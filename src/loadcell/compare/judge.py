@@ -143,7 +143,7 @@ def _mean(values: Sequence[float | None], relative: bool) -> float | None:
 def _change(test: _Test, p_holm: float | None, min_effect: float, tests: int) -> Change:
     measure, effect = test.measure, test.effect
     margin = math.log1p(min_effect) if measure.relative else min_effect / SHARES_FINER
-    needs = None if effect is None else needed(effect, margin, tests)
+    needs = None if effect is None or effect.open else needed(effect, margin, tests)
     finding, says = _find(test, p_holm, margin, needs, min_effect)
     known = test.a is not None and test.b is not None
     return Change(
@@ -193,6 +193,8 @@ def _find(
         if test.floor is not None and abs(effect.effect) < test.floor:
             return "too little data", "within the A/A noise: more runs, not more requests, would tell"
         return ("better" if effect.effect * measure.sign > 0 else "worse"), ""
+    if effect.open:  # an end is missing: more samples give it, and no width tells how many more
+        return "too little data", effect.open
     if needs is None:
         return "too little data", ""
     if effect.per == "runs":
