@@ -25,3 +25,4 @@ def test_only_what_is_not_valid_is_marked() -> None:
     assert mark(13.1, Budget(low=4.1, high=13.1)) == "(instrument: \N{MINUS SIGN}9.0 ms)"
     assert mark(10.0, Budget(low=9.0, high=12.0)) == "(instrument: \N{MINUS SIGN}1.0…+2.0 ms)"
     assert mark(None, Budget(low=1.0, high=2.0)) == mark(2.0, None) == ""
+    assert mark(19.55, Budget(low=16.05, high=19.55017)) == "(instrument: \N{MINUS SIGN}3.5 ms)"

@@ -4,11 +4,12 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from made import MS, failed_request, ok_request
 from rich.console import Console
 
-from loadcell.metrics import Result, build_result
+from loadcell.metrics import Check, Result, build_result
 from loadcell.recording.read import Recording
 from loadcell.report import print_short
 
@@ -76,3 +77,30 @@ def test_markup_and_control_characters_of_a_server_stay_text(make: Make) -> None
     rows = [ok_request(0), failed_request(1, "odd", error="[red]slow\x1b[2J down[/red]")]
     text = "\n".join(shown(build_result(make(rows)), 120))
     assert "[red]slow" in text and "\x1b[2J" not in text
+
+
+def test_an_interval_stands_on_one_line_and_is_explained(make: Make) -> None:
+    rows = [ok_request(i, start_ms=10 * i + 0.001 * (i * 7 % 13)) for i in range(320)]
+    lines = shown(build_result(make(rows)))
+    assert not any(line.rstrip().endswith("\N{EN DASH}") for line in lines)
+    assert any("Below: 95 % interval" in line for line in lines)
+
+
+def test_the_load_says_how_many_requests_its_window_holds(make: Make) -> None:
+    rows = [ok_request(i, start_ms=10 * i) for i in range(320)]
+    result = build_result(make(rows), window_s=(1.0, 2.0))
+    assert result.counts.window.planned < 320
+    text = " ".join(" ".join(shown(result)).split())
+    assert f"window 1.00 to 2.00 s, {result.counts.window.planned} requests" in text
+
+
+def test_of_a_latency_by_both_anchors_the_one_that_is_shown_gives_the_reason(troubled: Result) -> None:
+    checks = [
+        Check(
+            name=name, word="SUSPECT", value=0.02, unit="share", limit=0.01, invalid_beyond=0.05, says=says, advice="a"
+        )
+        for name, says in (("ttft_budget", "TTFT service p90"), ("ttft_response_budget", "TTFT response p90"))
+    ]
+    verdict = msgspec.structs.replace(troubled.verdict, checks=checks)
+    text = "\n".join(shown(msgspec.structs.replace(troubled, verdict=verdict)))
+    assert "TTFT response p90" in text and "TTFT service p90" not in text

@@ -11,6 +11,8 @@ from loadcell.report.latencies import latency_rows
 from loadcell.report.text import figure
 
 _MINUS = "\N{MINUS SIGN}"
+_SHOWN_END = 0.01
+"""Part of the other end below which an end of what is left open is not shown."""
 _NAMES = {"p99_9": "p99.9"}
 
 
@@ -37,8 +39,10 @@ def left_open(value: float | None, budget: Budget | None, *, unit: str = "ms", s
     """How far the instrument leaves a figure open whose budget is not VALID; else nothing."""
     if value is None or budget is None or word_of_figure(value, budget, ms=unit == "ms", scale=scale) == "VALID":
         return ""
-    ends = [f"{_MINUS}{figure(value - budget.low, 2)}"] if budget.low < value else []
-    ends += [f"+{figure(budget.high - value, 2)}"] if budget.high > value else []
+    below, above = value - budget.low, budget.high - value
+    least = _SHOWN_END * max(below, above)  # a hundredth of the other end says nothing
+    ends = [f"{_MINUS}{figure(below, 2)}"] if below > least else []
+    ends += [f"+{figure(above, 2)}"] if above > least else []
     return f"{'…'.join(ends)} {unit}"
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.metrics import GLOSSARY, Result, Summary, word_of
+from loadcell.metrics import GLOSSARY, Check, Result, Summary, word_of
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
@@ -22,6 +22,8 @@ _LATENCIES = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
 _REASONS = 3
 """Reasons of the verdict, and kinds of errors, that are shown."""
 _REASON_WIDTH = 210
+_INTERVAL = 13
+"""Characters of an interval that fit a column at 80."""
 
 
 def print_short(result: Result, console: Console, folder: object = None) -> None:
@@ -33,7 +35,7 @@ def print_short(result: Result, console: Console, folder: object = None) -> None
     console.print()
     if latency := _latency_table(result):
         console.print(latency)
-        console.print()
+        console.print(Text(f" {_below(result)}", style="dim"))
     console.print(section(_figures(result)))
     console.print()
     if folder is not None:  # unbroken, so that it can be copied
@@ -45,6 +47,8 @@ def _head(result: Result) -> Iterator[Line]:
     method, window = result.methodology, result.methodology.window
     yield "Target", target_words(result)
     span = f"window {figure(window.start_s, 3)} to {figure(window.end_s, 3)} s"
+    if result.counts.window != result.counts.run:
+        span += f", {result.counts.window.planned:,} requests"
     yield (
         "Load",
         plain(f"{load_words(method.loop, method.spec['load'], method.effective)} · {workload_words(result)} · {span}"),
@@ -72,15 +76,22 @@ def _latency_table(result: Result) -> Table | None:
         if not summary.n:
             continue
         note = "\n response" if latency.response else ""
-        cells = [estimate_cell(getattr(summary, percentile), percentile) for percentile in PERCENTILES]
+        cells = [estimate_cell(getattr(summary, percentile), percentile, _INTERVAL) for percentile in PERCENTILES]
         scale = summary.mean if name == "itl_ms" else None
         for cell, percentile in zip(cells, PERCENTILES, strict=True):
             estimate = getattr(summary, percentile)
             if text := mark(estimate.value, estimate.budget, scale=scale):
-                cell.append(f"\n{text}", "yellow")
+                cell.append("\n" + text.replace(": ", ":\n", 1), "yellow")
         label = Text.assemble((f" {latency.title}", "bold"), (note, "dim"))
         table.add_row(label, mean_cell(summary, spread=False), *cells, Text(figure(summary.max, grouped=False)))
     return table if table.row_count else None
+
+
+def _below(result: Result) -> str:
+    """What stands below the figures of the table."""
+    shown = (latency.response or latency.service for latency in (result.latency[name] for name in _LATENCIES))
+    some_open = any(getattr(summary, name).open for summary in shown for name in PERCENTILES)
+    return f"Below: 95 % interval.{' +: at least, more samples give an upper end.' if some_open else ''}"
 
 
 def _figures(result: Result) -> Iterator[Line]:
@@ -120,8 +131,18 @@ def _verdict(result: Result) -> Table:
     return grid
 
 
+def _shown(result: Result) -> Iterator[Check]:
+    """Checks that failed, worst first; of a latency only the response time, which is the one shown, where both did."""
+    checks = result.verdict.checks
+    for word in ("INVALID", "SUSPECT"):
+        names = {c.name for c in checks if c.word == word}
+        for check in checks:
+            if check.word == word and f"{check.name.removesuffix('budget')}response_budget" not in names:
+                yield check
+
+
 def _reasons(result: Result) -> Iterator[Text]:
-    bad = [c for kind in ("INVALID", "SUSPECT") for c in result.verdict.checks if c.word == kind]
+    bad = list(_shown(result))
     shown = bad[:_REASONS]
     for check, later in zip_longest(shown, shown[1:]):
         yield Text(plain(check.says, _REASON_WIDTH))
