@@ -28,3 +28,10 @@ def test_digits_stay_few_else() -> None:
         "100 ms",
         "1,234 ms",
     ]
+
+
+def test_one_of_eleven_is_not_beyond_one_of_eleven() -> None:
+    off = 1 - 10 / 11
+    assert off > 1 / 11  # by the last bit of a double
+    says = f"late on {number(off, 'share')} of sends"
+    assert beside_limit(says, off, 1 / 11, "share", "usual: up to") == "late on 9.1 % of sends (usual: up to 9.1 %"

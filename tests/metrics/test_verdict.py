@@ -146,7 +146,9 @@ def test_a_budget_too_wide_turns_the_word(good: Result, name: str) -> None:
         assert (verdict.word, named(verdict, "ttft_budget").word) == (word, word), low
         if word != "VALID":
             (reason,) = verdict.reasons
-            assert reason.startswith(f"TTFT {name} of 50 ms is {low:.4g} ms to 50 ms by the client's clock readings")
+            assert reason.startswith(
+                f"TTFT service {name} of 50 ms is {low:.4g} ms to 50 ms by the client's clock readings"
+            )
 
 
 @pytest.mark.parametrize("name", ["p99_9", "max", "sd", "p95"])
@@ -209,7 +211,7 @@ def test_the_worst_word_wins_and_its_reason_comes_first(good: Result) -> None:
         with_instrument(with_budget(good, "p50", 10.0, 50.0), "host", server="same cores", taken_share=0.03)
     )
     assert verdict.word == "INVALID"
-    assert verdict.reasons[0].startswith("TTFT p50 of 50 ms is 10 ms to 50 ms")
+    assert verdict.reasons[0].startswith("TTFT service p50 of 50 ms is 10 ms to 50 ms")
     assert "--shared-host" in verdict.reasons[1]
 
 

@@ -82,7 +82,8 @@ def judged_latencies(result: Result) -> Iterator[tuple[str, list[Judged]]]:
             if summary is None:
                 continue
             scale = summary.mean if name == "itl_ms" else None  # of a burst, most gaps are nothing
-            title = f"{latency.title} response" if anchor else latency.title
+            apart = latency.response is not None  # as in the table, where both are shown
+            title = f"{latency.title} {'response' if anchor else 'service'}" if apart else latency.title
             found = figures_of(summary)
             yield f"{name.removesuffix('_ms')}_{anchor}budget", [
                 Judged(f"{title} {which}", value, "ms", budget, width_share(value, budget, scale),

@@ -115,11 +115,13 @@ def _sent(result: Result) -> Iterator[Check]:
         )
     wanted, had = audit.arrivals.planned_gap_cv, audit.arrivals.sent_gap_cv
     if result.methodology.loop == "open" and not capped(result):
+        apart = None if wanted is None or had is None else abs(had - wanted)
+        sent_words, planned_words, apart_words = (number(one, "") for one in (had, wanted, apart))
         yield grade(
             result,
             "gaps",
-            None if wanted is None or had is None else abs(had - wanted),
-            f"gaps between sends vary by {number(had, '')} of their mean, planned {number(wanted, '')}",
+            apart,
+            f"gaps between sends vary by {sent_words} of their mean, planned {planned_words}: {apart_words} apart",
             f"bursts and pauses were not those planned: {_IN_TIME}",
             limits=LIMITS["gaps"],
         )

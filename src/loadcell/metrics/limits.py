@@ -99,7 +99,7 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
     """One symptom against what is usual, which is never below `least`."""
     usual = SYMPTOMS[name]
     limit = max(usual.valid, usual.valid_part * median_ms(result, usual.of) if usual.of else 0.0, least)
-    beyond = value is not None and value > limit
+    beyond = value is not None and value > limit and not math.isclose(value, limit)  # 1 - 10/11 is 1/11
     shown = f"{beside_limit(says, value, limit, usual.unit, 'usual: up to')})"
     return Check(
         name=name, word=None if value is None else "NOTED" if beyond else "VALID", value=value, unit=usual.unit,
@@ -120,7 +120,7 @@ def number(value: float | None, unit: str, digits: int = 2) -> str:
 def beside_limit(says: str, value: float | None, limit: float, unit: str, name: str = "limit") -> str:
     """What a check says with its limit behind it; the figure in it has the digits that tell it from the limit."""
     shown, bound = number(value, unit), number(limit, unit)
-    if shown == bound and value is not None and value != limit:
+    if shown == bound and value is not None and not math.isclose(value, limit):
         digits = next((d for d in range(3, 10) if number(value, unit, d) != bound), 10)
         says = says.replace(shown, number(value, unit, digits), 1)
     return f"{says} ({name} {bound}"

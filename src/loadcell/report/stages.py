@@ -179,6 +179,12 @@ def _bad(sweep: Sweep) -> Iterator[str]:
 
 # --- what the server told --------------------------------------------------------------------------------------------
 
+
+def _busy(share: float | None) -> str:
+    """The use of a machine's CPU, which its own counters tell to some thousandths."""
+    return percent(None if share is None else round(share, 3))
+
+
 _SERIES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "requests_running": ("running", figure),
     "requests_waiting": ("waiting", figure),
@@ -188,7 +194,7 @@ _SERIES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "gpu_use": ("GPU use", percent),
     "gpu_power_watts": ("GPU W", figure),
     "client_cpu_share": ("client CPU", percent),
-    "cpu_share": ("its machine", percent),
+    "cpu_share": ("its machine", _busy),
 }
 """Series of the server that are shown, in this order: title, and how a value is written."""
 

@@ -108,8 +108,9 @@ def accounts(counts: Counts) -> str:
 
 def beyond(counts: CountsOf) -> str:
     """The requests beyond the end in words."""
+    more = "more request" if counts.beyond == 1 else "more requests"
     return (
-        f"{counts.beyond:,} more requests kept the load on until the last counted reply; "
+        f"{counts.beyond:,} {more} kept the load on until the last counted reply; "
         f"{counts.beyond_failed:,} of them failed"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from loadcell.metrics import Limit, Result, word_of
+from loadcell.metrics.checks_budget import only_budgets
 from loadcell.report.page.figures import Figure, asked, count, estimated, rate, share
 from loadcell.report.text import MISSING
 from loadcell.report.words import Words
@@ -168,5 +169,7 @@ def verdict_words(result: Result, words: Words) -> str:
     return {
         "VALID": words.say("Every check is within its limits."),
         "SUSPECT": words.say("The figures can be used with care."),
-        "INVALID": words.say("Do not use these figures."),
+        "INVALID": words.say("Do not use the figures that are named here.")
+        if only_budgets(result)
+        else words.say("Do not use these figures."),
     }[word_of(result)]

@@ -150,6 +150,7 @@ OVERVIEW = {
     "Every check is within its limits.": "Todas las comprobaciones están dentro de sus límites.",
     "The figures can be used with care.": "Las cifras se pueden usar con cuidado.",
     "Do not use these figures.": "No usar estas cifras.",
+    "Do not use the figures that are named here.": ("No usar las cifras que aquí se nombran."),
     "at most {n} in flight": "como máximo {n} en curso",
     "This run never said that it ended: its figures are of the part that was recorded.": (
         "Esta ejecución nunca dijo que terminó: sus cifras son de la parte grabada."

@@ -148,8 +148,8 @@ CHECKS = {
     "keep other work off this machine, or load from one with more cores": (
         "mantener otro trabajo fuera de esta máquina, o cargar desde una con más núcleos"
     ),
-    "gaps between sends vary by {} of their mean, planned {}": (
-        "los intervalos entre envíos varían en {} de su media; planificado, {}"
+    "gaps between sends vary by {} of their mean, planned {}: {} apart": (
+        "los intervalos entre envíos varían en {} de su media; planificado, {}: a {} de distancia"
     ),
     "bursts and pauses were not those planned: {}": "las ráfagas y pausas no fueron las planificadas: {}",
     "open loop: coefficient of variation of the gaps, sent against planned": (
@@ -187,6 +187,8 @@ CHECKS = {
     ),
     "{} response {}": "{} de respuesta, {}",
     "{} response": "{} de respuesta",
+    "{} service {}": "{} de servicio, {}",
+    "{} service": "{} de servicio",
     "Input tokens/s": "Tokens de entrada/s",
     "Attainment": "Cumplimiento",
     "the recording does not bound its times: they are the client's own, and nothing says how late it looked": (
