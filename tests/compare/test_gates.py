@@ -4,6 +4,7 @@ import pytest
 
 from loadcell.compare import Change, Pair, parse_gate
 from loadcell.compare.gates import judge_gates
+from loadcell.compare.measures import MEASURES
 from loadcell.errors import UsageError
 
 
@@ -75,3 +76,10 @@ def test_what_is_no_gate(text: str, says: str) -> None:
 
 def test_one_point_may_be_written_so() -> None:
     assert parse_gate("failed.share>+1point").bound == parse_gate("failed.share>+1 points").bound == 0.01
+
+
+@pytest.mark.parametrize("key", MEASURES)
+def test_there_is_a_gate_for_each_figure_that_is_compared(key: str) -> None:
+    """Those of E2E were no gates, for the digit in their name."""
+    measure = MEASURES[key]
+    assert parse_gate(f"{key}>+1{'%' if measure.relative else 'points'}").measure == measure

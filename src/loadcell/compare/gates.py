@@ -28,7 +28,7 @@ from loadcell.compare.model import Change, Gate, Pair
 from loadcell.errors import UsageError, nearest
 
 _FORM = re.compile(
-    r"\s*([a-z_]+\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points?|ms|tokens/s|requests/s|)\s*"
+    r"\s*([a-z][a-z0-9_]*\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points?|ms|tokens/s|requests/s|)\s*"
 )
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
