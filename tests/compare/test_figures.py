@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from loadcell.compare import compare
+from loadcell.compare.effect import within_runs
 from loadcell.compare.figures import _samples, figures, quantile_grid, rate_grid
 from loadcell.metrics import build_result
 from loadcell.metrics.interval import interval_ranks
@@ -62,3 +65,26 @@ def test_the_grid_of_a_rate_has_its_interval() -> None:
     grid = rate_grid(10.0, Interval(low=8.0, high=12.0))
     assert np.quantile(grid, (0.025, 0.975)).tolist() == pytest.approx([8, 12], abs=0.05)
     assert rate_grid(1.0, Interval(low=0.0, high=5.0)).min() == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 19])
+def test_a_handful_of_requests_shows_no_difference(run: Make, n: int) -> None:
+    """A mean of one request had an interval of no width: any other was "better" or "worse"."""
+    several, few = run("a", n=300, seed=1), run("b", n=n, seed=2, slower=1.6)
+    for order in ((several, few), (few, several)):
+        for change in compare(order).pairs[0].changes:
+            if change.stat in ("mean", "geomean") and change.unit == "ms":
+                assert (change.low, change.high, change.finding, change.short) == (None, None, "too little data", True)
+            if n < 3:
+                assert change.finding == "too little data", change
+
+
+def test_an_end_below_all_samples_is_no_end(run: Make) -> None:
+    """The least of five samples is no lower end of their median, so that the truth may lie below it."""
+    recording = open_recording(run("a", n=5))
+    figure = replace(figures(build_result(recording), recording)["ttft.p50"], open=None)
+    assert figure.low is None and figure.open_below and figure.grid is not None and figure.value is not None
+    slower = replace(figure, grid=figure.grid * 9, value=figure.value * 9, open_below=None)
+    effect = within_runs(figure, slower, True)
+    assert effect.high is None and effect.low is not None
+    assert (within_runs(slower, figure, True).low, within_runs(slower, figure, True).open) == (None, figure.open_below)

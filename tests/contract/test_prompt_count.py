@@ -240,3 +240,18 @@ def test_the_template_in_the_cache_is_nothing_to_suspect(run: Run, cached: int, 
     assert tokens.cached_share == pytest.approx(cached / 100)
     assert tokens.cached_beyond_share == pytest.approx((cached - 24) / 100)
     assert check(ran, "cached_prompts").word == word
+
+
+def test_a_usage_that_counts_nothing_tells_nothing(run: Run) -> None:
+    """All zeros, as some gateways send: they made prompts of no tokens and "0 output tokens/s"."""
+
+    def script(request: Received) -> Iterable[Step]:
+        return stream(*[event(token())] * 4, event(delta(finish="stop") | {"usage": usage(0, prompt=0)}))
+
+    with serve(script, probe=script) as server:
+        ran = run(server.url, requests=30, input_tokens="64")
+    assert {row["prompt_tokens"] for row in ran.rows} == {None}
+    assert check(ran, "prompt_tokens").word is None and ran.result.throughput.input_tokens_per_s
+    assert ran.result.methodology.prompt_token_source == {"planned": 30}
+    assert ran.result.methodology.token_source == {"tokenizer": 30}
+    assert ran.result.throughput.output_tokens_per_s

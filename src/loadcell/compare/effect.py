@@ -60,13 +60,13 @@ def within_runs(a: Figure, b: Figure, relative: bool) -> Effect:
     tail = min(np.count_nonzero(apart <= 0), np.count_nonzero(apart >= 0)) / apart.size
     return Effect(
         effect=effect,
-        low=None if a.open else float(low),
-        high=None if b.open else float(high),
+        low=None if a.open or b.open_below else float(low),
+        high=None if b.open or a.open_below else float(high),
         p=float(min(1.0, max(2 * tail, 1 / apart.size))),
         variance=float(one.var() * a.n + other.var() * b.n),
         per="requests",
         method="within-run samples",
-        open=a.open or b.open,
+        open=a.open or b.open or a.open_below or b.open_below,
     )
 
 
@@ -74,7 +74,8 @@ def _from_intervals(a: Figure, b: Figure, relative: bool, effect: float) -> Effe
     """From the two intervals alone (MOVER; for proportions Newcombe 1998, method 10)."""
     method = "the intervals of both sides"
     if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Effect(effect, None, None, None, None, "requests", method, open=a.open or b.open)
+        why = a.open or b.open or a.open_below or b.open_below
+        return Effect(effect, None, None, None, None, "requests", method, open=why)
     (la, va, ua), (lb, vb, ub) = (
         (float(scaled(x, relative)) for x in ends)
         for ends in ((a.low, a.value or 0.0, a.high), (b.low, b.value or 0.0, b.high))

@@ -11,7 +11,7 @@ import numpy as np
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
-from loadcell.metrics.interval import floor_of, shown_from, wilson
+from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, tpot_ns
 from loadcell.metrics.model import Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
@@ -43,6 +43,8 @@ class Figure:
     why: str | None = None
     open: str | None = None
     """Why it has no upper end, and what would give it one; None where it has."""
+    open_below: str | None = None
+    """Why it has no lower end; None where it has."""
     few: bool = False
     """It has no value because its samples are too few."""
 
@@ -121,7 +123,11 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
         needs = estimate.needs or floor_of(measure.permille)
         asked = round(n * needs / effective)
         why = f"these are worth {int(effective):,} of the {needs:,} samples that it needs: some {asked:,} requests"
-    return Figure(estimate.value, n, estimate.low, estimate.high, None if estimate.caveat else grid, open=why)
+    below = None
+    if estimate.low is None and not estimate.caveat:
+        below = f"these are worth {int(effective):,} samples: too few for a lower end"
+    grid = None if estimate.caveat else grid
+    return Figure(estimate.value, n, estimate.low, estimate.high, grid, open=why, open_below=below)
 
 
 def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure:
@@ -131,9 +137,13 @@ def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure
         return Figure(None, why=NOT_KEPT)
     if not ordered.size:
         return Figure(None, why="there is none")
-    worth = max(2.0, min(float(summary.effective or summary.n), float(summary.n)))
     geometric = measure.stat == "geomean"
     values = np.log(np.maximum(ordered, 1e-6)) if geometric else ordered
+    if ordered.size < LEAST_FOR_MEAN:  # how much so few differ is not known: a single one does not differ at all
+        why = f"a mean of {ordered.size:,} samples has no interval: it needs {LEAST_FOR_MEAN}"
+        mean = float(np.exp(values.mean())) if geometric else float(values.mean())
+        return Figure(mean, ordered.size, open=why, open_below=why)
+    worth = max(2.0, min(float(summary.effective or summary.n), float(summary.n)))
     spread = values.mean() + values.std() / math.sqrt(worth) * _standard()
     low, high = (values.mean() + sign * values.std() / math.sqrt(worth) * Z_975 for sign in (-1, 1))
     value, low, high = (float(np.exp(x)) if geometric else max(float(x), 0.0) for x in (values.mean(), low, high))

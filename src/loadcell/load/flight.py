@@ -199,7 +199,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "end_ns": since(flight.end_ns),
         "input_tokens": flight.input_tokens,
         "asked_tokens": flight.asked_tokens,
-        "prompt_tokens": _or_missing(usage.prompt_tokens if usage else None),
+        "prompt_tokens": _or_missing(usage.prompt_tokens or None if usage else None),
         "cached_tokens": _or_missing(reply.told.cached_tokens if cached is None else cached),
         "reasoning_tokens": _or_missing(thoughts.reasoning_tokens if thoughts else None),
         "output_tokens": _or_missing(total),
@@ -233,6 +233,8 @@ def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | N
         known = [t for i in outputs if (t := each[i]) is not None]
         listed = sum(known) if known and len(known) == len(outputs) else None
     total = reply.usage.completion_tokens if reply.usage else None
+    if total == 0 and outputs:
+        total = None  # a usage that counts nothing tells nothing
     source = "usage" if total is not None else reply.token_source
     if total is None:
         total = listed

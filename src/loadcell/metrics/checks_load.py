@@ -144,7 +144,7 @@ def _level(result: Result) -> Iterator[Check]:
         result,
         "concurrency",
         reached,
-        f"{number(flight.mean, '')} of {flight.asked:,} users were in flight on average",
+        f"{number(flight.mean, '', 4)} of {flight.asked:,} users were in flight on average",
         "users whose requests failed were not in flight: see the errors"
         if failing
         else "give a longer --duration, so that ramp and drain weigh less",

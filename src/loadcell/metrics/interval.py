@@ -47,7 +47,7 @@ _ENOUGH = 2 * BATCHES
 """Events below which batches say little of a rate."""
 
 
-_LEAST_FOR_MEAN = 20
+LEAST_FOR_MEAN = 20
 """Samples from which on a mean has an interval."""
 
 
@@ -173,7 +173,7 @@ def moments(values: npt.NDArray[Any]) -> Moments:
 
 def _mean_interval(n: int, of: Moments, unit: float) -> Interval | None:
     """95 % interval of a mean; None below 20 samples. Student's t of n - 1 degrees by its first correction."""
-    if n < _LEAST_FOR_MEAN or of.mean is None or of.error is None:
+    if n < LEAST_FOR_MEAN or of.mean is None or of.error is None:
         return None
     half = Z_975 * (1 + (Z_975**2 + 1) / (4 * (n - 1))) * of.error
     return Interval(low=(of.mean - half) / unit, high=(of.mean + half) / unit)

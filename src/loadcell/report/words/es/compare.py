@@ -58,6 +58,10 @@ COMPARE = {
     "these are worth {} of the {} samples that it needs: some {} requests": (
         "estas equivalen a {} de las {} muestras que necesita: unas {} solicitudes"
     ),
+    "these are worth {} samples: too few for a lower end": (
+        "estas equivalen a {} muestras: muy pocas para un extremo inferior"
+    ),
+    "a mean of {} samples has no interval: it needs {}": "una media de {} muestras no tiene intervalo: necesita {}",
     "inconclusive: {}": "no concluyente: {}",
     "there is none": "no hay ninguna",
     "the window has no length": "la ventana no tiene duración",
