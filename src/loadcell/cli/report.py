@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
-    add_judging(parser)
+    add_judging(parser, f"of a sweep: {OF_SWEEP}; a run shows its figures anyway, marked")
     printed = parser.add_argument_group("printed").add_mutually_exclusive_group()
     add_full(printed)
     printed.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -202,10 +202,14 @@ def add_full(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--full", action="store_true", help="print all that is known, not one screen of it")
 
 
-def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Add the flags that say what to make of a verdict."""
+_OF_RUN = "no longer needed: figures are always shown, marked"
+OF_SWEEP = "show the figures of INVALID stages too, and an answer that rests on them"
+
+
+def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup, force: str = _OF_RUN) -> None:
+    """Add the flags that say what to make of a verdict; `force` is what --force does."""
     parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
-    parser.add_argument("--force", action="store_true", help="no longer needed: figures are always shown, marked")
+    parser.add_argument("--force", action="store_true", help=force)
 
 
 def exit_code(result: Result, *, strict: bool) -> int:

@@ -12,7 +12,7 @@ import msgspec
 
 from loadcell.cli.pages import PAGE, add_page, leave_page, sweep_page_file, wants_page, words_of
 from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
-from loadcell.cli.report import add_judging
+from loadcell.cli.report import OF_SWEEP, add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.spec import Spec, redact
@@ -95,7 +95,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the sweep as JSON")
     form.add_argument("--csv", action="store_true", help="print one line a stage, as CSV")
-    add_judging(group)
+    add_judging(group, OF_SWEEP)
     add_page(group, "report.html in its folder")
     add_spec_flags(parser, but=_NOT_HERE)
 
