@@ -204,3 +204,13 @@ def test_a_look_between_two_steps_hides_no_limit(make: Make) -> None:
 
 def test_too_few_looks_tell_nothing(make: Make) -> None:
     assert ran(make, "vllm", [8] * 3, [8] * 3).word is None
+
+
+@pytest.mark.parametrize("state", ["running", "broken"])
+def test_requests_that_a_dead_worker_took_along_are_no_others(make: Make, state: str) -> None:
+    """What it sent and did not write was taken for another client's."""
+    recording = make([ok_request(i, start_ms=400 * i) for i in range(18)], planned=20, state=state)
+    for when, requests in (("before", 100), ("after", 120)):
+        text = VLLM.format(**START | {"requests": requests})
+        (Path(recording.path) / f"server-{when}.prom").write_text(text)
+    assert check(build_result(open_recording(recording.path)), "others").word is None

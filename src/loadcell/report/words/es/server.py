@@ -92,6 +92,9 @@ SERVER = {
     "its KV cache was full, and what was thrown out was computed again: lower the load, or give it more memory": (
         "su caché KV estaba llena y lo expulsado se calculó otra vez: bajar la carga o darle más memoria"
     ),
+    "not all that this run sent is recorded: others cannot be told from it": (
+        "no todo lo que esta ejecución envió está registrado: no se distinguen otros clientes"
+    ),
     "too few looks at the server to tell how many requests it ran": (
         "demasiado pocas miradas al servidor para saber cuántas solicitudes ejecutó"
     ),
