@@ -182,7 +182,9 @@ def test_turns_that_are_missing_are_said(tmp_path: Path, capsys: Capture) -> Non
 
 def test_too_few_turns_say_how_many_are_needed(tmp_path: Path, capsys: Capture) -> None:
     found = told(capsys, a_duel(tmp_path / "d", couples=4))
-    assert "2 blocks of A B B A have ended, 4 are needed" in change(found, "e2e.geomean")["says"]
+    assert (
+        "2 blocks of A B B A have ended, 4 are needed: --requests 64 would do" in change(found, "e2e.geomean")["says"]
+    )
 
 
 def test_too_few_pairs_say_how_many_are_needed(tmp_path: Path, capsys: Capture) -> None:

@@ -193,6 +193,14 @@ def test_a_stage_that_was_cut_off_tells_what_was_due_by_then() -> None:
     assert levels_of([*stages, nothing]) == levels_of(stages)
 
 
+def test_a_short_stage_that_decided_is_not_called_undecided() -> None:
+    """The table of stages says fail there: the sentence above it does not contradict it."""
+    stages = search(PLAN, limit=0.0, most=2)
+    assert stages[-1].trial is not None and stages[-1].trial.answer == "fail"
+    found = answer(PLAN, [*stages[:-1], msgspec.structs.replace(stages[-1], state="interrupted")])
+    assert found.likely is not None and "fails, in a short stage alone" in found.says
+
+
 def test_a_floor_without_a_reply_is_said_with_what_to_do() -> None:
     assert FLOOR.point is not None
     empty = msgspec.structs.replace(FLOOR.point, e2e_ms={"p50": Estimate()})

@@ -129,7 +129,7 @@ def compare_duel(
     found = differences(sides[0].runs[0].result, sides[1].runs[0].result)
     forbids = [d.says for d in found if d.weight == "forbid"]
     care = [*suspicions(sides), *(d.says for d in found if d.weight == "care")]
-    pairs = _pairs(kept, lengths, block)
+    pairs = _pairs(kept, lengths, block, plan.turn)
     changes = judge([_sides(kept, pairs, block)], min_effect)[0] if force or not forbids else []
     pair = Pair(
         name="B",
@@ -197,7 +197,7 @@ def ordered_blocks(numbers: Sequence[int]) -> Ids:
     return block * min(blocks, _BLOCKS_MOST) // blocks
 
 
-def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], block: Ids) -> Pairs:
+def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], block: Ids, turn: int) -> Pairs:
     """The latencies of all couples, request by request, blocks of couples as blocks."""
     a: dict[str, list[Floats]] = {}
     b: dict[str, list[Floats]] = {}
@@ -215,7 +215,9 @@ def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], blo
         name: in_time(np.concatenate(a[name]), np.concatenate(b[name]), of, chained=False) for name in a if of.size
     }
     enough = {name: one for name, one in paired.items() if one.blocks >= LEAST_BLOCKS}
-    why = "" if enough else f"{int(block.max()) + 1} blocks of A B B A have ended, {LEAST_BLOCKS} are needed"
+    ended, would_do = int(block.max()) + 1, LEAST_BLOCKS * 2 * turn
+    lacks = f"{ended} blocks of A B B A have ended, {LEAST_BLOCKS} are needed: --requests {would_do} would do"
+    why = "" if enough else lacks
     return Pairs([enough] if enough else [], int(of.size) if enough else 0, why)
 
 

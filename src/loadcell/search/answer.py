@@ -280,11 +280,18 @@ def _likely_says(plan: Plan, found: Found, near: Likely, levels: Sequence[Level]
     return f"{found.word}: {place} for {target} of requests; {level:,.4g} kept {kept}, {told}; {breaks} breaks first"
 
 
+_TOLD = {
+    ("pass", True): "holds", ("pass", False): "holds, in a short stage alone",
+    ("fail", True): "fails", ("fail", False): "fails, in a short stage alone",
+    ("undecided", True): "undecided", ("undecided", False): "undecided",
+}  # fmt: skip
+"""What a load does, by its answer and whether that is firm: the table of stages shows what each one decided."""
+
+
 def _nearest(near: Likely, levels: Sequence[Level]) -> tuple[float, str, str]:
     """The tried load nearest to the likely limit, what share it kept, and what that decides."""
     aim = near.level or math.sqrt((near.low or near.high or 1.0) * (near.high or near.low or 1.0))
     best = min(levels, key=lambda level: abs(math.log(level.level / aim)))
     share = _end(best).attainment
     inside = "" if share.low is None or share.high is None else f" [{100 * share.low:.3g}, {100 * share.high:.3g}]"
-    told = {"pass": "holds", "fail": "fails", "undecided": "undecided"}[best.answer if best.firm else "undecided"]
-    return best.level, f"{_percent(share.value)}{inside}", told
+    return best.level, f"{_percent(share.value)}{inside}", _TOLD[best.answer, best.firm]

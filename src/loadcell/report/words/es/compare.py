@@ -112,7 +112,9 @@ COMPARE = {
     ),
     "{} pairs of requests, {} are needed": "{} parejas de solicitudes, se necesitan {}",
     "pairs of turns in {} blocks": "parejas de turnos en {} bloques",
-    "{} blocks of A B B A have ended, {} are needed": "han acabado {} bloques de A B B A, se necesitan {}",
+    "{} blocks of A B B A have ended, {} are needed: --requests {} would do": (
+        "han acabado {} bloques de A B B A, se necesitan {}: bastaría --requests {}"
+    ),
     (
         "{} turns a side of {} requests, in the order A B B A; each begins and ends without load, on both sides alike: "
         "how fast a side is under a load that stands tells a run"

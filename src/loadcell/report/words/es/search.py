@@ -71,6 +71,8 @@ ANSWERS = {
         "{}: {} para el {} de las solicitudes; {} cumplió {}, {}; lo primero que se rompe: {}"
     ),
     "likely": "probable",
+    "holds, in a short stage alone": "cumple, solo en una etapa corta",
+    "fails, in a short stage alone": "falla, solo en una etapa corta",
     "holds": "cumple",
     "fails": "falla",
     "the search ended with a bracket that has no end on one side: about {} in all would do (--max-time)": (
