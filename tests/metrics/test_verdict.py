@@ -309,6 +309,15 @@ def test_a_rate_that_was_not_delivered(good: Result) -> None:
     assert "58 requests/s sent in the window for 100 planned" in verdict.reasons[0]
 
 
+def test_a_cap_that_holds_requests_back_is_not_the_machine(good: Result) -> None:
+    """Of 19 requests/s planned a cap of 3 let 3.5 through; the advice was a machine with more cores."""
+    capped = replace(good, concurrency=replace(good.concurrency, asked=3))
+    arrivals = replace(good.instrument.arrivals, planned_rate=19.0, sent_rate=3.5)
+    verdict = judge(replace(capped, instrument=replace(capped.instrument, arrivals=arrivals)))
+    found = next(check for check in verdict.checks if check.name == "arrivals")
+    assert found.word == "SUSPECT" and found.advice and "--concurrency" in found.advice and "cores" not in found.advice
+
+
 def test_waiting_for_the_cap_is_no_lateness_of_the_instrument(good: Result) -> None:
     capped = replace(good, concurrency=replace(good.concurrency, asked=4))
     verdict = judge(with_instrument(with_instrument(capped, "send_lateness", p99_ms=900.0), on_time_share=0.1))

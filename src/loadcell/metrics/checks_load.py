@@ -68,6 +68,10 @@ def _failures(result: Result) -> Iterator[Check]:
     )
 
 
+_HELD_BACK = (
+    "the cap on concurrency held requests back, and response times hold what they waited: raise --concurrency, or "
+    "lower --rate"
+)
 _IN_TIME = "keep other work off this machine, or load from one with more cores"
 
 # --- sent against planned --------------------------------------------------------------------------------------------
@@ -108,7 +112,7 @@ def _sent(result: Result) -> Iterator[Check]:
             "arrivals",
             abs(sent / planned - 1),
             f"{sent:,.4g} requests/s sent in the window for {planned:,.4g} planned",
-            f"the load was not the one asked for: {_IN_TIME}",
+            _HELD_BACK if capped(result) else f"the load was not the one asked for: {_IN_TIME}",
             limits=LIMITS["arrivals"],
             slack=(edge, edge),
             fatal=not capped(result),  # a cap that holds requests back was asked for; response times tell of it
@@ -125,6 +129,13 @@ def _sent(result: Result) -> Iterator[Check]:
             f"bursts and pauses were not those planned: {_IN_TIME}",
             limits=LIMITS["gaps"],
         )
+
+
+def _longer(result: Result) -> str:
+    load = result.methodology.spec.get("load", {})
+    if load.get("requests") and not load.get("duration_s"):
+        return "give more --requests, so that ramp and drain weigh less"
+    return "give a longer --duration, so that ramp and drain weigh less"
 
 
 def _level(result: Result) -> Iterator[Check]:
@@ -145,9 +156,7 @@ def _level(result: Result) -> Iterator[Check]:
         "concurrency",
         reached,
         f"{number(flight.mean, '', 4)} of {flight.asked:,} users were in flight on average",
-        "users whose requests failed were not in flight: see the errors"
-        if failing
-        else "give a longer --duration, so that ramp and drain weigh less",
+        "users whose requests failed were not in flight: see the errors" if failing else _longer(result),
         limits=LIMITS["concurrency"],
         fatal=result.steady.method != "whole",  # a run too short for its users is said to be so (lasted)
     )

@@ -18,6 +18,14 @@ CHECKS = {
     "users whose requests failed were not in flight: see the errors": (
         "los usuarios cuyas solicitudes fallaron no estaban en curso: véanse los errores"
     ),
+    "give more --requests, so that ramp and drain weigh less": (
+        "use más --requests, para que la rampa y el vaciado pesen menos"
+    ),
+    "the cap on concurrency held requests back, and response times hold what they waited: raise --concurrency, or "
+    "lower --rate": (
+        "el tope de concurrencia retuvo solicitudes, y los tiempos de respuesta incluyen esa espera: suba "
+        "--concurrency, o baje --rate"
+    ),
     "give a longer --duration, so that ramp and drain weigh less": (
         "dar un --duration más largo, para que la rampa y el vaciado pesen menos"
     ),
