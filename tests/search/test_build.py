@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_sweep import make_plan, make_point
+from made_sweep import make_plan, make_point, make_stage, make_trial
 
 from loadcell.errors import RecordingError
 from loadcell.recording.read import dump_json
@@ -122,6 +122,25 @@ def test_numbers_in_words(which: list[int], words: str) -> None:
 )
 def test_a_stage_without_success_is_no_answer(facts: dict[str, Any], nothing: bool) -> None:
     assert served_nothing(replace(FACTS, **facts)) is nothing
+
+
+def test_a_load_at_which_the_server_was_gone_is_no_answer(tmp_path: Path) -> None:
+    """It was "likely below 16 requests/s ... failed requests breaks first" of a server that had been ended."""
+    plan = make_plan("search", lowest=1.0, highest=100.0, most_s=60.0)
+
+    def one(number: int, level: float | None, answer: Any, attained: float, **facts: Any) -> Seen:
+        trial = make_trial(answer, attained, binding=None if attained == 1 else "failures")
+        phase = "floor" if level is None else "ramp"
+        stage = make_stage(number, level, phase=phase, trial=trial, point=make_point(level or 1.0))
+        return Seen(stage, replace(FACTS, **facts))
+
+    seen = [one(1, None, "undecided", 1.0), one(2, 4.0, "pass", 1.0)]
+    gone = one(3, 16.0, "fail", 0.0, ok=0, failed=12)
+    before, after = (together(tmp_path, plan, stages).found for stages in (seen, [*seen, gone]))
+    assert before is not None and after is not None
+    assert (after.likely, after.binding, after.says) == (before.likely, None, before.says)
+    full = together(tmp_path, plan, [*seen, one(3, 16.0, "fail", 0.0, ok=1, failed=12)]).found
+    assert full is not None and full.likely is not None and full.likely.high == 16, "one who answers, answers"
 
 
 # --- wrong folders ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from loadcell import __version__
 from loadcell.search.curves import curves, left_out
 from loadcell.search.folder import cut_folders, read_plan, read_sessions, stage_folders
 from loadcell.search.model import Plan, Stage, Sweep
-from loadcell.search.stages import Facts, Seen, see_stages
+from loadcell.search.stages import Facts, Seen, see_stages, served_nothing
 
 _CACHED = 0.1
 """Share of a stage's prompt tokens from a cache above which it is said."""
@@ -29,7 +29,9 @@ def together(folder: Path, plan: Plan, seen: Sequence[Seen]) -> Sweep:
     if plan.mode == "search":
         from loadcell.search.answer import answer
 
-        found = answer(plan, stages)
+        # A stage that nobody answered says nothing of its load: the server was gone, and it is to be run again.
+        gone = {one.stage.ask.number for one in seen if one.facts is not None and served_nothing(one.facts)}
+        found = answer(plan, [s for s in stages if s.ask.number not in gone or s.ask.phase == "floor"])
     planned = len(plan.stages) if plan.mode == "grid" else None
     loads_s = [stage.took_s for stage in stages if stage.took_s is not None]
     return Sweep(
