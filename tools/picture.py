@@ -21,8 +21,8 @@ _ENGINE = (
     "--itl-per-active", "0.25ms", "--prefill-rate", "20000", "--jitter", "0.1", "--request-metrics",
 )  # fmt: skip
 _RUN = (
-    "--rate", "22", "--duration", "60s", "--input-tokens", "lognormal:300,0.5", "--output-tokens", "lognormal:60,0.4",
-    "--slo", "ttft=250ms,tpot=14ms", "--observe-every", "1s",
+    "--rate", "22", "--duration", "60s", "--warmup", "10s", "--input-tokens", "lognormal:300,0.5",
+    "--output-tokens", "lognormal:60,0.4", "--slo", "ttft=250ms,tpot=14ms", "--observe-every", "1s",
 )  # fmt: skip
 _SWEEP = (
     "--concurrency", "1,2,4,8,16,24,32", "--duration", "8s", "--input-tokens", "300", "--output-tokens", "60",
