@@ -164,7 +164,8 @@ figure, its limit and what to do next. Figures are always shown; what is doubtfu
 
 A figure that could not be measured is not judged, and the result names it. The limits are in the JSON of every result
 (`verdict.checks`), each with its figure. Users in lockstep wait for each other: their concurrency is not judged; nor is
-it where everything is sent at once (MLPerf's offline scenario).
+it where everything is sent at once (MLPerf's offline scenario). Where requests failed it is SUSPECT at most: failures
+have limits of their own.
 
 ## The error budget of a figure
 

@@ -94,6 +94,13 @@ def test_what_no_load_can_cure_is_said_with_what_to_do(where: str, status: int, 
         assert server.load == []
 
 
+def test_a_key_that_is_refused_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "an old one")
+    refused = pytest.raises(EndpointError, match="it refuses the key in OPENAI_API_KEY")
+    with serve(models=refusing(401, "who are you")) as server, refused:
+        ask(server.url)
+
+
 def test_a_request_that_is_refused_outright() -> None:
     refused = pytest.raises(EndpointError, match="refuses the request with HTTP 400: too many toys")
     with serve(probe=refusing(400, "too many toys")) as server, refused:

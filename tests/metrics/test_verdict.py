@@ -242,6 +242,19 @@ def test_users_missing_for_their_failures_are_not_sent_to_a_longer_run(good: Res
     assert str(named(judge(failing), "concurrency").advice).endswith("see the errors")
 
 
+def test_a_tenth_of_failures_is_suspect_not_invalid_by_the_users_that_they_idled(good: Result) -> None:
+    closed = replace(
+        good,
+        methodology=replace(good.methodology, loop="closed"),
+        concurrency=replace(good.concurrency, asked=8, mean=6.689),
+        steady=replace(good.steady, method="asked"),
+    )
+    failed = replace(closed.counts.window, ok=360, failed=40)
+    failing = judge(replace(closed, counts=replace(closed.counts, window=failed)))
+    assert (named(failing, "failures").word, named(failing, "concurrency").word) == ("SUSPECT", "SUSPECT")
+    assert named(judge(closed), "concurrency").word == "INVALID"
+
+
 @pytest.mark.parametrize(
     ("server", "declared", "taken", "word"),
     [

@@ -77,7 +77,8 @@ NOT_SHOWN = (
     "check the URL (its path is the API's base, often ending in /v1)",
     "check the URL (its path is the API's base, often ending in /v1), --api and --model",
     "proxy {}:{} (set by the environment; NO_PROXY exempts hosts)", "set {}, or give --header 'Authorization=Bearer …'",
-    "the key may not do this: {}", "the server wants a key: {}", "matrix: {} or stages: [{}, {}]", " nor by ",
+    "the key may not do this: {}", "the server wants a key: {}",
+    "it refuses the key in {}: {}", "matrix: {} or stages: [{}, {}]", " nor by ",
     "write 1,8,64 or 1,2,4..256, or 1..40 with --steps 8",
     "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%",  # errors of the command line
     "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n",  # names, not sentences

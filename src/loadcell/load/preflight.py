@@ -5,6 +5,7 @@ This is the only traffic outside the schedule. It is sent before the clock start
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from dataclasses import dataclass, field
@@ -276,9 +277,10 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
 
 def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
     """Raise for the statuses that no load will cure, with what to do."""
-    key = f"set {spec.endpoint.api_key_env}, or give --header 'Authorization=Bearer …'"
+    name = spec.endpoint.api_key_env
+    key = f"set {name}, or give --header 'Authorization=Bearer …'"
     advice = {
-        401: f"the server wants a key: {key}",
+        401: f"it refuses the key in {name}: {key}" if os.environ.get(name) else f"the server wants a key: {key}",
         403: f"the key may not do this: {key}",
         404: "check the URL (its path is the API's base, often ending in /v1), --api and --model",
         405: "check the URL (its path is the API's base, often ending in /v1)",

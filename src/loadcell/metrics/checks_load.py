@@ -158,7 +158,8 @@ def _level(result: Result) -> Iterator[Check]:
         f"{number(flight.mean, '', 4)} of {flight.asked:,} users were in flight on average",
         "users whose requests failed were not in flight: see the errors" if failing else _longer(result),
         limits=LIMITS["concurrency"],
-        fatal=result.steady.method != "whole",  # a run too short for its users is said to be so (lasted)
+        # A run too short for its users is said to be so (lasted), and failures have limits of their own.
+        fatal=result.steady.method != "whole" and not failing,
     )
 
 
