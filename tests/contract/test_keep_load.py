@@ -209,6 +209,17 @@ def test_failures_alone_do_not_keep_a_run_going(run: Run, monkeypatch: pytest.Mo
     assert ran.manifest.effective["duration_s"] == pytest.approx(0.6, abs=0.2)
 
 
+def test_a_run_that_has_no_more_requests_tells_how_long_it_was(run: Run) -> None:
+    """Refusals are sooner than any reply of 2,000 tokens can be: "300 s (ended by itself)" was said of 27 s."""
+    with serve(lambda _: [json_reply({"error": "no"}, 500)]) as server:
+        ran = run(server.url, concurrency=2, duration_most_s=100.0, output_tokens="2000")
+    assert any("the schedule ran out" in note for note in ran.manifest.notes)
+    took_s = ran.manifest.ended_ns / 1e9
+    assert took_s < 20
+    assert ran.manifest.effective["duration_s"] == pytest.approx(took_s)
+    assert ran.result.methodology.window.end_s <= took_s
+
+
 def test_users_start_over_one_e2e_of_the_probe(run: Run) -> None:
     """0.2 s and three gaps of 50 ms: 0.35 s, a tenth of ten rounds. What is asked for stays: nothing."""
     with serve(probe=lambda _: clean(2, ttft_s=0.2, gap_s=0.05)) as server:

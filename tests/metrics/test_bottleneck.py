@@ -98,3 +98,13 @@ def test_without_a_stream_there_is_none(make: Make) -> None:
 def test_it_is_withheld_with_the_figures(made: Callable[..., Result]) -> None:
     hidden = withhold(made())
     assert (hidden.bottleneck, hidden.where_ttft, hidden.token_gap) == (None, None, None)
+
+
+def test_what_a_cap_holds_back_is_named(make: Make) -> None:
+    """Requests of 250 ms that waited 15 s for a place: "most of E2E is decoding: 80 % of 250 ms" beside an E2E of
+    15 s."""
+    rows = [ok_request(i, start_ms=15_000 + 250 * i, planned_ns=250 * i * MS) for i in range(40)]
+    load = {"rate": 4.0, "concurrency": 1, "duration_s": 10.0}
+    result = build_result(make(rows, loop="open", planned=[250.0 * i for i in range(40)], load=load))
+    assert result.bottleneck is not None
+    assert result.bottleneck.startswith("most of E2E is waiting for a place under the cap on concurrency: 98 % of 15,2")

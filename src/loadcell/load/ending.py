@@ -67,5 +67,7 @@ class OwnEnd:
         manifest, cut = self._manifest, self._open and self._live.stop  # by a person, before its end was found
         if manifest.effective["duration_s"] is not None or manifest.stopped is not None or cut:
             return
+        if self._open and manifest.ended_ns is not None and manifest.ended_ns < self._bound_ns:
+            manifest.window_end_ns = manifest.ended_ns  # it had no more requests, or no more workers
         if manifest.window_end_ns is not None:
             manifest.effective["duration_s"] = manifest.window_end_ns / 1e9

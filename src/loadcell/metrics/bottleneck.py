@@ -25,6 +25,7 @@ _NAMES = {
     "queue+front_end+network_and_client": "queue, front end, network and client",
     "first": _WAY,
     "decode": "decoding",
+    "cap": "waiting for a place under the cap on concurrency",
 }
 
 
@@ -48,10 +49,20 @@ def bottleneck(result: Result) -> str | None:
     parts = parts_of_e2e(result)
     if not parts:
         return None
+    parts |= _held_back(result)
     name, whole = max(parts, key=lambda name: parts[name]), sum(parts.values())
     says = f"most of E2E is {_NAMES[name]}: {parts[name] / whole:.0%} of {_ms(whole)} ms".replace("%", " %")
     why = "; ".join(_why_queue(result)) if name == "queue" else ""
     return f"{says}: {why}" if why else says
+
+
+def _held_back(result: Result) -> dict[str, float]:
+    """Mean ms that requests of an open loop waited for a place under its cap; it is in their response times alone."""
+    latency = result.latency["e2e_ms"]
+    response = None if latency.response is None else latency.response.mean
+    if result.concurrency.asked is None or response is None or latency.service.mean is None:
+        return {}
+    return {"cap": max(0.0, response - latency.service.mean)}
 
 
 def _why_queue(result: Result) -> Iterator[str]:

@@ -114,6 +114,7 @@ SERVER = {
         "los usuarios van al compás (R = {}): el TTFT no muestra colisiones; --output-tokens uniform:{},{} los separa"
     ),
     "the server's queue": "la cola del servidor",
+    "waiting for a place under the cap on concurrency": "la espera de un lugar bajo el tope de concurrencia",
     "the server's front end": "el frontal del servidor",
     "the way to the first token": "el camino hasta el primer token",
     "decoding": "la decodificación",
