@@ -178,9 +178,10 @@ OVERVIEW = {
     ),
     "Where does the time go?": "¿En qué se va el tiempo?",
     "It cannot be told without the recording.": "No se puede saber sin la grabación.",
-    "Below each figure: its 95 % interval. Underlined words have a definition: hover, focus or tap.": (
-        "Debajo de cada cifra, su intervalo del 95 %. Las palabras subrayadas tienen definición: pasar el cursor, "
-        "enfocar o tocar."
+    "Below each figure: its 95 % interval. +: at least so much, more samples give an upper end. "
+    "Underlined words have a definition: hover, focus or tap.": (
+        "Bajo cada cifra: su intervalo del 95 %. +: al menos eso, más muestras dan un extremo superior. "
+        "Las palabras subrayadas tienen definición: pasar por encima, enfocar o tocar."
     ),
 }
 
