@@ -256,4 +256,4 @@ def test_21_the_rest_after_done_is_read_and_the_connection_used_again(kept: Kept
 
 def test_22_there_is_no_storm_of_connections_before_the_load(kept: Kept) -> None:
     server, _, _ = kept
-    assert server.connections <= 12 + 4  # the users', and those of the questions before the load
+    assert server.connections <= 12 + 5  # the users', and those of the questions before the load

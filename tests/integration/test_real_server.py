@@ -17,7 +17,7 @@ from real_run import Ran, Run, Server, command
 pytestmark = pytest.mark.real
 
 PROBE = ("--input-tokens", "24", "--output-tokens", "8")
-PROBE_TOKENS = 2  # what the request before the load asks for
+PROBE_TOKENS = 2 + 1  # what the requests before the load ask for
 
 
 def counts(ran: Ran) -> tuple[int, int, int, int, int]:
@@ -85,7 +85,9 @@ def test_running_counts_name_the_tokens_of_every_event(run: Run, server: Server,
 def test_the_client_never_sees_less_time_than_the_server_spent(run: Run, server: Server) -> None:
     names = ("prompt_seconds_total", "tokens_predicted_seconds_total")
     before = [server.metric(name) for name in names]
-    ran = run(server.url, "--concurrency", "1", "--requests", "4", "--input-tokens", "48", "--output-tokens", "16")
+    counted = ("--set", "workload.template_tokens=30", "--set", "workload.token_ratio=1")  # so no long probe is sent
+    sizes = ("--input-tokens", "160", "--output-tokens", "16")
+    ran = run(server.url, "--concurrency", "1", "--requests", "4", *sizes, *counted)
     prompt_s, predicted_s = (server.metric(name) - was for name, was in zip(names, before, strict=True))
     sent, first, last = (np.array(ran.column(name)) / 1e9 for name in ("send_start_ns", "first_any_ns", "last_ns"))
     # The server's sums hold the small request before the load too: less than a fifth of the tokens.
@@ -141,7 +143,7 @@ def test_a_connection_that_idled_out_costs_no_request(run: Run, server: Server) 
 
 def test_an_interrupted_run_adds_up_and_frees_the_server(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "cut"
-    flags = ("--concurrency", "6", "--requests", "200", "--input-tokens", "16", "--output-tokens", "200")
+    flags = ("--concurrency", "6", "--requests", "200", "--ramp", "0", "--input-tokens", "16", "--output-tokens", "200")
     process = subprocess.Popen(
         command(server.url, folder, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

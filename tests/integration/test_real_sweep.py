@@ -44,7 +44,7 @@ def grid(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Swee
     """A stage of one user alone, and one of twice as many users as the server has slots."""
     folder = tmp_path_factory.mktemp("grid") / "sweep"
     users = ",".join(map(str, USERS))
-    words = ("--concurrency", users, "--duration", "4s", "--warmup", "0.5s", *WORK)
+    words = ("--concurrency", users, "--duration", "4s", "--warmup", "0.5s", "--no-keep-load", *WORK)
     return loadcell("sweep", server.url, *words, "--output", folder), folder
 
 
