@@ -43,6 +43,13 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+class OneRow(SimpleNamespace):
+    """The columns of a single request."""
+
+    def __len__(self) -> int:
+        return 1
+
+
 def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     """Whether the result counts it as good; None where it cannot judge."""
 
@@ -53,7 +60,7 @@ def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     table = {short: column(name) for short, name in names.items()}
     counts = {name: column(name) for name in ("output_tokens", "first_tokens", "output_chunks")}
     ok = np.array([row["status"] == "ok"])
-    it = SimpleNamespace(
+    it = OneRow(
         **table, **counts, ok=ok, sent=np.array([True]), end=table["last"], streamed=~np.isnan(table["first_any"])
     )
     loop = "closed" if row["planned_ns"] == MISSING else "open"
