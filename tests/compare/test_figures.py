@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -88,3 +89,10 @@ def test_an_end_below_all_samples_is_no_end(run: Make) -> None:
     effect = within_runs(figure, slower, True)
     assert effect.high is None and effect.low is not None
     assert (within_runs(slower, figure, True).low, within_runs(slower, figure, True).open) == (None, figure.open_below)
+
+
+def test_tokens_that_nobody_counted_are_why_there_is_no_rate(run: Make) -> None:
+    result = build_result(open_recording(run("a", n=40)))
+    rates = msgspec.structs.replace(result.throughput, output_tokens_per_s=None, output_tokens_interval=None)
+    told = figures(msgspec.structs.replace(result, throughput=rates), None)["output_tokens_per_s.mean"]
+    assert told.value is None and told.why is not None and "how many tokens" in told.why

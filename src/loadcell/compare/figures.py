@@ -191,6 +191,8 @@ def _rate(measure: Measure, result: Result) -> Figure:
     interval: Interval | None = getattr(result.throughput, RATES[measure.metric])
     n = result.counts.window.ok
     if value is None:
+        if result.throughput.requests_per_s is not None:  # it has one, so that it is the tokens that are not known
+            return Figure(None, n, why="replies do not say how many tokens they hold, or events are missing")
         return Figure(None, n, why=_WITHHELD if result.withheld else "the window has no length")
     if interval is None:
         return Figure(value, n)

@@ -65,6 +65,9 @@ COMPARE = {
     "inconclusive: {}": "no concluyente: {}",
     "there is none": "no hay ninguna",
     "the window has no length": "la ventana no tiene duración",
+    "replies do not say how many tokens they hold, or events are missing": (
+        "las respuestas no dicen cuántos tokens contienen, o faltan eventos"
+    ),
     "a side has no such figure": "un lado no tiene esa cifra",
     "cannot be judged: {}": "no se puede juzgar: {}",
     "the difference keeps to the bound": "la diferencia respeta el límite",
