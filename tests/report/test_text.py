@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadcell.metrics import Share
-from loadcell.report.text import figure, figure_beside, percent, plain, share_with_interval
+from loadcell.report.text import figure, figure_beside, found_alone, percent, plain, share_with_interval
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,9 @@ def test_a_figure_never_prints_as_its_limit() -> None:
     assert figure_beside(500.0, 500) == "500.0"
     assert figure_beside(30.00000001, 30) != "30.00"
     assert figure_beside(12.3, 30) == "12.30"
+
+
+def test_a_reason_in_a_line_ends_with_its_limit() -> None:
+    taken = "server on this machine (same cores): the load took at most 1.4 % of its time (limit 1 %)"
+    assert found_alone(f"{taken}: load from another machine (or accept it)") == taken
+    assert found_alone("no request succeeded: see the errors") == "no request succeeded: see the errors"

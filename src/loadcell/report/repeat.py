@@ -11,7 +11,7 @@ from rich.text import Text
 
 from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
 from loadcell.report.audit import WORD_STYLE
-from loadcell.report.text import MISSING, figure, percent, plain, sentence
+from loadcell.report.text import MISSING, figure, found_alone, percent, plain, sentence
 
 _DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
 _REASON = 120
@@ -28,7 +28,7 @@ def run_line(result: Result, number: int, count: int) -> str:
     """One run in one line."""
     word = word_of(result)
     reasons = reasons_of(result)
-    end = f"{word}: {plain(reasons[0], _REASON)}" if word != "VALID" and reasons else word
+    end = f"{word}: {plain(found_alone(reasons[0]), _REASON)}" if word != "VALID" and reasons else word
     ttft = result.latency["ttft_ms"]
     summary = ttft.service if ttft.response is None else ttft.response
     return (

@@ -15,7 +15,7 @@ from loadcell.report.curves import bars, curve_lines
 from loadcell.report.lines import UNITS, Line, ask_label, section, span_words
 from loadcell.report.search import answer_lines, promise
 from loadcell.report.stages import server_table, stage_notes, stage_table
-from loadcell.report.text import MISSING, figure, percent, plain
+from loadcell.report.text import MISSING, figure, found_alone, percent, plain
 from loadcell.search.model import Stage, Sweep
 
 _NARROW = 80
@@ -113,7 +113,7 @@ def stage_line(axis: str | None, stage: Stage, *, force: bool = False) -> str:
     told = ask.phase != "floor" and stage.state == "complete"  # one user alone, or a part, is no test of the SLO
     judged = trial if told else None
     if point.verdict == "INVALID" and not force:
-        reason = plain(point.reasons[0] if point.reasons else "", 120)
+        reason = plain(found_alone(point.reasons[0]) if point.reasons else "", 120)
         return _wrapped(f"{head}: {f'{judged.answer} · ' if judged else ''}INVALID: {reason}")
     known = {name: e.value for name, e in point.ttft_ms.items() if e.value is not None and name in ("p50", "p99")}
     ttft = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())

@@ -115,6 +115,12 @@ def beyond(counts: CountsOf) -> str:
     )
 
 
+def found_alone(reason: str) -> str:
+    """A reason up to its limit, without what explains it and what to do about it."""
+    end = reason.find("): ", reason.index(" (limit ")) if " (limit " in reason else -1
+    return reason if end < 0 else reason[: end + 1]
+
+
 def sentence(words: str) -> str:
     """With a capital letter and a full stop."""
     return f"{words[:1].upper()}{words[1:]}."
