@@ -65,7 +65,8 @@ def _connections(result: Result) -> Iterator[Check]:
             "connections",
             share,
             f"{number(share, 'share')} of requests had to open a connection",
-            "response times include the connect: give a longer --duration, or look why the server closes them"
+            "response times include the connect: leave the first ones out with --warmup, or look why the server "
+            "closes them"
             if result.methodology.loop == "open"
             else "no latency includes their connect, it lies between a user's requests: give a longer --duration, or "
             "look why the server closes them",

@@ -36,9 +36,9 @@ CHECKS = {
         "quitar otros trabajos de esta máquina, o de los núcleos de la carga"
     ),
     "use a machine whose cores are its own": "usar una máquina con núcleos propios",
-    "response times include the connect: give a longer --duration, or look why the server closes them": (
-        "los tiempos de respuesta incluyen la conexión: dar un --duration más largo, o mirar por qué el servidor las "
-        "cierra"
+    "response times include the connect: leave the first ones out with --warmup, or look why the server closes them": (
+        "los tiempos de respuesta incluyen la conexión: dejar fuera las primeras con --warmup, o mirar por qué el "
+        "servidor las cierra"
     ),
     "no latency includes their connect, it lies between a user's requests: give a longer --duration, or look why the "
     "server closes them": (
