@@ -407,3 +407,18 @@ def test_where_events_are_missing_no_rate_is_of_those_that_are_left(make: Make) 
     rates = build_result(make(rows, events=[event for row in rows[:10] for event in events_of(row)])).throughput
     assert (rates.output_tokens_per_s, rates.total_tokens_per_s, rates.total_tokens_budget) == (None, None, None)
     assert rates.input_tokens_per_s
+
+
+@pytest.mark.parametrize(("window", "word"), [((0.0, 1.0), "SUSPECT"), ((10.0, 11.0), "VALID")])
+def test_a_window_chosen_in_the_ramp_has_the_concurrency_of_its_rates(
+    make: Make, window: tuple[float, float], word: str
+) -> None:
+    """The rate was of the ramp, the mean concurrency of what came after it: "8 of 8 users", 17 % fewer requests/s."""
+    rows = users(8, 2000, 30_000, ramp_ms=800)
+    load = {"concurrency": 8, "duration_s": 30.0}
+    recording = make(rows, load=load, window_end_ns=30_000 * MS, closed_for_a_time=True, effective={"ramp_s": 0.8})
+    result = build_result(recording, None, window)
+    rates, flight = result.throughput, result.concurrency
+    assert rates.requests_per_s is not None and flight.mean is not None
+    assert rates.requests_per_s * 2 == pytest.approx(flight.mean, rel=1e-6)
+    assert next(check.word for check in result.verdict.checks if check.name == "concurrency") == word

@@ -159,7 +159,7 @@ def _level(result: Result) -> Iterator[Check]:
         "users whose requests failed were not in flight: see the errors" if failing else _longer(result),
         limits=LIMITS["concurrency"],
         # A run too short for its users is said to be so (lasted), and failures have limits of their own.
-        fatal=result.steady.method != "whole" and not failing,
+        fatal=result.steady.method not in ("whole", "chosen") and not failing,
     )
 
 

@@ -39,10 +39,15 @@ class InFlight:
 
 
 def concurrency(rows: Rows, span: Span, extent: float, ramp_s: float, asked: int | None) -> Concurrency:
-    """Concurrency of the run; its mean lies inside `span`, that of the rates, after the ramp and before the drain."""
+    """Concurrency of the run; its mean lies inside `span`, that of the rates, after the ramp and before the drain.
+
+    A window that was chosen is taken as it is, as its rates are.
+    """
     chosen = rows.sent & ~np.isnan(rows.end)
     flight = InFlight(rows.send_start[chosen], rows.end[chosen])
     low, high = max(span.start, ramp_s * 1e9), min(span.end, span.sent_until)
+    if span.chosen:
+        low, high = span.start, span.end
     steady = flight.starts.size > 0 and high > low
     step = extent / _STEPS
     series = flight.means(np.linspace(0, extent, _STEPS + 1)) if flight.starts.size and step else np.empty(0)
