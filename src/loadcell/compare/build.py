@@ -15,10 +15,9 @@ from loadcell.compare.measures import SHARES_FINER
 from loadcell.compare.model import Change, Comparison, Pair, Pairing, Side
 from loadcell.compare.noise import check_repeats, noise_floor, spreads
 from loadcell.compare.pairing import Pairs, pair_runs, told_by_pairs
-from loadcell.compare.sides import Loaded, Opened, open_runs, open_side
+from loadcell.compare.sides import Loaded, Opened, open_runs, open_side, void
 from loadcell.errors import LoadcellError
 from loadcell.metrics.bottleneck import comes_from
-from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 
@@ -103,7 +102,7 @@ def exit_code(comparison: Comparison) -> int:
 
 def _refuse_invalid(runs: Sequence[Loaded]) -> None:
     for run in runs:
-        if run.word == "INVALID" and not only_budgets(run.result):
+        if void(run):
             reasons = reasons_of(run.result)
             raise InvalidSideError(
                 f"{run.path} is INVALID, so nothing is compared{': ' if reasons else ''}{'; '.join(reasons[:3])}\n"

@@ -28,7 +28,7 @@ from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
 from loadcell.compare.model import Comparison, DuelShown, Pair, Side
 from loadcell.compare.pairing import Pairs, Told, align, in_time, told_by_pairs
 from loadcell.compare.pairs import LEAST_BLOCKS, least_pairs
-from loadcell.compare.sides import Loaded, Opened, load_run
+from loadcell.compare.sides import Loaded, Opened, load_run, void
 from loadcell.errors import LoadcellError
 from loadcell.metrics import Result
 from loadcell.metrics.fingerprint import differences
@@ -109,12 +109,12 @@ def compare_duel(
 ) -> Comparison:
     """What a duel tells so far, as a Comparison of B with A.
 
-    Couples with a turn that is missing or cut short are left out; so are, without `force`, those with an INVALID one.
+    Couples with a turn that is missing or cut short are left out; so are, without `force`, those with one that is void.
     LoadcellError where nothing can be compared, InvalidSideError where INVALID turns leave less than half.
     """
     plan: DuelPlan = read_json(folder / PLAN, DuelPlan)
     whole = list(_whole(plan, folder))
-    kept = [c for c in whole if force or "INVALID" not in (c.a.word, c.b.word)]
+    kept = [c for c in whole if force or not (void(c.a) or void(c.b))]
     if not kept or 2 * len(kept) < len(whole):
         _refuse(folder, whole)
     lengths = [align(_rows(c.a), _rows(c.b), fixed=True) for c in kept]
@@ -171,7 +171,7 @@ def _refuse(folder: Path, whole: Sequence[_Couple]) -> None:
     words: Counter[str] = Counter()
     for couple in whole:
         for run in (couple.a, couple.b):
-            words.update(_invalid_reasons(run.result) if run.word == "INVALID" else [])
+            words.update(_invalid_reasons(run.result) if void(run) else [])
     most = "; ".join(reason for reason, _ in words.most_common(2))
     raise InvalidSideError(
         f"most turns of {folder} are INVALID, so nothing is compared{': ' if most else ''}{most}\n"

@@ -10,6 +10,7 @@ import msgspec
 
 from loadcell.compare.figures import Figure, figures
 from loadcell.errors import LoadcellError, RecordingError, UsageError
+from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import word_of
 from loadcell.metrics.model import FORMAT, Result, Word
@@ -63,6 +64,11 @@ class Opened:
         if self.runs[0].recording is None:
             return "result"
         return "recording" if self.runs[0].path == self.path else "repeats"
+
+
+def void(run: Loaded) -> bool:
+    """Whether nothing of a run can be compared: it is INVALID for more than the budgets of single figures."""
+    return run.word == "INVALID" and not only_budgets(run.result)
 
 
 def open_side(name: str, path: Path) -> Opened:
