@@ -14,6 +14,7 @@ from loadcell.recording.read import Recording
 from loadcell.search.judged import _stalled_until
 from loadcell.search.model import Ask, Trial
 from loadcell.search.trial import trial_of
+from loadcell.spec import Slo
 
 ASK = Ask(number=2, phase="bisect", changes={}, level=10.0, warmup_s=0.0, least_requests=60, together=1.0)
 EVERY_MS = 100.0
@@ -86,3 +87,15 @@ def test_the_reading_is_the_percentile_of_the_margins(tmp_path: Path) -> None:
 def test_time_in_stalls_up_to_a_time() -> None:
     until = _stalled_until(np.array([[10.0, 5.0], [12.0, 6.0], [30.0, 2.0]]))
     assert until(np.array([0.0, 10.0, 14.0, 18.0, 25.0, 31.0, 99.0])).tolist() == [0, 0, 4, 8, 8, 9, 10]
+
+
+@pytest.mark.parametrize(("limit_ms", "sound"), [(60.0, True), (45.0, False)])
+def test_a_stage_is_sound_where_it_is_known_who_kept_to_the_limits(
+    tmp_path: Path, limit_ms: float, sound: bool
+) -> None:
+    """Every send took 40 ms: a TTFT of 50 ms may be 10. That it is within 60 ms is sure, that it misses 45 is not."""
+    slow = [row | {"send_end_ns": row["send_start_ns"] + 40 * MS} for row in rows(COUNT)]  # type: ignore[operator]
+    recording = recorded(tmp_path, slow)
+    result = build_result(recording, slo=Slo(ttft_ms=limit_ms))
+    assert result.verdict.word == "INVALID"
+    assert trial_of(recording, result, plan_of(0.95, limit_ms), ASK).sound is sound

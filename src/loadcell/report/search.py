@@ -9,7 +9,7 @@ from rich.text import Text
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
-from loadcell.report.withheld import invalid_ends, rests_on
+from loadcell.report.withheld import invalid_ends, rests_on, stage_word
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
 
 _SAYS = 600
@@ -60,9 +60,7 @@ def _warnings(sweep: Sweep) -> Iterator[Line]:
         yield "", Text.assemble((" INVALID ", WORD_STYLE["INVALID"]), f" the answer rests on {numbers(bad)}, INVALID")
     ends = rests_on(sweep.found)
     doubtful = [
-        stage.ask.number
-        for stage in sweep.stages
-        if stage.ask.number in ends and stage.point and stage.point.verdict == "SUSPECT"
+        stage.ask.number for stage in sweep.stages if stage.ask.number in ends and stage_word(stage) == "SUSPECT"
     ]
     if doubtful:
         says = f" the answer rests on {numbers(doubtful)}, SUSPECT"

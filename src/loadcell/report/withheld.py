@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadcell.metrics.model import Share
+from loadcell.metrics.model import Share, Word
 from loadcell.search.model import Found, Point, Stable, Stage, Sweep
 
 _KEPT = ("verdict", "reasons", "stable", "requests", "failed_share", "concurrency", "server")
@@ -12,9 +12,17 @@ _KEPT = ("verdict", "reasons", "stable", "requests", "failed_share", "concurrenc
 _LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 
 
+def stage_word(stage: Stage) -> Word | None:
+    """What a stage is worth: of a search, one that knows who kept to the limits is at most SUSPECT by other figures."""
+    if stage.point is None:
+        return None
+    known = stage.point.verdict == "INVALID" and stage.trial is not None and stage.trial.sound
+    return "SUSPECT" if known else stage.point.verdict
+
+
 def invalid_stages(sweep: Sweep) -> list[int]:
     """Numbers of the stages whose figures may not be trusted."""
-    return [stage.ask.number for stage in sweep.stages if stage.point and stage.point.verdict == "INVALID"]
+    return [stage.ask.number for stage in sweep.stages if stage_word(stage) == "INVALID"]
 
 
 def invalid_ends(sweep: Sweep) -> list[int]:

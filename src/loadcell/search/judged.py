@@ -39,8 +39,6 @@ class Judged(NamedTuple):
     """How many of them were never sent."""
     cut_out: int
     """Requests left out, for the client stood still while they were in the air."""
-    stalls_out: bool
-    """Whether all that stalls may have touched was left out."""
 
 
 def judged_of(recording: Recording, rows: Rows, margins: dict[str, Floats], slo: Slo, ask: Ask) -> Judged:
@@ -57,14 +55,11 @@ def judged_of(recording: Recording, rows: Rows, margins: dict[str, Floats], slo:
     touched = _touched(recording, rows, slo, anchor)
     out = members & touched
     cut = int(np.count_nonzero(out))
-    stalls_out = bool(cut <= _CUT_MOST * np.count_nonzero(members))
-    if not stalls_out:
+    if cut > _CUT_MOST * np.count_nonzero(members):
         out, cut = np.zeros_like(out), 0
     if not open_loop or ask.phase == "floor":
         members = members & ~out
-        return Judged(
-            _grades(worst, rows.ok, members), worst[members], anchor[members] / 1e9, members, 0, cut, stalls_out
-        )
+        return Judged(_grades(worst, rows.ok, members), worst[members], anchor[members] / 1e9, members, 0, cut)
     schedule = recording.schedule(("request", "planned_ns"))
     due = (schedule["planned_ns"] >= (ask.warmup_s or 0.0) * 1e9) & (schedule["planned_ns"] < end_ns)
     due &= ~np.isin(schedule["request"], rows.request[out])
@@ -74,7 +69,7 @@ def judged_of(recording: Recording, rows: Rows, margins: dict[str, Floats], slo:
     codes, figures = np.full(wanted.size, Outcome.FAILED, np.uint8), np.full(wanted.size, np.inf)
     codes[places], figures[places] = _grades(worst, rows.ok, members), worst[members]
     unsent = int(wanted.size - np.count_nonzero(members))
-    return Judged(codes, figures, times, members, unsent, cut, stalls_out)
+    return Judged(codes, figures, times, members, unsent, cut)
 
 
 def margin_of(recording: Recording, rows: Rows, judged: Judged, target: float) -> Margin | None:

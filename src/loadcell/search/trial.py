@@ -9,7 +9,7 @@ import numpy as np
 
 from loadcell.load.steer import AT_LIMIT, Outcome, Steer, Stop, View
 from loadcell.metrics import Result
-from loadcell.metrics.checks_budget import BUDGETS
+from loadcell.metrics.checks_budget import word_of_figure
 from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Rows, read_rows
@@ -22,7 +22,7 @@ from loadcell.spec import Slo, Spec
 
 FAILURES = "failures"
 """Name of the limit that a failed request breaks."""
-CLIENT_CHECKS = {"unsent", "arrivals", "concurrency", "exhaustion", *BUDGETS}
+CLIENT_CHECKS = {"unsent", "arrivals", "concurrency", "exhaustion"}
 """Checks that tell of the client and its machine, not of the server."""
 
 
@@ -147,12 +147,18 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
         binding=_binding(rows, margins, judged),
         margin=None if ask.phase == "floor" or stable is False else margin_of(recording, rows, judged, plan.target),
         cut_out=judged.cut_out,
-        sound=not any(
-            c.word == "INVALID" and c.name in CLIENT_CHECKS and not (c.name == "stall" and judged.stalls_out)
-            for c in result.verdict.checks
-        ),
+        sound=_is_sound(result),
         says="the queue grows: no limit can hold" if saturated else _words(found, plan.target),
     )
+
+
+def _is_sound(result: Result) -> bool:
+    """Whether the load was the one asked for, and who kept to the limits is known: other figures may be bent."""
+    good = result.goodput
+    budget = None if good is None else good.attainment_budget
+    if budget is not None and word_of_figure(1.0, budget, ms=False) == "INVALID":
+        return False
+    return not any(check.word == "INVALID" and check.name in CLIENT_CHECKS for check in result.verdict.checks)
 
 
 def _margins(rows: Rows, slo: Slo, loop: str) -> dict[str, Floats]:

@@ -12,7 +12,7 @@ from loadcell.report.lines import ask_label
 from loadcell.report.page.figures import Figure, between, count
 from loadcell.report.page.sweep_stages import doubts, named
 from loadcell.report.text import MISSING
-from loadcell.report.withheld import invalid_ends, invalid_stages, rests_on
+from loadcell.report.withheld import invalid_ends, invalid_stages, rests_on, stage_word
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
 
@@ -73,10 +73,10 @@ def verdict(sweep: Sweep, words: Words) -> Verdict:
     if worth:
         reasons.insert(0, words.say("Stages: {counts}", counts=worth))
     ends = rests_on(found)
-    verdicts = {stage.point.verdict for stage in sweep.stages if stage.ask.number in ends and stage.point is not None}
+    verdicts = {stage_word(stage) for stage in sweep.stages if stage.ask.number in ends}
     word = next((word for word in _WORST if word in verdicts), None)
     if word in ("SUSPECT", "INVALID"):
-        of_ends = [s.ask.number for s in sweep.stages if s.ask.number in ends and s.point and s.point.verdict == word]
+        of_ends = [s.ask.number for s in sweep.stages if s.ask.number in ends and stage_word(s) == word]
         rests = words.say("The answer rests on {stages}, {word}", stages=named(of_ends, words), word=words.say(word))
         reasons.insert(0, rests)
     hidden = sweep.withheld and found.low is None and found.high is None
