@@ -307,9 +307,11 @@ def test_shares_of_cores() -> None:
 
 
 CORE = st.tuples(st.floats(0, 1e6), st.floats(0, 1e6))
+TICKS = st.integers(0, 10**6).map(lambda ticks: ticks / 100)
+"""What a core did between two looks: the kernel counts hundredths of a second."""
 
 
-@given(st.lists(st.tuples(CORE, CORE), min_size=1, max_size=8))
+@given(st.lists(st.tuples(CORE, st.tuples(TICKS, TICKS)), min_size=1, max_size=8))
 def test_shares_are_shares(cores: list[tuple[tuple[float, float], tuple[float, float]]]) -> None:
     old = [(busy, busy + idle) for (busy, idle), _ in cores]
     new = [(b0 + busy, b0 + busy + i0 + idle) for (b0, i0), (busy, idle) in cores]
