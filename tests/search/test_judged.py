@@ -95,7 +95,8 @@ def test_a_stage_is_sound_where_it_is_known_who_kept_to_the_limits(
 ) -> None:
     """Every send took 40 ms: a TTFT of 50 ms may be 10. That it is within 60 ms is sure, that it misses 45 is not."""
     slow = [row | {"send_end_ns": row["send_start_ns"] + 40 * MS} for row in rows(COUNT)]  # type: ignore[operator]
-    recording = recorded(tmp_path, slow)
+    load = {"concurrency": 1, "duration_s": COUNT * EVERY_MS / 1000}  # of an open loop, response time holds the send
+    recording = build(tmp_path / "r", slow, load=load, slo={"ttft_ms": limit_ms})
     result = build_result(recording, slo=Slo(ttft_ms=limit_ms))
     assert result.verdict.word == "INVALID"
     assert trial_of(recording, result, plan_of(0.95, limit_ms), ASK).sound is sound
