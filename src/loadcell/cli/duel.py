@@ -76,10 +76,9 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.compare import parse_gate
 
     words_of(args)
-    _ = (
-        [parse_gate(text) for text in args.fail_if],
-        parse_share(args.min_effect or _LEAST),
-    )  # wrong ones are said at once
+    parse_share(args.min_effect or _LEAST)  # what is wrong in these is said before anything is sent
+    for gate in args.fail_if:
+        parse_gate(gate)
     specs = _specs(args)
     folder = Path(args.output) if args.output else Path("duels") / f"{datetime.now():%Y%m%d-%H%M%S}"
     plan = _begin(args, specs, folder)
