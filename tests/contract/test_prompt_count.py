@@ -72,7 +72,7 @@ def test_prompts_are_planned_in_the_tokens_of_the_server(run: Run, asked: str) -
     effective = ran.manifest.effective
     assert effective["prompts_counted_by"] == "server" and effective["not_counted_by_server"] is None
     assert abs(effective["template_tokens"] - TEMPLATE) <= 3
-    assert [r.json()["max_tokens"] for r in probes] == [2, 1]
+    assert [r.json()["max_tokens"] for r in probes] == [4, 1]
     assert check(ran, "prompt_tokens").word == "VALID"
     assert ran.recording.spec.workload.template_tokens == effective["template_tokens"]
 
@@ -102,7 +102,7 @@ def _hangs_up_on_long_ones(request: Received) -> Iterable[Step]:
         (counting(lambda _: 0), "its usage tells no prompt tokens", 1),
         (counting(lambda _: 20), "its usage tells 20 prompt tokens for a probe, and 20 for one of 128 words", 2),
         (counting(lambda text: 3 if len(text) < 20 else 4_000_000), "and 4000000 for one of 128 words", 2),
-        (_refuses_long_ones, "a second probe of 128 words was refused with HTTP 400: too long for this context", 2),
+        (_refuses_long_ones, "a second probe of 128 words was refused with HTTP 400: too long for this context", 3),
         (_hangs_up_on_long_ones, "a second probe", 2),
         (lambda _: [json_reply({"error": "busy"}, 503)], "its usage tells no prompt tokens", 1),
     ],

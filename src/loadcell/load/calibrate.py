@@ -1,8 +1,8 @@
 """How the server counts the tokens of a prompt, learnt before the load: its chat template's part and its tokenizer's.
 
-The two probes are the only traffic for it: the small one that every run sends, and one with each word of the synthetic
-prompts once. From the usage of both follow the template (an offset) and the server's tokens for one of ours (a ratio).
-Prompts are then planned in the server's tokens: N of them are (N - offset) / ratio of the tokenizer's.
+Two probes tell it: the small one that every run sends, and one with each word of the synthetic prompts once. From the
+usage of both follow the template (an offset) and the server's tokens for one of ours (a ratio). Prompts are then
+planned in the server's tokens: N of them are (N - offset) / ratio of the tokenizer's.
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadcell.load.preflight import PROBE_PROMPT, Endpoint, exchange, prefix_of
+from loadcell.load.preflight import PROBE_PROMPT, Endpoint, ask_briefly
 from loadcell.load.target import Target
-from loadcell.load.wire import ConnectError
-from loadcell.protocol import PATHS, Reply, body
 from loadcell.spec import Spec
 from loadcell.workload import Vocabulary
 
-_ONE_TOKEN = 1
-_LONGEST_S = 60.0
-"""The second probe is given up after this time: prompts are then counted by the tokenizer."""
 _LEAST_RATIO, _MOST_RATIO = 0.9, 20.0
 """Server's tokens a word that can be: a word is one token at least, and hardly more than its characters."""
 
@@ -61,33 +56,18 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     """(template's tokens, server's tokens a word), or why they are not known."""
     small = found.probe_tokens
     if not small:
-        return "its usage tells no prompt tokens"
+        return found.no_usage
     known = spec.workload.template_tokens
     template = max(0, small - words.tokenizer.count(PROBE_PROMPT)) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
-    try:
-        large = _prompt_tokens(spec, target, found, words.probe)
-    except (OSError, ConnectError) as error:
-        return f"a second probe got no answer ({str(error) or type(error).__name__})"
-    if isinstance(large, str):
-        return large
+    reply = ask_briefly(spec, target, found, words.probe)
+    if isinstance(reply, str):
+        return f"a second probe of {words.probe_words} words {reply}"
+    if reply.usage is None or not reply.usage.prompt_tokens:
+        return found.no_usage
+    large = reply.usage.prompt_tokens
     ratio = (large - template) / words.probe_words
     if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
         return f"its usage tells {small} prompt tokens for a probe, and {large} for one of {words.probe_words} words"
     return template, round(ratio, 6)
-
-
-def _prompt_tokens(spec: Spec, target: Target, found: Endpoint, text: str) -> int | str:
-    """Prompt tokens of `text` by the server's usage, or why there are none. OSError or ConnectError without a reply."""
-    api = spec.endpoint.api
-    payload = body(api, prefix_of(spec, found), text, _ONE_TOKEN, found.max_tokens_field)
-    timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _LONGEST_S))
-    reply = exchange(target, found.address, "POST", PATHS[api], payload, timeouts)
-    assert isinstance(reply, Reply)
-    if reply.status != 200:
-        said = reply.failure[1] if reply.failure else "no usage"
-        return f"a second probe of {len(text.split())} words was refused with HTTP {reply.status}: {said}"
-    if reply.usage is None or not reply.usage.prompt_tokens:
-        return "its usage tells no prompt tokens"
-    return reply.usage.prompt_tokens

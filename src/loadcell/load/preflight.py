@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import httptools
 import msgspec
 
 from loadcell.errors import EndpointError, nearest
 from loadcell.kinds import KIND_OUTPUT
+from loadcell.load.exchange import exchange
 from loadcell.load.target import Address, Target, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
-from loadcell.spec import Spec
+from loadcell.spec import Spec, parse_lengths
 
 PROBE_PROMPT = "Say yes."
 """Three tokens by nearly every tokenizer."""
-_PROBE_TOKENS = 2
-_HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
-"""How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
-_MODELS_BYTES = 4 * 1024 * 1024
-_PROXY_REPLY_BYTES = 16 * 1024
+FEW_TOKENS = 16
+"""Output tokens asked for where a reply is wanted whole and short, and the server refuses to give a single one."""
+_BRIEF_MOST_S = 60.0
+"""Such a reply is given up after this time."""
 _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
 
@@ -49,6 +47,10 @@ class Endpoint:
     """And from each of its output events to the next."""
     probe_tokens: int | None = None
     """Prompt tokens of the probe by the server's usage; None if it does not tell."""
+    no_usage: str = "its usage tells no prompt tokens"
+    """Why it does not, in words."""
+    fewest_tokens: int | None = None
+    """The fewest output tokens that a short request may ask for, as far as tried; None before the first."""
     notes: list[str] = field(default_factory=list)
 
     def e2e_s(self, output_tokens: float) -> float | None:
@@ -85,127 +87,6 @@ def reachable(target: Target, timeout_s: float) -> Address:
     host, port = target.dial
     through = f"proxy {host}:{port} (set by the environment; NO_PROXY exempts hosts)" if target.proxy else target.origin
     raise EndpointError(f"cannot connect to {through}: {why}")
-
-
-def exchange(
-    target: Target,
-    address: Address,
-    method: str,
-    path: str,
-    payload: bytes,
-    timeouts: tuple[float, float],
-    most_bytes: int = _MODELS_BYTES,
-    read_s: list[float] | None = None,
-) -> Reply | tuple[int, bytes]:
-    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body).
-
-    `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
-    or little more. `read_s` takes when each read of a POST's reply came, in s since its send began. OSError or
-    ConnectError if there is no reply.
-    """
-    connect_s, total_s = timeouts
-    sock = _open(target, address, connect_s)
-    start_s = time.monotonic()
-    limit_s = start_s + total_s
-    try:
-        sock.settimeout(total_s)
-        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
-        head = target.head(method, path, fields)
-        sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
-        if method == "GET":
-            plain = _Plain()
-            while not plain.complete and len(plain.body) < most_bytes and (data := _receive(sock, limit_s)):
-                plain.feed(data)
-            if not plain.status:
-                raise ConnectError("the server closed the connection without a reply")
-            return plain.status, bytes(plain.body)
-        reply, number = Reply(), 0
-        while not reply.closed and (data := _receive(sock, limit_s)):
-            if read_s is not None:
-                read_s.append(time.monotonic() - start_s)
-            reply.feed([data], number)
-            number += 1
-        reply.close(max(number - 1, 0))
-        if reply.complete and reply.keep_alive:
-            reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
-        return reply
-    finally:
-        sock.close()
-
-
-def _hangs_up(sock: socket.socket, took_s: float) -> bool:
-    """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does.
-
-    One that was slow to reply, for its machine is busy, is slow to hang up too.
-    """
-    sock.settimeout(min(max(_HANG_UP_S, took_s), _HANG_UP_MOST_S))
-    try:
-        return not sock.recv(65536)
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-
-
-class _Plain:
-    """A reply that is wanted as it is."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = bytearray()
-        self.complete = False
-        self._http = httptools.HttpResponseParser(self)
-
-    def on_headers_complete(self) -> None:
-        self.status = self._http.get_status_code()
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = self.status >= 200
-
-    def feed(self, data: bytes) -> None:
-        """Take what came; ConnectError if it is not HTTP."""
-        try:
-            self._http.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
-
-
-def _receive(sock: socket.socket, limit_s: float) -> bytes:
-    """What has come, b"" at the end or where the connection broke; TimeoutError at the monotonic time `limit_s`."""
-    left_s = limit_s - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    sock.settimeout(left_s)
-    try:
-        return sock.recv(65536)
-    except ConnectionError:
-        return b""
-
-
-def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
-    """A blocking connection, through a tunnel and with TLS where the target asks for them."""
-    family, where = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(where)
-        if target.tunnel:
-            sock.sendall(target.connect_request())
-            answer = b""
-            while b"\r\n\r\n" not in answer and len(answer) < _PROXY_REPLY_BYTES and (data := sock.recv(4096)):
-                answer += data
-            status = answer.split(b"\r\n", 1)[0].decode("latin-1")
-            if status.split(" ")[1:2] != ["200"]:
-                raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status or 'no answer'}")
-        if target.tls:
-            return target.tls_context().wrap_socket(sock, server_hostname=target.host)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _ask(
@@ -290,7 +171,8 @@ def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
 
 
 def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
-    """Send one small request, dropping optional fields that the server refuses; raise if no load can succeed."""
+    """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
+    all that it tells; EndpointError if no load can succeed."""
     path = PATHS[spec.endpoint.api]
     url = target.origin + target.prefix + path
     for _ in range(4):
@@ -307,17 +189,51 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
             break
         _refuse(url, reply.status, said, spec)
         raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
-    if reply.failure is None:
-        _time_probe(found, reply, read_s)
-    if reply.status == 200 and reply.usage is not None:
-        found.probe_tokens = reply.usage.prompt_tokens
-    if reply.failure is None and not reply.keep_alive:
-        found.reuse = False
-        found.notes.append("the server closes the connection after each reply: every request opens its own")
     if reply.failure is not None:
         found.notes.append(
             f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"
         )
+        return
+    _time_probe(found, reply, read_s)
+    keep_alive = reply.keep_alive
+    if not reply.closed:  # what only the end of a reply tells is asked of a short one
+        short = ask_briefly(spec, target, found, PROBE_PROMPT)
+        if isinstance(short, str):
+            found.no_usage = f"a short probe {short}"
+        else:
+            reply, keep_alive = short, keep_alive and short.keep_alive
+    if reply.usage is not None:
+        found.probe_tokens = reply.usage.prompt_tokens
+    if not keep_alive:
+        found.reuse = False
+        found.notes.append("the server closes the connection after each reply: every request opens its own")
+
+
+def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str) -> Reply | str:
+    """The whole reply to a prompt, of as few output tokens as the server gives, in the form of the load's bodies; or
+    why there is none, after "the probe ...": nothing here fails a run."""
+    path, most = PATHS[spec.endpoint.api], _tokens_of(spec)
+    timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _BRIEF_MOST_S))
+    ladder = sorted({1, min(FEW_TOKENS, most), most})
+    for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
+        payload = body(spec.endpoint.api, prefix_of(spec, found), prompt, tokens, found.max_tokens_field)
+        try:
+            reply = exchange(target, found.address, "POST", path, payload, timeouts)
+        except (OSError, ConnectError) as error:
+            return f"got no answer ({str(error) or type(error).__name__})"
+        assert isinstance(reply, Reply)
+        if reply.status == 200:
+            found.fewest_tokens = tokens
+            return reply
+        why = f"was refused with HTTP {reply.status}: {reply.failure[1] if reply.failure else ''}"
+        if reply.status not in (400, 422):
+            break
+    return why
+
+
+def _tokens_of(spec: Spec) -> int:
+    """Output tokens that the load asks of a request, on average."""
+    return max(1, round(parse_lengths(spec.workload.output_tokens).mean))
 
 
 def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
@@ -331,7 +247,7 @@ def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
 
 def probe_body(spec: Spec, found: Endpoint) -> bytes:
     """The body of the probe, in the form of the load's bodies."""
-    return body(spec.endpoint.api, prefix_of(spec, found), PROBE_PROMPT, _PROBE_TOKENS, found.max_tokens_field)
+    return body(spec.endpoint.api, prefix_of(spec, found), PROBE_PROMPT, _tokens_of(spec), found.max_tokens_field)
 
 
 def prefix_of(spec: Spec, found: Endpoint) -> bytes:

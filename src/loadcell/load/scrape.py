@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError
-from loadcell.load.preflight import exchange, reachable
+from loadcell.load.exchange import exchange
+from loadcell.load.preflight import reachable
 from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
 from loadcell.recording.exposition import read_page

@@ -1,0 +1,165 @@
+"""One blocking request on a connection of its own, for what is asked before and beside the load."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import httptools
+
+from loadcell.kinds import KIND_OUTPUT
+from loadcell.load.target import Address, Target
+from loadcell.load.wire import ConnectError
+from loadcell.protocol import Reply
+
+_ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
+"""The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
+its first output."""
+_HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
+"""How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
+_MODELS_BYTES = 4 * 1024 * 1024
+_PROXY_REPLY_BYTES = 16 * 1024
+
+
+def exchange(
+    target: Target,
+    address: Address,
+    method: str,
+    path: str,
+    payload: bytes,
+    timeouts: tuple[float, float],
+    most_bytes: int = _MODELS_BYTES,
+    read_s: list[float] | None = None,
+) -> Reply | tuple[int, bytes]:
+    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body).
+
+    `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
+    or little more. `read_s` takes when each read of a POST's reply came, in s since its send began; such a reply is
+    hung up on once it has told enough, and then not `closed`. OSError or ConnectError if there is no reply.
+    """
+    connect_s, total_s = timeouts
+    sock = _open(target, address, connect_s)
+    start_s = time.monotonic()
+    limit_s = start_s + total_s
+    try:
+        sock.settimeout(total_s)
+        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
+        head = target.head(method, path, fields)
+        sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        if method == "GET":
+            plain = _Plain()
+            while not plain.complete and len(plain.body) < most_bytes and (data := _receive(sock, limit_s)):
+                plain.feed(data)
+            if not plain.status:
+                raise ConnectError("the server closed the connection without a reply")
+            return plain.status, bytes(plain.body)
+        reply, number = Reply(), 0
+        while not reply.closed:
+            try:
+                data = _receive(sock, limit_s if read_s is None else min(limit_s, _look_s(reply, start_s)))
+            except TimeoutError:
+                if read_s is not None and time.monotonic() < limit_s:
+                    return reply
+                raise
+            if not data:
+                break
+            if read_s is not None:
+                read_s.append(time.monotonic() - start_s)
+            reply.feed([data], number)
+            number += 1
+            if read_s is not None and not reply.closed and _outputs(reply) >= _ENOUGH_TOKENS:
+                return reply
+        reply.close(max(number - 1, 0))
+        if reply.complete and reply.keep_alive:
+            reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
+        return reply
+    finally:
+        sock.close()
+
+
+def _outputs(reply: Reply) -> int:
+    """Output tokens that came so far; an event is one where nobody tells."""
+    pairs = zip(reply.kinds, reply.tokens, strict=True)
+    return sum(1 if tokens is None else tokens for kind, tokens in pairs if kind & KIND_OUTPUT)
+
+
+def _look_s(reply: Reply, start_s: float) -> float:
+    """Until when a probe waits for its next read: without an output so far, for ever."""
+    if any(kind & KIND_OUTPUT for kind in reply.kinds):
+        return max(start_s + _ENOUGH_S, time.monotonic() + 1e-3)  # what has come already is read
+    return float("inf")
+
+
+def _hangs_up(sock: socket.socket, took_s: float) -> bool:
+    """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does.
+
+    One that was slow to reply, for its machine is busy, is slow to hang up too.
+    """
+    sock.settimeout(min(max(_HANG_UP_S, took_s), _HANG_UP_MOST_S))
+    try:
+        return not sock.recv(65536)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+class _Plain:
+    """A reply that is wanted as it is."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = bytearray()
+        self.complete = False
+        self._http = httptools.HttpResponseParser(self)
+
+    def on_headers_complete(self) -> None:
+        self.status = self._http.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.complete = self.status >= 200
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; ConnectError if it is not HTTP."""
+        try:
+            self._http.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
+
+
+def _receive(sock: socket.socket, limit_s: float) -> bytes:
+    """What has come, b"" at the end or where the connection broke; TimeoutError at the monotonic time `limit_s`."""
+    left_s = limit_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    sock.settimeout(left_s)
+    try:
+        return sock.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
+    """A blocking connection, through a tunnel and with TLS where the target asks for them."""
+    family, where = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(where)
+        if target.tunnel:
+            sock.sendall(target.connect_request())
+            answer = b""
+            while b"\r\n\r\n" not in answer and len(answer) < _PROXY_REPLY_BYTES and (data := sock.recv(4096)):
+                answer += data
+            status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+            if status.split(" ")[1:2] != ["200"]:
+                raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status or 'no answer'}")
+        if target.tls:
+            return target.tls_context().wrap_socket(sock, server_hostname=target.host)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
