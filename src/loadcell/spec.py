@@ -17,11 +17,13 @@ import msgspec
 
 from loadcell.errors import UsageError, nearest
 from loadcell.presets import find_preset
+from loadcell.urls import full_url
 
 Doc = msgspec.Meta
 Api = Literal["chat", "completions"]
 REDACTED = "<redacted>"
 _LEAST_LOOK_S = 0.05
+_PAGE = "a page of metrics"
 
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
@@ -393,6 +395,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
+        tree = _with_full_urls(tree)
         spec = msgspec.convert({s: {k: _plain(k, v) for k, v in values.items()} for s, values in tree.items()}, Spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"spec: {error}".replace("$.", "")) from None
@@ -411,29 +414,21 @@ def _plain(key: str, value: Any) -> Any:
     return value
 
 
-def _check_url(text: str, what: str) -> None:
-    """UsageError if `text` is no http or https URL."""
-    try:
-        url = urlsplit(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a URL: {error}") from None
-    if url.scheme not in ("http", "https") or not url.hostname:
-        bare = text.removeprefix("//")
-        example = f"http://{bare}" if "://" not in bare and urlsplit(f"http://{bare}").hostname else "http://HOST:PORT"
-        raise UsageError(f"{text!r} is not {what}: write {example} (or https)")
-    try:
-        url.port  # noqa: B018 - reading it validates it
-    except ValueError:
-        raise UsageError(f"{text!r} has a port that cannot be") from None
+def _with_full_urls(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with every URL written out; what is no text is left to the validation."""
+    found = {section: dict(values) for section, values in tree.items()}
+    endpoint, observe = found.get("endpoint", {}), found.get("observe", {})
+    if isinstance(endpoint.get("url"), str):
+        endpoint["url"] = full_url(endpoint["url"])
+    if isinstance(page := endpoint.get("metrics_url"), str) and page != "none":
+        endpoint["metrics_url"] = full_url(page, _PAGE)
+    if isinstance(urls := observe.get("urls"), list):
+        observe["urls"] = [full_url(url, _PAGE) if isinstance(url, str) else url for url in urls]
+    return found
 
 
 def _check(spec: Spec) -> None:
     load = spec.load
-    _check_url(spec.endpoint.url, "an endpoint")
-    if spec.endpoint.metrics_url not in (None, "none"):
-        _check_url(spec.endpoint.metrics_url, "a page of metrics")
-    for url in spec.observe.urls:
-        _check_url(url, "a page of metrics")
     parse_lengths(spec.workload.input_tokens)
     parse_lengths(spec.workload.output_tokens)
     parse_arrivals(load.arrivals)

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from known import Witness
     from scripted import Scripted
 
-_OUTSIDE = ("OPENAI_API_KEY", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_OUTSIDE = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

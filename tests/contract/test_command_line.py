@@ -63,7 +63,8 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str], tmp_path: Path, words: 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("localhost:8000", "write http://localhost:8000"),
+        (":8000", "write http://localhost:8000"),
+        ("htp://host", "write http://host (did you mean http?)"),
         ("ftp://host", "is not an endpoint"),
         ("http://", "is not an endpoint"),
         ("http://host:99999", "port"),
@@ -74,8 +75,10 @@ def test_wrong_urls(capsys: pytest.CaptureFixture[str], url: str, says: str) -> 
     assert says in complain(capsys, "run", url)
 
 
-def test_no_url(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "as in http://localhost:8000" in complain(capsys, "run")
+def test_no_url(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadcell.load.local.USUAL", ())
+    said = complain(capsys, "run")
+    assert "loadcell run http://HOST:PORT" in said and "loadcell serve" in said
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_the_accuracy_pass_after_it(url: str, mlperf: Command, tmp_path: Path) -
         ((URL, *BENCHMARK, "--scenario", "offline", "--set", "load.rate=4"), ["load.rate"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--rate", "4"), ["--rate"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--resume"), ["--resume", "mlperf/TIME"]),
-        (("no/such/run", "--resume"), ["no/such/run", "no such folder"]),
+        (("no/such/run", "--resume"), ["no/such/run", "there is no folder of a run"]),
         ((URL, "--benchmark", "whisper", "--scenario", "offline"), ["whisper", "cannot send"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--dataset", "no/such.json"), ["no/such.json"]),
         ((URL, "--benchmark", "llama2-70b-99", "--round", "v6.0", "--scenario", "server", "--target-qps", "0.001",

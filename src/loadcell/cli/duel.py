@@ -51,12 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     from loadcell.cli.run import add_spec_flags
 
-    parser.usage = "loadcell duel A B [flags]"
+    parser.usage = "loadcell duel [A B] [flags]"
     parser.description = _ABOUT
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG.format(measures=GATED)
-    parser.add_argument("a", metavar="A", help="base URL of the baseline")
-    parser.add_argument("b", metavar="B", help="base URL of the other")
+    parser.add_argument("a", nargs="?", metavar="A", help="base URL of the baseline (default: as of `loadcell run`)")
+    parser.add_argument("b", nargs="?", metavar="B", help="base URL of the other (default: another that is found)")
     duel = parser.add_argument_group("duel")
     duel.add_argument("--requests", metavar="N", help="requests a side (default: 300, and 12 turns at least)")
     duel.add_argument("--turn", metavar="N", help="requests of a turn (default: 5 a user; at --rate, those of 5 s)")
@@ -121,18 +121,20 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
     from loadcell.spec import with_defaults
 
     given = copy.copy(args)
-    found = {}
+    found: dict[str, Spec] = {}
     for side, url in (("A", args.a), ("B", args.b)):
         given.target = url
         given.set = [*(args.set or []), *((args.set_b or []) if side == "B" else [])]
-        spec = read_spec(given)
+        spec = read_spec(given, but=[one.endpoint.url for one in found.values()])
         ends = {"load.duration_s": spec.load.duration_s, "load.requests": spec.load.requests}
         wrong = [name for name, value in ends.items() if value is not None]
         if wrong or spec.loadgen.scenario is not None:
             what = wrong[0] if wrong else "loadgen.scenario"
             raise UsageError(f"a duel ends by its requests (--requests, --turn): take {what} out of the spec")
         load = msgspec.structs.replace(with_defaults(spec).load, duration_s=None, warmup_s=0.0, warmup_requests=0)
-        repetition = spec.run.repetition + (side == "B" and args.a == args.b)  # a cache must not know the twin's prompt
+        repetition = spec.run.repetition + (
+            side == "B" and spec.endpoint.url == found["A"].endpoint.url
+        )  # a cache must not know the twin's prompt
         seeds = msgspec.structs.replace(spec.run, repetition=repetition)
         found[side] = msgspec.structs.replace(spec, load=load, run=seeds)
     return found

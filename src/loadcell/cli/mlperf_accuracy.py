@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark
 from loadcell.cli.run import add_spec_flags, read_spec
+from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "name the endpoint, as in: loadcell mlperf accuracy http://localhost:8000 --benchmark llama3.1-8b ..."
         )
-    if "://" not in args.target and Path(args.target).is_dir():
+    if not is_url(args.target, "recording"):
         return _go_on(args, Path(args.target)) if args.resume else _finish(args, *_score_again(args))
     return _begin(args)
 

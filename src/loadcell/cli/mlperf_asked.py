@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.spec import Spec, parse_duration_s
 
@@ -47,11 +48,7 @@ def add_size(group: argparse._ArgumentGroup) -> None:
 
 def names_run(args: argparse.Namespace) -> bool:
     """Whether the target is the folder of a run to go on with; UsageError where that cannot be."""
-    if "://" in args.target:
-        return False
-    if not Path(args.target).is_dir():
-        if args.resume and args.output is None:
-            raise UsageError(f"{args.target} is no run's folder: there is no such folder; --resume goes on with one")
+    if is_url(args.target, "folder of a run"):
         return False
     from loadcell.mlperf.folder import is_run
 

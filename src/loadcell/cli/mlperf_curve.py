@@ -14,6 +14,7 @@ from loadcell.cli.mlperf_asked import BY_RULES, given_fields
 from loadcell.cli.mlperf_curve_plan import connections, data_of, plan_of, wish_of, with_api
 from loadcell.cli.pages import PAGE, leave_page, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
+from loadcell.cli.target import is_url
 from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.spec import Spec
 
@@ -100,7 +101,7 @@ def _folder(args: argparse.Namespace) -> tuple[Path, bool]:
     """Where the curve lies, and whether its plan is there already to go on with."""
     from loadcell.mlperf.curve.folder import is_curve
 
-    home = "://" not in args.target and Path(args.target).is_dir()
+    home = not is_url(args.target, "folder of a curve")
     if home and not is_curve(Path(args.target)):
         raise UsageError(f"{args.target} is not a URL and no folder of a curve: write http://HOST:PORT")
     if home and args.output is not None:

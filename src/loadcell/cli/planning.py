@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.spec import Spec, parse_duration_s
 
@@ -38,11 +38,7 @@ def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
     UsageError where the folder is none of a sweep, or nobody asked to go on.
     """
     target = args.target
-    if target is None or "://" in target:
-        return None
-    if not os.path.lexists(target):
-        if args.resume and args.output is None:
-            raise UsageError(f"{target} is no sweep's folder: there is no such folder; --resume goes on with one")
+    if target is None or is_url(target, "sweep's folder"):
         return None
     if not (Path(target) / "sweep.json").exists():
         raise UsageError(f"{target} is not a URL and no sweep's folder: write http://HOST:PORT")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadcell.errors import UsageError
+from loadcell.cli.target import is_url
 from loadcell.spec import REDACTED, Spec, redact, with_defaults
 
 if TYPE_CHECKING:
@@ -18,13 +17,9 @@ if TYPE_CHECKING:
 
 def find_recorded(target: str | None) -> Recorded | None:
     """How the run was made that `target` names, a recording or a saved result; None if it is a URL."""
-    if target is None or "://" in target:
+    if target is None or is_url(target, "recording or saved result"):
         return None
     path = Path(target)
-    if not os.path.lexists(path):
-        if target.endswith(".json") or (os.sep in target and ":" not in target.partition(os.sep)[0]):
-            raise UsageError(f"there is no recording or saved result at {target} (a URL begins with http://)")
-        return None
     from loadcell.cli.report import refuse_many
     from loadcell.recording.methodology import read_methodology
 

@@ -27,7 +27,8 @@ lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA
 times: 500ms, 10s, 2m
 
 examples:
-  loadcell run http://localhost:8000
+  loadcell run                        (finds a server on this machine)
+  loadcell run localhost:8000
   loadcell run http://localhost:8000 --concurrency 64 --duration 60s
   loadcell run http://localhost:8000 --rate 20 --slo ttft=500ms,tpot=30ms
   loadcell run --spec examples/chat.yaml --set load.rate=5
@@ -84,7 +85,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell run`: the fields of the Spec, and where they come from and go to."""
-    parser.usage = "loadcell run URL|RESULT [flags]"
+    parser.usage = "loadcell run [URL|RESULT] [flags]"
     parser.description = "Put a load on an OpenAI-compatible endpoint, record everything, and report it."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
@@ -92,7 +93,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "target",
         nargs="?",
         metavar="URL|RESULT",
-        help="base URL of the server; or a recording or saved JSON, to run that again (flags go over it)",
+        help="base URL of the server (default: $OPENAI_BASE_URL, else a server found on this machine); or a recording "
+        "or saved JSON, to run that again (flags go over it)",
     )
     run = add_spec_flags(parser)
     run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
@@ -222,8 +224,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spec:
-    """The Spec of the flags, over that of a file or of a recorded run if one is named."""
+def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: Collection[str] = ()) -> Spec:
+    """The Spec of the flags, over that of a file or of a recorded run if one is named.
+
+    Where none of them names an endpoint, it is found, but for those in `but`: see `find_endpoint`.
+    """
     import msgspec
 
     from loadcell.spec import build_spec, field_from_text, parse_slo
@@ -265,6 +270,11 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None) -> Spe
         put(path.strip(), field_from_text(path.strip(), value, "--set"))
     if recorded:
         settle(tree, recorded, given)
+    endpoint = tree.setdefault("endpoint", {})
+    if isinstance(endpoint, dict) and not endpoint.get("url"):
+        from loadcell.cli.target import find_endpoint
+
+        endpoint |= {key: value for key, value in find_endpoint(but).items() if not endpoint.get(key)}
     return build_spec(tree)
 
 

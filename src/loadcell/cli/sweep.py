@@ -47,7 +47,7 @@ rests on INVALID stages, or every stage of a grid is; 130 interrupted
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell sweep`: those that make a Spec, and what of it varies."""
-    parser.usage = "loadcell sweep URL|SWEEP [flags]"
+    parser.usage = "loadcell sweep [URL|SWEEP] [flags]"
     parser.description = (
         "Vary the load, a recording a stage: over a grid, or in search of the highest\n"
         "load at which a share of all requests keeps to an SLO (--slo)."
@@ -58,7 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "target",
         nargs="?",
         metavar="URL|SWEEP",
-        help="base URL of the server; or, with --resume, the folder of a sweep to go on with",
+        help="base URL of the server (default: as of `loadcell run`); or, with --resume, the folder of a sweep to go "
+        "on with",
     )
     group = parser.add_argument_group("sweep")
     group.add_argument(

@@ -1,0 +1,86 @@
+"""URLs as people write them: with or without a scheme, a port or a path."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from loadcell.errors import UsageError, nearest
+
+_SCHEMES = ("http", "https")
+_TLS_PORTS = (443, 8443)
+"""Ports on which nearly nobody speaks plain HTTP."""
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/+")
+_BARE_PORT = re.compile(r":?\d{1,5}(?=/|$)")
+
+
+def full_url(text: str, what: str = "an endpoint") -> str:
+    """The http or https URL that is meant: `localhost:8000` is http, a host on port 443 or 8443 is https.
+
+    UsageError if it cannot be `what` says it is for; it shows how to write it.
+    """
+    given = text.strip()
+    if match := _SCHEME.match(given):
+        scheme, rest = match[1].lower(), given[match.end() :]
+        if scheme not in _SCHEMES:
+            raise _wrong(text, what, rest or "HOST:PORT", nearest(scheme, _SCHEMES))
+        given = f"{scheme}://{rest}"
+    else:
+        given = _with_scheme(given.removeprefix("//"), text, what)
+    try:
+        url = urlsplit(given)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a URL: {error}") from None
+    if not url.hostname or re.search(r"\s", url.netloc):
+        raise _wrong(text, what, "HOST:PORT")
+    try:
+        port = url.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise UsageError(f"{text!r} has a port that cannot be: write one from 1 to 65535")
+    return given
+
+
+def names_host(text: str) -> bool | None:
+    """Whether a text without a scheme is surely a host (its port, an address, localhost); None: it may be a file.
+
+    `./x`, `/x`, `~/x` and names that end as files do are surely none.
+    """
+    host, _, path = text.strip().removeprefix("//").partition("/")
+    if not host or host in (".", "..", "~") or (not path and re.search(r"\.(jsonl?|ya?ml|csv|parquet|html)$", host)):
+        return False
+    bare = host.rpartition("@")[2].lower()
+    name = re.sub(r":\d+$", "", bare) if not _is_ipv6(bare) else bare
+    if name != bare or name == "localhost" or name.endswith(".localhost") or _is_address(name.strip("[]")):
+        return True
+    return None
+
+
+def _with_scheme(text: str, given: str, what: str) -> str:
+    """A URL for a text without a scheme."""
+    if _BARE_PORT.match(text):
+        raise _wrong(given, what, f"localhost:{text.removeprefix(':')}")
+    host, slash, path = text.partition("/")
+    if _is_ipv6(host):
+        host = f"[{host}]"
+    port = re.search(r":(\d+)$", host)
+    scheme = "https" if port and int(port[1]) in _TLS_PORTS else "http"
+    return f"{scheme}://{host}{slash}{path}"
+
+
+def _wrong(text: str, what: str, instead: str, meant: str = "") -> UsageError:
+    return UsageError(f"{text!r} is not {what}: write http://{instead}{meant or ' (or https)'}")
+
+
+def _is_ipv6(text: str) -> bool:
+    return ":" in text and "[" not in text and _is_address(text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
