@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Loads of a user on one machine see each other here: those of tests only those of their own process.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="loadcell-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)

@@ -6,13 +6,13 @@ import argparse
 import copy
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
 from loadcell.cli.pages import PAGE, add_page, comparison_page_file, leave_page, wants_page, words_of
 from loadcell.errors import EndpointError, LoadcellError, UsageError
+from loadcell.recording.claim import NEW_FOLDER, claimed, locked, output_folder
 
 if TYPE_CHECKING:
     from loadcell.compare import DuelPlan
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load")
 """Flags of a run that a duel decides itself."""
+_TAKEN = f"{NEW_FOLDER}, or --resume to go on"
 _LEAST = "1%"
 """The least difference that matters, unless it is told otherwise: a duel is for small ones."""
 _ABOUT = """\
@@ -74,23 +75,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the duel and print what it tells. Returns 0; 1 by its gates; 4 if most turns are INVALID; 130 if stopped."""
     from loadcell.compare import parse_gate
+    from loadcell.compare.duel import PLAN
 
     words_of(args)
     parse_share(args.min_effect or _LEAST)  # what is wrong in these is said before anything is sent
     for gate in args.fail_if:
         parse_gate(gate)
     specs = _specs(args)
-    folder = Path(args.output) if args.output else Path("duels") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    plan = _begin(args, specs, folder)
-    stopped = _fight(plan, specs, folder)
-    try:
-        code = show_duel(args, folder)
-    except LoadcellError as error:
-        if stopped is None:
-            raise
-        sys.stderr.write(f"loadcell: {error}\n")
-        return stopped
-    return code if stopped is None else stopped
+    if args.resume and (args.output is None or not (Path(args.output) / PLAN).exists()):
+        raise UsageError("--resume goes on with a duel: name its folder with --output")
+    with output_folder(args.output, "duels") as folder:
+        with locked(folder) if args.resume else claimed(folder, _TAKEN):
+            stopped = _fight(_begin(args, specs, folder), specs, folder)
+        try:
+            code = show_duel(args, folder)
+        except LoadcellError as error:
+            if stopped is None:
+                raise
+            sys.stderr.write(f"loadcell: {error}\n")
+            return stopped
+        return code if stopped is None else stopped
 
 
 def show_duel(args: argparse.Namespace, folder: Path) -> int:
@@ -145,7 +149,6 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
     import msgspec
 
     from loadcell.compare.duel import PLAN, DuelPlan, couples_of, turn_length
-    from loadcell.errors import RecordingError
     from loadcell.load.fleet import new_salt
     from loadcell.recording.read import dump_json, read_json
     from loadcell.spec import redact
@@ -162,17 +165,12 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
         a["run"]["salt"] = b["run"]["salt"] = new_salt()
     plan = DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models)
     if args.resume:
-        if args.output is None or not (folder / PLAN).exists():
-            raise UsageError("--resume goes on with a duel: name its folder with --output")
         kept: DuelPlan = read_json(folder / PLAN, DuelPlan)
         if drawn:  # it goes on with the texts that it drew
             a["run"]["salt"], b["run"]["salt"] = kept.a["run"].get("salt"), kept.b["run"].get("salt")
         if msgspec.structs.replace(kept, loadcell=plan.loadcell) != plan:
             raise UsageError(f"{folder} is another duel: give the flags that it began with, or another --output")
         return kept
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RecordingError(f"{folder} already holds files: give --output a new folder, or --resume to go on")
-    folder.mkdir(parents=True, exist_ok=True)
     dump_json(folder / PLAN, plan)
     return plan
 

@@ -132,6 +132,11 @@ def _audit(now: Progress) -> list[Part]:
     off = None if now.on_time_share is None else 1 - now.on_time_share
     least = 1 / now.timed if now.timed else 0.0  # of few sends, as in `metrics.checks_symptoms`
     return [
+        *(
+            [(f"{now.beside} other load{'s' if now.beside > 1 else ''} on this machine", "yellow")]
+            if now.beside
+            else []
+        ),
         *([] if off is None else [(f"on time {_percent(1 - off)}", _beyond("on_time", off, least))]),
         *(
             []

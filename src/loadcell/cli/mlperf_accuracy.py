@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
+from loadcell.recording.claim import output_folder
 
 if TYPE_CHECKING:
     from loadcell.mlperf.accuracy.programs import RunCode
@@ -158,14 +158,14 @@ def _begin(args: argparse.Namespace) -> int:
         raise UsageError(
             "--resume goes on with a pass: say which, as in: loadcell mlperf accuracy mlperf/TIME --resume"
         )
-    folder = Path(args.output) if args.output else Path("mlperf") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    if (folder / PLAN).exists() and not args.resume:
-        raise UsageError(
-            f"{folder} holds an accuracy pass: add --resume to go on with it, score it again (loadcell mlperf accuracy "
-            f"{folder}), or give another --output"
-        )
     concurrency = _whole(args.concurrency, "--concurrency")
-    return _ask(args, folder, rules, dataset, spec, given_fields(args, spec), concurrency)
+    with output_folder(args.output, "mlperf") as folder:
+        if (folder / PLAN).exists() and not args.resume:
+            raise UsageError(
+                f"{folder} holds an accuracy pass: add --resume to go on with it, score it again (loadcell mlperf "
+                f"accuracy {folder}), or give another --output"
+            )
+        return _ask(args, folder, rules, dataset, spec, given_fields(args, spec), concurrency)
 
 
 def _go_on(args: argparse.Namespace, folder: Path) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +65,6 @@ def names_run(args: argparse.Namespace) -> bool:
 _MAKES_PLAN = (
     "benchmark", "scenario", "round", "samples", "quick", "target_qps", "find_peak", "expected_qps", "concurrency",
 )  # fmt: skip
-
-
-def new_folder(args: argparse.Namespace) -> Path:
-    if args.resume and args.output is None:
-        raise UsageError("--resume goes on with a run: say which, as in: loadcell mlperf run mlperf/TIME --resume")
-    return Path(args.output) if args.output else Path("mlperf") / f"{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def number(text: str | None, flag: str, kind: type[float] | type[int]) -> Any:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from loadcell.cli.pages import PAGE, leave_page, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.cli.target import is_url
 from loadcell.errors import LoadcellError, RecordingError, UsageError
+from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
@@ -90,15 +90,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "name the endpoint, as in: loadcell mlperf curve http://localhost:8000 --benchmark llama3.1-8b"
         )
-    folder, kept = _folder(args)
-    try:
-        return _go_on(args, folder) if kept else _begin(args, folder)
-    except KeyboardInterrupt:
-        return _interrupted(args, folder)
+    kept = _kept(args)
+    with output_folder(args.target if kept else args.output, "mlperf", "curve-") as folder:
+        try:
+            return _go_on(args, folder) if kept else _begin(args, folder)
+        except KeyboardInterrupt:
+            return _interrupted(args, folder)
 
 
-def _folder(args: argparse.Namespace) -> tuple[Path, bool]:
-    """Where the curve lies, and whether its plan is there already to go on with."""
+def _kept(args: argparse.Namespace) -> bool:
+    """Whether the target is the folder of a curve to go on with; UsageError where that cannot be."""
     from loadcell.mlperf.curve.folder import is_curve
 
     home = not is_url(args.target, "folder of a curve")
@@ -108,13 +109,9 @@ def _folder(args: argparse.Namespace) -> tuple[Path, bool]:
         raise UsageError(f"{args.target} is where the curve goes on: leave out --output")
     if args.resume and not home and args.output is None:
         raise UsageError("--resume goes on with a curve: say which, as in: loadcell mlperf curve mlperf/NAME --resume")
-    if home:
-        folder = Path(args.target)
-    else:
-        folder = Path(args.output) if args.output else Path("mlperf") / f"curve-{datetime.now():%Y%m%d-%H%M%S}"
     if home and not args.resume:
-        raise UsageError(f"{folder} is a curve: to go on with it, or see it again: add --resume")
-    return folder, home
+        raise UsageError(f"{Path(args.target)} is a curve: to go on with it, or see it again: add --resume")
+    return home
 
 
 # --- a curve ---------------------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark, add_size, given_fields, number, wish_of
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
+from loadcell.recording.claim import output_folder
 
 if TYPE_CHECKING:
     from loadcell.mlperf.datasets import Dataset
@@ -74,13 +74,13 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.mlperf.wheel.run import wheel_version
 
     wheel_version()
-    folder = Path(args.output) if args.output else Path("mlperf") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        driven = _drive(args, folder)
-    except KeyboardInterrupt:
-        sys.stderr.write("loadcell: interrupted\n")
-        return 130
-    return _finish(args, driven, folder)
+    with output_folder(args.output, "mlperf") as folder:
+        try:
+            driven = _drive(args, folder)
+        except KeyboardInterrupt:
+            sys.stderr.write("loadcell: interrupted\n")
+            return 130
+        return _finish(args, driven, folder)
 
 
 def _drive(args: argparse.Namespace, folder: Path) -> Driven:

@@ -13,7 +13,6 @@ from loadcell.cli.mlperf_asked import (
     add_size,
     given_fields,
     names_run,
-    new_folder,
     number,
     wish_of,
 )
@@ -21,6 +20,7 @@ from loadcell.cli.mlperf_shown import View, finish, interrupted
 from loadcell.cli.pages import add_page, words_of
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import RecordingError, UsageError
+from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
@@ -94,11 +94,13 @@ def run(args: argparse.Namespace) -> int:
             "name the endpoint, as in: loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b ..."
         )
     kept = names_run(args)
-    folder = Path(args.target) if kept else new_folder(args)
-    try:
-        return _go_on(args, folder) if kept else _begin(args, folder)
-    except KeyboardInterrupt:
-        return interrupted(args, folder)
+    if args.resume and not kept and args.output is None:
+        raise UsageError("--resume goes on with a run: say which, as in: loadcell mlperf run mlperf/TIME --resume")
+    with output_folder(args.target if kept else args.output, "mlperf") as folder:
+        try:
+            return _go_on(args, folder) if kept else _begin(args, folder)
+        except KeyboardInterrupt:
+            return interrupted(args, folder)
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loadcell.cli.pages import PAGE
-from loadcell.errors import LoadcellError, RecordingError
+from loadcell.errors import LoadcellError
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
@@ -31,8 +31,21 @@ def run_repeats(
     `one_run` gets the spec, the folder, and whether it is the first. What ended before an interruption or an error is
     kept and summarised.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RecordingError(f"{folder} already holds files: give --output a new folder")
+    from loadcell.recording.claim import claimed
+
+    with claimed(folder):
+        return _run_all(spec, folder, count, one_run, as_json=as_json, strict=strict)
+
+
+def _run_all(
+    spec: Spec,
+    folder: Path,
+    count: int,
+    one_run: Callable[[Spec, Path, bool], Result],
+    *,
+    as_json: bool,
+    strict: bool,
+) -> int:
     out = sys.stderr if as_json else sys.stdout
     results: list[Result] = []
     code, why = None, ""

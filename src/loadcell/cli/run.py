@@ -6,7 +6,6 @@ import argparse
 import copy
 import importlib
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, 
 from loadcell.cli.replay import find_recorded, make_review, settle
 from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
+from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
@@ -152,7 +152,12 @@ def run(args: argparse.Namespace) -> int:
     count = None if args.repeat is None else _count(args.repeat)
     recorded = find_recorded(args.target)
     spec = read_spec(args, recorded)
-    folder = Path(args.output) if args.output else Path("recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    with output_folder(args.output, "recordings") as folder:
+        return _run(args, spec, recorded, count, folder)
+
+
+def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count: int | None, folder: Path) -> int:
+    """Run the load into `folder`, `count` times if that is given; returns as `run`."""
     if count is not None:
         from loadcell.cli.repeat import run_repeats
 

@@ -60,9 +60,11 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}: give 1 or more")
     output = Path(args.output) if args.output else None
-    if output is not None and output.is_dir() and any(output.iterdir()):
-        raise RecordingError(f"{output} already holds files: give --output a new folder")
+    from loadcell.recording.claim import refuse_files
     from loadcell.selftest import run_selftest
+
+    if output is not None:
+        refuse_files(output)
 
     _warn_if_busy()
     with _ended_by_signals(), _progress() as watch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
 from loadcell.cli.report import OF_SWEEP, add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
+from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec, redact
 
 if TYPE_CHECKING:
@@ -106,12 +106,17 @@ def run(args: argparse.Namespace) -> int:
     words_of(args)
     kept = kept_sweep(args)
     spec = read_spec(args, kept and kept[1])
-    if kept is None:
-        spec, plan, notes = make_sweep_plan(args, spec)
-        folder = _folder(args)
-    else:
-        plan, notes = _again(kept[0], spec), []
-        folder = Path(args.target)
+    if kept is not None:
+        return _run(args, spec, _again(kept[0], spec), Path(args.target), [])
+    spec, plan, notes = make_sweep_plan(args, spec)
+    if args.resume and args.output is None:
+        raise UsageError("--resume goes on with a sweep: say which, as in: loadcell sweep sweeps/TIME --resume")
+    with output_folder(args.output, "sweeps") as folder:
+        return _run(args, spec, plan, folder, notes)
+
+
+def _run(args: argparse.Namespace, spec: Spec, plan: Plan, folder: Path, notes: list[str]) -> int:
+    """Run what is to be run of the plan in `folder`; returns as `run`."""
     from loadcell.cli.progress import SweepView, say, show_progress
     from loadcell.search import run_sweep
     from loadcell.selftest import known_selftest
@@ -201,10 +206,3 @@ def show_sweep(
 def _again(plan: Plan, spec: Spec) -> Plan:
     """The plan of a sweep that goes on, with the Spec as it is asked for now: what differs is refused by its name."""
     return msgspec.structs.replace(plan, spec=msgspec.to_builtins(redact(spec)))
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    """Where a sweep goes that the flags describe."""
-    if args.resume and args.output is None:
-        raise UsageError("--resume goes on with a sweep: say which, as in: loadcell sweep sweeps/TIME --resume")
-    return Path(args.output) if args.output else Path("sweeps") / f"{datetime.now():%Y%m%d-%H%M%S}"

@@ -24,13 +24,13 @@ from loadcell.load.environment import environment
 from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of
+from loadcell.load.neighbours import Neighbours, neighbours
 from loadcell.load.observe import Watched, observing
 from loadcell.load.preflight import Endpoint, preflight
 from loadcell.load.prepare import (
     fill,
     make_job,
     make_manifest,
-    new_folder,
     spool_bodies,
     with_ramp,
     worker_count,
@@ -43,6 +43,7 @@ from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target
+from loadcell.recording.claim import claimed
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
@@ -65,6 +66,7 @@ class _Crew:
     """The worker processes of a run."""
 
     live: Live
+    beside: Neighbours
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     server: Place | None = None
     sharing: Sharing | None = None
@@ -97,13 +99,14 @@ def run_load(
     secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
     workers = worker_count(spec)
     with (
-        new_folder(folder),
+        claimed(folder),
+        neighbours(target.origin) as beside,
         nameless_file(folder) as bodies,
         nameless_file(folder) as block,
         nameless_file(folder) as ends,
     ):
         fill(block, Live.size(workers))
-        crew = _Crew(Live(block.fileno(), workers))
+        crew = _Crew(Live(block.fileno(), workers), beside)
         try:
             descriptors = (block.fileno(), bodies.fileno(), ends.fileno())
             _spawn(crew, descriptors)  # they load their libraries while the endpoint is asked
@@ -261,6 +264,7 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
 def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int], meter: Meter) -> None:
     """Show progress until every worker has ended."""
     live = crew.live
+    crew.beside.look()
     while any(process.poll() is None for process in crew.processes):
         watch(_progress(meter, crew, manifest, spec))
         if crew.steering is not None:
@@ -269,6 +273,7 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
             crew.sharing.look()
         if crew.own_end is not None:
             crew.own_end.look()
+        crew.beside.look()
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.processes):
@@ -311,6 +316,7 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
         on_time_share=1 - counts[Count.OFF_TIME] / timed if timed else None,
         timed=timed,
         longest_stall_ms=meter.longest_stall_ms(),
+        beside=crew.beside.now,
     )
 
 
@@ -333,6 +339,7 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         crew.steering.close()
     if crew.own_end is not None:
         crew.own_end.close()
+    manifest.notes[:0] = crew.beside.notes()  # the first: one screen shows no more
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()

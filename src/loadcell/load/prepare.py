@@ -6,8 +6,6 @@ import hashlib
 import math
 import os
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -46,25 +44,6 @@ def worker_count(spec: Spec) -> int:
         return 1
     needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(len(allowed_cores()) // 2, _WORKERS_MOST, needed, users or needed))
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[None]:
-    """Make the folder of the recording; if the run ends before anything is written to it, take it away again."""
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RecordingError(f"{folder} already holds files: give --output a new folder")
-    new = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
-    try:
-        yield
-    except BaseException:
-        for made in new:
-            with suppress(OSError):  # it holds something
-                made.rmdir()
-        raise
 
 
 def with_ramp(spec: Spec, found: Endpoint) -> Spec:

@@ -84,6 +84,8 @@ class Progress:
     """Sends that this is of."""
     longest_stall_ms: float | None = None
     """Longest time so far in which a load process did not look at its sockets."""
+    beside: int = 0
+    """Loads of other commands on this machine."""
 
     @property
     def sent_all(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ import msgspec
 
 from loadcell.errors import RecordingError
 from loadcell.mlperf.model import FORMAT, Plan
+from loadcell.recording.claim import NEW_FOLDER, claimed, locked
 from loadcell.recording.read import dump_json, open_recording, read_manifest, read_versioned
-from loadcell.search.folder import locked
 
 PLAN, PROMPTS, OUTCOME, SCORED = "mlperf.json", "prompts.jsonl", "outcome.json", "accuracy.json"
 PROBE, PEAK, PERFORMANCE, ACCURACY = "probe", "peak", "performance", "accuracy"
+_GO_ON = "give --resume to go on with its run, or --output a new folder"
 _SIZED = (
     ("load", "requests"), ("load", "concurrency"), ("load", "min_requests"), ("load", "rate"),
     ("loadgen", "min_queries"), ("workload", "prompts"),
@@ -92,23 +93,16 @@ def own(folder: Path, *, resume: bool) -> Iterator[None]:
     RecordingError if it cannot be made, holds other things, or a process is at work in it. A new folder in which
     nothing but a probe was recorded is taken away again after an error.
     """
-    if not resume and folder.is_dir() and any(folder.iterdir()):
-        other = "give --resume to go on with its run, or --output" if is_run(folder) else "give --output"
-        raise RecordingError(f"{folder} already holds files: {other} a new folder")
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
-    try:
+    if resume and folder.is_dir():
         with locked(folder):
             yield
-    except BaseException:
-        if not resume and {path.name for path in folder.iterdir()} <= {PLAN, PROMPTS, PROBE}:
-            shutil.rmtree(folder / PROBE, ignore_errors=True)
-            with suppress(OSError):
+        return
+    with claimed(folder, _GO_ON if is_run(folder) else NEW_FOLDER):
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in folder.iterdir()} <= {PLAN, PROMPTS, PROBE}:
+                shutil.rmtree(folder / PROBE, ignore_errors=True)
                 for name in (PLAN, PROMPTS):
                     (folder / name).unlink(missing_ok=True)
-                for made in new:
-                    made.rmdir()
-        raise
+            raise

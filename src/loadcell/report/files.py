@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ def draft_of(path: Path) -> Iterator[Path]:
 
     LoadcellError if it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.tmp")
+    draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}.tmp")  # no other writer has it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft

@@ -9,23 +9,23 @@ sweeps/tuesday/sessions.json         seconds that each call of the sweep took
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from loadcell.errors import RecordingError
+from loadcell.recording.claim import NEW_FOLDER, claimed, locked
 from loadcell.recording.read import dump_json, read_json, read_versioned
 from loadcell.search.model import FORMAT, Ask, Plan
 
 PLAN, STAGE, SESSIONS = "sweep.json", "stage.json", "sessions.json"
 _STAGE_NAME = re.compile(r"(\d{3,})(-.*)?")
 _CUT = re.compile(r"\.cut-(\d+)$")
+_GO_ON = "give --resume to go on with its sweep, or --output a new folder"
 _LONGEST = 60
 """Characters of a stage's folder."""
 
@@ -122,49 +122,25 @@ def own(folder: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
     RecordingError if it cannot be made, holds other things or another plan, or a process is at work in it. A new
     folder is taken away again if the sweep fails before its first stage.
     """
-    if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
-            sweep = (folder / PLAN).exists()
-            other = (
-                "give --resume to go on with its sweep, or --output a new folder"
-                if sweep
-                else "give --output a new folder"
+    if resume:
+        if changed := plan_differences(read_plan(folder), plan):
+            raise RecordingError(
+                f"{folder} holds a sweep of another plan: {'; '.join(changed)}. Give the flags with which it began, or "
+                "--output a new folder"
             )
-            raise RecordingError(f"{folder} already holds files: {other}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
-        dump_json(folder / PLAN, plan)
-    elif changed := plan_differences(read_plan(folder), plan):
-        raise RecordingError(
-            f"{folder} holds a sweep of another plan: {'; '.join(changed)}. Give the flags with which it began, or "
-            "--output a new folder"
-        )
-    try:
         with locked(folder):
             yield
-    except BaseException:
-        if not resume and {path.name for path in folder.iterdir()} <= {PLAN, SESSIONS}:
-            with suppress(OSError):
+        return
+    sweep = (folder / PLAN).exists()
+    with claimed(folder, _GO_ON if sweep else NEW_FOLDER):
+        dump_json(folder / PLAN, plan)
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in folder.iterdir()} <= {PLAN, SESSIONS}:
                 for name in (PLAN, SESSIONS):
                     (folder / name).unlink(missing_ok=True)
-                folder.rmdir()
-        raise
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out; RecordingError if one is at work in the folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecordingError(f"another process is at work in {folder}: wait for it to end") from None
-        yield
-    finally:
-        os.close(descriptor)
+            raise
 
 
 def read_sessions(folder: Path) -> list[float]:

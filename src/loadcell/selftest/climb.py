@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadcell.errors import LoadcellError
 from loadcell.metrics import Rung, SelfTest
+from loadcell.recording.claim import claimed
 from loadcell.selftest import ladder, limits
 from loadcell.selftest.ladder import Step
 from loadcell.selftest.measure import Watch, measure
@@ -75,11 +75,8 @@ def _folder(output: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="loadcell-selftest-") as name:
             yield Path(name)
     else:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LoadcellError(f"cannot make {output}: {error.strerror}; give --output another folder") from None
-        yield output
+        with claimed(output):
+            yield output
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from loadcell.mlperf.folder import ACCURACY, OUTCOME, PERFORMANCE, SCORED, read_
 from loadcell.mlperf.model import Accuracy, Outcome, Plan, Queries
 from loadcell.mlperf.outcome import outcome_of
 from loadcell.mlperf.queries import read_queries
+from loadcell.recording.claim import claimed
 from loadcell.recording.read import Recording, open_recording, read_json
 
 GENERATOR = f"Loadcell {__version__}"
@@ -53,12 +54,8 @@ def open_run(folder: Path) -> Run:
 
 def new_folder(folder: Path) -> None:
     """Make the folder of an export; RecordingError if it holds anything."""
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise RecordingError(f"{folder} already holds files: give --output a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordingError(f"cannot make {folder}: {error.strerror}; give --output another folder") from None
+    with claimed(folder):
+        pass
 
 
 __all__ = ["ACCURACY", "GENERATOR", "OUTCOME", "PERFORMANCE", "Run", "new_folder", "open_run"]

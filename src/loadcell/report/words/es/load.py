@@ -55,6 +55,14 @@ NOTES = {
     "a closed loop has no queue that could grow: stop_when_saturated has no meaning in it": (
         "un bucle cerrado no tiene cola que pueda crecer: stop_when_saturated no tiene sentido en él"
     ),
+    "whether other loads ran on this machine cannot be told: {}": (
+        "no se puede saber si hubo otras cargas en esta máquina: {}"
+    ),
+    "another load came from this machine at the same time (process, endpoint: {}): each takes cores, and perhaps the "
+    "server, from the other": (
+        "otra carga salió de esta máquina al mismo tiempo (proceso, punto de acceso: {}): cada una le quita a la otra "
+        "núcleos, y quizá el servidor"
+    ),
     "requests went through the proxy {} that the environment sets": (
         "las solicitudes pasaron por el proxy {=} que define el entorno"
     ),
