@@ -164,7 +164,7 @@ ROWS: dict[str, Row] = {
     "data: without space": Row(made(before=b"data:", done=b"data:")),
     ": ping before each event": Row(made(before=b": ping\n\ndata: ")),
     "event: line before data:": Row(made(before=b"event: message\ndata: ")),
-    "no usage at all": Row(finish_with({}), source="tokenizer"),
+    "no usage at all": Row(finish_with({}), source="events"),
     "usage in the finish event": Row(finish_with({"usage": usage(TOKENS)})),
     "usage in the last token's event": Row(usage_with_text),
     "usage-only event (choices empty)": Row(begun(lambda _: usage_event(0))),

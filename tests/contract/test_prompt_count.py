@@ -253,5 +253,5 @@ def test_a_usage_that_counts_nothing_tells_nothing(run: Run) -> None:
     assert {row["prompt_tokens"] for row in ran.rows} == {None}
     assert check(ran, "prompt_tokens").word is None and ran.result.throughput.input_tokens_per_s
     assert ran.result.methodology.prompt_token_source == {"planned": 30}
-    assert ran.result.methodology.token_source == {"tokenizer": 30}
+    assert ran.result.methodology.token_source == {"events": 30}
     assert ran.result.throughput.output_tokens_per_s

@@ -83,11 +83,13 @@ def test_without_them_the_text_is_tokenised_again() -> None:
     reply = reply_of(said("Hello"), said(" world"), END)
     ids, whose = token_ids(reply, tokenizer)
     assert (tokenizer.backend.decode(list(ids)), whose) == ("Hello world", "tokenizer")
-    assert count_tokens(reply, tokenizer) == (len(ids), "tokenizer")
+    assert count_tokens(reply, tokenizer) == (len(ids), "events"), "the text bears out one token an event"
     assert count_tokens(reply, None) == (2, "chunks")
     assert (list(token_ids(reply, None)[0]), token_ids(reply, None)[1]) == ([], "none")
 
 
-def test_usage_counts_before_all() -> None:
-    reply = reply_of(said("Hello", token_ids=[5, 6]), {"choices": [], "usage": {"completion_tokens": 9}}, END)
-    assert count_tokens(reply, load_tokenizer("smollm2")) == (9, "usage")
+@pytest.mark.parametrize(("claimed", "count"), [(9, (9, "usage")), (90, (9, "tokenizer"))])
+def test_usage_counts_where_the_text_bears_it_out(claimed: int, count: tuple[int, str]) -> None:
+    usage = {"choices": [], "usage": {"completion_tokens": claimed}}
+    reply = reply_of(said("one two three four five"), said(" six seven eight nine"), usage, END)
+    assert count_tokens(reply, load_tokenizer("smollm2")) == count

@@ -26,7 +26,7 @@ TELLING = {
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
     "load": "fleet calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight host",
-    "protocol": "reply",
+    "protocol": "reply said endings",
     "recording": "exposition",
     "workload": "files planning schedule",
     "search": "answer build curves grid ranges idle saturation stages trial",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import chain, compress
 from typing import IO, Any
 
-from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT
+from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
 from loadcell.load.clock import stamps
 from loadcell.load.looks import Look, Looks
 from loadcell.load.wire import READ_BYTES, Connection
-from loadcell.protocol import Reply
+from loadcell.protocol import Count, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.spec import scrub
@@ -156,10 +156,11 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
     outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
-    total, source, each = _count_tokens(reply, outputs)
-    if source == "chunks" and status == "ok" and ledger.uncounted is not None:
-        text = "".join(reply.reasoning) + "".join(reply.content)
-        ledger.uncounted.write(json.dumps([flight.request, text]) + "\n")
+    told, each = evidence(reply, outputs, flight.asked_tokens)
+    found = count(told)
+    each = _by_event(reply, outputs, told, found, each)
+    if status == "ok" and not found.sure and ledger.uncounted is not None:
+        ledger.uncounted.write(json.dumps([flight.request, told, reply.text()]) + "\n")
     _write_chunks(flight, ledger, each)
 
     def since(moment: int | None) -> int:
@@ -173,7 +174,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
     details = usage.prompt_tokens_details if usage else None
     cached = details.cached_tokens if details else None
-    told = reply.told.times
+    times_told = reply.told.times
     thoughts = usage.completion_tokens_details if usage else None
     first_tokens = each[outputs[0]] if timed else None
     row = {
@@ -202,13 +203,17 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "prompt_tokens": _or_missing(usage.prompt_tokens or None if usage else None),
         "cached_tokens": _or_missing(reply.told.cached_tokens if cached is None else cached),
         "reasoning_tokens": _or_missing(thoughts.reasoning_tokens if thoughts else None),
-        "output_tokens": _or_missing(total),
-        "token_source": source,
+        "usage_tokens": _or_missing(usage.completion_tokens if usage else None),
+        "output_tokens": _or_missing(found.tokens),
+        "token_source": found.source,
         "first_tokens": _or_missing(first_tokens),
         "output_chunks": len(outputs),
-        "server_queue_ns": _ns_or_missing(told.queue_ns),
-        "server_prefill_ns": _ns_or_missing(told.prefill_ns),
-        "server_decode_ns": _ns_or_missing(told.decode_ns),
+        "outputs": 1 + len(reply.indexes) if outputs else 0,
+        "other_fields": clean(", ".join(reply.others)) or None,
+        "first_field": clean(_first_field(reply, outputs)),
+        "server_queue_ns": _ns_or_missing(times_told.queue_ns),
+        "server_prefill_ns": _ns_or_missing(times_told.prefill_ns),
+        "server_decode_ns": _ns_or_missing(times_told.decode_ns),
         "reads": len(times),
         "bytes_sent": flight.bytes_sent,
         "bytes_received": reply.bytes,
@@ -225,25 +230,26 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     return row
 
 
-def _count_tokens(reply: Reply, outputs: list[int]) -> tuple[int | None, str | None, list[int | None]]:
-    """Output tokens in all, where the count comes from, and tokens by event (None where the server does not tell)."""
-    each = reply.tokens
-    listed: int | None = None
-    if reply.token_source is not None:
-        known = [t for i in outputs if (t := each[i]) is not None]
-        listed = sum(known) if known and len(known) == len(outputs) else None
-    total = reply.usage.completion_tokens if reply.usage else None
-    if total == 0 and outputs:
-        total = None  # a usage that counts nothing tells nothing
-    source = "usage" if total is not None else reply.token_source
-    if total is None:
-        total = listed
-    if total is None and outputs:
-        # Stands in until the text is counted after the run; a whole reply is one event and says nothing.
-        return (len(outputs), "chunks", each) if reply.streamed else (None, "chunks", each)
-    if listed is None and total == len(outputs) and reply.streamed:
+def _by_event(
+    reply: Reply, outputs: list[int], told: Evidence, found: Count, each: list[int | None]
+) -> list[int | None]:
+    """Tokens by event: as it tells, or one each where there are as many; else unknown, but for what was hidden."""
+    if told.told is not None or not reply.streamed or found.tokens is None or found.source == "chunks":
+        return each
+    if found.came == len(outputs):
         each = [1 if kind & KIND_OUTPUT else None for kind in reply.kinds]
-    return total, source, each
+    if found.before:
+        first = outputs[0]
+        each = [*each]
+        each[first] = found.before + (each[first] or max(1, round(found.came / len(outputs))))
+    return each
+
+
+def _first_field(reply: Reply, outputs: list[int]) -> str | None:
+    """The field that is not known to hold output, if such a one alone brought the first."""
+    if not outputs or reply.kinds[outputs[0]] & KIND_OUTPUT != KIND_REASONING:
+        return None
+    return next((path for path, texts in reply.others.items() if texts[0][0] == outputs[0]), None)
 
 
 def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None]) -> None:

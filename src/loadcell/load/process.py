@@ -26,9 +26,10 @@ from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
 from loadcell.load.worker import TICK_NS, Worker
+from loadcell.protocol import Evidence, count
 from loadcell.recording.read import dump_json, read_columns
 from loadcell.recording.schema import TOKENS
-from loadcell.recording.write import PartWriter, nameless_file, write_table
+from loadcell.recording.write import MISSING_INT, Columns, PartWriter, nameless_file, write_table
 
 _SWITCH_INTERVAL_S = 0.0005
 """The writing thread gives the interpreter back to the loop within this time."""
@@ -136,17 +137,29 @@ def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
 
 
 def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
-    """Count the tokens of replies whose server sent no usage, now that nothing is due any more."""
+    """Count the text of replies of which two sources do not agree, now that nothing is due any more."""
     from loadcell.workload import load_tokenizer
 
     tokenizer = load_tokenizer(job.tokenizer)
     uncounted.seek(0)
-    counts = {"request": array("q"), "output_tokens": array("i")}
+    columns = Columns(TOKENS)
     for line in uncounted:
-        request, text = json.loads(line)
-        counts["request"].append(request)
-        counts["output_tokens"].append(tokenizer.count(text))
-    write_table(folder / f"tokens-{job.worker}.parquet", TOKENS, counts)
+        request, told, text = json.loads(line)
+        tokens = tokenizer.count(text)
+        evidence = Evidence(*told)
+        found = count(evidence, tokens)
+        row = {
+            "request": request,
+            "output_tokens": MISSING_INT if found.tokens is None else found.tokens,
+            "text_tokens": tokens,
+            "token_source": found.source,
+            "first_tokens": 1 if found.source == "events" else MISSING_INT,
+        }
+        if found.before:
+            row["first_tokens"] = found.before + max(1, round(found.came / evidence.events))
+        for name, value in row.items():
+            columns.data[name].append(value)
+    write_table(folder / f"tokens-{job.worker}.parquet", TOKENS, columns.data)
 
 
 if __name__ == "__main__":

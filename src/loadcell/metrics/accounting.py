@@ -24,6 +24,7 @@ _ADVICE = {
     "http_4xx": "the server refused the request: read its words in the sample",
     "http_5xx": "the server failed: read its log at that time",
     "stream_error": "the server reported an error inside the stream: read its log",
+    "gave_up": "the server ended its output for a reason that is none of a whole one: read its log at that time",
     "reset": "the server hung up without a reply: look for a crash, a proxy or a limit on connections",
     "cut": "the connection closed before the end of the stream: look for a crash, a proxy or its time limit",
     "protocol": "the reply is not HTTP or SSE as it should be: check what stands between here and the server",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,8 +15,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 """A token count that a server may claim; anything else is not a usage block."""
 
 
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for bytes that are no JSON, no UTF-8 or nested without end."""
+NOT_JSON = (ValueError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no UTF-8, not of the type, or nested without end."""
 
 
 def body_prefix(
@@ -69,22 +68,41 @@ ABSENT = msgspec.Raw()
 """A field that is not there. (`Raw | None` would take nothing but null.)"""
 
 
-class Delta(msgspec.Struct, gc=False):
+class Delta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What a choice brought. A field that is not known is looked at (odd.py): its text may be output."""
+
+    role: msgspec.Raw = ABSENT
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: msgspec.Raw = ABSENT
     function_call: msgspec.Raw = ABSENT
+    thinking: str | None = None
+    # Servers write these empty; what is not null is looked at.
+    audio: None = None
+    annotations: None = None
+    name: None = None
+    reasoning_details: None = None
 
 
-class Choice(msgspec.Struct, gc=False):
+class Choice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One output of a reply, or its next piece; likewise."""
+
+    index: int | None = None
     delta: Delta | None = None
     message: Delta | None = None
     text: str | None = None
-    finish_reason: str | None = None
     logprobs: msgspec.Raw = ABSENT
+    finish_reason: str | dict[str, Any] | None = None
     token_ids: list[int] | None = None
+    # Of no use here, and no output.
+    stop_reason: msgspec.Raw = ABSENT
+    matched_stop: msgspec.Raw = ABSENT
+    native_finish_reason: msgspec.Raw = ABSENT
+    content_filter_results: msgspec.Raw = ABSENT
+    prompt_logprobs: msgspec.Raw = ABSENT
+    prompt_token_ids: msgspec.Raw = ABSENT
 
 
 class Event(msgspec.Struct, gc=False):
@@ -104,23 +122,13 @@ class _ChatLogprobs(msgspec.Struct):
     tokens: list[msgspec.Raw] | None = None
 
 
-_EVENT = msgspec.json.Decoder(Event)
-_STRING_OR_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
-
-
-def decode_event(payload: bytes) -> Event:
-    """The event in a payload; one of NOT_JSON else. NaN and infinities, which some servers write, count as null."""
-    try:
-        return _EVENT.decode(payload)
-    except NOT_JSON:
-        if b"NaN" not in payload and b"Infinity" not in payload:
-            raise
-    return _EVENT.decode(_STRING_OR_NAN.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", payload))
+_EMPTY = frozenset((b"", b"null", b"false", b"0", b'""', b"[]", b"{}"))
+"""JSON of nothing, as servers write it."""
 
 
 def present(raw: msgspec.Raw) -> bool:
-    """Whether a field is there and not null."""
-    return bytes(raw) not in (b"", b"null")
+    """Whether a field is there and holds something."""
+    return bytes(raw) not in _EMPTY
 
 
 def logprob_tokens(raw: msgspec.Raw) -> int | None:

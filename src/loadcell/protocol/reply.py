@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import httptools
 
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_ERROR, KIND_OUTPUT
-from loadcell.protocol.openai import NOT_JSON, decode_event, error_message
+from loadcell.protocol.odd import decode_event
+from loadcell.protocol.openai import NOT_JSON, error_message
 from loadcell.protocol.said import Said
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -136,7 +137,7 @@ class Reply(Said):
             self._fail("cut", "the connection ended inside the headers of the reply")
         else:
             self._decode()
-            ended = self.done or self.finish_reason is not None if self.streamed else not self._framed
+            ended = self.ended if self.streamed else not self._framed
             if self.complete or ended:
                 self._finish(read)
             else:
@@ -162,6 +163,7 @@ class Reply(Said):
         if texts:
             if self._pending:
                 self._decode()
+            self._went_on = self._went_on or self.finish_reason is not None
             self.content.append(texts)
             self.reads += numbers[:odd]
             self.kinds += [KIND_ANSWER] * odd
@@ -260,10 +262,12 @@ class Reply(Said):
             if rest:  # a last event without its blank line
                 self._pending.append((read, rest))
                 self._decode()
-            if not (self.done or self.finish_reason is not None):
+            if not self.ended:
                 self.failure = self.failure or ("cut", "the stream ended without a finish reason and without [DONE]")
         else:
             self._whole(read, rest)
+        if self.others:
+            self.settle()
         if self.failure is None and not any(kind & KIND_OUTPUT for kind in self.kinds):
             claimed = self.usage.completion_tokens if self.usage else None
             self.failure = (

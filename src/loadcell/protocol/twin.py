@@ -6,9 +6,9 @@ import re
 
 import msgspec
 
-from loadcell.protocol.openai import NOT_JSON, Event
+from loadcell.protocol.odd import decode_event
+from loadcell.protocol.openai import NOT_JSON
 
-_EVENT = msgspec.json.Decoder(Event)
 _STRINGS = msgspec.json.Decoder(list[str])
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _OTHER = "another text"
@@ -63,7 +63,7 @@ def learn_twin(payload: bytes, content: str) -> Twin | None:
     before, _, after = payload.partition(quoted)
     before, after = before + b'"', b'"' + after
     try:
-        other = _EVENT.decode(before + _OTHER.encode() + after)
+        other = decode_event(before + _OTHER.encode() + after)
     except NOT_JSON:
         return None
     choice = other.choices[0] if other.choices else None

@@ -102,12 +102,15 @@ class Recording:
         return _numpy(f"select {', '.join(columns)} from {_rows(table, parts)} {where} order by {order}", columns)
 
 
-# A count made after the run replaces the count of chunks that stood in for it.
+# A count that was settled after the run replaces the one that stood in for it.
 _REQUEST_SQL = {
     "counted": "coalesce(r.counted, true) as counted",
     "request": "request",
     "output_tokens": "coalesce(t.output_tokens, r.output_tokens) as output_tokens",
-    "token_source": "case when t.output_tokens is null then r.token_source else 'tokenizer' end as token_source",
+    "first_tokens": "coalesce(t.first_tokens, r.first_tokens) as first_tokens",
+    "text_tokens": "coalesce(t.text_tokens, t.output_tokens) as text_tokens",
+    "token_source": "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') "
+    "end as token_source",
 }
 
 

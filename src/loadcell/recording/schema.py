@@ -9,7 +9,7 @@ A recording is a folder:
     requests-W-NNNNN.parquet  one row a request that ended, by worker W, in parts as the run goes
     chunks-W-NNNNN.parquet    one row a received event; all events of one request lie in one part, in order
     text-W-NNNNN.parquet      prompts and responses, only if asked for
-    tokens-W.parquet          output tokens counted after the run, where the server did not tell
+    tokens-W.parquet          output tokens settled after the run by the text, where no two sources agreed
     audit-W.json              the instrument's own counters
     host.json                 what the machine did meanwhile: stolen time, who shares the cores and what that took
     selftest.json             this machine's self-test, if one was made before the run
@@ -82,10 +82,19 @@ REQUESTS = (
     Column("prompt_tokens", "INTEGER", "prompt tokens by the server's usage, chat template included"),
     Column("cached_tokens", "INTEGER", "prompt tokens that the server took from its cache"),
     Column("reasoning_tokens", "INTEGER", "reasoning tokens by the server's usage"),
+    Column("usage_tokens", "INTEGER", "output tokens by the server's usage, as it says; NULL in older recordings"),
     Column("output_tokens", "INTEGER", "output tokens by `token_source`"),
-    Column("token_source", "VARCHAR", "where the count comes from: usage, stream, ids, tokenizer or chunks"),
+    Column(
+        "token_source",
+        "VARCHAR",
+        "where the count comes from: usage, stream (running counts), ids, events (one token each, as the text bears "
+        "out), tokenizer (over the text), or chunks (they stand in: nothing told)",
+    ),
     Column("first_tokens", "INTEGER", "output tokens in the first output event; NULL if the server does not tell"),
     Column("output_chunks", "INTEGER", "events with output"),
+    Column("outputs", "INTEGER", "outputs (choices) in the reply, of which the first is measured; NULL in older ones"),
+    Column("other_fields", "VARCHAR", "fields with text that are not known to hold output; it counts as output"),
+    Column("first_field", "VARCHAR", "of these, the one that brought the first output; NULL: a known field did"),
     Column("server_queue_ns", "BIGINT", "time in the server's queue, by the server; NULL if it does not tell"),
     Column("server_prefill_ns", "BIGINT", "from the server's queue to its first token, by the server"),
     Column("server_decode_ns", "BIGINT", "from its first token to its last, by the server"),
@@ -126,7 +135,10 @@ TEXT = (
 
 TOKENS = (
     Column("request", "BIGINT", "position in the schedule"),
-    Column("output_tokens", "INTEGER", "tokens of the response text by the spec's tokenizer"),
+    Column("output_tokens", "INTEGER", "output tokens, in the light of the text"),
+    Column("text_tokens", "INTEGER", "tokens of the text by the spec's tokenizer; NULL in older ones: output_tokens"),
+    Column("token_source", "VARCHAR", "as in the requests; NULL in older ones: tokenizer"),
+    Column("first_tokens", "INTEGER", "output tokens in the first output event; NULL if unknown"),
 )
 
 

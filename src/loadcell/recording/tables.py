@@ -38,11 +38,14 @@ def _seconds(name: str, ns: str, doc: str) -> Derived:
     return Derived(Column(name, "DOUBLE", f"{doc}, in seconds since the start of the load"), f"r.{ns} / 1e9")
 
 
-# A count made after the run replaces the count of chunks that stood in for it.
+# A count that was settled after the run replaces the one that stood in for it.
 _OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
-_SOURCE = "case when t.output_tokens is null then r.token_source else 'tokenizer' end"
-_COUNTED = {"output_tokens": _OUTPUT, "token_source": _SOURCE, "counted": "coalesce(r.counted, true)"}
-_FIRST_TOKENS = f"coalesce(r.first_tokens, case when r.output_chunks = 1 then {_OUTPUT} else 1 end)"
+_SOURCE = "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') end"
+_FIRST = "coalesce(t.first_tokens, r.first_tokens)"
+_COUNTED = {
+    "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
+}  # fmt: skip
+_FIRST_TOKENS = f"coalesce({_FIRST}, case when r.output_chunks = 1 then {_OUTPUT} else 1 end)"
 _LATER_TOKENS = f"({_OUTPUT} - {_FIRST_TOKENS})"
 _ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
 WINDOW_START = "w_start_ns"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 
 from loadcell.kinds import KIND_OUTPUT
-from loadcell.protocol import Reply
+from loadcell.protocol import Reply, count, evidence
 from loadcell.protocol.openai import Event
 from loadcell.workload import Tokenizer
 
@@ -25,23 +25,20 @@ class IdReply(Reply):
 
 def text_of(reply: Reply) -> str:
     """All that the model wrote, its thoughts first."""
-    return "".join(reply.reasoning) + "".join(reply.content)
+    return reply.text()
 
 
 def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:
     """Output tokens of a whole reply and where the count comes from.
 
-    "usage", "stream" (running counts), "ids" or "tokenizer" (over the text); without a tokenizer "chunks".
+    "usage", "stream" (running counts), "ids", "events" or "tokenizer" (over the text); without a tokenizer "chunks".
     """
-    if reply.usage is not None and reply.usage.completion_tokens is not None:
-        return reply.usage.completion_tokens, "usage"
     outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
-    known = [count for i in outputs if (count := reply.tokens[i]) is not None]
-    if reply.token_source is not None and known and len(known) == len(outputs):
-        return sum(known), reply.token_source
-    if tokenizer is not None:
-        return tokenizer.count(text_of(reply)), "tokenizer"
-    return len(outputs), "chunks"
+    told, _ = evidence(reply, outputs, None)
+    found = count(told)
+    if not found.sure and tokenizer is not None:
+        found = count(told, tokenizer.count(reply.text()))
+    return (len(outputs), "chunks") if found.tokens is None or found.source is None else (found.tokens, found.source)
 
 
 def token_ids(reply: IdReply, tokenizer: Tokenizer | None) -> tuple[array[int], str]:

@@ -150,6 +150,7 @@ FAILURES = {
     "an event is not JSON: {}": "un evento no es JSON: {=}",
     "an event is not as the API says ({}): {}": "un evento no es como dice la API ({=}): {=}",
     "HTTP status {} with an empty body": "estado HTTP {} con el cuerpo vacío",
+    "the server gave its output up: finish_reason {}": "el servidor abandonó su salida: finish_reason {=}",
     "the stream ended without a finish reason and without [DONE]": "el flujo terminó sin motivo de fin y sin [DONE]",
     "the reply holds no output": "la respuesta no contiene salida",
     "{} (usage claims {} tokens)": "{} (el uso declara {} tokens)",

@@ -371,6 +371,10 @@ ACCOUNTS = {
     "the server reported an error inside the stream: read its log": (
         "el servidor informó de un error dentro del flujo: leer su registro"
     ),
+    "the server ended its output for a reason that is none of a whole one: read its log at that time": (
+        "el servidor terminó su salida por un motivo que no es el de una salida completa: leer su registro de ese "
+        "momento"
+    ),
     "the server hung up without a reply: look for a crash, a proxy or a limit on connections": (
         "el servidor colgó sin responder: buscar una caída, un proxy o un límite de conexiones"
     ),

@@ -1,0 +1,152 @@
+"""How many tokens a reply holds, where several sources tell: the one that agrees with the others is taken.
+
+A server's usage is one witness, what its events tell another, their number a third; the text, counted by the spec's
+tokenizer, bears out one of them. A tokenizer is not the server's own, so that it settles only what is far apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from loadcell.kinds import KIND_REASONING
+from loadcell.protocol.reply import Reply
+
+TOLERANCE = 1.6
+"""How far the count of a text by another tokenizer than the server's may be off and still bear out the server's."""
+_EVENTS_TOLERANCE = 1.25
+"""And the number of events: one token each is a guess that the text must bear out more closely."""
+_CONTRADICTED = 3.0
+"""Beyond this a text alone stands against a usage."""
+_FEW = 1
+"""Tokens that a count and that of the text may be apart in any case."""
+_BYTES_A_TOKEN = 16
+"""A token of text has from one byte to this many on average."""
+
+
+class Evidence(NamedTuple):
+    """What a reply tells of its length."""
+
+    usage: int | None
+    """By its usage; None where that tells nothing, or holds other outputs too."""
+    reasoning: int | None
+    """Reasoning tokens by its usage."""
+    shown: bool
+    """Whether its reasoning came as text."""
+    told: int | None
+    """Sum of what its events tell, and whose word that is: stream (running counts) or ids."""
+    told_by: str | None
+    events: int
+    """Events with output; 0 where it was not streamed."""
+    limit: int | None
+    """Tokens asked for, where the server says that it made them all."""
+    size: int
+    """Bytes of its text where it was not streamed."""
+
+
+class Count(NamedTuple):
+    """Output tokens of a reply; None where nothing tells them."""
+
+    tokens: int | None
+    source: str | None
+    """usage, stream, ids, events, tokenizer or chunks."""
+    before: int = 0
+    """Of these: tokens of reasoning that is not in the stream, all before its first output."""
+    sure: bool = True
+    """False: the count of the text could still change it."""
+
+    @property
+    def came(self) -> int:
+        """Tokens that came."""
+        return (self.tokens or 0) - self.before
+
+
+def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evidence, list[int | None]]:
+    """What a reply tells of its length, and what each event tells of its own; `outputs` are those with output.
+
+    `asked` tokens were asked for, if that is known.
+    """
+    usage, each = reply.usage, reply.tokens
+    claimed = None if usage is None or reply.indexes else usage.completion_tokens
+    details = usage.completion_tokens_details if usage else None
+    known = [tokens for i in outputs if (tokens := each[i]) is not None]
+    told: int | None = None
+    if reply.streamed and known and len(known) == len(outputs):
+        told = sum(known)
+        if known.count(0) * 4 > len(known):  # it does not count along: each event may tell its own tokens
+            told = sum(reply.running) if len(reply.running) == len(outputs) and all(reply.running) else None
+            each = [None] * len(each)
+            if told is not None:
+                for i, tokens in zip(outputs, reply.running, strict=True):
+                    each[i] = tokens
+    return Evidence(
+        usage=None if claimed == 0 and outputs else claimed,
+        reasoning=details.reasoning_tokens if details else None,
+        shown=any(reply.kinds[i] & KIND_REASONING for i in outputs),
+        told=told or None,
+        told_by=reply.token_source if told else None,
+        events=len(outputs) if reply.streamed else 0,
+        limit=asked if reply.finish_reason == "length" else None,
+        size=0 if reply.streamed or not outputs else len(reply.text().encode()),
+    ), each
+
+
+def count(told: Evidence, text: int | None = None) -> Count:
+    """The count that the others bear out; `text` is that of the text by a tokenizer, None where it was not counted."""
+    found = _without_text(told)
+    if found.sure or not text:
+        return found
+    readings = list(_readings(told))
+    if readings:
+        best = min(readings, key=lambda reading: _apart(reading.came, text))
+        if _agrees(best.came, text, TOLERANCE):
+            return best
+    if told.told is not None and _agrees(told.told, text, _EVENTS_TOLERANCE):
+        return Count(told.told, told.told_by)
+    if told.events and _agrees(told.events, text, _EVENTS_TOLERANCE):
+        return Count(told.events, "events")
+    if not readings or _apart(readings[0].came, text) > _CONTRADICTED:
+        return Count(text, "tokenizer")
+    return readings[0]
+
+
+def _without_text(told: Evidence) -> Count:
+    """What can be said before the text is counted: sure where two sources agree."""
+    readings = list(_readings(told))
+    for reading in readings:
+        if _near(reading.came, told.events) or (told.told is not None and _near(reading.tokens, told.told)):
+            return reading
+    if readings:
+        tokens = readings[0].came
+        return readings[0]._replace(sure=not told.events and tokens <= told.size <= _BYTES_A_TOKEN * tokens)
+    if told.told is not None:
+        return Count(told.told, told.told_by)
+    if told.limit is not None and _near(told.limit, told.events):
+        return Count(told.events, "events")
+    some = bool(told.events or told.size)
+    return Count(told.events or None, "chunks" if some else None, sure=not some)
+
+
+def _readings(told: Evidence) -> Iterator[Count]:
+    """What a usage can mean: servers differ in whether it holds the reasoning, and not all send that."""
+    if told.usage is None:
+        return
+    yield Count(told.usage, "usage")
+    if told.reasoning and told.shown:
+        yield Count(told.usage + told.reasoning, "usage")
+    elif told.reasoning and told.events and told.usage > told.reasoning:
+        yield Count(told.usage, "usage", before=told.reasoning)
+
+
+def _near(tokens: int | None, events: int) -> bool:
+    """Whether there is an event a token, but for the last that a server may keep back."""
+    return bool(events) and tokens is not None and -0.02 * tokens <= tokens - events <= max(1.0, 0.03 * tokens)
+
+
+def _agrees(tokens: int, text: int, tolerance: float) -> bool:
+    return abs(tokens - text) <= _FEW or _apart(tokens, text) <= tolerance
+
+
+def _apart(one: int, other: int) -> float:
+    """The larger of two counts over the smaller."""
+    return max(one, other) / max(1, min(one, other))

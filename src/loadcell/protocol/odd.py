@@ -1,0 +1,231 @@
+"""Events that are not typed as the API says: what is needed is taken where it can be, and the rest left.
+
+The typed decoder comes first, this after it: what a server that keeps to the API sends never gets here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from loadcell.protocol.openai import ABSENT, NOT_JSON, Choice, CompletionDetails, Delta, Event, PromptDetails, Usage
+
+_EVENT = msgspec.json.Decoder(Event)
+_ANSWERS = ("content", "text", "refusal")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thoughts")
+"""Fields that hold the same text where a server writes several: the first that holds any counts."""
+_LABELS = frozenset(
+    [
+        "role", "type", "name", "index", "object", "format", "signature", "thought_signature", "status", "model",
+        "mime_type", "mimetype", "media_type", "cache_control", "finish_reason", "stop_reason", "expires_at",
+        "created", "created_at", "provider", "usage",
+    ]
+)  # fmt: skip
+"""Strings that are never output."""
+_NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
+"""Output whose characters are no text to be counted."""
+_KNOWN = frozenset(_THOUGHTS) | {"name"} | (frozenset(Delta.__struct_fields__) - {"audio", "annotations"})
+_KNOWN_OF_CHOICE = _KNOWN | frozenset(Choice.__struct_fields__)
+_MOST_TOKENS = 2**31
+
+
+class OddChoice(Choice):
+    """A choice with text in fields that are not known to hold output, by their path."""
+
+    others: dict[str, str] = {}
+
+
+def decode_event(payload: bytes) -> Event:
+    """The event in a payload; one of NOT_JSON else. NaN and infinities, which some servers write, count as null."""
+    try:
+        return _EVENT.decode(payload)
+    except NOT_JSON:
+        return _odd_event(payload)
+
+
+def counts_as_text(path: str) -> bool:
+    """Whether what stands in a field of unknown output is text, not a picture or sound."""
+    return path.rpartition(".")[2] not in _NO_TEXT
+
+
+def tool_text(call: msgspec.Raw) -> str:
+    """What a model wrote of a tool call: its name and its arguments."""
+    try:
+        found = msgspec.json.decode(call)
+    except NOT_JSON:
+        return ""
+    return "".join(_named(found))
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _named(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if isinstance(part, str):
+                yield part if name in ("name", "arguments") else ""
+            else:
+                yield from _named(part)
+
+
+def _odd_event(payload: bytes) -> Event:
+    found: Any = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    choices = found.get("choices")
+    if isinstance(choices, dict):  # one that stands alone, or several by index
+        choices = [choices] if choices.keys() & {"delta", "message", "text"} else list(choices.values())
+    if choices is not None and not isinstance(choices, list):
+        raise ValueError(f"choices is {choices!r:.50}")
+    kind = found.get("object")
+    return Event(
+        object=kind if isinstance(kind, str) else None,
+        choices=[_choice(choice) for choice in choices or () if isinstance(choice, dict)],
+        usage=_usage(found.get("usage")),
+        timings=_raw(found, "timings"),
+        metrics=_raw(found, "metrics"),
+        error=_raw(found, "error"),
+    )
+
+
+def _choice(found: dict[str, Any]) -> Choice:
+    index, ids = found.get("index"), found.get("token_ids")
+    delta, message = (_delta(found.get(name)) for name in ("delta", "message"))
+    text, thought = _split(found.get("text"))
+    holders: list[dict[str, Any]] = [
+        holder for name in ("delta", "message") if isinstance(holder := found.get(name), dict)
+    ]
+    others = {path: text for holder in holders for path, text in _others(holder, _KNOWN)}
+    if not holders:
+        others = dict(_others(found, _KNOWN_OF_CHOICE))
+        thought = thought or _thought(found)
+    if thought and delta is None:
+        delta = Delta(content=text or None, reasoning=thought)
+    whole = found.get("finish_reason")
+    return OddChoice(
+        index=_integer(index),
+        delta=delta,
+        message=message,
+        text=text or None,
+        finish_reason=whole if isinstance(whole, (str, dict)) else json.dumps(whole) if whole else None,
+        logprobs=_raw(found, "logprobs"),
+        token_ids=ids if isinstance(ids, list) and all(type(i) is int for i in ids) else None,
+        others=others,
+    )
+
+
+def _delta(found: Any) -> Delta | None:
+    if isinstance(found, (str, list)):
+        found = {"content": found}
+    if not isinstance(found, dict):
+        return None
+    answer = thought = ""
+    for name in _ANSWERS:
+        text, thoughts = _split(found.get(name))
+        answer, thought = answer or text, thought or thoughts
+    return Delta(
+        content=answer or None,
+        reasoning=_thought(found) or thought or None,
+        tool_calls=_raw(found, "tool_calls"),
+        function_call=_raw(found, "function_call"),
+    )
+
+
+def _thought(found: dict[str, Any]) -> str:
+    return next((text for name in _THOUGHTS if (text := "".join(_split(found.get(name))))), "")
+
+
+def _others(found: dict[str, Any], known: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Text in the fields of a delta that are not known, by path."""
+    for name, value in found.items():
+        if name not in known:
+            yield from _leaves(name, value)
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    name = path.rpartition(".")[2]
+    if name in _LABELS or name == "id" or name.endswith(("_id", "Id")):
+        return
+    if isinstance(value, str) and value:
+        yield path, _clean(value)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}", inner)
+    elif isinstance(value, list):
+        texts: dict[str, str] = {}
+        for inner in value:
+            for found, text in _leaves(path, inner):
+                texts[found] = texts.get(found, "") + text
+        yield from texts.items()
+
+
+def _split(value: Any, thought: bool = False) -> tuple[str, str]:
+    """(answer, thought) in a string, in a list of parts, or in a part."""
+    if isinstance(value, str):
+        return ("", _clean(value)) if thought else (_clean(value), "")
+    if type(value) in (int, float):
+        return ("", str(value)) if thought else (str(value), "")
+    parts: list[tuple[str, str]] = []
+    if isinstance(value, list):
+        parts = [_split(part, thought) for part in value if not isinstance(part, (int, float))]
+    elif isinstance(value, dict):
+        thought = thought or _is_thought(str(value.get("type") or ""))
+        parts = [
+            _split(inner, thought or _is_thought(key))
+            for key, inner in value.items()
+            if not isinstance(inner, (int, float)) and key not in _LABELS and not key.endswith("id")
+            if key not in _NO_TEXT
+        ]
+    return "".join(answer for answer, _ in parts), "".join(other for _, other in parts)
+
+
+def _is_thought(name: str) -> bool:
+    return any(word in name for word in ("reason", "think", "thought"))
+
+
+def _usage(found: Any) -> Usage | None:
+    if not isinstance(found, dict):
+        return None
+    prompt, completion = (found.get(f"{name}_tokens_details") for name in ("prompt", "completion"))
+    return Usage(
+        prompt_tokens=_count(found.get("prompt_tokens")),
+        completion_tokens=_count(found.get("completion_tokens")),
+        prompt_tokens_details=PromptDetails(_count(prompt.get("cached_tokens"))) if isinstance(prompt, dict) else None,
+        completion_tokens_details=CompletionDetails(_count(completion.get("reasoning_tokens")))
+        if isinstance(completion, dict)
+        else None,
+    )
+
+
+def _integer(value: Any) -> int | None:
+    """A whole number that is written as one, as a float or as a string; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int else None
+
+
+def _count(value: Any) -> int | None:
+    number = _integer(value)
+    return number if number is not None and 0 <= number < _MOST_TOKENS else None
+
+
+def _raw(found: dict[str, Any], name: str) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(found[name]).encode()) if found.get(name) is not None else ABSENT
+
+
+def _clean(text: str) -> str:
+    """The text without halves of characters, which cannot be written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
