@@ -87,6 +87,9 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = None
     timeout_s: Annotated[float, Doc(description="longest time one request may take")] = 120.0
     connect_timeout_s: Annotated[float, Doc(description="longest time one connection may take to open")] = 10.0
+    wait_ready_s: Annotated[
+        float, Doc(description="longest time to wait for a server that is not up yet: refuses, or says that it loads")
+    ] = 10.0
     stop_when_saturated: Annotated[
         bool, Doc(description="open loop: end the run once its queue grows beyond doubt")
     ] = False
@@ -445,7 +448,8 @@ def _check(spec: Spec) -> None:
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name} is {value:g}: it must be more than 0")
     for name, low in (("load.warmup_s", load.warmup_s or 0), ("load.warmup_requests", load.warmup_requests),
-                      ("load.ramp_s", load.ramp_s or 0), ("run.seed", spec.run.seed),
+                      ("load.ramp_s", load.ramp_s or 0), ("load.wait_ready_s", load.wait_ready_s),
+                      ("run.seed", spec.run.seed),
                       ("workload.template_tokens", spec.workload.template_tokens or 0),
                       ("loadgen.min_duration_s", spec.loadgen.min_duration_s),
                       ("loadgen.min_queries", spec.loadgen.min_queries),

@@ -61,7 +61,7 @@ def short_spec(url: str, **fields: Any) -> Spec:
     """A load of few short requests; `fields` by their last names."""
     tree: dict[str, Any] = {
         "endpoint": {"url": url},
-        "load": {"ramp_s": 0, "timeout_s": 5},
+        "load": {"ramp_s": 0, "timeout_s": 5, "wait_ready_s": 0},
         "workload": {"input_tokens": "8", "output_tokens": "4"},
         "run": {"workers": 1},
     }
@@ -89,7 +89,7 @@ _FIELD = {
     for section, keys in {
         "endpoint": "api model stream headers api_key_env ca_file verify_tls metrics_url ignore_eos extra_body",
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
-        "min_requests lockstep keep_load duration_most_s",
+        "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts tokenizer template_tokens token_ratio",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "observe": "every_s urls gpu host",

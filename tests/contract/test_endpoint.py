@@ -102,7 +102,7 @@ def test_a_key_that_is_refused_is_not_called_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_a_request_that_is_refused_outright() -> None:
-    refused = pytest.raises(EndpointError, match="refuses the request with HTTP 400: too many toys")
+    refused = pytest.raises(EndpointError, match="gave HTTP 400: too many toys; the server refused")
     with serve(probe=refusing(400, "too many toys")) as server, refused:
         ask(server.url)
 

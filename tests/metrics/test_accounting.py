@@ -58,8 +58,9 @@ def test_failures_come_by_kind_with_a_sample_and_what_to_do(make: Make) -> None:
 
 
 def test_advice_knows_classes_of_http_status() -> None:
-    assert advice_for("http_502") == advice_for("http_5xx")
-    assert advice_for("http_429") != advice_for("http_418") == advice_for("http_4xx")
+    assert advice_for("http_500") == advice_for("http_599")
+    assert advice_for("http_500", "the model is still loading") != advice_for("http_500")
+    assert advice_for("http_429") != advice_for("http_418") == advice_for("http_499")
     assert advice_for("http_302") is None
 
 

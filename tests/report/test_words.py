@@ -21,6 +21,7 @@ from loadcell.report.words.matching import match
 
 ES, EN = words_for("es"), words_for("en")
 TELLING = {
+    ".": "advice",
     "metrics": "checks checks_budget checks_load checks_server checks_symptoms checks_window bottleneck "
     "checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
@@ -78,6 +79,8 @@ NOT_SHOWN = (
     "check the URL (its path is the API's base, often ending in /v1), --api and --model",
     "proxy {}:{} (set by the environment; NO_PROXY exempts hosts)", "set {}, or give --header 'Authorization=Bearer …'",
     "the key may not do this: {}", "the server wants a key: {}",
+    "the server lists no models there: name the model with --model, or {}", "{}, --api and --model",
+    "{} {} gave {}", " (waited {} s for it: --wait-ready sets how long)",
     "it refuses the key in {}: {}", "matrix: {} or stages: [{}, {}]", " nor by ",
     "write 1,8,64 or 1,2,4..256, or 1..40 with --steps 8",
     "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%",  # errors of the command line

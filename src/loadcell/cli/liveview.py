@@ -45,7 +45,8 @@ def block(now: Progress, head: Sequence[str], width: int) -> list[Line]:
 def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) -> str:
     """One line of ASCII, at most `width` columns; of what there is no room for, the least is left out first."""
     if now.stage != "load":
-        return _ascii(", ".join([*head, f"{STAGES[now.stage]} ..."]))[:width]
+        waits = f"waiting {now.elapsed_s:.0f} of {now.duration_s or 0:.0f} s: {now.says}"
+        return _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ..."]))[:width]
     of_late = now.recent or Figures(now.elapsed_s)
     trouble = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
     # What there is room for is taken in the order of the numbers.

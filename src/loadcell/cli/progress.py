@@ -99,7 +99,7 @@ def show_progress(head: Callable[[], Sequence[str]] = lambda: ()) -> Iterator[Wa
     """A function that shows progress on standard error; `head` tells what stands before it.
 
     A terminal gets a block of figures, three times a second, of which nothing stays. A file gets a line after 5 s, then
-    every 10 s, and after 5 minutes every 30 s; short runs stay silent.
+    every 10 s, and after 5 minutes every 30 s; short runs stay silent. A server that is waited for is told at once.
     """
     terminal = _drawable()
     last, said, stage = 0.0, 0, ""
@@ -114,8 +114,8 @@ def show_progress(head: Callable[[], Sequence[str]] = lambda: ()) -> Iterator[Wa
             if time.monotonic() - last >= _EVERY_S:
                 last = time.monotonic()
                 _show(now, head())
-        elif stage == "load" and lines_due(now.elapsed_s) > said:
-            said = lines_due(now.elapsed_s)
+        elif (stage == "load" or now.says) and (due := lines_due(now.elapsed_s) + bool(now.says)) > said:
+            said = due
             sys.stderr.write(log_line(now, head()) + "\n")
             sys.stderr.flush()
 

@@ -61,9 +61,9 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     template = max(0, small - words.tokenizer.count(PROBE_PROMPT)) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
-    reply = ask_briefly(spec, target, found, words.probe)
+    reply = ask_briefly(spec, target, found, words.probe, f"a second probe of {words.probe_words} words")
     if isinstance(reply, str):
-        return f"a second probe of {words.probe_words} words {reply}"
+        return reply
     if reply.usage is None or not reply.usage.prompt_tokens:
         return found.no_usage
     large = reply.usage.prompt_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 
@@ -51,7 +52,7 @@ def exchange(
             while not plain.complete and len(plain.body) < most_bytes and (data := _receive(sock, limit_s)):
                 plain.feed(data)
             if not plain.status:
-                raise ConnectError("the server closed the connection without a reply")
+                raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
             return plain.status, bytes(plain.body)
         reply, number = Reply(), 0
         while not reply.closed:

@@ -111,7 +111,7 @@ def run_load(
             descriptors = (block.fileno(), bodies.fileno(), ends.fileno())
             _spawn(crew, descriptors)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
-            found = _ask(spec, target, secrets)
+            found = _ask(spec, target, secrets, watch)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
             planned = plan(spec, words)
@@ -178,10 +178,14 @@ def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, P
     return counted(spec, count), count, words
 
 
-def _ask(spec: Spec, target: Target, secrets: list[str]) -> Endpoint:
+def _ask(spec: Spec, target: Target, secrets: list[str], watch: Watch) -> Endpoint:
     """The preflight; what a server echoes of what it was sent is taken out of its errors."""
+
+    def waiting(why: str, waited_s: float) -> None:
+        watch(Progress("check", waited_s, duration_s=spec.load.wait_ready_s, says=scrub(why, secrets)))
+
     try:
-        return preflight(spec, target)
+        return preflight(spec, target, waiting)
     except EndpointError as error:
         raise EndpointError(scrub(str(error), secrets)) from None
 

@@ -5,13 +5,17 @@ This is the only traffic outside the schedule. It is sent before the clock start
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.exchange import exchange
@@ -28,6 +32,10 @@ _BRIEF_MOST_S = 60.0
 """Such a reply is given up after this time."""
 _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
+_NOT_UP = (502, 503)
+"""Statuses of a server, or of a proxy in front of it, that is not up yet."""
+_AGAIN_S = 0.5
+"""Time between two looks whether it is."""
 
 
 @dataclass
@@ -60,20 +68,44 @@ class Endpoint:
         return self.probe_first_s + max(0.0, output_tokens - 1) * self.probe_token_s
 
 
-def preflight(spec: Spec, target: Target) -> Endpoint:
+class NotReady(EndpointError):
+    """Nothing listens, or what listens says that it is not up yet."""
+
+
+Waiting = Callable[[str, float], None]
+"""Told why the server is waited for, and for how many seconds it has been."""
+
+
+def preflight(spec: Spec, target: Target, waiting: Waiting = lambda *_: None) -> Endpoint:
     """Find an address that answers, the model, and the form of body that the server takes; EndpointError says what is
-    wrong and what to do."""
+    wrong and what to do. A server that is not up yet is waited for, as long as `load.wait_ready_s`."""
+    began, most_s = time.monotonic(), spec.load.wait_ready_s
+    while True:
+        waited_s = time.monotonic() - began
+        try:
+            return _look(spec, target, last=waited_s >= most_s)
+        except NotReady as error:
+            if waited_s >= most_s:
+                waited = f" (waited {most_s:g} s for it: --wait-ready sets how long)" if most_s else ""
+                raise EndpointError(f"{error}{waited}") from None
+            waiting(str(error), waited_s)
+            time.sleep(max(0.0, min(_AGAIN_S, most_s - (time.monotonic() - began))))
+
+
+def _look(spec: Spec, target: Target, *, last: bool) -> Endpoint:
+    """As `preflight`, without waiting; NotReady if that may help. The `last` time, a server that has no time for the
+    probe is one that is busy: its load may run."""
     address = reachable(target, spec.load.connect_timeout_s)
     notes: list[str] = []
     model = spec.endpoint.model or _find_model(spec, target, address, notes)
     found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, notes=notes)
-    _probe(spec, target, found)
+    _probe(spec, target, found, last=last)
     return found
 
 
 def reachable(target: Target, timeout_s: float) -> Address:
     """The first address of the host that accepts a connection."""
-    why = "no address"
+    why, refused = "no address", False
     for family, where in resolve(target):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -83,10 +115,11 @@ def reachable(target: Target, timeout_s: float) -> Address:
         except TimeoutError:
             why = f"no answer within {timeout_s:g} s"
         except OSError as error:
-            why = describe(error)
+            why, refused = describe(error), error.errno == errno.ECONNREFUSED
     host, port = target.dial
     through = f"proxy {host}:{port} (set by the environment; NO_PROXY exempts hosts)" if target.proxy else target.origin
-    raise EndpointError(f"cannot connect to {through}: {why}")
+    kind = NotReady if refused and not target.proxy else EndpointError
+    raise kind(f"cannot connect to {through}: {why}")
 
 
 def _ask(
@@ -104,12 +137,15 @@ def _ask(
         return exchange(target, address, method, path, payload, timeouts, read_s=read_s)
     except TimeoutError:
         raise EndpointError(
-            f"{url} gave no answer within {timeouts[1]:g} s: is the server up? (--timeout sets how long to wait)"
+            f"{method} {url} gave no answer within {timeouts[1]:g} s; is the server up? "
+            "(--timeout sets how long to wait)"
         ) from None
     except ConnectError as error:
-        raise EndpointError(f"{url}: {error}") from None
+        kind = NotReady if error.code == errno.ECONNRESET else EndpointError
+        raise kind(f"{method} {url}: {error}") from None
     except OSError as error:
-        raise EndpointError(f"{url}: {describe(error)}") from None
+        kind = NotReady if isinstance(error, ConnectionError) else EndpointError
+        raise kind(f"{method} {url}: {describe(error)}") from None
 
 
 class _Model(msgspec.Struct):
@@ -147,8 +183,7 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     url = f"{target.origin}{target.prefix}/models"
     status, payload, names = _list_models(spec, target, address)
     if status != 200:
-        _refuse(url, status, error_message(payload), spec)
-        raise EndpointError(f"{url} answers HTTP {status}: name the model with --model")
+        raise _refusal(spec, "GET", url, status, error_message(payload))
     if not names:
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
@@ -156,21 +191,27 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     return names[0]
 
 
-def _refuse(url: str, status: int, said: str, spec: Spec) -> None:
-    """Raise for the statuses that no load will cure, with what to do."""
-    name = spec.endpoint.api_key_env
+def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> EndpointError:
+    """What a server's refusal means, in its own words and with what to do; NotReady where waiting may help."""
+    name, kind = spec.endpoint.api_key_env, f"http_{status}"
     key = f"set {name}, or give --header 'Authorization=Bearer …'"
-    advice = {
-        401: f"it refuses the key in {name}: {key}" if os.environ.get(name) else f"the server wants a key: {key}",
-        403: f"the key may not do this: {key}",
-        404: "check the URL (its path is the API's base, often ending in /v1), --api and --model",
-        405: "check the URL (its path is the API's base, often ending in /v1)",
-    }.get(status)
-    if advice:
-        raise EndpointError(f"{url} answers HTTP {status}: {said.rstrip('.')}; {advice}")
+    path = "check the URL (its path is the API's base, often ending in /v1)"
+    advice = advice_for(kind, said)
+    if advice == advice_for(kind):  # what is known here of the request says more than the status alone
+        listing = f"the server lists no models there: name the model with --model, or {path}"
+        own = {
+            401: f"it refuses the key in {name}: {key}" if os.environ.get(name) else f"the server wants a key: {key}",
+            403: f"the key may not do this: {key}",
+            404: listing if method == "GET" else f"{path}, --api and --model",
+            405: listing if method == "GET" else path,
+        }
+        advice = own.get(status, advice)
+    error = NotReady if status in _NOT_UP or says_loading(said) else EndpointError
+    words = f"{method} {url} gave {failure_words(kind, said).rstrip('.')}"
+    return error(f"{words}; {advice}" if advice else words)
 
 
-def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
+def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
     path = PATHS[spec.endpoint.api]
@@ -185,10 +226,11 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
             continue
         if reply.status == 404 and spec.endpoint.model is not None:
             _check_model(spec, target, found)
-        if reply.status in (0, *_GO_ON) or reply.status >= 500:
+        if not last and not reply.bytes:
+            raise NotReady(f"POST {url}: {said}")
+        if _is_busy(reply.status, said, last=last):
             break
-        _refuse(url, reply.status, said, spec)
-        raise EndpointError(f"{url} refuses the request with HTTP {reply.status}: {said}")
+        raise _refusal(spec, "POST", url, reply.status, said)
     if reply.failure is not None:
         found.notes.append(
             f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"
@@ -197,9 +239,9 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
     _time_probe(found, reply, read_s)
     keep_alive = reply.keep_alive
     if not reply.closed:  # what only the end of a reply tells is asked of a short one
-        short = ask_briefly(spec, target, found, PROBE_PROMPT)
+        short = ask_briefly(spec, target, found, PROBE_PROMPT, "a short probe")
         if isinstance(short, str):
-            found.no_usage = f"a short probe {short}"
+            found.no_usage = short
         else:
             reply, keep_alive = short, keep_alive and short.keep_alive
     if reply.usage is not None:
@@ -209,9 +251,16 @@ def _probe(spec: Spec, target: Target, found: Endpoint) -> None:
         found.notes.append("the server closes the connection after each reply: every request opens its own")
 
 
-def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str) -> Reply | str:
+def _is_busy(status: int, said: str, *, last: bool) -> bool:
+    """Whether a load may run although its probe failed so: its failures are counted. `last`: it was waited for."""
+    if says_loading(said):
+        return False
+    return status in (0, *_GO_ON) or (status >= 500 and (last or status not in _NOT_UP))
+
+
+def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str, what: str) -> Reply | str:
     """The whole reply to a prompt, of as few output tokens as the server gives, in the form of the load's bodies; or
-    why there is none, after "the probe ...": nothing here fails a run."""
+    why there is none, `what` being what is asked: nothing here fails a run."""
     path, most = PATHS[spec.endpoint.api], _tokens_of(spec)
     timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _BRIEF_MOST_S))
     ladder = sorted({1, min(FEW_TOKENS, most), most})
@@ -220,12 +269,12 @@ def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str) -> Rep
         try:
             reply = exchange(target, found.address, "POST", path, payload, timeouts)
         except (OSError, ConnectError) as error:
-            return f"got no answer ({str(error) or type(error).__name__})"
+            return f"{what} got no answer ({str(error) or type(error).__name__})"
         assert isinstance(reply, Reply)
         if reply.status == 200:
             found.fewest_tokens = tokens
             return reply
-        why = f"was refused with HTTP {reply.status}: {reply.failure[1] if reply.failure else ''}"
+        why = f"{what} was refused with HTTP {reply.status}: {reply.failure and reply.failure[1]}"
         if reply.status not in (400, 422):
             break
     return why

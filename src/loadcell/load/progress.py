@@ -82,6 +82,8 @@ class Progress:
     makes them wait."""
     timed: int = 0
     """Sends that this is of."""
+    says: str = ""
+    """Stage check: why the server is waited for, `elapsed_s` of `duration_s` by now."""
     longest_stall_ms: float | None = None
     """Longest time so far in which a load process did not look at its sockets."""
     beside: int = 0

@@ -8,38 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from loadcell.advice import advice_for
 from loadcell.metrics.model import Counts, Failure
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.recording.schema import Manifest
-
-_ADVICE = {
-    "connect": "check the URL and that the server listens; raise --connect-timeout, or lower the load if it refuses",
-    "timeout": "raise --timeout, or lower the load: the server did not finish in time",
-    "http_400": "the server refused the request: check --model, the lengths and extra body fields",
-    "http_401": "set the API key in the environment variable that --api-key-env names",
-    "http_403": "the key may not use this model or endpoint",
-    "http_404": "check the URL's path, --api and the model's name",
-    "http_413": "the prompt is too long for the server: shorten the input",
-    "http_429": "the server limits the rate: lower the load, or lift its limit",
-    "http_4xx": "the server refused the request: read its words in the sample",
-    "http_5xx": "the server failed: read its log at that time",
-    "stream_error": "the server reported an error inside the stream: read its log",
-    "gave_up": "the server ended its output for a reason that is none of a whole one: read its log at that time",
-    "reset": "the server hung up without a reply: look for a crash, a proxy or a limit on connections",
-    "cut": "the connection closed before the end of the stream: look for a crash, a proxy or its time limit",
-    "protocol": "the reply is not HTTP or SSE as it should be: check what stands between here and the server",
-    "invalid_json": "the reply is not the JSON of this API: check --api",
-    "too_large": "the reply is larger than the client accepts: check --api and the output length",
-    "empty": "the reply ended without output: check the chat template, stop tokens and output length",
-    "lost": "the worker died before it wrote these: see the notes and this machine's log (memory?)",
-}
-
-
-def advice_for(kind: str) -> str | None:
-    """What to do about a kind of failure; None for an unknown one."""
-    if kind in _ADVICE:
-        return _ADVICE[kind]
-    return _ADVICE.get(f"{kind[:6]}xx") if kind.startswith("http_") else None
 
 
 @dataclass(frozen=True)
@@ -86,7 +58,7 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
     )
     failures = rows.failures | ({"lost": (lost, None)} if lost else {})
     errors = [
-        Failure(kind=kind, count=count, sample=sample, advice=advice_for(kind))
+        Failure(kind=kind, count=count, sample=sample, advice=advice_for(kind, sample))
         for kind, (count, sample) in failures.items()
     ]
     return Accounts(counts=counts, lost=lost, invalid=invalid, errors=errors)

@@ -139,19 +139,3 @@ def logprob_tokens(raw: msgspec.Raw) -> int | None:
         return None
     listed = block.content if block.content is not None else block.tokens
     return None if listed is None else len(listed)
-
-
-def error_message(payload: bytes) -> str:
-    """What a server's error body says, in one line of at most 500 characters."""
-    text = payload.decode("utf-8", "replace")
-    try:
-        found: Any = msgspec.json.decode(payload)
-    except NOT_JSON:
-        found = None
-    for key in ("error", "message", "detail"):
-        if isinstance(found, dict) and found.get(key):
-            found = found[key]
-    if found:
-        text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-    line = " ".join(text.split())
-    return line if len(line) <= 500 else line[:499] + "…"

@@ -12,7 +12,8 @@ import httptools
 
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_ERROR, KIND_OUTPUT
 from loadcell.protocol.odd import decode_event
-from loadcell.protocol.openai import NOT_JSON, error_message
+from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.refusal import error_message
 from loadcell.protocol.said import Said
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -44,6 +45,7 @@ class Reply(Said):
         self._pending: list[tuple[int, bytes]] = []
         self._header_done = False
         self._media = b""
+        self._retry_after = b""
         self._framed = False
         self._another = False
         self._half_end = False
@@ -67,6 +69,8 @@ class Reply(Said):
             self._media = value.partition(b";")[0].strip().lower()
         elif name in (b"content-length", b"transfer-encoding"):
             self._framed = True
+        elif name == b"retry-after":
+            self._retry_after = value.strip()
 
     def on_headers_complete(self) -> None:
         assert self._http is not None
@@ -253,10 +257,9 @@ class Reply(Said):
         """Judge the whole reply."""
         rest = b"".join(self._rest).strip()
         if self.status != 200:
-            self.failure = (
-                f"http_{self.status}",
-                error_message(rest) or f"HTTP status {self.status} with an empty body",
-            )
+            said = error_message(rest) or "an empty body"
+            after = error_message(self._retry_after)
+            self.failure = (f"http_{self.status}", f"{said} (Retry-After: {after})" if after else said)
         elif self.streamed:
             self.tails.add(read)  # the end of the reply came after its last event
             if rest:  # a last event without its blank line

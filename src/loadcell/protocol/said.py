@@ -22,10 +22,10 @@ from loadcell.protocol.openai import (
     Choice,
     Event,
     Usage,
-    error_message,
     logprob_tokens,
     present,
 )
+from loadcell.protocol.refusal import error_message
 from loadcell.protocol.told import Told
 from loadcell.protocol.twin import Twin, learn_twin
 

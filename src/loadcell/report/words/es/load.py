@@ -86,14 +86,13 @@ NOTES = {
         "una palabra"
     ),
     "its usage tells no prompt tokens": "su uso no dice los tokens del prompt",
-    "a second probe got no answer ({})": "una segunda sonda no obtuvo respuesta ({=})",
+    "a second probe of {} words": "una segunda sonda de {} palabras",
+    "a short probe": "una sonda corta",
+    "{} got no answer ({})": "{} no obtuvo respuesta ({=})",
+    "{} was refused with HTTP {}: {}": "{} fue rechazada con HTTP {}: {=}",
     "its usage tells {} prompt tokens for a probe, and {} for one of {} words": (
         "su uso dice {} tokens de prompt para una sonda, y {} para una de {} palabras"
     ),
-    "a second probe of {} words was refused with HTTP {}: {}": (
-        "una segunda sonda de {} palabras fue rechazada con HTTP {}: {=}"
-    ),
-    "no usage": "sin uso",
     "the run ends after {} requests, should it get there": "la ejecución termina tras {} solicitudes, si llega",
 }
 
@@ -149,7 +148,6 @@ FAILURES = {
     "an event": "un evento",
     "an event is not JSON: {}": "un evento no es JSON: {=}",
     "an event is not as the API says ({}): {}": "un evento no es como dice la API ({=}): {=}",
-    "HTTP status {} with an empty body": "estado HTTP {} con el cuerpo vacío",
     "the server gave its output up: finish_reason {}": "el servidor abandonó su salida: finish_reason {=}",
     "the stream ended without a finish reason and without [DONE]": "el flujo terminó sin motivo de fin y sin [DONE]",
     "the reply holds no output": "la respuesta no contiene salida",

@@ -358,9 +358,41 @@ ACCOUNTS = {
     ),
     "the key may not use this model or endpoint": "la clave no puede usar este modelo o endpoint",
     "check the URL's path, --api and the model's name": "comprobar la ruta de la URL, --api y el nombre del modelo",
-    "the prompt is too long for the server: shorten the input": (
-        "el prompt es demasiado largo para el servidor: acortar la entrada"
+    "the account has no quota left: raise it, or use another key": (
+        "la cuenta no tiene más cuota: ampliarla, o usar otra clave"
     ),
+    "the server is still loading: wait with --wait-ready 10m, or read its log": (
+        "el servidor todavía está cargando: esperar con --wait-ready 10m, o leer su registro"
+    ),
+    "prompt and output are longer than the server's context: give fewer --input-tokens or --output-tokens, or start "
+    "the server with a longer context": (
+        "el prompt y la salida son más largos que el contexto del servidor: dar menos --input-tokens o "
+        "--output-tokens, o arrancar el servidor con un contexto más largo"
+    ),
+    "the server wants to be asked for more output tokens: raise --output-tokens": (
+        "el servidor quiere que se le pidan más tokens de salida: subir --output-tokens"
+    ),
+    "name one of the server's models with --model": "nombrar uno de los modelos del servidor con --model",
+    "check the URL's path and --api": "comprobar la ruta de la URL y --api",
+    "the proxy wants a name and a password: put them into the URL of http_proxy or https_proxy": (
+        "el proxy pide un nombre y una contraseña: ponerlos en la URL de http_proxy o https_proxy"
+    ),
+    "the server or a proxy gave up waiting: raise its time limit, or lower the load": (
+        "el servidor o un proxy dejó de esperar: subir su límite de tiempo, o bajar la carga"
+    ),
+    "the request is too large for the server or a proxy in front of it: give fewer --input-tokens, or raise its limit "
+    "(nginx: client_max_body_size)": (
+        "la solicitud es demasiado grande para el servidor o un proxy delante de él: dar menos --input-tokens, o subir "
+        "su límite (nginx: client_max_body_size)"
+    ),
+    "a proxy in front of the server does not reach it: see that the server is up": (
+        "un proxy delante del servidor no llega a él: ver que el servidor esté en marcha"
+    ),
+    "the server takes no more requests now: lower the load, or read its log": (
+        "el servidor no acepta más solicitudes ahora: bajar la carga, o leer su registro"
+    ),
+    "an empty body": "un cuerpo vacío",
+    "{} (Retry-After: {})": "{=} (Retry-After: {=})",
     "the server limits the rate: lower the load, or lift its limit": (
         "el servidor limita la tasa: bajar la carga, o quitar su límite"
     ),
