@@ -26,7 +26,8 @@ TELLING = {
     "checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus result fingerprint repeats vocabulary",
-    "load": "fleet calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight host",
+    "load": "fleet feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight "
+    "host",
     "protocol": "reply said endings",
     "recording": "exposition",
     "workload": "files planning schedule",

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from loadcell.load import Progress
-from loadcell.load.progress import Figures
+from loadcell.load.progress import Figures, Making
 
 Part = tuple[str, str]
 """Text and its style."""
@@ -46,7 +46,8 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
     """One line of ASCII, at most `width` columns; of what there is no room for, the least is left out first."""
     if now.stage != "load":
         waits = f"waiting {now.elapsed_s:.0f} of {now.duration_s or 0:.0f} s: {now.says}"
-        return _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ..."]))[:width]
+        made = [] if now.making is None else [_making(now.making)]
+        return _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ...", *made]))[:width]
     of_late = now.recent or Figures(now.elapsed_s)
     trouble = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
     # What there is room for is taken in the order of the numbers.
@@ -67,6 +68,12 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
         if len(", ".join(parts[i][1] for i in {*kept, place})) <= width:
             kept.add(place)
     return _ascii(", ".join(parts[i][1] for i in sorted(kept)))[:width]
+
+
+def _making(now: Making) -> str:
+    """How many requests are made, how large they are, and how long the rest takes: "120 of 400 (23 MB), 5 s left"."""
+    left = "" if now.left_s is None else f", {now.left_s:.0f} s left"
+    return f"{now.rows:,} of {now.of:,} requests ({now.bytes / 1e6:,.0f} MB){left}"
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------

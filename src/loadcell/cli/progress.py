@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from loadcell.search.model import Ask, Plan, Stage
 
 _EVERY_S = 1 / 3
+_MAKING_S = 3.0
+"""A file gets a line this often while the requests are being made."""
 _ERASE_LINE = "\r\x1b[K"
 
 
@@ -99,7 +101,8 @@ def show_progress(head: Callable[[], Sequence[str]] = lambda: ()) -> Iterator[Wa
     """A function that shows progress on standard error; `head` tells what stands before it.
 
     A terminal gets a block of figures, three times a second, of which nothing stays. A file gets a line after 5 s, then
-    every 10 s, and after 5 minutes every 30 s; short runs stay silent. A server that is waited for is told at once.
+    every 10 s, and after 5 minutes every 30 s; short runs stay silent. A server that is waited for is told at once;
+    while requests are being made, there is a line every 3 s.
     """
     terminal = _drawable()
     last, said, stage = 0.0, 0, ""
@@ -114,7 +117,7 @@ def show_progress(head: Callable[[], Sequence[str]] = lambda: ()) -> Iterator[Wa
             if time.monotonic() - last >= _EVERY_S:
                 last = time.monotonic()
                 _show(now, head())
-        elif (stage == "load" or now.says) and (due := lines_due(now.elapsed_s) + bool(now.says)) > said:
+        elif (due := _lines(now)) > said:
             said = due
             sys.stderr.write(log_line(now, head()) + "\n")
             sys.stderr.flush()
@@ -123,6 +126,13 @@ def show_progress(head: Callable[[], Sequence[str]] = lambda: ()) -> Iterator[Wa
         yield watch
     finally:
         _clear()
+
+
+def _lines(now: Progress) -> int:
+    """How many lines a log has of a stage by now."""
+    if now.stage == "load" or now.says:
+        return lines_due(now.elapsed_s) + bool(now.says)
+    return 0 if now.making is None else int(now.elapsed_s / _MAKING_S)
 
 
 def lines_due(elapsed_s: float) -> int:

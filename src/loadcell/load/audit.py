@@ -67,6 +67,10 @@ class Audit:
     gc_pause_max_ns: int = 0
     exhausted: bool = False
     """Whether the schedule ran out before the time did."""
+    late_bodies: int = 0
+    """Requests whose body was not made yet when they were to be sent."""
+    body_wait_ns: int = 0
+    """Time in which the next request to be sent waited for its body."""
     cpu_s: float = 0.0
     """CPU time of this worker from the start of the clock to the end of its writing, user and system."""
     cpu_system_s: float = 0.0

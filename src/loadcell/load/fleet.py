@@ -18,9 +18,11 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import EndpointError, RecordingError
+from loadcell.load import feeder
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
+from loadcell.load.head import make_feed, make_head, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of
@@ -31,7 +33,7 @@ from loadcell.load.prepare import (
     fill,
     make_job,
     make_manifest,
-    spool_bodies,
+    nameless_files,
     with_ramp,
     worker_count,
     write_schedule,
@@ -46,7 +48,6 @@ from loadcell.load.target import Target, make_target
 from loadcell.recording.claim import claimed
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
-from loadcell.recording.write import nameless_file
 from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
 
@@ -68,6 +69,8 @@ class _Crew:
     live: Live
     beside: Neighbours
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    feeder: subprocess.Popen[bytes] | None = None
+    """Makes bodies while the load runs; None where all are there before it."""
     server: Place | None = None
     sharing: Sharing | None = None
     """Counts of what the load takes from a server on this machine; None where there is none."""
@@ -76,6 +79,9 @@ class _Crew:
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
     watched: list[Watched] = field(default_factory=list)
+
+    def all(self) -> list[subprocess.Popen[bytes]]:
+        return self.processes if self.feeder is None else [*self.processes, self.feeder]
 
 
 def run_load(
@@ -101,15 +107,12 @@ def run_load(
     with (
         claimed(folder),
         neighbours(target.origin) as beside,
-        nameless_file(folder) as bodies,
-        nameless_file(folder) as block,
-        nameless_file(folder) as ends,
+        nameless_files(folder) as files,
     ):
-        fill(block, Live.size(workers))
-        crew = _Crew(Live(block.fileno(), workers), beside)
+        fill(files.live, Live.size(workers))
+        crew = _Crew(Live(files.live, workers), beside)
         try:
-            descriptors = (block.fileno(), bodies.fileno(), ends.fileno())
-            _spawn(crew, descriptors)  # they load their libraries while the endpoint is asked
+            _spawn(crew, files.all())  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
             found = _ask(spec, target, secrets, watch)
             watch(Progress("prepare"))
@@ -117,7 +120,9 @@ def run_load(
             planned = plan(spec, words)
             asked, spec = spec, with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
-            manifest.bodies_hash = spool_bodies(spec, found, planned, bodies)
+            source = source_of(spec, found, planned)
+            manifest.bodies_hash = source.hash(len(source) - planned.schedule.beyond)
+            made, suggested = make_head(crew.live, files, spec, found, planned, source, watch)
             dump_json(folder / "spec.json", redact(asked))
             machine = environment(spec, secrets)
             if review is not None:
@@ -127,15 +132,17 @@ def run_load(
                 dump_json(folder / "selftest.json", selftest)
             write_schedule(planned, folder)
             dump_json(folder / "recording.json", manifest)
-            fill(ends, len(planned.schedule))
+            fill(files.outcomes, len(planned.schedule))
             if steer is not None:
-                outcomes = outcomes_of(ends.fileno(), len(planned.schedule))
+                outcomes = outcomes_of(files.outcomes, len(planned.schedule))
                 crew.steering = Steering(steer, crew.live, outcomes, planned.schedule, manifest)
             crew.own_end = OwnEnd(spec, crew.live, planned.schedule, manifest)
             jobs = [
-                make_job(spec, folder, w, workers, manifest, target, found, planned, descriptors, secrets)
+                make_job(spec, folder, w, workers, manifest, target, found, planned, files, secrets)
                 for w in range(workers)
             ]
+            if made < len(source):
+                crew.feeder = feeder.start(make_feed(spec, source, planned, made, suggested, files, jobs))
             pinned = {job.cpu for job in jobs if job.cpu is not None}
             crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
             if crew.server not in (None, "elsewhere"):
@@ -230,7 +237,7 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _spawn(crew: _Crew, descriptors: tuple[int, int, int]) -> None:
+def _spawn(crew: _Crew, descriptors: tuple[int, ...]) -> None:
     """Start the processes; each loads its libraries and waits for its job."""
     for _ in range(crew.live.workers):
         process = subprocess.Popen(
@@ -259,6 +266,8 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
         answer = json.loads(line) if line else {"error": "a load process died as it started"}
         if "error" in answer:
             raise EndpointError(scrub(answer["error"], job.secrets))
+    if crew.feeder is not None and (why := feeder.said(crew.feeder)) is not None:
+        raise RecordingError(why)
     crew.ticks_before = core_ticks(allowed_cores())
     if crew.sharing is not None:
         crew.sharing.begin()
@@ -280,7 +289,7 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
         crew.beside.look()
         if len(interrupts) > 1:
             raise KeyboardInterrupt
-        if any(process.poll() not in (None, 0) for process in crew.processes):
+        if any(process.poll() not in (None, 0) for process in crew.all()):
             live.stop = True
         time.sleep(0.05)
 
@@ -326,9 +335,9 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
 
 def _kill(crew: _Crew) -> None:
     """End the workers that still run, and take leave of all."""
-    for process in crew.processes:
+    for process in crew.all():
         process.kill()
-    for process in crew.processes:
+    for process in crew.all():
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None and not pipe.closed:
@@ -365,11 +374,21 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                 manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
             issued, beyond = cells[Count.ISSUED], cells[Count.BEYOND]
             dump_json(file, {"worker": worker, "issued": issued, "beyond": beyond, "died": died})
+    if crew.feeder is not None and crew.feeder.poll() and manifest.state != "interrupted":
+        manifest.state = "broken"
+        manifest.invalid.append(feeder.said(crew.feeder) or "")
     if manifest.state == "running" and not crew.live.t0_ns:
         manifest.state = "broken"
         manifest.invalid.append("the load did not begin")
     elif manifest.state == "running":
         manifest.state = "complete"
     dump_json(folder / "recording.json", manifest)
-    host = {"steal_share": stolen, "server": crew.server, "sharing": crew.sharing and crew.sharing.told}
+    live = crew.live
+    made = crew.feeder and {"cpu_ns": live.feeder_cpu_ns, "rows": live.feeder_rows, "bytes": live.feeder_bytes}
+    host = {
+        "steal_share": stolen,
+        "server": crew.server,
+        "sharing": crew.sharing and crew.sharing.told,
+        "feeder": made,
+    }
     dump_json(folder / "host.json", host)

@@ -22,8 +22,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     live_fd: int
     outcomes_fd: int
     """File of one byte a request: its `steer.Outcome`."""
-    bodies_fd: int
-    """File of the request bodies, then where that of each row starts (int64) and stops (int64)."""
+    places_fd: int
+    segments: list[int]
+    """Files of the request bodies; `places_fd` tells where that of each row lies (`spool`)."""
     rows: int
     requests: int | None
     """Requests of the whole run, if their number ends it."""

@@ -115,6 +115,42 @@ class Live:
     def counted_end_ns(self, value: int) -> None:
         self._cells[3] = value
 
+    @property
+    def made(self) -> int:
+        """Rows whose bodies are there to be sent: all before this one."""
+        return self._cells[4]
+
+    @made.setter
+    def made(self, value: int) -> None:
+        self._cells[4] = value
+
+    @property
+    def feeder_cpu_ns(self) -> int:
+        """CPU time of the process that makes bodies while the load runs; 0 where there is none."""
+        return self._cells[5]
+
+    @feeder_cpu_ns.setter
+    def feeder_cpu_ns(self, value: int) -> None:
+        self._cells[5] = value
+
+    @property
+    def feeder_rows(self) -> int:
+        """Bodies that it has made."""
+        return self._cells[7]
+
+    @feeder_rows.setter
+    def feeder_rows(self, value: int) -> None:
+        self._cells[7] = value
+
+    @property
+    def feeder_bytes(self) -> int:
+        """Bytes of the bodies that it has made."""
+        return self._cells[6]
+
+    @feeder_bytes.setter
+    def feeder_bytes(self, value: int) -> None:
+        self._cells[6] = value
+
     def cells(self, worker: int) -> memoryview:
         """The counters of one worker, indexed by `Count`, and its bins."""
         start = _HEADER + SLOTS * worker

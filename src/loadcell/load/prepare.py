@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -18,11 +20,12 @@ from loadcell.load.calibrate import PromptCount
 from loadcell.load.clock import HAS_KERNEL_STAMPS
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
-from loadcell.load.preflight import Endpoint, prefix_of
+from loadcell.load.preflight import Endpoint
+from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
-from loadcell.protocol import PATHS, body
+from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
-from loadcell.recording.write import write_table
+from loadcell.recording.write import nameless_file, write_table
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths, scrub
 from loadcell.workload import FilePrompts, Plan
 
@@ -30,6 +33,30 @@ _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
 """Users, or requests a second, that are given to one worker where there are cores for more."""
 _WORKERS_MOST = 8
+_FILL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Files:
+    """Descriptors of the nameless files of a run, which its processes inherit."""
+
+    live: int
+    outcomes: int
+    places: int
+    segments: list[int]
+
+    def all(self) -> tuple[int, ...]:
+        return (self.live, self.outcomes, self.places, *self.segments)
+
+
+@contextmanager
+def nameless_files(folder: Path) -> Iterator[Files]:
+    """The files of a run, on the disk of its folder; gone however this process ends."""
+    with ExitStack() as stack:
+        live, outcomes, places, *segments = (
+            stack.enter_context(nameless_file(folder, buffering=0)).fileno() for _ in range(3 + SEGMENTS)
+        )
+        yield Files(live, outcomes, places, segments)
 
 
 def worker_count(spec: Spec) -> int:
@@ -143,50 +170,13 @@ def write_schedule(planned: Plan, folder: Path) -> None:
     write_table(folder / "schedule.parquet", SCHEDULE, columns)
 
 
-def fill(block: IO[bytes], size: int) -> None:
-    """Give the block its room now: on a full disk, a page of a sparse file would end the process that touches it."""
+def fill(fd: int, size: int) -> None:
+    """Give a file its room now: on a full disk, a page of a sparse file would end the process that touches it."""
     try:
-        block.write(bytes(size))
-        block.flush()
+        for offset in range(0, size, _FILL_BYTES):
+            write_all(fd, bytes(min(_FILL_BYTES, size - offset)), offset)
     except OSError as error:
         raise RecordingError(f"cannot write the recording: {error.strerror}; free some space") from None
-
-
-def spool_bodies(spec: Spec, found: Endpoint, planned: Plan, file: IO[bytes]) -> str:
-    """Write the request bodies to a nameless file, then where each request's lies: memory stays bounded.
-
-    Lines of a prompt file that are sent often are written once. Returns SHA-256 in hex over the bodies' SHA-256, those
-    that keep the load on left out.
-    """
-    prefix, api, field_name = prefix_of(spec, found), spec.endpoint.api, found.max_tokens_field
-    prompts = planned.prompts
-    lines = prompts.lines.tolist() if isinstance(prompts, FilePrompts) else None
-    known: dict[tuple[int, int], int] = {}
-    starts, stops, end = array("q"), array("q"), 0
-    whole, digests = hashlib.sha256(), dict[int, bytes]()
-    hashed = len(planned.schedule) - planned.schedule.beyond
-    try:
-        for row, (prompt, most) in enumerate(zip(prompts, planned.schedule.output_tokens.tolist(), strict=True)):
-            before = None if lines is None else known.setdefault((lines[row], most), row)
-            if before is None or before == row:
-                payload = body(api, prefix, prompt, most, field_name)
-                digest = hashlib.sha256(payload).digest()
-                if before is not None:
-                    digests[row] = digest
-                starts.append(end)
-                end += file.write(payload)
-                stops.append(end)
-            else:
-                digest = digests[before]
-                starts.append(starts[before])
-                stops.append(stops[before])
-            if row < hashed:
-                whole.update(digest)
-        file.write(starts.tobytes() + stops.tobytes())
-        file.flush()
-    except OSError as error:
-        raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None
-    return whole.hexdigest()
 
 
 def make_job(
@@ -198,7 +188,7 @@ def make_job(
     target: Target,
     found: Endpoint,
     planned: Plan,
-    descriptors: tuple[int, int, int],
+    files: Files,
     secrets: list[str],
 ) -> Job:
     load, schedule, cores = spec.load, planned.schedule, allowed_cores()
@@ -216,9 +206,10 @@ def make_job(
         address=found.address,
         api=spec.endpoint.api,
         stream=spec.endpoint.stream,
-        live_fd=descriptors[0],
-        bodies_fd=descriptors[1],
-        outcomes_fd=descriptors[2],
+        live_fd=files.live,
+        places_fd=files.places,
+        segments=files.segments,
+        outcomes_fd=files.outcomes,
         rows=len(schedule),
         requests=load.requests if closed else None,
         users=len(mine) if closed else None,

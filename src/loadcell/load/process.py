@@ -40,7 +40,10 @@ def main() -> int:
     # Ctrl-C is the parent's to answer: it tells the workers through shared memory.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_descriptor_limit()
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    told = sys.stdin.buffer.read()
+    if not told:  # whoever started it is gone, or has nothing to load
+        return 0
+    job = msgspec.json.decode(told, type=Job)
     live = Live(job.live_fd, job.workers)
     audit = Audit(job.worker, job.cpu)
     folder = Path(job.folder)
@@ -79,7 +82,7 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
-    """The schedule as flat integers, with the places of the bodies."""
+    """The schedule as flat integers."""
     wanted = ("planned_ns", "input_tokens", "output_tokens")
     columns = read_columns(folder / "schedule.parquet", wanted)
     schedule = {}
@@ -87,10 +90,6 @@ def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
         values = columns[name]
         # A closed loop has no planned times: the column is all missing and is never looked at.
         schedule[name] = array("q") if values.dtype.kind == "f" else array("q", values.astype("int64").tobytes())
-    size = 8 * job.rows
-    end = os.fstat(job.bodies_fd).st_size
-    schedule["body_start"] = array("q", os.pread(job.bodies_fd, size, end - 2 * size))
-    schedule["body_stop"] = array("q", os.pread(job.bodies_fd, size, end - size))
     return schedule
 
 

@@ -45,6 +45,16 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Making:
+    """How far the making of the first request bodies is."""
+
+    rows: int
+    of: int
+    bytes: int
+    left_s: float | None
+
+
+@dataclass(frozen=True)
 class Progress:
     """What a watcher is shown a few times a second."""
 
@@ -84,6 +94,8 @@ class Progress:
     """Sends that this is of."""
     says: str = ""
     """Stage check: why the server is waited for, `elapsed_s` of `duration_s` by now."""
+    making: Making | None = None
+    """While preparing: the bodies of the first requests."""
     longest_stall_ms: float | None = None
     """Longest time so far in which a load process did not look at its sockets."""
     beside: int = 0

@@ -24,6 +24,7 @@ from loadcell.load.looks import LOOK_NS
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
 from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.protocol import PATHS
@@ -45,6 +46,8 @@ FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
 PAUSE_NS = 100_000_000
 """A closed-loop user whose request failed waits this long, so that a refusing server is not flooded."""
+STARVED_NS = 1_000_000
+"""A request whose body is not made yet looks for it this often."""
 AIR_NS = 200_000_000
 """Time between two counts of what came of the replies in the air, for those who look on."""
 GUARD_NS = 300_000
@@ -63,6 +66,9 @@ class Worker:
         self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
         self.count = live.cells(job.worker)
         self.outcomes = outcomes_of(job.outcomes_fd, job.rows)
+        self.bodies = Bodies(job.segments, job.places_fd, job.rows, live)
+        self.starved_ns = 0
+        """Since when the request that waits first has had no body; 0 where it has one."""
         self.tail = Tail(job, live)
         self.schedule = schedule
         self.poller = make_poller()
@@ -98,7 +104,7 @@ class Worker:
         self.last_flush_ns = 0
         if self.timer.fd is not None:
             self.poller.add(self.timer.fd, READABLE)
-            self.handlers[self.timer.fd] = lambda _: self.timer.clear()
+            self.handlers[self.timer.fd] = lambda _: self._timer_fired()
 
     def prepare(self) -> str | None:
         """Open the connections. Returns what went wrong if not one could be opened."""
@@ -203,8 +209,27 @@ class Worker:
             self.due_ns = self.t0 + self.schedule["planned_ns"][self.mine[self.next]]
         else:
             self.due_ns = 0
-        if self.due_ns:
-            self.timer.arm(self.due_ns)
+        wake_ns = self.due_ns
+        if self.starved_ns:
+            again_ns = monotonic_ns() + STARVED_NS
+            wake_ns = min(wake_ns or again_ns, again_ns)
+        if wake_ns:
+            self.timer.arm(wake_ns)
+
+    def _timer_fired(self) -> None:
+        self.timer.clear()
+        if self.starved_ns:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Go on with what waited for its body, if that has been made."""
+        now = monotonic_ns()
+        if self.waiting and not self.bodies.ready(self.waiting[0].request):
+            self._arm()
+            return
+        self.audit.body_wait_ns += now - self.starved_ns
+        self.starved_ns = 0
+        self._serve_waiting()
 
     def _send_due(self, now: int) -> None:
         """Send all that is due, in the order of its plan."""
@@ -268,6 +293,7 @@ class Worker:
         flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
         if flight.counted:
             self.tail.begun()
+        self.audit.late_bodies += not self.bodies.ready(request)
         self.waiting.append(flight)
         self._serve_waiting()
         if self.job.users is None and len(self.pool.idle) + len(self.pool.opening) < SPARE:
@@ -276,6 +302,11 @@ class Worker:
     def _serve_waiting(self) -> None:
         """Send what waits, first come first served, as far as the cap and the connections allow."""
         while self.waiting and (self.job.cap is None or self.in_flight < self.job.cap):
+            if not self.bodies.ready(self.waiting[0].request):
+                if not self.starved_ns:
+                    self.starved_ns = monotonic_ns()
+                    self._arm()
+                return
             connection = self.pool.take()
             if connection is None:
                 while len(self.pool.opening) < min(len(self.waiting), OPENING_MOST):
@@ -284,9 +315,8 @@ class Worker:
             self._send(self.waiting.popleft(), connection)
 
     def _send(self, flight: Flight, connection: Connection) -> None:
-        request, fd = flight.request, self.job.bodies_fd
-        start, stop = self.place(request)
-        body = os.pread(fd, stop - start, start)
+        request = flight.request
+        body = self.bodies.read(request)
         head = b"%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
             self.head, len(body), self.job.run_id.encode(), request,
         )  # fmt: skip
@@ -310,10 +340,6 @@ class Worker:
             flight.send_end_ns = monotonic_ns()
         else:
             self.poller.change(connection.fd, READABLE | WRITABLE)
-
-    def place(self, request: int) -> tuple[int, int]:
-        """Where the body of a request lies in the file of bodies."""
-        return self.schedule["body_start"][request], self.schedule["body_stop"][request]
 
     def _send_more(self, flight: Flight) -> None:
         assert flight.connection is not None
@@ -436,6 +462,8 @@ class Worker:
         if now - self.air_ns > AIR_NS:
             self._count_air(now)
         self.pool.end_late(now)
+        if self.starved_ns:
+            self._feed()
         self._serve_waiting()
         writer = self.ledger.writer
         if len(writer.chunks) > FLUSH_ROWS or now - self.last_flush_ns > FLUSH_NS:
@@ -519,8 +547,7 @@ class Worker:
             reply.close(max(len(flight.times) - 1, 0))
         body = None
         if self.job.keep_text:
-            start, stop = self.place(flight.request)
-            body = os.pread(self.job.bodies_fd, stop - start, start).decode()
+            body = self.bodies.read(flight.request).decode()
         row = write_rows(flight, self.ledger, body)
         self.audit.landed(flight)
         self.outcomes[flight.request] = outcome(row, self.job.slo)

@@ -89,6 +89,21 @@ def _connections(result: Result) -> Iterator[Check]:
         )
 
 
+def _feeding(result: Result) -> Iterator[Check]:
+    made = result.instrument.feeding
+    if made is None:
+        return
+    issued = sum(worker.issued or 0 for worker in result.instrument.workers)
+    yield grade(
+        result,
+        "requests_made",
+        made.late / issued if made.late is not None and issued else None,
+        f"{made.late} of {issued} requests were sent late, for they were not made yet when they were due",
+        "the client makes them more slowly than the load sends them: use shorter prompts or a prompt file, or load "
+        "from a machine with more cores",
+    )
+
+
 def _tokens(result: Result) -> Iterator[Check]:
     off = result.instrument.tokens.difference_share
     yield grade(
@@ -119,7 +134,7 @@ def _stability(result: Result) -> Iterator[Check]:
 
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
-    _broken, *checks_load.CHECKS, *checks_budget.CHECKS, _stability, _clock, _connections, _tokens,
+    _broken, *checks_load.CHECKS, *checks_budget.CHECKS, _stability, _clock, _connections, _feeding, _tokens,
     *checks_server.CHECKS, *checks_counters.CHECKS, *checks_window.CHECKS, *checks_symptoms.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {

@@ -11,7 +11,7 @@ import numpy as np
 from loadcell.metrics.delivery import arrivals, connections, token_closure
 from loadcell.metrics.events import EventTotals, lag_spread
 from loadcell.metrics.interval import spread_ms
-from loadcell.metrics.model import Host, Instrument, WorkerAudit
+from loadcell.metrics.model import Feeding, Host, Instrument, WorkerAudit
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.sharing import taken
 from loadcell.metrics.window import Span
@@ -65,6 +65,21 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
             taken_by=None if shared is None else shared.by,
         ),
         workers=workers,
+        feeding=_feeding(host, recording.audits),
+    )
+
+
+def _feeding(host: dict[str, Any], audits: list[dict[str, Any]]) -> Feeding | None:
+    told = host.get("feeder")
+    if not told:
+        return None
+    wait_ns = _sum(audit.get("body_wait_ns") for audit in audits)
+    return Feeding(
+        made=told["rows"],
+        bytes=told["bytes"],
+        cpu_s=told["cpu_ns"] / 1e9,
+        late=_sum(audit.get("late_bodies") for audit in audits),
+        wait_s=None if wait_ns is None else wait_ns / 1e9,
     )
 
 

@@ -32,6 +32,7 @@ LIMITS = {
     "clock_steps": Limits("steps of the wall clock", "", 1, None),
     "connections": Limits("requests of the window that opened a connection", "share", 0.01, None),
     "exhaustion": Limits("connections that failed for want of ports or descriptors, per request", "share", 0.0, 0.01),
+    "requests_made": Limits("requests that were not made yet when they were to be sent", "share", 0.01, None),
     "token_closure": Limits("tokens counted in the streams against the server's usage", "share", 0.001, 0.02),
 }
 SYMPTOMS = {

@@ -367,6 +367,16 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     taken_by: Annotated[str | None, Doc(description="what bounds it, in words")] = None
 
 
+class Feeding(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests that were made while the load ran, by a process of the lowest priority."""
+
+    made: Annotated[int, Doc(description="requests that it made")]
+    bytes: int
+    cpu_s: float
+    late: Annotated[int | None, Doc(description="requests of the whole run that were not made when they were due")]
+    wait_s: Annotated[float | None, Doc(description="time in which a send waited for its request to be made")]
+
+
 class ServerPart(msgspec.Struct, frozen=True, kw_only=True):
     """One part of TTFT."""
 
@@ -574,6 +584,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenClosure
     host: Host
     workers: list[WorkerAudit]
+    feeding: Annotated[
+        Feeding | None, Doc(description="null where every request was made before the load, as in older recordings")
+    ] = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -596,7 +609,10 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     schedule_hash: Annotated[str, Doc(description="over times and lengths of the planned requests")]
     bodies_hash: Annotated[
-        str | None, Doc(description="over the bytes of the planned requests; null in recordings of older versions")
+        str | None,
+        Doc(
+            description="over what the bytes of the planned requests follow from; null in recordings of older versions"
+        ),
     ]
     tokenizer: str
     clock: str

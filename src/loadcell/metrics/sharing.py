@@ -28,8 +28,9 @@ def taken(host: Mapping[str, Any], audits: Sequence[Mapping[str, Any]]) -> Taken
     if not length:
         return None
     spent = [audit.get("cpu_s") for audit in audits]
-    parent = told.get("parent_cpu_ns")
-    client = None if parent is None or not spent or None in spent else sum(s for s in spent if s) * 1e9 + parent
+    parent, made_ns = told.get("parent_cpu_ns"), (host.get("feeder") or {}).get("cpu_ns", 0)
+    known_s = parent is not None and spent and None not in spent
+    client = sum(s for s in spent if s) * 1e9 + parent + made_ns if known_s else None
     bounds = {WAITED: told.get("server_wait_ns"), PRESSURE: told.get("pressure_ns"), CPU: client}
     known = [Taken(float(ns) / length, by) for by, ns in bounds.items() if ns is not None]
     return min(known, default=None)

@@ -209,6 +209,11 @@ def differences(recorded: Recorded, now: Manifest, machine: Mapping[str, Any]) -
     yield from (f"{name}: {_say(new)}, was {_say(old)}" for name, old, new in told if old != new)
 
 
+def same_form(a: str | None, b: str | None) -> bool:
+    """Whether two hashes of bodies can be compared: before the colon stands how they were made."""
+    return a is not None and b is not None and a.rpartition(":")[0] == b.rpartition(":")[0]
+
+
 def schedule_line(recorded: Recorded, now: Manifest, changed: list[str]) -> str:
     """Whether the same requests are sent at the same times."""
     new, old = now.schedule_hash[:16], recorded.schedule_hash[:16]
@@ -218,6 +223,9 @@ def schedule_line(recorded: Recorded, now: Manifest, changed: list[str]) -> str:
             "whether these are the same cannot be told; they are made as it made them"
         )
     if now.schedule_hash == recorded.schedule_hash:
+        if not same_form(recorded.bodies_hash, now.bodies_hash):
+            version = recorded.environment.get("loadcell", "")
+            return f"same schedule (hash {new}); loadcell {version} hashed the bytes in another way: not compared"
         if now.bodies_hash == recorded.bodies_hash:
             return f"same schedule (hash {new}), same bytes (hash {recorded.bodies_hash[:16]})"
         if changed:

@@ -78,10 +78,11 @@ def write_table(
 
 
 @contextmanager
-def nameless_file(folder: Path, mode: str = "w+b") -> Iterator[IO[Any]]:
+def nameless_file(folder: Path, mode: str = "w+b", buffering: int = -1) -> Iterator[IO[Any]]:
     """A file on the disk of `folder` that is gone when it is closed, however this process ends."""
     try:
-        file = tempfile.TemporaryFile(mode, dir=folder, encoding=None if "b" in mode else "utf-8")  # noqa: SIM115
+        encoding = None if "b" in mode else "utf-8"
+        file = tempfile.TemporaryFile(mode, buffering, dir=folder, encoding=encoding)  # noqa: SIM115
     except OSError as error:
         raise RecordingError(f"cannot write to {folder}: {error.strerror}; free some space") from None
     try:

@@ -30,6 +30,9 @@ def instrument_line(result: Result) -> str:
     busy = [worker.busy_share for worker in audit.workers if worker.busy_share is not None]
     if busy:
         parts.append(f"busy {percent(max(busy))}")
+    if (made := audit.feeding) is not None:
+        late = "" if made.late is None else f", {made.late:,} late"
+        parts.append(f"{made.made:,} requests made meanwhile for {figure(made.cpu_s, 2)} s CPU{late}")
     if audit.cpu_us_per_token is not None:
         parts.append(f"{figure(audit.cpu_us_per_token, 3)} µs CPU a token")
     return " · ".join(parts)

@@ -99,6 +99,8 @@ NOTES = {
 ENDS = {
     "a load process died as it started": "un proceso de carga murió al arrancar",
     "the load did not begin": "la carga no empezó",
+    "the request bodies could not be made: {}": "no se pudieron preparar los cuerpos de las solicitudes: {=}",
+    "its process died ({})": "su proceso murió ({=})",
 }
 
 FAILURES = {

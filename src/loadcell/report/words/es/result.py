@@ -50,6 +50,11 @@ CHECKS = {
     "latencies are in part of an emptying server: give more --requests or a longer --duration": (
         "las latencias son en parte de un servidor que se vacía: dar más --requests o un --duration más largo"
     ),
+    "the client makes them more slowly than the load sends them: use shorter prompts or a prompt file, or load from a "
+    "machine with more cores": (
+        "el cliente las hace más despacio de lo que la carga las envía: usar prompts más cortos o un archivo de "
+        "prompts, o cargar desde una máquina con más núcleos"
+    ),
     "raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load": (
         "subir ulimit -n y net.ipv4.ip_local_port_range, o bajar la carga"
     ),
@@ -131,6 +136,9 @@ CHECKS = {
         "cada solicitud abre su propia conexión, el servidor no conserva ninguna: ninguna latencia incluye la conexión"
     ),
     "{} of requests had to open a connection": "{} de las solicitudes tuvieron que abrir una conexión",
+    "{} of {} requests were sent late, for they were not made yet when they were due": (
+        "{} de {} solicitudes se enviaron tarde, pues aún no estaban hechas cuando tocaba"
+    ),
     "{} connections failed for want of ports or file descriptors on this machine": (
         "{} conexiones fallaron por falta de puertos o descriptores de archivo en esta máquina"
     ),
@@ -257,6 +265,9 @@ CHECKS = {
     ),
     "time of the cores that the hypervisor took": "tiempo de los núcleos que tomó el hipervisor",
     "requests of the window that opened a connection": "solicitudes de la ventana que abrieron una conexión",
+    "requests that were not made yet when they were to be sent": (
+        "solicitudes que aún no estaban hechas cuando había que enviarlas"
+    ),
     "connections that failed for want of ports or descriptors, per request": (
         "conexiones fallidas por falta de puertos o descriptores, por solicitud"
     ),

@@ -1,0 +1,88 @@
+"""What the request bodies of a run follow from: the same bytes whoever makes them, and whenever."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from loadcell.protocol import body
+from loadcell.spec import Api
+from loadcell.workload import FilePrompts, SyntheticPrompts
+
+_HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
+"""The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
+HASH_FORM = "b2:"
+"""Stands before a hash of this form. Earlier versions made every body before the load, and hashed them all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything that the bodies are made of. It can be pickled."""
+
+    api: Api
+    prefix: bytes
+    """Of each body, with what is the same in all."""
+    max_tokens_field: str
+    prompts: SyntheticPrompts | FilePrompts
+    output_tokens: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.output_tokens)
+
+    @property
+    def shared(self) -> bool:
+        """Whether rows may send what another sends: lines of a file."""
+        return isinstance(self.prompts, FilePrompts)
+
+    def bodies(self, first: int) -> Iterator[bytes | int]:
+        """The body of each row from `first` on; where a row of a file's line sends what an earlier one does, that row.
+
+        Made beyond the start of the schedule, only the rows before `first` are known as earlier ones: what is made
+        later does not stay.
+        """
+        most = self.output_tokens.tolist()
+        lines = self.prompts.lines.tolist() if isinstance(self.prompts, FilePrompts) else None
+        known: dict[tuple[int, int], int] = {}
+        if lines is not None:
+            for row in range(first):
+                known.setdefault((lines[row], most[row]), row)
+        for row, prompt in enumerate(self.prompts.select(np.arange(first, len(self))), first):
+            before = None if lines is None else known.get((lines[row], most[row]))
+            if before is None:
+                if lines is not None and not first:
+                    known[lines[row], most[row]] = row
+                yield body(self.api, self.prefix, prompt, most[row], self.max_tokens_field)
+            else:
+                yield before
+
+    def hash(self, rows: int) -> str:
+        """Equal where the same bytes are to be sent in the first `rows` rows: SHA-256 in hex over all that they follow
+        from, and over the first of them."""
+        prompts, digest = self.prompts, hashlib.sha256(msgspec.json.encode((self.api, self.max_tokens_field, rows)))
+        if isinstance(prompts, FilePrompts):
+            lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
+            parts = [msgspec.json.encode(prompts.file.prompts[line]) for line in lines.tolist()]
+            digest.update(places.astype("<i8").tobytes())
+        else:
+            parts = [msgspec.json.encode((prompts.words, str(prompts.seed)))]
+            digest.update(prompts.lengths[:rows].astype("<i4").tobytes())
+        digest.update(self.output_tokens[:rows].astype("<i4").tobytes())
+        for part in (self.prefix, *parts):
+            digest.update(hashlib.sha256(part).digest())
+        for payload in self._first(rows):
+            digest.update(hashlib.sha256(payload).digest())
+        return HASH_FORM + digest.hexdigest()
+
+    def _first(self, rows: int) -> Iterator[bytes]:
+        """The first bodies."""
+        first = np.arange(min(rows, _HASHED_ROWS))
+        if isinstance(self.prompts, SyntheticPrompts):
+            tokens = np.cumsum(self.prompts.lengths[first], dtype=np.int64)
+            first = first[: 1 + int(np.searchsorted(tokens, _HASHED_TOKENS))]
+        for prompt, most in zip(self.prompts.select(first), self.output_tokens[first].tolist(), strict=True):
+            yield body(self.api, self.prefix, prompt, most, self.max_tokens_field)

@@ -1,0 +1,98 @@
+"""The request bodies that are made before the clock starts, and what is left to the feeder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from loadcell.errors import RecordingError
+from loadcell.load.ahead import first_rows
+from loadcell.load.bodies import Source
+from loadcell.load.feeder import Feed
+from loadcell.load.host import allowed_cores
+from loadcell.load.job import Job
+from loadcell.load.live import Live
+from loadcell.load.preflight import Endpoint, prefix_of
+from loadcell.load.prepare import Files, fill, planned_end_ns
+from loadcell.load.progress import Making, Progress
+from loadcell.load.spool import PLACE_BYTES, Spool
+from loadcell.spec import Spec
+from loadcell.workload import Plan
+
+_LONGEST_NS, _LEAST_BYTES = 700_000_000, 32 << 20
+"""Where a pace is only guessed, bodies are made for no longer than this; and up to this size in any case."""
+_TELL_NS = 200_000_000
+
+
+def make_head(
+    live: Live,
+    files: Files,
+    spec: Spec,
+    found: Endpoint,
+    planned: Plan,
+    source: Source,
+    watch: Callable[[Progress], None],
+) -> tuple[int, int]:
+    """Make the bodies of the first 20 s; returns (rows made, rows that the plan or the probe suggests)."""
+    times, users, rows = planned.schedule.planned_ns, spec.load.concurrency or 1, len(source)
+    mean = float(planned.schedule.output_tokens.mean())
+    suggested = first_rows(times, users, found.e2e_s(mean), planned_end_ns(spec.load))
+    wanted = min(rows, users if suggested is None else suggested)
+    fill(files.places, rows * PLACE_BYTES)
+    spool = Spool(files.segments, files.places, live)
+    began = time.monotonic()
+
+    def tell(row: int, size: int) -> None:
+        passed_s = time.monotonic() - began
+        left_s = passed_s * (wanted - row) / row if row else None
+        watch(Progress("prepare", passed_s, making=Making(row, max(row, wanted), size, left_s)))
+
+    _spool_head(source, spool, wanted, wanted if times is not None else min(users, wanted), tell)
+    return spool.row, wanted
+
+
+def source_of(spec: Spec, found: Endpoint, planned: Plan) -> Source:
+    """What the bodies of a run are made of."""
+    prefix = prefix_of(spec, found)
+    return Source(spec.endpoint.api, prefix, found.max_tokens_field, planned.prompts, planned.schedule.output_tokens)
+
+
+def _spool_head(source: Source, spool: Spool, wanted: int, least: int, tell: Callable[[int, int], None]) -> None:
+    """Make the bodies that are to be there before the clock starts: `wanted` rows, but for no longer than a second
+    beyond the `least`; and further ones as far as they are few bytes, so that most runs need nobody who makes them
+    meanwhile. `tell` is told (rows, bytes) some times a second."""
+    began = told = time.monotonic_ns()
+    try:
+        for payload in source.bodies(0):
+            now = time.monotonic_ns()
+            enough = now - began > _LONGEST_NS or (spool.row >= wanted and spool.bytes >= _LEAST_BYTES)
+            if spool.row >= least and enough:
+                break
+            spool.again(payload) if isinstance(payload, int) else spool.add(payload)
+            if now - told > _TELL_NS:
+                told = now
+                tell(spool.row, spool.bytes)
+        spool.flush()
+    except OSError as error:
+        raise RecordingError(f"cannot write the request bodies: {error.strerror}; free some space") from None
+
+
+def make_feed(
+    spec: Spec, source: Source, planned: Plan, first: int, suggested: int, files: Files, jobs: Sequence[Job]
+) -> Feed:
+    """What the process is told that makes the bodies from `first` on while the load runs."""
+    pinned = {job.cpu for job in jobs}
+    return Feed(
+        source=source,
+        first=first,
+        workers=len(jobs),
+        live_fd=files.live,
+        places_fd=files.places,
+        segments=files.segments,
+        planned_ns=planned.schedule.planned_ns,
+        users=spec.load.concurrency or 1,
+        suggested=suggested,
+        end_ns=planned_end_ns(spec.load),
+        keep=spec.run.keep_text,
+        cores=[core for core in allowed_cores() if core not in pinned],
+    )
