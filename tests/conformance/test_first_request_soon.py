@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from contract_runs import Ran, Run, run_once, short_spec
 from scripted import Received, Scripted, Step, clean, serve
@@ -19,6 +21,7 @@ from loadcell.load.progress import Making
 
 SLOW = "import sys, time\nimport loadcell.load.feeder as f\nmake = f.make\n"
 MB = 1_000_000
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def sent_to(server: Scripted) -> dict[int, bytes]:
@@ -55,7 +58,7 @@ def held(pid: int) -> int:
     return sum(found.values())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@LINUX
 def test_long_prompts_and_short_replies_begin_at_once(tmp_path: Path) -> None:
     """32,000 tokens in, 1 out, 8 users, 10 s: 13,342 rows, of which a server of 0.5 s takes 160: 30 MB, not 2.5 GB."""
     seen: list[int] = []
@@ -80,6 +83,39 @@ def test_long_prompts_and_short_replies_begin_at_once(tmp_path: Path) -> None:
     rows = json.loads((folder / "recording.json").read_bytes())["effective"]["rows"]
     assert rows == 13_342 and len(seen) >= 24
     assert max(seen) < 120 * MB
+
+
+@LINUX
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_of_a_run_that_was_ended_while_it_prepared(tmp_path: Path, sign: signal.Signals) -> None:
+    """An open loop whose first 20 s are 2,000 long prompts: no folder, no file, no process, no traceback."""
+    folder = tmp_path / "run"
+    words = ["--rate", "100", "--duration", "60s", "--input-tokens", "32000", "--output", str(folder)]
+    with serve() as server:
+        command = [sys.executable, "-m", "loadcell", "run", server.url, *words]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        limit = time.monotonic() + 60
+        while held(process.pid) < 3 * MB and process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.02)
+        workers = psutil.Process(process.pid).children()
+        assert workers and folder.exists()
+        process.send_signal(sign)
+        said = process.communicate(timeout=60)[0]
+        while (folder.exists() or alive(workers)) and time.monotonic() < limit:
+            time.sleep(0.02)
+        assert server.load == []
+    assert list(tmp_path.iterdir()) == [] and not alive(workers)
+    assert b"Traceback" not in said and b"Error" not in said
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 # --- who makes a request changes nothing -----------------------------------------------------------------------------

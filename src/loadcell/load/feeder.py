@@ -80,10 +80,10 @@ def said(process: subprocess.Popen[bytes]) -> str | None:
 def main() -> int:
     """Make bodies until all are there, or until told to stop. Returns 1 where the disk does not take them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told = sys.stdin.buffer.read()
-    if not told:  # whoever started it is gone
+    try:
+        feed: Feed = pickle.load(sys.stdin.buffer)
+    except (EOFError, pickle.UnpicklingError):  # whoever started it was killed before it had told all
         return 0
-    feed: Feed = pickle.loads(told)
     live = Live(feed.live_fd, feed.workers)
     _lower_priority(feed.cores)
     sys.stdout.write(json.dumps({"ready": True}) + "\n")

@@ -112,7 +112,7 @@ def run_load(
         fill(files.live, Live.size(workers))
         crew = _Crew(Live(files.live, workers), beside)
         try:
-            _spawn(crew, files.all())  # they load their libraries while the endpoint is asked
+            _spawn(crew, files.all(), folder)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
             found = _ask(spec, target, secrets, watch)
             watch(Progress("prepare"))
@@ -237,11 +237,11 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _spawn(crew: _Crew, descriptors: tuple[int, ...]) -> None:
+def _spawn(crew: _Crew, descriptors: tuple[int, ...], folder: Path) -> None:
     """Start the processes; each loads its libraries and waits for its job."""
     for _ in range(crew.live.workers):
         process = subprocess.Popen(
-            WORKER_COMMAND,
+            (*WORKER_COMMAND, str(folder)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C on the terminal is for this process alone

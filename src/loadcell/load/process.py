@@ -1,4 +1,4 @@
-"""A worker process: `python -m loadcell.load.process`, told its job on standard input.
+"""A worker process: `python -m loadcell.load.process FOLDER`, told its job on standard input.
 
 It answers on standard output with one JSON line when it is ready, {"ready": true} or {"error": words}, then waits for
 the start sign in shared memory. What it has to say at the end is in its audit file.
@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,7 +42,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_descriptor_limit()
     told = sys.stdin.buffer.read()
-    if not told:  # whoever started it is gone, or has nothing to load
+    if not told:  # whoever started it was killed while it prepared the run, and left its folder behind
+        for left in sys.argv[1:]:
+            with suppress(OSError):  # it holds something, or another worker was first
+                Path(left).rmdir()
         return 0
     job = msgspec.json.decode(told, type=Job)
     live = Live(job.live_fd, job.workers)
