@@ -108,7 +108,22 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str, Doc(description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA")
     ] = "512"
     output_tokens: Annotated[str, Doc(description="output length, in the same forms")] = "uniform:64,192"
-    prompts: Annotated[str | None, Doc(description="JSONL file of prompts instead of synthetic ones")] = None
+    prompts: Annotated[
+        str | None,
+        Doc(description="file of prompts instead of synthetic ones: JSON Lines, JSON, CSV or Parquet, .gz too"),
+    ] = None
+    prompt_column: Annotated[
+        str | None,
+        Doc(description="prompts of a file: key or column that holds them (default: prompt, messages, text, …)"),
+    ] = None
+    output_column: Annotated[
+        str | None,
+        Doc(description="prompts of a file: key or column of their output lengths (default: max_tokens, …)"),
+    ] = None
+    line_output_tokens: Annotated[
+        bool,
+        Doc(description="prompts of a file: one that asks for its own output length gets it; else output_tokens"),
+    ] = True
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"

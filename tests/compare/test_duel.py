@@ -282,9 +282,16 @@ def test_an_end_that_goes_away_leaves_what_was_measured(
 
 
 def test_prompts_of_a_file_are_dealt_out_to_the_turns(tmp_path: Path) -> None:
-    from loadcell.cli.duel import _lines
+    from loadcell.cli.duel import _turn_spec
+    from loadcell.compare.duel import DuelPlan
+    from loadcell.spec import build_spec
+    from loadcell.workload.files import read_prompts
 
-    file = tmp_path / "p.jsonl"
-    file.write_text("\n".join(f'{{"prompt": "{i}"}}' for i in range(5)))
-    taken = [_lines(file, 3 * k, 3, tmp_path / f"{k}").read_text().split("\n")[:-1] for k in range(2)]
-    assert [json.loads(line)["prompt"] for part in taken for line in part] == ["0", "1", "2", "3", "4", "0"]
+    file = tmp_path / "p.csv"
+    file.write_text("Prompt,temperature\n" + "".join(f'"{i}\n",0.{i}\n' for i in range(5)))
+    spec = build_spec({"endpoint": {"url": "http://h:1"}, "workload": {"prompts": str(file)}})
+    plan = DuelPlan(a={"run": {}}, b={}, turn=3, couples=2, models=["m", "m"])
+    taken = [read_prompts(_turn_spec(spec, plan, couple, tmp_path)).prompts for couple in range(2)]
+    bodies = [json.loads(body) for part in taken for body in part]
+    assert [body["messages"][0]["content"] for body in bodies] == ["0\n", "1\n", "2\n", "3\n", "4\n", "0\n"]
+    assert [body["temperature"] for body in bodies] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.0]

@@ -90,7 +90,8 @@ _FIELD = {
         "endpoint": "api model stream headers api_key_env ca_file verify_tls metrics_url ignore_eos extra_body",
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
         "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
-        "workload": "input_tokens output_tokens prompts tokenizer template_tokens token_ratio",
+        "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
+        "template_tokens token_ratio",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "observe": "every_s urls gpu host",
         "run": "workers seed salt keep_text",

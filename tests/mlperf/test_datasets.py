@@ -17,8 +17,8 @@ from loadcell.mlperf import datasets
 from loadcell.mlperf.dataset_forms import form_of, forms, read_samples
 from loadcell.mlperf.datasets import Dataset, data_folders, find_dataset, write_prompts
 from loadcell.mlperf.rules import benchmarks, find_rules, rounds
+from loadcell.spec import build_spec
 from loadcell.workload.files import read_prompts
-from loadcell.workload.tokenizer import load_tokenizer
 
 LLAMA = find_rules("v6.1", "llama3.1-8b", "server")
 SENDABLE = [name for form in forms() if not form.unsendable for name in form.benchmarks]
@@ -281,23 +281,23 @@ def test_a_folder_with_the_published_pickle_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("x.txt", b"hello", r"of no known form: give a file that ends in \.jsonl, \.json, \.parquet, \.csv"),
-        ("x.json", b"", "is not JSON"),
-        ("x.json", b"{", "is not JSON"),
+        ("x.txt", b"hello", r"x\.txt:1: 'hello' is neither JSON nor the header of a CSV file with a column prompt"),
+        ("x.json", b"", "holds no samples"),
+        ("x.json", b"{", r"x\.json:1: not JSON"),
         ("x.json", b"[]", "holds no samples"),
-        ("x.json", b"{}", "must hold a list"),
-        ("x.json", b"[1]", "sample 0 .* must be an object"),
-        ("x.json", b'[{"prompt": 1, "reference": 2}, {"reference": 3}]', "sample 1 .* has no text to send"),
+        ("x.json", b"{}", "no text to send.*found no columns"),
+        ("x.json", b"[1]", r"x\.json:1: element 1 must be an object"),
+        ("x.json", b'[{"prompt": 1, "reference": 2}, {"reference": 3}]', r"x\.json:1: element 2 has no text to send"),
         ("x.json", b'[{"prompt": "a"}]', "has no expected answers: it needs a column reference .*; found prompt"),
         ("x.json", b'[{"tok_input": [1], "output": "a"}]', "no text to send: .*found tok_input, output .token ids"),
-        ("x.json", b'[{"prompt": "a", "reference": "b"}, {"prompt": "a"}]', "sample 1 .*no expected answer"),
-        ("x.json", b'[{"prompt": "a", "reference": "b", "max_tokens": -1}]', "sample 0 .*max_tokens is -1"),
-        ("x.json", b'[{"messages": "hi", "reference": "b"}]', "messages of sample 0 .* is not JSON"),
+        ("x.json", b'[{"prompt": "a", "reference": "b"}, {"prompt": "a"}]', "element 2 .*no expected answer"),
+        ("x.json", b'[{"prompt": "a", "reference": "b", "max_tokens": -1}]', "element 1: max_tokens is -1"),
+        ("x.json", b'[{"messages": "hi", "reference": "b"}]', "messages of .*x.json:1: element 1 is not JSON"),
         ("x.json", b'[{"messages": [{"role": "user"}], "reference": "b"}]', "needs a role and a content"),
         ("x.json", b'[{"messages": [], "reference": "b"}]', "needs a role and a content"),
-        ("x.jsonl", b'{"prompt": "a", "reference": "b"}\n{"prompt', r"x\.jsonl:2 is not JSON"),
-        ("x.jsonl", b"\xff\xfe", "is not UTF-8"),
-        ("x.csv", b'input,output\n"a', "is not CSV"),
+        ("x.jsonl", b'{"prompt": "a", "reference": "b"}\n{"prompt', r"x\.jsonl:2: not JSON"),
+        ("x.jsonl", b"\xff\xfe", "is not UTF-8 but UTF-16"),
+        ("x.csv", b'input,output\n"a', r"x\.csv:2: not CSV"),
         ("x.csv", b"", "holds no samples"),
         ("x.parquet", b"PAR1", "is not a Parquet file"),
     ],
@@ -427,11 +427,15 @@ def test_the_prompts_are_read_by_the_workload(tmp_path: Path) -> None:
     ]
     found = find(write(tmp_path / "x.json", rows))
     write_prompts(found, tmp_path / "prompts.jsonl")
-    read = read_prompts(str(tmp_path / "prompts.jsonl"), load_tokenizer("smollm2"))
-    assert read.prompts == ("one", rows[1]["messages"]) and read.output_tokens.tolist() == [7, 128]
-    assert read.ignored_keys == ()
+    spec = build_spec(
+        {"endpoint": {"url": "http://h:1"}, "workload": {"prompts": str(tmp_path / "prompts.jsonl")}},
+    )
+    read = read_prompts(spec)
+    sent = [json.loads(own) for own in read.prompts]
+    assert sent == [{"messages": [{"role": "user", "content": "one"}]}, {"messages": rows[1]["messages"]}]
+    assert read.output_tokens.tolist() == [7, 128] and read.notes(2) == []
     write_prompts(found, tmp_path / "prompts.jsonl", max_tokens=3)
-    assert read_prompts(str(tmp_path / "prompts.jsonl"), load_tokenizer("smollm2")).output_tokens.tolist() == [3, 3]
+    assert read_prompts(spec).output_tokens.tolist() == [3, 3]
 
 
 def test_the_sha_is_that_of_the_file(tmp_path: Path) -> None:

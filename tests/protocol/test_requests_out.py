@@ -29,10 +29,20 @@ def test_a_body_says_what_was_asked(model: str, prompt: str, most: int, api: str
     )
 
 
-def test_messages_pass_as_they_are() -> None:
-    messages = [{"role": "system", "content": "be short"}, {"role": "user", "content": "why", "name": "eve"}]
-    assert made(prompt=messages)["messages"] == messages
-    assert made("completions", messages)["prompt"] == "be short\nwhy"
+def test_fields_of_a_request_s_own_pass_as_they_are() -> None:
+    own = {"messages": [{"role": "user", "content": "why", "name": "eve"}], "temperature": 0.5}
+    assert made(prompt=json.dumps(own).encode()).items() >= (own | {"model": "m", "max_tokens": 5}).items()
+
+
+@pytest.mark.parametrize(("own", "run", "sent"), [(False, True, False), (True, True, True), (False, False, False)])
+def test_a_request_may_end_where_the_run_does_not(own: bool, run: bool, sent: bool) -> None:
+    fields = json.dumps({"messages": [], "ignore_eos": own}, separators=(",", ":")).encode()
+    text = body("chat", body_prefix(
+        model="m", stream=True, ignore_eos=run, usage=True, max_tokens_field="max_tokens", extra={},
+    ), fields, 5)  # fmt: skip
+    assert text.count(b'"ignore_eos"') == 1 and json.loads(text)["ignore_eos"] is sent
+    quoted = json.dumps({"messages": [{"content": '"ignore_eos":'}]}, separators=(",", ":")).encode()
+    assert made(prompt=quoted)["ignore_eos"] is True
 
 
 @pytest.mark.parametrize(

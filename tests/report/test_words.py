@@ -55,6 +55,7 @@ INSIDE = (
     "for the ports of closed ones", "nothing listens there: is the server running, and is the port right?",
     "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load",
     "client's CPU", "client's cores", "client's system", "connections reused", "definition of a percentile",
+    "column of the prompts",
     "definition of an interval", "end of sequence ignored", "extra body fields", "input lengths", "output lengths",
     "ramp asked for (s)", "load kept on to the last reply", "source of the token counts", "prompts counted by",
     "prompt tokens", "prompt rounding", ", which received {}",

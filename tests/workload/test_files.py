@@ -1,39 +1,111 @@
+"""Files of prompts: what is sent of a row, what is told of it, and what is wrong with a file. Forms of files are tried
+in tests/conformance/test_prompt_files.py."""
+
 from __future__ import annotations
 
+import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from loadcell.errors import UsageError
+from loadcell.spec import Spec, build_spec
 from loadcell.workload import FilePrompts, Tokenizer
 from loadcell.workload.files import PromptFile, read_prompts
 
+Read = Callable[..., PromptFile]
+
 
 @pytest.fixture
-def read(tmp_path: Path, tokenizer: Tokenizer):  # type: ignore[no-untyped-def]
-    def write_and_read(data: str | bytes) -> PromptFile:
-        (tmp_path / "p.jsonl").write_bytes(data.encode() if isinstance(data, str) else data)
-        return read_prompts(str(tmp_path / "p.jsonl"), tokenizer)
+def read(tmp_path: Path) -> Read:
+    def write_and_read(data: str | bytes, api: str = "chat", extra: dict[str, Any] | None = None, **more: Any) -> Any:
+        file = tmp_path / "p.jsonl"
+        file.write_bytes(data.encode() if isinstance(data, str) else data)
+        endpoint = {"url": "http://h:1", "api": api, "extra_body": extra or {}}
+        return read_prompts(build_spec({"endpoint": endpoint, "workload": {"prompts": str(file), **more}}))
 
     return write_and_read
 
 
-def test_lines_are_prompts_or_messages_with_their_own_output_length(read) -> None:  # type: ignore[no-untyped-def]
+def sent(file: PromptFile) -> list[dict[str, Any]]:
+    return [json.loads(own) for own in file.prompts]
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def test_lines_are_prompts_or_messages_with_their_own_output_length(read: Read, tokenizer: Tokenizer) -> None:
     file = read(
         '\ufeff{"prompt": "Hello world 123", "output_tokens": 7, "id": 4}\r\n'
         "\n"
         '{"messages": [{"role": "system", "content": "Hello world 123"}, {"role": "user", "content": "one two"}]}\n'
-        '{"prompt": "one\\u2028two", "max_tokens": 9}'
+        '{"prompt": "one\\u2028two", "max_tokens": 9}\n'
+        '{"question": "Why?", "max_completion_tokens": 8}'
     )
-    assert file.prompts[0] == "Hello world 123"
-    assert file.prompts[1] == [
-        {"role": "system", "content": "Hello world 123"},
-        {"role": "user", "content": "one two"},
+    assert sent(file)[0] == {"messages": user("Hello world 123")}
+    assert sent(file)[1] == {"messages": [{"role": "system", "content": "Hello world 123"}, *user("one two")]}
+    assert sent(file)[3] == {"messages": user("Why?")}
+    assert list(file.input_tokens(np.array([1, 0, 1]), tokenizer)) == [8, 6, 8]
+    assert list(file.output_tokens) == [7, 0, 9, 8]
+    assert file.mean_output_tokens(128) == 38
+    assert file.notes(4) == [f"keys of {file.path} that were not used: id"]
+
+
+def test_keys_of_a_request_go_with_its_prompt(read: Read) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+    line = {"prompt": "a", "temperature": 0.3, "stop": ["x"], "response_format": schema, "seed": 4, "topic": "b"}
+    file = read(json.dumps(line) + '\n{"prompt": "b", "temperature": null}')
+    assert sent(file) == [
+        {"messages": user("a"), "temperature": 0.3, "stop": ["x"], "response_format": schema, "seed": 4},
+        {"messages": user("b")},
     ]
-    assert list(file.input_tokens[:2]) == [6, 8] and list(file.output_tokens) == [7, 0, 9]
-    assert file.mean_output_tokens(128) == 48
-    assert file.ignored_keys == ("id",)
+    assert file.notes(2) == [
+        f"keys of {file.path} that were sent with their prompts: response_format (1), seed (1), stop (1), "
+        "temperature (1)",
+        f"keys of {file.path} that were not used: topic",
+    ]
+
+
+def test_a_setting_of_the_run_goes_before_a_key_and_is_told_once(read: Read) -> None:
+    line = {"prompt": "a", "temperature": 0.3, "top_p": 0.9, "model": "other", "stream": False, "max_tokens": 9}
+    file = read(f"{json.dumps(line)}\n" * 2, extra={"temperature": 0.0, "top_p": 0.9}, line_output_tokens=False)
+    assert sent(file) == [{"messages": user("a")}] * 2 and file.output_tokens.tolist() == [0, 0]
+    assert file.notes(2)[1:] == [
+        f"keys of {file.path} that settings of the run went before: model, output tokens, stream, temperature"
+    ]
+
+
+def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    messages = [
+        {"role": "developer", "content": "Be kind.", "name": "boss"},
+        {"role": "user", "content": [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {}}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "2"},
+    ]  # fmt: skip
+    tools = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+    line = {"messages": messages, "tools": tools, "tool_choice": "auto"}
+    file = read(json.dumps(line))
+    assert sent(file) == [line]
+    texts = ["Be kind.", "Look.", "2", *(json.dumps(each, separators=(",", ":")) for each in ([call], tools))]
+    assert file.input_tokens(np.array([0]), tokenizer).tolist() == [sum(map(tokenizer.count, texts))]
+    assert "1 of 1 lines of" in file.notes(1)[-1]
+    with pytest.raises(UsageError, match=r"p\.jsonl:1: tools, calls and parts .*give --api chat"):
+        read(json.dumps(line), api="completions")
+
+
+def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: Tokenizer) -> None:
+    lines = [{"prompt": "a", "suffix": "b"}, {"prompt": [5, 6, 7]}, {"messages": user("c")}]
+    file = read("\n".join(map(json.dumps, lines)), api="completions")
+    assert sent(file) == [{"prompt": "a", "suffix": "b"}, {"prompt": [5, 6, 7]}, {"prompt": "c"}]
+    assert file.input_tokens(np.arange(3), tokenizer).tolist() == [1, 3, 1]
+    with pytest.raises(UsageError, match="token ids cannot be sent to the chat API"):
+        read('{"prompt": [5, 6, 7]}')
 
 
 @pytest.mark.parametrize(
@@ -41,45 +113,85 @@ def test_lines_are_prompts_or_messages_with_their_own_output_length(read) -> Non
     [
         ("", "holds no prompts"),
         ("\n \n", "holds no prompts"),
+        ("[]", "holds no prompts"),
         ('{"prompt": "a"}\n{"prompt": ', "p.jsonl:2: not JSON"),
-        ('{"prompt": "a"}\n\n[1]', "p.jsonl:3: a line must be a JSON object"),
+        ('{"prompt": "a"},\n{"prompt": "b"},', "p.jsonl:1: not JSON: .* the line ends with a comma that must go"),
+        ('[\n{"prompt": "a"},\n{"prompt": "b"},\n]', "p.jsonl:4: not JSON: .*trailing comma"),
+        ('[\n{"prompt": "a"},\n\n{"promt": "b"}]', r"p.jsonl:4: element 2: nothing to send: .*found promt \(did you m"),
+        ('{"prompt": "a"}\n\n3', "p.jsonl:3: a line must be a JSON object .*, found 3"),
+        ('{"prompt": "a"}\n\n[1]', r"p.jsonl:3: message 1 must be an object with role and content, found 1"),
         (b'{"prompt": "a"}\n{"prompt": "\xff"}', "p.jsonl:2: not UTF-8"),
         ('{"prompt": "\\ud800"}', "p.jsonl:1: not JSON"),
-        ('{"promt": "a"}', r"p.jsonl:1: .*did you mean prompt"),
-        ('{"prompt": "a", "messages": []}', "either"),
-        ('{"prompt": 3}', r"p.jsonl:1: Expected `str.*prompt"),
-        ('{"prompt": ""}', "has 0 tokens"),
-        ('{"messages": []}', "has 0 tokens"),
-        ('{"messages": [{"role": "user"}]}', "missing required field `content`"),
-        ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', r"Expected `str`, got `array`"),
-        ('{"messages": [{"role": "user", "content": "a", "tool_calls": []}]}', "unknown field `tool_calls`"),
+        ('{"promt": "a"}', r"p.jsonl:1: .*one of prompt, messages, .*found promt \(did you mean prompt\?\); --pro"),
+        ('{"Prompt": "a", "id": 1}', r"found Prompt, id \(did you mean prompt\?\)"),
+        ('{"prompt": "a", "messages": [1]}', "either .*--prompt-column NAME says which"),
+        ('{"text": "a", "question": "b"}', 'either "text" or "question"'),
+        ('{"prompt": 3}', "p.jsonl:1: its 'prompt' must be text or a list of messages, found 3"),
+        ('{"prompt": ""}', "p.jsonl:1: its 'prompt' is empty"),
+        ('{"messages": []}', r"messages must be a list with a message at least, found \[\]"),
+        ('{"messages": [{"role": "user"}]}', "message 1 has no content; found role"),
+        ('{"messages": [{"content": "a"}]}', "message 1 has no role; found content"),
+        ('{"messages": [{"role": "user", "content": 3}]}', "its content must be text or a list of parts, found 3"),
+        ('{"messages": [{"role": "user", "content": [{"text": "a"}]}]}', "part 1 of its content must have a type"),
+        ('{"conversations": [{"from": "alien", "value": "a"}]}', "message 1 is from 'alien'; it must be from human"),
+        ('{"conversations": [{"from": "gpt", "value": "a"}]}', "holds replies alone"),
         ('{"prompt": "a", "output_tokens": 0}', "0 output tokens are asked for"),
-        ('{"prompt": "a", "output_tokens": true}', "got `bool`"),
-        ('{"prompt": "a", "max_tokens": "5"}', r"Expected `int.*max_tokens"),
+        ('{"prompt": "a", "output_tokens": true}', "'output_tokens' must be a whole number, found true"),
+        ('{"prompt": "a", "max_tokens": "5"}', "'max_tokens' must be a whole number, found \"5\""),
         ('{"prompt": "a", "max_tokens": 99999999}', "99,999,999 output tokens"),
-        ('{"prompt": "a", "max_tokens": 5, "output_tokens": 6}', "differ"),
+        ('{"prompt": "a", "max_tokens": 5, "output_tokens": 6}', "'output_tokens' and 'max_tokens' differ"),
+        ('{"body": {"input": "a"}}', 'a body must have either "messages" or "prompt"; found input'),
+        ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "for /v1/embeddings; only chat and completions"),
+        ('{"body": {"prompt": "a"}, "url": "/v1/completions"}', "the run for the chat API: give --api completions"),
+        ("id,answer\n1,2", "p.jsonl:1: 'id,answer' is neither JSON nor the header of a CSV file with a column prompt"),
+        ("Hello world\nHow are you?", "'Hello world' is neither JSON nor the header"),
+        ("prompt,id\nHello, you,1\n", r"p.jsonl:2: 3 cells where the header has 2 \(prompt, id\): put quotes around"),
+        ('prompt,id\na,1\n"b\n', "p.jsonl:3: not CSV: unexpected end of data"),
+        (b"prompt\na\nb\xe9\n", "p.jsonl:3: not UTF-8"),
+        ("prompt\na\n".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
+        (b"\x28\xb5\x2f\xfd..", "is packed by zstd: unpack it first, by zstd -d p.jsonl"),
+        (b"PK\x03\x04..", "is a zip archive or a spreadsheet"),
+        (pickle.dumps("a"), "can run any code when it is read"),
+        (b"\x1f\x8b\x08\x00", "cannot be read: it is damaged"),
+        (b"PAR1", "is not a Parquet file"),
     ],
-)
-def test_a_bad_file_is_named_with_its_line(read, data: str | bytes, message: str) -> None:  # type: ignore[no-untyped-def]
+)  # fmt: skip
+def test_a_bad_file_is_named_with_its_line(read: Read, data: str | bytes, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read(data)
 
 
-def test_a_file_that_is_not_there(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_column_of_another_name_is_named(read: Read) -> None:
+    file = read("Frage;Antwort;Länge\nHallo;x;7\n", prompt_column="Frage", output_column="Länge")
+    assert sent(file) == [{"messages": user("Hallo")}] and file.output_tokens.tolist() == [7]
+    talk = read(json.dumps({"chat": user("a"), "prompt": "b"}), prompt_column="chat")
+    assert sent(talk) == [{"messages": user("a")}]
+    with pytest.raises(UsageError, match=r"p\.jsonl:1: there is no 'chats' \(--prompt-column\); found chat, prompt"):
+        read(json.dumps({"chat": user("a"), "prompt": "b"}), prompt_column="chats")
+
+
+def test_a_prompt_without_tokens_is_named_when_it_is_sent(read: Read, tokenizer: Tokenizer) -> None:
+    file = read('{"prompt": "a"}\n{"messages": [{"role": "user", "content": ""}]}')
+    assert file.input_tokens(np.array([0]), tokenizer).tolist() == [1]
+    with pytest.raises(UsageError, match=r"p\.jsonl:2: the prompt has 0 tokens"):
+        file.input_tokens(np.array([0, 1]), tokenizer)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, spec_of: Callable[..., Spec]) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(UsageError, match=f"the prompts {path} cannot be read"):
-            read_prompts(str(path), tokenizer)
+            read_prompts(spec_of(workload_prompts=str(path)))
 
 
-def test_lines_repeat_in_file_order_and_that_is_said(read) -> None:  # type: ignore[no-untyped-def]
-    file = read('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "a"}\n')
-    prompts = FilePrompts(file, np.arange(5) % 3)
-    assert list(prompts) == list(prompts) == ["a", "b", "a", "a", "b"] and len(prompts) == 5
-    assert list(prompts.select(np.array([4, 0]))) == ["b", "a"]
+def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
+    file = read('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "a"}\n{"prompt": "c"}\n')
+    lines = np.arange(5) % 3
+    for prompts in (FilePrompts(file, lines), pickle.loads(pickle.dumps(FilePrompts(file.only(lines), lines)))):
+        assert [json.loads(own)["messages"][0]["content"] for own in prompts] == ["a", "b", "a", "a", "b"]
+        assert list(prompts) == list(prompts) and len(prompts) == 5
+        assert list(prompts.select(np.array([4, 0]))) == [file.prompts[1], file.prompts[0]]
+    assert file.only(lines).prompts[3] == b"" and len(file.only(lines)) == 4
     assert file.notes(5) == [
-        "prompts repeat: 3 lines for 5 requests; a prefix cache can answer repeats",
-        f"1 of 3 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
-    ]
-    assert read('{"prompt": "a"}\n{"prompt": "b", "topic": 1}').notes(2) == [
-        f"keys of {file.path} that were not used: topic"
+        "prompts repeat: 4 lines for 5 requests; a prefix cache can answer repeats",
+        f"1 of 4 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
     ]

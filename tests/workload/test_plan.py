@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,7 +122,8 @@ def test_a_prompt_file_gives_prompts_and_lengths(spec_of: SpecOf, tmp_path: Path
     assert list(made.schedule.input_tokens) == [2, 1, 2, 1, 2]
     assert list(made.schedule.output_tokens) == [3, 50, 3, 50, 3]
     assert made.schedule.output_tokens.dtype == np.int32
-    assert list(made.prompts)[:3] == ["one two", [{"role": "user", "content": "one"}], "one two"]
+    own = [{"messages": [{"role": "user", "content": text}]} for text in ("one two", "one", "one two")]
+    assert list(map(msgspec.json.decode, made.prompts))[:3] == own
     assert made.notes == ["prompts repeat: 2 lines for 5 requests; a prefix cache can answer repeats"]
     by_time = asked | {"load_requests": None, "load_duration_s": 1.0}
     assert len(plan(spec_of(**by_time)).schedule) == 66  # 2 * 1 s / (5 ms + 26.5 * 1 ms) + 2

@@ -242,19 +242,22 @@ def _turn_spec(spec: Spec, plan: DuelPlan, couple: int, folder: Path) -> Spec:
     seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple, salt=plan.a["run"].get("salt"))
     workload = spec.workload
     if workload.prompts is not None:
-        lines = _lines(Path(workload.prompts), couple * plan.turn, plan.turn, folder / f"prompts-{couple + 1:03}.jsonl")
-        workload = msgspec.structs.replace(workload, prompts=str(lines))
+        prompts = _file_of(folder, couple)
+        if not prompts.exists():
+            _deal(spec, plan, folder)
+        workload = msgspec.structs.replace(workload, prompts=str(prompts))
     return msgspec.structs.replace(spec, load=load, run=seeds, workload=workload)
 
 
-def _lines(file: Path, first: int, count: int, into: Path) -> Path:
-    """The prompts of a couple, in a file of their own: `count` lines of `file` from number `first` on, in rounds."""
-    if not into.exists():
-        try:
-            lines = [line for line in file.expanduser().read_bytes().splitlines() if line.strip()]
-        except OSError as error:
-            raise UsageError(f"the prompts {file} cannot be read: {error.strerror}") from None
-        if not lines:
-            raise UsageError(f"{file} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
-        into.write_bytes(b"".join(lines[(first + i) % len(lines)] + b"\n" for i in range(count)))
-    return into
+def _file_of(folder: Path, couple: int) -> Path:
+    return folder / f"prompts-{couple + 1:03}.jsonl"
+
+
+def _deal(spec: Spec, plan: DuelPlan, folder: Path) -> None:
+    """Write the prompts of each couple into a file of their own: those of the spec's file, in rounds."""
+    from loadcell.workload.files import lines_of
+
+    lines = lines_of(spec)
+    for couple in range(plan.couples):
+        mine = (lines[(couple * plan.turn + i) % len(lines)] + b"\n" for i in range(plan.turn))
+        _file_of(folder, couple).write_bytes(b"".join(mine))

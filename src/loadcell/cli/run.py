@@ -68,6 +68,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--input-tokens", "workload.input_tokens", "L"),
         ("--output-tokens", "workload.output_tokens", "L"),
         ("--prompts", "workload.prompts", "FILE"),
+        ("--prompt-column", "workload.prompt_column", "NAME"),
+        ("--output-column", "workload.output_column", "NAME"),
         ("--tokenizer", "workload.tokenizer", "T"),
     ],
     "observe": [
@@ -274,6 +276,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         if not mark or "." not in path:
             raise UsageError(f"--set {pair!r}: write SECTION.KEY=VALUE, as in --set load.rate=5")
         put(path.strip(), field_from_text(path.strip(), value, "--set"))
+    typed = {"workload.output_tokens", "workload.output_column", "workload.line_output_tokens"} & given
+    if typed == {"workload.output_tokens"} and tree["workload"].get("prompts") is not None:
+        put("workload.line_output_tokens", False)  # what was typed goes before what a file says
     if recorded:
         settle(tree, recorded, given)
     endpoint = tree.setdefault("endpoint", {})

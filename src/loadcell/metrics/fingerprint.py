@@ -48,6 +48,7 @@ FIELDS = (
     Field("stream", "spec.endpoint.stream", "forbid", hashed=True, words=_STREAM),
     Field("API", "spec.endpoint.api", "forbid", hashed=True),
     Field("prompts", "prompts", "forbid"),
+    Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
     Field("clock", "clock", "forbid"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,13 +11,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.errors import UsageError
+from loadcell.workload.rows import Row, Rows
 
 Doc = msgspec.Meta
 Api = Literal["chat", "completions"]
-Row = dict[str, Any]
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv")
-_PICKLES = (".pkl", ".pickle", ".pk")
-_PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,85 +124,20 @@ def templated(prompt: str) -> bool:
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-def read_rows(path: Path, columns: Mapping[str, list[str]]) -> list[Row]:
-    """The rows of a .jsonl, .json, .csv or .parquet file, in its order; UsageError says what is wrong with it.
+def read_rows(path: Path, columns: Mapping[str, list[str]]) -> tuple[Rows, list[tuple[int, Row]]]:
+    """The rows of a file that `loadcell.workload` reads, in its order, with their places; UsageError says what is
+    wrong with it.
 
     Of Parquet only the named columns are read: token ids, which such files hold too, take most of their space.
     """
-    ending = path.suffix.lower()
-    try:
-        if ending == ".parquet":
-            return _parquet(path, {name for names in columns.values() for name in names})
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the data set {path} cannot be read: {error.strerror}") from None
-    if ending in _PICKLES or data.startswith(_PICKLE_MAGIC):
-        raise UsageError(
-            f"{path} is a pickle, which can run any code when it is read: convert it where you trust it, by "
-            f"python -c \"import pandas; pandas.read_pickle('{path.name}').to_parquet('{path.stem}.parquet')\""
-        )
-    if ending not in ENDINGS:
-        raise UsageError(f"{path} is of no known form: give a file that ends in {', '.join(ENDINGS)}")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
-    rows = list(_READERS[ending](text, path))
-    if not rows:
+    rows = Rows(path, [name for names in columns.values() for name in names], what="the data set")
+    found = list(rows)
+    for number, row in found:
+        if not isinstance(row, dict):
+            raise UsageError(f"{rows.where(number)} must be an object with the columns of a sample")
+    if not found:
         raise UsageError(f"{path} holds no samples")
-    return rows
-
-
-def _jsonl(text: str, path: Path) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _object(_decoded(line, f"{path}:{number}"), f"{path}:{number}")
-
-
-def _json(text: str, path: Path) -> Iterator[Row]:
-    """A list of objects; or an object that holds one, or that holds a mapping from row to value for each column."""
-    tree = _decoded(text, str(path))
-    if isinstance(tree, dict):
-        lists = [value for value in tree.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-        if tree and all(isinstance(value, dict) for value in tree.values()):
-            keys = next(iter(tree.values()))
-            tree = [{column: values.get(key) for column, values in tree.items()} for key in keys]
-        elif len(lists) == 1:
-            tree = lists[0]
-    if not isinstance(tree, list):
-        raise UsageError(f"{path} must hold a list of objects, one a sample")
-    for number, row in enumerate(tree):
-        yield _object(row, f"sample {number} of {path}")
-
-
-def _csv(text: str, path: Path) -> Iterator[Row]:
-    before = csv.field_size_limit(len(text) + 1)
-    try:
-        yield from csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    except csv.Error as error:
-        raise UsageError(f"{path} is not CSV: {error}") from None
-    finally:
-        csv.field_size_limit(before)
-
-
-def _parquet(path: Path, wanted: set[str]) -> list[Row]:
-    import duckdb
-
-    if not path.is_file():
-        raise UsageError(f"the data set {path} cannot be read: No such file")
-    try:
-        with duckdb.connect() as connection:
-            source = connection.read_parquet(str(path))
-            names = [name for name in source.columns if name in wanted]
-            if not names:
-                return [dict.fromkeys(source.columns)]
-            quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-            return [dict(zip(names, row, strict=True)) for row in source.project(quoted).fetchall()]
-    except duckdb.Error as error:
-        raise UsageError(f"{path} is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
-
-
-_READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _csv}
+    return rows, found
 
 
 def _decoded(text: str, where: str) -> Any:
@@ -214,12 +145,6 @@ def _decoded(text: str, where: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise UsageError(f"{where} is not JSON: {error}") from None
-
-
-def _object(value: Any, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise UsageError(f"{where} must be an object with the columns of a sample")
-    return value
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -232,8 +157,8 @@ def read_samples(path: Path, form: Form, *, send: bool, grade: bool) -> list[Sam
     found and what is needed.
     """
     alternatives = form.alternatives()
-    rows = read_rows(path, alternatives)
-    found = dict.fromkeys(name for row in rows for name in row)
+    places, rows = read_rows(path, alternatives)
+    found = dict.fromkeys(name for _, row in rows for name in row)
     columns = {what: next((name for name in names if name in found), None) for what, names in alternatives.items()}
     if send and not any(columns[what] for what in ("messages", "prompt", "text", "formatted")):
         raise UsageError(
@@ -241,7 +166,7 @@ def read_samples(path: Path, form: Form, *, send: bool, grade: bool) -> list[Sam
         )
     if grade and not columns["reference"]:
         raise UsageError(_lacks(path, list(found), alternatives, "expected answers", ("reference",)))
-    return [_sample(row, columns, form, f"sample {i} of {path}", send, grade) for i, row in enumerate(rows)]
+    return [_sample(row, columns, form, places.where(number), send, grade) for number, row in rows]
 
 
 def _lacks(path: Path, found: list[str], alternatives: dict[str, list[str]], what: str, keys: tuple[str, ...]) -> str:

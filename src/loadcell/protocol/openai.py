@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -10,13 +10,16 @@ import msgspec
 from loadcell.spec import Api
 
 PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
-Prompt = str | Sequence[Mapping[str, Any]]
+Prompt = str | bytes
+"""A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 """A token count that a server may claim; anything else is not a usage block."""
 
 
 NOT_JSON = (ValueError, RecursionError)
 """What decoding raises for bytes that are no JSON, no UTF-8, not of the type, or nested without end."""
+
+_IGNORE_EOS = b'"ignore_eos":'
 
 
 def body_prefix(
@@ -35,15 +38,25 @@ def body_prefix(
 
 
 def body(api: Api, prefix: bytes, prompt: Prompt, max_tokens: int, max_tokens_field: str = "max_tokens") -> bytes:
-    """One request body. A text prompt becomes one user message in the chat API; messages pass as they are."""
-    if api == "completions":
-        text = prompt if isinstance(prompt, str) else "\n".join(str(m.get("content", "")) for m in prompt)
-        asked = b'"prompt":' + msgspec.json.encode(text)
-    elif isinstance(prompt, str):
-        asked = b'"messages":[{"role":"user","content":' + msgspec.json.encode(prompt) + b"}]"
+    """One request body. A text becomes one user message in the chat API; fields of its own pass as they are."""
+    if isinstance(prompt, bytes):
+        asked = prompt[1:-1]
+        if _IGNORE_EOS in asked and _IGNORE_EOS in prefix:  # an object must not say the same twice
+            prefix = _without_ignore_eos(prefix, asked)
+    elif api == "completions":
+        asked = b'"prompt":' + msgspec.json.encode(prompt)
     else:
-        asked = b'"messages":' + msgspec.json.encode(prompt)
+        asked = b'"messages":[{"role":"user","content":' + msgspec.json.encode(prompt) + b"}]"
     return b'%b,"%b":%d,%b}' % (prefix, max_tokens_field.encode(), max_tokens, asked)
+
+
+def _without_ignore_eos(prefix: bytes, own: bytes) -> bytes:
+    """The prefix without the one of its fields that a request may have too, where it has."""
+    if "ignore_eos" not in msgspec.json.decode(b"{%b}" % own):
+        return prefix
+    fields = msgspec.json.decode(prefix + b"}")
+    del fields["ignore_eos"]
+    return msgspec.json.encode(fields)[:-1]
 
 
 # --- events ----------------------------------------------------------------------------------------------------------

@@ -1,48 +1,40 @@
-"""Prompts from a JSONL file: one prompt, or one list of chat messages, a line."""
+"""Prompts from a file: which requests it holds, how long they are, and which of them a run sends."""
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.errors import UsageError, nearest
+from loadcell.errors import UsageError
+from loadcell.spec import Spec
 from loadcell.workload.lengths import MAX_TOKENS
+from loadcell.workload.requests import Seen, columns_of, request_of, texts_of, typed
+from loadcell.workload.rows import Rows
 from loadcell.workload.tokenizer import Tokenizer
 
-Messages = list[dict[str, str]]
-
-
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    role: str
-    content: str
-
-
-class _Line(msgspec.Struct):
-    prompt: str | None = None
-    messages: list[_Message] | None = None
-    output_tokens: int | None = None
-    max_tokens: int | None = None
+_BATCH = 512
 
 
 @dataclass(frozen=True, eq=False)
 class PromptFile:
-    """The lines of a prompt file, in its order."""
+    """The requests of a prompt file, in its order."""
 
     path: str
-    prompts: tuple[str | Messages, ...]
-    input_tokens: NDArray[np.int32]
-    """Tokens of each prompt: its text, or the contents of its messages."""
+    prompts: tuple[bytes, ...]
+    """Of each the fields of its body that are its own, as a JSON object."""
     output_tokens: NDArray[np.int32]
-    """Output tokens that each line asks for; 0 where it leaves that to the spec."""
+    """Output tokens that each asks for; 0 where it leaves that to the spec."""
     sha256: bytes
-    ignored_keys: tuple[str, ...]
+    seen: Seen
+    places: NDArray[np.int64]
+    rows: Rows
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -51,20 +43,62 @@ class PromptFile:
         """Mean of what the lines ask for, with `otherwise` for those that do not say."""
         return float(np.where(self.output_tokens > 0, self.output_tokens, otherwise).mean())
 
+    def input_tokens(self, lines: NDArray[np.int64], tokenizer: Tokenizer) -> NDArray[np.int32]:
+        """Tokens of the prompt of each of `lines`: its text, that of its messages, calls and tools. What is not sent
+        is not counted, for a file may hold a thousand times as much. UsageError for a prompt without text, or an
+        endless one."""
+        used, which = np.unique(lines, return_inverse=True)
+        counts = np.zeros(len(used), np.int64)
+        for start in range(0, len(used), _BATCH):
+            read = [texts_of(self.prompts[i]) for i in used[start : start + _BATCH].tolist()]
+            tokens = iter(tokenizer.counts(list(chain.from_iterable(texts for texts, _ in read))))
+            counts[start : start + len(read)] = [ids + sum(next(tokens) for _ in texts) for texts, ids in read]
+        for line, count in zip(used.tolist(), counts.tolist(), strict=True):
+            if not 0 < count <= MAX_TOKENS and (count or not self.seen.uncounted):
+                where = self.rows.where(int(self.places[line]))
+                raise UsageError(f"{where}: the prompt has {count:,} tokens; it must have 1 to {MAX_TOKENS:,}")
+        return counts.astype(np.int32)[which]
+
+    def only(self, lines: NDArray[np.int64]) -> PromptFile:
+        """The same without the texts of other lines: what is not sent takes no memory."""
+        used = np.zeros(len(self), bool)
+        used[lines] = True
+        return replace(self, prompts=tuple(np.where(used, np.array(self.prompts, object), b"").tolist()))
+
     def notes(self, requests: int) -> list[str]:
         """What a reader of a run with `requests` requests must know."""
-        notes = []
+        seen, notes = self.seen, []
         if requests > len(self):
             notes.append(
                 f"prompts repeat: {len(self)} lines for {requests} requests; a prefix cache can answer repeats"
             )
-        if same := len(self) - len({msgspec.json.encode(p) for p in self.prompts}):
+        if same := len(self) - len(set(self.prompts)):
             notes.append(
                 f"{same} of {len(self)} lines of {self.path} repeat an earlier one; a prefix cache can answer repeats"
             )
-        if self.ignored_keys:
-            notes.append(f"keys of {self.path} that were not used: {', '.join(self.ignored_keys)}")
+        if seen.sent:
+            notes.append(f"keys of {self.path} that were sent with their prompts: {_counted(seen.sent, len(self))}")
+        if seen.overruled:
+            notes.append(
+                f"keys of {self.path} that settings of the run went before: {_counted(seen.overruled, len(self))}"
+            )
+        if seen.unused:
+            notes.append(f"keys of {self.path} that were not used: {', '.join(sorted(seen.unused))}")
+        if seen.replies:
+            notes.append(
+                f"{seen.replies} of {len(self)} conversations of {self.path} were sent without their last reply"
+            )
+        if seen.uncounted:
+            notes.append(
+                f"{seen.uncounted} of {len(self)} lines of {self.path} hold parts that are no text: input tokens as "
+                "planned are those of the text alone"
+            )
         return notes
+
+
+def _counted(keys: Counter[str], lines: int) -> str:
+    """Keys by name, with the number of their lines where not all have them."""
+    return ", ".join(name if count == lines else f"{name} ({count})" for name, count in sorted(keys.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +112,10 @@ class FilePrompts:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def __iter__(self) -> Iterator[str | Messages]:
+    def __iter__(self) -> Iterator[str | bytes]:
         return (self.file.prompts[i] for i in self.lines.tolist())
 
-    def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str | Messages]:
+    def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str | bytes]:
         """The prompts of `rows`, in that order."""
         return (self.file.prompts[i] for i in self.lines[rows].tolist())
 
@@ -90,66 +124,45 @@ class FilePrompts:
         return self.file.sha256
 
 
-def read_prompts(path: str, tokenizer: Tokenizer) -> PromptFile:
-    """The prompts of a JSONL file, counted.
+def _rows_of(spec: Spec) -> Rows:
+    assert spec.workload.prompts is not None
+    return Rows(spec.workload.prompts, *columns_of(spec))
 
-    A line is {"prompt": TEXT} or {"messages": [{"role": R, "content": TEXT}, ...]}; its "output_tokens" or
-    "max_tokens", if any, goes before the spec's. Empty lines are passed over. UsageError names the file and the line.
+
+def _nothing(rows: Rows) -> UsageError:
+    return UsageError(f"{rows.path} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
+
+
+def lines_of(spec: Spec) -> list[bytes]:
+    """The rows of the file that `spec.workload.prompts` names, each as a line of JSON: to be dealt out to files that
+    the same spec reads."""
+    rows = _rows_of(spec)
+    lines = [msgspec.json.encode(typed(row, spec) if rows.cells else row) for _, row in rows]
+    if not lines:
+        raise _nothing(rows)
+    return lines
+
+
+def read_prompts(spec: Spec) -> PromptFile:
+    """The requests of the file that `spec.workload.prompts` names, in the form of its API.
+
+    docs/prompts.md describes the files. UsageError names the file and the line.
     """
-    try:
-        data = Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise UsageError(f"the prompts {path} cannot be read: {error.strerror}") from None
-    trees = [
-        (number, _tree(f"{path}:{number}", raw))
-        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
-        if raw.strip()
-    ]
-    if not trees:
-        raise UsageError(f"{path} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
-    lines = [_line(f"{path}:{number}", tree) for number, tree in trees]
-    counts = [_count(line, tokenizer) for line in lines]
-    for (number, _), count in zip(trees, counts, strict=True):
-        if not 0 < count <= MAX_TOKENS:
-            raise UsageError(f"{path}:{number}: the prompt has {count:,} tokens; it must have 1 to {MAX_TOKENS:,}")
+    rows, seen = _rows_of(spec), Seen()
+    prompts, output_tokens, places = [], [], []
+    for number, row in rows:
+        request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen)
+        prompts.append(request.own)
+        output_tokens.append(request.output_tokens)
+        places.append(number)
+    if not prompts:
+        raise _nothing(rows)
     return PromptFile(
-        path=path,
-        prompts=tuple(line.prompt if line.prompt is not None else msgspec.to_builtins(line.messages) for line in lines),
-        input_tokens=np.array(counts, np.int32),
-        output_tokens=np.array([line.output_tokens or line.max_tokens or 0 for line in lines], np.int32),
-        sha256=hashlib.sha256(data).digest(),
-        ignored_keys=tuple(sorted({key for _, tree in trees for key in tree} - set(_Line.__struct_fields__))),
+        path=rows.path,
+        prompts=tuple(prompts),
+        output_tokens=np.array(output_tokens, np.int32),
+        sha256=rows.sha256,
+        seen=seen,
+        places=np.array(places, np.int64),
+        rows=rows,
     )
-
-
-def _tree(where: str, raw: bytes) -> dict[str, Any]:
-    try:
-        tree = msgspec.json.decode(raw.decode())
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: not UTF-8: {error.reason} at byte {error.start}") from None
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{where}: not JSON: {error}; a prompt file holds one JSON object a line") from None
-    if not isinstance(tree, dict):
-        raise UsageError(f'{where}: a line must be a JSON object with "prompt" or "messages"')
-    return tree
-
-
-def _line(where: str, tree: dict[str, Any]) -> _Line:
-    try:
-        line = msgspec.convert(tree, _Line)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {error}") from None
-    if (line.prompt is None) == (line.messages is None):
-        hint = "".join(nearest(key, ("prompt", "messages")) for key in list(tree)[:1]) if line.prompt is None else ""
-        raise UsageError(f'{where}: a line must have either "prompt" or "messages"{hint}')
-    for asked in (line.output_tokens, line.max_tokens):
-        if asked is not None and not 0 < asked <= MAX_TOKENS:
-            raise UsageError(f"{where}: {asked:,} output tokens are asked for; it must be 1 to {MAX_TOKENS:,}")
-    if None not in (line.output_tokens, line.max_tokens) and line.output_tokens != line.max_tokens:
-        raise UsageError(f'{where}: "output_tokens" and "max_tokens" differ: give one of them')
-    return line
-
-
-def _count(line: _Line, tokenizer: Tokenizer) -> int:
-    texts = [line.prompt] if line.prompt is not None else [message.content for message in line.messages or ()]
-    return sum(tokenizer.counts(texts))

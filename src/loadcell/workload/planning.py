@@ -80,7 +80,7 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     asked = parse_lengths(workload.output_tokens)
-    file = read_prompts(workload.prompts, tokenizer) if workload.prompts is not None else None
+    file = read_prompts(spec) if workload.prompts is not None else None
 
     slots, traffic = _slots(spec, file, asked.mean)
     output_tokens = sample_lengths(asked, slots.rows, stream(seed, "output lengths"))
@@ -89,10 +89,10 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     prompts: SyntheticPrompts | FilePrompts
     if file:
         line = np.arange(slots.rows) % len(file) if traffic is None else traffic.samples
-        input_tokens = file.input_tokens[line]
+        input_tokens = file.input_tokens(line, tokenizer)
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
-        prompts = FilePrompts(file, line)
         notes += file.notes(slots.rows)
+        prompts = FilePrompts(file.only(line), line)
         if spec.run.repetition:
             notes.append("repetitions send the same prompts of the file: a prefix cache can answer them")
     else:

@@ -32,7 +32,6 @@ from loadcell.protocol import body
 from loadcell.recording.read import dump_json
 from loadcell.recording.write import nameless_file
 from loadcell.spec import Spec, parse_lengths, scrub, secrets_of, with_defaults
-from loadcell.workload import load_tokenizer
 from loadcell.workload.files import read_prompts
 
 REPORT = "loadcell.json"
@@ -116,7 +115,7 @@ def _measure(asked: Asked, folder: Path, watch: Watch) -> Driven:
 def _write_bodies(spec: Spec, found: Endpoint, file: IO[bytes]) -> int:
     """Write the request bodies, a sample each, then where each starts and the last stops; returns their number."""
     assert spec.workload.prompts is not None
-    prompts = read_prompts(spec.workload.prompts, load_tokenizer(spec.workload.tokenizer))
+    prompts = read_prompts(spec)
     prefix, most = prefix_of(spec, found), int(parse_lengths(spec.workload.output_tokens).mean)
     places = array("q", [0])
     try:

@@ -73,6 +73,17 @@ NOTES = {
         "{} de {} líneas de {=} repiten una anterior; una caché de prefijos puede responder las repeticiones"
     ),
     "keys of {} that were not used: {}": "claves de {=} que no se usaron: {=}",
+    "keys of {} that were sent with their prompts: {}": "claves de {=} que se enviaron con sus prompts: {=}",
+    "keys of {} that settings of the run went before: {}": (
+        "claves de {=} sobre las que prevalecieron ajustes de la ejecución: {=}"
+    ),
+    "{} of {} conversations of {} were sent without their last reply": (
+        "{} de {} conversaciones de {=} se enviaron sin su última respuesta"
+    ),
+    "{} of {} lines of {} hold parts that are no text: input tokens as planned are those of the text alone": (
+        "{} de {} líneas de {=} tienen partes que no son texto: los tokens de entrada planificados son los del texto "
+        "solo"
+    ),
     "repetitions send the same prompts of the file: a prefix cache can answer them": (
         "las repeticiones envían los mismos prompts del archivo: una caché de prefijos puede responderlos"
     ),

@@ -53,6 +53,7 @@ FIELDS = {
     "client's cores": "núcleos del cliente",
     "client's system": "sistema del cliente",
     "prompts counted by": "quién cuenta los prompts",
+    "column of the prompts": "columna de los prompts",
     "where the server runs": "dónde corre el servidor",
     "workers": "procesos de carga",
 }
