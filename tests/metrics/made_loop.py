@@ -37,17 +37,27 @@ class Loop:
 
     def rows(self) -> Rows:
         """As a recording gives them."""
-        n, ns = self.sent.size, 1e9
-        known: dict[str, Any] = {
-            "request": np.arange(n), "worker": np.zeros(n, np.int64), "counted": self.counted,
-            "ok": self.counted.copy(), "failed": np.zeros(n, bool),
-            "cancelled": np.zeros(n, bool), "ready": self.sent * ns,
-            "send_start": self.sent * ns, "first_any": self.first * ns, "last": self.last * ns, "end": self.last * ns,
-            "input_tokens": np.full(n, 100.0), "output_tokens": self.tokens, "output_chunks": self.tokens,
-            "token_source": {"usage": n}, "failures": {}, "beyond_failed": 0,
-        }  # fmt: skip
-        missing = {field.name: np.full(n, np.nan) for field in fields(Rows) if field.name not in known}
-        return Rows(**known, **missing)
+        return _rows(self.sent * 1e9, self.first * 1e9, self.last * 1e9, self.tokens, self.counted)
+
+
+def _rows(sent: Floats, first: Floats, last: Floats, tokens: Floats, counted: npt.NDArray[np.bool_]) -> Rows:
+    """Times in ns."""
+    n = sent.size
+    known: dict[str, Any] = {
+        "request": np.arange(n), "worker": np.zeros(n, np.int64), "counted": counted,
+        "ok": counted.copy(), "failed": np.zeros(n, bool), "cancelled": np.zeros(n, bool), "ready": sent,
+        "send_start": sent, "first_any": first, "last": last, "end": last,
+        "input_tokens": np.full(n, 100.0), "output_tokens": tokens, "output_chunks": tokens,
+        "token_source": {"usage": n}, "failures": {}, "beyond_failed": 0,
+    }  # fmt: skip
+    missing = {field.name: np.full(n, np.nan) for field in fields(Rows) if field.name not in known}
+    return Rows(**known, **missing)
+
+
+def answered(sent_ns: Floats, e2e_ns: float) -> Rows:
+    """Requests of 10 tokens sent at these times, each answered in the same time."""
+    every = np.ones(sent_ns.size, bool)
+    return _rows(sent_ns, sent_ns + e2e_ns / 5, sent_ns + e2e_ns, np.full(sent_ns.size, 10.0), every)
 
 
 def closed_loop(

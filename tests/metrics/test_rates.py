@@ -17,11 +17,16 @@ from made import MS, events_of, failed_request, ok_request
 
 from loadcell.errors import UsageError
 from loadcell.metrics import Result, build_result
+from loadcell.metrics.full_load import full_load
 from loadcell.metrics.interval import rate_interval
 from loadcell.metrics.life import batched, deviation_of_lives, requests_in
+from loadcell.metrics.rows import Floats
 from loadcell.metrics.throughput import _widened
 from loadcell.metrics.window import Span
 from loadcell.recording.read import Recording
+from loadcell.recording.schema import Manifest
+from loadcell.spec import build_spec, parse_arrivals
+from loadcell.workload.arrivals import planned_ns
 
 Make = Callable[..., Recording]
 
@@ -82,6 +87,76 @@ def test_a_run_short_beside_its_answers_leaves_ramp_and_drain_out(make: Make, e2
     assert result.whole_run is not None and rates.output_tokens_per_s > (
         result.whole_run.throughput.output_tokens_per_s or 0
     )
+
+
+def open_loop(times_s: Floats, e2e_s: float) -> list[dict[str, Any]]:
+    """Requests of 10 tokens at these times, each answered in the same time."""
+    return [
+        ok_request(
+            i, start_ms=s * 1e3, planned_ns=round(s * 1e9), first_any_ns=round((s + 0.2 * e2e_s) * 1e9),
+            last_ns=round((s + e2e_s) * 1e9), end_ns=round((s + e2e_s) * 1e9),
+        )
+        for i, s in enumerate(times_s)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ended_by", ["requests", "duration"])
+@pytest.mark.parametrize(("rate", "count"), [(1.0, 2), (1.0, 3), (1.0, 15), (8.0, 15), (3.0, 40), (0.1, 7)])
+@pytest.mark.parametrize("gaps", [0.05, 0.9, 1.0, 2.5])
+def test_so_many_requests_at_a_constant_rate_have_that_rate(
+    make: Make, rate: float, count: int, gaps: float, ended_by: str
+) -> None:
+    """15 requests at 1 a second are no 1.068 requests/s: to the last of them there are 14 gaps. Tokens likewise."""
+    times, e2e_s = np.arange(count) / rate, gaps / rate
+    if count < 7 and gaps > 1:
+        pytest.skip("replies as long as the sending: see the next test")
+    until = {"load": {"rate": rate, "arrivals": "constant", "requests": count}}
+    if ended_by == "duration":
+        seconds = (count - 1 + 0.37) / rate  # cut somewhere in a gap
+        until = {"load": {"rate": rate, "arrivals": "constant", "duration_s": seconds}}
+        until |= {"window_end_ns": round(seconds * 1e9)}
+    rows = open_loop(times, e2e_s)
+    result = build_result(make(rows, loop="open", planned=list(times * 1e3), **until))
+    assert result.steady.method == "whole"
+    assert result.throughput.requests_per_s == pytest.approx(rate, rel=1e-6)
+    assert result.throughput.input_tokens_per_s == pytest.approx(rate * 110, rel=0.25 if count < 7 else 0.1)
+
+
+@pytest.mark.parametrize(("rate", "count", "e2e_s"), [(1.0, 1, 0.05), (8.0, 5, 2.5), (2.0, 1, 3.0)])
+def test_replies_as_long_as_the_sending_have_no_more_than_the_rate(
+    make: Make, rate: float, count: int, e2e_s: float
+) -> None:
+    """Then the rate is of the whole run, the drain included, and of one gap after the last request at least."""
+    times = np.arange(count) / rate
+    load = {"rate": rate, "arrivals": "constant", "requests": count}
+    result = build_result(make(open_loop(times, e2e_s), loop="open", planned=list(times * 1e3), load=load))
+    lasted = max(times[-1] + e2e_s, count / rate)
+    assert result.throughput.requests_per_s == pytest.approx(count / lasted) and count / lasted <= rate + 1e-9
+
+
+@pytest.mark.parametrize(("count", "e2e_gaps"), [(5, 0.05), (15, 0.05), (15, 2.5), (40, 7.2)])
+@pytest.mark.parametrize("ended_by", ["requests", "duration"])
+def test_the_rate_of_random_arrivals_is_right_in_the_mean(count: int, e2e_gaps: float, ended_by: str) -> None:
+    """Over 400 schedules of 1 a second, within four standard errors and 6 % of it, and never that much above."""
+    spec = build_spec({"endpoint": {"url": "http://h"}, "load": {"rate": 1.0}})
+    manifest = Manifest(
+        id="x", loop="open", state="complete", loadcell="", started_at="", planned=count, workers=1,
+        schedule_hash="", clock="kernel",
+    )  # fmt: skip
+    found = []
+    for seed in range(400):
+        many = {"requests": count} if ended_by == "requests" else {"duration_s": float(count)}
+        times = planned_ns(parse_arrivals("poisson"), 1.0, seed=seed, **many).astype(np.float64)
+        if not times.size:
+            continue
+        rows = made_loop.answered(times, e2e_gaps * 1e9)
+        until = times[-1] if ended_by == "requests" else count * 1e9
+        span = Span(0.0, float(rows.end.max()), "", "whole", min(until, float(rows.end.max())))
+        full = full_load(span, manifest, spec, rows, until)
+        assert full.length_s is not None
+        found.append(float(requests_in(rows, rows.ok, full).sum()) / full.length_s)
+    error = 4 * np.std(found) / np.sqrt(len(found))
+    assert 0.94 - error <= np.mean(found) <= 1 + error
 
 
 lives = st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 1500)), min_size=1, max_size=30)

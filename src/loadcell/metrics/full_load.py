@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,9 @@ from loadcell.metrics.window import Span, median_e2e, ramp_ns
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load, Spec
 
+_LEFT = 0.25
+"""Part of the sending of an open loop that must be left for its rates; else they are of the whole run."""
+_ROUNDING = 1e-6
 _KEPT = 0.5
 """Part of a window that must be left where requests without an outcome cut it; else requests count by their end."""
 
@@ -21,30 +25,54 @@ def all_at_once(spec: Spec) -> bool:
     return spec.loadgen.scenario == "offline"
 
 
-def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows) -> Span:
+def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float) -> Span:
     """Where rates and concurrency of a window are taken.
 
     Of a closed loop, all of its users are at work there: from a median TTFT after the ramp, where the window starts
     earlier, to the first reply after the end of sending, from which on they are fewer. A window that was chosen, or
     a warm-up that was asked for, is kept; so are users in lockstep, who wait for each other in every round.
+    Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending.
     The lives of requests that were given up are not known: the rates end before the first of them.
     """
     if span.chosen:
         return span
     users = 1 if manifest.loop == "open" else spec.load.concurrency or 1
     closed = users > 1 and not spec.load.lockstep and not all_at_once(spec)
-    low, high = span.start, span.end
+    found = span
     if closed:
-        if span.method == "whole":
-            low = max(low, ramp_ns(manifest) + _median_ttft(rows))
-        high = min(high, _first_end(rows, span.sent_until))
-    if high <= low:
+        ramped = ramp_ns(manifest) + _median_ttft(rows) if span.method == "whole" else 0.0
+        high = min(span.end, _first_end(rows, span.sent_until))
+        found = replace(span, start=max(span.start, ramped), end=high, sent_until=high)
+    elif manifest.loop == "open" and (span.method == "whole" or span.end > sent_until):
+        found = _arriving(span, manifest, spec, rows, sent_until)
+    if found.end <= found.start:
         return span
-    found = replace(span, start=low, end=high, sent_until=high if closed else span.sent_until)
     known = _known_until(manifest, rows)
-    if known >= high:
+    if known >= found.end:
         return found
-    return replace(found, end=known) if known - low >= _KEPT * (high - low) else replace(found, by_end=True)
+    enough = known - found.start >= _KEPT * (found.end - found.start)
+    return replace(found, end=known) if enough else replace(found, by_end=True)
+
+
+def _arriving(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float) -> Span:
+    """Of an open loop with its drain: from one E2E after the ramp to about the end of sending, so many planned gaps.
+
+    N requests have N - 1 gaps from the first to the last: over the time to the last reply their rate reads high by
+    1 / N where a reply is shorter than a gap. Where too little of the sending is left, it is the whole run, and a gap
+    for each request at least. Requests count by their end, as nobody knows whether a queue grew in so few; at a
+    constant rate the ends lie amid two of them, so that no stray ms changes the count.
+    """
+    rate, e2e = spec.load.rate, median_e2e(rows)
+    if rate is None or all_at_once(spec) or span.end <= span.start or math.isnan(e2e):
+        return span
+    gap, since = 1e9 / rate, max(span.start, ramp_ns(manifest))
+    whole, part = divmod(e2e / gap, 1.0)
+    low = since + (whole + 1) * gap
+    gaps, shift = math.floor((sent_until - low) / gap + _ROUNDING), (part - 0.5) * gap
+    if gaps >= 1 and sent_until - low >= _LEFT * (sent_until - since):
+        return replace(span, start=low + shift, end=low + shift + gaps * gap, by_end=True)
+    count = int(np.count_nonzero(rows.counted & (rows.send_start >= span.start)))
+    return replace(span, end=max(span.end, span.start + count * gap))
 
 
 def drained_share(rows: Rows, members: Mask, span: Span, spec: Spec) -> float | None:

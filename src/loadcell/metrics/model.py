@@ -224,15 +224,15 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     failed_tokens_per_s: Annotated[
         float | None, Doc(description="output tokens that failed requests received: in none of the rates above")
     ] = None
-    from_s: Annotated[
-        float | None, Doc(description="start of the rates: of the window, or of full load in a closed loop, if later")
-    ] = None
+    from_s: Annotated[float | None, Doc(description="start of the rates: of the window, or of full load, if later")] = (
+        None
+    )
     to_s: Annotated[float | None, Doc(description="end of the rates, likewise: if earlier")] = None
     requests_counted: Annotated[
         Literal["by life", "by end"] | None,
         Doc(
             description="by life: each by the part of its life inside; by end: those that ended inside, where a queue "
-            "grows or requests were given up"
+            "grows or may do so, or requests were given up"
         ),
     ] = None
     chunks_per_token: Annotated[float | None, Doc(description="events with output over output tokens, ok requests")]

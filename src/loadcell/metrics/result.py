@@ -47,7 +47,7 @@ from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
 from loadcell.metrics.verdict import judge
-from loadcell.metrics.window import Span, anchors, extent_ns, pick_window, whole_run
+from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
@@ -91,7 +91,8 @@ def build_result(
             f"--window {span.start / 1e9:g},{span.end / 1e9:g} holds no request: "
             f"the run goes from 0 to {extent / 1e9:g} s"
         )
-    full = full_load(span, manifest, recording.spec, rows)
+    sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
+    full = full_load(span, manifest, recording.spec, rows, sent_until)
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
     state = msgspec.structs.replace(

@@ -102,7 +102,7 @@ def extent_ns(manifest: Manifest, rows: Rows) -> float:
 
 def whole_run(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float) -> Span:
     """From the start of the load to the last reply; to the last planned request where later ones were never sent."""
-    extent, sent_until = extent_ns(manifest, rows), _end_of_sending(manifest, load, rows, anchor, last_missing)[0]
+    extent, sent_until = extent_ns(manifest, rows), end_of_sending(manifest, load, rows, anchor, last_missing)[0]
     end, until = extent, "the end of the last request"
     if _cut_short(manifest):
         end, until = max(extent, float(manifest.ended_ns or 0)), "the end of the run"
@@ -125,7 +125,7 @@ def pick_window(
     `last_missing` is the last planned time of the requests without a row.
     """
     whole = whole_run(manifest, load, rows, anchor, last_missing)
-    end, until = _end_of_sending(manifest, load, rows, anchor, last_missing)
+    end, until = end_of_sending(manifest, load, rows, anchor, last_missing)
     if chosen_s is not None:
         low, high = chosen_s
         if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
@@ -154,7 +154,7 @@ def _given_up(manifest: Manifest) -> bool:
     return manifest.stopped is not None and manifest.stopped.cancelled
 
 
-def _end_of_sending(
+def end_of_sending(
     manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float
 ) -> tuple[float, str]:
     """When the load ended, replies still to come left out; the planned end where there is one.
