@@ -107,8 +107,8 @@ _METRICS = (
         "come in bursts have no edge: requests/s x mean life = mean in flight, over any window (Little's law). In a "
         "closed loop the window of rates is where all users are at work, from one TTFT after the ramp at the earliest "
         "to the end of sending; in an open loop too short for a warm-up to be found, from one E2E after its ramp to "
-        "the end of sending, whole gaps apart, so that N requests have N - 1 gaps. Where a queue grows, may do so in so "
-        "few requests, or requests were given up, those count that ended inside. The "
+        "the end of sending, whole gaps apart, so that N requests have N - 1 gaps. Where a queue grows, may do so in "
+        "so few requests, or requests were given up, those count that ended inside. The "
         "interval is Student's t over the means of 20 batches of time, wider where neighbouring batches are alike, "
         "and at least what the lives' own differences ask for; there is none below 40 requests.",
         blind="How a request's work is spread over its life. Failures: they are counted apart.",
