@@ -23,6 +23,8 @@ from loadcell.load.spool import PLACE_BYTES, Bodies, Spool
 from loadcell.protocol import body
 from loadcell.workload import FilePrompts, SyntheticPrompts
 from loadcell.workload.files import PromptFile
+from loadcell.workload.requests import Seen
+from loadcell.workload.rows import Rows
 
 WORDS = ("one", "two", "three", "four", "five")
 SECOND = 1_000_000_000
@@ -35,9 +37,8 @@ def synthetic(rows: int = 40, tokens: int = 50, seed: int = 7) -> Source:
 
 def of_lines(rows: int = 40, lines: int = 3) -> Source:
     """Rows that go round the lines of a file, each asking for one of two lengths."""
-    texts = tuple(f"line {i} " * 30 for i in range(lines))
-    counts = np.ones(lines, np.int32)
-    file = PromptFile("p.jsonl", texts, counts, counts * 0, b"", ())
+    own = tuple(b'{"messages":[],"user":"%b"}' % (b"line %d " % i * 30) for i in range(lines))
+    file = PromptFile("p.jsonl", own, np.zeros(lines, np.int32), b"", Seen(), np.arange(lines), Rows("p.jsonl", ()))
     prompts = FilePrompts(file, np.arange(rows) % lines)
     return Source("chat", b'{"model":"m"', "max_tokens", prompts, 1 + np.arange(rows, dtype=np.int32) // lines % 2)
 
