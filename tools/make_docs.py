@@ -51,10 +51,12 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   to a random walk; a change of less than 5 % is none. Requests that may have ended in the drain are left out. In runs
   with a known truth, a pace that goes from 5 to 8 ms evenly or at once is found in 19 of 20 or more, a step is dated
   within 0.5 s in 60; a queue at a load of 0.9, a batching server and users in step are called changing in at most 2 %.
-- **Delivered.** Replies of 16 tokens or more say how a stream came in: the share of events that came together with the
-  one before (read within 0.25 ms of their stamp, so that no lateness of the client is in it), and that of replies whose
-  output came in one or two reads, or at less than 0.1 ms an event. Above a half, ITL is not measurable; nor are TPOT,
-  the user's rate and a limit on TPOT, unless replies came in 21 reads or more: then TPOT is known to 5 %.
+- **Delivered.** Replies of 2 tokens or more say how a stream came in. Events that one read brought came together, and
+  so did those less than a twentieth of their reply's mean gap (and 1 ms) apart: a burst. Where the client's look before
+  a read does not bound its events to 0.25 ms (or that), it may have merged them itself, and they do not count. From
+  1.5 events a burst on ITL is not measurable and TTFT holds the wait for the first burst: both are the path's. TPOT
+  stands: it runs from the first burst to the last but one, over the tokens between. Where most replies came at once
+  (one burst, or less than 0.1 ms an event), TPOT, the user's rate and a limit on TPOT are not measurable: see NTPOT.
 - **In step.** Replies of one length keep the users of a closed loop together. Of each round (a mean E2E) the
   mean resultant length R of the sends is taken; from 0.9 on a note says so, for then few prefills meet.
 - **Missing.** A figure that cannot be measured is null, never 0.

@@ -166,13 +166,12 @@ def test_52_bundled_events_are_told(chat: dict[str, Said]) -> None:
     bundles, together = chat["4 tokens per event"], chat["5 events in one write"]
     low, high = bundles.bounds_ms["spread"]
     assert lies_in(bundles.service_ms("itl_ms"), (low / 4, high / 4), 1)
-    assert lies_in(bundles.service_ms("tpot_ms"), (low / 19, high / 19), 1)
+    assert lies_in(bundles.service_ms("tpot_ms"), (low / 16, high / 16), 1)
     audit = together.result.instrument
     assert audit.merged_share == pytest.approx(0.8)
     low, high = together.bounds_ms["spread"]
-    assert lies_in(together.service_ms("tpot_ms"), (low / 9, high / 9), 1)
-    assert lies_in(together.service_ms("itl_ms"), (low / 9, high / 9), 1)
-    assert together.result.latency["itl_ms"].service.max == pytest.approx(100, abs=30)
+    assert lies_in(together.service_ms("tpot_ms"), (low / 5, high / 5), 1)
+    assert together.service_ms("itl_ms") is None, "no gap is the server's"
 
 
 def test_53_the_asked_length_is_not_the_output_length(chat: dict[str, Said]) -> None:

@@ -55,15 +55,36 @@ def latencies(requests: list[Row], chunks: list[Row], loop: str, window: tuple[f
     for name, anchor in anchors.items():
         out[f"ttft_ms.{name}"] = distribution([(r["first_any_ns"] - r[anchor]) / 1e6 for r in inside])
         out[f"e2e_ms.{name}"] = distribution([(r["last_ns"] - r[anchor]) / 1e6 for r in inside])
-    later = [(r, r["output_tokens"] - r["first_tokens"]) for r in inside]
-    out["tpot_ms.service"] = distribution([(r["last_ns"] - r["first_any_ns"]) / n / 1e6 for r, n in later if n > 0])
-    chosen, stamps = {r["request"] for r in inside}, {}
-    for chunk in sorted(chunks, key=lambda c: (c["request"], c["t_ns"])):
+    chosen = {r["request"]: r for r in inside}
+    replies: dict[int, list[Row]] = {}
+    for chunk in sorted(chunks, key=lambda c: (c["request"], c["read"])):
         if chunk["request"] in chosen and chunk["kind"] & OUTPUT_KINDS:
-            stamps.setdefault(chunk["request"], []).append(chunk["t_ns"])
-    gaps = [(b - a) / 1e6 for times in stamps.values() for a, b in pairwise(times)]
+            replies.setdefault(chunk["request"], []).append(chunk)
+    paces = [pace(chosen[request], reply) for request, reply in replies.items()]
+    out["tpot_ms.service"] = distribution([ms for ms in paces if ms is not None])
+    gaps = [(b["t_ns"] - a["t_ns"]) / 1e6 for reply in replies.values() for a, b in pairwise(reply)]
     out["itl_ms.service"] = distribution(gaps)
     return out
+
+
+def pace(request: Row, reply: list[Row]) -> float | None:
+    """TPOT in ms by its definition: from the first burst to the last, of a collected stream to the last but one."""
+    mean = (reply[-1]["t_ns"] - reply[0]["t_ns"]) / max(1, len(reply) - 1)
+    within = math.inf if mean < 100_000 else min(mean / 20, 1_000_000)
+    bursts = [[reply[0]]]
+    for before, event in pairwise(reply):
+        if event["read"] == before["read"] or event["t_ns"] - before["t_ns"] <= within:
+            bursts[-1].append(event)
+        else:
+            bursts.append([event])
+    each = (request["output_tokens"] - request["first_tokens"]) / max(1, len(reply) - 1)
+    first = request["first_tokens"] + each * (len(bursts[0]) - 1)
+    if len(bursts) > 2 and len(reply) >= 1.5 * len(bursts):
+        end, left = bursts[-2][-1]["t_ns"], each * len(bursts[-1])
+    else:
+        end, left = reply[-1]["t_ns"], 0.0
+    tokens = request["output_tokens"] - first - left
+    return (end - reply[0]["t_ns"]) / tokens / 1e6 if tokens > 0.5 else None
 
 
 def rates(requests: list[Row], chunks: list[Row], span: tuple[float, float]) -> dict[str, float]:

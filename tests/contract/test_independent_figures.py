@@ -45,7 +45,9 @@ def test_every_figure_agrees(
         shown = result["latency"][metric][anchor]
         assert shown["n"] == mine["n"], name
         for percentile in ("p50", "p90", "p95", "p99"):
-            assert shown[percentile]["value"] == pytest.approx(mine[percentile], rel=2e-5), (name, percentile)
+            value = mine[percentile]
+            close = value and pytest.approx(value, rel=2e-5)  # None of fewer samples than show it
+            assert shown[percentile]["value"] == close, (name, percentile)
         for figure in ("mean", "sd", "max"):
             assert shown[figure] == pytest.approx(mine[figure], rel=2e-5), (name, figure)
 

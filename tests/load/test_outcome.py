@@ -60,8 +60,15 @@ def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     table = {short: column(name) for short, name in names.items()}
     counts = {name: column(name) for name in ("output_tokens", "first_tokens", "output_chunks")}
     ok = np.array([row["status"] == "ok"])
+    alone = dict.fromkeys(("first_events", "last_events", "pace_end"), np.array([np.nan]))
     it = OneRow(
-        **table, **counts, ok=ok, sent=np.array([True]), end=table["last"], streamed=~np.isnan(table["first_any"])
+        **table,
+        **counts,
+        **alone,
+        ok=ok,
+        sent=np.array([True]),
+        end=table["last"],
+        streamed=~np.isnan(table["first_any"]),
     )
     loop = "closed" if row["planned_ns"] == MISSING else "open"
     planned = Counts(planned=1, ok=int(ok[0]), failed=int(not ok[0]), cancelled=0, unsent=0)

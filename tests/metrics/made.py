@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loadcell.kinds import KIND_ANSWER
+from loadcell.recording.bursts import note_bursts
 from loadcell.recording.read import Recording, dump_json, open_recording
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Column, Manifest
 from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
@@ -66,9 +67,13 @@ def build(
     slo: dict[str, Any] | None = None,
     audits: Sequence[dict[str, Any]] = (),
     closed_for_a_time: bool = False,
+    bursts: bool = False,
     **manifest: Any,
 ) -> Recording:
-    """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests."""
+    """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests.
+
+    With `bursts`, the rows say of these what a run would have written.
+    """
     folder.mkdir()
     times = list(planned) if isinstance(planned, Sequence) else [None] * (planned or len(requests))
     plan = [
@@ -76,14 +81,17 @@ def build(
         for i, t in enumerate(times)
     ]
     write_table(folder / "schedule.parquet", SCHEDULE, table(SCHEDULE, plan))
-    if requests:
-        write_table(folder / "requests-0-00000.parquet", REQUESTS, table(REQUESTS, requests))
     if events is None:
         events = [
             event for row in requests if row["status"] == "ok" and row["output_chunks"] for event in events_of(row)
         ]
+    rows, chunks = table(REQUESTS, requests), table(CHUNKS, events)
+    if bursts:
+        note_bursts(rows, chunks)
+    if requests:
+        write_table(folder / "requests-0-00000.parquet", REQUESTS, rows)
     if events:
-        write_table(folder / "chunks-0-00000.parquet", CHUNKS, table(CHUNKS, events))
+        write_table(folder / "chunks-0-00000.parquet", CHUNKS, chunks)
     for i, audit in enumerate(audits):
         dump_json(folder / f"audit-{i}.json", {"worker": i} | audit)
     ends = [row["end_ns"] for row in requests if row.get("end_ns") is not None]

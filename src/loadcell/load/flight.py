@@ -208,6 +208,9 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "token_source": found.source,
         "first_tokens": _or_missing(first_tokens),
         "output_chunks": len(outputs),
+        "first_events": MISSING_INT,  # bursts are looked for when the rows are written
+        "last_events": MISSING_INT,
+        "pace_end_ns": MISSING,
         "outputs": 1 + len(reply.indexes) if outputs else 0,
         "other_fields": clean(", ".join(reply.others)) or None,
         "first_field": clean(_first_field(reply, outputs)),

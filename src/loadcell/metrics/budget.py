@@ -20,7 +20,7 @@ from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.early import Early
 from loadcell.metrics.events import Received
 from loadcell.metrics.interval import PERMILLE
-from loadcell.metrics.latency import later_tokens
+from loadcell.metrics.latency import LEAST_LATER, later_tokens, pace_end_ns
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
@@ -50,9 +50,12 @@ def bounds(rows: Rows, early: Early, loop: str) -> dict[str, tuple[Bounds, Bound
         return service, planned
 
     later = later_tokens(rows)
-    later = np.where(later >= 1, later, np.nan)
+    later = np.where(later >= LEAST_LATER, later, np.nan)
     tokens = np.where(rows.output_tokens >= 1, rows.output_tokens, np.nan)
-    tpot = Bounds(np.maximum(early.last - rows.first_any, 0) / later, (rows.last - early.first) / later)
+    # The time of a burst is that of the last event in it, which is its own.
+    first = np.where(rows.first_events > 1, rows.first_any, early.first)
+    last = np.where(np.isnan(rows.pace_end), early.last, rows.pace_end)
+    tpot = Bounds(np.maximum(last - rows.first_any, 0) / later, (pace_end_ns(rows) - first) / later)
     return {
         "ttft_ms": from_both(early.first, rows.first_any),
         "ttfa_ms": from_both(early.answer, rows.first_answer),
@@ -234,7 +237,7 @@ def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early:
 def _limited(rows: Rows, early: Early, loop: str) -> Iterator[tuple[Floats, Floats]]:
     """(least, most) of what an SLO limits, in the order of its fields; the pace of a single token is kept, as 0."""
     found = bounds(rows, early, loop)
-    alone = (later_tokens(rows) <= 0) | (rows.output_tokens <= 1)
+    alone = (later_tokens(rows) < LEAST_LATER) | (rows.output_tokens <= 1)
     for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
         service, response = found[name]
         both = response or service

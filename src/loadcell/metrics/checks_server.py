@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
-from loadcell.metrics.model import Change, Check, Result, Word
+from loadcell.metrics.model import Change, Check, Delivered, Result, Word
 
 LIMITS = {
     "shared_host": Limits(
         "server on this machine: the most of its time that the load can have taken from it", "share", 0.01, None
     ),
     "together": Limits(
-        "events that came together with the one before, not by the client's lateness (replies of 16 tokens or more)",
+        "events that came together with the one before, not by the client's lateness (replies of 2 tokens or more)",
         "share",
         0.1,
         None,
     ),
-    "at_once": Limits("of these replies: those whose output came in one or two reads", "share", 0.1, None),
+    "at_once": Limits("of these replies: those whose output came at once", "share", 0.1, None),
 }
 FINDINGS = {
     "server_ttft": "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
@@ -95,13 +95,23 @@ def _stream(result: Result) -> Iterator[Check]:
     found = result.delivered
     together, at_once = (None, None) if found is None else (found.together_share, found.at_once_share)
     yield grade(
-        result, "at_once", at_once, f"{number(at_once, 'share')} of replies came in one or two pieces",
+        result, "at_once", at_once, f"{number(at_once, 'share')} of replies came in one piece",
         _STREAM_ADVICE, limits=LIMITS["at_once"],
     )  # fmt: skip
     yield grade(
-        result, "together", together, f"{number(together, 'share')} of events came together with the one before",
+        result, "together", together, _bursts_say(found),
         _STREAM_ADVICE, limits=LIMITS["together"],
     )  # fmt: skip
+
+
+def _bursts_say(found: Delivered | None) -> str:
+    share = None if found is None else found.together_share
+    if found is None or found.itl is None or found.burst_events is None or found.burst_apart_ms is None:
+        return f"{number(share, 'share')} of events came together with the one before"
+    return (
+        f"events come in bursts of {found.burst_events:.3g}, {number(found.burst_apart_ms, 'ms')} apart: ITL and TTFT "
+        f"are the path's, for {number(share, 'share')} came together with the one before"
+    )
 
 
 def _ttft(result: Result) -> Iterator[Check]:

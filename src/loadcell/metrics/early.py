@@ -79,7 +79,7 @@ class Sooner(NamedTuple):
 
 def parts(recording: Recording, columns: Sequence[str]) -> Iterator[Table]:
     """As `recording.chunks`, with `poll_ns`; in older recordings the end of the read before, of the same reply."""
-    if recording.manifest.format >= _POLLS_SINCE:
+    if bounded_by_looks(recording):
         yield from recording.chunks((*columns, "poll_ns", "kind"))
         return
     needed = dict.fromkeys((*columns, "kind", "request", "read", "t_ns", "lag_ns"))
@@ -87,6 +87,11 @@ def parts(recording: Recording, columns: Sequence[str]) -> Iterator[Table]:
         part["poll_ns"] = _reads_before(part)
         output = (part["kind"] & KIND_OUTPUT) > 0
         yield {name: values[output] for name, values in part.items()}
+
+
+def bounded_by_looks(recording: Recording) -> bool:
+    """Whether it holds the look before each read that brought several events."""
+    return recording.manifest.format >= _POLLS_SINCE
 
 
 def _reads_before(part: Table) -> Floats:
@@ -106,7 +111,7 @@ def _reads_before(part: Table) -> Floats:
 
 def unbounded(recording: Recording, lag_ns: npt.NDArray[np.generic]) -> bool:
     """Whether an older recording has events stamped by the client's clock, of which nothing says how late they are."""
-    old = recording.manifest.format < _POLLS_SINCE
+    old = not bounded_by_looks(recording)
     return old and lag_ns.dtype.kind == "f" and bool(np.isnan(lag_ns).any())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,12 @@ from loadcell.metrics.clusters import Clusters
 from loadcell.metrics.dependence import BATCHES, Effective, rank_of
 from loadcell.metrics.early import Early, GapMoves, Sooner
 from loadcell.metrics.interval import PERMILLE, Moments, batch_slots, spread_of, summarise
+from loadcell.metrics.latency import later_tokens
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
+from loadcell.recording.bursts import together, within_ns
 from loadcell.recording.read import Recording, Table
 
 _CLIENT_LAG_NS = 1_000_000
@@ -26,12 +28,10 @@ _CLIENT_LAG_NS = 1_000_000
 _PROMPT_NS = 250_000
 """Of a read that came within this of the last stamp in it, the events came together; of a later one, the client may
 have merged them."""
-LEAST_STREAM = 16
+LEAST_STREAM = 2
 """Tokens or events of a reply from which on it says how a stream was delivered."""
 SEVERAL = 0.95
 """Events a token below which a gap is no time per token."""
-_AT_ONCE_NS = 100_000
-"""A mean gap below this is no server's pace: what was collected comes in as fast as it can be read."""
 
 
 @dataclass
@@ -70,14 +70,23 @@ class EventTotals(Received):
     """Sum of the absolute differences of the two counts."""
     token_gaps: Histogram | None = None
     """Gaps over the tokens of the event that ends each, of the ok requests; None where an event is a token or so."""
-    stream_events: int = 0
-    """Events of the ok requests whose replies are long enough to say how a stream was delivered."""
-    stream_merged: int = 0
-    """Of these: those that came together with the one before, by no lateness of the client."""
-    stream_reads: list[Ids] = field(default_factory=list)
-    """Reads with output of each of these requests, by parts."""
-    stream_at_once: int = 0
-    """Of these requests: those whose output came in one or two reads, or faster than any server makes it."""
+    streams: list[Streams] = field(default_factory=list)
+    """How the replies of the ok requests that are long enough came in, by parts."""
+
+
+class Streams(NamedTuple):
+    """How replies came in, a column each."""
+
+    events: Ids
+    together: Ids
+    """Events that came with the one before, by no lateness of the client."""
+    unsure: Ids
+    """Events of bursts that the client, late for a read, may have made."""
+    bursts: Ids
+    burst: Floats
+    """Events a burst, of those before the last."""
+    apart_ns: Floats
+    """Mean time between bursts; NaN for one alone."""
 
 
 class Listener(Protocol):
@@ -118,6 +127,12 @@ def tokens_per_chunk(rows: Rows) -> Floats:
     return np.where(rows.streamed & np.isfinite(share), share, 0.0)
 
 
+def tokens_per_later_chunk(rows: Rows) -> Floats:
+    """The same of the output events after the first, or after what came with it."""
+    events = rows.output_chunks - np.fmax(rows.first_events, 1) - np.nan_to_num(rows.last_events)
+    return np.divide(later_tokens(rows), events, out=np.zeros(len(rows)), where=events > 0)
+
+
 def scan_events(
     recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None
 ) -> tuple[EventTotals, Received | None]:
@@ -131,6 +146,7 @@ def scan_events(
     is_other = lookup.table(~members & rows.ok)
     usage = lookup.table(rows.output_tokens)
     share = lookup.table(tokens_per_chunk(rows))
+    later_share = lookup.table(tokens_per_later_chunk(rows))
     streamed = lookup.table(rows.streamed & rows.counted & ~rows.failed)
     failed = lookup.table(rows.streamed & rows.failed)
     if several_tokens(rows, members & rows.ok):
@@ -152,11 +168,13 @@ def scan_events(
             totals.failed_tokens += float(_tokens_in(tokens, t_ns, span, of_event, np.repeat(lost, lengths)).sum())
         _add_closure(totals, tokens, starts, usage[runs], is_ok[runs])
         _add_reads(totals, part["read"], part["lag_ns"], starts, _spread(is_member[runs], lengths))
-        _add_streams(totals, part["read"], part["lag_ns"], t_ns, starts, lengths, usage[runs], is_ok[runs])
+        long = is_ok[runs] & (np.fmax(lengths, usage[runs]) >= LEAST_STREAM)
+        if long.any():
+            totals.streams.append(_streams(part, starts, lengths, long, polls=early.bounded_by_looks(recording)))
         totals.early.known &= not early.unbounded(recording, part["lag_ns"])
         sooner = early.sooner(part, starts, sent[runs])
         if totals.token_gaps is not None:
-            of_each = np.where(np.isnan(part["tokens"]), of_event, part["tokens"])
+            of_each = np.where(np.isnan(part["tokens"]), np.repeat(later_share[runs], lengths), part["tokens"])
             _add_token_gaps(totals.token_gaps, t_ns, of_each, starts, lengths, is_ok[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
         if whole is not None:
@@ -344,27 +362,24 @@ def _add_reads(
     totals.lags.add(np.maximum(lags, 0))
 
 
-def _add_streams(
-    totals: EventTotals,
-    read: npt.NDArray[Any],
-    lag_ns: npt.NDArray[Any],
-    t_ns: npt.NDArray[Any],
-    starts: Ids,
-    lengths: Ids,
-    usage: Floats,
-    wanted: Mask,
-) -> None:
-    """Count how the output of the wanted replies that are long enough came in: reads, and events that came together."""
-    long = wanted & (np.fmax(lengths, usage) >= LEAST_STREAM)
-    if not long.any():
-        return
-    merged = np.concatenate(([False], read[1:] == read[:-1]))
-    merged[starts] = False
-    together = merged & ~(lag_ns > _PROMPT_NS)  # without a kernel stamp there is no lag: nothing says that it was late
-    of_run = np.add.reduceat(np.stack((merged, together)).astype(np.int64), starts, axis=1)[:, long]
-    reads, span_ns = lengths[long] - of_run[0], (t_ns[starts + lengths - 1] - t_ns[starts])[long]
-    at_once = (reads <= 2) | (span_ns < _AT_ONCE_NS * (lengths[long] - 1))
-    totals.stream_events += int(lengths[long].sum())
-    totals.stream_merged += int(of_run[1].sum())
-    totals.stream_reads.append(reads)
-    totals.stream_at_once += int(np.count_nonzero(at_once))
+def _streams(part: Table, starts: Ids, lengths: Ids, long: Mask, *, polls: bool) -> Streams:
+    """How the `long` replies came in.
+
+    Where one read brought several events they came together if the look before it had shown none just before, or, where
+    no look is recorded, if the read was prompt. Else nobody knows: the client may have merged them.
+    """
+    read, t_ns = part["read"], part["t_ns"]
+    came = together(read, t_ns, starts, lengths)
+    since = t_ns - np.append(np.nan, part["poll_ns"][:-1] if polls else np.full(t_ns.size - 1, np.nan))
+    since = np.where(np.isnan(since), part["lag_ns"], since)
+    within = np.fmax(np.repeat(within_ns(t_ns, starts, lengths), lengths), _PROMPT_NS)
+    unsure = came & np.append(False, read[1:] == read[:-1]) & (since > within)
+    heads = np.flatnonzero(~came)
+    whose = np.repeat(np.logical_or.reduceat(unsure, heads), np.diff(np.append(heads, t_ns.size)))
+    found, doubtful, sure = np.add.reduceat(np.stack((came, whose, came & ~whose)).astype(np.int64), starts, axis=1)
+    bursts = lengths - found
+    last_head = heads[np.cumsum(bursts) - 1]
+    whole = np.where(bursts > 2, (last_head - starts) / np.maximum(bursts - 1, 1), lengths / bursts)
+    ends = t_ns[starts + lengths - 1] - t_ns[starts]
+    apart = np.where(bursts > 1, ends / np.maximum(bursts - 1, 1), np.nan)
+    return Streams(lengths[long], sure[long], doubtful[long], bursts[long], whole[long], apart[long])

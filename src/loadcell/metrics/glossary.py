@@ -60,12 +60,14 @@ _METRICS = (
         name="tpot",
         title="TPOT",
         unit="ms",
-        formula="(last - first_any) / (output tokens - tokens of the first chunk)",
-        meaning="Time per output token of one request after its first chunk. Where the server does not tell the "
-        "tokens of the first chunk they are taken as 1 (as all, if there was only one chunk). TTFT + TPOT x (output "
-        "tokens - tokens of the first chunk) = E2E, to the nanosecond.",
-        blind="Stalls inside a request: it is a mean. A request without a token after its first chunk, or not "
-        "streamed, has none. If the first chunk held more tokens than is known, TPOT reads low.",
+        formula="(last - first_any) / (output tokens - tokens that came with the first)",
+        meaning="Time per output token of one request after its first output. What came together with the first "
+        "(one read, or gaps far below the reply's own) came at its time: as many tokens as the server tells, else "
+        "their share; of a first event alone that is smaller than the others, 1. TTFT + TPOT x (output tokens - tokens "
+        "that came with the first) = E2E, to the nanosecond. Where something collects the stream into bursts, TPOT "
+        "runs to the last burst but one: the last is cut short.",
+        blind="Stalls inside a request: it is a mean. A request without a token after its first output, or not "
+        "streamed, has none. If the first event held more tokens than its size tells, TPOT reads low.",
         source=_RECORD,
     ),
     Metric(
@@ -145,7 +147,7 @@ _METRICS = (
         "window",
         meaning="Good requests per second, counted as requests/s counts them, so never more than these. Limits are on "
         "response time in an open loop, on service time in a closed one. A limit that a request cannot break is kept: "
-        "TPOT where no token follows the first chunk.",
+        "TPOT where no token follows the first output.",
         blind="By how much a limit was missed, and stalls that a mean such as TPOT hides.",
         source=_RECORD,
     ),

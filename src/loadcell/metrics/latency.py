@@ -10,23 +10,33 @@ from loadcell.metrics.model import Budget, Estimate, Latency, Summary
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 
 _MS = 1e6
-
-
-def first_chunk_tokens(rows: Rows) -> Floats:
-    """Tokens of the first output event: as told, else all where there was one event, else taken as 1."""
-    untold = np.where(rows.output_chunks == 1, rows.output_tokens, 1.0)
-    return np.where(np.isnan(rows.first_tokens), untold, rows.first_tokens)
+LEAST_LATER = 0.999
+"""Later tokens that make a pace: one, or shares of events that add up to it."""
 
 
 def later_tokens(rows: Rows) -> Floats:
-    """Output tokens after the first output event; NaN if unknown or not streamed."""
-    return np.where(rows.streamed, rows.output_tokens - first_chunk_tokens(rows), np.nan)
+    """Output tokens that came after the first output, up to `pace_end_ns`; NaN if unknown or not streamed.
+
+    What came together with the first event came at its time. That holds what the server tells, else its share where
+    it is as large as the others, else one token; the other events share the rest.
+    """
+    events, tokens = rows.output_chunks, rows.output_tokens
+    with np.errstate(divide="ignore", invalid="ignore"):
+        guess = np.where((events == 1) | ~np.isnan(rows.first_events), tokens / events, 1.0)
+        rest = tokens - np.where(np.isnan(rows.first_tokens), guess, rows.first_tokens)
+        paced = rest * (events - np.fmax(rows.first_events, 1) - np.nan_to_num(rows.last_events)) / (events - 1)
+    return np.where(rows.streamed, np.where(events > 1, paced, rest), np.nan)
+
+
+def pace_end_ns(rows: Rows) -> Floats:
+    """The last output; of a stream that was collected the last burst but one, for the last is cut short."""
+    return np.where(np.isnan(rows.pace_end), rows.last, rows.pace_end)
 
 
 def tpot_ns(rows: Rows) -> Floats:
-    """(last - first_any) / tokens after the first event; NaN where there are none."""
+    """(pace_end - first_any) / tokens that came meanwhile; NaN where there are none."""
     tokens = later_tokens(rows)
-    return (rows.last - rows.first_any) / np.where(tokens >= 1, tokens, np.nan)
+    return (pace_end_ns(rows) - rows.first_any) / np.where(tokens >= LEAST_LATER, tokens, np.nan)
 
 
 def ntpot_ns(rows: Rows, anchor: Floats) -> Floats:

@@ -305,16 +305,20 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the stream came as it was sent, in the window's replies of 16 tokens or more."""
+    """Whether the stream came as it was sent, in the window's replies of two tokens or more."""
 
     replies: int
     together_share: Annotated[
         float | None, Doc(description="events that came together with the one before, not by the client's lateness")
     ]
     at_once_share: Annotated[
-        float | None, Doc(description="replies whose output came in one or two reads, or faster than a server makes it")
+        float | None, Doc(description="replies whose output came in one burst: in one read, or as fast as it was read")
     ]
-    reads_per_reply: Annotated[float | None, Doc(description="median of the reads with output")]
+    bursts_per_reply: Annotated[float | None, Doc(description="median of the bursts in which output came")] = None
+    burst_events: Annotated[float | None, Doc(description="events of a burst; median of replies")] = None
+    burst_apart_ms: Annotated[
+        float | None, Doc(description="time between two bursts; median of replies, null where each came at once")
+    ] = None
     itl: Annotated[str | None, Doc(description="why ITL cannot be measured; null: it can")] = None
     tpot: Annotated[str | None, Doc(description="why TPOT and the user's rate cannot be measured; null: they can")] = (
         None

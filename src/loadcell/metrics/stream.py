@@ -1,7 +1,8 @@
-"""Was the stream delivered as it was sent? What something between server and client collects has no pace of its own.
+"""Was the stream delivered as it was sent? What was collected on its way, or sent at once, has no pace of its own.
 
-A read holds several events where they came together: something on the way collected them, or the server sent them at
-once. Where the client read late, the merging is its own and does not count here.
+Events that came together (recording/bursts.py) by the server's hand or something's on the way are one burst: gaps
+between them are not the server's, and the first one waited for the last. What lies between two bursts is: TPOT stands.
+Where the client read late, the merging may be its own and does not count here.
 """
 
 from __future__ import annotations
@@ -11,32 +12,49 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from loadcell.metrics.events import EventTotals
+from loadcell.metrics.events import EventTotals, Streams
 from loadcell.metrics.model import Delivered, Estimate, Goodput, Latency, Summary, Throughput
+from loadcell.recording.bursts import COLLECTED
 
 MOST = 0.5
-"""Share of events, or of replies, above which there is no pace to measure."""
-_LEAST_READS = 21
-"""Reads of a reply from which on what is collected moves its TPOT by at most 5 %: one of the times between them."""
-COLLECTED = "not measurable: something between server and client collects the stream (proxy buffering)"
+"""Share of replies that came at once above which there is no pace to measure."""
+_TOGETHER = 1 - 1 / COLLECTED
+"""Share of events that came with the one before above which a gap is not the server's."""
+WHOLE = (
+    "not measurable: replies came in one piece, collected by the server or on its way (proxy buffering); NTPOT, with "
+    "the wait for the first token in it, is what is known"
+)
 _TPOT = "tpot_ms"
 
 
 def delivered(events: EventTotals) -> Delivered | None:
     """How the replies of the window that are long enough came in; None where there was none, as without a stream."""
-    if not events.stream_reads:
+    if not events.streams:
         return None
-    reads = np.concatenate(events.stream_reads)
-    together, at_once = events.stream_merged / events.stream_events, events.stream_at_once / reads.size
-    middle = float(np.median(reads))
-    whole = at_once > MOST
+    found = Streams(*(np.concatenate(column) for column in zip(*events.streams, strict=True)))
+    known = found.events - found.unsure
+    sure = (found.unsure == 0) | ~np.isnan(found.apart_ns)  # several bursts did not come at once, whoever merged them
+    share = float(found.together.sum() / known.sum()) if known.any() else None
+    at_once = float(np.mean(np.isnan(found.apart_ns[sure]))) if sure.any() else None
+    whole, burst = at_once is not None and at_once > MOST, float(np.median(found.burst))
+    several = share is not None and share > _TOGETHER
     return Delivered(
-        replies=int(reads.size),
-        together_share=together,
+        replies=int(found.events.size),
+        together_share=share,
         at_once_share=at_once,
-        reads_per_reply=middle,
-        itl=COLLECTED if whole or together > MOST else None,
-        tpot=COLLECTED if whole or (together > MOST and middle < _LEAST_READS) else None,
+        bursts_per_reply=float(np.median(found.bursts)),
+        burst_events=burst,
+        burst_apart_ms=None if np.isnan(found.apart_ns).all() else float(np.nanmedian(found.apart_ns)) / 1e6,
+        itl=says_bursts(burst) if several or whole else None,
+        tpot=WHOLE if whole else None,
+    )
+
+
+def says_bursts(events: float) -> str:
+    """Why ITL of a stream in bursts of so many events is not measurable."""
+    return (
+        f"not measurable: events come in bursts of {events:.3g}, collected by the server or on their way "
+        "(proxy buffering)"
     )
 
 
@@ -64,7 +82,7 @@ def goodput_without_pace(goodput: Goodput | None, found: Delivered | None) -> Go
     replace = msgspec.structs.replace
     limit = goodput.limits[_TPOT]
     none = replace(
-        limit, met=None, attainment=replace(limit.attainment, value=None, low=None, high=None), note=COLLECTED
+        limit, met=None, attainment=replace(limit.attainment, value=None, low=None, high=None), note=found.tpot
     )
     return replace(
         goodput,
@@ -77,8 +95,6 @@ def goodput_without_pace(goodput: Goodput | None, found: Delivered | None) -> Go
 
 def _withheld(summary: Summary, why: str | None) -> Summary:
     """A summary that keeps its number of samples and nothing else."""
-    if not summary.n:
-        return summary
     none: dict[str, Any] = {
         name: Estimate(withheld=why) if isinstance(getattr(summary, name), Estimate) else None
         for name in summary.__struct_fields__

@@ -95,6 +95,18 @@ REQUESTS = (
     Column("outputs", "INTEGER", "outputs (choices) in the reply, of which the first is measured; NULL in older ones"),
     Column("other_fields", "VARCHAR", "fields with text that are not known to hold output; it counts as output"),
     Column("first_field", "VARCHAR", "of these, the one that brought the first output; NULL: a known field did"),
+    Column(
+        "first_events",
+        "INTEGER",
+        "output events that came together with the first, which hold their share of the tokens; NULL for one alone "
+        "that is smaller than the others or tells its tokens",
+    ),
+    Column(
+        "last_events",
+        "INTEGER",
+        "of a stream that was collected: output events of its last burst, which came after pace_end_ns; NULL elsewhere",
+    ),
+    Column("pace_end_ns", "BIGINT", "of a stream that was collected: time of its last burst but one; NULL elsewhere"),
     Column("server_queue_ns", "BIGINT", "time in the server's queue, by the server; NULL if it does not tell"),
     Column("server_prefill_ns", "BIGINT", "from the server's queue to its first token, by the server"),
     Column("server_decode_ns", "BIGINT", "from its first token to its last, by the server"),

@@ -45,8 +45,14 @@ _FIRST = "coalesce(t.first_tokens, r.first_tokens)"
 _COUNTED = {
     "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
 }  # fmt: skip
-_FIRST_TOKENS = f"coalesce({_FIRST}, case when r.output_chunks = 1 then {_OUTPUT} else 1 end)"
-_LATER_TOKENS = f"({_OUTPUT} - {_FIRST_TOKENS})"
+_REST = (
+    f"({_OUTPUT} - coalesce({_FIRST}, case when r.output_chunks = 1 or r.first_events is not null "
+    f"then {_OUTPUT}::double / r.output_chunks else 1 end))"
+)
+_PACED_EVENTS = "(r.output_chunks - greatest(coalesce(r.first_events, 1), 1) - coalesce(r.last_events, 0))"
+_LATER_TOKENS = (
+    f"(case when r.output_chunks > 1 then {_REST}::double * {_PACED_EVENTS} / (r.output_chunks - 1) else {_REST} end)"
+)
 _ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
 WINDOW_START = "w_start_ns"
 """Column of the table of windows: a plan that names it needs them."""
@@ -66,7 +72,8 @@ DERIVED = (
     Derived(
         Column("tpot_ms", "DOUBLE", "TPOT; NULL unless ok, streamed and with a token after the first chunk"),
         "case when r.status = 'ok' and r.first_any_ns is not null and "
-        f"{_LATER_TOKENS} >= 1 then (r.last_ns - r.first_any_ns)::double / {_LATER_TOKENS} / 1e6 end",
+        f"{_LATER_TOKENS} >= 0.999 then (coalesce(r.pace_end_ns, r.last_ns) - r.first_any_ns)::double "
+        f"/ {_LATER_TOKENS} / 1e6 end",
     ),
     *_latency("ntpot", "last_ns", per_token=True),
     *_latency("e2e", "last_ns"),

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadcell.errors import RecordingError
+from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
 
@@ -182,6 +183,9 @@ class PartWriter:
                 continue
             self._began_ns = monotonic_ns()
             try:
+                by_name = {name: data for name, _, data in job}
+                if by_name.keys() >= {"requests", "chunks"}:
+                    note_bursts(by_name["requests"], by_name["chunks"])
                 for name, table, data in job:
                     write_table(
                         self.folder / f"{name}-{self.worker}-{self._part:05d}.parquet", table, data, self._database

@@ -56,7 +56,7 @@ def worth_less(summary: Summary) -> bool:
 def latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
     """The rows of the table: metrics by both anchors where there are two."""
     same = latency["ttft_ms"].service == latency["ttfa_ms"].service
-    for name in ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "e2e_ms"):
+    for name in ("ttft_ms", "ttfa_ms", "itl_ms", *paces(latency), "e2e_ms"):
         entry = latency[name]
         if name == "ttfa_ms" and same:
             continue
@@ -65,6 +65,11 @@ def latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
         else:
             yield f"{entry.title} response", entry.response
             yield f"{entry.title} service", entry.service
+
+
+def paces(latency: dict[str, Latency]) -> tuple[str, ...]:
+    """TPOT, and NTPOT where it is all that is known of the pace."""
+    return ("tpot_ms", "ntpot_ms") if latency["tpot_ms"].service.p50.withheld else ("tpot_ms",)
 
 
 def _samples(summary: Summary) -> str:

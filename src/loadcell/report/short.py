@@ -13,12 +13,11 @@ from loadcell.metrics import GLOSSARY, Check, Result, Summary, word_of
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
-from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell
+from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell, paces
 from loadcell.report.lines import Line, section
 from loadcell.report.text import accounts, between, figure, percent, plain, share_with_interval
 
 PERCENTILES = ("p50", "p90", "p99")
-_LATENCIES = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
 _REASONS = 3
 """Reasons of the verdict, and kinds of errors, that are shown."""
 _REASON_WIDTH = 210
@@ -70,10 +69,10 @@ def _latency_table(result: Result) -> Table | None:
     table.add_column(Text(" Latency, ms"), no_wrap=True, min_width=LABEL_WIDTH)
     for title in ("mean", *PERCENTILES, "max"):
         table.add_column(title, justify="right", overflow="fold")
-    for name in _LATENCIES:
+    for name in _shown_latencies(result):
         latency = result.latency[name]
         summary: Summary = latency.response or latency.service
-        if not summary.n:
+        if not summary.n and not summary.p50.withheld:
             continue
         note = "\n response" if latency.response else ""
         cells = [estimate_cell(getattr(summary, percentile), percentile, _INTERVAL) for percentile in PERCENTILES]
@@ -87,9 +86,15 @@ def _latency_table(result: Result) -> Table | None:
     return table if table.row_count else None
 
 
+def _shown_latencies(result: Result) -> tuple[str, ...]:
+    return ("ttft_ms", "itl_ms", *paces(result.latency), "e2e_ms")
+
+
 def _below(result: Result) -> str:
     """What stands below the figures of the table."""
-    shown = (latency.response or latency.service for latency in (result.latency[name] for name in _LATENCIES))
+    shown = (
+        latency.response or latency.service for latency in (result.latency[name] for name in _shown_latencies(result))
+    )
     some_open = any(getattr(summary, name).open for summary in shown for name in PERCENTILES)
     return f"Below: 95 % interval.{' +: at least, more samples give an upper end.' if some_open else ''}"
 

@@ -32,8 +32,8 @@ GLOSSARY = {
         "t[i] - t[i-1] entre eventos de salida consecutivos de una solicitud; reúne todos los intervalos de todas las "
         "solicitudes correctas"
     ),
-    "(last - first_any) / (output tokens - tokens of the first chunk)": (
-        "(last - first_any) / (tokens de salida - tokens del primer fragmento)"
+    "(last - first_any) / (output tokens - tokens that came with the first)": (
+        "(last - first_any) / (tokens de salida - tokens que llegaron con el primero)"
     ),
     "(last - anchor) / output tokens": "(last - anchor) / tokens de salida",
     "1 / TPOT at each percentile of TPOT": "1 / TPOT en cada percentil de TPOT",
@@ -106,17 +106,21 @@ GLOSSARY = {
         "tokens. Las salidas largas pesan más. Los eventos de una misma lectura comparten la marca: su intervalo es 0 "
         "(véase lecturas fusionadas)."
     ),
-    "Time per output token of one request after its first chunk. Where the server does not tell the tokens of the "
-    "first chunk they are taken as 1 (as all, if there was only one chunk). TTFT + TPOT x (output tokens - tokens "
-    "of the first chunk) = E2E, to the nanosecond.": (
-        "Tiempo por token de salida de una solicitud después del primer fragmento. Si el servidor no dice cuántos "
-        "tokens trae el primer fragmento, se toma 1 (todos, si solo hubo uno). TTFT + TPOT x (tokens de salida - "
-        "tokens del primer fragmento) = E2E, al nanosegundo."
+    "Time per output token of one request after its first output. What came together with the first (one read, or "
+    "gaps far below the reply's own) came at its time: as many tokens as the server tells, else their share; of a "
+    "first event alone that is smaller than the others, 1. TTFT + TPOT x (output tokens - tokens that came with the "
+    "first) = E2E, to the nanosecond. Where something collects the stream into bursts, TPOT runs to the last burst "
+    "but one: the last is cut short.": (
+        "Tiempo por token de salida de una solicitud después de su primera salida. Lo que llegó junto con la primera "
+        "(una lectura, o intervalos muy por debajo de los de la respuesta) llegó en su momento: tantos tokens como "
+        "dice el servidor, si no su parte; de un primer evento solo y menor que los demás, 1. TTFT + TPOT x (tokens "
+        "de salida - tokens que llegaron con el primero) = E2E, al nanosegundo. Si algo acumula el flujo en ráfagas, "
+        "el TPOT va hasta la penúltima: la última queda cortada."
     ),
-    "Stalls inside a request: it is a mean. A request without a token after its first chunk, or not streamed, has "
-    "none. If the first chunk held more tokens than is known, TPOT reads low.": (
-        "Las pausas dentro de una solicitud: es una media. Una solicitud sin tokens tras el primer fragmento, o sin "
-        "streaming, no lo tiene. Si el primer fragmento traía más tokens de los que se sabe, el TPOT sale bajo."
+    "Stalls inside a request: it is a mean. A request without a token after its first output, or not streamed, has "
+    "none. If the first event held more tokens than its size tells, TPOT reads low.": (
+        "Las pausas dentro de una solicitud: es una media. Una solicitud sin tokens tras la primera salida, o sin "
+        "streaming, no lo tiene. Si el primer evento traía más tokens de los que indica su tamaño, el TPOT sale bajo."
     ),
     "Normalized time per output token: the whole latency per token, waiting included.": (
         "Tiempo normalizado por token de salida: toda la latencia por token, espera incluida."
@@ -186,10 +190,10 @@ GLOSSARY = {
     ),
     "Good requests per second, counted as requests/s counts them, so never more than these. Limits are on response "
     "time in an open loop, on service time in a closed one. A limit that a request cannot break is kept: TPOT where no "
-    "token follows the first chunk.": (
+    "token follows the first output.": (
         "Solicitudes buenas por segundo, contadas como cuenta solicitudes/s, así que nunca más que estas. Los límites "
         "se aplican al tiempo de respuesta en bucle abierto y al de servicio en bucle cerrado. Un límite que una "
-        "solicitud no puede incumplir se da por cumplido: TPOT si no hay tokens tras el primer fragmento."
+        "solicitud no puede incumplir se da por cumplido: TPOT si no hay tokens tras la primera salida."
     ),
     "By how much a limit was missed, and stalls that a mean such as TPOT hides.": (
         "Por cuánto se incumplió un límite, y las pausas que una media como TPOT oculta."

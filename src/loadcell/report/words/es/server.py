@@ -20,16 +20,24 @@ SERVER = {
     "{} fell by {} through the window: p50 {} ms at first, {} ms at last": (
         "{} bajó un {} durante la ventana: p50 {} ms al principio, {} ms al final"
     ),
-    "not measurable: something between server and client collects the stream (proxy buffering)": (
-        "no medible: algo entre el servidor y el cliente acumula el flujo (búfer de un proxy)"
+    "not measurable: events come in bursts of {}, collected by the server or on their way (proxy buffering)": (
+        "no medible: los eventos llegan en ráfagas de {}, acumulados por el servidor o por el camino (búfer de un "
+        "proxy)"
     ),
-    "events that came together with the one before, not by the client's lateness (replies of 16 tokens or more)": (
-        "eventos que llegaron junto con el anterior, no por retraso del cliente (respuestas de 16 tokens o más)"
+    "not measurable: replies came in one piece, collected by the server or on its way (proxy buffering); NTPOT, with "
+    "the wait for the first token in it, is what is known": (
+        "no medible: las respuestas llegaron de una pieza, acumuladas por el servidor o por el camino (búfer de un "
+        "proxy); lo que se sabe es NTPOT, que incluye la espera del primer token"
     ),
-    "of these replies: those whose output came in one or two reads": (
-        "de esas respuestas: aquellas cuya salida llegó en una o dos lecturas"
+    "events come in bursts of {}, {} apart: ITL and TTFT are the path's, for {} came together with the one before": (
+        "los eventos llegan en ráfagas de {}, cada {}: ITL y TTFT son del camino, pues {} llegaron junto con el "
+        "anterior"
     ),
-    "{} of replies came in one or two pieces": "{} de las respuestas llegaron en uno o dos trozos",
+    "events that came together with the one before, not by the client's lateness (replies of 2 tokens or more)": (
+        "eventos que llegaron junto con el anterior, no por retraso del cliente (respuestas de 2 tokens o más)"
+    ),
+    "of these replies: those whose output came at once": "de esas respuestas: aquellas cuya salida llegó de una vez",
+    "{} of replies came in one piece": "{} de las respuestas llegaron de una pieza",
     "{} of events came together with the one before": "{} de los eventos llegaron junto con el anterior",
     "something between server and client collects the stream, or the server sends several events at once: turn off the "
     "proxy's buffering (nginx: proxy_buffering off), or measure the server itself": (
