@@ -38,7 +38,7 @@ from loadcell.load.prepare import (
     worker_count,
     write_schedule,
 )
-from loadcell.load.progress import Meter, Progress
+from loadcell.load.progress import EVERY_NS, Meter, Progress
 from loadcell.load.scrape import scrape
 from loadcell.load.sharing import Sharing
 from loadcell.load.sources import find_sources
@@ -276,10 +276,12 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
 
 def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int], meter: Meter) -> None:
     """Show progress until every worker has ended."""
-    live = crew.live
+    live, shown_ns = crew.live, 0
     crew.beside.look()
     while any(process.poll() is None for process in crew.processes):
-        watch(_progress(meter, crew, manifest, spec))
+        if (now := time.monotonic_ns()) - shown_ns >= EVERY_NS:  # figures cost CPU that a server here may miss
+            shown_ns = now
+            watch(_progress(meter, crew, manifest, spec))
         if crew.steering is not None:
             crew.steering.look()
         if crew.sharing is not None:
