@@ -16,6 +16,7 @@ from loadcell.workload import FilePrompts, SyntheticPrompts
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
 """The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
+_SIZED_ROWS = 8
 HASH_FORM = "b2:"
 """Stands before a hash of this form. Earlier versions made every body before the load, and hashed them all."""
 
@@ -59,6 +60,12 @@ class Source:
                 yield body(self.api, self.prefix, prompt, most[row], self.max_tokens_field)
             else:
                 yield before
+
+    def size(self, rows: int) -> int:
+        """About how many bytes the first `rows` bodies take, by the first of them."""
+        first = [payload for payload, _ in zip(self.bodies(0), range(min(rows, _SIZED_ROWS)), strict=False)]
+        sizes = [len(payload) for payload in first if isinstance(payload, bytes)]
+        return sum(sizes) * rows // max(1, len(first))
 
     def hash(self, rows: int) -> str:
         """Equal where the same bytes are to be sent in the first `rows` rows: SHA-256 in hex over all that they follow

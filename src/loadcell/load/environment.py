@@ -14,6 +14,7 @@ from typing import Any
 
 from loadcell import __version__
 from loadcell.load.host import allowed_cores, descriptor_limit
+from loadcell.load.machine import quota_cores
 from loadcell.spec import REDACTED, Spec, redact, scrub
 
 _TIMEX_BYTES = 512
@@ -39,7 +40,7 @@ def environment(spec: Spec, secrets: list[str]) -> dict[str, Any]:
         "cores_allowed": len(cores) or None,
         "affinity": cores or None,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "cgroup_cpu_max": _read("/sys/fs/cgroup/cpu.max"),
+        "cores_quota": quota_cores(),
         "clock_source": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "clock_synchronized": _clock_synchronized(),
         "descriptor_limit": descriptor_limit(),

@@ -22,10 +22,12 @@ from loadcell.load import feeder
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
+from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, source_of
-from loadcell.load.host import Place, allowed_cores, core_ticks, server_place, steal_share
+from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, server_place, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of
+from loadcell.load.machine import Throttling, throttled, throttling
 from loadcell.load.neighbours import Neighbours, neighbours
 from loadcell.load.observe import Watched, observing
 from loadcell.load.preflight import Endpoint, preflight
@@ -78,6 +80,7 @@ class _Crew:
     own_end: OwnEnd | None = None
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
+    throttling_before: Throttling = field(default_factory=dict)
     watched: list[Watched] = field(default_factory=list)
 
     def all(self) -> list[subprocess.Popen[bytes]]:
@@ -104,6 +107,8 @@ def run_load(
     target = make_target(spec.endpoint, api_key)
     secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
     workers = worker_count(spec)
+    raise_descriptor_limit()
+    check_fit(spec, workers)
     with (
         claimed(folder),
         neighbours(target.origin) as beside,
@@ -122,7 +127,7 @@ def run_load(
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             source = source_of(spec, found, planned)
             manifest.bodies_hash = source.hash(len(source) - planned.schedule.beyond)
-            made, suggested = make_head(crew.live, files, spec, found, planned, source, watch)
+            made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
             dump_json(folder / "spec.json", redact(asked))
             machine = environment(spec, secrets)
             if review is not None:
@@ -240,13 +245,20 @@ def _signals(live: Live) -> Iterator[list[int]]:
 def _spawn(crew: _Crew, descriptors: tuple[int, ...], folder: Path) -> None:
     """Start the processes; each loads its libraries and waits for its job."""
     for _ in range(crew.live.workers):
-        process = subprocess.Popen(
-            (*WORKER_COMMAND, str(folder)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0,  # Ctrl-C on the terminal is for this process alone
-            pass_fds=descriptors,
-        )
+        try:
+            process = subprocess.Popen(
+                (*WORKER_COMMAND, str(folder)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                process_group=0,  # Ctrl-C on the terminal is for this process alone
+                pass_fds=descriptors,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would start a thread for every core
+            )
+        except OSError as error:
+            raise RecordingError(
+                f"a load process could not be started: {error.strerror}; raise the limit of processes (ulimit -u, "
+                "pids.max of a container)"
+            ) from None
         crew.processes.append(process)
 
 
@@ -268,7 +280,7 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
             raise EndpointError(scrub(answer["error"], job.secrets))
     if crew.feeder is not None and (why := feeder.said(crew.feeder)) is not None:
         raise RecordingError(why)
-    crew.ticks_before = core_ticks(allowed_cores())
+    crew.ticks_before, crew.throttling_before = core_ticks(allowed_cores()), throttling()
     if crew.sharing is not None:
         crew.sharing.begin()
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
@@ -389,6 +401,7 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     made = crew.feeder and {"cpu_ns": live.feeder_cpu_ns, "rows": live.feeder_rows, "bytes": live.feeder_bytes}
     host = {
         "steal_share": stolen,
+        "throttled": throttled(crew.throttling_before, throttling()),
         "server": crew.server,
         "sharing": crew.sharing and crew.sharing.told,
         "feeder": made,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from loadcell.errors import RecordingError
 from loadcell.load.ahead import first_rows
 from loadcell.load.bodies import Source
 from loadcell.load.feeder import Feed
+from loadcell.load.fit import check_disk
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
 from loadcell.load.live import Live
@@ -25,6 +27,7 @@ _TELL_NS = 200_000_000
 
 
 def make_head(
+    folder: Path,
     live: Live,
     files: Files,
     spec: Spec,
@@ -38,6 +41,8 @@ def make_head(
     mean = float(planned.schedule.output_tokens.mean())
     suggested = first_rows(times, users, found.e2e_s(mean), planned_end_ns(spec.load))
     wanted = min(rows, users if suggested is None else suggested)
+    least = wanted if times is not None else min(users, wanted)
+    check_disk(folder, rows * PLACE_BYTES + source.size(least), "the requests of the first seconds")
     fill(files.places, rows * PLACE_BYTES)
     spool = Spool(files.segments, files.places, live)
     began = time.monotonic()
@@ -47,7 +52,7 @@ def make_head(
         left_s = passed_s * (wanted - row) / row if row else None
         watch(Progress("prepare", passed_s, making=Making(row, max(row, wanted), size, left_s)))
 
-    _spool_head(source, spool, wanted, wanted if times is not None else min(users, wanted), tell)
+    _spool_head(source, spool, wanted, least, tell)
     return spool.row, wanted
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
 
 from loadcell.load.audit import Audit
+from loadcell.load.host import descriptor_limit
 from loadcell.load.poller import READABLE, WRITABLE, Poller
 from loadcell.load.target import Address, Target
 from loadcell.load.wire import ConnectError, Connection
@@ -14,6 +17,8 @@ from loadcell.load.wire import ConnectError, Connection
 OPENING_MOST = 32
 """Connections that are opened at a time: a burst of them is itself a load."""
 _STEP_S = 0.05
+_FILES = 10
+"""Descriptors that are left to files, which the recording needs: connections never take the last ones."""
 
 Handlers = dict[int, Callable[[int], None]]
 """What to do when a descriptor that carries no reply is ready, by descriptor."""
@@ -51,6 +56,7 @@ class Pool:
         self._context = job.target.tls_context() if job.target.tls else None
         self._limit_ns = int(job.connect_timeout_s * 1e9)
         self._opened = 0
+        self._fd_most = descriptor_limit() - _FILES
 
     def fill(self, wanted: int, stop: Callable[[], bool]) -> str | None:
         """Open `wanted` connections before the clock starts. Returns what went wrong if not one could be opened."""
@@ -105,6 +111,10 @@ class Pool:
             connection = Connection(self._opened, self._job.target, self._job.address, self._context)
         except ConnectError as error:
             self._failed(str(error), error.code)
+            return False
+        if connection.fd >= self._fd_most:
+            connection.close()
+            self._failed(os.strerror(errno.EMFILE), errno.EMFILE)
             return False
         self.opening[connection.fd] = connection
         self._handlers[connection.fd] = lambda _: self._advance(connection)

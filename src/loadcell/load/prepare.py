@@ -20,6 +20,7 @@ from loadcell.load.calibrate import PromptCount
 from loadcell.load.clock import HAS_KERNEL_STAMPS
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
+from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
@@ -60,7 +61,7 @@ def nameless_files(folder: Path) -> Iterator[Files]:
 
 
 def worker_count(spec: Spec) -> int:
-    """Load processes: as asked, else half of the cores that may be used as far as the load needs them.
+    """Load processes: as asked, else half of the cores that affinity and quota allow, as far as the load needs them.
 
     On two or three cores one worker measures better than two, for the server lives there too.
     """
@@ -70,7 +71,7 @@ def worker_count(spec: Spec) -> int:
     if spec.load.lockstep:  # users that wait for each other live in one process
         return 1
     needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
-    return asked or max(1, min(len(allowed_cores()) // 2, _WORKERS_MOST, needed, users or needed))
+    return asked or max(1, min(usable_cores() // 2, _WORKERS_MOST, needed, users or needed))
 
 
 def with_ramp(spec: Spec, found: Endpoint) -> Spec:

@@ -16,7 +16,8 @@ def relief(result: Result) -> str:
     """How to take load off the client."""
     method = result.methodology
     load = "rate" if method.loop == "open" else "concurrency"
-    cores = method.environment.get("cores_allowed")
+    cores, quota = method.environment.get("cores_allowed"), method.environment.get("cores_quota")
+    cores = int(min(cores, quota)) if isinstance(cores, int) and isinstance(quota, int | float) else cores
     more = method.workers * 2
     if isinstance(cores, int) and more < cores:
         return f"use --workers {more} or halve the {load}"
@@ -52,6 +53,15 @@ def _machine(result: Result) -> Iterator[Check]:
     yield note(result, "switches", switches, says, _OTHERS)
     says = f"the hypervisor took {number(steal, 'share')} of the cores' time"
     yield note(result, "steal", steal, says, "use a machine whose cores are its own")
+    host = result.instrument.host
+    if host.throttled_share is not None:
+        says = (
+            f"the container's quota of CPU time was used up in {number(host.throttled_share, 'share')} of its periods: "
+            f"its processes were put aside for {number(host.throttled_s, 's')} in all"
+        )
+        yield note(
+            result, "throttled", host.throttled_share, says, "give the container more CPU (cpu.max), or lower the load"
+        )
 
 
 def _steal(result: Result) -> float | None:

@@ -40,7 +40,7 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
     sent = late[~np.isnan(late)]
     allowed = max(ON_TIME_NS, _ON_TIME_PART * _median_ttft(rows, members & rows.ok))
     host = recording.host or {}
-    shared = taken(host, recording.audits)
+    shared, held = taken(host, recording.audits), host.get("throttled") or {}
     return Instrument(
         clock=manifest.clock,
         read_lag=lag_spread(events),
@@ -63,6 +63,8 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
             declared=recording.spec.run.shared_host,
             taken_share=None if shared is None else shared.share,
             taken_by=None if shared is None else shared.by,
+            throttled_share=held["throttled"] / held["periods"] if held.get("periods") else None,
+            throttled_s=held["throttled_ns"] / 1e9 if held else None,
         ),
         workers=workers,
         feeding=_feeding(host, recording.audits),

@@ -42,6 +42,7 @@ SYMPTOMS = {
     # A scheduler of slices of a few ms puts an undisturbed process aside some 200 times a second.
     "switches": Limits("times a second that a load process was put aside for another", "per s", 1000.0, None),
     "steal": Limits("time of the cores that the hypervisor took", "share", 0.01, None),
+    "throttled": Limits("periods in which the container's quota of CPU time was used up", "share", 0.01, None),
     "send_lateness": Limits(
         "sends after their time, at p99 (planned time, or when the user was ready)", "ms", 1.0, None, "ttft_ms", 0.01
     ),

@@ -369,6 +369,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Doc(description="the most that the load can have taken of the time of a server on this machine")
     ] = None
     taken_by: Annotated[str | None, Doc(description="what bounds it, in words")] = None
+    throttled_share: Annotated[
+        float | None, Doc(description="periods in which the container's quota of CPU time was used up")
+    ] = None
+    throttled_s: Annotated[float | None, Doc(description="time for which its processes were put aside for that")] = None
 
 
 class Feeding(msgspec.Struct, frozen=True, kw_only=True):

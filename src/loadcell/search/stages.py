@@ -12,6 +12,7 @@ import numpy as np
 
 from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.load import run_load
+from loadcell.load.fit import check_fit
 from loadcell.load.prepare import worker_count
 from loadcell.metrics import Result, TokenClosure, build_result
 from loadcell.metrics.checks import ALL_LIMITS
@@ -93,9 +94,9 @@ def check_stages(spec: Spec, plan: Plan) -> None:
     """UsageError if a stage of a grid cannot be run as it is asked for: told before the first request is sent."""
     for number, changes in enumerate(plan.stages, 1):
         try:
-            worker_count(
-                with_defaults(stage_spec(spec, plan, Ask(number=number, phase="grid", changes=changes, level=None)))
-            )
+            ask = Ask(number=number, phase="grid", changes=changes, level=None)
+            stage = with_defaults(stage_spec(spec, plan, ask))
+            check_fit(stage, worker_count(stage))
         except UsageError as error:
             raise UsageError(f"stage {number} ({label(changes)}): {error}") from None
 

@@ -50,6 +50,9 @@ CHECKS = {
     "latencies are in part of an emptying server: give more --requests or a longer --duration": (
         "las latencias son en parte de un servidor que se vacía: dar más --requests o un --duration más largo"
     ),
+    "give the container more CPU (cpu.max), or lower the load": (
+        "dar más CPU al contenedor (cpu.max), o bajar la carga"
+    ),
     "the client makes them more slowly than the load sends them: use shorter prompts or a prompt file, or load from a "
     "machine with more cores": (
         "el cliente las hace más despacio de lo que la carga las envía: usar prompts más cortos o un archivo de "
@@ -138,6 +141,9 @@ CHECKS = {
     "{} of requests had to open a connection": "{} de las solicitudes tuvieron que abrir una conexión",
     "{} of {} requests were sent late, for they were not made yet when they were due": (
         "{} de {} solicitudes se enviaron tarde, pues aún no estaban hechas cuando tocaba"
+    ),
+    "the container's quota of CPU time was used up in {} of its periods: its processes were put aside for {} in all": (
+        "la cuota de CPU del contenedor se agotó en {} de sus periodos: sus procesos estuvieron apartados {} en total"
     ),
     "{} connections failed for want of ports or file descriptors on this machine": (
         "{} conexiones fallaron por falta de puertos o descriptores de archivo en esta máquina"
@@ -262,6 +268,9 @@ CHECKS = {
     ),
     "times a second that a load process was put aside for another": (
         "veces por segundo que un proceso de carga fue desalojado por otro"
+    ),
+    "periods in which the container's quota of CPU time was used up": (
+        "periodos en que se agotó la cuota de CPU del contenedor"
     ),
     "time of the cores that the hypervisor took": "tiempo de los núcleos que tomó el hipervisor",
     "requests of the window that opened a connection": "solicitudes de la ventana que abrieron una conexión",
