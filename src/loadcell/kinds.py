@@ -1,6 +1,9 @@
-"""Kinds of received events: bits of the `kind` column of a recording."""
+"""Kinds of received events, bits of the `kind` column of a recording; and how well their tokens can be known."""
 
 KIND_ANSWER, KIND_REASONING, KIND_TOOL = 1, 2, 4
 KIND_OUTPUT = KIND_ANSWER | KIND_REASONING | KIND_TOOL
-"""An event with any of these bits carries output; the others do not count as tokens."""
+"""Output; the others do not count as tokens. Reasoning stands for all text that is not known to be the answer."""
 KIND_EMPTY, KIND_FINISH, KIND_USAGE, KIND_ERROR, KIND_DONE = 8, 16, 32, 64, 128
+
+TOKENIZER_TOLERANCE = 1.6
+"""How far the count of a text by another tokenizer than the server's may be off, as a factor."""

@@ -497,7 +497,19 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
+    _check_outputs(spec)
     _check_loadgen(spec)
+
+
+def _check_outputs(spec: Spec) -> None:
+    """Of several outputs in one reply, each would have latencies of its own: only one is measured."""
+    for key in ("n", "best_of", "num_return_sequences"):
+        asked = spec.endpoint.extra_body.get(key)
+        if asked is not None and (asked is True or asked != 1):
+            raise UsageError(
+                f"endpoint.extra_body asks for several outputs ({key}: {asked}): one output a request is measured; "
+                f"leave {key} out and send more requests"
+            )
 
 
 def _check_loadgen(spec: Spec) -> None:

@@ -68,6 +68,21 @@ def completions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
 
 
 @pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
+    """What is said of each stream of `stream_kinds`, by API and name; each Result is made when it is asked for."""
+    from difficult import TOKENS, measure
+    from stream_kinds import ALL
+
+    return {
+        (api, name): said
+        for api in ("chat", "completions")
+        for name, said in measure(
+            api, tmp_path_factory.mktemp(f"kinds_{api}") / "run", ALL, output_tokens=TOKENS, ignore_eos=False
+        ).items()
+    }
+
+
+@pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Witness, Ran]:
     """48 requests of 12 users, 60 tokens each; the body of each reply ends 20 ms after its `[DONE]`."""
     from contract_runs import run_once

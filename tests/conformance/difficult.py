@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from known import Output, Witness, output, sse
 from scripted import CLOSE, DONE, RESET, Received, Step, delta, event, json_reply, serve, usage, usage_event
 
 from loadcell.metrics import Result, build_result
+from loadcell.recording.read import Recording
 
 TTFT_S, GAP_S, TAIL_S, TOKENS = 0.05, 0.02, 0.06, 10
 EACH, RATE = 8, 80.0
@@ -31,7 +33,8 @@ REFUSED = json_reply(ERROR, 500).replace(b"500 Status", b"500 ")
 class Said:
     """What a Result says of one stream, and the truth."""
 
-    result: Result
+    recording: Recording
+    window_s: tuple[float, float]
     rows: list[dict[str, Any]]
     bounds_ms: dict[str, tuple[float, float]]
     """Where the means of the ok requests must lie, by the server's stamps."""
@@ -41,9 +44,23 @@ class Said:
     texts: set[str]
     """What the recording holds as the visible output."""
 
+    @cached_property
+    def result(self) -> Result:
+        """The Result of its requests."""
+        return build_result(self.recording, window_s=self.window_s)
+
     def service_ms(self, name: str) -> float | None:
         """Mean of a latency from the send."""
         return self.result.latency[name].service.mean
+
+    def is_true(self, name: str, bounds_ms: tuple[float, float], slack_ms: float) -> bool:
+        """Whether a mean, as exact as its budget says, lies where the server's stamps say."""
+        summary = self.result.latency[name].service
+        budget = summary.mean_budget
+        if summary.mean is None:
+            return False
+        low, high = (summary.mean, summary.mean) if budget is None else (budget.low, budget.high)
+        return low - slack_ms <= bounds_ms[1] and high + slack_ms >= bounds_ms[0]
 
 
 @dataclass(frozen=True)
@@ -198,18 +215,18 @@ ROWS: dict[str, Row] = {
 }
 
 
-def measure(api: str, folder: Path) -> dict[str, Said]:
-    """Run all streams of an API at once, and give each its own Result."""
-    names = [name for name, row in ROWS.items() if api == "chat" or not row.chat_only]
+def measure(api: str, folder: Path, table: dict[str, Row] = ROWS, **fields: Any) -> dict[str, Said]:
+    """Run all streams of a table through an API at once, and give each its own Result; `fields` are of the Spec."""
+    names = [name for name, row in table.items() if api == "chat" or not row.chat_only]
     words, witness = Words(api), Witness()
 
     def script(request: Received) -> list[Step]:
-        return ROWS[names[request.number // EACH]].steps(words, request.number)
+        return table[names[request.number // EACH]].steps(words, request.number)
 
     with serve(witness(script)) as server:
         ran = run_once(
             server.url, folder, api=api, rate=RATE, arrivals="constant", requests=EACH * len(names), timeout_s=5,
-            output_tokens=ASKED, keep_text=True,
+            **{"output_tokens": ASKED, "keep_text": True} | fields,
         )  # fmt: skip
     numbers, rows = [request.number for request in server.load], ran.rows
     t0_ns = witness.t0_ns(rows)
@@ -222,10 +239,48 @@ def measure(api: str, folder: Path) -> dict[str, Said]:
         mine = rows[first : first + EACH]
         ok = [row for row in mine if row["status"] == "ok" and witness.seen[row["request"]].after_ns]
         said[name] = Said(
-            result=build_result(ran.recording, window_s=window),
+            recording=ran.recording,
+            window_s=window,
             rows=mine,
             bounds_ms=witness.bounds_ms(ok, t0_ns) if ok else {},
             posts={row["request"]: numbers.count(row["request"]) for row in mine},
             texts={text for number, text in texts if number // EACH == place},
         )
     return said
+
+
+def holds(said: Said, expected: Row) -> None:
+    """Assert that a Result says of a stream what is true of it."""
+    result = said.result
+    counts = result.counts.window
+    assert (counts.planned, counts.ok, counts.failed) == (EACH, expected.ok, EACH - expected.ok), said.rows
+    failures = {row["error_kind"] for row in said.rows if row["status"] == "failed"}
+    assert failures == ({expected.error} if expected.error else set())
+    assert all(row["error"] for row in said.rows if row["status"] == "failed")
+    judged = [row for row in said.rows if row["status"] == "ok"] or said.rows
+    assert {row["output_chunks"] for row in judged} == {expected.chunks}
+    if expected.tokens is not None or expected.source is None:
+        assert {row["output_tokens"] for row in judged} == {expected.tokens}
+    if expected.ok:
+        assert {row["token_source"] for row in judged} == {expected.source}
+    if not expected.ok:
+        assert all(summary.service.n == 0 and summary.service.mean is None for summary in result.latency.values())
+        return
+    nominal = {
+        "ttft_ms": expected.ttft_ms,
+        "itl_ms": expected.itl_ms,
+        "tpot_ms": expected.tpot_ms,
+        "e2e_ms": expected.e2e_ms,
+    }
+    for figure, value in nominal.items():
+        assert (said.service_ms(figure) is None) == (value is None), figure
+    assert expected.ttft_ms is not None and expected.e2e_ms is not None
+    bounds = said.bounds_ms
+    assert bounds["ttft"][1] >= expected.ttft_ms and bounds["e2e"][1] >= expected.e2e_ms, "the server kept to its times"
+    assert said.is_true("ttft_ms", bounds["ttft"], 5)
+    assert said.is_true("e2e_ms", bounds["e2e"], 5)
+    for value, figure in ((expected.itl_ms, "itl_ms"), (expected.tpot_ms, "tpot_ms")):
+        if value is not None:
+            steps = (expected.e2e_ms - expected.ttft_ms) / value
+            low, high = bounds["spread"]
+            assert said.is_true(figure, (low / steps, high / steps), 1), figure

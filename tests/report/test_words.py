@@ -25,7 +25,7 @@ TELLING = {
     "metrics": "checks checks_budget checks_load checks_server checks_symptoms checks_window bottleneck "
     "checks_counters counters step "
     "limits steady window accounting goodput interval energy observed choice server "
-    "stream sharing prometheus result fingerprint repeats vocabulary",
+    "stream sharing prometheus replies checks_replies result fingerprint repeats vocabulary",
     "load": "fleet feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight "
     "host",
     "protocol": "reply said endings",

@@ -237,20 +237,25 @@ def _by_event(
     reply: Reply, outputs: list[int], told: Evidence, found: Count, each: list[int | None]
 ) -> list[int | None]:
     """Tokens by event: as it tells, or one each where there are as many; else unknown, but for what was hidden."""
-    if told.told is not None or not reply.streamed or found.tokens is None or found.source == "chunks":
+    if not reply.streamed or found.tokens is None or found.source == "chunks":
         return each
+    if told.told is not None and (each is reply.tokens or told.told == found.tokens):
+        return each
+    each = [None] * len(each)
     if found.came == len(outputs):
         each = [1 if kind & KIND_OUTPUT else None for kind in reply.kinds]
     if found.before:
         first = outputs[0]
-        each = [*each]
         each[first] = found.before + (each[first] or max(1, round(found.came / len(outputs))))
     return each
 
 
 def _first_field(reply: Reply, outputs: list[int]) -> str | None:
-    """The field that is not known to hold output, if such a one alone brought the first."""
-    if not outputs or reply.kinds[outputs[0]] & KIND_OUTPUT != KIND_REASONING:
+    """The field that is not known to hold output, if such a one alone brought the first, before known ones."""
+    if not reply.others or not outputs or reply.kinds[outputs[0]] & KIND_OUTPUT != KIND_REASONING:
+        return None
+    alone = {event for texts in reply.others.values() for event, _ in texts}
+    if all(event in alone and not reply.kinds[event] & KIND_ANSWER for event in outputs):
         return None
     return next((path for path, texts in reply.others.items() if texts[0][0] == outputs[0]), None)
 

@@ -8,6 +8,7 @@ from loadcell.metrics import (
     checks_budget,
     checks_counters,
     checks_load,
+    checks_replies,
     checks_server,
     checks_symptoms,
     checks_window,
@@ -135,11 +136,12 @@ def _stability(result: Result) -> Iterator[Check]:
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, *checks_load.CHECKS, *checks_budget.CHECKS, _stability, _clock, _connections, _feeding, _tokens,
-    *checks_server.CHECKS, *checks_counters.CHECKS, *checks_window.CHECKS, *checks_symptoms.CHECKS,
+    *checks_replies.CHECKS, *checks_server.CHECKS, *checks_counters.CHECKS, *checks_window.CHECKS,
+    *checks_symptoms.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {
-    **checks_budget.LIMITS, **LIMITS, **checks_load.LIMITS, **checks_server.LIMITS, **checks_counters.LIMITS,
-    **checks_window.LIMITS,
+    **checks_budget.LIMITS, **LIMITS, **checks_load.LIMITS, **checks_replies.LIMITS, **checks_server.LIMITS,
+    **checks_counters.LIMITS, **checks_window.LIMITS,
 }  # fmt: skip
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
 ALL_FINDINGS: dict[str, str] = {

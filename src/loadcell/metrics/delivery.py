@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from loadcell.kinds import TOKENIZER_TOLERANCE
 from loadcell.metrics.events import EventTotals
 from loadcell.metrics.interval import spread_ms
 from loadcell.metrics.model import Arrivals, Connections, TokenClosure
@@ -91,11 +92,15 @@ def connections(audits: list[dict[str, Any]], rows: Rows, members: Mask) -> Conn
     )
 
 
-def token_closure(rows: Rows, ok: Mask, events: EventTotals, template_tokens: int | None) -> TokenClosure:
+def token_closure(
+    rows: Rows, ok: Mask, events: EventTotals, template_tokens: int | None, by_tokenizer: Mask
+) -> TokenClosure:
     """Output tokens in the stream against usage and against what was asked, over the ok requests of the window.
 
     `template_tokens` are those that the chat template has in every prompt, if known: a cache holds them by right.
+    What another tokenizer than the server's counted (`by_tokenizer`) is short or long only beyond what it may be off.
     """
+    slack = np.where(by_tokenizer, TOKENIZER_TOLERANCE, 1.0)
     known = ok & ~np.isnan(rows.output_tokens) & ~np.isnan(rows.asked_tokens)
     told = ok & ~np.isnan(rows.prompt_tokens) & (rows.input_tokens > 0)
     cached = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
@@ -109,8 +114,8 @@ def token_closure(rows: Rows, ok: Mask, events: EventTotals, template_tokens: in
     return TokenClosure(
         compared=events.closed_requests,
         difference_share=events.closed_difference / events.closed_tokens if events.closed_tokens else None,
-        short_share=share(rows.output_tokens < rows.asked_tokens, known),
-        long_share=share(rows.output_tokens > rows.asked_tokens, known),
+        short_share=share(rows.output_tokens * slack < rows.asked_tokens, known),
+        long_share=share(rows.output_tokens > rows.asked_tokens * slack, known),
         prompt_ratio=ratio(rows.prompt_tokens, rows.input_tokens, told),
         cached_share=ratio(rows.cached_tokens, rows.prompt_tokens, cached),
         cached_beyond_share=None

@@ -22,6 +22,11 @@ _ON_TIME_PART = 0.01
 """Of the median TTFT, where that is more: what is nothing beside a TTFT of a second is much beside one of 10 ms."""
 
 
+def _by_tokenizer(recording: Recording) -> Mask:
+    source: Mask = recording.requests(("token_source",))["token_source"] == "tokenizer"
+    return source
+
+
 def send_lateness(rows: Rows, loop: str) -> Floats:
     """How late each request was sent: after its planned time (open loop) or after its user was ready (closed).
 
@@ -56,7 +61,9 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
         arrivals=arrivals(rows, members, span, manifest.loop),
         connections=connections(recording.audits, rows, members),
-        tokens=token_closure(rows, members & rows.ok, events, _template_tokens(manifest.effective)),
+        tokens=token_closure(
+            rows, members & rows.ok, events, _template_tokens(manifest.effective), _by_tokenizer(recording)
+        ),
         host=Host(
             steal_share=host.get("steal_share"),
             server=host.get("server"),

@@ -325,6 +325,36 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests whose output ended for one reason."""
+
+    requests: int
+    share: float
+
+
+class Replies(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ok replies of the window say of themselves."""
+
+    ended_by: Annotated[dict[str, Ended], Doc(description="by the server's finish reason; the most frequent first")]
+    several_outputs: Annotated[int, Doc(description="replies of several outputs (choices); the first is measured")]
+    other_fields: Annotated[
+        dict[str, int], Doc(description="replies with text in fields that are not known to hold output, by field")
+    ]
+    first_fields: Annotated[dict[str, int], Doc(description="of these: replies whose first output came in such a one")]
+    without_usage: Annotated[
+        dict[str, int],
+        Doc(description="replies without a usage of their output, by what counts it; empty in older recordings"),
+    ]
+    usage_apart: Annotated[
+        int | None,
+        Doc(description="replies whose usage neither events nor text bear out; null in older recordings"),
+    ]
+    usage_tokens: Annotated[float | None, Doc(description="mean output tokens of these by usage")]
+    counted_tokens: Annotated[float | None, Doc(description="and as they are counted")]
+    hidden: Annotated[int, Doc(description="replies whose usage counts reasoning that is not in the stream")]
+    hidden_tokens: Annotated[float | None, Doc(description="mean tokens of that reasoning")]
+
+
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """How the requests of the window travelled."""
 
@@ -647,6 +677,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     change: Annotated[
         dict[str, Change], Doc(description="whether ttft_ms and tpot_ms changed through the window, by metric")
     ] = {}
+    replies: Annotated[Replies | None, Doc(description="null without an ok request")] = None
     delivered: Annotated[Delivered | None, Doc(description="null without a stream to judge")] = None
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
     token_gap: Annotated[

@@ -39,6 +39,7 @@ from loadcell.metrics.model import (
     WholeRun,
 )
 from loadcell.metrics.observed import observe
+from loadcell.metrics.replies import replies, reply_notes
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides, where_ttft
@@ -117,6 +118,7 @@ def build_result(
     good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
     good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
     sides = server_sides(recording, rows, ok)
+    said = replies(recording, rows, ok)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -131,6 +133,7 @@ def build_result(
         invalid=[*manifest.invalid, *_damage(recording, lost_events), *accounts.invalid],
         notes=[
             *_state_notes(recording, rows),
+            *reply_notes(said, str(manifest.effective.get("tokenizer", recording.spec.workload.tokenizer))),
             *manifest.notes,
             *failure_notes(counts.window, rates.failed_tokens_per_s),
             *_figure_notes(rows, ok, recording.spec),
@@ -139,6 +142,7 @@ def build_result(
         counts=counts,
         steady=state,
         change=changes(rows, ok, span),
+        replies=said,
         delivered=stream,
         latency=latency,
         token_gap=token_gap_spread(events),

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from loadcell.kinds import KIND_REASONING
+from loadcell.kinds import KIND_REASONING, TOKENIZER_TOLERANCE
 from loadcell.protocol.reply import Reply
 
-TOLERANCE = 1.6
-"""How far the count of a text by another tokenizer than the server's may be off and still bear out the server's."""
 _EVENTS_TOLERANCE = 1.25
-"""And the number of events: one token each is a guess that the text must bear out more closely."""
+"""How far the text may be off to bear out the number of events: a token each is a guess."""
 _CONTRADICTED = 3.0
 """Beyond this a text alone stands against a usage."""
 _FEW = 1
@@ -99,7 +97,7 @@ def count(told: Evidence, text: int | None = None) -> Count:
     readings = list(_readings(told))
     if readings:
         best = min(readings, key=lambda reading: _apart(reading.came, text))
-        if _agrees(best.came, text, TOLERANCE):
+        if _agrees(best.came, text, TOKENIZER_TOLERANCE):
             return best
     if told.told is not None and _agrees(told.told, text, _EVENTS_TOLERANCE):
         return Count(told.told, told.told_by)

@@ -23,7 +23,17 @@ from loadcell.report.latencies import latency_note, latency_table
 from loadcell.report.lines import Line, section
 from loadcell.report.observed import observed_lines
 from loadcell.report.server import server_lines
-from loadcell.report.text import MISSING, accounts, between, beyond, figure, percent, plain, share_with_interval
+from loadcell.report.text import (
+    MISSING,
+    accounts,
+    between,
+    beyond,
+    ended_by,
+    figure,
+    percent,
+    plain,
+    share_with_interval,
+)
 from loadcell.report.timeline import timeline
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -89,6 +99,8 @@ def _measured(result: Result) -> Iterator[Line]:
         yield "Steady state", Text(plain(result.steady.says), style="yellow" if result.steady.stable is False else "")
     run, inside = result.counts.run, result.counts.window
     yield "Requests", Text(accounts(run), style="" if run.ok == run.planned else "yellow")
+    if ended := ended_by(result.replies):
+        yield "", ended
     if inside != run:
         yield "In window", accounts(inside)
     if result.counts.beyond:

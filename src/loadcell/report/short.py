@@ -15,12 +15,14 @@ from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
 from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell, paces
 from loadcell.report.lines import Line, section
-from loadcell.report.text import accounts, between, figure, percent, plain, share_with_interval
+from loadcell.report.text import accounts, between, ended_by, figure, percent, plain, share_with_interval
 
 PERCENTILES = ("p50", "p90", "p99")
 _REASONS = 3
 """Reasons of the verdict, and kinds of errors, that are shown."""
 _REASON_WIDTH = 210
+_PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
+"""Where all replies ended like that, there is nothing to tell of it here."""
 _INTERVAL = 13
 """Characters of an interval that fit a column at 80."""
 
@@ -56,6 +58,8 @@ def _head(result: Result) -> Iterator[Line]:
     if stopped is not None:
         yield "Ended early", Text(plain(f"after {figure(stopped.at_s, 3)} s: {stopped.reason}"), style="yellow")
     yield "Requests", Text(accounts(result.counts.run), style="" if _all_ok(result) else "yellow")
+    if result.replies is not None and result.replies.ended_by.keys() not in _PLAIN_ENDS:
+        yield "", ended_by(result.replies)
 
 
 def _all_ok(result: Result) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Share
+from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Replies, Share
 
 MISSING = "n/a"
 MINUS = "\N{MINUS SIGN}"
@@ -104,6 +104,13 @@ def accounts(counts: Counts) -> str:
         f"{counts.planned:,} planned = {counts.ok:,} ok + {counts.failed:,} failed + "
         f"{counts.cancelled:,} cancelled + {counts.unsent:,} unsent"
     )
+
+
+def ended_by(found: Replies | None) -> str:
+    """Why the ok replies of the window ended, in words; nothing without any."""
+    if found is None:
+        return ""
+    return "ended by: " + ", ".join(f"{plain(name, 40)} {percent(one.share)}" for name, one in found.ended_by.items())
 
 
 def beyond(counts: CountsOf) -> str:

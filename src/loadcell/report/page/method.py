@@ -76,6 +76,7 @@ def method_rows(result: Result, words: Words) -> Rows:
         (words.say("Requests of the run"), accounts(result, "run", words)),
         (words.say("Requests of the window"), accounts(result, "window", words)),
         (words.say("Requests beyond the end"), beyond(result, words)),
+        (words.say("Replies ended by"), ended_by(result, words)),
         (words.say("Percentiles"), words.say(method.percentile)),
         (words.say("Intervals"), words.say(method.interval)),
         (words.say("Output tokens counted by"), _sources(method.token_source, words)),
@@ -97,6 +98,15 @@ def accounts(result: Result, part: str, words: Words) -> str:
     return words.say(
         "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent",
         **{name: count(getattr(counts, name), words) for name in ("planned", "ok", "failed", "cancelled", "unsent")},
+    )
+
+
+def ended_by(result: Result, words: Words) -> str:
+    """Why the ok replies of the window ended, by the server's word."""
+    ended = {} if result.replies is None else result.replies.ended_by
+    return ", ".join(
+        f"{words.say('no reason') if name == 'no reason' else name} {words.percent(one.share)}"
+        for name, one in ended.items()
     )
 
 

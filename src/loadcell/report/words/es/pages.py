@@ -120,6 +120,8 @@ METHOD = {
     "Methodology": "Metodología",
     "Window": "Ventana",
     "Steady state": "Régimen estable",
+    "Replies ended by": "Fin de las respuestas por",
+    "no reason": "sin motivo",
     "Requests of the window": "Solicitudes de la ventana",
     "Percentiles": "Percentiles",
     "Intervals": "Intervalos",

@@ -427,6 +427,59 @@ ACCOUNTS = {
         "el servidor terminó su salida por un motivo que no es el de una salida completa: leer su registro de ese "
         "momento"
     ),
+    # what replies say of themselves
+    "usage counts {} output tokens a reply where {} came, in {} of replies": (
+        "el uso cuenta {} tokens de salida por respuesta donde llegaron {}, en {} de las respuestas"
+    ),
+    "tokens are counted by what came, which events and text agree on: see what the server counts": (
+        "los tokens se cuentan por lo que llegó, en lo que eventos y texto coinciden: mirar qué cuenta el servidor"
+    ),
+    "{} of replies hold several outputs: figures are of the first of each": (
+        "{} de las respuestas contienen varias salidas: las cifras son de la primera de cada una"
+    ),
+    "ask for one output a request, and for more requests instead": (
+        "pedir una salida por solicitud, y en su lugar más solicitudes"
+    ),
+    "the first output of {} of replies came in a field that is not known to hold output: {}": (
+        "la primera salida de {} de las respuestas llegó en un campo del que no se sabe que contenga salida: {=}"
+    ),
+    "TTFT is the time of that field: see what the server sends in it": (
+        "TTFT es el tiempo de ese campo: mirar qué envía el servidor en él"
+    ),
+    "replies whose usage neither their events nor their text bear out": (
+        "respuestas cuyo uso no confirman ni sus eventos ni su texto"
+    ),
+    "replies that hold several outputs, of which the first is measured": (
+        "respuestas con varias salidas, de las que se mide la primera"
+    ),
+    "replies whose first output came in a field not known to hold output": (
+        "respuestas cuya primera salida llegó en un campo del que no se sabe que contenga salida"
+    ),
+    "usage counts reasoning that is not in the stream, {} tokens a reply: it is counted as made before the first "
+    "output, so TTFT holds its time and TPOT does not": (
+        "el uso cuenta razonamiento que no está en el flujo, {} tokens por respuesta: se cuenta como hecho antes de la "
+        "primera salida, de modo que TTFT contiene su tiempo y TPOT no"
+    ),
+    "text came in fields that are not known to hold output: {}; it counts as output that is not the visible answer": (
+        "llegó texto en campos de los que no se sabe que contengan salida: {=}; cuenta como salida que no es la "
+        "respuesta visible"
+    ),
+    "the server sends no usage: the output tokens of {} replies are counted over their text by the tokenizer {}, which "
+    "need not be the server's": (
+        "el servidor no envía uso: los tokens de salida de {} respuestas se cuentan sobre su texto con el tokenizador "
+        "{=}, que no tiene por qué ser el del servidor"
+    ),
+    "the server sends no usage: the output tokens of {} replies are their events, a token each, which the length asked "
+    "for or the text by the tokenizer {} bears out": (
+        "el servidor no envía uso: los tokens de salida de {} respuestas son sus eventos, un token cada uno, lo que "
+        "confirma la longitud pedida o el texto según el tokenizador {=}"
+    ),
+    "the server sends no usage: the output tokens of {} replies are the running counts in the stream": (
+        "el servidor no envía uso: los tokens de salida de {} respuestas son las cuentas parciales del flujo"
+    ),
+    "the server sends no usage: the output tokens of {} replies are those that each event lists": (
+        "el servidor no envía uso: los tokens de salida de {} respuestas son los que enumera cada evento"
+    ),
     "the server hung up without a reply: look for a crash, a proxy or a limit on connections": (
         "el servidor colgó sin responder: buscar una caída, un proxy o un límite de conexiones"
     ),

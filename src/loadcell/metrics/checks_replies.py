@@ -1,0 +1,53 @@
+"""The checks of what replies say of themselves: do their counts agree, and is what they bring what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from loadcell.metrics.limits import Limits, grade, number
+from loadcell.metrics.model import Check, Result
+from loadcell.metrics.replies import names_of
+
+LIMITS = {
+    "usage": Limits("replies whose usage neither their events nor their text bear out", "share", 0.01, None),
+    "several_outputs": Limits("replies that hold several outputs, of which the first is measured", "share", 0.0, None),
+    "first_field": Limits("replies whose first output came in a field not known to hold output", "share", 0.01, None),
+}
+
+
+def _replies(result: Result) -> Iterator[Check]:
+    found, ok = result.replies, result.counts.window.ok
+    if found is None or not ok:
+        return
+    told = found.usage_apart is not None and sum(found.without_usage.values()) < ok
+    apart = found.usage_apart / ok if told and found.usage_apart is not None else None
+    several, first = found.several_outputs / ok, sum(found.first_fields.values()) / ok
+    yield grade(
+        result,
+        "usage",
+        apart,
+        f"usage counts {number(found.usage_tokens, '', 4)} output tokens a reply where "
+        f"{number(found.counted_tokens, '', 4)} came, in {number(apart, 'share')} of replies",
+        "tokens are counted by what came, which events and text agree on: see what the server counts",
+        limits=LIMITS["usage"],
+    )
+    yield grade(
+        result,
+        "several_outputs",
+        several,
+        f"{number(several, 'share')} of replies hold several outputs: figures are of the first of each",
+        "ask for one output a request, and for more requests instead",
+        limits=LIMITS["several_outputs"],
+    )
+    yield grade(
+        result,
+        "first_field",
+        first,
+        f"the first output of {number(first, 'share')} of replies came in a field that is not known to hold output: "
+        f"{names_of(found.first_fields)}",
+        "TTFT is the time of that field: see what the server sends in it",
+        limits=LIMITS["first_field"],
+    )
+
+
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_replies,)
