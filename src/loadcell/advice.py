@@ -45,6 +45,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_502", "", "a proxy in front of the server does not reach it: see that the server is up"),
     ("http_503|http_529", "", "the server takes no more requests now: lower the load, or read its log"),
     ("http_5", "", "the server failed: read its log at that time"),
+    ("http_3", "", "the server redirects: give the URL that it names"),
     ("connect", "", "check the URL and that the server listens; raise --connect-timeout, or lower the load if it "
      "refuses"),
     ("timeout", "", "raise --timeout, or lower the load: the server did not finish in time"),
@@ -54,6 +55,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("cut", "", "the connection closed before the end of the stream: look for a crash, a proxy or its time limit"),
     ("protocol", "", "the reply is not HTTP or SSE as it should be: check what stands between here and the server"),
     ("invalid_json", "", "the reply is not the JSON of this API: check --api"),
+    ("html", "", "a page for people came back: check the URL, and whether a login or a proxy stands before the API"),
+    ("encoding", "", "the server packs replies though nobody asked for it: switch that off in it, or in the proxy "
+     "before it"),
     ("too_large", "", "the reply is larger than the client accepts: check --api and the output length"),
     ("empty", "", "the reply ended without output: check the chat template, stop tokens and output length"),
     ("lost", "", "the worker died before it wrote these: see the notes and this machine's log (memory?)"),

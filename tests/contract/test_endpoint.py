@@ -113,7 +113,7 @@ def test_an_unknown_model_is_answered_with_the_nearest() -> None:
         ask(server.url, model="scripted-modle")
 
 
-@pytest.mark.parametrize("listed", [{"data": []}, {"object": "list"}, [], "none", {"data": [{"name": "x"}]}])
+@pytest.mark.parametrize("listed", [{"data": []}, {"object": "list"}, [], "none", {"data": [{"size": 7}]}])
 def test_a_server_without_models(listed: Any) -> None:
     with serve(models=lambda _: [json_reply(listed)]) as server, pytest.raises(EndpointError, match="--model"):
         ask(server.url)

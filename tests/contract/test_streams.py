@@ -163,7 +163,7 @@ STREAMS: dict[str, Row] = {
     "error event after 3 tokens": Row(stream(*words(3), ERROR, DONE), "stream_error", None, "chunks", 3),
     "the same, with a name": Row(stream(*words(3), b"event: error\n" + ERROR, DONE), "stream_error", None, "chunks", 3),
     "the same, then an ordinary end": Row(
-        stream(*words(3), ERROR, END[0], event(usage_event(3)), DONE), "stream_error", 3, chunks=3
+        stream(*words(3), ERROR, END[0], event(usage_event(3)), DONE), "stream_error", None, "chunks", 3
     ),
     "error as a bare line": Row(
         stream(*words(3), b'{"error": "out of memory"}\n\n'), "stream_error", None, "chunks", 3
@@ -177,14 +177,18 @@ STREAMS: dict[str, Row] = {
     ),
     "HTTP 200 with HTML": Row(
         [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<html></html"],
-        "invalid_json",
+        "html",
         None,
         None,
         0,
     ),
-    "invalid JSON in an event": Row(stream(*words(3), b'data: {"choices": [\n\n', *END), "invalid_json", chunks=3),
-    "an event that is no object": Row(stream(*words(3), b"data: 17\n\n", *END), "invalid_json", chunks=3),
-    "not of this API": Row(stream(*words(3), b'data: {"choices": "none"}\n\n', *END), "invalid_json", chunks=3),
+    "invalid JSON in an event": Row(
+        stream(*words(3), b'data: {"choices": [\n\n', *END), "invalid_json", None, "chunks", 3
+    ),
+    "an event that is no object": Row(stream(*words(3), b"data: 17\n\n", *END), "invalid_json", None, "chunks", 3),
+    "not of this API": Row(
+        stream(*words(3), b'data: {"choices": "none"}\n\n', *END), "invalid_json", None, "chunks", 3
+    ),
     "reset unanswered": Row([RESET], "reset", None, None, 0),
     "closed unanswered": Row([CLOSE], "reset", None, None, 0),
     "reset after 3 tokens": Row(stream(*words(3), 0.02, RESET), "cut", None, "chunks", 3),

@@ -28,7 +28,7 @@ TELLING = {
     "stream sharing prometheus replies checks_replies result fingerprint repeats vocabulary",
     "load": "fleet feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight "
     "host",
-    "protocol": "reply said endings",
+    "protocol": "reply said endings refusal coding cutting",
     "recording": "exposition",
     "workload": "files planning schedule",
     "search": "answer build curves grid ranges idle saturation stages trial",

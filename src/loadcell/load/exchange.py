@@ -11,13 +11,15 @@ import httptools
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
 from loadcell.load.wire import ConnectError
-from loadcell.protocol import Reply
+from loadcell.protocol import CodingError, Page, Reply
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
 """The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
 its first output."""
 _HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
 """How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
+_SLOWER = 5
+"""So many times as patient as the load is with the end of a reply: what is concluded here holds for all of the load."""
 _MODELS_BYTES = 4 * 1024 * 1024
 _PROXY_REPLY_BYTES = 16 * 1024
 
@@ -31,8 +33,8 @@ def exchange(
     timeouts: tuple[float, float],
     most_bytes: int = _MODELS_BYTES,
     read_s: list[float] | None = None,
-) -> Reply | tuple[int, bytes]:
-    """One blocking request on its own connection; a POST gives the `Reply`, a GET (status, body).
+) -> Reply | Page:
+    """One blocking request on its own connection; a POST gives the `Reply`, a GET the `Page`.
 
     `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
     or little more. `read_s` takes when each read of a POST's reply came, in s since its send began; such a reply is
@@ -48,17 +50,21 @@ def exchange(
         head = target.head(method, path, fields)
         sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
         if method == "GET":
-            plain = _Plain()
-            while not plain.complete and len(plain.body) < most_bytes and (data := _receive(sock, limit_s)):
-                plain.feed(data)
-            if not plain.status:
+            page = Page()
+            while not page.complete and len(page.body) < most_bytes and (data := _receive(sock, limit_s)):
+                _feed(page, data)
+            if not page.status:
                 raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
-            return plain.status, bytes(plain.body)
+            return page
         reply, number = Reply(), 0
         while not reply.closed:
+            over_s = _over_s(reply)
             try:
-                data = _receive(sock, limit_s if read_s is None else min(limit_s, _look_s(reply, start_s)))
+                data = _receive(sock, min(limit_s, over_s, limit_s if read_s is None else _look_s(reply, start_s)))
             except TimeoutError:
+                if time.monotonic() >= over_s:
+                    reply.give_up(number - 1)
+                    return reply
                 if read_s is not None and time.monotonic() < limit_s:
                     return reply
                 raise
@@ -91,6 +97,11 @@ def _look_s(reply: Reply, start_s: float) -> float:
     return float("inf")
 
 
+def _over_s(reply: Reply) -> float:
+    """Until when more is awaited of a reply that is known to be over; for ever else."""
+    return float("inf") if reply.patience_ns is None else time.monotonic() + _SLOWER * reply.patience_ns / 1e9
+
+
 def _hangs_up(sock: socket.socket, took_s: float) -> bool:
     """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does.
 
@@ -105,30 +116,14 @@ def _hangs_up(sock: socket.socket, took_s: float) -> bool:
         return True
 
 
-class _Plain:
-    """A reply that is wanted as it is."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = bytearray()
-        self.complete = False
-        self._http = httptools.HttpResponseParser(self)
-
-    def on_headers_complete(self) -> None:
-        self.status = self._http.get_status_code()
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = self.status >= 200
-
-    def feed(self, data: bytes) -> None:
-        """Take what came; ConnectError if it is not HTTP."""
-        try:
-            self._http.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
+def _feed(page: Page, data: bytes) -> None:
+    """Give the page what came; ConnectError if it is not HTTP, or not readable."""
+    try:
+        page.feed(data)
+    except CodingError as error:
+        raise ConnectError(str(error)) from None
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
 
 
 def _receive(sock: socket.socket, limit_s: float) -> bytes:

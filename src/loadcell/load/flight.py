@@ -51,6 +51,8 @@ class Flight:
         "send_end_ns",
         "send_start_ns",
         "slow",
+        "sought",
+        "sought_ns",
         "times",
     )  # fmt: skip
 
@@ -76,6 +78,10 @@ class Flight:
         """Whether its reads wait to be parsed for its first output."""
         self.first_told = False
         """Whether its first output was counted for those who look on."""
+        self.sought = False
+        """Whether its reads wait to be parsed while it is in the air."""
+        self.sought_ns = 0
+        """Since when they did, the last time."""
         self.slow = True
         """Whether each read must be parsed as it comes to know where the reply ends."""
         self.reads: list[Any] = []

@@ -34,6 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Open loop: most requests of this worker in flight; None for no limit."""
     reuse: bool
     """Whether a connection may carry more than one request."""
+    left_open: bool
+    """Whether the server leaves a stream open after its end mark, which ends it then."""
     pool: int
     """Connections to open before the clock starts."""
     starts_ns: list[int]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from loadcell.protocol import listed_models
+
 USUAL = (
     (8000, "vLLM"),
     (30000, "SGLang"),
@@ -33,14 +35,6 @@ class Local(NamedTuple):
     models: list[str]
     """Empty where it lists none, or wants a key first."""
     wants_key: bool = False
-
-
-class _Model(msgspec.Struct):
-    id: str
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model] | None
 
 
 def local_servers() -> list[Local]:
@@ -83,19 +77,9 @@ def _ask(port: int, name: str) -> Local | None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if status in (401, 403) and _is_json_object(payload):
             return Local(url, name, [], wants_key=True)
-        models = _models(payload) if 200 <= status < 300 else None
+        models = listed_models(payload) if 200 <= status < 300 else None
         return None if models is None else Local(url, name, models)
     return None
-
-
-def _models(payload: bytes) -> list[str] | None:
-    """The names in a list of models, in either form that servers give it; None if it is no such list."""
-    try:
-        told = msgspec.json.decode(payload, type=_Models | list[_Model])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    models = told if isinstance(told, list) else told.data or []
-    return [model.id for model in models]
 
 
 def _is_json_object(payload: bytes) -> bool:

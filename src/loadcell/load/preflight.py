@@ -13,15 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.exchange import exchange
 from loadcell.load.target import Address, Target, resolve
 from loadcell.load.wire import ConnectError, describe
-from loadcell.protocol import PATHS, Reply, body, body_prefix, error_message
+from loadcell.protocol import PATHS, Page, Reply, body, body_prefix, is_html, listed_models, no_json, refused
 from loadcell.spec import Spec, parse_lengths
 
 PROBE_PROMPT = "Say yes."
@@ -49,6 +47,8 @@ class Endpoint:
     max_tokens_field: str = "max_tokens"
     reuse: bool = True
     """Whether a connection can carry more than one request."""
+    left_open: bool = False
+    """Whether a stream ends with its end mark, for the server leaves it open."""
     probe_first_s: float | None = None
     """From the send of the probe to its first output, or to its end where it was no stream; None if it failed."""
     probe_token_s: float = 0.0
@@ -148,30 +148,19 @@ def _ask(
         raise kind(f"{method} {url}: {describe(error)}") from None
 
 
-class _Model(msgspec.Struct):
-    id: str
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model] = []
-
-
 def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
     """Raise if the server lists models and the one asked for is not among them."""
-    _, _, names = _list_models(spec, target, found.address)
+    _, names = _list_models(spec, target, found.address)
     if names and found.model not in names:
         raise EndpointError(
             f"{target.origin} has no model {found.model!r}{nearest(found.model, names)}; it lists: {_some(names)}"
         )
 
 
-def _list_models(spec: Spec, target: Target, address: Address) -> tuple[int, bytes, list[str]]:
-    """Status, body and model names of the server's list; no names if it is not such a list."""
-    status, payload = _ask(target, address, "GET", "/models", b"", spec)
-    try:
-        return status, payload, [model.id for model in msgspec.json.decode(payload, type=_Models).data]
-    except msgspec.DecodeError:
-        return status, payload, []
+def _list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
+    """The page of the server's list, and the model names in it; none if it is not such a list."""
+    page: Page = _ask(target, address, "GET", "/models", b"", spec)
+    return page, listed_models(bytes(page.body)) or []
 
 
 def _some(names: list[str]) -> str:
@@ -179,15 +168,18 @@ def _some(names: list[str]) -> str:
 
 
 def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> str:
-    """The first model that the server lists."""
+    """The first model that the server lists and that generates text."""
     url = f"{target.origin}{target.prefix}/models"
-    status, payload, names = _list_models(spec, target, address)
-    if status != 200:
-        raise _refusal(spec, "GET", url, status, error_message(payload))
+    page, names = _list_models(spec, target, address)
+    payload = bytes(page.body)
+    if not 200 <= page.status < 300:
+        raise _refusal(spec, "GET", url, page.status, refused(page.status, page.head, payload))
+    if is_html(payload):
+        raise EndpointError(f"GET {url}: {no_json(payload)}")
     if not names:
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
-        notes.append(f"the server lists {len(names)} models ({_some(names)}); the first was measured, see --model")
+        notes.append(f"the server lists {len(names)} models ({_some(names)}); {names[0]} was measured, see --model")
     return names[0]
 
 
@@ -219,7 +211,9 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     for _ in range(4):
         read_s: list[float] = []
         reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec, read_s)
-        if reply.failure is None or reply.status == 200:
+        if reply.failure is not None and reply.failure[0] == "html":
+            raise EndpointError(f"POST {url}: {reply.failure[1]}")
+        if reply.failure is None or reply.good:
             break
         said = reply.failure[1]
         if reply.status in (400, 422) and _adapt(found, spec, said):
@@ -246,7 +240,11 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
             reply, keep_alive = short, keep_alive and short.keep_alive
     if reply.usage is not None:
         found.probe_tokens = reply.usage.prompt_tokens
-    if not keep_alive:
+    found.left_open = reply.left_open and reply.done
+    if found.left_open:
+        found.reuse = False
+        found.notes.append("the server leaves its streams open after their end mark: every request opens a connection")
+    elif not keep_alive:
         found.reuse = False
         found.notes.append("the server closes the connection after each reply: every request opens its own")
 
@@ -271,7 +269,7 @@ def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str, what: 
         except (OSError, ConnectError) as error:
             return f"{what} got no answer ({str(error) or type(error).__name__})"
         assert isinstance(reply, Reply)
-        if reply.status == 200:
+        if reply.good:
             found.fewest_tokens = tokens
             return reply
         why = f"{what} was refused with HTTP {reply.status}: {reply.failure and reply.failure[1]}"

@@ -216,6 +216,7 @@ def make_job(
         users=len(mine) if closed else None,
         cap=len(mine) if load.concurrency and not closed else None,
         reuse=found.reuse,
+        left_open=found.left_open,
         pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
         starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
         end_ns=planned_end_ns(load),

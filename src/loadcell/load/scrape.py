@@ -15,6 +15,7 @@ from loadcell.load.exchange import exchange
 from loadcell.load.preflight import reachable
 from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
+from loadcell.protocol import Page
 from loadcell.recording.exposition import read_page
 from loadcell.spec import REDACTED, Endpoint
 
@@ -47,13 +48,12 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
 def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> str:
     """The text at `page`; one of FETCH_ERRORS if there is none within these times."""
     reply = exchange(page, address, "GET", "", b"", (connect_s, answer_s), MOST_BYTES)
-    assert isinstance(reply, tuple)
-    status, body = reply
-    if status != 200:
-        raise ValueError(f"HTTP status {status}")
-    if len(body) >= MOST_BYTES:
+    assert isinstance(reply, Page)
+    if not 200 <= reply.status < 300:
+        raise ValueError(f"HTTP status {reply.status}")
+    if len(reply.body) >= MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
-    return body.decode("utf-8", "replace")
+    return reply.body.decode("utf-8", "replace")
 
 
 def reason(error: Exception, answer_s: float) -> str:

@@ -72,7 +72,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def head(self, method: str, path: str, headers: dict[str, str] | None = None) -> bytes:
         """Request line and headers, without the blank line."""
-        fields = {"Host": self.host_header, "User-Agent": f"loadcell/{__version__}", **(headers or {})}
+        fields = {
+            "Host": self.host_header,
+            "User-Agent": f"loadcell/{__version__}",
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        }
         given = {name.lower() for name in self.headers}
         fields = {name: value for name, value in fields.items() if name.lower() not in given} | self.headers
         if self.proxy_auth and not self.tls:

@@ -38,8 +38,10 @@ STORED_READS = 256
 """A stream with more stored reads is parsed as it goes, when nothing else is to be done."""
 STORED_READS_MOST = 4096
 """A stream with more stored reads is parsed whatever else is to be done: memory must stay bounded."""
-QUIET_NS = 1_000_000_000
+QUIET_NS = 250_000_000
 """A stream that pauses for this long is parsed meanwhile: its end, or an error, may have come in an odd form."""
+UNREAD_NS = 2_000_000_000
+"""And one that does not pause, every so often: what has failed may go on speaking."""
 UNPARSED_READS = 600_000
 """With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
 FLUSH_ROWS = 250_000
@@ -362,7 +364,7 @@ class Worker:
             self._land(flight, reuse=False)
             return
         if flight.slow and len(reads) == FIELDS and not reply.bytes:
-            flight.slow = not _plain_stream(data, flight)
+            flight.slow = self.job.left_open or not _plain_stream(data, flight)
         if not flight.slow and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
@@ -371,6 +373,8 @@ class Worker:
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()
+        if self.job.left_open and reply.done:
+            reply.give_up(len(flight.times) - 1)
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
 
@@ -382,8 +386,11 @@ class Worker:
             flight.failure = ("reset", f"the connection was lost before the reply: {error.strerror or error}")
         self._land(flight, reuse=False)
 
-    def _land(self, flight: Flight, *, reuse: bool) -> None:
-        """The flight is over: free its connection, let its user go on, leave the parsing for later."""
+    def _land(self, flight: Flight, *, reuse: bool, known_ns: int | None = None) -> None:
+        """The flight is over: free its connection, let its user go on, leave the parsing for later.
+
+        `known_ns` is when that was known, where its server did not say so: its user could not go on before.
+        """
         connection = flight.connection
         assert connection is not None
         now = monotonic_ns()
@@ -401,25 +408,26 @@ class Worker:
         self.landed.append(flight)
         self.unparsed += flight.stored
         if self.job.users is not None and not flight.cancelled:
-            self._go_on(flight, now)
+            self._go_on(flight, now, known_ns)
         self._serve_waiting()
 
-    def _go_on(self, flight: Flight, now: int) -> None:
+    def _go_on(self, flight: Flight, now: int, known_ns: int | None = None) -> None:
         """The user of a landed flight becomes ready again: at once, or after a pause if its request failed."""
+        ready_ns = flight.end_ns if known_ns is None else known_ns
         if self.job.lockstep:
-            self._go_on_together(flight, now)
+            self._go_on_together(flight, now, ready_ns)
         elif flight.failure or flight.reply.failure:
             heapq.heappush(self.due, now + PAUSE_NS)
             self._arm()
         else:
-            self._user_ready(flight.end_ns - self.t0)
+            self._user_ready(ready_ns - self.t0)
 
-    def _go_on_together(self, flight: Flight, now: int) -> None:
+    def _go_on_together(self, flight: Flight, now: int, ready_ns: int) -> None:
         """All users become ready when the last of them has its reply; after a pause if a request failed."""
         self.paused = self.paused or bool(flight.failure or flight.reply.failure)
         if self.in_flight or self.waiting or self.due:
             return
-        ready_ns, self.paused = now + PAUSE_NS if self.paused else flight.end_ns, False
+        ready_ns, self.paused = now + PAUSE_NS if self.paused else ready_ns, False
         self.due = [ready_ns] * (self.job.users or 0)
         self._arm()
 
@@ -453,11 +461,18 @@ class Worker:
         for _, _, flight in list(self.flights.values()):
             if now - flight.send_start_ns > timeout:
                 self._time_out(flight)
-            elif flight.stored > STORED_READS_MOST or (flight.reads and now - flight.reads[-2] > QUIET_NS):
+            elif flight.stored > STORED_READS_MOST:
                 flight.parse_all()
                 if flight.reply.closed:
                     self._land(flight, reuse=flight.reply.keep_alive)
-            elif flight.stored > STORED_READS and flight not in self.long:
+            elif not flight.reads:
+                self._wait_no_longer(flight, now)
+            elif not flight.sought and (
+                flight.stored > STORED_READS
+                or now - flight.reads[-2] > QUIET_NS
+                or now - max(flight.sought_ns, flight.send_start_ns) > UNREAD_NS
+            ):
+                flight.sought, flight.sought_ns = True, now
                 self.long.append(flight)
         if now - self.air_ns > AIR_NS:
             self._count_air(now)
@@ -485,10 +500,19 @@ class Worker:
                 self.first.append(flight)
         self.count[Count.AIR_READS] += grown
 
+    def _wait_no_longer(self, flight: Flight, now: int) -> None:
+        """End a reply that is known to be over, though its server leaves it open."""
+        patience_ns = flight.reply.patience_ns if flight.times else None
+        if patience_ns is not None and now - flight.times[-1] > patience_ns:
+            flight.reply.give_up(len(flight.times) - 1)
+            self._land(flight, reuse=False, known_ns=now)
+
     def _time_out(self, flight: Flight) -> None:
         flight.parse_all()
         reply = flight.reply
-        if not reply.done and not reply.failure:
+        if reply.patience_ns is not None:
+            reply.give_up(max(len(flight.times) - 1, 0))
+        elif not reply.failure:
             came = f"after {len(reply.kinds)} events" if reply.kinds else "without any output"
             flight.failure = ("timeout", f"not complete after {self.job.timeout_s:g} s, {came}")
         reply.close(max(len(flight.times) - 1, 0))
@@ -528,8 +552,10 @@ class Worker:
         if not self.landed:
             waiting = self.first or self.long
             flight = waiting[0]
-            if flight.parse() or waiting is self.first or flight.stored < SLICE_READS:
+            if flight.parse() or waiting is self.first:
                 waiting.popleft()
+                if waiting is self.long:
+                    flight.sought = False
             self._tell_first(flight)
             flight.first_sought = False
             if flight.reply.closed and flight.end_ns == MISSING:
@@ -569,7 +595,7 @@ class Worker:
 
 
 def _plain_stream(data: bytes, flight: Flight) -> bool:
-    """Whether the first read shows a chunked event stream on a connection that stays: then its end is easy to see.
+    """Whether the first read shows a plain chunked body on a connection that stays: then its end is easy to see.
 
     Notes how long the server keeps idle connections.
     """
@@ -581,8 +607,8 @@ def _plain_stream(data: bytes, flight: Flight) -> bool:
         flight.connection.keep_s = float(digits) if digits.isdigit() else None
     return (
         bool(blank)
-        and head.startswith(b"http/1.1 200")
+        and head.startswith(b"http/1.1 2")
         and b"transfer-encoding: chunked" in head
-        and b"text/event-stream" in head
+        and b"content-encoding:" not in head
         and b"connection: close" not in head
     )

@@ -1,8 +1,28 @@
 """What goes over the wire: request bodies out, replies and their events in. Bytes only, no sockets and no clocks."""
 
+from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Count, Evidence, count, evidence
+from loadcell.protocol.head import Page
+from loadcell.protocol.models import listed_models
 from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix
-from loadcell.protocol.refusal import error_message
+from loadcell.protocol.refusal import error_message, is_html, no_json, refused
 from loadcell.protocol.reply import Reply
 
-__all__ = ["PATHS", "Count", "Evidence", "Prompt", "Reply", "body", "body_prefix", "count", "error_message", "evidence"]
+__all__ = [
+    "PATHS",
+    "CodingError",
+    "Count",
+    "Evidence",
+    "Page",
+    "Prompt",
+    "Reply",
+    "body",
+    "body_prefix",
+    "count",
+    "error_message",
+    "evidence",
+    "is_html",
+    "listed_models",
+    "no_json",
+    "refused",
+]

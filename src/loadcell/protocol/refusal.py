@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from loadcell.protocol.head import Head
+
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST = 500
 """Characters that are kept."""
@@ -16,6 +18,11 @@ _WHERE_WORDS_ARE = (
     "title", "fault", "faultstring",
 )  # fmt: skip
 _DEPTH = 8
+_PAGE_BYTES = 64 * 1024
+"""Of a page, where its title stands."""
+_MOST_ODD = 0.3
+"""Share of characters that are none, from which on bytes are no text."""
+_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -23,17 +30,44 @@ _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORE
 def error_message(payload: bytes) -> str:
     """What a server's error body says, in one line of at most 500 characters; what it says nothing in is shown whole.
 
-    JSON of any of the common forms, the title of an HTML page, or plain text.
+    JSON of any of the common forms, the title of an HTML page, or plain text; of what is none of these, its size.
     """
-    text = payload.decode("utf-8", "replace")
+    text = payload.removeprefix(b"data:").decode("utf-8", "replace")
     try:
-        found: Any = msgspec.json.decode(payload)
+        found: Any = msgspec.json.decode(text)
     except _NOT_JSON:
+        odd = sum(not (c.isprintable() or c.isspace()) or c == "\N{REPLACEMENT CHARACTER}" for c in text)
+        if odd > _MOST_ODD * len(text):
+            return f"{len(payload):,} bytes that are no text"
         text = _of_page(text) if text.lstrip()[:1] == "<" else text
     else:
         text = _words(found, _DEPTH) or text
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= _MOST else line[: _MOST - 1] + "…"
+
+
+def is_html(payload: bytes) -> bool:
+    """Whether a body is a page for a browser."""
+    return _PAGE.match(payload) is not None
+
+
+def refused(status: int, head: Head, payload: bytes) -> str:
+    """Why a reply with a status other than 2xx is a failure."""
+    said = error_message(payload) or "an empty body"
+    if head.location and 300 <= status < 400:
+        return f"it redirects to {error_message(head.location)}, which is not followed: give the URL of the API itself"
+    after = error_message(head.retry_after)
+    return f"{said} (Retry-After: {after})" if after else said
+
+
+def no_json(payload: bytes) -> str:
+    """Why a reply that should be JSON is none."""
+    if not payload:
+        return "the reply is empty"
+    said = error_message(payload[:_PAGE_BYTES] if is_html(payload) else payload[:200])
+    if is_html(payload):
+        return f'the reply is an HTML page, "{said}": check the URL, a login or a proxy may stand before the API'
+    return f"the reply is not JSON: {said}"
 
 
 def _of_page(text: str) -> str:

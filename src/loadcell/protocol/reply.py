@@ -11,18 +11,21 @@ from collections.abc import Sequence
 import httptools
 
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_ERROR, KIND_OUTPUT
+from loadcell.protocol.coding import CodingError, Unpacking
+from loadcell.protocol.cutting import Cutter, TooLarge
+from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.odd import decode_event
 from loadcell.protocol.openai import NOT_JSON
-from loadcell.protocol.refusal import error_message
+from loadcell.protocol.refusal import error_message, is_html, no_json, refused
 from loadcell.protocol.said import Said
 
-MAX_HEADER_BYTES = 256 * 1024
-MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
-
+_END_NS, _WORDS_NS, _USAGE_NS = 100_000_000, 1_000_000_000, 5_000_000_000
+"""Silence after which a reply is over whose server leaves it open: after its end mark; after its usage, or where only
+words of a refusal may follow; after its finish reason, when usage may still come."""
 _FRAME_BYTES = len(b"data: \n\n")
 
 
@@ -34,24 +37,53 @@ class Reply(Said):
         self.status = 0
         self.complete = False
         self.keep_alive = False
-        self.streamed = False
+        self.left_open = False
+        """Whether its end was not told but concluded, from what it said and from silence."""
         self.bytes = 0
-        self.tails: set[int] = set()
-        """Reads that brought something after the end of their last event: its bytes came no later than theirs."""
 
         self._body: list[bytes] = []
-        self._rest: list[bytes] = []
-        self._rest_bytes = 0
-        self._pending: list[tuple[int, bytes]] = []
+        self._cut = Cutter(b"", ok=False)
+        self._bare_bytes = 0
+        """Bytes since the last of the body: of a head, of trailers, of chunk extensions."""
+        self._plain = False
+        """Whether the body is known to need no unpacking."""
+        self._unpacking: Unpacking | None = None
+        self._unpacked = 0
         self._header_done = False
-        self._media = b""
-        self._retry_after = b""
-        self._framed = False
         self._another = False
-        self._half_end = False
+        self._head = Head()
         self._http: httptools.HttpResponseParser | None = None
+        self.on_header = self._head.on_header
         self.on_body = self._body.append
         self._http = httptools.HttpResponseParser(self)
+
+    @property
+    def good(self) -> bool:
+        """Whether the status says that the request succeeded."""
+        return 200 <= self.status < 300
+
+    @property
+    def streamed(self) -> bool:
+        """Whether its events came one by one, by what it holds and not by the type that it names."""
+        return self._cut.streamed
+
+    @property
+    def tails(self) -> set[int]:
+        """Reads that brought something after the end of their last event: its bytes came no later than theirs."""
+        return self._cut.tails
+
+    @property
+    def patience_ns(self) -> int | None:
+        """How long to wait for more before it is judged by what has been read; None: as long as a request may take."""
+        if not self._header_done:
+            return None
+        if not self.good:
+            return _WORDS_NS
+        if self.done:
+            return _END_NS
+        if self.ended:
+            return _USAGE_NS if self.usage is None else _WORDS_NS
+        return _WORDS_NS if self._cut.is_document() else None
 
     @property
     def closed(self) -> bool:
@@ -62,22 +94,14 @@ class Reply(Said):
 
     def on_message_begin(self) -> None:
         self._another = self.complete
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"content-type":
-            self._media = value.partition(b";")[0].strip().lower()
-        elif name in (b"content-length", b"transfer-encoding"):
-            self._framed = True
-        elif name == b"retry-after":
-            self._retry_after = value.strip()
+        self._head.clear()
 
     def on_headers_complete(self) -> None:
         assert self._http is not None
         self.status = self._http.get_status_code()
         self.keep_alive = self._http.should_keep_alive()
         self._header_done = self.status >= 200
-        self.streamed = self.status == 200 and self._media == b"text/event-stream"
+        self._cut = Cutter(self._head.media, ok=self.good)
 
     def on_message_complete(self) -> None:
         self.complete = self.status >= 200
@@ -102,10 +126,15 @@ class Reply(Said):
                 if self._another:
                     self._fail("protocol", "the server sent more than one reply")
                     return
-                if body:
+                if not body:
+                    self._bare_bytes += len(data)
+                else:
                     piece = body.pop() if len(body) == 1 else b"".join(body)
                     body.clear()
-                    if self._twin is None or self._rest:
+                    self._bare_bytes = 0
+                    if not self._plain and not (piece := self._unpack(piece)):
+                        continue
+                    if self._twin is None or self._cut.rest:
                         self._take(number, piece)
                     else:
                         run.append(piece)
@@ -118,16 +147,22 @@ class Reply(Said):
         except httptools.HttpParserError as error:
             self._fail("protocol", f"not an HTTP/1.1 reply: {error}")
             return
-        if not self._header_done and self.bytes > MAX_HEADER_BYTES:
-            self._fail("too_large", f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
-        elif self.bytes > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
+        except CodingError as error:
+            self._fail("encoding", str(error))
+            return
+        except TooLarge as error:
+            self._fail("too_large", str(error))
+            return
+        if self._bare_bytes > MAX_HEADER_BYTES:
+            what = "trailers" if self._header_done else "headers"
+            self._fail("too_large", f"{what} of more than {MAX_HEADER_BYTES // 1024} KiB")
+        elif self.bytes > MAX_REPLY_BYTES or self._unpacked > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
             self._fail("too_large", f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB or {MAX_EVENTS:,} events")
-        elif self._header_done and self.status != 200 and self.bytes > MAX_ERROR_BYTES:
+        elif self._header_done and not self.good and self.bytes > MAX_ERROR_BYTES:
             self._finish(number)  # all that is told of it has been read
-            self.keep_alive = False
         elif self._http is not None:
             self._decode()
-            if self.complete:
+            if self.complete or self.failure:  # what has failed is not waited for
                 self._finish(number)
 
     def close(self, read: int) -> None:
@@ -141,12 +176,29 @@ class Reply(Said):
             self._fail("cut", "the connection ended inside the headers of the reply")
         else:
             self._decode()
-            ended = self.ended if self.streamed else not self._framed
-            if self.complete or ended:
+            ended = self.ended if self.streamed else not self._head.framed
+            if self.complete or ended or not self.good:
                 self._finish(read)
             else:
                 self._fail("cut", "the connection ended before the reply did")
         self.keep_alive = False
+
+    def give_up(self, read: int) -> None:
+        """Nothing more has come for its `patience_ns`: judge it by what there is."""
+        if not self.closed:
+            self.left_open = not self.complete
+            self._decode()
+            self._finish(read)
+
+    def _unpack(self, piece: bytes) -> bytes:
+        """The piece of a body that may be packed, as far as it can be unpacked by now."""
+        unpacking = self._unpacking = self._unpacking or self._head.unpacking(piece)
+        if unpacking is None:
+            self._plain = True
+            return piece
+        piece = unpacking.take(piece)
+        self._unpacked += len(piece)
+        return piece
 
     def _fail(self, kind: str, words: str) -> None:
         self.failure = self.failure or (kind, words)
@@ -157,16 +209,18 @@ class Reply(Said):
         # httptools holds this object and this object holds httptools: without the collector, only we can free them.
         self._http = None
         self._body.clear()
-        self._pending.clear()
-        self._drop_rest()
+        self._cut.parts.clear()
+        self._cut.drop()
 
     def _take_run(self, numbers: list[int], pieces: list[bytes]) -> None:
         """Body bytes of reads that began at the start of an event and most likely hold one token event each."""
         assert self._twin is not None
         texts, odd = self._twin.texts(pieces)
         if texts:
-            if self._pending:
+            if self._cut.parts:
                 self._decode()
+            if self.failure:
+                return
             self._went_on = self._went_on or self.finish_reason is not None
             self.content.append(texts)
             self.reads += numbers[:odd]
@@ -178,53 +232,22 @@ class Reply(Said):
 
     def _take(self, number: int, data: bytes) -> None:
         """Body bytes of one read: cut out whole events, keep the rest."""
-        if not self.streamed:
-            if self.status == 200 or self._rest_bytes < _ERROR_BODY_BYTES:
-                self._keep(data, "a reply")
+        if not self.good and self._cut.rest_bytes > _ERROR_BODY_BYTES:
             return
-        if self._rest:
-            if b"\n" not in data and b"\r" not in data:  # no event ends here: join the pieces once, when one does
-                self._keep(data, "an event")
-                return
-            self._rest.append(data)
-            data = b"".join(self._rest)
-            self._drop_rest()
-        held = b""
-        if self._half_end and data.startswith(b"\n"):
-            data = data[1:]
-        self._half_end = data.endswith(b"\r\r")  # a blank line, to which a line feed may still belong
-        if b"\r" in data:
-            if data.endswith(b"\r") and not self._half_end:  # its line feed may come with the next read
-                data, held = data[:-1], b"\r"
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        parts = data.split(b"\n\n")
-        tail = parts.pop()
-        if tail and parts:
-            self.tails.add(number)
-        self._keep(tail + held, "an event")
-        for part in parts:
-            self._pending.append((number, part))
-        if self._twin is None and self._lessons:
+        self._cut.take(number, data)
+        if self._cut.between == b"\n":  # twins end in a blank line
+            self._lessons = 0
+        if self._twin is None:
             self._decode()
 
-    def _keep(self, data: bytes, what: str) -> None:
-        if data:
-            self._rest.append(data)
-            self._rest_bytes += len(data)
-            if self._rest_bytes > MAX_EVENT_BYTES:
-                self._fail("too_large", f"{what} of more than {MAX_EVENT_BYTES >> 20} MiB")
-
-    def _drop_rest(self) -> None:
-        self._rest.clear()
-        self._rest_bytes = 0
-
     def _decode(self) -> None:
-        """Classify the events that were cut out since the last call."""
-        if not self._pending:
+        """Classify the events that were cut out since the last call. The first failure is the last that counts."""
+        pending = self._cut.parts
+        if not pending or not self.streamed:
             return
         numbers: list[int] = []
         payloads: list[bytes] = []
-        for number, raw in self._pending:
+        for number, raw in pending:
             if raw.startswith(b"data: ") and b"\n" not in raw:
                 payload, error = raw[6:], False
             else:
@@ -236,8 +259,9 @@ class Reply(Said):
             if payloads:
                 self._classify(numbers, payloads)
                 numbers, payloads = [], []
-            self._odd(number, payload, error)
-        self._pending.clear()
+            if self.failure is None:
+                self._odd(number, payload, error)
+        pending.clear()
         if payloads:
             self._classify(numbers, payloads)
 
@@ -255,20 +279,18 @@ class Reply(Said):
 
     def _finish(self, read: int) -> None:
         """Judge the whole reply."""
-        rest = b"".join(self._rest).strip()
-        if self.status != 200:
-            said = error_message(rest) or "an empty body"
-            after = error_message(self._retry_after)
-            self.failure = (f"http_{self.status}", f"{said} (Retry-After: {after})" if after else said)
+        document = self._cut.end(read)
+        if not self.complete:
+            self.keep_alive = False
+        if not self.good:
+            self.failure = (f"http_{self.status}", refused(self.status, self._head, document))
         elif self.streamed:
             self.tails.add(read)  # the end of the reply came after its last event
-            if rest:  # a last event without its blank line
-                self._pending.append((read, rest))
-                self._decode()
+            self._decode()
             if not self.ended:
                 self.failure = self.failure or ("cut", "the stream ended without a finish reason and without [DONE]")
         else:
-            self._whole(read, rest)
+            self._whole(read, document)
         if self.others:
             self.settle()
         if self.failure is None and not any(kind & KIND_OUTPUT for kind in self.kinds):
@@ -284,7 +306,7 @@ class Reply(Said):
         try:
             event = decode_event(payload)
         except NOT_JSON:
-            self.failure = self.failure or ("invalid_json", f"the reply is not JSON: {error_message(payload[:200])}")
+            self.failure = self.failure or ("html" if is_html(payload) else "invalid_json", no_json(payload))
             return
         self._event(read, event, payload)
         # Its usage counts the whole reply: there is no first token in it to be timed.
@@ -297,7 +319,7 @@ def _fields(raw: bytes) -> tuple[bytes, bool]:
     """The data of an event in any legal form, and whether its name says "error" (WHATWG, server-sent events)."""
     data: list[bytes] = []
     error = False
-    for line in raw.lstrip(b"\xef\xbb\xbf\n").split(b"\n"):
+    for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":

@@ -80,6 +80,8 @@ class Said:
             events = []
         if len(events) != len(payloads):  # one of them is bad: find out which
             for number, payload in zip(numbers, payloads, strict=True):
+                if self.failure:
+                    return
                 try:
                     self._event(number, decode_event(payload), payload)
                 except NOT_JSON as error:
@@ -90,6 +92,8 @@ class Said:
                     )
             return
         for number, event, payload in zip(numbers, events, payloads, strict=True):
+            if self.failure:  # the first failure ends the reply: nothing after it counts, however the reads fell
+                return
             self._event(number, event, payload)
 
     def _event(self, number: int, event: Event, payload: bytes) -> None:

@@ -36,8 +36,11 @@ NOTES = {
     "not a page in Prometheus' text format, or cut short": (
         "no es una página en el formato de texto de Prometheus, o está cortada"
     ),
-    "the server lists {} models ({}); the first was measured, see --model": (
-        "el servidor lista {} modelos ({=}); se midió el primero, véase --model"
+    "the server lists {} models ({}); {} was measured, see --model": (
+        "el servidor lista {} modelos ({=}); se midió {=}, véase --model"
+    ),
+    "the server leaves its streams open after their end mark: every request opens a connection": (
+        "el servidor deja abiertos sus flujos tras la marca de fin: cada solicitud abre una conexión"
     ),
     "the server closes the connection after each reply: every request opens its own": (
         "el servidor cierra la conexión tras cada respuesta: cada solicitud abre la suya"
@@ -156,9 +159,22 @@ FAILURES = {
         "la conexión terminó dentro de las cabeceras de la respuesta"
     ),
     "the connection ended before the reply did": "la conexión terminó antes que la respuesta",
-    "{} of more than {} MiB": "{} de más de {} MiB",
-    "a reply": "una respuesta",
-    "an event": "un evento",
+    "an event of more than {} MiB": "un evento de más de {} MiB",
+    "trailers of more than {} KiB": "campos finales de más de {} KiB",
+    "{} bytes that are no text": "{} bytes que no son texto",
+    "it redirects to {}, which is not followed: give the URL of the API itself": (
+        "redirige a {=}, lo que no se sigue: dar la URL de la propia API"
+    ),
+    'the reply is an HTML page, "{}": check the URL, a login or a proxy may stand before the API': (
+        'la respuesta es una página HTML, "{=}": comprobar la URL, puede haber un inicio de sesión o un proxy '
+        "ante la API"
+    ),
+    "the reply is empty": "la respuesta está vacía",
+    "the reply is packed as {}, which nobody asked for and nobody here reads": (
+        "la respuesta viene comprimida como {=}, lo que nadie pidió y aquí nadie lee"
+    ),
+    "the head says {}, the body is not: {}": "la cabecera dice {=}, el cuerpo no lo es: {=}",
+    "one read unpacks to more than {} MiB": "una lectura se descomprime a más de {} MiB",
     "an event is not JSON: {}": "un evento no es JSON: {=}",
     "an event is not as the API says ({}): {}": "un evento no es como dice la API ({=}): {=}",
     "the server gave its output up: finish_reason {}": "el servidor abandonó su salida: finish_reason {=}",

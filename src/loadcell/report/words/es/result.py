@@ -489,6 +489,13 @@ ACCOUNTS = {
     "the reply is not HTTP or SSE as it should be: check what stands between here and the server": (
         "la respuesta no es HTTP o SSE como debería: comprobar qué hay entre esta máquina y el servidor"
     ),
+    "a page for people came back: check the URL, and whether a login or a proxy stands before the API": (
+        "volvió una página para personas: comprobar la URL y si hay un inicio de sesión o un proxy ante la API"
+    ),
+    "the server packs replies though nobody asked for it: switch that off in it, or in the proxy before it": (
+        "el servidor comprime respuestas sin que nadie lo pida: desactivarlo en él o en el proxy que tiene delante"
+    ),
+    "the server redirects: give the URL that it names": "el servidor redirige: dar la URL que nombra",
     "the reply is not the JSON of this API: check --api": "la respuesta no es el JSON de esta API: comprobar --api",
     "the reply is larger than the client accepts: check --api and the output length": (
         "la respuesta es mayor de lo que acepta el cliente: comprobar --api y la longitud de salida"

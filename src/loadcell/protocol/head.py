@@ -1,0 +1,86 @@
+"""What the head of a reply tells of it, as far as anybody here wants to know."""
+
+from __future__ import annotations
+
+import httptools
+
+from loadcell.protocol.coding import CodingError, Unpacking, packed_as
+
+MAX_HEADER_BYTES = 256 * 1024
+"""Of a head, and of the trailers and chunk extensions that bring nothing of the body."""
+_PLAIN = ("identity", "chunked", "")
+
+
+class Head:
+    """Takes headers as httptools tells of them."""
+
+    __slots__ = ("codings", "framed", "location", "media", "retry_after")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: another head begins."""
+        self.media = b""
+        self.location = b""
+        self.retry_after = b""
+        self.codings: list[str] = []
+        """Codings of the body, in the order in which they were applied."""
+        self.framed = False
+        """Whether the head says how the end of the body is known."""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self.media = value.partition(b";")[0].strip().lower()
+        elif name == b"location":
+            self.location = value.strip()
+        elif name == b"retry-after":
+            self.retry_after = value.strip()
+        elif name in (b"content-length", b"transfer-encoding", b"content-encoding"):
+            self.framed = self.framed or name != b"content-encoding"
+            if name != b"content-length":
+                named = (coding.strip() for coding in value.decode("latin-1").lower().split(","))
+                self.codings += [coding for coding in named if coding not in _PLAIN]
+
+    def unpacking(self, start: bytes) -> Unpacking | None:
+        """How to unpack the body that begins with `start`; None if it is plain. CodingError if nobody here can."""
+        codings = self.codings
+        if not codings and (found := packed_as(start)):
+            codings = [found]
+        return Unpacking(codings) if codings else None
+
+
+class Page:
+    """A reply that is wanted as it is: status, head and body, unpacked."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.head = Head()
+        self.body = bytearray()
+        self.complete = False
+        self._bare_bytes = 0
+        self._pieces: list[bytes] = []
+        self._unpacking: Unpacking | None = None
+        self._begun = False
+        self.on_header = self.head.on_header
+        self.on_body = self._pieces.append
+        self._http = httptools.HttpResponseParser(self)
+
+    def on_headers_complete(self) -> None:
+        self.status = self._http.get_status_code()
+
+    def on_message_complete(self) -> None:
+        self.complete = self.status >= 200
+
+    def feed(self, data: bytes) -> None:
+        """Take what came; httptools' errors, and CodingError for a body that nobody here can unpack."""
+        self._http.feed_data(data)
+        piece = b"".join(self._pieces)
+        self._pieces.clear()
+        self._bare_bytes = 0 if piece else self._bare_bytes + len(data)
+        if self._bare_bytes > MAX_HEADER_BYTES:
+            raise CodingError(f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
+        if piece and not self._begun:
+            self._begun, self._unpacking = True, self.head.unpacking(piece)
+        self.body += piece if self._unpacking is None else self._unpacking.take(piece)

@@ -1,0 +1,59 @@
+"""The models that a server lists, in whatever form it lists them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from loadcell.protocol.openai import NOT_JSON
+
+_LISTS = ("data", "models")
+_NAMES = ("id", "name", "model")
+_FACTS = ("type", "task", "pipeline_tag", "model_type", "capabilities", "modality", "endpoints")
+"""Fields in which servers say what a model is for."""
+_GENERATES = re.compile(r"chat|complet|generat|\bllm\b|\bvlm\b|\btext2text\b")
+_OTHER = re.compile(
+    r"embed|rerank|cross-encoder|feature-extraction|sentence-similarity|text-classification|moderation|transcri"
+    r"|whisper|speech|\btts|\basr\b|text-to-image|image-generation|dall-e|stable-diffusion|(^|[/_-])(bge|gte|e5)-"
+)
+"""What embeds, ranks, classifies, hears, speaks or paints."""
+
+
+def listed_models(payload: bytes) -> list[str] | None:
+    """Names of the models in a server's list, those first that generate text as far as it tells; None: no list."""
+    try:
+        told: Any = msgspec.json.decode(payload)
+    except NOT_JSON:
+        return None
+    if isinstance(told, dict):
+        told = next((told[key] for key in _LISTS if key in told), None) or []
+    if not isinstance(told, list):
+        return None
+    found = [(name, one) for one in told if (name := _name(one))]
+    if told and not found:
+        return None
+    return [name for name, _ in sorted(found, key=lambda pair: not _generates(*pair))]
+
+
+def _name(one: Any) -> str:
+    named = next((one[key] for key in _NAMES if one.get(key)), "") if isinstance(one, dict) else one
+    return named if isinstance(named, str) else ""
+
+
+def _generates(name: str, one: Any) -> bool:
+    """Whether a model is for text out: by what its server says of it, else by its name."""
+    facts = [one[key] for key in _FACTS if one.get(key)] if isinstance(one, dict) else []
+    said = " ".join(" ".join(_words(fact)) for fact in facts).lower()
+    if _GENERATES.search(said):
+        return True
+    return not _OTHER.search(said) and not _OTHER.search(name.lower())
+
+
+def _words(fact: Any) -> list[str]:
+    """The words of a fact: a text, a list of them, or an object whose values say yes or no."""
+    if isinstance(fact, Mapping):
+        return [str(key) for key, value in fact.items() if value]
+    return [str(word) for word in fact] if isinstance(fact, list) else [str(fact)]
