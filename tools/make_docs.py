@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadcell.cli import foreign
 from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
 from loadcell.metrics.checks_budget import FLOOR_MS
@@ -507,7 +508,53 @@ def _table_section(name: str) -> str:
                       "|---|---|---|", *rows, ""])  # fmt: skip
 
 
+_FLAGS_HEAD = """\
+# Flags of other tools
+
+`loadcell run`, `sweep`, `duel` and `mlperf` take the flags of `vllm bench serve`, SGLang's bench_serving, AIPerf and
+GenAI-Perf, GuideLLM, LLMPerf, genai-bench, evalscope, wrk, hey, ab, k6 and locust where they mean exactly the same, and
+say so. Others they refuse, with the flag that is meant and how it differs. Two that contradict each other are refused.
+Written by `tools/make_docs.py` from `loadcell/cli/foreign.py`.
+
+- `--host H --port P` are the URL; `-u` is users or the URL, by its value; `-c` users, or a file, which is refused.
+- `--request-rate inf` is left out beside a number of users: without a rate the load is a closed loop.
+- `--burstiness B` is `--arrivals gamma:CV` with CV = 1 / sqrt(B). `--backend`, `--endpoint` and `--endpoint-type` say
+  the API. `--temperature` and the like, `--extra-body` and `--extra-request-body` are fields of the body.
+- Means and standard deviations of lengths are put together: `--isl 550 --isl-stddev 50` is `normal:550,50`.
+
+| taken as | flags |
+|---|---|
+{taken}
+
+Left out, because it is always so:
+
+{always}
+
+Refused:
+
+| flags | what there is here |
+|---|---|
+{different}
+"""
+
+
+def flags_page() -> str:
+    """docs/flags.md."""
+    lengths = {ours: " ".join(words) for ours, words in foreign.LENGTHS.items()}
+    taken = [
+        f"| `{ours or 'URL'}` | {_flags(words)} |" for ours, words in (foreign.SAME | foreign.PLAIN | lengths).items()
+    ]
+    different = [f"| {_flags(words)} | {text} |" for text, words in foreign.DIFFERENT.items()]
+    always = [f"- `{flag}`: {why}." for flag, (_, why) in foreign.ALWAYS.items()]
+    return _FLAGS_HEAD.format(taken="\n".join(taken), different="\n".join(different), always="\n".join(always))
+
+
+def _flags(words: str) -> str:
+    return " ".join(f"`{word}`" for word in words.split())
+
+
 PAGES = {
+    "flags.md": flags_page,
     "metrics.md": metrics_page,
     "verdict.md": verdict_page,
     "slo.md": slo_page,

@@ -73,15 +73,6 @@ commands:
 """
 
 
-_ELSEWHERE = {
-    "--users": ("--concurrency",), "--max-concurrency": ("--concurrency",), "--vus": ("--concurrency",),
-    "--qps": ("--rate",), "--request-rate": ("--rate",), "--num-prompts": ("--requests",), "-n": ("--requests",),
-    "--duration": ("--duration", "--requests"), "--key": ("--api-key-env",),
-    "--api-key": ("--api-key-env",), "--max-tokens": ("--output-tokens",), "--out": ("--output",),
-}  # fmt: skip
-"""Names that people bring from other load tools, and what they are called here; the first that the command has."""
-
-
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError and names the nearest flag to a wrong one."""
 
@@ -89,18 +80,20 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}\nTry: {self.prog} --help")
 
     def parse_all(self, words: list[str]) -> argparse.Namespace:
-        """As `parse_args`, with a suggestion for an unknown flag."""
+        """As `parse_args`, with the flags of other tools, and a suggestion for an unknown one."""
+        own = self._option_string_actions
+        if "--set" in own and any(word.startswith("-") and word.partition("=")[0] not in own for word in words):
+            from loadcell.cli.foreign import translated
+
+            words, notes = translated(words, own)
+            if notes:
+                sys.stderr.write(f"loadcell: {'; '.join(notes)}\n")
         found, unknown = self.parse_known_args(words)
         if unknown:
             word = unknown[0].partition("=")[0]
             what = "flag" if word.startswith("-") else "argument"
-            self.error(f"unknown {what} {word}{self._meant(word)}")
+            self.error(f"unknown {what} {word}{nearest(word, self._option_string_actions)}")
         return found
-
-    def _meant(self, word: str) -> str:
-        """The flag that was meant: another tool's name for it, else the nearest."""
-        meant = next((flag for flag in _ELSEWHERE.get(word, ()) if flag in self._option_string_actions), None)
-        return nearest(word, self._option_string_actions) if meant is None else f" (did you mean {meant}?)"
 
 
 def main(words: list[str] | None = None) -> int:
