@@ -144,7 +144,7 @@ def test_open_files(monkeypatch: pytest.MonkeyPatch, users: int, workers: int, l
 def refusal(what: Callable[[], object]) -> str | None:
     try:
         what()
-    except UsageError as error:
+    except (RecordingError, UsageError) as error:
         return str(error)
     return None
 
@@ -168,9 +168,9 @@ def test_ports_processes_memory_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_pa
     capped = short_spec("http://h:1", rate=5.0, concurrency=300)
     monkeypatch.setattr(fit, "local_ports", lambda: 200)
     assert "300 requests in flight" in (refusal(lambda: fit.check_fit(capped, 1)) or "")
-    assert refusal(lambda: fit.check_disk(tmp_path, 1000, "they")) is None
+    assert refusal(lambda: fit.check_disk(tmp_path, 1000, "them")) is None
     assert "they take 1000000000.0 GB, and the disk of" in (
-        refusal(lambda: fit.check_disk(tmp_path, 10**18, "they")) or ""
+        refusal(lambda: fit.check_disk(tmp_path, 10**18, "them")) or ""
     )
 
 

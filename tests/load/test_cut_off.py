@@ -24,7 +24,7 @@ def idle_worker(
     """A worker without sockets, and where it notes what it sends: requests, or the times at which users were ready."""
     worker = cast(Any, Worker.__new__(Worker))
     sent: list[int] = []
-    worker.t0, worker.live, worker.next, worker.due_ns = T0, live, 0, 0
+    worker.t0, worker.live, worker.next, worker.due_ns, worker.starved_ns = T0, live, 0, 0, 0
     worker.timer = SimpleNamespace(arm=lambda _: None)
     worker.job = SimpleNamespace(
         users=None if planned is not None else len(users),

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from loadcell.errors import UsageError
+from loadcell.errors import RecordingError, UsageError
 from loadcell.load.host import descriptor_limit
 from loadcell.load.machine import local_ports, memory_left, tasks_left
 from loadcell.spec import Spec
@@ -85,15 +85,15 @@ def _processes(workers: int) -> str:
 
 
 def check_disk(folder: Path, needed: int, what: str) -> None:
-    """UsageError where the disk of a folder has no room for so many bytes."""
+    """RecordingError where the disk of a folder has no room for so many bytes."""
     disk = os.statvfs(folder)
     left = disk.f_bavail * disk.f_frsize
     if needed > left:
-        raise UsageError(
-            f"{what} take {_size(needed)}, and the disk of {folder} has {_size(left)} left: free some space, or give "
-            "--output a folder on another disk"
+        raise RecordingError(
+            f"cannot write {what}: they take {_size(needed)}, and the disk of {folder} has {_size(left)} left: free "
+            "some space, or give --output a folder on another disk"
         )
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} bytes"
