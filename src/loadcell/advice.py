@@ -42,7 +42,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_429", "", "the server limits the rate: lower the load, or lift its limit"),
     ("http_400|http_422", "", "the server refused the request: check --model, the lengths and extra body fields"),
     ("http_4", "", "the server refused the request: read its words in the sample"),
-    ("http_502", "", "a proxy in front of the server does not reach it: see that the server is up"),
+    ("http_502", "", "a proxy in front does not reach the server: see that it is up"),
     ("http_503|http_529", "", "the server takes no more requests now: lower the load, or read its log"),
     ("http_5", "", "the server failed: read its log at that time"),
     ("http_3", "", "the server redirects: give the URL that it names"),

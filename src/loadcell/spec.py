@@ -90,6 +90,10 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     wait_ready_s: Annotated[
         float, Doc(description="longest time to wait for a server that is not up yet: refuses, or says that it loads")
     ] = 10.0
+    max_failures: Annotated[
+        float,
+        Doc(description="end the run once more than this share of its requests fails beyond doubt (100%: never)"),
+    ] = 0.5
     stop_when_saturated: Annotated[
         bool, Doc(description="open loop: end the run once its queue grows beyond doubt")
     ] = False
@@ -261,6 +265,15 @@ def parse_duration_s(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
+def _share(text: str) -> float:
+    """The share of "50%" or "0.5"; UsageError else."""
+    number, percent, rest = text.strip().partition("%")
+    try:
+        return float(number) / (100 if percent else 1) if not rest else math.nan
+    except ValueError:
+        raise UsageError(f"{text!r} is not a share: write 50% or 0.5") from None
+
+
 def _ms(seconds: float) -> float:
     """Milliseconds, without the dust of binary fractions: 9ms is 9, not 9.000000000000002."""
     return round(seconds * 1000, 9)
@@ -363,7 +376,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path not in fields:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
-    if key.endswith(("_s", "_ms")):
+    if key.endswith(("_s", "_ms", "max_failures")):
         return _plain(key, text)
     kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
@@ -423,6 +436,8 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
 
 def _plain(key: str, value: Any) -> Any:
     """Durations as numbers in the unit that the key names; lengths as text."""
+    if isinstance(value, str) and key == "max_failures":
+        return _share(value)
     if isinstance(value, str) and key.endswith("_s"):
         return parse_duration_s(value)
     if isinstance(value, str) and key.endswith("_ms"):
@@ -471,6 +486,8 @@ def _check(spec: Spec) -> None:
                       ("run.repetition", spec.run.repetition), ("observe.every_s", spec.observe.every_s)):  # fmt: skip
         if not (low >= 0 and math.isfinite(low)):
             raise UsageError(f"{name} is {low:g}: it must be 0 or more")
+    if not 0 <= load.max_failures <= 1:
+        raise UsageError(f"load.max_failures is {load.max_failures:g}: write a share of requests, as in 50% or 0.5")
     if 0 < spec.observe.every_s < _LEAST_LOOK_S:
         raise UsageError(
             f"observe.every_s is {spec.observe.every_s:g}: to look more often than every {_LEAST_LOOK_S:g} s would "

@@ -81,7 +81,7 @@ def test_a_refused_probe_is_said_in_the_servers_words_with_one_advice(name: str)
     [
         (json_reply(LOADING, 503), "HTTP 503: Loading model", "still loading"),
         (page(b"503 Service Unavailable", b"503 Service Temporarily Unavailable"), "503 Service", "no more"),
-        (page(b"502 Bad Gateway", b"502 Bad Gateway"), "HTTP 502: 502 Bad Gateway", "a proxy in front of the server"),
+        (page(b"502 Bad Gateway", b"502 Bad Gateway"), "HTTP 502: 502 Bad Gateway", "a proxy in front does not"),
         (json_reply({"message": "boom"}, 500), "HTTP 500: boom", "read its log"),
         (json_reply({"detail": "Not Found"}, 404), "HTTP 404: Not Found", "name the model with --model"),
         (json_reply({"error": "no key"}, 401), "HTTP 401: no key", "wants a key: set OPENAI_API_KEY"),

@@ -27,7 +27,7 @@ TELLING = {
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus replies checks_replies result fingerprint repeats vocabulary",
     "load": "fleet feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire worker flight "
-    "host",
+    "host failing",
     "protocol": "reply said endings refusal coding cutting",
     "recording": "exposition",
     "workload": "files planning schedule",
@@ -41,6 +41,7 @@ INSIDE = (
     ", a garbage collection of {}", ": {} planned requests were left", "at {} tokens/s", "no success",
     "self-test {}: no bias beyond the budgets", "self-test {}: {} was off by {}, more than its budget here allows",
     "{} is {}, {} {}", "--duration {}s", "--requests {}", "a closed loop", "an open loop",
+    "given up", "; {} of them from {} s on", "no request succeeded{}", "{}; {} of them from {} s on{}",
     " (undecided: {})", "about {} in all would do (--max-time)",
     "{} at {}", ", stage {} because", "; --resume runs it again", ", beyond the {} that were measured: a guess",
     "saturated: {}", "less than {} %", "more than {} %", "not clear whether more or less than {} %", " (and {} more)",
@@ -64,7 +65,9 @@ INSIDE = (
 NOT_SHOWN = (
     "SUSPECT where the recording does not bound its times (no stamps of the kernel, before format 5)",
     "SUSPECT where this machine's self-test, at the nearest load, was off by more than the budgets allow",
-    "INVALID where no request succeeded", "SUSPECT where a load process left no counters",
+    "INVALID where no request succeeded",
+    "INVALID where the load was ended because more than `load.max_failures` of its requests failed",
+    "SUSPECT where a load process left no counters",
     "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "SUSPECT where requests went through a proxy",
     "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",

@@ -26,6 +26,8 @@ _NARROW = 60
 """With fewer columns there is no room for labels beside the figures, nor for what can be done without."""
 _LABEL = 11
 _BAR_LEAST, _BAR_MOST = 8, 30
+_SILENT_TIMES = 3
+"""A request that waits so many times as long as the p99 of TTFT waits too long."""
 _BEHIND_S = 0.05
 """Sends are said to be behind their plan when more than the plan of so long waits."""
 
@@ -35,6 +37,7 @@ def block(now: Progress, head: Sequence[str], width: int) -> list[Line]:
     room, narrow = max(width, 20) - 1, width < _NARROW
     lines = [_first(now, head, room)] if not narrow else _flow("", [*_plain(head), *_plain(_course(now))], room)
     lines += _flow("requests", _requests(now), room)
+    lines += _flow("failing", [(text, "red") for text in _failing(now)], room) if now.failing else []
     if now.recent is not None:
         lines += _flow(f"last {_count_s(now.recent.span_s)} s", _latency(now, now.recent), room)
     if not narrow and now.whole is not None and now.recent is not None and now.whole.span_s > now.recent.span_s + 1:
@@ -49,18 +52,20 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
         made = [] if now.making is None else [_making(now.making)]
         return _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ...", *made]))[:width]
     of_late = now.recent or Figures(now.elapsed_s)
-    trouble = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
+    audits = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
+    trouble = [*((style, text) for text, style in _waiting(now) if style), *audits]
     # What there is room for is taken in the order of the numbers.
     parts = [
         *((1 if place < 2 else 9, words) for place, words in enumerate(head)),
         (0, _clock(now.elapsed_s)),
         (1, f"{now.ok} ok"),
         (1, f"{now.failed} failed"),
+        *((2 + place, words.replace(",", "")) for place, words in enumerate(_failing(now))),
         (3, _pace(now, "/", "/s").replace(",", "")),
         (2, _latency_words(now, of_late)),
         (5, "" if of_late.tokens_per_s is None else f"{of_late.tokens_per_s:.0f} tok/s"),
         *((2, words.removeprefix("longest ").removeprefix("client ")) for _, words in trouble[:1]),
-        (7, "" if trouble or now.on_time_share is None else "audit ok"),
+        (7, "" if trouble or now.failing or now.on_time_share is None else "audit ok"),
         (6, _left(now).replace(",", "")),
     ]
     kept: set[int] = set()
@@ -112,7 +117,28 @@ def _requests(now: Progress) -> list[Part]:
         *([(f"{now.in_flight:,} in flight", "")] if now.due is not None or now.users is None else []),
         *([(pace, "")] if pace else []),
         *([(f"{behind:,} wait to be sent", "yellow")] if late else []),
+        *_waiting(now),
     ]
+
+
+def _failing(now: Progress) -> list[str]:
+    """How many requests fail and since when, and why."""
+    found = now.failing
+    if found is None:
+        return []
+    every = found.failed == found.ended
+    what = "every request fails" if every else f"{_percent(found.failed / found.ended)} of requests fail"
+    return [what if found.since_s is None else f"{what} since {_clock(found.since_s)}", found.why]
+
+
+def _waiting(now: Progress) -> list[Part]:
+    """Requests of which nothing comes; yellow where they wait far longer than others did for their first output."""
+    if not now.silent:
+        return []
+    usual_s = (now.whole.p99_ms or 0.0) / 1000 if now.whole is not None else 0.0
+    who = _count_of(now.silent, "user" if now.users is not None else "request")
+    style = "yellow" if now.silent_s > _SILENT_TIMES * usual_s else ""
+    return [(f"{who} {'waits' if now.silent == 1 else 'wait'} since {now.silent_s:.0f} s", style)]
 
 
 def _latency(now: Progress, of: Figures) -> list[Part]:
@@ -246,6 +272,10 @@ def _clock(seconds: float) -> str:
 
 def _count_s(seconds: float) -> int:
     return max(1, round(seconds))
+
+
+def _count_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(words: Sequence[str]) -> list[Part]:

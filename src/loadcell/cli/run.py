@@ -51,6 +51,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--ramp", "load.ramp_s", "T"),
         ("--timeout", "load.timeout_s", "T"),
         ("--connect-timeout", "load.connect_timeout_s", "T"),
+        ("--max-failures", "load.max_failures", "P"),
         ("--wait-ready", "load.wait_ready_s", "T"),
         ("--stop-when-saturated", "load.stop_when_saturated", ""),
     ],

@@ -22,6 +22,7 @@ from loadcell.load import feeder
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
+from loadcell.load.failing import Watch as FailureWatch
 from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, server_place, steal_share
@@ -44,7 +45,7 @@ from loadcell.load.progress import EVERY_NS, Meter, Progress
 from loadcell.load.scrape import scrape
 from loadcell.load.sharing import Sharing
 from loadcell.load.sources import find_sources
-from loadcell.load.steer import Steer
+from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target
 from loadcell.recording.claim import claimed
@@ -77,6 +78,7 @@ class _Crew:
     sharing: Sharing | None = None
     """Counts of what the load takes from a server on this machine; None where there is none."""
     steering: Steering | None = None
+    failures: FailureWatch | None = None
     own_end: OwnEnd | None = None
     ticks_before: tuple[int, int] | None = None
     """Clock ticks of the cores when the load began."""
@@ -138,9 +140,13 @@ def run_load(
             write_schedule(planned, folder)
             dump_json(folder / "recording.json", manifest)
             fill(files.outcomes, len(planned.schedule))
-            if steer is not None:
-                outcomes = outcomes_of(files.outcomes, len(planned.schedule))
-                crew.steering = Steering(steer, crew.live, outcomes, planned.schedule, manifest)
+            outcomes = outcomes_of(files.outcomes, len(planned.schedule))
+            crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)
+
+            def steered(view: View) -> Stop | None:
+                return failures.stop(view.now_ns) or (None if steer is None else steer(view))
+
+            crew.steering = Steering(steered, crew.live, outcomes, planned.schedule, manifest)
             crew.own_end = OwnEnd(spec, crew.live, planned.schedule, manifest)
             jobs = [
                 make_job(spec, folder, w, workers, manifest, target, found, planned, files, secrets)
@@ -291,7 +297,10 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
     live, shown_ns = crew.live, 0
     crew.beside.look()
     while any(process.poll() is None for process in crew.processes):
-        if (now := time.monotonic_ns()) - shown_ns >= EVERY_NS:  # figures cost CPU that a server here may miss
+        now = time.monotonic_ns()
+        if crew.failures is not None:
+            crew.failures.look(max(0, now - live.t0_ns))
+        if now - shown_ns >= EVERY_NS:  # figures cost CPU that a server here may miss
             shown_ns = now
             watch(_progress(meter, crew, manifest, spec))
         if crew.steering is not None:
@@ -343,6 +352,9 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
         on_time_share=1 - counts[Count.OFF_TIME] / timed if timed else None,
         timed=timed,
         longest_stall_ms=meter.longest_stall_ms(),
+        failing=None if crew.failures is None else crew.failures.shown,
+        silent=counts[Count.SILENT],
+        silent_s=meter.longest_silence_s(),
         beside=crew.beside.now,
     )
 

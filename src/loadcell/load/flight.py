@@ -40,6 +40,7 @@ class Flight:
         "first_sought",
         "first_told",
         "fresh",
+        "heard_ns",
         "input_tokens",
         "lags",
         "looks",
@@ -74,6 +75,8 @@ class Flight:
         """False for a request beyond the end of the load."""
         self.air_reads = 0
         """Its reads so far, as those who look on were told."""
+        self.heard_ns = 0
+        """When they had become more."""
         self.first_sought = False
         """Whether its reads wait to be parsed for its first output."""
         self.first_told = False

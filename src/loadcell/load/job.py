@@ -48,6 +48,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: requests of the whole run that are sent even after `end_ns`."""
     lockstep: bool
     """Closed loop: users wait until all have their replies, then send together."""
+    e2e_ns: int
+    """What a request is likely to take, by the probe; 0 where it does not tell."""
     timeout_s: float
     connect_timeout_s: float
     slo: Slo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 from enum import IntEnum
+from time import monotonic_ns
 from typing import Any
 
 from loadcell.recording.schema import MISSING
@@ -53,12 +54,24 @@ class Count(IntEnum):
     """Of these: of ok requests."""
     AIR_READS = 17
     """Reads of the requests in the air, as of a moment ago."""
+    SILENT = 18
+    """Of these requests: counted ones of which nothing has come for `SILENT_NS`."""
+    SILENT_NS = 19
+    """How long the one that is silent longest has been: no sum."""
+    FIRST_LOST = 20
+    """Requests whose first output was counted, and which failed or were given up after it."""
 
 
 _HEADER = 8
 _COUNTS = 24
 SLOTS = _COUNTS + BINS
 """Cells of one worker."""
+_WORDS = 128
+"""Cells for the last failure of one worker, after those of all: how often it was written (odd while it is), when, its
+length in bytes, and its text."""
+_TEXT = 3
+SILENT_NS = 5_000_000_000
+"""A request of which nothing has come for so long is told as silent."""
 
 
 class Live:
@@ -72,7 +85,7 @@ class Live:
     @staticmethod
     def size(workers: int) -> int:
         """Bytes that the file must have."""
-        return 8 * (_HEADER + SLOTS * workers)
+        return 8 * (_HEADER + (SLOTS + _WORDS) * workers)
 
     @property
     def t0_ns(self) -> int:
@@ -160,6 +173,29 @@ class Live:
         """The cells of all workers, one after the other."""
         return self._cells[_HEADER : _HEADER + SLOTS * self.workers]
 
+    def tell_failure(self, worker: int, kind: str, words: str) -> None:
+        """Tell the last failure of one worker, its words cut to what there is room for."""
+        start = _HEADER + SLOTS * self.workers + _WORDS * worker
+        data = f"{kind}\0{words}".encode()[: 8 * (_WORDS - _TEXT)]
+        cells, at = self._cells, 8 * (start + _TEXT)
+        cells[start] += 1
+        cells[start + 1], cells[start + 2] = monotonic_ns(), len(data)
+        self._map[at : at + len(data)] = data
+        cells[start] += 1
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """Kind and words of the last failure of all workers; None where there is none, or it is just being written."""
+        first = _HEADER + SLOTS * self.workers
+        starts = range(first, first + _WORDS * self.workers, _WORDS)
+        start = max(starts, key=lambda start: self._cells[start + 1])
+        written, at = self._cells[start], 8 * (start + _TEXT)
+        data = self._map[at : at + self._cells[start + 2]]
+        if not written or written % 2 or written != self._cells[start]:
+            return None
+        kind, _, words = data.decode("utf-8", "ignore").partition("\0")
+        return kind, words
+
     def total(self, count: Count) -> int:
         """Sum of one counter over the workers."""
         return sum(self.cells(w)[count] for w in range(self.workers))
@@ -188,6 +224,7 @@ def tell(cells: memoryview, row: dict[str, Any], events: int, *, first_told: boo
         cells[Count.TIMED] += 1
         cells[Count.OFF_TIME] += abs(sent - due) > _LATE_NS
     if status != "ok":
+        cells[Count.FIRST_LOST] += first_told
         return
     cells[Count.E2E_NS] += row["last_ns"] - sent
     if not first_told:

@@ -223,6 +223,7 @@ def make_job(
         keep=keeps_load(spec),
         least=load.min_requests or 0,
         lockstep=load.lockstep,
+        e2e_ns=int(1e9 * (found.e2e_s(float(schedule.output_tokens.mean())) or 0.0)),
         timeout_s=load.timeout_s,
         connect_timeout_s=load.connect_timeout_s,
         slo=spec.slo,

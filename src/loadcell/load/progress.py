@@ -55,6 +55,20 @@ class Making:
 
 
 @dataclass(frozen=True)
+class Failing:
+    """Failures of late."""
+
+    failed: int
+    """Requests that failed since then,"""
+    ended: int
+    """of so many that failed, or whose first output came."""
+    since_s: float | None
+    """Since when their share is what it is; None where it was so throughout, among successes."""
+    why: str
+    """The last failure: its kind and the server's words."""
+
+
+@dataclass(frozen=True)
 class Progress:
     """What a watcher is shown a few times a second."""
 
@@ -96,6 +110,12 @@ class Progress:
     """Stage check: why the server is waited for, `elapsed_s` of `duration_s` by now."""
     making: Making | None = None
     """While preparing: the bodies of the first requests."""
+    failing: Failing | None = None
+    """None where nothing failed of late."""
+    silent: int = 0
+    """Requests in the air of which nothing has come for a while (`live.SILENT_NS`)."""
+    silent_s: float = 0.0
+    """How long the one of them that is silent longest has been."""
     longest_stall_ms: float | None = None
     """Longest time so far in which a load process did not look at its sockets."""
     beside: int = 0
@@ -143,6 +163,10 @@ class Meter:
         """The longest that any worker tells; None before the first."""
         longest = int(self._cells[:, Count.STALL_NS].max())
         return longest / 1e6 if longest else None
+
+    def longest_silence_s(self) -> float:
+        """The longest that any worker tells of a request in the air."""
+        return int(self._cells[:, Count.SILENT_NS].max()) / 1e9
 
     def due(self, now_ns: int, planned: int | None = None) -> int | None:
         """Requests planned before a moment since the start, of the first `planned`; None in a closed loop."""

@@ -65,7 +65,7 @@ class View:
 class Stop:
     """The order to end a load: nothing planned after it is sent any more."""
 
-    kind: Literal["saturated", "decided"]
+    kind: Literal["saturated", "decided", "failures"]
     reason: str
     """In words, for the result."""
     cancel: bool

@@ -19,7 +19,7 @@ from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
 from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
 from loadcell.load.job import Job
-from loadcell.load.live import Count, Live, outcomes_of, tell, tell_first
+from loadcell.load.live import SILENT_NS, Count, Live, outcomes_of, tell, tell_first
 from loadcell.load.looks import LOOK_NS
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
@@ -46,8 +46,9 @@ UNPARSED_READS = 600_000
 """With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
-PAUSE_NS = 100_000_000
-"""A closed-loop user whose request failed waits this long, so that a refusing server is not flooded."""
+PAUSE_NS, PAUSE_MOST_NS = 100_000_000, 5_000_000_000
+"""A closed-loop user whose request failed sends the next one when a reply would have ended, within these: so a refusing
+server is not flooded, and failures weigh in a closed loop what they weigh in an open one."""
 STARVED_NS = 1_000_000
 """A request whose body is not made yet looks for it this often."""
 AIR_NS = 200_000_000
@@ -417,17 +418,24 @@ class Worker:
         if self.job.lockstep:
             self._go_on_together(flight, now, ready_ns)
         elif flight.failure or flight.reply.failure:
-            heapq.heappush(self.due, now + PAUSE_NS)
+            heapq.heappush(self.due, self._after_failure_ns(flight, now))
             self._arm()
         else:
             self._user_ready(ready_ns - self.t0)
+
+    def _after_failure_ns(self, flight: Flight, now: int) -> int:
+        """When the user of a flight that failed sends again."""
+        ok = self.count[Count.OK]
+        usual = self.count[Count.E2E_NS] // ok if ok else self.job.e2e_ns
+        began = now if flight.send_start_ns == MISSING else flight.send_start_ns
+        return max(now + PAUSE_NS, began + min(usual, PAUSE_MOST_NS))
 
     def _go_on_together(self, flight: Flight, now: int, ready_ns: int) -> None:
         """All users become ready when the last of them has its reply; after a pause if a request failed."""
         self.paused = self.paused or bool(flight.failure or flight.reply.failure)
         if self.in_flight or self.waiting or self.due:
             return
-        ready_ns, self.paused = now + PAUSE_NS if self.paused else ready_ns, False
+        ready_ns, self.paused = self._after_failure_ns(flight, now) if self.paused else ready_ns, False
         self.due = [ready_ns] * (self.job.users or 0)
         self._arm()
 
@@ -490,15 +498,19 @@ class Worker:
 
     def _count_air(self, now: int) -> None:
         """Tell how much of the replies in the air has come, and mark those whose first output is to be looked for."""
-        self.air_ns, grown = now, 0
+        self.air_ns, grown, silent, longest = now, 0, 0, 0
         for _, _, flight in self.flights.values():
             reads = len(flight.times) + flight.stored
-            grown += reads - flight.air_reads
-            flight.air_reads = reads
+            if reads > flight.air_reads:
+                grown += reads - flight.air_reads
+                flight.air_reads, flight.heard_ns = reads, now
+            elif flight.counted and (quiet := now - (flight.heard_ns or flight.send_start_ns)) > SILENT_NS:
+                silent, longest = silent + 1, max(longest, quiet)
             if flight.reads and flight.counted and not (flight.first_told or flight.first_sought):
                 flight.first_sought = True
                 self.first.append(flight)
         self.count[Count.AIR_READS] += grown
+        self.count[Count.SILENT], self.count[Count.SILENT_NS] = silent, longest
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
         """End a reply that is known to be over, though its server leaves it open."""
@@ -579,6 +591,8 @@ class Worker:
         self.outcomes[flight.request] = outcome(row, self.job.slo)
         self.count[Count.AIR_READS] -= flight.air_reads
         tell(self.count, row, len(reply.kinds), first_told=flight.first_told)
+        if row["status"] == "failed" and row["counted"]:
+            self.live.tell_failure(self.job.worker, row["error_kind"], row["error"])
 
     def _tell_first(self, flight: Flight) -> None:
         """Count the first output of a request in the air, once it is parsed."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from loadcell.advice import failure_words
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Counts, Result
 
@@ -28,7 +29,10 @@ LIMITS = {
 }
 FINDINGS = {
     "no success": "INVALID where no request succeeded",
+    "given up": "INVALID where the load was ended because more than `load.max_failures` of its requests failed",
 }
+_WHY_MOST = 160
+"""Characters of a failure in a reason."""
 FAILURES_TOLD = 0.01
 """Above this share of failures a note tells of them."""
 _TEMPLATE_UNKNOWN = 0.1
@@ -53,16 +57,30 @@ def failure_notes(counts: Counts, failed_tokens_per_s: float | None) -> list[str
     return [f"{failed_words(counts, failed_tokens_per_s)}: rates and latencies are of those that succeeded"]
 
 
+def _why(result: Result) -> tuple[str, str | None]:
+    """The most frequent failure, after what it is the reason of, in the server's words; and what to do about it."""
+    if not result.errors:
+        return "", None
+    most = result.errors[0]
+    words = failure_words(most.kind, most.sample)
+    return f": {words if len(words) <= _WHY_MOST else words[: _WHY_MOST - 1] + '…'}", most.advice
+
+
 def _failures(result: Result) -> Iterator[Check]:
     inside, whole = result.counts.window, result.counts.run
+    why, advice = _why(result)
     if whole.planned and not whole.ok:
-        yield label("no success", "INVALID", "no request succeeded: there is nothing to measure", "see the errors")
+        yield label("no success", "INVALID", f"no request succeeded{why}", advice or "see the errors")
         return
+    stopped, since = result.run.stopped, result.failing
+    if stopped is not None and stopped.kind == "failures":
+        yield label("given up", "INVALID", f"the load was ended because of its failures: {stopped.reason}", advice)
+    begun = "" if since is None else f"; {number(since.share, 'share')} of them from {since.since_s:.3g} s on"
     yield grade(
         result,
         "failures",
         inside.failed / inside.planned if inside.planned else None,
-        failed_words(inside, result.throughput.failed_tokens_per_s),
+        f"{failed_words(inside, result.throughput.failed_tokens_per_s)}{begun}{why}",
         "rates and latencies are of those that succeeded: see the errors",
         limits=LIMITS["failures"],
     )

@@ -521,7 +521,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 class StoppedEarly(msgspec.Struct, frozen=True, kw_only=True):
     """The run was ended before its time."""
 
-    kind: Annotated[str, Doc(description="saturated (the queue grew beyond doubt) or decided (a test had its answer)")]
+    kind: Annotated[
+        str,
+        Doc(
+            description="saturated (the queue grew beyond doubt), decided (a test had its answer) or failures (of more "
+            "requests than load.max_failures, beyond doubt)"
+        ),
+    ]
     at_s: float
     reason: str
     cancelled: Annotated[bool, Doc(description="what was in flight was given up")]
@@ -627,6 +633,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class Failing(msgspec.Struct, frozen=True, kw_only=True):
+    """A change in what fails, over the whole run."""
+
+    since_s: Annotated[float, Doc(description="when the first request failed, of those that tell of the change")]
+    share: Annotated[float, Doc(description="of the requests that ended from then on, those that failed")]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of failure, over the whole run."""
 
@@ -699,6 +712,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     observed: Annotated[Observed | None, Doc(description="null where nothing was watched while the load ran")] = None
     calibration: Annotated[Calibration | None, Doc(description="null without a self-test of this machine")]
     errors: list[Failure]
+    failing: Annotated[Failing | None, Doc(description="null where failures did not become more at some time")] = None
     methodology: Methodology
 
 

@@ -20,6 +20,7 @@ from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
 from loadcell.metrics.early import Early
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
+from loadcell.metrics.failing import failing
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import drained_share, e2e_lasted, full_load
 from loadcell.metrics.goodput import goodput
@@ -158,6 +159,7 @@ def build_result(
         observed=observe(recording, full, extent, rates),
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
+        failing=failing(rows),
         methodology=_methodology(recording, rows, span),
     )
     return msgspec.structs.replace(unjudged, verdict=judge(unjudged), bottleneck=bottleneck(unjudged))

@@ -162,7 +162,7 @@ def end_of_sending(
     Of a run that was stopped, when it was; or what came before the first request that was given up.
     """
     if manifest.stopped is not None and manifest.window_end_ns is not None and manifest.state != "broken":
-        if _given_up(manifest):
+        if _given_up(manifest) and manifest.stopped.kind != "failures":
             return max(0.0, manifest.window_end_ns - 1.0), "the first request that was given up"
         return float(manifest.window_end_ns), "the early end of the sending"
     last = float(np.nanmax(anchor[rows.counted], initial=0.0))

@@ -185,7 +185,7 @@ class Stopped(msgspec.Struct, kw_only=True):
     """A run that was ended before its time because what it was to show had been seen."""
 
     kind: str
-    """saturated (the queue grew beyond doubt) or decided (a test had its answer)."""
+    """saturated (the queue grew beyond doubt), decided (a test had its answer) or failures (too many, beyond doubt)."""
     at_ns: int
     """Nothing planned after this time was sent."""
     reason: str

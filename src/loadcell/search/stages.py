@@ -226,6 +226,7 @@ def _facts(recording: Recording, result: Result) -> Facts:
     rows = recording.requests(("status", "error_kind", "end_ns"))
     order = np.argsort(np.asarray(rows["end_ns"], np.float64), kind="stable")
     statuses = rows["status"][order]
+    statuses = statuses[statuses != "cancelled"]
     worst = max(result.errors, key=lambda failure: failure.count, default=None)
     return Facts(
         model=effective.get("model"),

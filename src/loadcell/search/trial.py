@@ -14,6 +14,7 @@ from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Rows, read_rows
 from loadcell.recording.read import Recording
+from loadcell.recording.schema import Stopped
 from loadcell.search.evidence import ENDS_EARLY, SETTLES, Evidence, decide, dependence, futile, weigh
 from loadcell.search.judged import Judged, judged_of, margin_of
 from loadcell.search.model import Ask, Plan, Trial
@@ -128,8 +129,9 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
         found = decide(codes, plan.target, ask.together, ask.least_requests)
     stopped = recording.manifest.stopped
     saturated = stopped is not None and stopped.kind == "saturated"
+    given_up = stopped is not None and stopped.kind == "failures"
     stable = False if saturated else result.steady.stable
-    if saturated:
+    if saturated or given_up:
         found = found._replace(for_pass=min(found.for_pass, -SETTLES), for_fail=max(found.for_fail, SETTLES))
     elif recording.manifest.loop == "open" and stable is False and ask.phase != "floor":
         found = found._replace(for_pass=min(found.for_pass, 0.0))
@@ -148,8 +150,16 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
         margin=None if ask.phase == "floor" or stable is False else margin_of(recording, rows, judged, plan.target),
         cut_out=judged.cut_out,
         sound=_is_sound(result),
-        says="the queue grows: no limit can hold" if saturated else _words(found, plan.target),
+        says=_says(stopped, found, plan.target),
     )
+
+
+def _says(stopped: Stopped | None, found: Evidence, target: float) -> str:
+    if stopped is not None and stopped.kind == "saturated":
+        return "the queue grows: no limit can hold"
+    if stopped is not None and stopped.kind == "failures":
+        return stopped.reason
+    return _words(found, target)
 
 
 def _is_sound(result: Result) -> bool:

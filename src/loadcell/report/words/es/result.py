@@ -159,8 +159,13 @@ CHECKS = {
     "the server took {} of the prompt tokens from its cache": (
         "el servidor tomó de su caché {} de los tokens de los prompts"
     ),
-    "no request succeeded: there is nothing to measure": "ninguna solicitud tuvo éxito: no hay nada que medir",
     "{} of requests failed": "fallaron {} de las solicitudes",
+    "{} of them from {} s on": "{} de ellas desde los {} s",
+    "no request succeeded": "ninguna solicitud tuvo éxito",
+    "the load was ended because of its failures": "la carga se terminó por sus fallos",
+    "every request failed": "todas las solicitudes fallaron",
+    "{} since {} s": "{} desde los {} s",
+    "{} of {} requests failed": "fallaron {} de {} solicitudes",
     "{} of requests failed, which received {}": "fallaron {} de las solicitudes, que recibieron {}",
     "{}: rates and latencies are of those that succeeded": "{}: las tasas y latencias son de las que tuvieron éxito",
     "{} tokens/s": "{} tokens/s",
@@ -405,7 +410,7 @@ ACCOUNTS = {
         "la solicitud es demasiado grande para el servidor o un proxy delante de él: dar menos --input-tokens, o subir "
         "su límite (nginx: client_max_body_size)"
     ),
-    "a proxy in front of the server does not reach it: see that the server is up": (
+    "a proxy in front does not reach the server: see that it is up": (
         "un proxy delante del servidor no llega a él: ver que el servidor esté en marcha"
     ),
     "the server takes no more requests now: lower the load, or read its log": (

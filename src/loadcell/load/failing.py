@@ -1,0 +1,97 @@
+"""What fails while a load runs: how much, since when and why; and the order to end it once that is beyond doubt.
+
+A request whose first output has come stands against the failures, ended or not: a server that answers slowly is alive.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadcell.advice import failure_words
+from loadcell.load.live import BINS, SLOTS, Count, Live
+from loadcell.load.progress import Failing
+from loadcell.load.steer import Stop
+from loadcell.onset import BEYOND_DOUBT, evidence, onset
+
+_EVERY_NS = 250_000_000
+_LOOKS = 4_000
+"""Looks that are kept: beyond, every second one of them is left out."""
+_RECENT_NS = 10_000_000_000
+"""Failures are shown while the last of them is no older."""
+_DEAD_NS = 5_000_000_000
+"""A load of which nothing has succeeded for so long may be ended. A shorter trouble may pass."""
+_STRETCHES_S = (10, 20, 40, 80, 160, 320, 640)
+"""Else the latest so many seconds of it, and the whole, must fail by more than the share allowed."""
+_NEARLY_ALL = 0.9
+_NOBODY = 3
+"""Connections that were not opened, all of them for `_DEAD_NS`, which show that nobody listens any more."""
+
+
+class Watch:
+    """The failures of one load. `look` is called often; times since its start."""
+
+    def __init__(self, live: Live, most_share: float) -> None:
+        self._cells = np.frombuffer(live.all_cells(), np.int64).reshape(live.workers, SLOTS)
+        self._live, self._most = live, most_share
+        self._at_ns, self._good, self._bad = [0], [0], [0]
+        """When it was looked, and what had been counted by then."""
+        self._good_ns = self._bad_ns = 0
+        """When a success, and a failure, was seen last."""
+        self.shown: Failing | None = None
+        """What there is to say of the failures; None while there are none of late."""
+
+    def look(self, now_ns: int) -> None:
+        """Count what has ended by now."""
+        if now_ns - self._at_ns[-1] < _EVERY_NS:
+            return
+        total = self._cells.sum(axis=0)
+        good, bad = int(total[SLOTS - BINS :].sum() - total[Count.FIRST_LOST]), int(total[Count.FAILED])
+        self._good_ns = now_ns if good > self._good[-1] else self._good_ns
+        self._bad_ns = now_ns if bad > self._bad[-1] else self._bad_ns
+        for column, value in ((self._at_ns, now_ns), (self._good, good), (self._bad, bad)):
+            if len(column) > _LOOKS:
+                del column[1 : _LOOKS // 2 : 2]
+            column.append(value)
+        self.shown = self._found() if bad and now_ns - self._bad_ns < _RECENT_NS else None
+
+    def stop(self, now_ns: int) -> Stop | None:
+        """The order to end the load, once its failures leave no doubt."""
+        if self._most >= 1 or not self._bad[-1] or not (self._is_dead(now_ns) or self._fails_too_often(now_ns)):
+            return None
+        return Stop("failures", failing_words(self._found()), cancel=True)
+
+    def _is_dead(self, now_ns: int) -> bool:
+        """Whether nothing has succeeded for a while, and enough has failed since."""
+        if now_ns - self._good_ns < _DEAD_NS:
+            return False
+        failed = self._bad[-1] - self._bad[int(np.searchsorted(self._at_ns, self._good_ns))]
+        kind = (self._live.failure or ("", ""))[0]
+        nobody = kind == "connect" and failed >= _NOBODY
+        return nobody or evidence(0, failed, self._most) >= BEYOND_DOUBT
+
+    def _fails_too_often(self, now_ns: int) -> bool:
+        starts = [now_ns - length * 1_000_000_000 for length in _STRETCHES_S if length * 1_000_000_000 < now_ns]
+        places = np.searchsorted(self._at_ns, [0, *starts] if starts else []).tolist()  # the whole is as long, too
+        ended = ((max(0, self._good[-1] - self._good[at]), self._bad[-1] - self._bad[at]) for at in places)
+        return any(evidence(good, bad, self._most) >= BEYOND_DOUBT for good, bad in ended)
+
+    def _found(self) -> Failing:
+        good, bad = np.maximum(np.diff(self._good), 0), np.diff(self._bad)
+        place = onset(good, bad) or 0
+        last = int(np.flatnonzero(good)[-1]) + 1 if good.any() else 0
+        if bad[last:].sum() > _NEARLY_ALL * bad[place:].sum():  # the last success came while the failures began
+            place = max(place, last)
+        first = place + int(np.argmax(bad[place:] > 0))
+        failed, succeeded = int(bad[place:].sum()), int(good[place:].sum())
+        since = self._at_ns[first] if place or not good[:first].sum() else None
+        kind, said = self._live.failure or ("unknown", "")
+        return Failing(failed, failed + succeeded, None if since is None else since / 1e9, failure_words(kind, said))
+
+
+def failing_words(found: Failing) -> str:
+    """The failures in words, as in "every request failed since 3.1 s: HTTP 401: no key"."""
+    every = found.failed == found.ended
+    what = "every request failed" if every else f"{found.failed:,} of {found.ended:,} requests failed"
+    if found.since_s is not None:
+        what = f"{what} since {found.since_s:.3g} s"
+    return f"{what}: {found.why}"
