@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
-from loadcell.metrics.model import Check, Result
+from loadcell.metrics.model import Check, ColdStart, Result
 
 LIMITS = {
     "lasted": Limits("closed loop: median E2E that all users were at work, after the ramp", "", 3.0, None, least=True),
     "drained": Limits("replies of the window that ended after the load did", "share", 0.1, None),
 }
-FINDINGS: dict[str, str] = {}
+FINDINGS = {
+    "cold_start": "SUSPECT where few requests, early, of the window were more than twice as slow as any later one"
+}
 _ENOUGH_E2E = 5
 """What is advised: a fifth of the run for the ramp and the drain."""
 
@@ -61,5 +64,30 @@ def _drained(result: Result) -> Iterator[Check]:
     )
 
 
+def cold_says(cold: ColdStart) -> str:
+    """The slow first requests in words."""
+    title = GLOSSARY[cold.metric.removesuffix("_ms")].title
+    least, most, later = (number(ms, "ms") for ms in (cold.least_ms, cold.most_ms, cold.later_most_ms))
+    slow, first = f"{cold.slow:,}", f"{cold.of_first:,}"
+    if cold.in_window:
+        return (
+            f"few requests, early: {title} of {slow} of the first {first} was {least} to {most}, later {later} at most"
+        )
+    return (
+        f"few requests, early, outside of the window: {title} of {slow} of the first {first} was {least} to {most}, "
+        f"later {later} at most"
+    )
+
+
+def _cold(result: Result) -> Iterator[Check]:
+    cold = result.steady.cold_start
+    if cold is None:
+        return
+    if cold.in_window:
+        yield label("cold_start", "SUSPECT", cold_says(cold), "a cold start is not the load: leave it out by --warmup")
+    else:
+        yield label("cold_start", "VALID", cold_says(cold))
+
+
 # Causes come before effects: the first reason is the one that is read.
-CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_lasted, _drained)
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_lasted, _drained, _cold)

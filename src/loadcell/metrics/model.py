@@ -139,6 +139,18 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
+    """Few requests at the start of the run that were far slower than any later one, in the window or outside."""
+
+    metric: Annotated[str, Doc(description="ttft_ms, or e2e_ms of replies that are not streamed; service time")]
+    slow: Annotated[int, Doc(description="slow requests")]
+    of_first: Annotated[int, Doc(description="they are among so many first ones")]
+    least_ms: float
+    most_ms: float
+    later_most_ms: Annotated[float, Doc(description="most of all requests after these")]
+    in_window: Annotated[int, Doc(description="of the slow ones: those that the figures hold")]
+
+
 class Steady(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the run settled, and where its warm-up and drain lie."""
 
@@ -167,6 +179,7 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
         float | None,
         Doc(description="closed loop of one output length: how much users send together, 0 to 1; null: not so, or few"),
     ] = None
+    cold_start: Annotated[ColdStart | None, Doc(description="null: no few requests were slow at first")] = None
     says: Annotated[str, Doc(description="the finding in words")]
 
 

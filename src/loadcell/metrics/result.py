@@ -16,13 +16,14 @@ from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_b
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.checks_load import failure_notes
+from loadcell.metrics.cold import cold_start
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
 from loadcell.metrics.early import Early
 from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
 from loadcell.metrics.failing import failing
 from loadcell.metrics.fingerprint import fingerprint
-from loadcell.metrics.full_load import drained_share, e2e_lasted, full_load
+from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
@@ -102,6 +103,9 @@ def build_result(
         in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
         drained_share=drained_share(rows, members, span, recording.spec),
         loaded_e2e=e2e_lasted(full, manifest, load, rows),
+        cold_start=None
+        if load.lockstep or all_at_once(recording.spec)
+        else cold_start(rows, anchor, members, load.concurrency or 1),
     )
     why = caveat_of(state)
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did

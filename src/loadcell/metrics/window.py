@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
-from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, find_warmup
+from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, Warmup, find_warmup
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load
 
@@ -228,31 +229,58 @@ def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: floa
         ramp, e2e = ramp_ns(manifest), median_e2e(rows)
         start, since = min((ramp + e2e, "one E2E after the ramp"), (end / 2, "the middle of the sending"))
         says.append(f"the first {start / 1e9:.3g} s are left out: {users:,} users start one after the other")
-    name, series = _series(rows)
+    looks = [_look(name, values, anchor, start, end) for name, values in _series(rows)]
+    # A queue that fills bends TTFT through half of the run: that is no warm-up, and one that empties is none either.
+    found = [look for look in looks if look.warmup.cut and (look is looks[0] or _slow_start(look))]
+    if found:
+        latest = max(found, key=lambda look: look.until)
+        start, since = latest.until, "the end of the warm-up that was found"
+        side = "above" if latest.warmup.shift > 0 else "below"
+        says.append(
+            f"warm-up of {start / 1e9:.3g} s: {latest.name} of its requests lies {abs(latest.warmup.shift):.0%} {side} "
+            "the rest's"
+        )
+        if latest.warmup.unsettled:
+            says.append("it fills about half of what was sent, so it may not be over")
+        return start, since, "; ".join(says), latest.warmup.unsettled
+    if looks[0].seen < LEAST_SAMPLES:
+        says.append("too few requests to look for a warm-up in the replies")
+    elif looks[0].most < LEAST_LOOK:
+        says.append("too short to look for a warm-up in the replies")
+    else:
+        says.append(f"{looks[0].name} shows no warm-up" if len(looks) == 1 else "TPOT and TTFT show no warm-up")
+    return start, since, "; ".join(says), False
+
+
+class _Look(NamedTuple):
+    """What one series shows of a warm-up."""
+
+    name: str
+    warmup: Warmup
+    until: float
+    """When what is cut ends; anything without a cut."""
+    seen: int
+    most: int
+
+
+def _look(name: str, series: Floats, anchor: Floats, start: float, end: float) -> _Look:
     known = np.flatnonzero((anchor >= start) & (anchor <= end) & ~np.isnan(series))
     order = known[np.argsort(anchor[known], kind="stable")]
     most = int(np.count_nonzero(anchor[order] <= end / 2))
     warmup = find_warmup(series[order], most)
-    if warmup.cut:
-        start, since = float(anchor[order[warmup.cut]]), "the end of the warm-up that was found"
-        side = "above" if warmup.shift > 0 else "below"
-        says.append(
-            f"warm-up of {start / 1e9:.3g} s: {name} of its requests lies {abs(warmup.shift):.0%} {side} the rest's"
-        )
-    elif order.size < LEAST_SAMPLES:
-        says.append("too few requests to look for a warm-up in the replies")
-    elif most < LEAST_LOOK:
-        says.append("too short to look for a warm-up in the replies")
-    else:
-        says.append(f"{name} shows no warm-up")
-    if warmup.unsettled:
-        says.append("it fills about half of what was sent, so it may not be over")
-    return start, since, "; ".join(says), warmup.unsettled
+    return _Look(name, warmup, float(anchor[order[warmup.cut]]) if warmup.cut else start, order.size, most)
 
 
-def _series(rows: Rows) -> tuple[str, Floats]:
-    """What shows a warm-up, of ok requests: TPOT; TTFT where few replies have a second token, E2E without a stream."""
-    for name, values in (("TPOT", tpot_ns(rows)), ("TTFT", rows.first_any - rows.send_start)):
-        if 2 * np.count_nonzero(rows.ok & ~np.isnan(values)) >= np.count_nonzero(rows.ok):
-            return name, np.where(rows.ok, values, np.nan)
-    return "E2E", np.where(rows.ok, rows.last - rows.send_start, np.nan)
+def _slow_start(look: _Look) -> bool:
+    return look.warmup.shift > 0 and not look.warmup.unsettled
+
+
+def _series(rows: Rows) -> list[tuple[str, Floats]]:
+    """What shows a warm-up, of ok requests: TPOT and TTFT where half of the replies have them, E2E without a stream."""
+    shown = (("TPOT", tpot_ns(rows)), ("TTFT", rows.first_any - rows.send_start))
+    found = [
+        (name, np.where(rows.ok, values, np.nan))
+        for name, values in shown
+        if 2 * np.count_nonzero(rows.ok & ~np.isnan(values)) >= np.count_nonzero(rows.ok)
+    ]
+    return found or [("E2E", np.where(rows.ok, rows.last - rows.send_start, np.nan))]

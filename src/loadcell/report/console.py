@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from loadcell.metrics import GLOSSARY, Limit, Result
+from loadcell.metrics.checks_window import cold_says
 from loadcell.report.audit import (
     WORD_STYLE,
     audit_lines,
@@ -97,6 +98,8 @@ def _measured(result: Result) -> Iterator[Line]:
         yield "Ended early", Text(plain(f"after {figure(stopped.at_s, 3)} s: {stopped.reason}{left}"), style="yellow")
     if result.steady.says:
         yield "Steady state", Text(plain(result.steady.says), style="yellow" if result.steady.stable is False else "")
+    if result.steady.cold_start is not None:
+        yield "Cold start", Text(cold_says(result.steady.cold_start), style="yellow")
     run, inside = result.counts.run, result.counts.window
     yield "Requests", Text(accounts(run), style="" if run.ok == run.planned else "yellow")
     if ended := ended_by(result.replies):
@@ -180,7 +183,8 @@ def _whole_run(result: Result) -> Iterator[Line]:
     for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
         latency = whole.latency[name]
         summary = latency.response or latency.service
-        parts.append(f"{latency.title} p50 {figure(summary.p50.value)} p99 {figure(summary.p99.value)} ms")
+        found = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))
+        parts.append(f"{latency.title} {' '.join(f'{name} {figure(value)}' for name, value in found)} ms")
     yield "Whole run", " · ".join([*parts, f"{figure(whole.throughput.output_tokens_per_s)} output tokens/s"])
 
 

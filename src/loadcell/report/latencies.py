@@ -67,6 +67,18 @@ def latency_rows(latency: dict[str, Latency]) -> Iterator[tuple[str, Summary]]:
             yield f"{entry.title} service", entry.service
 
 
+def outside(result: Result) -> list[tuple[str, float, float]]:
+    """Latencies whose maximum lies outside of the window: title, maximum of the whole run, and of the window, in ms."""
+    if result.whole_run is None:
+        return []
+    found = []
+    for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        inside, whole = (of[name].response or of[name].service for of in (result.latency, result.whole_run.latency))
+        if whole.max is not None and figure(whole.max) != figure(inside.max):
+            found.append((result.latency[name].title, whole.max, inside.max or 0.0))
+    return found
+
+
 def paces(latency: dict[str, Latency]) -> tuple[str, ...]:
     """TPOT, and NTPOT where it is all that is known of the pace."""
     return ("tpot_ms", "ntpot_ms") if latency["tpot_ms"].service.p50.withheld else ("tpot_ms",)

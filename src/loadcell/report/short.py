@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import GLOSSARY, Check, Result, Summary, word_of
+from loadcell.metrics.checks_window import cold_says
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
-from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell, paces
+from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell, outside, paces
 from loadcell.report.lines import Line, section
 from loadcell.report.text import accounts, between, ended_by, figure, percent, plain, share_with_interval
 
@@ -60,6 +61,8 @@ def _head(result: Result) -> Iterator[Line]:
     yield "Requests", Text(accounts(result.counts.run), style="" if _all_ok(result) else "yellow")
     if result.replies is not None and result.replies.ended_by.keys() not in _PLAIN_ENDS:
         yield "", ended_by(result.replies)
+    if result.steady.cold_start is not None:
+        yield "Cold start", Text(cold_says(result.steady.cold_start), style="yellow")
 
 
 def _all_ok(result: Result) -> bool:
@@ -100,7 +103,9 @@ def _below(result: Result) -> str:
         latency.response or latency.service for latency in (result.latency[name] for name in _shown_latencies(result))
     )
     some_open = any(getattr(summary, name).open for summary in shown for name in PERCENTILES)
-    return f"Below: 95 % interval.{' +: at least, more samples give an upper end.' if some_open else ''}"
+    marked = " +: at least, more samples give an upper end." if some_open else ""
+    most = ", ".join(f"{title} {figure(whole)}" for title, whole, _ in outside(result))
+    return f"Below: 95 % interval.{marked}{f' Max outside of the window: {most} ms.' if most else ''}"
 
 
 def _figures(result: Result) -> Iterator[Line]:

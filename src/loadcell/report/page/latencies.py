@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from loadcell.metrics import Latency, Result, Summary
-from loadcell.report.latencies import failing_percentiles, percentiles_of, worth_less
+from loadcell.report.latencies import failing_percentiles, outside, percentiles_of, worth_less
 from loadcell.report.page.figures import Figure, averaged, count, estimated, rate, share
 from loadcell.report.server import PARTS, where_notes
 from loadcell.report.words import Words
@@ -143,6 +143,15 @@ def run_rates_words(result: Result, words: Words) -> list[str]:
 def whole_rows(result: Result, words: Words) -> list[Row]:
     """The latencies of the whole run, warm-up and drain included; none where the window is the whole run."""
     return [] if result.whole_run is None else latency_rows(result.whole_run.latency, words)
+
+
+def outside_words(result: Result, words: Words) -> list[str]:
+    """The maxima that lie outside of the window; none where all are in it."""
+    return [
+        words.say("{title} {whole} ms (in the window {inside})", title=title, whole=words.figure(whole),
+                  inside=words.figure(inside))
+        for title, whole, inside in outside(result)
+    ]  # fmt: skip
 
 
 def server_rows(result: Result, words: Words) -> list[tuple[str, list[str]]]:

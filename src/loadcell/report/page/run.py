@@ -62,7 +62,7 @@ def _overview(result: Result, words: Words) -> dict[str, object]:
 
 
 _FIGURES = (
-    "rows", "shown", "with_failures", "bounds", "rates", "user_rates", "whole", "whole_shown", "server",
+    "rows", "shown", "with_failures", "bounds", "rates", "user_rates", "whole", "whole_shown", "outside", "server",
     "server_caption", "token_gap", "server_notes", "run_rates",
 )  # fmt: skip
 
@@ -78,6 +78,7 @@ def _figures(result: Result, words: Words) -> dict[str, object]:
         "rates": latencies.rate_rows(result, words),
         "user_rates": latencies.user_rates(result, words),
         "whole": latencies.whole_rows(result, words),
+        "outside": latencies.outside_words(result, words),
         "whole_shown": list(latencies.percentile_names(result.whole_run.latency).values()) if result.whole_run else [],
         "server": latencies.server_rows(result, words),
         "bottleneck": result.bottleneck or "",

@@ -95,6 +95,8 @@ LATENCY = {
         "independientes equivalen las muestras; +: al menos eso, pues equivalen a muy pocas para un extremo superior"
     ),
     "MLPerf early stopping, p99 at 99 % confidence:": "Parada temprana de MLPerf, p99 con confianza del 99 %:",
+    "Maxima of the whole run, outside of the window:": "Máximos de toda la ejecución, fuera de la ventana:",
+    "{title} {whole} ms (in the window {inside})": "{title} {whole} ms (en la ventana {inside})",
     "The whole run, warm-up and drain included": "Toda la ejecución, calentamiento y vaciado incluidos",
     "Percentiles of the whole run in milliseconds": "Percentiles de toda la ejecución en milisegundos",
 }

@@ -363,6 +363,20 @@ WINDOW = {
         "demasiado corta para buscar un calentamiento en las respuestas"
     ),
     "{} shows no warm-up": "{} no muestra calentamiento",
+    "TPOT and TTFT show no warm-up": "TPOT y TTFT no muestran calentamiento",
+    "few requests, early: {} of {} of the first {} was {} to {}, later {} at most": (
+        "pocas solicitudes, al principio: {} de {} de las primeras {} fue de {} a {}; después, {} como máximo"
+    ),
+    "few requests, early, outside of the window: {} of {} of the first {} was {} to {}, later {} at most": (
+        "pocas solicitudes, al principio, fuera de la ventana: {} de {} de las primeras {} fue de {} a {}; después, {} "
+        "como máximo"
+    ),
+    "SUSPECT where few requests, early, of the window were more than twice as slow as any later one": (
+        "SUSPECT si pocas solicitudes, al principio de la ventana, fueron más del doble de lentas que cualquier otra"
+    ),
+    "a cold start is not the load: leave it out by --warmup": (
+        "un arranque en frío no es la carga: excluirlo con --warmup"
+    ),
     "it fills about half of what was sent, so it may not be over": (
         "ocupa cerca de la mitad de lo enviado, así que quizá no ha terminado"
     ),
