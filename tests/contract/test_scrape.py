@@ -86,12 +86,13 @@ NO_PAGES: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", NO_PAGES.values(), ids=NO_PAGES)
-def test_no_page_is_no_error_and_no_word(run: Run, answer: Answer) -> None:
+def test_no_page_is_no_error_and_is_said_with_the_flag(run: Run, answer: Answer) -> None:
     with serve(models=pages(answer)) as server:
         ran = run(server.url, requests=2)
     assert (ran.statuses, files(ran), ran.result.server) == (["ok"] * 2, [], [])
     assert len(asked(server)) == 1
-    assert not any("metrics" in note for note in ran.result.notes)
+    (note,) = [note for note in ran.result.notes if "metrics" in note]
+    assert note.startswith(f"no server metrics from {server.url}/metrics: ") and "--metrics-url" in note
 
 
 @pytest.mark.parametrize("answer", NO_PAGES.values(), ids=NO_PAGES)

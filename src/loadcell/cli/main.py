@@ -99,7 +99,8 @@ class Parser(argparse.ArgumentParser):
 def main(words: list[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 done, 1 failed, 2 wrong usage, 3 a suspect run where that was asked to matter, 4 an invalid run, 130 interrupted.
+    0 done, 1 failed, 2 wrong usage, 3 a suspect run where that was asked to matter, 4 an invalid run, 5 a search
+    without an answer, 130 interrupted.
     """
     words = sys.argv[1:] if words is None else words
     try:

@@ -41,7 +41,8 @@ grid.yaml:  matrix: {load.rate: [1, 2, 4], workload.output_tokens: [128, 512]}
 
 exit codes: 0 done; 1 no stage gave a figure, or the endpoint went away; 2 wrong
 usage; 3 a stage is SUSPECT or worse, with --strict; 4 the answer of a search
-rests on INVALID stages, or every stage of a grid is; 130 interrupted
+rests on INVALID stages, or every stage of a grid is; 5 a search ended without
+an answer (undecided, or its time was over); 130 interrupted
 """
 
 
@@ -165,7 +166,8 @@ def finish(
 
 
 def exit_code(sweep: Sweep, *, strict: bool) -> int:
-    """1 if no stage gave a figure; 4 if the answer or every stage is INVALID; 3 if one is not VALID and `strict`."""
+    """1 if no stage gave a figure; 4 if the answer or every stage is INVALID; 5 if a search has no answer; 3 if a stage
+    is not VALID and `strict`."""
     from loadcell.report.withheld import invalid_ends, invalid_stages
 
     points = [stage.point for stage in sweep.stages if stage.point is not None]
@@ -173,6 +175,8 @@ def exit_code(sweep: Sweep, *, strict: bool) -> int:
         return 1
     if invalid_ends(sweep) or len(invalid_stages(sweep)) == len(points):
         return 4
+    if sweep.found is not None and sweep.found.word in ("undecided", "unfinished"):
+        return 5
     return 3 if strict and any(point.verdict != "VALID" for point in points) else 0
 
 

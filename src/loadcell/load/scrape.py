@@ -26,7 +26,7 @@ FETCH_ERRORS = (ConnectError, LoadcellError, OSError, ValueError)
 
 
 def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, secrets: list[str]) -> list[str]:
-    """Write the server's page to `file` if there is one; a note only where it was asked for by its URL.
+    """Write the server's page to `file` if there is one; else a note that says why not, and with which flag.
 
     `address` is the endpoint's. RecordingError if the file cannot be written.
     """
@@ -42,7 +42,10 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
     else:
         _write(file, _without(text, [*secrets, *page.secrets()]))
         return []
-    return [f"no server metrics from {name_of(page)}: {why}"] if endpoint.metrics_url else []
+    says = f"no server metrics from {name_of(page)}: {why}"
+    if endpoint.metrics_url is None:  # nobody asked for it, but a server behind a proxy may have one elsewhere
+        return [f"{says}; where the server has a page, name it with --metrics-url (none: do not look)"]
+    return [says]
 
 
 def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> str:

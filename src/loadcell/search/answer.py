@@ -25,6 +25,8 @@ from loadcell.search.next import (
 )
 from loadcell.search.trial import FAILURES
 
+_EASIER = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""Shares that may be asked for instead."""
 _CLIFF = 0.5
 """A cliff: the lowest failing load keeps less than this share of what the target asks."""
 
@@ -166,10 +168,14 @@ def _findings(
         and plan.most_s is None
         and (least_s := least_stage_s(plan, e2e_ms / 1e3)) > longest_s
     ):
+        assert e2e_ms is not None
+        eased = next((p for p in _EASIER if _shown_by(plan, p, e2e_ms / 1e3, longest_s)), None)
+        give = f"Give --duration {3 * least_s:.0f}s"
+        advice = give if eased is None else f"{give}, or ask for no more than --attainment {100 * eased:g}%"
         yield (
             f"stages of {longest_s:g} s cannot show that {100 * found.target:.4g} % is kept: with requests of "
             f"{e2e_ms / 1e3:.3g} s they need {least_s:.0f} s at least, were none to miss, and some times that near the "
-            f"boundary. Give --duration {3 * least_s:.0f}s, or ask for less with --attainment"
+            f"boundary. {advice}"
         )
     if found.word == "undecided" and e2e_ms is None:
         yield (
@@ -217,6 +223,12 @@ def _findings(
         yield "an end of the bracket did not pass or fail beyond doubt; longer stages (--duration) would tell"
     if sum(len(x.stages) for x in levels) >= MOST_STAGES - 1:
         yield f"the search ended after {MOST_STAGES} stages without settling"
+
+
+def _shown_by(plan: Plan, target: float, e2e_s: float, longest_s: float) -> bool:
+    """Whether a lower share could be shown by stages no longer than these."""
+    eased = msgspec.structs.replace(plan, target=target)
+    return plan.target is not None and target < plan.target and least_stage_s(eased, e2e_s) <= longest_s
 
 
 def _more(plan: Plan, found: Found, near: Likely) -> Iterator[str]:

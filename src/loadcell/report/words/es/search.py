@@ -14,10 +14,12 @@ ANSWERS = {
     "undecided": "sin decidir",
     "unfinished": "sin terminar",
     "stages of {} s cannot show that {} % is kept: with requests of {} s they need {} s at least, were none to "
-    "miss, and some times that near the boundary. Give --duration {}s, or ask for less with --attainment": (
+    "miss, and some times that near the boundary": (
         "etapas de {} s no pueden mostrar que se cumple el {} %: con solicitudes de {} s necesitan al menos {} s si "
-        "ninguna falla, y varias veces eso cerca de la frontera. Dar --duration {=}s, o pedir menos con --attainment"
+        "ninguna falla, y varias veces eso cerca de la frontera"
     ),
+    "Give --duration {}s": "Dar --duration {=}s",
+    "{}, or ask for no more than --attainment {}%": "{}, o no pedir más de --attainment {=}%",
     "no request of one user alone came back in time to be judged, and its E2E sets the lengths of all other "
     "stages: give a longer --duration, or see the report of stage 1": (
         "ninguna solicitud de un único usuario volvió a tiempo para juzgarla, y su E2E fija la duración de las demás "
