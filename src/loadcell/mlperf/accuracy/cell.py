@@ -2,18 +2,20 @@
 
 Standard input, a JSON object a line: first the job, then tests, each answered by a line on standard output. With
 "isolate", the process moves into namespaces of its own before it runs anything: it then sees Python's installation and
-the system's libraries (read-only) and an empty folder in memory, no network, no other process, and it is nobody.
-Linux only. Where a step of that fails, it says so and runs nothing.
+the system's libraries (read-only) and an empty folder in memory, no network, no other process, and it is nobody. A
+filter refuses system calls (calls.py). Linux only. Where a step of that fails, it says so and runs nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
 import select
+import shutil
 import signal
 import struct
 import sys
@@ -25,9 +27,12 @@ NEWNS, NEWIPC, NEWUTS, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x4000000, 
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 MNT_DETACH, AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = 2, -100, 0x8000, 442
 READ_ONLY = 1 | MS_NOSUID | MS_NODEV  # the flags of mount_setattr have these values too
-SET_PDEATHSIG, SET_DUMPABLE, SET_NO_NEW_PRIVS, CAPABILITIES_3 = 1, 4, 38, 0x20080522
+SET_PDEATHSIG, SET_DUMPABLE, SET_SECCOMP, SET_CHILD_SUBREAPER, SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
+CAPABILITIES_3 = 0x20080522
+JOIN_SESSION_KEYRING, LOOK_S, PROCESSES_UNSEEN = 1, 0.02, 5
 NOBODY, HOME = 65534, "/cell"
-DEVICES = ("null", "zero", "random", "urandom")
+MEMORY = ("RssAnon:", "RssShmem:", "VmSwap:")
+DEVICES = ("null", "random", "urandom")  # of /dev/zero, memory could be mapped that nobody counts
 PREAMBLE = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools",
     "functools", "operator", "io", "sys", "json", "typing",
@@ -38,17 +43,27 @@ Job = dict[str, typing.Any]
 def main() -> None:
     job: Job = json.loads(sys.stdin.buffer.readline())
     try:
+        if sys.platform == "linux":
+            write("/proc/self/oom_score_adj", "1000")  # should memory run out, it is this that goes
+            watch_others(job)
         if job["isolate"]:
             isolate(job)
-            limit(resource.RLIMIT_NPROC, job["processes"])  # outside, it would count all that the user runs
+            few = job["processes"] if "proc" in job else min(job["processes"], PROCESSES_UNSEEN)
+            limit(resource.RLIMIT_NPROC, few)  # outside, it would count all that the user runs
         else:
             os.chdir(job["root"])
+            if "proc" in job:  # what its parent leaves is ended too
+                ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     except OSError as error:
         say({"refused": str(error)})
         return
-    say({"ready": True})
-    for line in sys.stdin.buffer:
-        say(run_test(job, json.loads(line)))
+    try:
+        say({"ready": True})
+        for line in sys.stdin.buffer:
+            say(run_test(job, json.loads(line)))
+    finally:
+        if not job["isolate"]:
+            shutil.rmtree(job["root"], ignore_errors=True)  # who should do it may have been killed
 
 
 def say(answer: Job) -> None:
@@ -76,6 +91,7 @@ def isolate(job: Job) -> None:
             number = ctypes.get_errno()
             raise OSError(number, f"{step}: {os.strerror(number)}")
 
+    must("end with the parent", libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     in_new_user_namespace(libc, must)
     must("namespaces", libc.unshare(NEWNS | NEWIPC | NEWUTS | NEWPID | NEWNET))
     move_root(libc, must, job)
@@ -86,9 +102,23 @@ def isolate(job: Job) -> None:
     header, nothing = struct.pack("=Ii", CAPABILITIES_3, 0), bytes(24)
     must("capabilities", libc.capset(header, nothing))
     must("new privileges", libc.prctl(SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    must("end with the parent", libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     wait_if_parent()
     must("end with the parent", libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     must("no tracing", libc.prctl(SET_DUMPABLE, 0, 0, 0, 0))
+    refuse_calls(libc, must, job)
+
+
+def refuse_calls(libc: ctypes.CDLL, must: typing.Callable[[str, int], None], job: Job) -> None:
+    """A session keyring of its own, and from here on the filter; OSError if the kernel has none."""
+    if libc.syscall(job["keyctl"], JOIN_SESSION_KEYRING, None) == -1:
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EPERM):  # it has no keys, or they are refused from here on anyway
+            must("session keyring", -1)
+    steps = bytes.fromhex(job["filter"])
+    kept = ctypes.create_string_buffer(steps, len(steps))
+    program = struct.pack("@HP", len(steps) // 8, ctypes.addressof(kept))
+    must("filter of system calls", libc.prctl(SET_SECCOMP, 2, program, 0, 0))
 
 
 def in_new_user_namespace(libc: ctypes.CDLL, must: typing.Callable[[str, int], None]) -> None:
@@ -183,35 +213,89 @@ def run_test(job: Job, test: Job) -> Job:
             become_program(job, test, into)
         os._exit(1)
     os.close(into)
-    output, status = watch(child, out, time.monotonic() + test["wall_s"], job["output_bytes"])
+    output, status = watch(child, out, time.monotonic() + test["wall_s"], job)
     os.close(out)
     return {"status": status, "output": output.decode("utf-8", "replace")}
 
 
-def watch(child: int, out: int, deadline: float, most: int) -> tuple[bytes, str]:
-    """What `child` writes until it ends, is late or writes too much; then it and all that it started are killed."""
+def watch(child: int, out: int, deadline: float, job: Job) -> tuple[bytes, str]:
+    """What `child` writes until it ends, is late, writes or holds too much; then it and all it started are killed."""
     output, ended, open_ = b"", None, True
-    while ended is None and len(output) <= most and time.monotonic() < deadline:
-        if open_ and select.select([out], [], [], 0.02)[0]:
+    most, look, large = job["output_bytes"], 0.0, False
+    while ended is None and len(output) <= most and not large and time.monotonic() < deadline:
+        if time.monotonic() >= look:
+            large, look = held_bytes(job) > job["memory_mb"] << 20, time.monotonic() + LOOK_S
+        if open_ and select.select([out], [], [], LOOK_S)[0]:
             piece = os.read(out, 65536)
             output, open_ = output + piece, bool(piece)
         elif not open_:
             time.sleep(0.001)
         done, code = os.waitpid(child, os.WNOHANG)
         ended = code if done else None
-    kill_all(child, ended is None)
+    kill_all(child, ended is None, job)
     while open_ and len(output) <= most and select.select([out], [], [], 0)[0]:
         piece = os.read(out, 65536)
         output, open_ = output + piece, bool(piece)
     if len(output) > most:
         return b"", "output"
+    if large:
+        return b"", "memory"
     return output, "time" if ended is None else "ok" if ended == 0 else "failed"
 
 
-def kill_all(child: int, alive: bool) -> None:
-    """Kill the child and what it started: everything else in a process namespace of its own, else its group."""
+def watch_others(job: Job) -> None:
+    """Open the outer /proc, by which the processes below this one are found; not where it hides them."""
+    job["proc"] = os.open("/proc", os.O_RDONLY)
+    try:
+        children_of(job, os.readlink("self", dir_fd=job["proc"]))
+    except OSError:
+        os.close(job.pop("proc"))
+
+
+def held_bytes(job: Job) -> int:
+    """Memory that all processes below this one hold, pages after a fork once for each."""
+    kib = 0
+    for process in processes(job):
+        with contextlib.suppress(OSError):  # it has ended
+            fields = (line.split() for line in read(job, f"{process}/status").splitlines())
+            kib += sum(int(field[1]) for field in fields if field and field[0] in MEMORY)
+    return kib << 10
+
+
+def processes(job: Job) -> typing.Iterator[str]:
+    """The processes below this one, by their numbers outside; none where they cannot be seen."""
+    left = children_of(job, os.readlink("self", dir_fd=job["proc"])) if "proc" in job else []
+    while left:
+        process = left.pop()
+        yield process
+        with contextlib.suppress(OSError):
+            left += children_of(job, process)
+
+
+def children_of(job: Job, process: str) -> list[str]:
+    """The processes that a process started, by any of its threads."""
+    folder = os.open(f"{process}/task", os.O_RDONLY, dir_fd=job["proc"])
+    try:
+        threads = os.listdir(folder)  # noqa: PTH208 - of an open folder
+    finally:
+        os.close(folder)
+    return [child for thread in threads for child in read(job, f"{process}/task/{thread}/children").split()]
+
+
+def read(job: Job, path: str) -> str:
+    """A short file of the outer /proc."""
+    file = os.open(path, os.O_RDONLY, dir_fd=job["proc"])
+    try:
+        return os.read(file, 65536).decode("utf-8", "replace")
+    finally:
+        os.close(file)
+
+
+def kill_all(child: int, alive: bool, job: Job) -> None:
+    """Kill the child and what it started: all else in a process namespace of its own, else its group and all below."""
+    alone = os.getpid() == 1
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpid() == 1:
+        if alone:
             os.kill(-1, signal.SIGKILL)
         else:
             os.killpg(child, signal.SIGKILL)
@@ -219,15 +303,26 @@ def kill_all(child: int, alive: bool) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)  # it may not lead its group yet
         os.waitpid(child, 0)
-    if os.getpid() == 1:
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+    while not alone and (others := list(processes(job))):
+        for process in others:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(process), signal.SIGKILL)
+        reap()
+    reap(wait=alone)
+
+
+def reap(*, wait: bool = False) -> None:
+    """Take leave of what has ended; with `wait`, of all."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, 0 if wait else os.WNOHANG)[0]:
+            pass
 
 
 def become_program(job: Job, test: Job, into: int) -> None:
     """Run the program in this process, and end it."""
     os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     answer = os.dup(into)
     given = os.open("input", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     Path("input").unlink()

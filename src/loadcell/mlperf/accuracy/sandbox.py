@@ -1,11 +1,13 @@
 """Programs that a model wrote, run where they can do no harm.
 
 Isolated (Linux): a process in user, mount, process, network and IPC namespaces of its own; of root's, it is nobody's.
-It sees Python's installation and the system's libraries, read-only, and an empty folder in memory of 64 MB; no network,
-no socket of another program, no other process; it has no privileges and cannot get any. Memory (of each process),
-processor time, processes, open files, sizes of files and output are limited, and the wall clock ends everything. Not
-confined: what it uses within those limits, what it reads of Python's installation and /usr, and faults of the kernel.
-Unisolated: the same limits but for the number of processes; it may read and write what you may, and reach the network.
+It sees Python's installation and the system's libraries, read-only, and an empty folder in memory of 64 MB; no
+network, no socket of another program, no other process, no keys; it has no privileges and cannot get any. A filter
+refuses system calls (`calls`). Memory (of each process, and 50 times a second of all together), processor time,
+processes, open files, sizes of files and output are limited, and the wall clock ends everything. Nothing of it stays,
+however this process ends. Not confined: what it uses within those limits, buffers of its sockets and pipes, what it
+reads of Python's installation and /usr, and faults of the kernel. Unisolated: the same limits but for the number of
+processes; it may read and write what you may, and reach the network.
 A reply that is written to cheat its grader is not looked for: the tests of "script" run in the program's own process.
 Whether isolation holds on this machine is tried before the first program runs (`check_isolation`).
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import platform
 import secrets
 import select
 import signal
@@ -24,16 +27,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from loadcell.errors import UsageError
+from loadcell.mlperf.accuracy.calls import CALLS, MACHINES, call_filter
 
-Status = Literal["ok", "failed", "time", "output"]
+Status = Literal["ok", "failed", "time", "output", "memory"]
 _CELL = Path(__file__).with_name("cell.py")
 _LIBRARIES = ("/usr", "/lib", "/lib32", "/lib64")
+_MOUNT_POINT = "/proc"
+"""A folder that is there anyway: in the mounts of the cell, its root takes its place."""
 _GRACE_S = 5.0
 
 
@@ -86,16 +92,17 @@ def running(program: Program, *, isolated: bool = True, limits: Limits = LIMITS)
 
     NotIsolated if isolation is wanted and cannot be had.
     """
-    with tempfile.TemporaryDirectory(prefix="loadcell-cell-") as folder:
+    with nullcontext(_MOUNT_POINT) if isolated else tempfile.TemporaryDirectory(prefix="loadcell-cell-") as folder:
         process = subprocess.Popen(
             [sys.executable, "-I", "-B", str(_CELL)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, cwd=folder, env={"OPENBLAS_NUM_THREADS": "1"}, start_new_session=True,
+            stderr=subprocess.DEVNULL, cwd="/", env={"OPENBLAS_NUM_THREADS": "1"}, start_new_session=True,
         )  # fmt: skip
         try:
             job = {
                 "isolate": isolated, "root": os.path.realpath(folder), "binds": _binds(), "code": program.code,
                 "kind": program.kind, "function": program.function, "processes": limits.processes,
                 "memory_mb": limits.memory_mb, "files_mb": limits.files_mb, "output_bytes": limits.output_bytes,
+                **(_filter() if isolated else {}),
             }  # fmt: skip
             first = _exchange(process, job, time.monotonic() + 2 * _GRACE_S, limits)
             if "refused" in first or not first:
@@ -114,6 +121,14 @@ def running(program: Program, *, isolated: bool = True, limits: Limits = LIMITS)
             yield ask
         finally:
             _end(process)
+
+
+def _filter() -> dict[str, Any]:
+    """The filter of system calls for this machine."""
+    machine = platform.machine()
+    if machine not in MACHINES:
+        raise NotIsolated(f"no filter of system calls is known for {machine}, only for {' and '.join(MACHINES)}")
+    return {"filter": call_filter(machine).hex(), "keyctl": CALLS["keyctl"][MACHINES[machine][0]]}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -159,7 +174,7 @@ def _exchange(
 # --- does it hold? ---------------------------------------------------------------------------------------------------
 
 _TRIES = """
-import os, socket, sys
+import ctypes, os, socket, sys
 port, outside = int(input()), input()
 held = []
 try:
@@ -178,6 +193,15 @@ if not os.access(os.__file__, os.W_OK):
     held.append("python")
 if os.getuid() != 0 and len(os.listdir("/proc") if os.path.isdir("/proc") else []) == 0:
     held.append("processes")
+libc = ctypes.CDLL(None)
+if libc.unshare(0) == -1:
+    held.append("namespaces")
+if libc.shmget(0, 4096, 0o1600) == -1:
+    held.append("shared memory")
+try:
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+except OSError:
+    held.append("other sockets")
 children = 0
 try:
     while children < 200:
@@ -190,7 +214,10 @@ except OSError:
     held.append("number of processes")
 print(",".join(held))
 """
-_MUST_HOLD = ("network", "reading", "writing", "python", "processes", "number of processes")
+_MUST_HOLD = (
+    "network", "reading", "writing", "python", "processes", "namespaces", "shared memory", "other sockets",
+    "number of processes",
+)  # fmt: skip
 
 
 @functools.cache
