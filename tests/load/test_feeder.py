@@ -218,8 +218,9 @@ def started(
             break
         head.again(payload) if isinstance(payload, int) else head.add(payload)
     head.flush()
-    with feeder.start(feed(source, files, first, **changes)) as process:
+    with feeder.start(files.all()) as process:
         try:
+            feeder.tell(process, feed(source, files, first, **changes))
             assert feeder.said(process) is None
             yield process, Bodies(files.segments, files.places, len(source), live)
         finally:

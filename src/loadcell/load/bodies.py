@@ -73,7 +73,7 @@ class Source:
         prompts, digest = self.prompts, hashlib.sha256(msgspec.json.encode((self.api, self.max_tokens_field, rows)))
         if isinstance(prompts, FilePrompts):
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
-            parts = [msgspec.json.encode(prompts.file.prompts[line]) for line in lines.tolist()]
+            parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
         else:
             parts = [msgspec.json.encode((prompts.words, str(prompts.seed)))]

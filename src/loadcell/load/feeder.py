@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -53,20 +54,29 @@ class Feed:
     """Cores that it may use, those of the workers left out; empty for any."""
 
 
-def start(feed: Feed) -> subprocess.Popen[bytes]:
-    """Start the feeder; it begins at once."""
-    process = subprocess.Popen(
+def start(files: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start the feeder, with the files that it is to have; it loads its libraries and waits for its feed."""
+    return subprocess.Popen(
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         process_group=0,  # Ctrl-C on the terminal is for the parent alone
-        pass_fds=(feed.live_fd, feed.places_fd, *feed.segments),
+        pass_fds=files,
     )
+
+
+def tell(process: subprocess.Popen[bytes], feed: Feed) -> None:
+    """Tell it its feed; it begins at once."""
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it died as it started: whoever waits for its word will see
-        process.stdin.write(pickle.dumps(feed))
+        pickle.dump(feed, process.stdin)
         process.stdin.close()
-    return process
+
+
+def dismiss(process: subprocess.Popen[bytes]) -> None:
+    """It is not needed."""
+    with process:
+        process.kill()
 
 
 def said(process: subprocess.Popen[bytes]) -> str | None:

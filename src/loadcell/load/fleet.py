@@ -24,7 +24,7 @@ from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
 from loadcell.load.failing import Watch as FailureWatch
 from loadcell.load.fit import check_fit
-from loadcell.load.head import make_feed, make_head, source_of
+from loadcell.load.head import make_feed, make_head, many, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, server_place, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of
@@ -129,6 +129,8 @@ def run_load(
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             source = source_of(spec, found, planned)
             manifest.bodies_hash = source.hash(len(source) - planned.schedule.beyond)
+            if many(source):
+                crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
             dump_json(folder / "spec.json", redact(asked))
             machine = environment(spec, secrets)
@@ -153,7 +155,11 @@ def run_load(
                 for w in range(workers)
             ]
             if made < len(source):
-                crew.feeder = feeder.start(make_feed(spec, source, planned, made, suggested, files, jobs))
+                crew.feeder = crew.feeder or feeder.start(files.all())
+                feeder.tell(crew.feeder, make_feed(spec, source, planned, made, suggested, files, jobs))
+            elif crew.feeder is not None:
+                feeder.dismiss(crew.feeder)
+                crew.feeder = None
             pinned = {job.cpu for job in jobs if job.cpu is not None}
             crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
             if crew.server not in (None, "elsewhere"):

@@ -26,6 +26,11 @@ _LONGEST_NS, _LEAST_BYTES = 700_000_000, 32 << 20
 _TELL_NS = 200_000_000
 
 
+def many(source: Source) -> bool:
+    """Whether there are more bodies than will be made before the load, as far as the first of them tell."""
+    return not source.shared and source.size(len(source)) > _LEAST_BYTES
+
+
 def make_head(
     folder: Path,
     live: Live,

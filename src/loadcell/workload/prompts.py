@@ -139,8 +139,9 @@ def check_exact(prompts: SyntheticPrompts, tokenizer: Tokenizer) -> int:
     if int(prompts.lengths.sum(dtype=np.int64)) > _CHECK_ALL_TOKENS:
         tokens = np.cumsum(prompts.lengths[rows], dtype=np.int64)
         rows = rows[: min(_CHECK_PROMPTS, 1 + int(np.searchsorted(tokens, _CHECK_ALL_TOKENS)))]
-    for row, text in zip(rows.tolist(), prompts.select(rows), strict=True):
-        if (count := tokenizer.count(text)) != prompts.lengths[row]:
+    counts = tokenizer.counts(list(prompts.select(rows)))
+    for row, count in zip(rows.tolist(), counts, strict=True):
+        if count != prompts.lengths[row]:
             raise LoadcellError(
                 f"prompt {row} has {count} tokens by {tokenizer.name!r} instead of {prompts.lengths[row]}: its words "
                 f"do not stay one token; give a file of prompts, or let the tokenizer {PACKAGED} count"
