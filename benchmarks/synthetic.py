@@ -43,7 +43,7 @@ def synthesise(folder: Path, requests: int, tokens: int) -> None:
     )  # fmt: skip
     dump_json(folder / "recording.json", manifest)
     dump_json(folder / "spec.json", spec)
-    dump_json(folder / "environment.json", environment(spec, []))
+    dump_json(folder / "environment.json", environment([]))
     dump_json(folder / "audit-0.json", Audit(0, None, issued=requests, reads=requests * tokens, cpu_s=1.0).as_dict())
     lengths = np.full(requests, 40, dtype=np.int32), np.full(requests, tokens, dtype=np.int32)
     columns = {"request": np.arange(requests), "planned_ns": planned, "input_tokens": lengths[0],

@@ -221,14 +221,11 @@ def spec_with(url: str, **headers: str) -> Spec:
     return build_spec({"endpoint": {"url": url, "headers": headers}})
 
 
-def test_secrets_are_all_that_must_not_be_written_longest_first() -> None:
+def test_secrets_are_all_that_must_not_be_written() -> None:
     spec = spec_with("https://me:pass-word@host/v1?key=query-secret", Authorization="Bearer tok-en-1", short="abc")
     found = secrets_of(spec, "api-key-0")
-    assert {"pass-word", "tok-en-1", "Bearer tok-en-1", "api-key-0"} <= set(found)
-    assert any("query-secret" in value for value in found)
-    assert "abc" not in found  # too short to be looked for in other text
-    assert found == sorted(found, key=len, reverse=True)
-    assert secrets_of(build_spec(URL), None) == []
+    assert found == {"pass-word", "tok-en-1", "Bearer tok-en-1", "api-key-0", "query-secret", "key=query-secret", "abc"}
+    assert secrets_of(build_spec(URL), None) == set()
 
 
 @pytest.fixture

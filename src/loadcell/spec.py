@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
 from loadcell.errors import UsageError, nearest
 from loadcell.presets import find_preset
+from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
 Doc = msgspec.Meta
 Api = Literal["chat", "completions"]
-REDACTED = "<redacted>"
 _LEAST_LOOK_S = 0.05
+_SURE = 8
+"""Characters from which on a secret is none by chance."""
 _PAGE = "a page of metrics"
 
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -384,7 +386,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
         try:
             return msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError:
-            raise UsageError(f"{flag}: {path} takes a JSON object, not {text!r}") from None
+            raise UsageError(f'{flag}: {path} takes a JSON object, as in {{"name": "value"}}') from None
     for found, convert, what in _CONVERSIONS:
         if any(isinstance(k, found) for k in kinds):
             try:
@@ -604,43 +606,24 @@ def keeps_load(spec: Spec) -> bool:
     return load.keep_load and timed and not load.lockstep
 
 
-def secrets_of(spec: Spec, api_key: str | None) -> list[str]:
-    """Strings that must never be written: header values, the API key, credentials in the URL. Longest first."""
+def secrets_of(spec: Spec, api_key: str | None) -> set[str]:
+    """Strings that must never be written: the API key, and what headers, URLs and further body fields hold."""
     endpoint = spec.endpoint
-    values = {*endpoint.headers.values(), api_key}
-    for url in map(urlsplit, filter(None, (endpoint.url, endpoint.metrics_url, *spec.observe.urls))):
-        values |= {url.username, url.password, url.query, *(value for _, value in parse_qsl(url.query))}
-    values |= {value.removeprefix("Bearer ").strip() for value in spec.endpoint.headers.values()}
-    return sorted((v for v in values if v and len(v) >= 4), key=len, reverse=True)
-
-
-def scrub(text: str, secrets: list[str]) -> str:
-    """The text without the secrets, which a server may have echoed; nor with the first part of one where it was cut."""
-    for secret in secrets:
-        text = text.replace(secret, REDACTED)
-        for length in range(len(secret) - 1, 3, -1):
-            if text.removesuffix("…").endswith(secret[:length]):
-                text = text.removesuffix("…")[:-length] + REDACTED
-                break
-    return text
+    urls = filter(None, (endpoint.url, endpoint.metrics_url, *spec.observe.urls))
+    found = {api_key or "", *of_headers(endpoint.headers), *of_body(endpoint.extra_body)}
+    return found.union(*map(of_url, urls)) - {""}
 
 
 def redact(spec: Spec) -> Spec:
-    """The Spec as it may be written down: no header values, no credentials or query in the URL."""
+    """The Spec as it may be written down: no header values, no credentials or query in URLs, no keys in the body."""
+    # A key may stand in a field of any name; a value that could be a word by chance is left alone.
+    known = [value for value in secrets_of(spec, os.environ.get(spec.endpoint.api_key_env)) if len(value) >= _SURE]
     endpoint = msgspec.structs.replace(
         spec.endpoint,
-        url=_bare(spec.endpoint.url),
-        metrics_url=spec.endpoint.metrics_url and _bare(spec.endpoint.metrics_url),
+        url=bare_url(spec.endpoint.url),
+        metrics_url=spec.endpoint.metrics_url and bare_url(spec.endpoint.metrics_url),
         headers=dict.fromkeys(spec.endpoint.headers, REDACTED),
+        extra_body=scrub_tree(bare_body(spec.endpoint.extra_body), known),
     )
-    observe = msgspec.structs.replace(spec.observe, urls=[_bare(url) for url in spec.observe.urls])
+    observe = msgspec.structs.replace(spec.observe, urls=[bare_url(url) for url in spec.observe.urls])
     return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe)
-
-
-def _bare(text: str) -> str:
-    """A URL without credentials and query."""
-    url = urlsplit(text)
-    host = url.netloc.rpartition("@")[2]
-    return urlunsplit(
-        (url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", "")
-    )

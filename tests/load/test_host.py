@@ -174,19 +174,19 @@ SPEC = build_spec({"endpoint": {"url": URL, "headers": {"X-Short": "abc", "X-Lon
     ],
 )
 def test_the_command_is_shown_without_its_secrets(words: list[str], shown: list[str]) -> None:
-    secrets = secrets_of(SPEC, None)
-    assert command_line(["/opt/bin/loadcell", "run", *words], SPEC, secrets) == ["loadcell", "run", *shown]
+    secrets = sorted(secrets_of(SPEC, None), key=len, reverse=True)
+    assert command_line(["/opt/bin/loadcell", "run", *words], secrets) == ["loadcell", "run", *shown]
     module = "/opt/lib/loadcell/__main__.py"
-    assert command_line([module, *words], SPEC, secrets) == ["loadcell", *shown]
+    assert command_line([module, *words], secrets) == ["loadcell", *shown]
 
 
 def test_the_words_of_another_program_are_its_own_affair() -> None:
-    assert command_line(["/opt/lib/pytest/__main__.py", "--token", "1234"], SPEC, []) is None
+    assert command_line(["/opt/lib/pytest/__main__.py", "--token", "1234"], []) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="these facts are Linux's")
 def test_the_environment_tells_what_bounds_the_load() -> None:
-    facts = environment(SPEC, [])
+    facts = environment([])
     assert facts["affinity"] == allowed_cores() and facts["cores_allowed"] == len(HERE)
     assert facts["descriptor_limit"] == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     low, high = map(int, facts["port_range"].split())

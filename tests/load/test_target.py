@@ -76,7 +76,7 @@ def test_credentials_of_the_url_are_basic_authorization() -> None:
 def test_what_is_secret() -> None:
     made = target("http://user:password@h", headers={"X-Key": "Token abcdef", "X-N": "1"})
     basic = base64.b64encode(b"user:password").decode()
-    assert made.secrets() == {f"Basic {basic}", basic, "Token abcdef", "abcdef"}
+    assert made.secrets() == {f"Basic {basic}", basic, "password", "Token abcdef", "abcdef", "1"}
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

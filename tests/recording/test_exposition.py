@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, Sample, read_page, read_samples, without_secrets
+from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, Sample, read_page, read_samples
 
 FORMS = {
     "a 1": ("a", "", 1),
@@ -59,11 +59,6 @@ def test_buckets_and_birth_times_are_left_out_and_nothing_else() -> None:
     )
     assert [sample.value for sample in read_page(page, BUCKETS_AND_BIRTHS)] == [3, 6, 7]
     assert len(read_page(page)) == 7
-
-
-def test_secrets_go_from_names_and_labels_and_values_stay() -> None:
-    samples = read_page('sk_1234{key="sk_1234 x"} 1234\n')
-    assert without_secrets(samples, ["sk_1234", "1234"], "#") == [("#", '{key="# x"}', 1234)]
 
 
 LABELS = st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), st.text(max_size=12), max_size=3)

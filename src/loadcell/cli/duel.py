@@ -178,12 +178,12 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
 def _model(name: str, spec: Spec) -> str:
     """The model that an end serves, asked before anything else is sent; EndpointError if it cannot be asked."""
     from loadcell.load.preflight import preflight
-    from loadcell.load.target import make_target
-    from loadcell.spec import scrub, secrets_of
+    from loadcell.load.target import make_target, secrets_for
+    from loadcell.secrets import scrub
 
     key = os.environ.get(spec.endpoint.api_key_env)
     target = make_target(spec.endpoint, key)
-    secrets = sorted({*secrets_of(spec, key), *target.secrets()}, key=len, reverse=True)
+    secrets = secrets_for(spec, target, key)
     try:
         return scrub(preflight(spec, target).model, secrets)
     except EndpointError as error:

@@ -108,7 +108,7 @@ def main(words: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except LoadcellError as error:
-        sys.stderr.write(f"loadcell: {error}\n")
+        sys.stderr.write(f"loadcell: {_without_secrets(str(error), words)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("loadcell: interrupted\n")
@@ -123,6 +123,13 @@ def main(words: list[str] | None = None) -> int:
         _discard_output()
         sys.stderr.write(f"loadcell: cannot write the output: {error.strerror}\n")
         return 1
+
+
+def _without_secrets(text: str, words: list[str]) -> str:
+    """An error without the keys that were typed: what is said of a wrong flag or URL may repeat it."""
+    from loadcell.secrets import bare_urls, of_words, scrub
+
+    return bare_urls(scrub(text, sorted(of_words(words), key=len, reverse=True)))
 
 
 def _discard_output() -> None:

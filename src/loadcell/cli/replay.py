@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.target import is_url
-from loadcell.spec import REDACTED, Spec, redact, with_defaults
+from loadcell.secrets import REDACTED
+from loadcell.spec import Spec, redact, with_defaults
 
 if TYPE_CHECKING:
     from loadcell.load.fleet import Review

@@ -270,7 +270,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     for pair in args.header or []:
         name, mark, value = pair.partition("=" if "=" in pair.split(":")[0] else ":")
         if not mark:
-            raise UsageError(f"--header {pair!r}: write NAME=VALUE")
+            raise UsageError("--header: write NAME=VALUE")  # what stands there may be a key
         tree.setdefault("endpoint", {}).setdefault("headers", {})[name.strip()] = value.strip()
     for pair in args.set or []:
         path, mark, value = pair.partition("=")

@@ -15,7 +15,7 @@ from typing import Any
 from loadcell import __version__
 from loadcell.load.host import allowed_cores, descriptor_limit
 from loadcell.load.machine import quota_cores
-from loadcell.spec import REDACTED, Spec, redact, scrub
+from loadcell.secrets import REDACTED, bare_urls, scrub
 
 _TIMEX_BYTES = 512
 """More than a struct timex has (208 bytes on 64 bits)."""
@@ -24,12 +24,12 @@ _TIME_ERROR = 5
 _LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "psutil", "tokenizers")
 
 
-def environment(spec: Spec, secrets: list[str]) -> dict[str, Any]:
+def environment(secrets: list[str]) -> dict[str, Any]:
     """Facts about this machine and this program; a fact that it does not tell is None. Secrets are left out."""
     cores = allowed_cores()
     return {
         "loadcell": __version__,
-        "command": command_line(sys.argv, spec, secrets),
+        "command": command_line(sys.argv, secrets),
         "python": sys.version.split()[0],
         "libraries": {name: version(name) for name in _LIBRARIES},
         "host": socket.gethostname(),
@@ -50,7 +50,7 @@ def environment(spec: Spec, secrets: list[str]) -> dict[str, Any]:
     }
 
 
-def command_line(words: list[str], spec: Spec, secrets: list[str]) -> list[str] | None:
+def command_line(words: list[str], secrets: list[str]) -> list[str] | None:
     """The words of the `loadcell` command without its secrets; None if another program makes the run."""
     program = Path(words[0])
     if program.stem != "loadcell" and program.parts[-2:] != ("loadcell", "__main__.py"):
@@ -63,7 +63,7 @@ def command_line(words: list[str], spec: Spec, secrets: list[str]) -> list[str] 
         secret = flag == "--header" or (flag == "--set" and name.strip().startswith("endpoint.headers"))
         if value and secret:
             word = word.removesuffix(value) + f"{name}{mark}{REDACTED}"
-        shown.append(scrub(word.replace(spec.endpoint.url, redact(spec).endpoint.url), secrets))
+        shown.append(scrub(bare_urls(word), secrets))
     return shown
 
 

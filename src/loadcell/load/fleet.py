@@ -47,11 +47,12 @@ from loadcell.load.sharing import Sharing
 from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
-from loadcell.load.target import Target, make_target
+from loadcell.load.target import Target, make_target, secrets_for
 from loadcell.recording.claim import claimed
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
-from loadcell.spec import Spec, redact, scrub, secrets_of, with_defaults
+from loadcell.secrets import scrub
+from loadcell.spec import Spec, redact, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
 
 WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
@@ -107,7 +108,7 @@ def run_load(
     spec = salted(with_defaults(spec))
     api_key = os.environ.get(spec.endpoint.api_key_env)
     target = make_target(spec.endpoint, api_key)
-    secrets = sorted({*secrets_of(spec, api_key), *target.secrets()}, key=len, reverse=True)
+    secrets = secrets_for(spec, target, api_key)
     workers = worker_count(spec)
     raise_descriptor_limit()
     check_fit(spec, workers)
@@ -133,7 +134,7 @@ def run_load(
                 crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
             dump_json(folder / "spec.json", redact(asked))
-            machine = environment(spec, secrets)
+            machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub(note, secrets) for note in review(manifest, machine)]
             dump_json(folder / "environment.json", machine)

@@ -15,7 +15,7 @@ from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.protocol import Count, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
-from loadcell.spec import scrub
+from loadcell.secrets import scrub
 
 FIELDS = 4
 """Entries of a stored read: data, raw kernel stamp, monotonic ns, and of its turn (clock offset, *Look)."""

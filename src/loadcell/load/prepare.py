@@ -27,7 +27,8 @@ from loadcell.load.target import Target
 from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
 from loadcell.recording.write import nameless_file, write_table
-from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths, scrub
+from loadcell.secrets import scrub
+from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
 from loadcell.workload import FilePrompts, Plan
 
 _POOL_MOST = 1024

@@ -17,7 +17,8 @@ from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import Page
 from loadcell.recording.exposition import read_page
-from loadcell.spec import REDACTED, Endpoint
+from loadcell.secrets import scrub
+from loadcell.spec import Endpoint
 
 CONNECT_S, ANSWER_S = 1.0, 2.0
 MOST_BYTES = 8 * 1024 * 1024
@@ -90,14 +91,12 @@ def metrics_target(endpoint: Endpoint, url: str | None, target: Target) -> Targe
 
 def _without(text: str, secrets: list[str]) -> str:
     """The page without secrets that a server may echo; values of samples stay what they are."""
-    if not any(secret in text for secret in secrets):
+    if scrub(text, secrets) == text:
         return text
     lines = []
     for line in text.splitlines():
         head, space, value = (line, "", "") if line.startswith("#") else line.rpartition(" ")
-        for secret in secrets:
-            head = head.replace(secret, REDACTED)
-        lines.append(head + space + value)
+        lines.append(scrub(head, secrets) + space + value)
     return "\n".join([*lines, ""])
 
 

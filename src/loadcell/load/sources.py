@@ -11,9 +11,10 @@ from loadcell.load.observe import Look, Watched
 from loadcell.load.preflight import reachable
 from loadcell.load.scrape import FETCH_ERRORS, fetch, metrics_target, name_of, reason
 from loadcell.load.target import Address, Target
-from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, Sample, read_page, without_secrets
+from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, Sample, read_page
 from loadcell.recording.schema import Source
-from loadcell.spec import REDACTED, Spec, scrub
+from loadcell.secrets import scrub
+from loadcell.spec import Spec
 
 MOST_SAMPLES = 5_000
 """Values of one look that are kept."""
@@ -81,8 +82,8 @@ def page_look(page: Target, address: Address | None, source: Source, secrets: li
         known[0] = where
         if len(samples) > MOST_SAMPLES:
             source.notes = [f"the page has more than {MOST_SAMPLES:,} values: those beyond were not recorded"]
-        if any(secret in text for secret in secrets):
-            samples = without_secrets(samples, secrets, REDACTED)
+        if scrub(text, secrets) != text:
+            samples = [Sample(scrub(name, secrets), scrub(labels, secrets), value) for name, labels, value in samples]
         return samples[:MOST_SAMPLES]
 
     return look

@@ -15,13 +15,12 @@ import msgspec
 from loadcell import __version__
 from loadcell.errors import EndpointError, UsageError
 from loadcell.protocol import PATHS
-from loadcell.spec import Endpoint
+from loadcell.secrets import of_headers
+from loadcell.spec import Endpoint, Spec, secrets_of
 
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
-_SECRET_LENGTH = 4
-"""Shorter values are no secrets: to hide them would garble the words around them."""
 _FRAMING = ("content-length", "transfer-encoding")
 _URL_SAFE = "/?%:@!$&'()*+,;=~"
 Address = tuple[int, tuple[Any, ...]]
@@ -66,9 +65,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return here if self.proxy is None or self.tls else self.origin + here
 
     def secrets(self) -> set[str]:
-        """What is sent to prove who asks, whole and without its scheme: a server may echo it."""
-        sent = [*self.headers.values(), self.proxy_auth or ""]
-        return {s for value in sent for s in (value, value.partition(" ")[2].strip()) if len(s) >= _SECRET_LENGTH}
+        """What is sent to prove who asks, to the endpoint and to a proxy."""
+        return of_headers(self.headers) | of_headers({"Proxy-Authorization": self.proxy_auth or ""})
 
     def head(self, method: str, path: str, headers: dict[str, str] | None = None) -> bytes:
         """Request line and headers, without the blank line."""
@@ -144,6 +142,11 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         ca_file=endpoint.ca_file,
         verify_tls=endpoint.verify_tls,
     )
+
+
+def secrets_for(spec: Spec, target: Target, api_key: str | None) -> list[str]:
+    """Every string of a run that must not be written, the longest first."""
+    return sorted(secrets_of(spec, api_key) | target.secrets(), key=len, reverse=True)
 
 
 def _prefix(path: str) -> str:

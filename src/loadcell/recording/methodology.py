@@ -12,7 +12,8 @@ import msgspec
 from loadcell.errors import RecordingError, UsageError
 from loadcell.recording.read import read_json, read_manifest
 from loadcell.recording.schema import Manifest
-from loadcell.spec import REDACTED, Spec, build_spec
+from loadcell.secrets import REDACTED, holds_redacted
+from loadcell.spec import Spec, build_spec
 
 RESULT_FORMAT = 4
 """Newest format of a saved result that is understood; `metrics` writes it."""
@@ -156,6 +157,11 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
         raise UsageError(
             f"run {recorded.id} sent the header{'s' if len(lost) > 1 else ''} {', '.join(lost)}, of which the values "
             f"are never recorded. Give them again: {again}; or leave all out: --set endpoint.headers={{}}"
+        )
+    if holds_redacted(endpoint.get("extra_body")):
+        raise UsageError(
+            f"run {recorded.id} sent further fields that hold a key, which is never recorded. Give them all again: "
+            "--set endpoint.extra_body=JSON"
         )
     files = {"--prompts": tree["workload"].get("prompts"), "--ca-file": endpoint.get("ca_file")}
     for flag, name in files.items():

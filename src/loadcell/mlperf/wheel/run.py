@@ -23,7 +23,7 @@ from loadcell.errors import EndpointError, RecordingError, UsageError
 from loadcell.load import Progress
 from loadcell.load.fleet import Watch
 from loadcell.load.preflight import Endpoint, prefix_of, preflight
-from loadcell.load.target import make_target
+from loadcell.load.target import make_target, secrets_for
 from loadcell.mlperf.planning import Planned
 from loadcell.mlperf.wheel.judge import judge
 from loadcell.mlperf.wheel.model import ROW, Asked, Driven, Heard, Job, Message
@@ -31,7 +31,8 @@ from loadcell.mlperf.wheel.settings import settings_of
 from loadcell.protocol import body
 from loadcell.recording.read import dump_json
 from loadcell.recording.write import nameless_file
-from loadcell.spec import Spec, parse_lengths, scrub, secrets_of, with_defaults
+from loadcell.secrets import scrub
+from loadcell.spec import Spec, parse_lengths, with_defaults
 from loadcell.workload.files import read_prompts
 
 REPORT = "loadcell.json"
@@ -73,7 +74,7 @@ def drive(planned: Planned, folder: Path, watch: Watch, *, accuracy: bool = Fals
 def _measure(asked: Asked, folder: Path, watch: Watch) -> Driven:
     api_key = os.environ.get(asked.spec.endpoint.api_key_env)
     target = make_target(asked.spec.endpoint, api_key)
-    secrets = sorted({*secrets_of(asked.spec, api_key), *target.secrets()}, key=len, reverse=True)
+    secrets = secrets_for(asked.spec, target, api_key)
     try:
         watch(Progress("check"))
         found = preflight(asked.spec, target)
