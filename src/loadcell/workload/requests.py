@@ -108,8 +108,6 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
         tokens = 0
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
     _settle(fields, spec, seen)
-    if fields.get("n", 1) != 1 or fields.get("best_of", 1) != 1:
-        raise UsageError(f"{where}: asks for several replies (n, best_of); a request is measured by one")
     own = _in_form(fields, where, spec.endpoint.api)
     seen.sent.update(key for key in own if key not in ("prompt", "messages"))
     seen.uncounted += any(map(_no_text, _parts(own)))
