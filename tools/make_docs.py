@@ -382,8 +382,9 @@ _QUERY_HEAD = """\
 # Questions in SQL
 
 `loadcell query "select ..." [DIR ...]` asks recordings in DuckDB's SQL. DIR is a recording, a folder of repeats, a
-sweep, or any folder that holds such (four levels deep); without one, the folders `recordings` and `sweeps` where you
-are. Written by `tools/make_docs.py` from `loadcell/recording/tables.py`.
+sweep, or any folder that holds such (four levels deep); without one, the folders `recordings`, `sweeps`, `duels` and
+`mlperf` where you are, and wherever else `--output` put recordings of yours (`$XDG_STATE_HOME/loadcell/recordings.list`
+names them; those that are gone drop out). Written by `tools/make_docs.py` from `loadcell/recording/tables.py`.
 
 ```
 loadcell query "select run, model, rate, state from runs"            an aligned table

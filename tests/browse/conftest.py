@@ -55,7 +55,7 @@ def ask(tmp_path: Path) -> Iterator[Callable[..., Asker]]:
     """Starts a server for a folder (by default the test's own) and returns who asks it."""
     servers: list[tuple[Server, threading.Thread]] = []
 
-    def start(folder: Path = tmp_path, **options: Any) -> Asker:
+    def start(folder: Path | None = tmp_path, **options: Any) -> Asker:
         server = open_server(folder, **({"port": 0} | options))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -354,3 +354,49 @@ def test_errors_of_pages_are_one_clean_line(
     assert reply.status == 500 and "ZeroDivisionError" in reply.text and "Traceback" not in reply.text
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "\x1b" not in said
+
+
+def test_the_listing_counts_and_tells_where_the_load_went(tmp_path: Path, ask: Ask) -> None:
+    """A stage is no run; the URL and both lengths stand in the row."""
+    url = {"url": "http://10.1.2.3:8000/v1"}
+    small_run(tmp_path / "one", endpoint=url)
+    for number in (1, 2, 3):
+        small_run(tmp_path / "again" / str(number), endpoint=url)
+    small_sweep(tmp_path / "grid", (1, 2, 4))
+    for name in ("001-A", "002-B"):
+        small_run(tmp_path / "duel" / name)
+    (tmp_path / "duel" / "duel.json").write_text("{}")
+    page = " ".join(ask().get("/").text.split())
+    assert "<span>4 runs, 3 stages, 2 turns</span>" in page
+    assert page.count("http://10.1.2.3:8000/v1</span>") == 2 and "512 in, uniform:64,192 out</span>" in page
+    spanish = " ".join(ask(lang="es").get("/").text.split())
+    assert "4 ejecuciones, 3 etapas, 2 turnos" in spanish and "512 de entrada" in spanish
+
+
+def test_a_duel_has_a_page_or_words_why_not(tmp_path: Path, ask: Ask) -> None:
+    small_run(tmp_path / "duel" / "001-A")
+    (tmp_path / "duel" / "duel.json").write_text("{}")
+    served = ask()
+    assert 'href="/duel?id=duel"' in served.get("/").text
+    assert served.get("/duel", id="duel").status == 422 and served.get("/run", id="duel").status == 404
+    assert served.cells("duel")["requests"]["value"] == 30
+
+
+def test_without_a_folder_all_that_is_remembered_is_served(
+    tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loadcell.recording.index import remember
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    far = small_run(tmp_path / "far" / "run")
+    remember(far)
+    served = ask(None)
+    assert served.cells(str(far))["requests"]["value"] == 30
+    assert served.get("/run", id=str(far)).status == 200
+    assert served.get("/run", id=str(tmp_path)).status == 404
+    later = small_run(tmp_path / "later")
+    remember(later)
+    assert str(later) in served.get("/").text
+    assert str(far) not in ask(tmp_path / "here").get("/").text, "a folder that is named is all that is shown"

@@ -148,3 +148,33 @@ def test_a_name_that_is_no_text_is_told_and_opens_nothing(tmp_path: Path) -> Non
     small_run(tmp_path / "run").rename(tmp_path / os.fsdecode(b"\xff"))
     entry = scan(tmp_path).entries[0]
     assert entry.id == "%FF" and "rename the folder" in (entry.trouble or "")
+
+
+def test_recordings_elsewhere_are_listed_by_their_whole_path_once(tmp_path: Path) -> None:
+    near, far = small_run(tmp_path / "here" / "near", day=1), small_run(tmp_path / "far" / "run", day=2)
+    again = [small_run(tmp_path / "far" / "again" / str(n), day=3 + n) for n in (1, 2)]
+    (far / "out").symlink_to(tmp_path / "here")
+    found = scan(tmp_path / "here", [near, far, again[0].parent, again[1], tmp_path / "gone"]).entries
+    by_id = {entry.id: entry for entry in found}
+    assert len(found) == 3 and set(by_id) == {f"{tmp_path}/far/again", f"{tmp_path}/far/run", "near"}
+    repeats, run = by_id[f"{tmp_path}/far/again"], by_id[f"{tmp_path}/far/run"]
+    assert repeats.kind == "repeats" and len(repeats.inside) == 2 and outside(repeats, repeats.home) is None
+    assert run.trouble is not None and "link out of the folder" in run.trouble
+
+
+def test_stages_are_those_of_the_sweep_alone(tmp_path: Path) -> None:
+    """Not one that was set aside when the sweep went on, nor a run that somebody put into its folder."""
+    sweep = small_sweep(tmp_path / "grid", (1, 2))
+    small_run(sweep / "002-concurrency-2.cut-1")
+    small_run(sweep / "mine")
+    found = {entry.id: entry for entry in scan(tmp_path).entries}
+    assert set(found) == {"grid", "grid/mine"}
+    assert [stage.id for stage in found["grid"].inside] == ["grid/001-concurrency-1", "grid/002-concurrency-2"]
+
+
+def test_turns_of_a_duel_stand_inside_it(tmp_path: Path) -> None:
+    for name in ("001-A", "002-B"):
+        small_run(tmp_path / "duel" / name)
+    (tmp_path / "duel" / "duel.json").write_text("{}")
+    (entry,) = scan(tmp_path).entries
+    assert (entry.kind, [turn.id for turn in entry.inside]) == ("duel", ["duel/001-A", "duel/002-B"])

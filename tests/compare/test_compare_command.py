@@ -389,3 +389,33 @@ def test_it_fits_the_terminal(
 def test_comparing_twice_gives_the_same(run: Make, capsys: Capture) -> None:
     a, b = run("a"), run("b")
     assert compared(capsys, a, b) == compared(capsys, a, b)
+
+
+def test_pages_of_comparisons_never_meet(
+    run: Make, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither within a second, nor where another process has just taken a name."""
+    a, b = run("a", n=100), run("b", n=100)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    for _ in range(3):
+        main(["compare", str(a), str(b)])
+    pages = re.findall(r"Page: (\S+)", capsys.readouterr().out)
+    assert len(set(pages)) == 3 and all(Path(page).stat().st_size > 10_000 for page in pages)
+    assert {str(page) for page in Path("comparisons").iterdir()} == set(pages)
+
+
+def test_in_ci_a_page_is_written_only_if_asked_for(
+    run: Make, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = run("a", n=100), run("b", n=100)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CI", "true")
+    main(["compare", str(a), str(b)])
+    assert "Page:" not in capsys.readouterr().out and not Path("comparisons").exists()
+    main(["compare", str(a), str(b), "--html"])
+    main(["compare", str(a), str(b), "--output", "page.html"])
+    assert capsys.readouterr().out.count("Page:") == 2 and Path("page.html").exists()
+    monkeypatch.setenv("CI", "false")
+    main(["compare", str(a), str(b)])
+    assert "Page:" in capsys.readouterr().out

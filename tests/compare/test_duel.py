@@ -113,6 +113,18 @@ def a_duel(
     return folder
 
 
+def test_a_duel_is_opened_from_the_listing(tmp_path: Path) -> None:
+    from loadcell.browse.listing import scan
+    from loadcell.browse.reports import duel_report
+    from loadcell.report.words import words_for
+
+    a_duel(tmp_path / "duel")
+    (entry,) = scan(tmp_path).entries
+    page = duel_report(entry, words_for("en"))
+    assert entry.kind == "duel" and len(entry.inside) == 24
+    assert page.count('href="/run?id=duel/') == 24 and "http://127.0.0.1:2" in page
+
+
 def told(capsys: Capture, *words: str | Path) -> dict[str, Any]:
     capsys.readouterr()
     main(["compare", *map(str, words), "--json", "--force"])

@@ -71,6 +71,11 @@ def of_repeats(runs: Sequence[Figures]) -> Figures:
     )
 
 
+def of_duel(turns: Sequence[Figures]) -> Figures:
+    """Of both sides together no more than how many requests there were; what they differ by is on its page."""
+    return msgspec.structs.replace(of_repeats(turns), **dict.fromkeys(FIGURES))
+
+
 def of_sweep(sweep: Sweep) -> Figures:
     """Its worst verdict, its answer, and the highest output tokens/s of a stage that is not INVALID."""
     points = [(stage.ask.number, stage.point) for stage in sweep.stages if stage.point is not None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadcell.browse.figures import Figures, of_repeats, of_result, of_sweep
+from loadcell.browse.figures import Figures, of_duel, of_repeats, of_result, of_sweep
 from loadcell.browse.listing import Entry, Listing, outside, scan, unforeseen
 from loadcell.errors import LoadcellError, RecordingError
 
@@ -19,13 +19,15 @@ Mark = tuple[tuple[str, int, int], ...]
 
 
 class Library:
-    """Recordings below `root`. What was computed is kept in memory while the files stay as they are.
+    """Recordings below `root`, and in folders `elsewhere`.
 
+    What was computed is kept in memory while the files stay as they are.
     Figures for rows are computed one at a time, and so are pages; neither waits for the other.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._listing = scan(root)
+    def __init__(self, root: Path, elsewhere: Callable[[], Sequence[Path]] = tuple) -> None:
+        self._elsewhere = elsewhere
+        self._listing = scan(root, elsewhere())
         self.root = self._listing.root
         self._figures: dict[str, tuple[Mark, Figures]] = {}
         self._pages: OrderedDict[tuple[str, ...], tuple[list[Mark], str]] = OrderedDict()
@@ -33,7 +35,7 @@ class Library:
 
     def look(self) -> Listing:
         """What is there now."""
-        self._listing = scan(self.root)
+        self._listing = scan(self.root, self._elsewhere())
         return self._listing
 
     def find(self, id: str) -> Entry | None:
@@ -49,8 +51,8 @@ class Library:
 
     def figures(self, entry: Entry) -> Figures:
         """The figures of an entry; what is wrong with it is among them."""
-        if entry.kind == "repeats":
-            return of_repeats([self.figures(run) for run in entry.inside])
+        if entry.kind in ("repeats", "duel"):
+            return (of_repeats if entry.kind == "repeats" else of_duel)([self.figures(run) for run in entry.inside])
         with self._one_row:
             found = self.known(entry)
             if found is None:
@@ -75,7 +77,7 @@ class Library:
         if entry.trouble is not None:
             raise RecordingError(entry.trouble)
         try:
-            name = outside(entry, self.root)
+            name = outside(entry, entry.home)
         except OSError as error:
             raise RecordingError(f"{entry.path} cannot be read: {error.strerror}") from None
         if name is not None:

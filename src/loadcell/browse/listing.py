@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from loadcell.errors import RecordingError
+from loadcell.recording.query import SET_ASIDE
 from loadcell.recording.read import read_json, read_manifest
 from loadcell.recording.schema import Manifest
-from loadcell.search import Plan, read_plan
+from loadcell.search import Plan, read_plan, stage_folders
 
-Kind = Literal["run", "repeats", "sweep"]
+Kind = Literal["run", "repeats", "sweep", "duel"]
 DEEP, FOLDERS, MOST = 6, 20_000, 2_000
 """Levels of folders, folders and recordings that are looked at, at most."""
 _MARKS = ("recording.json", "schedule.parquet")
@@ -27,8 +28,10 @@ class Entry:
     """A recording, or the recordings of a folder of repeats or of a sweep."""
 
     id: str
-    """Its path below the listed folder, percent-encoded: ASCII, whatever the names are."""
+    """Its path below the listed folder, or its whole path elsewhere, percent-encoded: ASCII, whatever the names are."""
     path: Path
+    home: Path
+    """The folder that its links may not leave: the listed one, or the one that was remembered."""
     kind: Kind
     started: datetime | None
     """Wall-clock start: of the run, or of the first run inside; None where nothing tells it."""
@@ -36,14 +39,19 @@ class Entry:
     """Seconds since the epoch to sort by: the start, else when its folder was last changed."""
     manifest: Manifest | None = None
     """Of a run; None if it cannot be read."""
-    load: dict[str, Any] = field(default_factory=dict)
-    """Section `load` of a run's spec; empty if it cannot be read."""
+    spec: dict[str, Any] = field(default_factory=dict)
+    """Of a run, unchecked; empty if it cannot be read."""
     plan: Plan | None = None
     """Of a sweep; None if it cannot be read."""
     trouble: str | None = None
     """Why it cannot be opened, in words."""
     inside: tuple[Entry, ...] = ()
-    """Runs of repeats or stages of a sweep, in their order."""
+    """Runs of repeats, stages of a sweep or turns of a duel, in their order."""
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section of the spec; empty if there is none."""
+        found = self.spec.get(name)
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,8 @@ class Listing:
         return next((entry for entry in self.every() if entry.id == id), None)
 
 
-def scan(root: Path) -> Listing:
-    """Look through a folder; RecordingError if it cannot be read."""
+def scan(root: Path, elsewhere: Sequence[Path] = ()) -> Listing:
+    """Look through a folder, and through others `elsewhere`; RecordingError if the first cannot be read."""
     root = root.resolve()
     try:
         with os.scandir(root):
@@ -83,7 +91,15 @@ def scan(root: Path) -> Listing:
     except OSError as error:
         raise RecordingError(f"{root} cannot be read: {error.strerror}") from None
     walk = _Walk(root)
-    found = sorted(walk.look(root, 0), key=lambda entry: (-entry.order, entry.id))
+    entries = walk.look(root, 0)
+    seen = {one.path for entry in entries for one in (entry, *entry.inside)}
+    for folder in elsewhere:
+        walk.root, walk.whole_ids = folder.resolve(), True
+        for entry in walk.look(walk.root, 0):
+            if entry.path not in seen:
+                seen |= {entry.path, *(one.path for one in entry.inside)}
+                entries.append(entry)
+    found = sorted(entries, key=lambda entry: (-entry.order, entry.id))
     return Listing(root, tuple(found), walk.cut, walk.links, walk.closed)
 
 
@@ -112,6 +128,7 @@ class _Walk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.whole_ids = False
         self.cut = False
         self.links = self.closed = 0
         self._folders = self._runs = 0
@@ -136,10 +153,12 @@ class _Walk:
         for one in inside:
             if one.is_symlink():
                 self.links += 1
-            elif one.is_dir(follow_symlinks=False) and not one.name.startswith("."):
+            elif one.is_dir(follow_symlinks=False) and not one.name.startswith(".") and not SET_ASIDE.search(one.name):
                 below += self.look(Path(one.path), depth + 1)
         if "sweep.json" in names:
-            return [self._sweep(folder, sorted(below, key=lambda entry: entry.id))]
+            return self._sweep(folder, below)
+        if "duel.json" in names:
+            return [self._group(folder, "duel", sorted(below, key=lambda entry: entry.id))]
         here = {entry.path.name: entry for entry in below if entry.path.parent == folder and entry.kind == "run"}
         repeats: list[Entry] = []  # 1, 2, 3, ... as loadcell run --repeat names them
         while (name := str(len(repeats) + 1)) in here:
@@ -149,24 +168,31 @@ class _Walk:
         return [self._group(folder, "repeats", repeats), *(entry for entry in below if entry not in repeats)]
 
     def _run(self, folder: Path) -> Entry:
-        manifest, load, trouble = None, {}, None
+        manifest, spec, trouble = None, {}, None
         try:
             if (name := self._leads_out(folder)) is not None:
                 raise RecordingError(f"its {name} is a link out of the folder that is listed: it is not followed")
             if not _is_text(folder):
                 raise RecordingError("its path is no UTF-8, which DuckDB cannot open: rename the folder")
             manifest = read_manifest(folder)
-            load = _load(read_json(folder / "spec.json", dict))
+            spec = read_json(folder / "spec.json", dict)
         except RecordingError as error:
             trouble = str(error)
         except Exception as error:  # noqa: BLE001 - files can be damaged in ways that nobody thought of
             trouble = unforeseen(folder, error)
         started = None if manifest is None else _time(manifest.started_at)
         return Entry(
-            self._id(folder), folder, "run", started, _order(folder, started), manifest, load, trouble=trouble
+            self._id(folder), folder, self.root, "run", started, _order(folder, started), manifest, spec,
+            trouble=trouble,
         )  # fmt: skip
 
-    def _sweep(self, folder: Path, stages: list[Entry]) -> Entry:
+    def _sweep(self, folder: Path, below: list[Entry]) -> list[Entry]:
+        """The sweep with its stages, and what else lies in its folder."""
+        order = {path: number for number, path in enumerate(stage_folders(folder))}
+        stages = sorted((entry for entry in below if entry.path in order), key=lambda entry: order[entry.path])
+        return [self._sweep_of(folder, stages), *(entry for entry in below if entry.path not in order)]
+
+    def _sweep_of(self, folder: Path, stages: list[Entry]) -> Entry:
         try:
             if (name := self._leads_out(folder)) is not None:
                 raise RecordingError(f"its {name} is a link out of the folder that is listed: it is not followed")
@@ -179,7 +205,7 @@ class _Walk:
     def _group(self, folder: Path, kind: Kind, inside: list[Entry], **told: Any) -> Entry:
         started = min((entry.started for entry in inside if entry.started is not None), default=None)
         return Entry(
-            self._id(folder), folder, kind, started, _order(folder, started), inside=tuple(inside), **told
+            self._id(folder), folder, self.root, kind, started, _order(folder, started), inside=tuple(inside), **told
         )  # fmt: skip
 
     def _leads_out(self, folder: Path) -> str | None:
@@ -188,7 +214,7 @@ class _Walk:
         return next((one.name for one in links if not _within(one.path, self.root)), None)
 
     def _id(self, folder: Path) -> str:
-        return quote(os.fsencode(folder.relative_to(self.root)))
+        return quote(os.fsencode(folder if self.whole_ids else folder.relative_to(self.root)))
 
 
 def _within(path: str, root: Path) -> bool:
@@ -201,11 +227,6 @@ def _is_text(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _load(spec: dict[str, Any]) -> dict[str, Any]:
-    load = spec.get("load")
-    return load if isinstance(load, dict) else {}
 
 
 def _time(text: str) -> datetime | None:

@@ -32,11 +32,11 @@ def listing_page(listing: Listing, known: Callable[[Entry], Figures | None], wor
         {"head": row(entry, known(entry), words), "inside": [row(one, known(one), words) for one in entry.inside]}
         for entry in listing.entries
     ]
-    runs = sum(1 for entry in listing.every() if entry.kind == "run")
     columns = titles(words)
     return _render(
-        "listing.html", words, groups=groups, runs=runs, notes=_notes(listing, words), root=_shown(listing.root),
-        titles=columns, short={name: title for name, title, _ in columns}, script=Markup(page_script()),
+        "listing.html", words, groups=groups, counted=_counted(listing, words), notes=_notes(listing, words),
+        root=_shown(listing.root), titles=columns, short={name: title for name, title, _ in columns},
+        script=Markup(page_script()),
     )  # fmt: skip
 
 
@@ -70,6 +70,7 @@ def row(entry: Entry, figures: Figures | None, words: Words) -> dict[str, Any]:
         "id": entry.id,
         "kind": entry.kind,
         "href": None if entry.kind == "repeats" or entry.trouble else address(entry),
+        "url": _of_first(entry, _url),
         "folder": f"{folder}/" if folder else "",
         "last": last,
         "model": _model(entry),
@@ -77,13 +78,14 @@ def row(entry: Entry, figures: Figures | None, words: Words) -> dict[str, Any]:
         "iso": "" if entry.started is None else entry.started.isoformat(timespec="seconds"),
         "order": entry.order,
         "load": _load(entry, words),
+        "lengths": _of_first(entry, lambda run: _lengths(run, words)),
         "load_value": _load_value(entry),
         "state": "" if manifest is None else _state(manifest.state, words),
         "whole": manifest is None or manifest.state == "complete",
         "count": _count(entry, words),
         "trouble": None if entry.trouble is None else plain(words.say(entry.trouble), 600),
         "cells": None if figures is None else cells(figures, words),
-        "pick": entry.kind != "sweep" and entry.trouble is None,
+        "pick": entry.kind in ("run", "repeats") and entry.trouble is None,
     }
 
 
@@ -121,7 +123,7 @@ def cells(figures: Figures, words: Words) -> dict[str, dict[str, Any]]:
 
 def address(entry: Entry, **more: str) -> str:
     """Where the page of an entry is."""
-    page = "sweep" if entry.kind == "sweep" else "run"
+    page = entry.kind if entry.kind in ("sweep", "duel") else "run"
     return f"/{page}?{urlencode({'id': entry.id, **more}, quote_via=quote, safe='/')}"
 
 
@@ -161,9 +163,9 @@ def _load(entry: Entry, words: Words) -> str:
     """What load an entry is of, as in "10 requests/s"; empty where nothing tells it."""
     if entry.plan is not None:
         return _sweep_load(entry, entry.plan, words)
-    if entry.kind == "repeats":
+    if entry.kind in ("repeats", "duel"):
         return next((words_of for run in entry.inside if (words_of := _load(run, words))), "")
-    rate, users = (_number(entry.load.get(name)) for name in ("rate", "concurrency"))
+    rate, users = (_number(entry.section("load").get(name)) for name in ("rate", "concurrency"))
     if rate is not None and users is not None:
         return words.say("{n} requests/s, at most {users} in flight", n=_level(rate, words), users=_level(users, words))
     if rate is not None:
@@ -171,6 +173,38 @@ def _load(entry: Entry, words: Words) -> str:
     if users is not None:
         return words.say("1 user") if users == 1 else words.say("{n} users", n=_level(users, words))
     return ""
+
+
+def _counted(listing: Listing, words: Words) -> str:
+    """How many runs, stages and turns there are: a stage is no run of its own."""
+    single, repeats, stages, turns = (
+        sum(len(entry.inside) if entry.kind != "run" else 1 for entry in listing.entries if entry.kind == kind)
+        for kind in ("run", "repeats", "sweep", "duel")
+    )
+    runs = single + repeats
+    parts = [words.say("1 run") if runs == 1 else words.say("{n} runs", n=str(runs))]
+    parts += [words.say("1 stage") if stages == 1 else words.say("{n} stages", n=str(stages))] if stages else []
+    parts += [words.say("{n} turns", n=str(turns))] if turns else []
+    return ", ".join(parts)
+
+
+def _of_first(entry: Entry, told: Callable[[Entry], str]) -> str:
+    """What a run tells, or the first inside that does."""
+    return next((text for run in (entry, *entry.inside) if (text := told(run))), "")
+
+
+def _url(run: Entry) -> str:
+    """Where the load went, as it was written down: without credentials."""
+    return plain(str(run.section("endpoint").get("url") or ""), 120)
+
+
+def _lengths(run: Entry, words: Words) -> str:
+    """Prompt and output lengths, or the file of the prompts."""
+    asked = run.section("workload")
+    if prompts := asked.get("prompts"):
+        return plain(str(prompts), 80)
+    lengths = [plain(str(asked.get(f"{name}_tokens") or ""), 40) for name in ("input", "output")]
+    return words.say("{input} in, {output} out", input=lengths[0], output=lengths[1]) if all(lengths) else ""
 
 
 def _model(entry: Entry) -> str:
@@ -193,7 +227,7 @@ def _sweep_load(entry: Entry, plan: Plan, words: Words) -> str:
     """What a sweep varied, and how far it went."""
     kind = words.say("search") if plan.mode == "search" else words.say("grid")
     name = str(plan.axis).removeprefix("load.")
-    levels = [level for stage in entry.inside if (level := _number(stage.load.get(name))) is not None]
+    levels = [level for stage in entry.inside if (level := _number(stage.section("load").get(name))) is not None]
     if not levels:
         return kind
     low, high = _level(min(levels), words), _level(max(levels), words)
@@ -204,7 +238,8 @@ def _sweep_load(entry: Entry, plan: Plan, words: Words) -> str:
 
 def _load_value(entry: Entry) -> float | str:
     """To sort by: requests/s or users of a run, or of the first of repeats; "" where there is none."""
-    load = entry.load or next((run.load for run in entry.inside if entry.kind == "repeats"), {})
+    runs = (entry, *(entry.inside if entry.kind == "repeats" else ()))
+    load = next((load for run in runs if (load := run.section("load"))), {})
     found = (_number(load.get(name)) for name in ("rate", "concurrency"))
     return next((value for value in found if value is not None), "")
 
@@ -224,6 +259,8 @@ def _count(entry: Entry, words: Words) -> str:
     n = str(len(entry.inside))
     if entry.kind == "sweep":
         return words.say("1 stage") if n == "1" else words.say("{n} stages", n=n)
+    if entry.kind == "duel":
+        return words.say("{n} turns", n=n)
     return words.say("{n} repeats", n=n) if entry.kind == "repeats" else ""
 
 

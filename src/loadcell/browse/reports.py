@@ -7,6 +7,8 @@ from loadcell.browse.pages import address, comparison_address, name_of, with_bar
 from loadcell.report.words import Words
 
 Link = tuple[str, str]
+DUEL_LEAST = 0.01
+"""The least difference that matters in a duel, as in `loadcell duel`."""
 
 
 def run_report(entry: Entry, words: Words) -> str:
@@ -31,6 +33,16 @@ def sweep_report(entry: Entry, words: Words, *, force: bool) -> str:
     links = [_forced(address(entry), address(entry, force="1"), words, force=force)] if invalid else []
     stages = [(address(stage), name_of(stage).rpartition("/")[2]) for stage in entry.inside if not stage.trouble]
     return with_bar(sweep_page(sweep, words, source=str(entry.path)), name_of(entry), words, links, stages)
+
+
+def duel_report(entry: Entry, words: Words) -> str:
+    """The report of a duel, with links to its turns; likewise."""
+    from loadcell.compare import compare_duel
+    from loadcell.report.page import comparison_page
+
+    found = compare_duel(entry.path, min_effect=DUEL_LEAST)
+    turns = [(address(turn), name_of(turn).rpartition("/")[2]) for turn in entry.inside if not turn.trouble]
+    return with_bar(comparison_page(found, {}, words), name_of(entry), words, [], turns)
 
 
 def comparison_report(a: Entry, b: Entry, words: Words, *, force: bool) -> str:

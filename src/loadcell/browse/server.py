@@ -23,8 +23,9 @@ from loadcell.browse.guard import HEADERS, from_elsewhere, host_allowed, is_loop
 from loadcell.browse.library import Library
 from loadcell.browse.listing import Entry
 from loadcell.browse.pages import cells, comparison_address, listing_page, page_script, trouble_page
-from loadcell.browse.reports import comparison_report, run_report, sweep_report
+from loadcell.browse.reports import comparison_report, duel_report, run_report, sweep_report
 from loadcell.errors import LoadcellError, UsageError
+from loadcell.recording.index import remembered
 from loadcell.report.text import plain
 from loadcell.report.words import Words, words_for
 
@@ -38,14 +39,17 @@ _CONNECTIONS = 64
 
 
 def serve(
-    folder: Path, *, host: str = "127.0.0.1", port: int = PORT, lang: str = "en", ready: Callable[[str], None]
+    folder: Path | None, *, host: str = "127.0.0.1", port: int = PORT, lang: str = "en", ready: Callable[[str], None]
 ) -> None:
-    """Serve the recordings below `folder` until Ctrl-C. `ready` gets lines for a person once it listens.
+    """Serve the recordings below `folder` until Ctrl-C; None: those here, and wherever else this user's were written.
+
+    `ready` gets lines for a person once it listens.
 
     RecordingError if the folder cannot be read, UsageError if host, port or language cannot be. Port 0 is any.
     """
     with open_server(folder, host=host, port=port, lang=lang) as server:
-        ready(f"{server.library.root} is shown at {server.url} (Ctrl-C ends it)")
+        more = "" if folder is not None else ", and wherever else recordings of yours were written,"
+        ready(f"{server.library.root}{more} is shown at {server.url} (Ctrl-C ends it)")
         if not is_loopback(server.address):
             ready(
                 f"warning: {host} can be reached from other machines, and everybody there sees these recordings: there "
@@ -57,10 +61,10 @@ def serve(
             return
 
 
-def open_server(folder: Path, *, host: str = "127.0.0.1", port: int = PORT, lang: str = "en") -> Server:
+def open_server(folder: Path | None, *, host: str = "127.0.0.1", port: int = PORT, lang: str = "en") -> Server:
     """A server that listens and does not answer yet; errors as in `serve`."""
     words = words_for(lang)
-    library = Library(folder)
+    library = Library(Path(), remembered) if folder is None else Library(folder)
     if not 0 <= port <= 65_535:
         raise UsageError(f"--port {port}: give a port from 1 to 65535, or 0 for any free one")
     try:
@@ -257,6 +261,13 @@ def _sweep(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
     return _report(server, ["sweep", str(force)], [entry], lambda: sweep_report(entry, server.words, force=force))
 
 
+def _duel(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
+    entry = _entry(server, asked, "id")
+    if entry is None or entry.kind != "duel":
+        return None
+    return _report(server, ["duel"], [entry], lambda: duel_report(entry, server.words))
+
+
 def _compare(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
     words, force = server.words, asked.get("force") == ["1"]
     if "pick" in asked:  # a page without scripts: the older one is the baseline
@@ -268,7 +279,7 @@ def _compare(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
         sides = sorted((one for one in found if one is not None), key=lambda entry: entry.order)
     else:
         sides = [one for one in (_entry(server, asked, side) for side in ("a", "b")) if one is not None]
-    if len(sides) != 2 or any(side.kind == "sweep" for side in sides):
+    if len(sides) != 2 or any(side.kind not in ("run", "repeats") for side in sides):
         return None
     a, b = sides
     try:
@@ -294,6 +305,7 @@ _ROUTES: dict[str, Callable[[Server, dict[str, list[str]]], _Answer | None]] = {
     "/": _listing,
     "/run": _run,
     "/sweep": _sweep,
+    "/duel": _duel,
     "/compare": _compare,
     "/api/summary": _summary,
 }

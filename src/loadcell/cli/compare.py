@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadcell.cli.pages import add_page, comparison_page_file, comparison_path, leave_page, wants_page, words_of
+from loadcell.cli.pages import add_page, comparison_page_file, leave_page, wants_page, words_of
 from loadcell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accelerators", metavar="N", help="beside published results: how many serve the endpoint of the run"
     )
-    add_page(parser, "comparisons/TIME.html")
+    add_page(parser, "comparisons/TIME.html, not where $CI is set")
     parser.add_argument("--output", metavar="FILE", help="where the page goes instead")
 
 
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
     )
     print_comparison_as(found, args, words)
-    if wants_page(args) or (args.output and args.html is None):
-        path = Path(args.output) if args.output else comparison_path()
+    if wants_page(args, in_ci=False) or (args.output and args.html is None):
+        path = Path(args.output) if args.output else None
         leave_page(args, lambda words: comparison_page_file(found, sides, path, words))
     return exit_code(found)
 

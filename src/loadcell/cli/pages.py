@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +50,10 @@ def words_of(args: argparse.Namespace) -> Words:
     return words_for(args.lang)
 
 
-def wants_page(args: argparse.Namespace) -> bool:
-    """Whether a page is to be written: as asked, else unless the output is for machines."""
+def wants_page(args: argparse.Namespace, *, in_ci: bool = True) -> bool:
+    """Whether a page is to be written: as asked, else unless the output is for machines, or `in_ci` says not there."""
+    if args.html is None and not in_ci and os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return False
     machine = any(getattr(args, name, False) for name in _PRINTED)
     return not machine if args.html is None else bool(args.html)
 
@@ -73,9 +77,12 @@ def sweep_page_file(sweep: Sweep, folder: Path, path: Path, words: Words) -> Pat
     return write_text(path, sweep_page(sweep, words, source=str(folder), pages=frozenset(pages)))
 
 
-def comparison_page_file(found: Comparison, sides: Sequence[Opened], path: Path, words: Words) -> Path:
-    """Write the page of a comparison; the distributions of a side of several runs are those of its first."""
-    with said_if_long("writing the page"):
+def comparison_page_file(found: Comparison, sides: Sequence[Opened], path: Path | None, words: Words) -> Path:
+    """Write the page of a comparison, without a path to one of its own in `comparisons`.
+
+    The distributions of a side of several runs are those of its first.
+    """
+    with said_if_long("writing the page"), comparison_path() if path is None else nullcontext(path) as path:
         from loadcell.report.detail import build_detail
         from loadcell.report.files import write_text
         from loadcell.report.page import comparison_page
@@ -87,9 +94,24 @@ def comparison_page_file(found: Comparison, sides: Sequence[Opened], path: Path,
         return write_text(path, comparison_page(found, details, words))
 
 
-def comparison_path() -> Path:
-    """Where the page of a comparison goes that was given no place."""
-    return Path("comparisons") / f"{datetime.now():%Y%m%d-%H%M%S}.html"
+@contextmanager
+def comparison_path() -> Iterator[Path]:
+    """A place of its own for the page of a comparison that was given none; taken away again if no page was written."""
+    folder, stamp = Path("comparisons"), f"{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        folder.mkdir(exist_ok=True)
+        for number in count(1):
+            path = folder / (f"{stamp}.html" if number == 1 else f"{stamp}-{number}.html")
+            with suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                break
+    except OSError as error:
+        raise LoadcellError(f"cannot write to {folder}: {error.strerror}; give --output a place") from None
+    try:
+        yield path
+    finally:
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def leave_page(args: argparse.Namespace, write: Callable[[Words], Path], *, tell: bool = True) -> None:

@@ -44,7 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, in quotes")
     parser.add_argument(
         "folders", nargs="*", metavar="DIR",
-        help="recordings, repeats, sweeps, or folders that hold them (default: recordings and sweeps, here)",
+        help="recordings, repeats, sweeps, or folders that hold them (default: those here, "
+        "and wherever else --output put them)",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV: every row and column, nothing shortened")

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="DIR|RESULT",
         help="folder that a run or a sweep wrote, or a result saved with --json; with --serve, a folder of such "
-        "folders (default: this one)",
+        "folders (default: this one, and wherever else --output put recordings)",
     )
     add_slo(parser, "limits to judge by")
     parser.add_argument(
@@ -80,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
     if args.host is not None or args.port is not None:
         raise UsageError("--host and --port belong to --serve")
     if args.recording is None:
-        raise UsageError("name what to report, as in: loadcell report recordings/20260101-120000")
+        from loadcell.recording.index import remembered
+
+        newest = next(iter(remembered()), "recordings/20260101-120000")
+        raise UsageError(f"name what to report, as in: loadcell report {newest}")
     asked_files(args)
     folder = Path(args.recording)
     if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
@@ -171,7 +174,8 @@ def _serve(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
-    serve(Path(args.recording or "."), host=args.host or "127.0.0.1", port=port, lang=args.lang, ready=ready)
+    folder = None if args.recording is None else Path(args.recording)
+    serve(folder, host=args.host or "127.0.0.1", port=port, lang=args.lang, ready=ready)
     return 0
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from loadcell.errors import RecordingError
+from loadcell.recording.index import remember
 
 NEW_FOLDER = "give --output a new folder"
 _NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -23,10 +24,14 @@ _NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def output_folder(given: str | None, place: str, prefix: str = "") -> Iterator[Path]:
     """The folder that a person named, or one named after the time in `place`, which is made and no one else's.
 
-    One that was made is taken away again if nothing was written to it.
+    One that was made is taken away again if nothing was written to it. Where it holds a recording in the end, that is
+    remembered: see `index.py`.
     """
     if given is not None:
-        yield Path(given)
+        try:
+            yield Path(given)
+        finally:
+            _remember(Path(given))
         return
     stamp = f"{prefix}{datetime.now():%Y%m%d-%H%M%S}"
     for number in count(1):
@@ -44,6 +49,7 @@ def output_folder(given: str | None, place: str, prefix: str = "") -> Iterator[P
         try:
             yield folder
         finally:
+            _remember(folder)
             _take_away([folder, *made])
         return
 
@@ -97,6 +103,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _remember(folder: Path) -> None:
+    """Note where a recording lies. That it cannot be noted costs no run anything: it is said to who watches."""
+    try:
+        remember(folder)
+    except (OSError, RuntimeError) as error:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"loadcell: {folder} is not noted for `loadcell report --serve` and `query`: {error}\n")
 
 
 def _missing(folder: Path) -> list[Path]:

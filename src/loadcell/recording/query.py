@@ -16,6 +16,7 @@ import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError, UsageError, nearest
 from loadcell.recording.database import parquet
+from loadcell.recording.index import remembered
 from loadcell.recording.read import read_json, read_manifest
 from loadcell.recording.schema import Column, Manifest, Source
 from loadcell.recording.tables import (
@@ -33,10 +34,10 @@ from loadcell.spec import Spec
 Warn = Callable[[str], None]
 WindowOf = Callable[[Path], tuple[float, float, int]]
 """Start and end in ns (both inside) and first request of the window of the recording in a folder, or LoadcellError."""
-DEFAULT_FOLDERS = ("recordings", "sweeps")
+DEFAULT_FOLDERS = ("recordings", "sweeps", "duels", "mlperf")
 _DEPTH = 4
 """Folders below a named one in which recordings are looked for."""
-_SET_ASIDE = re.compile(r"\.cut-\d+$")
+SET_ASIDE = re.compile(r"\.cut-\d+$")
 _BATCH = 10_000
 _LINES = 6
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -110,11 +111,7 @@ def _batches(database: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ..
 def find_recordings(folders: Sequence[Path], warn: Warn) -> list[Path]:
     """The recordings that the folders are or hold, each once, sorted by folder; RecordingError for one without any."""
     if not folders:
-        folders = [Path(name) for name in DEFAULT_FOLDERS if Path(name).is_dir()]
-        if not folders:
-            raise RecordingError(
-                f"there is no folder {' or '.join(DEFAULT_FOLDERS)} here: name recordings, or folders that hold them"
-            )
+        return _known_recordings(warn)
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -125,6 +122,27 @@ def find_recordings(folders: Sequence[Path], warn: Warn) -> list[Path]:
             raise RecordingError(f"{folder} holds no recording: name the folder of a run, of repeats or of a sweep")
         found |= {path.resolve(): path for path in inside if path.resolve() not in found}
     return list(found.values())
+
+
+def _known_recordings(warn: Warn) -> list[Path]:
+    """Those in the default folders here, and wherever else this user's were written; RecordingError without any."""
+    found: dict[Path, Path] = {}
+    here = [Path(name) for name in DEFAULT_FOLDERS if Path(name).is_dir()]
+    for folder in [*here, *map(_from_here, remembered())]:
+        for path in _recordings_in(folder, warn):
+            found.setdefault(path.resolve(), path)
+    if not found:
+        raise RecordingError(
+            f"there is no recording in {', '.join(DEFAULT_FOLDERS)} here, and none is remembered elsewhere: name "
+            "recordings, or folders that hold them"
+        )
+    return list(found.values())
+
+
+def _from_here(folder: Path) -> Path:
+    """As people write it: relative where it lies below this folder."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) and folder != here else folder
 
 
 def _recordings_in(folder: Path, warn: Warn) -> Iterator[Path]:
@@ -139,7 +157,7 @@ def _recordings_in(folder: Path, warn: Warn) -> Iterator[Path]:
         elif len(here.relative_to(folder).parts) >= _DEPTH:
             names.clear()
         else:  # stages that were cut off and set aside count nowhere
-            names[:] = sorted(name for name in names if not name.startswith(".") and not _SET_ASIDE.search(name))
+            names[:] = sorted(name for name in names if not name.startswith(".") and not SET_ASIDE.search(name))
 
 
 class _Stage(msgspec.Struct):

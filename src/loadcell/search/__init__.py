@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadcell.search.build import build_sweep
-    from loadcell.search.folder import read_plan
+    from loadcell.search.folder import read_plan, stage_folders
     from loadcell.search.grid import Grid, grid_of_flags, make_plan, plan_grid, read_matrix
     from loadcell.search.model import Plan, Sweep, sweep_schema
     from loadcell.search.ranges import is_grid, parse_bounds, parse_loads
@@ -16,7 +16,7 @@ _HOME = {
     "Grid": "grid", "Plan": "model", "Sweep": "model", "build_sweep": "build", "grid_of_flags": "grid",
     "is_grid": "ranges", "make_plan": "grid", "parse_bounds": "ranges", "parse_loads": "ranges", "plan_grid": "grid",
     "read_matrix": "grid", "read_plan": "folder", "read_stage": "stages", "read_stages": "stages", "run_sweep": "run",
-    "saturation_steer": "saturation", "sweep_schema": "model",
+    "saturation_steer": "saturation", "stage_folders": "folder", "sweep_schema": "model",
 }  # fmt: skip
 __all__ = [
     "Grid",
@@ -35,6 +35,7 @@ __all__ = [
     "read_stages",
     "run_sweep",
     "saturation_steer",
+    "stage_folders",
     "sweep_schema",
 ]
 

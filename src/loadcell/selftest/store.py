@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadcell import __version__
 from loadcell.errors import RecordingError
+from loadcell.recording.index import state_home
 from loadcell.recording.read import dump_json
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ Warn = Callable[[str], None]
 
 
 def state_folder() -> Path:
-    """$XDG_STATE_HOME/loadcell/selftest; as that standard has it, a relative path there does not count."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or "")
-    return (home if home.is_absolute() else Path.home() / ".local" / "state") / "loadcell" / "selftest"
+    """Where they are: $XDG_STATE_HOME/loadcell/selftest."""
+    return state_home() / "selftest"
 
 
 def this_machine(tls: bool) -> dict[str, Any]:

@@ -71,6 +71,7 @@ BROWSE = {
     "the highest of its stages: stage {n}": "la más alta de sus etapas: la {n}",
     "{n} runs": "{n} ejecuciones",
     "{n} turns": "{n} turnos",
+    "{input} in, {output} out": "{input} de entrada, {output} de salida",
     "ok and failed, of the whole run": "correctas y fallidas, de toda la ejecución",
     "{share} of the requests kept to every limit": "{share} de las solicitudes cumplieron todos los límites",
     "Leave out figures of INVALID runs": "Omitir las cifras de ejecuciones NO VÁLIDAS",
