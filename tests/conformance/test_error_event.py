@@ -1,0 +1,136 @@
+"""What is known to be over is not waited for: a failure ends its request at once, as an end mark ends a success.
+
+The server leaves every connection open; the time limit is far beyond what a test may take.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from contract_runs import Ran, Run
+from scripted import (
+    DONE,
+    HANG,
+    SSE_HEAD,
+    Received,
+    Step,
+    chunked,
+    clean,
+    delta,
+    event,
+    serve,
+    stream,
+    token,
+    usage_event,
+)
+
+TIME_LIMIT_S = 60.0
+AT_ONCE_S = 20.0
+"""Far from the time limit, and far above what a busy machine takes for a few short replies."""
+ERROR = {"error": {"message": "the GPU fell off", "code": 500}}
+THREE = [step for _ in range(3) for step in (0.02, event(token()))]
+FINISH, USAGE = event(delta(finish="length")), event(usage_event(3))
+
+
+def pings(*pieces: Step) -> list[Step]:
+    """The pieces, then comments without end: the stream is never silent."""
+    return stream(*pieces, *[0.1, b": ping\n\n"] * 600, HANG)
+
+
+def lines(*values: Any) -> list[Step]:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head, *(step for one in values for step in (0.02, chunked(json.dumps(one).encode() + b"\n"))), HANG]
+
+
+def refusal(length: bytes) -> list[Step]:
+    return [
+        b"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\n%b\r\n" % length + json.dumps(ERROR).encode(),
+        HANG,
+    ]
+
+
+FAILED: dict[str, tuple[list[Step], str, str]] = {
+    "an error event": (stream(*THREE, event(ERROR), HANG), "stream_error", "the GPU fell off"),
+    "an error event first": (stream(event(ERROR), HANG), "stream_error", "the GPU fell off"),
+    "by its name": (stream(*THREE, b"event: error\ndata: out of memory\n\n", HANG), "stream_error", "out of memory"),
+    "as a bare line": (stream(*THREE, b'{"error": "no more"}\n\n', HANG), "stream_error", "no more"),
+    "a finish reason of failure": (stream(*THREE, event(delta(finish="abort")), HANG), "gave_up", "abort"),
+    "junk": (stream(*THREE, b"data: {broken\n\n", HANG), "invalid_json", "broken"),
+    "inside JSON lines": (lines(token(), token(), ERROR), "stream_error", "the GPU fell off"),
+    "an error, then comments": (pings(*THREE, event(ERROR)), "stream_error", "the GPU fell off"),
+    "an error as JSON, without an end": (
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(json.dumps(ERROR).encode()), HANG],
+        "stream_error",
+        "the GPU fell off",
+    ),
+    "a refusal shorter than it says": (refusal(b"Content-Length: 5000\r\n"), "http_503", "the GPU fell off"),
+    "a refusal without an end": (refusal(b""), "http_503", "the GPU fell off"),
+}
+OK: dict[str, list[Step]] = {
+    "an end mark": stream(*THREE, FINISH, USAGE, DONE, HANG),
+    "an end mark without usage": stream(*THREE, FINISH, DONE, HANG),
+    "a finish reason and usage": stream(*THREE, FINISH, USAGE, HANG),
+    "the length that was said": [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        % len(b"".join([event(token()) * 3, FINISH, USAGE, DONE]))
+        + b"".join([event(token()) * 3, FINISH, USAGE, DONE]),
+        HANG,
+    ],
+}
+
+
+def after_good_ones(run: Run, steps: list[Step], **fields: Any) -> tuple[Ran, float]:
+    """A run of two users in which every second reply is `steps`, and how long it took in s."""
+
+    def script(request: Received) -> list[Step]:
+        return steps if request.number % 2 else clean(3)
+
+    with serve(script) as server:
+        began = time.monotonic()
+        ran = run(server.url, requests=6, concurrency=2, timeout_s=TIME_LIMIT_S, ignore_eos=False, **fields)
+        return ran, time.monotonic() - began
+
+
+@pytest.mark.parametrize("name", FAILED)
+def test_a_failure_that_is_known_ends_the_request(run: Run, name: str) -> None:
+    steps, kind, words = FAILED[name]
+    ran, took_s = after_good_ones(run, steps)
+    assert ran.statuses == ["ok", "failed"] * 3
+    assert ran.kinds() == {kind: 3}
+    assert all(words in row["error"] for row in ran.rows[1::2])
+    assert took_s < AT_ONCE_S
+    assert len({row["connection"] for row in ran.rows[1::2]}) == 3  # each was closed
+
+
+@pytest.mark.parametrize("name", OK)
+def test_an_end_that_is_said_ends_the_request(run: Run, name: str) -> None:
+    ran, took_s = after_good_ones(run, OK[name])
+    assert ran.statuses == ["ok"] * 6
+    assert [row["output_tokens"] for row in ran.rows] == [3] * 6
+    assert took_s < AT_ONCE_S
+    if name == "an end mark":  # its figures are those of what was sent: what was waited is in none
+        waited = [row for row in ran.rows[1::2] if row["end_ns"] - row["last_ns"] > 90e6]
+        assert waited == []
+
+
+def test_a_server_that_always_leaves_its_streams_open(run: Run) -> None:
+    """The probe shows it; then the end mark itself is the end, and no user waits."""
+    steps = stream(*THREE, FINISH, USAGE, DONE, HANG)
+    with serve(lambda _: steps, probe=lambda _: steps) as server:
+        ran = run(server.url, requests=8, concurrency=1, timeout_s=TIME_LIMIT_S)
+    assert ran.statuses == ["ok"] * 8
+    assert any("leaves its streams open" in note for note in ran.result.notes)
+    assert len({request.connection for request in server.load}) == 8
+    assert all(row["end_ns"] - row["send_start_ns"] >= 60e6 for row in ran.rows)
+
+
+def test_a_packed_error_is_seen_at_once_too(run: Run) -> None:
+    import zlib
+
+    state = zlib.compressobj(wbits=31)
+    body = [state.compress(one) + state.flush(zlib.Z_SYNC_FLUSH) for one in (event(token()), event(ERROR))]
+    ran, took_s = after_good_ones(run, [SSE_HEAD % b"Content-Encoding: gzip\r\n", *map(chunked, body), HANG])
+    assert ran.kinds() == {"stream_error": 3} and took_s < AT_ONCE_S
