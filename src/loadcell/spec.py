@@ -42,6 +42,11 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_key_env: Annotated[str, Doc(description="environment variable that holds the API key")] = "OPENAI_API_KEY"
     ca_file: Annotated[str | None, Doc(description="PEM file of the certificate authority to trust")] = None
     verify_tls: Annotated[bool, Doc(description="check the server's certificate")] = True
+    cert_file: Annotated[str | None, Doc(description="PEM file of a client certificate to show to the server")] = None
+    key_file: Annotated[
+        str | None, Doc(description="PEM file of its key (default: in the file of the certificate)")
+    ] = None
+    resolve: Annotated[list[str], Doc(description="address of a host, as in curl: HOST:PORT:ADDRESS[,ADDRESS...]")] = []
     metrics_url: Annotated[
         str | None,
         Doc(description='Prometheus page to read with the load ("none": not; default: /metrics of the server)'),

@@ -64,7 +64,9 @@ def test_a_connection_that_cannot_be_opened_says_what_to_do(
 
     monkeypatch.setattr(wire.socket, "socket", Refused)
     target = SimpleNamespace(tls=False)
-    job = cast(Any, SimpleNamespace(target=target, address=(socket.AF_INET, ("127.0.0.1", 9)), connect_timeout_s=1.0))
+    job = cast(
+        Any, SimpleNamespace(target=target, addresses=[(socket.AF_INET, ("127.0.0.1", 9))], connect_timeout_s=1.0)
+    )
     audit, heard = Audit(0, None), []
     pool = Pool(job, make_poller(), {}, audit, lambda: None, heard.append)
     assert pool.open() is False

@@ -63,9 +63,9 @@ def client(url: str, ears: Ears, *, samples: int = 8, cap: int | None = None, ke
     with tempfile.TemporaryFile() as bodies:
         write_bodies(bodies, samples)
         job = Job(
-            settings={}, samples=samples, logs="", target=target, address=reachable(target, 5), api="chat", stream=True,
-            reuse=True, cap=cap, pool=2, timeout_s=1.5, connect_timeout_s=5, tell_first=True, keep=keep,
-            tokenizer="smollm2", run_id="test", bodies_fd=bodies.fileno(), rows_fd=-1, messages_fd=-1,
+            settings={}, samples=samples, logs="", target=target, addresses=[reachable(target, 5)], api="chat",
+            stream=True, reuse=True, cap=cap, pool=2, timeout_s=1.5, connect_timeout_s=5, tell_first=True,
+            keep=keep, tokenizer="smollm2", run_id="test", bodies_fd=bodies.fileno(), rows_fd=-1, messages_fd=-1,
         )  # fmt: skip
         made = Client(job, load_tokenizer("smollm2"), ears.first, ears.done, ears.told.append)
         assert made.prepare() is None

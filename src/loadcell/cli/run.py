@@ -63,6 +63,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--api-key-env", "endpoint.api_key_env", "VAR"),
         ("--ca-file", "endpoint.ca_file", "FILE"),
         ("--verify-tls", "endpoint.verify_tls", ""),
+        ("--cert", "endpoint.cert_file", "FILE"),
+        ("--key", "endpoint.key_file", "FILE"),
         ("--ignore-eos", "endpoint.ignore_eos", ""),
     ],
     "workload": [
@@ -132,6 +134,10 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
         )
     if "--slo" not in but:
         add_slo(groups["load"], "limits that make a request good")
+    groups["endpoint"].add_argument("--cacert", dest="endpoint.ca_file", metavar="FILE", help="the same as --ca-file")
+    groups["endpoint"].add_argument(
+        "--resolve", action="append", metavar="H:P:A", help=f"{describe_field('endpoint.resolve')} (repeatable)"
+    )
     groups["endpoint"].add_argument(
         "--header",
         action="append",
@@ -267,6 +273,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     if args.observe_url:
         put("observe.urls", args.observe_url)
+    if args.resolve:
+        put("endpoint.resolve", args.resolve)
     for pair in args.header or []:
         name, mark, value = pair.partition("=" if "=" in pair.split(":")[0] else ":")
         if not mark:

@@ -54,6 +54,7 @@ class Audit:
     connections_before: int = 0
     """Connections that were open before the clock started."""
     connections_opened: int = 0
+    connections_by_address: dict[str, int] = field(default_factory=dict)
     connect_failures: int = 0
     no_ports: int = 0
     """Of these: no local port was left."""
@@ -159,6 +160,11 @@ class Audit:
         """A connection is about to be closed."""
         if min_rtt_ns is not None:
             self._rtts.append(min_rtt_ns)
+
+    def opened(self, host: str) -> None:
+        """A connection to an address was opened."""
+        self.connections_opened += 1
+        self.connections_by_address[host] = self.connections_by_address.get(host, 0) + 1
 
     def no_connection(self, code: int | None) -> None:
         """A connection could not be opened, with the system's error number if that is why."""

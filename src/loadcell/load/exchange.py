@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import time
 
 import httptools
 
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
-from loadcell.load.wire import ConnectError
+from loadcell.load.tls_words import is_alert
+from loadcell.load.wire import ConnectError, has_tunnel
 from loadcell.protocol import CodingError, Page, Reply
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
@@ -20,8 +22,9 @@ _HANG_UP_S, _HANG_UP_MOST_S = 0.05, 0.5
 """How long the end of a connection is awaited after a reply: as long as the reply took, within these."""
 _SLOWER = 5
 """So many times as patient as the load is with the end of a reply: what is concluded here holds for all of the load."""
+_ALERT_S = 1.0
+"""How long a server that hung up is listened to, for why."""
 _MODELS_BYTES = 4 * 1024 * 1024
-_PROXY_REPLY_BYTES = 16 * 1024
 
 
 def exchange(
@@ -48,12 +51,17 @@ def exchange(
         sock.settimeout(total_s)
         fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
         head = target.head(method, path, fields)
-        sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        try:
+            sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        except OSError:
+            _hear_alert(target, address, connect_s)
+            raise
         if method == "GET":
             page = Page()
             while not page.complete and len(page.body) < most_bytes and (data := _receive(sock, limit_s)):
                 _feed(page, data)
             if not page.status:
+                _hear_alert(target, address, connect_s)
                 raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
             return page
         reply, number = Reply(), 0
@@ -76,12 +84,29 @@ def exchange(
             number += 1
             if read_s is not None and not reply.closed and _outputs(reply) >= _ENOUGH_TOKENS:
                 return reply
+        if not reply.bytes:
+            _hear_alert(target, address, connect_s)
         reply.close(max(number - 1, 0))
         if reply.complete and reply.keep_alive:
             reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
         return reply
     finally:
         sock.close()
+
+
+def _hear_alert(target: Target, address: Address, timeout_s: float) -> None:
+    """Raise what a TLS server says on a connection on which nothing is sent: it may refuse the client's certificate
+    only after its handshake, and what it says then is lost where it hangs up on a request."""
+    if not target.tls:
+        return
+    with _open(target, address, timeout_s) as sock:
+        try:
+            _receive(sock, time.monotonic() + _ALERT_S)
+        except ssl.SSLError as error:
+            if is_alert(error):
+                raise
+        except TimeoutError:
+            return
 
 
 def _outputs(reply: Reply) -> int:
@@ -134,8 +159,19 @@ def _receive(sock: socket.socket, limit_s: float) -> bytes:
     sock.settimeout(left_s)
     try:
         return sock.recv(65536)
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLEOFError):
         return b""
+
+
+def _open_tunnel(sock: socket.socket, target: Target, limit_s: float) -> None:
+    """Ask the proxy for a tunnel; ConnectError if it gives none, TimeoutError at the monotonic time `limit_s`."""
+    sock.sendall(target.connect_request())
+    answer = b""
+    while not has_tunnel(target, answer):
+        data = _receive(sock, limit_s)
+        if not data:
+            raise ConnectError(f"the proxy {target.proxy} gave no answer to CONNECT")
+        answer += data
 
 
 def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
@@ -146,15 +182,10 @@ def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
         sock.settimeout(timeout_s)
         sock.connect(where)
         if target.tunnel:
-            sock.sendall(target.connect_request())
-            answer = b""
-            while b"\r\n\r\n" not in answer and len(answer) < _PROXY_REPLY_BYTES and (data := sock.recv(4096)):
-                answer += data
-            status = answer.split(b"\r\n", 1)[0].decode("latin-1")
-            if status.split(" ")[1:2] != ["200"]:
-                raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status or 'no answer'}")
+            _open_tunnel(sock, target, time.monotonic() + timeout_s)
+            sock.settimeout(timeout_s)
         if target.tls:
-            return target.tls_context().wrap_socket(sock, server_hostname=target.host)
+            return target.tls_context().wrap_socket(sock, server_hostname=target.server_name)
     except BaseException:
         sock.close()
         raise

@@ -386,12 +386,15 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     if crew.own_end is not None:
         crew.own_end.close()
     manifest.notes[:0] = crew.beside.notes()  # the first: one screen shows no more
+    opened: dict[str, int] = {}
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()
         file = folder / f"audit-{worker}.json"
         if file.exists():
             audit = json.loads(file.read_bytes())
+            for address, count in audit.get("connections_by_address", {}).items():
+                opened[address] = opened.get(address, 0) + count
             if audit["died"]:
                 manifest.state = "broken"
                 manifest.invalid.append(f"worker {worker} could not write its data: {audit['died']}")
@@ -410,6 +413,11 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     if crew.feeder is not None and crew.feeder.poll() and manifest.state != "interrupted":
         manifest.state = "broken"
         manifest.invalid.append(feeder.said(crew.feeder) or "")
+    if opened:
+        manifest.effective["connections_by_address"] = opened
+    if len(opened) > 1:
+        shares = ", ".join(f"{address} ({count})" for address, count in opened.items())
+        manifest.notes.append(f"the host has {len(opened)} addresses; connections went to each in turn: {shares}")
     if manifest.state == "running" and not crew.live.t0_ns:
         manifest.state = "broken"
         manifest.invalid.append("the load did not begin")

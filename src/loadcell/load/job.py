@@ -16,7 +16,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     run_id: str
     target: Target
-    address: Address
+    addresses: list[Address]
+    """Of the host to dial: connections go to each in turn."""
     api: Api
     stream: bool
     live_fd: int

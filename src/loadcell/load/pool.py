@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Protocol
 
 from loadcell.load.audit import Audit
 from loadcell.load.host import descriptor_limit
 from loadcell.load.poller import READABLE, WRITABLE, Poller
-from loadcell.load.target import Address, Target
+from loadcell.load.target import Address, Target, host_of
 from loadcell.load.wire import ConnectError, Connection
 
 OPENING_MOST = 32
@@ -30,13 +30,17 @@ class Way(Protocol):
     @property
     def target(self) -> Target: ...
     @property
-    def address(self) -> Address: ...
+    def addresses(self) -> Sequence[Address]: ...
     @property
     def connect_timeout_s(self) -> float: ...
 
 
 class Pool:
-    """Idle and opening connections. `on_ready` is called when one has opened, `on_failed` when one could not."""
+    """Idle and opening connections. `on_ready` is called when one has opened, `on_failed` when one could not.
+
+    Connections go to the addresses in turn, from that of number `turn` on. With several, the one that is idle longest
+    is handed out, so that requests go round too.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Pool:
         audit: Audit,
         on_ready: Callable[[], None],
         on_failed: Callable[[str], None],
+        turn: int = 0,
     ) -> None:
         self.idle: list[Connection] = []
         self.opening: dict[int, Connection] = {}
@@ -55,7 +60,8 @@ class Pool:
         self._on_ready, self._on_failed = on_ready, on_failed
         self._context = job.target.tls_context() if job.target.tls else None
         self._limit_ns = int(job.connect_timeout_s * 1e9)
-        self._opened = 0
+        self._opened, self._turn = 0, turn
+        self._spread = len(job.addresses) > 1
         self._fd_most = descriptor_limit() - _FILES
 
     def fill(self, wanted: int, stop: Callable[[], bool]) -> str | None:
@@ -81,7 +87,7 @@ class Pool:
     def take(self) -> Connection | None:
         """The connection that came free last, if the server has not closed it and is not about to."""
         while self.idle:
-            connection = self.idle.pop()
+            connection = self.idle.pop(0 if self._spread else -1)
             age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
             expired = connection.keep_s is not None and age_s > connection.keep_s - 1
             if not expired and not connection.is_stale():
@@ -106,15 +112,16 @@ class Pool:
 
     def open(self) -> bool:
         """Begin to open a connection; False if that failed at once."""
+        address = self._job.addresses[(self._turn + self._opened) % len(self._job.addresses)]
         self._opened += 1
         try:
-            connection = Connection(self._opened, self._job.target, self._job.address, self._context)
+            connection = Connection(self._opened, self._job.target, address, self._context)
         except ConnectError as error:
-            self._failed(str(error), error.code)
+            self._failed(str(error), error.code, address)
             return False
         if connection.fd >= self._fd_most:
             connection.close()
-            self._failed(os.strerror(errno.EMFILE), errno.EMFILE)
+            self._failed(os.strerror(errno.EMFILE), errno.EMFILE, address)
             return False
         self.opening[connection.fd] = connection
         self._handlers[connection.fd] = lambda _: self._advance(connection)
@@ -126,7 +133,7 @@ class Pool:
         for connection in list(self.opening.values()):
             if now - connection.start_ns > self._limit_ns:
                 self.drop(connection)
-                self._failed(f"not open after {self._job.connect_timeout_s:g} s")
+                self._failed(f"not open after {self._job.connect_timeout_s:g} s", None, connection.address)
 
     def close(self) -> None:
         """Close every connection that carries no reply."""
@@ -138,19 +145,19 @@ class Pool:
             interest = connection.advance()
         except ConnectError as error:
             self.drop(connection)
-            self._failed(str(error), error.code)
+            self._failed(str(error), error.code, connection.address)
             return
         if interest is not None:
             self._poller.change(connection.fd, interest)
             return
         del self.opening[connection.fd]
-        self._audit.connections_opened += 1
+        self._audit.opened(host_of(connection.address))
         self._poller.change(connection.fd, READABLE)
         self.rest(connection, monotonic_ns())
         self._on_ready()
 
-    def _failed(self, why: str, code: int | None = None) -> None:
-        self.error = why
+    def _failed(self, why: str, code: int | None, address: Address) -> None:
+        self.error = why = f"{host_of(address)}: {why}" if self._spread else why
         self._audit.no_connection(code)
         self._on_failed(why)
 

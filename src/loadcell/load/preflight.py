@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from typing import Any
 from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
 from loadcell.kinds import KIND_OUTPUT
+from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import exchange
-from loadcell.load.target import Address, Target, resolve
+from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Page, Reply, body, body_prefix, is_html, listed_models, no_json, refused
 from loadcell.spec import Spec, parse_lengths
@@ -40,7 +40,8 @@ _AGAIN_S = 0.5
 class Endpoint:
     """What was found out about the endpoint."""
 
-    address: Address
+    addresses: list[Address]
+    """Those of the host to dial that answer, in the order in which connections go to them."""
     model: str
     ignore_eos: bool
     include_usage: bool = True
@@ -60,6 +61,11 @@ class Endpoint:
     fewest_tokens: int | None = None
     """The fewest output tokens that a short request may ask for, as far as tried; None before the first."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> Address:
+        """The one that was asked."""
+        return self.addresses[0]
 
     def e2e_s(self, output_tokens: float) -> float | None:
         """What a request of so many output tokens takes on the idle server, as far as the probe can tell."""
@@ -95,31 +101,40 @@ def preflight(spec: Spec, target: Target, waiting: Waiting = lambda *_: None) ->
 def _look(spec: Spec, target: Target, *, last: bool) -> Endpoint:
     """As `preflight`, without waiting; NotReady if that may help. The `last` time, a server that has no time for the
     probe is one that is busy: its load may run."""
-    address = reachable(target, spec.load.connect_timeout_s)
     notes: list[str] = []
-    model = spec.endpoint.model or _find_model(spec, target, address, notes)
-    found = Endpoint(address, model, spec.endpoint.ignore_eos is not False, notes=notes)
+    addresses = all_reachable(target, spec.load.connect_timeout_s, notes)
+    model = spec.endpoint.model or _find_model(spec, target, addresses[0], notes)
+    found = Endpoint(addresses, model, spec.endpoint.ignore_eos is not False, notes=notes)
     _probe(spec, target, found, last=last)
     return found
 
 
 def reachable(target: Target, timeout_s: float) -> Address:
     """The first address of the host that accepts a connection."""
-    why, refused = "no address", False
-    for family, where in resolve(target):
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as sock:
-                sock.settimeout(timeout_s)
-                sock.connect(where)
-                return family, where
-        except TimeoutError:
-            why = f"no answer within {timeout_s:g} s"
-        except OSError as error:
-            why, refused = describe(error), error.errno == errno.ECONNREFUSED
+    return all_reachable(target, timeout_s, [])[0]
+
+
+def all_reachable(target: Target, timeout_s: float, notes: list[str]) -> list[Address]:
+    """The addresses of the host that accept a connection; those that do not are noted, and EndpointError if none does.
+
+    Of localhost's two, which may be two servers, the first alone.
+    """
+    found = answers(resolve(target), timeout_s)
+    good = [address for address, error in found.items() if error is None]
+    bad = {address: error for address, error in found.items() if error is not None}
+    if good and is_localhost(list(found)):
+        return good[:1]
+    if good:
+        notes += [
+            f"{target.dial[0]} has the address {host_of(address)}, which was left out: {why_not(error, timeout_s)}"
+            for address, error in bad.items()
+        ]
+        return good
+    error = list(bad.values())[-1] if bad else OSError("no address")
     host, port = target.dial
     through = f"proxy {host}:{port} (set by the environment; NO_PROXY exempts hosts)" if target.proxy else target.origin
-    kind = NotReady if refused and not target.proxy else EndpointError
-    raise kind(f"cannot connect to {through}: {why}")
+    kind = NotReady if error.errno == errno.ECONNREFUSED and not target.proxy else EndpointError
+    raise kind(f"cannot connect to {through}: {why_not(error, timeout_s)}")
 
 
 def _ask(

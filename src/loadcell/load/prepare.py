@@ -205,7 +205,7 @@ def make_job(
         workers=workers,
         run_id=manifest.id,
         target=target,
-        address=found.address,
+        addresses=found.addresses,
         api=spec.endpoint.api,
         stream=spec.endpoint.stream,
         live_fd=files.live,

@@ -79,12 +79,16 @@ def metrics_target(endpoint: Endpoint, url: str | None, target: Target) -> Targe
     """
     if url is None:
         return msgspec.structs.replace(target, prefix="/metrics", query="")
-    page = make_target(Endpoint(url=url, ca_file=endpoint.ca_file, verify_tls=endpoint.verify_tls), None)
+    page = make_target(
+        Endpoint(url=url, ca_file=endpoint.ca_file, verify_tls=endpoint.verify_tls, resolve=endpoint.resolve), None
+    )
     own = page.host == target.host and (page.tls or not target.tls)
     bare = not urlsplit(url).path.strip("/")
     return msgspec.structs.replace(
         page,
         headers=target.headers | page.headers if own else page.headers,
+        cert_file=target.cert_file if own else None,
+        key_file=target.key_file if own else None,
         prefix="/metrics" if bare else page.prefix,
     )
 

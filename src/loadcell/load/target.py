@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import socket
 import ssl
-import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -14,17 +15,25 @@ import msgspec
 
 from loadcell import __version__
 from loadcell.errors import EndpointError, UsageError
+from loadcell.load.names import parse_pin, pinned, proxy_of
 from loadcell.protocol import PATHS
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 
 _PORTS = {"http": 80, "https": 443}
+_PROXY_PORT = 1080
+"""Of a proxy that is named without one, as in curl."""
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _FRAMING = ("content-length", "transfer-encoding")
 _URL_SAFE = "/?%:@!$&'()*+,;=~"
 Address = tuple[int, tuple[Any, ...]]
 """Address family and socket address."""
+
+
+def host_of(address: Address) -> str:
+    """The host's part of an address."""
+    return str(address[1][0])
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +54,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     proxy_auth: str | None = None
     ca_file: str | None = None
     verify_tls: bool = True
+    cert_file: str | None = None
+    """PEM file of the client's own certificate, and that of its key; None: in the same file."""
+    key_file: str | None = None
+    addresses: list[str] = []
+    """Addresses of the host to dial that were given by hand; empty: ask the resolver."""
 
     @property
     def dial(self) -> tuple[str, int]:
@@ -53,6 +67,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             return self.host, self.port
         host, _, port = self.proxy.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def server_name(self) -> str:
+        """Whom a certificate must name: without the zone of an address, or the dot that ends a full name."""
+        return self.host.partition("%")[0].rstrip(".")
 
     @property
     def tunnel(self) -> bool:
@@ -85,7 +104,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def host_header(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
 
     def connect_request(self) -> bytes:
@@ -95,7 +114,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"CONNECT {host}:{self.port} HTTP/1.1\r\nHost: {host}:{self.port}\r\n{auth}\r\n".encode("latin-1")
 
     def tls_context(self) -> ssl.SSLContext:
-        """The TLS settings; UsageError if the CA file is no CA file."""
+        """The TLS settings; UsageError if a file of certificates or keys is none."""
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except FileNotFoundError:
@@ -106,22 +125,45 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["http/1.1"])
+        if self.cert_file is not None:
+            _load_certificate(context, self.cert_file, self.key_file)
         return context
+
+
+def _load_certificate(context: ssl.SSLContext, cert_file: str, key_file: str | None) -> None:
+    for file in filter(None, (cert_file, key_file)):
+        if not Path(file).is_file():
+            raise UsageError(f"no file at {file}: --cert and --key name PEM files")
+    try:
+        context.load_cert_chain(cert_file, key_file, password=_no_password)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        if "KEY_VALUES_MISMATCH" in str(reason):
+            raise UsageError(
+                f"the key in {key_file or cert_file} is not that of the certificate in {cert_file}"
+            ) from None
+        raise UsageError(
+            f"{cert_file} and {key_file or 'no --key'} are not a certificate and its key as PEM ({reason})"
+        ) from None
+
+
+def _no_password() -> str:
+    raise UsageError("the key of the client certificate is encrypted: decrypt it first, as in `openssl pkey -in KEY`")
 
 
 def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     """The target of an endpoint, with the proxy that the environment names for it."""
     url = urlsplit(endpoint.url)
-    host, tls = url.hostname or "", url.scheme == "https"
+    host, tls = _ascii(unquote(url.hostname or "")), url.scheme == "https"
     port = url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
     headers: dict[str, str] = {}
-    if api_key and (api_key := api_key.strip()):  # keys that come from files often end in a line feed
+    if url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
+        headers["Authorization"] = _basic(url)
+    elif api_key and (api_key := api_key.strip()):  # keys that come from files often end in a line feed
         if not _VALUE.fullmatch(api_key):
             raise UsageError(f"the key in {endpoint.api_key_env} cannot be sent: it is not ASCII on one line")
         headers["Authorization"] = f"Bearer {api_key}"
-    elif url.username:
-        headers["Authorization"] = _basic(url)
     for name, value in endpoint.headers.items():
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
             raise UsageError(f"header {name!r} cannot be sent: names and values are ASCII on one line")
@@ -129,7 +171,9 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
             raise UsageError(f"header {name!r} cannot be set: it frames the request, and every body has its own length")
         headers = {k: v for k, v in headers.items() if k.lower() != name.lower()} | {name: value}
     proxy, auth = _proxy(url.scheme, host, port)
-    return Target(
+    if endpoint.key_file and not endpoint.cert_file:
+        raise UsageError("--key is the key of a client certificate: name that with --cert")
+    target = Target(
         host=host,
         port=port,
         tls=tls,
@@ -141,7 +185,22 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         proxy_auth=auth,
         ca_file=endpoint.ca_file,
         verify_tls=endpoint.verify_tls,
+        cert_file=endpoint.cert_file,
+        key_file=endpoint.key_file,
     )
+    for pin in endpoint.resolve:
+        parse_pin(pin)
+    return msgspec.structs.replace(target, addresses=pinned(endpoint.resolve, *target.dial))
+
+
+def _ascii(host: str) -> str:
+    """A host's name as it goes over the wire."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise UsageError(f"{host!r} is not a host name") from None
 
 
 def secrets_for(spec: Spec, target: Target, api_key: str | None) -> list[str]:
@@ -163,27 +222,31 @@ def _basic(url: SplitResult) -> str:
 
 
 def _proxy(scheme: str, host: str, port: int) -> tuple[str | None, str | None]:
-    """host:port and Proxy-Authorization of the proxy that the environment sets (http_proxy, https_proxy, no_proxy)."""
-    value = urllib.request.getproxies_environment().get(scheme)
-    exempt = urllib.request.proxy_bypass
-    if not value or exempt(host) or exempt(f"{host}:{port}"):
+    """host:port and Proxy-Authorization of the proxy that the environment sets."""
+    found = proxy_of(scheme, host, port, os.environ)
+    if found is None:
         return None, None
-    url = urlsplit(value if "//" in value else f"http://{value}")
+    name, value = found
+    try:
+        url = urlsplit(value if "//" in value else f"http://{value}")
+        proxy_port = url.port or _PROXY_PORT
+    except ValueError:
+        raise UsageError(f"the environment sets {name} to what is no proxy: write http://HOST:PORT") from None
     if url.scheme != "http" or not url.hostname:
-        raise UsageError(
-            f"the environment sets {scheme}_proxy to a {url.scheme} proxy; only http:// proxies are supported"
-        )
+        raise UsageError(f"the environment sets {name} to a {url.scheme} proxy; only http:// proxies are supported")
     shown = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{shown}:{url.port or 80}", _basic(url) if url.username else None
+    return f"{shown}:{proxy_port}", _basic(url) if url.username is not None else None
 
 
 def resolve(target: Target) -> list[Address]:
-    """Addresses of the host to dial, in the resolver's order; EndpointError if there is none."""
+    """Addresses of the host to dial, each once, in the resolver's order; EndpointError if there is none."""
     host, port = target.dial
     what = f"proxy {host}" if target.proxy else host
+    found = []
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for name in target.addresses or [host]:
+            found += socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a host name"
         raise EndpointError(f"cannot resolve {what}: {why}; check the URL's host name") from None
-    return [(family, address) for family, _, _, _, address in found]
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))

@@ -14,6 +14,8 @@ from time import monotonic_ns
 from loadcell.load.clock import STAMP_BYTES, Message, enable_kernel_stamps
 from loadcell.load.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
+from loadcell.load.tls_words import is_alert, tls_words
+from loadcell.protocol import error_message
 
 READ_BYTES = 65536
 _MAX_PROXY_REPLY = 16 * 1024
@@ -39,11 +41,12 @@ class Connection:
 
     __slots__ = (
         "_context", "_in", "_out", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
-        "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
+        "address", "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
     )  # fmt: skip
 
     def __init__(self, number: int, target: Target, address: Address, context: ssl.SSLContext | None) -> None:
         self.number = number
+        self.address = address
         self.served = 0
         self.keep_s: float | None = None
         """How long the server keeps an idle connection, as it announced."""
@@ -104,12 +107,10 @@ class Connection:
         except BlockingIOError:
             return READABLE
         self._reply += data
-        if b"\r\n\r\n" in self._reply:
-            status = self._reply.split(b"\r\n", 1)[0].decode("latin-1")
-            if status.split(" ")[1:2] != ["200"]:
-                raise ConnectError(f"the proxy {self._target.proxy} refused the tunnel: {status}")
+        if has_tunnel(self._target, self._reply):
+            self._reply = b""
             return self._start_tls()
-        if not data or len(self._reply) > _MAX_PROXY_REPLY:
+        if not data:
             raise ConnectError(f"the proxy {self._target.proxy} gave no answer to CONNECT")
         return READABLE
 
@@ -117,7 +118,7 @@ class Connection:
         if self._context is None:
             return None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self._context.wrap_bio(self._in, self._out, server_hostname=self._target.host)
+        self._tls = self._context.wrap_bio(self._in, self._out, server_hostname=self._target.server_name)
         self._step = self._shake_hands
         return self._shake_hands()
 
@@ -133,7 +134,7 @@ class Connection:
                 except BlockingIOError:
                     return READABLE | (WRITABLE if self._send_rest else 0)
                 if not data:
-                    raise ConnectError("the server closed the connection during the TLS handshake") from None
+                    raise ConnectError(tls_words(ssl.SSLEOFError())) from None
                 self._in.write(data)
             else:
                 self._push(self._out.read())
@@ -156,9 +157,10 @@ class Connection:
         except ssl.SSLWantReadError:
             if not plain:  # session tickets, or part of a record
                 raise BlockingIOError from None
-        except ssl.SSLError:
-            # A close without notice: HTTP's own framing tells whether the reply was whole.
-            pass
+        except ssl.SSLError as error:
+            if not plain and is_alert(error):
+                raise
+            # Else a close without notice: HTTP's own framing tells whether the reply was whole.
         return b"".join(plain), notes, flags, address
 
     def send(self, data: bytes) -> bool:
@@ -213,12 +215,29 @@ class Connection:
         del self.recvmsg, self._step
 
 
+def has_tunnel(target: Target, answer: bytes) -> bool:
+    """Whether the proxy has opened the tunnel by what it answered so far; ConnectError if it will not."""
+    while True:
+        head, end, answer = answer.partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > _MAX_PROXY_REPLY:
+                raise ConnectError(
+                    f"the proxy {target.proxy} answers CONNECT with more than {_MAX_PROXY_REPLY >> 10} KiB"
+                )
+            return False
+        status = error_message(head.split(b"\r\n", 1)[0])
+        code = status.split(" ")[1:2]
+        if code and code[0].startswith("1"):  # more is to come
+            continue
+        if not (code and code[0].startswith("2")):
+            raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status}")
+        return True
+
+
 def describe(error: OSError) -> str:
     """The reason of a failed connection, with what to do about it where that is known."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted ({error.verify_message}): give --ca-file, or --no-verify-tls"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or error}): does the server speak https?"
+        return tls_words(error)
     text = error.strerror or str(error)
     hints = {
         errno.ECONNREFUSED: "nothing listens there: is the server running, and is the port right?",

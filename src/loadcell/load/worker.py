@@ -26,7 +26,7 @@ from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
-from loadcell.load.wire import READ_BYTES, Connection
+from loadcell.load.wire import READ_BYTES, Connection, describe
 from loadcell.protocol import PATHS
 from loadcell.recording.schema import MISSING
 
@@ -85,7 +85,7 @@ class Worker:
 
         self.flights: dict[int, Entry] = {}
         self.handlers: Handlers = {}
-        self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection)
+        self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, job.worker)
         self.waiting: deque[Flight] = deque()
         self.landed: deque[Flight] = deque()
         self.long: deque[Flight] = deque()
@@ -384,7 +384,7 @@ class Worker:
         flight.parse_all()
         flight.reply.close(max(len(flight.times) - 1, 0))
         if not flight.reply.bytes:
-            flight.failure = ("reset", f"the connection was lost before the reply: {error.strerror or error}")
+            flight.failure = ("reset", f"the connection was lost before the reply: {describe(error)}")
         self._land(flight, reuse=False)
 
     def _land(self, flight: Flight, *, reuse: bool, known_ns: int | None = None) -> None:

@@ -163,7 +163,8 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
             f"run {recorded.id} sent further fields that hold a key, which is never recorded. Give them all again: "
             "--set endpoint.extra_body=JSON"
         )
-    files = {"--prompts": tree["workload"].get("prompts"), "--ca-file": endpoint.get("ca_file")}
+    files = {"--prompts": tree["workload"].get("prompts"), "--ca-file": endpoint.get("ca_file"),
+             "--cert": endpoint.get("cert_file"), "--key": endpoint.get("key_file")}  # fmt: skip
     for flag, name in files.items():
         if name is not None and not Path(name).expanduser().is_file():
             raise UsageError(f"run {recorded.id} used the file {name}, which is not here: give {flag} FILE")

@@ -49,7 +49,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     logs: str
     """Folder of LoadGen's logs."""
     target: Target
-    address: Address
+    addresses: list[Address]
     api: Api
     stream: bool
     reuse: bool

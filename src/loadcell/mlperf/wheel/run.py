@@ -86,7 +86,7 @@ def _measure(asked: Asked, folder: Path, watch: Watch) -> Driven:
                 samples=samples,
                 logs=str(folder.resolve()),
                 target=target,
-                address=found.address,
+                addresses=found.addresses,
                 api=asked.spec.endpoint.api,
                 stream=asked.spec.endpoint.stream,
                 reuse=found.reuse,

@@ -42,6 +42,10 @@ NOTES = {
     "the server lists {} models ({}); {} was measured, see --model": (
         "el servidor lista {} modelos ({=}); se midió {=}, véase --model"
     ),
+    "{} has the address {}, which was left out: {}": "{=} tiene la dirección {=}, que se dejó fuera: {}",
+    "the host has {} addresses; connections went to each in turn: {}": (
+        "el servidor tiene {} direcciones; las conexiones fueron a cada una por turno: {=}"
+    ),
     "the server leaves its streams open after their end mark: every request opens a connection": (
         "el servidor deja abiertos sus flujos tras la marca de fin: cada solicitud abre una conexión"
     ),
@@ -126,13 +130,55 @@ FAILURES = {
     "the server closed the connection without a reply": "el servidor cerró la conexión sin responder",
     "the proxy {} refused the tunnel: {}": "el proxy {=} rechazó el túnel: {}",
     "the proxy {} gave no answer to CONNECT": "el proxy {=} no respondió a CONNECT",
-    "the server closed the connection during the TLS handshake": (
-        "el servidor cerró la conexión durante la negociación TLS"
+    "the server's certificate {} ({}): {}": "el certificado del servidor {} ({=}): {}",
+    "the server's certificate is not trusted ({}): {}": "el certificado del servidor no es de confianza ({=}): {}",
+    "has expired": "ha caducado",
+    "renew it on the server, or measure with --no-verify-tls": "renovarlo en el servidor, o medir con --no-verify-tls",
+    "is not valid yet": "aún no es válido",
+    "set this machine's clock right, or measure with --no-verify-tls": (
+        "poner en hora esta máquina, o medir con --no-verify-tls"
     ),
-    "the server's certificate is not trusted ({}): give --ca-file, or --no-verify-tls": (
-        "el certificado del servidor no es de confianza ({=}): dar --ca-file, o --no-verify-tls"
+    "is for another name": "es para otro nombre",
+    "use a name that it holds (--resolve NAME:PORT:ADDRESS), or --no-verify-tls": (
+        "usar un nombre que contenga (--resolve NAME:PORT:ADDRESS), o --no-verify-tls"
     ),
-    "TLS failed ({}): does the server speak https?": "falló TLS ({=}): ¿habla https el servidor?",
+    "is self-signed and not trusted": "está autofirmado y no es de confianza",
+    "give it, or the authority that signed it, with --ca-file, or --no-verify-tls": (
+        "darlo, o la autoridad que lo firmó, con --ca-file, o --no-verify-tls"
+    ),
+    "is not trusted, for nobody here knows who signed it": "no es de confianza: aquí nadie conoce a quien lo firmó",
+    "give the authority that signed it with --ca-file, or --no-verify-tls": (
+        "dar la autoridad que lo firmó con --ca-file, o --no-verify-tls"
+    ),
+    "was revoked": "fue revocado",
+    "renew it on the server": "renovarlo en el servidor",
+    "TLS failed ({}): {}": "falló TLS ({=}): {}",
+    "the server speaks plain HTTP there: write http://, or name its port for https": (
+        "el servidor habla HTTP sin cifrar ahí: escribir http://, o dar su puerto para https"
+    ),
+    "the server wants a client certificate: give --cert FILE and --key FILE": (
+        "el servidor quiere un certificado de cliente: dar --cert FILE y --key FILE"
+    ),
+    "the server and this client have no version of TLS in common: let it take TLS 1.2 or 1.3": (
+        "el servidor y este cliente no tienen versión de TLS en común: que acepte TLS 1.2 o 1.3"
+    ),
+    "the server does not accept the client certificate: give one that it trusts with --cert and --key": (
+        "el servidor no acepta el certificado de cliente: dar uno en el que confíe con --cert y --key"
+    ),
+    "the server has no certificate for this name: use the one that it serves, as in --resolve NAME:PORT:ADDRESS": (
+        "el servidor no tiene certificado para este nombre: usar el que sirve, como en --resolve NAME:PORT:ADDRESS"
+    ),
+    "the server does not speak HTTP/1.1 over TLS: let it take http/1.1 beside h2": (
+        "el servidor no habla HTTP/1.1 sobre TLS: que acepte http/1.1 además de h2"
+    ),
+    "the server and this client have no cipher in common, or it wants a client certificate (--cert, --key)": (
+        "el servidor y este cliente no tienen cifrado en común, o quiere un certificado de cliente (--cert, --key)"
+    ),
+    "the server hung up in the TLS handshake: see whether it speaks https on this port": (
+        "el servidor colgó en la negociación TLS: mirar si habla https en este puerto"
+    ),
+    "TLS failed ({}): read the server's log for why": ("falló TLS ({=}): leer en el registro del servidor por qué"),
+    "the proxy {} answers CONNECT with more than {} KiB": "el proxy {=} responde a CONNECT con más de {} KiB",
     "{} (nothing listens there: is the server running, and is the port right?)": (
         "{=} (ahí no escucha nadie: ¿está en marcha el servidor, y es correcto el puerto?)"
     ),
