@@ -301,7 +301,7 @@ def test_the_live_line_names_stage_load_and_what_is_left() -> None:
     plan = Plan(loadcell="0", mode="grid", axis="load.rate", stages=[{"load.rate": r} for r in (1.0, 12.5)],
                 stage_s=30.0, seed=0, spec={})  # fmt: skip
     out = io.StringIO()
-    view = SweepView(plan, out, force=False)
+    view = SweepView(plan, out)
     assert view.head() == []
     view.on_ask(Ask(number=2, phase="grid", changes={"load.rate": 12.5}, level=12.5))
     now = Progress("load", 10.0, 400, 30.0, 130, 120, 0, 10, 9000, sends_end_s=30.0)

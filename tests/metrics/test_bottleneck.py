@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from made import MS, ok_request
 
-from loadcell.metrics import Result, build_result, withhold
+from loadcell.metrics import Result, build_result
 from loadcell.metrics.bottleneck import bottleneck, comes_from, parts_of_e2e
 from loadcell.metrics.model import Observed, Series
 from loadcell.recording.read import Recording
@@ -93,11 +93,6 @@ def test_what_a_difference_comes_from(made: Callable[..., Result]) -> None:
 def test_without_a_stream_there_is_none(make: Make) -> None:
     row = ok_request(0) | {"first_any_ns": None, "first_answer_ns": None}
     assert build_result(make([row], events=[])).bottleneck is None
-
-
-def test_it_is_withheld_with_the_figures(made: Callable[..., Result]) -> None:
-    hidden = withhold(made())
-    assert (hidden.bottleneck, hidden.where_ttft, hidden.token_gap) == (None, None, None)
 
 
 def test_what_a_cap_holds_back_is_named(make: Make) -> None:

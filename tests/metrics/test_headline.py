@@ -1,40 +1,53 @@
+"""The word of a result and its reasons; and a result that an older version saved without its figures."""
+
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from made import ok_request
+from rich.console import Console
 
-from loadcell.metrics import Result, build_result, reasons_of, withhold
+from loadcell.cli.main import main
+from loadcell.compare import read_result
+from loadcell.metrics import Throughput, build_result, reasons_of
 from loadcell.recording.read import Recording
-from loadcell.report import to_csv, to_json
-
-KEPT = {"format", "loadcell", "run", "verdict", "invalid", "notes", "counts", "steady", "concurrency", "instrument",
-        "calibration", "errors", "methodology"}  # fmt: skip
+from loadcell.report import print_short, to_csv, to_json
+from loadcell.report.console import print_result
 
 
-@pytest.fixture
-def bare(make: Callable[..., Recording]) -> tuple[Result, Result]:
-    result = build_result(make([ok_request(i, start_ms=i) for i in range(40)], slo={"ttft_ms": 60}))
-    return result, withhold(result)
+@pytest.fixture(params=["open", "closed"])
+def old(make: Callable[..., Recording], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """What an older version saved of an INVALID run: no latency, no rate."""
+    planned = [float(i) for i in range(40)] if request.param == "open" else None
+    rows = [ok_request(i, start_ms=i, planned_ns=i * 1_000_000 if planned else None) for i in range(40)]
+    recording = make(rows, planned=planned, loop=request.param, slo={"ttft_ms": 60}, invalid=["the disk was full"])
+    none = dict.fromkeys(Throughput.__struct_fields__) | {"user_tokens_per_s": {}}
+    bare = msgspec.structs.replace(
+        build_result(recording), withheld=True, latency={}, throughput=Throughput(**none), goodput=None, whole_run=None
+    )
+    (tmp_path / "old.json").write_bytes(to_json(bare))
+    return tmp_path / "old.json"
 
 
-def test_figures_leave_and_the_rest_stays(bare: tuple[Result, Result]) -> None:
-    full, less = bare
-    assert less.withheld and not full.withheld
-    assert (less.latency, less.goodput, less.whole_run, less.server) == ({}, None, None, [])
-    rates = msgspec.structs.asdict(less.throughput)
-    assert not any(rates.values()) and rates["requests_per_s"] is None
-    assert {name for name in Result.__struct_fields__ if getattr(full, name) == getattr(less, name)} >= KEPT
-
-
-def test_it_is_still_a_result(bare: tuple[Result, Result]) -> None:
-    less = bare[1]
-    assert msgspec.json.decode(to_json(less), type=Result) == less
-    lines = to_csv(less).splitlines()
-    assert "requests_per_s,,mean,requests/s,,,," in lines
-    assert not any(line.startswith(("ttft,", "goodput,")) for line in lines)
+def test_an_old_result_without_figures_is_read_and_shown(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = read_result(old)
+    assert result.latency["ttft_ms"].service.p50.withheld and result.throughput.requests_per_s is None
+    for show in (print_short, print_result):
+        out = io.StringIO()
+        show(result, Console(file=out, width=100))
+        assert "the disk was full" in out.getvalue()
+    assert "ttft,service,mean,ms,,,,0" in to_csv(result)
+    for form in ("--md", "--html"):
+        assert main(["report", str(old), form]) == 4
+    page = old.with_suffix(".html").read_text()
+    assert "INVALID" in page and "the disk was full" in page
+    capsys.readouterr()
+    assert main(["compare", str(old), str(old), "--force"]) == 0
+    assert "left out the figures of an INVALID run" in " ".join(capsys.readouterr().out.split())
 
 
 def test_each_reason_is_said_once(make: Callable[..., Recording]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made import ok_request
 from made_looks import Told, seen, steps, write_looks
 
-from loadcell.metrics import build_result, withhold
+from loadcell.metrics import build_result
 from loadcell.metrics.observed import MOST_POINTS, thinned
 from loadcell.recording.read import Recording, open_recording
 
@@ -471,4 +471,3 @@ def test_files_of_a_recording_become_a_result(make: Make) -> None:
     assert result.observed is not None
     assert result.observed.series["requests_running"].mean == 16
     assert result.observed.series["output_tokens"].gained == pytest.approx(800)
-    assert withhold(result).observed is not None

@@ -6,7 +6,6 @@ import msgspec
 from made_sweep import make_curves, make_found, make_grid, make_plan, make_point, make_search, make_stage, make_trial
 
 from loadcell.metrics.model import Estimate, Share
-from loadcell.report.withheld import withhold_stages
 from loadcell.search.model import Stage, Sweep
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'); datum.x; {{ t }}"
@@ -55,10 +54,10 @@ def half_missing() -> Sweep:
     )
 
 
-def withheld() -> Sweep:
+def with_invalid() -> Sweep:
     bad = make_stage(3, 20.0, verdict="INVALID", reasons=[HOSTILE])
     grid = make_grid()
-    return withhold_stages(replace(grid, stages=[*grid.stages[:2], bad, *grid.stages[3:]]))
+    return replace(grid, stages=[*grid.stages[:2], bad, *grid.stages[3:]])
 
 
 SWEEPS = {
@@ -73,6 +72,6 @@ SWEEPS = {
     "empty": lambda: make_grid(stages=[], curves=make_curves()),
     "without figures": without_figures,
     "half missing": half_missing,
-    "withheld": withheld,
+    "with an INVALID stage": with_invalid,
     "only a floor": lambda: make_search(stages=make_search().stages[:1], found=make_found(low=None, high=None)),
 }  # fmt: skip

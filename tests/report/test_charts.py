@@ -251,17 +251,6 @@ def test_foreign_words_stand_in_data_and_titles_only(result: Result) -> None:
     assert found > 5
 
 
-def test_no_figure_is_drawn_of_a_run_that_is_withheld(result: Result) -> None:
-    from loadcell.metrics import withhold
-
-    charts = run_charts(withhold(result), made_detail(), WORDS)
-    assert [chart.name for chart in drawn(charts)] == ["timeline", "stalls", "server"]
-    timeline = next(chart for chart in charts if chart.name == "timeline")
-    assert "TTFT" not in timeline.alt
-    assert "p50" not in json.dumps(timeline.spec)
-    assert "p50" not in json.dumps(drawn([overview_chart(withhold(result), made_detail(), WORDS)])[0].alt)
-
-
 def test_the_ladder_says_why_a_percentile_is_missing(result: Result) -> None:
     latency = result.latency["ttft_ms"]
     assert latency.response is not None

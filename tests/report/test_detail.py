@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from loadcell.kinds import KIND_ANSWER
-from loadcell.metrics import Result, build_result, withhold
+from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
 from loadcell.report.detail import Detail, build_both, build_detail
 
@@ -129,11 +129,6 @@ def test_a_closed_loop(make: Make) -> None:
     result, detail = both(make(rows, events=events, load={"concurrency": 4}))
     assert detail.anchor == "service" and detail.ecdf["ttft_ms"].n == result.counts.window.ok
     assert [part.name for part in detail.parts] == ["first", "stream"]
-
-
-def test_figures_that_are_withheld_change_nothing(busy: Recording) -> None:
-    result = build_result(busy)
-    assert build_detail(busy, withhold(result)) == build_detail(busy, result)
 
 
 def test_no_request_ended(make: Make) -> None:

@@ -11,7 +11,6 @@ from made_sweeps import HOSTILE, SWEEPS
 
 from loadcell.report.page import sweep_page
 from loadcell.report.page.sweep_stages import doubts, named, span
-from loadcell.report.withheld import withhold_stages
 from loadcell.report.words import words_for
 
 WORDS = words_for("en")
@@ -95,18 +94,17 @@ def test_an_answer_that_rests_on_doubt_says_so_first() -> None:
     assert "SUSPECT stage 6: the client was late" in text_of(page).replace("stage 6: The", "stage 6: the")
 
 
-def test_an_answer_on_invalid_stages_is_not_shown() -> None:
+def test_an_answer_on_invalid_stages_is_none() -> None:
     sweep = make_search()
     bad = [
         make_stage(6, 43.0, phase="bisect", trial=replace(s.trial, sound=False), verdict="INVALID",
                    reasons=["the client was late"])
         if s.ask.number == 6 and s.trial else s for s in sweep.stages
     ]  # fmt: skip
-    page = sweep_page(withhold_stages(replace(sweep, stages=bad)), WORDS)
+    page = sweep_page(replace(sweep, stages=bad), WORDS)
     text = first_screen(page)
-    assert 'class="verdict invalid"' in page and "it rests on INVALID stages" in text
-    assert "figures not shown; --force shows them" in text
-    assert "97.9" not in text_of(page)
+    assert 'class="verdict invalid"' in page and "ot answered: the bracket rests on INVALID stages (6)" in text
+    assert "97.9" in text_of(page)
 
 
 def test_commands_name_the_folder_and_quote_it() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,15 @@ from loadcell.metrics.model import Energy, Estimate
 from loadcell.report.lines import ask_label, load_figure, numbers, span_words
 from loadcell.report.sweep import finished, print_sweep, stage_line
 from loadcell.report.tables import sweep_csv, to_json
-from loadcell.report.withheld import withhold_stages
 from loadcell.search.model import Ask, Stable, Sweep
 
 replace = msgspec.structs.replace
 WHY = "late by \x1b[2J 9 ms: lower the load"
 
 
-def shown(sweep: Sweep, width: int = 80, *, force: bool = False, folder: Path | None = None, **options: Any) -> str:
+def shown(sweep: Sweep, width: int = 80, *, folder: Path | None = None, **options: Any) -> str:
     console = Console(width=width, file=io.StringIO(), **options)
-    print_sweep(sweep if force else withhold_stages(sweep), console, folder)
+    print_sweep(sweep, console, folder)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 
@@ -195,17 +193,13 @@ def test_bars_are_in_the_order_of_loads_whatever_that_of_the_stages() -> None:
     assert [row for row in rows if row.isdecimal()] == ["1", "20", "40"]
 
 
-def test_an_invalid_stage_keeps_its_figures_to_itself() -> None:
+def test_an_invalid_stage_shows_its_figures_and_its_word() -> None:
     grid = make_grid()
     grid = replace(grid, stages=[*grid.stages[:2], invalid(3, 20.0, ttft_ms=spread(1234.5)), *grid.stages[3:]])
     text = shown(grid)
-    assert "1234" not in text and "n/a" in text
-    assert "INVALID: stage 3: figures not shown; --force shows them." in words(text)
+    assert "1234" in text and "INVALID: stage 3." in words(text)
     assert "5 stages in 2 min 35 s: 4 VALID, 1 INVALID" in text
-    assert "1234" in shown(grid, force=True)
-    assert "1234" not in to_json(withhold_stages(grid)).decode() and "1234" not in sweep_csv(withhold_stages(grid))
-    assert json.loads(to_json(withhold_stages(grid)))["withheld"] is True
-    assert withhold_stages(make_grid()) == make_grid()
+    assert "1234" in to_json(grid).decode() and "1234" in sweep_csv(grid)
 
 
 def test_an_answer_stands_where_only_other_figures_of_its_stages_are_bent() -> None:
@@ -218,15 +212,13 @@ def test_an_answer_stands_where_only_other_figures_of_its_stages_are_bent() -> N
     assert exit_code(sweep, strict=False) == 0
 
 
-def test_an_answer_on_invalid_stages_is_withheld() -> None:
+def test_an_answer_on_invalid_stages_is_none_and_their_figures_stand() -> None:
     sweep = make_search()
     bad = invalid(6, 43.0, phase="bisect", trial=replace(make_trial("fail", 0.97912), sound=False))
     sweep = replace(sweep, stages=[*sweep.stages[:5], bad, *sweep.stages[6:]])
     text = words(shown(sweep))
-    assert "it rests on INVALID stages (6); --force shows it" in text and "holds up to" not in text
-    assert "97.912" not in to_json(withhold_stages(sweep)).decode()
-    forced = words(shown(sweep, force=True))
-    assert "INVALID the answer rests on stage 6, INVALID" in forced and "holds up to 41.2" in forced
+    assert "not answered: the bracket rests on INVALID stages (6); by them it holds up to 41.2" in text
+    assert "INVALID the answer rests on stage 6, INVALID" in text
     assert exit_code(sweep, strict=False) == 4
     assert "pass" not in stage_line("load.rate", sweep.stages[0])
     other = replace(make_search(), stages=[invalid(1, None), *make_search().stages[1:]])  # the answer rests elsewhere
@@ -306,9 +298,9 @@ def test_the_line_of_a_stage() -> None:
     assert stage_line("load.rate", stages[0]) == "   1  1 user floor: TTFT p50 20.1 ms · 100.0 tokens/s"
     bad = invalid(3, 20.0, ttft_ms=spread(1234.5), trial=make_trial("fail", 0.61234))
     assert words(stage_line("load.rate", bad)).endswith(
-        "fail · INVALID: late by \N{REPLACEMENT CHARACTER}[2J 9 ms: lower the load"
+        "INVALID: late by \N{REPLACEMENT CHARACTER}[2J 9 ms: lower the load"
     )
-    assert "1,23" in stage_line("load.rate", bad, force=True)
+    assert "1,23" in stage_line("load.rate", bad)
     assert "no figures: the load did not begin" in stage_line(
         "load.rate", make_stage(1, 1.0, point=None, ended="the load did not begin")
     )

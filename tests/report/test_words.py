@@ -31,7 +31,7 @@ TELLING = {
     "protocol": "reply said endings refusal coding cutting",
     "recording": "exposition",
     "workload": "files planning schedule",
-    "search": "answer build curves grid ranges idle saturation stages trial",
+    "search": "soundness answer build curves grid ranges idle saturation stages trial",
     "report/detail": "build dots",
     "compare": "build effect figures gates judge measures noise model pairing pairs duel",
 }

@@ -10,8 +10,8 @@ import msgspec
 
 from loadcell.metrics import Result, reasons_of, word_of
 from loadcell.metrics.model import Word
-from loadcell.report.withheld import withhold_stages
 from loadcell.search import Sweep
+from loadcell.search.soundness import unanswered
 
 FIGURES = ("ttft_p50_ms", "ttft_p99_ms", "output_tokens_per_s", "goodput_per_s", "attainment")
 _WORDS: tuple[Word, ...] = ("VALID", "SUSPECT", "INVALID")
@@ -85,11 +85,11 @@ def of_sweep(sweep: Sweep) -> Figures:
         if point.verdict != "INVALID" and point.output_tokens_per_s is not None
     ]
     highest, stage = max(rates, default=(None, None))
-    found = withhold_stages(sweep).found
+    found = sweep.found
     return Figures(
         word=worst([point.verdict for _, point in points]),
         reasons=_once(reason for _, point in points for reason in point.reasons),
-        says=None if found is None else found.says,
+        says=None if found is None else unanswered(sweep) or found.says,
         output_tokens_per_s=highest,
         stage=stage,
     )

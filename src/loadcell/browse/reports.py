@@ -6,7 +6,6 @@ from loadcell.browse.listing import Entry
 from loadcell.browse.pages import address, comparison_address, name_of, with_bar
 from loadcell.report.words import Words
 
-Link = tuple[str, str]
 DUEL_LEAST = 0.01
 """The least difference that matters in a duel, as in `loadcell duel`."""
 
@@ -21,18 +20,14 @@ def run_report(entry: Entry, words: Words) -> str:
     return with_bar(run_page(result, detail, words, source=str(entry.path)), name_of(entry), words, [])
 
 
-def sweep_report(entry: Entry, words: Words, *, force: bool) -> str:
+def sweep_report(entry: Entry, words: Words) -> str:
     """The report of a sweep, with links to its stages; likewise."""
     from loadcell.report.page import sweep_page
-    from loadcell.report.withheld import withhold_stages
     from loadcell.search import build_sweep
 
-    whole = build_sweep(entry.path)
-    sweep = whole if force else withhold_stages(whole)
-    invalid = force or sweep is not whole
-    links = [_forced(address(entry), address(entry, force="1"), words, force=force)] if invalid else []
+    sweep = build_sweep(entry.path)
     stages = [(address(stage), name_of(stage).rpartition("/")[2]) for stage in entry.inside if not stage.trouble]
-    return with_bar(sweep_page(sweep, words, source=str(entry.path)), name_of(entry), words, links, stages)
+    return with_bar(sweep_page(sweep, words, source=str(entry.path)), name_of(entry), words, [], stages)
 
 
 def duel_report(entry: Entry, words: Words) -> str:
@@ -65,9 +60,3 @@ def comparison_report(a: Entry, b: Entry, words: Words, *, force: bool) -> str:
         links.append((comparison_address(a, b, force=True), words.say("Compare all the same")))
     here = words.say("A (baseline): {a} · B: {b}", a=name_of(a), b=name_of(b))
     return with_bar(comparison_page(found, details, words), here, words, links)
-
-
-def _forced(plain: str, forced: str, words: Words, *, force: bool) -> Link:
-    if force:
-        return plain, words.say("Leave out figures of INVALID runs")
-    return forced, words.say("Show the figures of INVALID runs all the same")

@@ -257,8 +257,7 @@ def _sweep(server: Server, asked: dict[str, list[str]]) -> _Answer | None:
     entry = _entry(server, asked, "id")
     if entry is None or entry.kind != "sweep":
         return None
-    force = asked.get("force") == ["1"]
-    return _report(server, ["sweep", str(force)], [entry], lambda: sweep_report(entry, server.words, force=force))
+    return _report(server, ["sweep"], [entry], lambda: sweep_report(entry, server.words))
 
 
 def _duel(server: Server, asked: dict[str, list[str]]) -> _Answer | None:

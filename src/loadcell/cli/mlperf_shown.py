@@ -28,7 +28,7 @@ class View:
         """A search of rates begins; its stages are told on standard error."""
         from loadcell.cli.progress import SweepView
 
-        self._sweep = SweepView(plan, sys.stderr, force=False)
+        self._sweep = SweepView(plan, sys.stderr)
         return self._sweep
 
     def end_search(self) -> None:

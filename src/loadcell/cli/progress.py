@@ -158,8 +158,8 @@ def say(*lines: str) -> None:
 class SweepView:
     """What is shown while a sweep runs: the load of its stage, and a plain line on `out` for each that ended."""
 
-    def __init__(self, plan: Plan, out: TextIO, *, force: bool) -> None:
-        self.plan, self.out, self.force = plan, out, force
+    def __init__(self, plan: Plan, out: TextIO) -> None:
+        self.plan, self.out = plan, out
         self.ask: Ask | None = None
         self.took_s: list[float] = []
         self.ended = 0
@@ -177,7 +177,7 @@ class SweepView:
         if self.ask is not None:
             self.took_s.append(time.monotonic() - self.asked_s)
         say()  # what is shown of the load goes first
-        self.out.write(stage_line(self.plan.axis, stage, force=self.force) + "\n")
+        self.out.write(stage_line(self.plan.axis, stage) + "\n")
         self.out.flush()
 
     def head(self) -> list[str]:

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
-    add_judging(parser, f"of a sweep: {OF_SWEEP}; a run shows its figures anyway, marked")
+    add_judging(parser)
     printed = parser.add_argument_group("printed").add_mutually_exclusive_group()
     add_full(printed)
     printed.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -144,7 +144,7 @@ def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
     """The same of a sweep; it is judged by the SLO that it ran with."""
     from loadcell.cli.files import tell_files, write_sweep_files
     from loadcell.cli.sweep import exit_code as sweep_code
-    from loadcell.cli.sweep import show_sweep, shown_sweep
+    from loadcell.cli.sweep import show_sweep
     from loadcell.errors import UsageError
     from loadcell.search import build_sweep
 
@@ -152,12 +152,11 @@ def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
         flag = "--slo" if args.slo is not None else "--window"
         raise UsageError(f"{flag} is for one run: {folder} is a sweep; name the folder of one of its stages")
     sweep = build_sweep(folder)
-    shown = shown_sweep(sweep, force=args.force)
-    written = write_sweep_files(args, shown, folder, words)
+    written = write_sweep_files(args, sweep, folder, words)
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)
     if printed or not written:
-        show_sweep(shown, folder, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
+        show_sweep(sweep, folder, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
     return sweep_code(sweep, strict=args.strict)
 
 
@@ -206,14 +205,10 @@ def add_full(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--full", action="store_true", help="print all that is known, not one screen of it")
 
 
-_OF_RUN = "no longer needed: figures are always shown, marked"
-OF_SWEEP = "show the figures of INVALID stages too, and an answer that rests on them"
-
-
-def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup, force: str = _OF_RUN) -> None:
-    """Add the flags that say what to make of a verdict; `force` is what --force does."""
+def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the flags that say what to make of a verdict."""
     parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
-    parser.add_argument("--force", action="store_true", help=force)
+    parser.add_argument("--force", action="store_true", help="no longer needed: figures are always shown, marked")
 
 
 def exit_code(result: Result, *, strict: bool) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from loadcell.cli.pages import PAGE, add_page, leave_page, sweep_page_file, wants_page, words_of
 from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
-from loadcell.cli.report import OF_SWEEP, add_judging
+from loadcell.cli.report import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.recording.claim import output_folder
@@ -97,7 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the sweep as JSON")
     form.add_argument("--csv", action="store_true", help="print one line a stage, as CSV")
-    add_judging(group, OF_SWEEP)
+    add_judging(group)
     add_page(group, "report.html in its folder")
     add_spec_flags(parser, but=_NOT_HERE)
 
@@ -124,7 +124,7 @@ def _run(args: argparse.Namespace, spec: Spec, plan: Plan, folder: Path, notes: 
 
     if notes:
         say(*(f"loadcell: {note}" for note in notes))
-    view = SweepView(plan, sys.stderr if args.json or args.csv else sys.stdout, force=args.force)
+    view = SweepView(plan, sys.stderr if args.json or args.csv else sys.stdout)
     sweep, why, interrupted = None, None, False
     with show_progress(view.head) as watch:
         try:
@@ -152,10 +152,9 @@ def finish(
 
         sweep = build_sweep(folder)
     if sweep is not None and sweep.stages:
-        shown = shown_sweep(sweep, force=args.force)
-        show_sweep(shown, folder, as_json=args.json, as_csv=args.csv)
+        show_sweep(sweep, folder, as_json=args.json, as_csv=args.csv)
         if wants_page(args):
-            leave_page(args, lambda words: sweep_page_file(shown, folder, folder / PAGE, words))
+            leave_page(args, lambda words: sweep_page_file(sweep, folder, folder / PAGE, words))
     if why is not None:
         sys.stderr.write(f"loadcell: {why}\n")
         return why.exit_code
@@ -168,7 +167,7 @@ def finish(
 def exit_code(sweep: Sweep, *, strict: bool) -> int:
     """1 if no stage gave a figure; 4 if the answer or every stage is INVALID; 5 if a search has no answer; 3 if a stage
     is not VALID and `strict`."""
-    from loadcell.report.withheld import invalid_ends, invalid_stages
+    from loadcell.search.soundness import invalid_ends, invalid_stages
 
     points = [stage.point for stage in sweep.stages if stage.point is not None]
     if all(point.requests_per_s is None for point in points):
@@ -180,17 +179,10 @@ def exit_code(sweep: Sweep, *, strict: bool) -> int:
     return 3 if strict and any(point.verdict != "VALID" for point in points) else 0
 
 
-def shown_sweep(sweep: Sweep, *, force: bool) -> Sweep:
-    """The sweep as it is shown: without the figures of INVALID stages, unless `force`."""
-    from loadcell.report.withheld import withhold_stages
-
-    return sweep if force else withhold_stages(sweep)
-
-
 def show_sweep(
     sweep: Sweep, folder: Path, *, as_json: bool = False, as_csv: bool = False, markdown: Words | None = None
 ) -> None:
-    """Print a sweep as it is (see `shown_sweep`): for people, as JSON, as CSV, or as Markdown in a language."""
+    """Print a sweep: for people, as JSON, as CSV, or as Markdown in a language."""
     if as_json or as_csv:
         from loadcell.report.tables import sweep_csv, to_json
 

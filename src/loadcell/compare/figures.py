@@ -21,7 +21,6 @@ from loadcell.recording.read import Recording
 
 GRID = 200
 """Points that stand for the sampling distribution of a figure, each as likely as the others."""
-_WITHHELD = "withheld, for the run is INVALID"
 NO_SLO = "no SLO"
 NOT_KEPT = "a saved result does not hold it"
 ABSENT = (NO_SLO, NOT_KEPT)
@@ -87,8 +86,7 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
         return _share(wilson(counts.failed, counts.planned, worth), counts.planned, "no request was planned")
     good = result.goodput
     if good is None:
-        asked = any(limit is not None for limit in result.methodology.spec.get("slo", {}).values())
-        return Figure(None, why=_WITHHELD if result.withheld and asked else NO_SLO)
+        return Figure(None, why=NO_SLO)
     return _share(good.attainment, good.planned, "its limits cannot be judged")
 
 
@@ -100,7 +98,7 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     """Response time in an open loop, service time in a closed one."""
     latency = result.latency.get(f"{measure.metric}_ms")
     if latency is None:
-        return Figure(None, why=_WITHHELD if result.withheld else "not measured")
+        return Figure(None, why="not measured")
     summary: Summary = latency.response or latency.service
     if measure.stat in MEANS:
         return _mean(measure, summary, samples)
@@ -193,7 +191,7 @@ def _rate(measure: Measure, result: Result) -> Figure:
     if value is None:
         if result.throughput.requests_per_s is not None:  # it has one, so that it is the tokens that are not known
             return Figure(None, n, why="replies do not say how many tokens they hold, or events are missing")
-        return Figure(None, n, why=_WITHHELD if result.withheld else "the window has no length")
+        return Figure(None, n, why="the window has no length")
     if interval is None:
         return Figure(value, n)
     return Figure(value, n, interval.low, interval.high, rate_grid(value, interval))

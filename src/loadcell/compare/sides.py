@@ -12,7 +12,7 @@ from loadcell.compare.figures import Figure, figures
 from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.fingerprint import differences
-from loadcell.metrics.headline import word_of
+from loadcell.metrics.headline import as_now, word_of
 from loadcell.metrics.model import FORMAT, Result, Word
 from loadcell.metrics.result import build_result
 from loadcell.metrics.rows import Rows, read_rows
@@ -146,6 +146,6 @@ def read_result(path: Path) -> Result:
             f"this version reads {FORMAT}: {advice}"
         )
     try:
-        return msgspec.json.decode(text, type=Result)
+        return as_now(msgspec.json.decode(text, type=Result))
     except msgspec.DecodeError as error:
         raise RecordingError(f"{path} is a damaged loadcell result: {error}") from None

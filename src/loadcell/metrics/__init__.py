@@ -2,7 +2,7 @@
 
 from loadcell.metrics.calibration import Highest, Rung, SelfTest, engine_full
 from loadcell.metrics.glossary import GLOSSARY, Metric
-from loadcell.metrics.headline import reasons_of, withhold, word_of
+from loadcell.metrics.headline import as_now, reasons_of, word_of
 from loadcell.metrics.instrument import busy_share
 from loadcell.metrics.model import (
     Arrivals,
@@ -94,6 +94,7 @@ __all__ = [
     "WholeRun",
     "Window",
     "WorkerAudit",
+    "as_now",
     "build_repeats",
     "build_result",
     "busy_share",
@@ -103,6 +104,5 @@ __all__ = [
     "reasons_of",
     "repeats_schema",
     "result_schema",
-    "withhold",
     "word_of",
 ]

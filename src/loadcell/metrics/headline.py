@@ -1,12 +1,14 @@
-"""An INVALID result without its headline figures."""
+"""The word that a result goes by, and why; and a result that an older version saved."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from loadcell.metrics.model import Result, Throughput, Word
+from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.interval import PERMILLE
+from loadcell.metrics.model import Estimate, Latency, Result, Summary, Word
+
+_LEFT_OUT = "the version that saved this result left out the figures of an INVALID run"
 
 
 def word_of(result: Result) -> Word:
@@ -20,24 +22,17 @@ def reasons_of(result: Result) -> list[str]:
     return [*(why for why in result.invalid if not any(reason.startswith(why) for reason in said)), *said]
 
 
-def withhold(result: Result) -> Result:
-    """The result without the figures that people quote: latencies, rates, goodput, and what is made of them.
-
-    Counts, audit, verdict and methodology stay: they say what went wrong. `withheld` says that this was done.
-    """
-    observed = result.observed and msgspec.structs.replace(result.observed, energy=None)  # it is per token and request
-    none: dict[str, Any] = dict.fromkeys(Throughput.__struct_fields__) | {"user_tokens_per_s": {}}
-    return msgspec.structs.replace(
-        result,
-        withheld=True,
-        latency={},
-        throughput=Throughput(**none),
-        goodput=None,
-        whole_run=None,
-        run_rates=None,
-        server=[],
-        bottleneck=None,
-        where_ttft=None,
-        token_gap=None,
-        observed=observed,
-    )
+def as_now(result: Result) -> Result:
+    """A saved result with every latency and rate by name: older versions left those of an INVALID run out."""
+    if not result.withheld:
+        return result
+    none = Estimate(withheld=_LEFT_OUT)
+    empty = Summary(n=0, mean=None, max=None, p50=none, p90=none, p95=none, p99=none, p99_9=none)
+    response = empty if result.methodology.loop == "open" else None
+    latency = {
+        f"{name}_ms": Latency(title=GLOSSARY[name].title, unit=GLOSSARY[name].unit, service=empty, response=of)
+        for name in ("ttft", "ttfa", "itl", "tpot", "ntpot", "e2e")
+        for of in (None if name in ("itl", "tpot") else response,)
+    }
+    rates = msgspec.structs.replace(result.throughput, user_tokens_per_s=dict.fromkeys(PERMILLE, none))
+    return msgspec.structs.replace(result, latency=latency, throughput=rates)

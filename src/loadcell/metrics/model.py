@@ -695,7 +695,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     loadcell: Annotated[str, Doc(description="version that computed the result")]
     run: Run
     verdict: Verdict
-    withheld: Annotated[bool, Doc(description="the headline figures were left out because the run is INVALID")] = False
+    withheld: Annotated[
+        bool, Doc(description="in results of older versions: figures were left out, the run is INVALID")
+    ] = False
     invalid: Annotated[list[str], Doc(description="reasons why no figure may be trusted, found outside the audit")]
     notes: Annotated[list[str], Doc(description="what a reader must know")]
     counts: CountsOf

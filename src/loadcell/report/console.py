@@ -53,17 +53,16 @@ def print_result(result: Result, console: Console, folder: object = None) -> Non
 def render(result: Result, width: int = _NARROW) -> RenderableType:
     """The Result but for its verdict, for a terminal of 80 columns or more; plain text where there is no terminal."""
     blocks: list[RenderableType] = []
-    if result.invalid or result.withheld or result.run.state != "complete":
+    if result.invalid or result.run.state != "complete":
         blocks.append(section(warning_lines(result)))
     blocks.append(section(_measured(result)))
     if result.concurrency.series:
         blocks.append(Text("\n".join(f" {line}" for line in timeline(result, max(width, _NARROW) - 2)), style="dim"))
-    if not result.withheld:
-        blocks += [
-            latency_table(result),
-            Padding(Text(latency_note(result), style="dim"), (0, 0, 0, 1)),
-            section(_figures(result)),
-        ]
+    blocks += [
+        latency_table(result),
+        Padding(Text(latency_note(result), style="dim"), (0, 0, 0, 1)),
+        section(_figures(result)),
+    ]
     if beside := list(observed_lines(result)):
         blocks.append(section(beside))
     blocks.append(section(_instrument(result)))
@@ -81,8 +80,6 @@ def warning_lines(result: Result) -> Iterator[Line]:
         state = {"running": "NO END"}.get(result.run.state, result.run.state.upper())
         says = next(iter(result.notes), "these figures are of a part of the run")  # how it ended comes first
         yield "", Text.assemble((f" {state} ", WORD_STYLE["SUSPECT"]), f" {plain(says)}")
-    if result.withheld:
-        yield "", Text("the figures are not shown because the run is INVALID; --force shows them", style="red")
 
 
 def _measured(result: Result) -> Iterator[Line]:

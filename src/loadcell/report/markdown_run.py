@@ -22,14 +22,13 @@ MARKS = {"VALID": "✅", "SUSPECT": "⚠️", "INVALID": "❌"}
 
 
 def run_markdown(result: Result, words: Words, *, source: str = "") -> str:
-    """The Result as it is: of a withheld one no figures. `source` is the folder that commands name."""
+    """The Result as it is. `source` is the folder that commands name."""
     word = word_of(result)
     return joined(
         [
             f"### {MARKS[word]} {words.say(word)}: {_model(result, words)}, {prose(load_words(result, words))}",
             _said([state_words(result, words), verdict_words(result, words)]),
             _reasons(result, words),
-            words.say("The figures are not shown: the run is INVALID. --force shows them.") if result.withheld else "",
             _headline(result, words),
             _slo(result, words),
             _errors(result, words),
@@ -63,8 +62,6 @@ def _cells(name: str, figure: Figure) -> list[str]:
 
 def _headline(result: Result, words: Words) -> str:
     """Latency and rates in a few lines: what is quoted."""
-    if result.withheld:
-        return ""
     rows = []
     for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
         summary = result.latency[name].response or result.latency[name].service
@@ -117,8 +114,6 @@ def limit_words(name: str, limit_ms: float, words: Words) -> str:
 
 def _latencies(result: Result, words: Words) -> str:
     """Each latency's percentiles with their intervals."""
-    if result.withheld:
-        return ""
     shown = list(percentile_names(result.latency).values())
     places = [shown.index(name) for name in _PICKED]
     rows = [

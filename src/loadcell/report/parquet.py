@@ -80,12 +80,12 @@ _TRUTH = ("stable", "pareto")
 def write_stages(sweep: Sweep, path: Path) -> int:
     """Write one row a stage, with the columns of `sweep_csv`, and return how many; RecordingError as above.
 
-    Figures that could not be measured, or were withheld, are NULL.
+    Figures that could not be measured are NULL.
     """
     rows = sweep_rows(sweep)
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["stage", "phase", "load"]
     columns = [Column(name, _type_of(name), "") for name in names]
-    about = {"mode": sweep.plan.mode, "axis": sweep.plan.axis, "seed": sweep.plan.seed, "withheld": sweep.withheld}
+    about = {"mode": sweep.plan.mode, "axis": sweep.plan.axis, "seed": sweep.plan.seed}
     # One parameter a column: names of columns go into SQL quoted, values never do.
     lists = [[row.get(name) for row in rows] for name in names]
     picked = ", ".join(f"unnest(${i}::{column.sql}[]) as {_quoted(column.name)}" for i, column in enumerate(columns, 1))

@@ -9,8 +9,8 @@ from rich.text import Text
 from loadcell.report.audit import WORD_STYLE
 from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
-from loadcell.report.withheld import invalid_ends, rests_on, stage_word
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
+from loadcell.search.soundness import invalid_ends, rests_on, stage_word, unanswered
 
 _SAYS = 600
 """Most characters of foreign words on a line."""
@@ -20,15 +20,16 @@ def answer_lines(sweep: Sweep, found: Found) -> Iterator[Line]:
     """Label and text of each line; the answer first."""
     plan = sweep.plan
     yield "Search", f"highest load ({UNITS.get(str(plan.axis), 'load')}) that holds {promise(plan)}"
-    hidden = sweep.withheld and found.low is None and found.high is None
-    yield "Answer", Text(plain(found.says, _SAYS) if hidden else headline(plan, found), style="bold")
+    why = unanswered(sweep)
+    says = headline(plan, found)
+    yield "Answer", Text(says if why is None else f"{why}; by them it {says}", style="bold")
     yield from _warnings(sweep)
     if found.binding is not None:
         yield "Breaks first", TITLES.get(found.binding, found.binding)
     ends = [(name, end) for name, end in (("holds", found.low), ("fails", found.high)) if end is not None]
     for i, (name, end) in enumerate(ends):
         yield ("" if i else "Attainment"), f"{_end(name, end, found)}"
-    if not hidden and plan.axis == "load.rate":
+    if plan.axis == "load.rate":
         yield from _stable(plan, found.stable)
     yield "Floor", _floor(found)
     for i, finding in enumerate(found.findings):

@@ -162,8 +162,7 @@ def _bad(sweep: Sweep) -> Iterator[str]:
     """Stages whose verdict is not VALID. Why a stage is INVALID or cut stands among the sweep's findings."""
     points = [(stage.ask.number, stage.point) for stage in sweep.stages if stage.point is not None]
     if bad := [number for number, point in points if point.verdict == "INVALID"]:
-        hidden = ": figures not shown; --force shows them" if sweep.withheld else ""
-        yield f"INVALID: {numbers(bad)}{hidden}."
+        yield f"INVALID: {numbers(bad)}."
     doubtful: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, point in points:
         if point.verdict == "SUSPECT":

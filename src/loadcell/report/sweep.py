@@ -22,7 +22,7 @@ _NARROW = 80
 
 
 def print_sweep(sweep: Sweep, console: Console, folder: Path | None = None) -> None:
-    """Print the sweep as it is (see `withhold_stages`); `folder` names where it lies."""
+    """Print the sweep; `folder` names where it lies."""
     console.print(render_sweep(sweep, console.width))
     if folder is not None:  # unbroken, so that it can be copied
         for line in _where(sweep, folder):
@@ -102,7 +102,7 @@ def _last_line(sweep: Sweep) -> str:
     return f"{count} stage{'' if count == 1 else 's'}{took}{f': {worth}' if worth else ''}"
 
 
-def stage_line(axis: str | None, stage: Stage, *, force: bool = False) -> str:
+def stage_line(axis: str | None, stage: Stage) -> str:
     """One stage as it ends, in lines of at most 80 columns: its load, what came out, and why it ended."""
     ask, point, trial = stage.ask, stage.point, stage.trial
     unit = "" if ask.level is None else _SHORT.get(str(axis), "") if ask.level != 1 else _SHORT_ONE.get(str(axis), "")
@@ -112,16 +112,15 @@ def stage_line(axis: str | None, stage: Stage, *, force: bool = False) -> str:
         return _wrapped(f"{head}: no figures: {why}")
     told = ask.phase != "floor" and stage.state == "complete"  # one user alone, or a part, is no test of the SLO
     judged = trial if told else None
-    if point.verdict == "INVALID" and not force:
-        reason = plain(found_alone(point.reasons[0]) if point.reasons else "", 120)
-        return _wrapped(f"{head}: {f'{judged.answer} · ' if judged else ''}INVALID: {reason}")
+    invalid = point.verdict == "INVALID" and bool(point.reasons)
+    reason = f": {plain(found_alone(point.reasons[0]), 120)}" if invalid else ""
     known = {name: e.value for name, e in point.ttft_ms.items() if e.value is not None and name in ("p50", "p99")}
     ttft = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())
     parts = [
         f"{judged.answer}, {percent(judged.attainment.value)} of {judged.judged:,}" if judged else "",
         f"TTFT {f'{ttft} ms' if ttft else MISSING}",
         "" if judged else f"{figure(point.output_tokens_per_s, 4)} tokens/s",
-        "" if point.verdict == "VALID" else point.verdict,
+        "" if point.verdict == "VALID" else f"{point.verdict}{reason}",
         why.partition(":")[0] if judged else "",  # its answer says the rest
     ]
     line = _wrapped(f"{head}: {' · '.join(filter(None, parts))}")

@@ -65,7 +65,7 @@ def _rows(result: Result) -> Iterator[Row]:
 
 
 def _rates(result: Result) -> Iterator[Row]:
-    rates = result.throughput  # a withheld result keeps the lines of its rates, without values
+    rates = result.throughput
     between = {"requests_per_s": rates.requests_interval, "output_tokens_per_s": rates.output_tokens_interval}
     for name in ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "chunks_per_token"):
         span = between.get(name)
@@ -136,7 +136,7 @@ _POINT = (
 
 
 def sweep_csv(sweep: Sweep) -> str:
-    """One line a stage. A figure that could not be measured, or was withheld, has an empty value."""
+    """One line a stage. A figure that could not be measured has an empty value."""
     rows = sweep_rows(sweep)
     names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(("stage", "phase", "load"))
     out = io.StringIO()

@@ -239,9 +239,6 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     curves: Curves
     findings: Annotated[list[str], Doc(description="what a reader must know of the sweep as a whole, in words")]
     took_s: float | None
-    withheld: Annotated[
-        bool, Doc(description="figures of INVALID stages were left out, and an answer that rests on one")
-    ] = False
 
 
 def sweep_schema() -> dict[str, Any]:

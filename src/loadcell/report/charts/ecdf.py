@@ -37,7 +37,7 @@ _TURN = 0.72
 def ecdf(result: Result, detail: Detail | None, words: Words) -> Chart:
     """One view a latency, each with its own scale; the percentiles of the Result marked on it."""
     title = words.say("Latency distributions")
-    drawn = {} if detail is None or result.withheld else detail.ecdf
+    drawn = {} if detail is None else detail.ecdf
     known = {name: drawn[name] for name in LATENCIES if name in drawn and drawn[name].x_ms}
     if not known:
         why = why_not(result, detail, words) or words.say("No request has a measured latency.")
@@ -69,7 +69,7 @@ def _told(result: Result, name: str, one: Ecdf, words: Words) -> str:
         "{metric} of {n} samples: {figures}.",
         metric=words.metric(name.removesuffix("_ms")).title,
         n=words.count(one.n),
-        figures=figures or words.say("figures withheld"),
+        figures=figures or words.say("withheld"),
     )  # fmt: skip
 
 

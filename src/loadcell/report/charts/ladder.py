@@ -9,7 +9,6 @@ from loadcell.report.charts.model import WIDTH, Chart, Spec
 from loadcell.report.charts.pieces import (
     LATENCIES,
     heading,
-    left_out,
     limit_of,
     log_ticks,
     ms,
@@ -29,8 +28,8 @@ def ladder(result: Result, words: Words) -> Chart:
     """One view a latency, one row a percentile, all on one logarithmic axis."""
     title = words.say("Percentile ladder")
     known = {name: summary for name in LATENCIES if (summary := summary_of(result, name)) is not None}
-    if not known or result.withheld:
-        why = left_out(words) if result.withheld else words.say("No request has a measured latency.")
+    if not known:
+        why = words.say("No request has a measured latency.")
         return Chart(name="ladder", title=title, says="", alt="", spec=None, missing=why)
     says = words.say(
         "Each point is a percentile, the bar through it its 95 % interval, the diamond the maximum. "

@@ -24,7 +24,7 @@ def overview_chart(result: Result, detail: Detail | None, words: Words) -> Chart
     head = _head(result, words)
     left: list[Spec] = []
     right: list[Spec] = []
-    if detail is not None and not result.withheld:
+    if detail is not None:
         known = [name for name in LATENCIES if name in detail.ecdf and detail.ecdf[name].x_ms]
         left = [ecdf_view(result, name, detail.ecdf[name], words) for name in known]
     if detail is not None and detail.timeline is not None and detail.timeline.t_s:
@@ -82,8 +82,6 @@ def _load(result: Result, words: Words) -> str:
 
 def _figures(result: Result, words: Words) -> list[tuple[str, str, str]]:
     """Value, label and interval of the figures that people ask for first; those that are known."""
-    if result.withheld:
-        return [("—", words.say("No figure of this run may be trusted."), "")]
     told: list[tuple[str, str, str]] = []
     for name, rung in (("ttft_ms", "p50"), ("ttft_ms", "p99"), ("tpot_ms", "p50"), ("e2e_ms", "p99")):
         summary = summary_of(result, name)

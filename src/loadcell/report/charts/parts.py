@@ -25,7 +25,7 @@ def time_parts(result: Result, detail: Detail | None, words: Words) -> Chart:
     title = words.say("Where the time goes")
     parts = [] if detail is None else [part for part in detail.parts if part.mean_ms > 0]
     total = sum(part.mean_ms for part in parts)
-    if result.withheld or total <= 0:
+    if total <= 0:
         why = why_not(result, detail, words) or words.say("No request has a measured time from start to end.")
         return Chart(name="time-parts", title=title, says="", alt="", spec=None, missing=why, terms=["e2e"])
     before = sum(part.share for part in parts if part.name not in _AFTER)

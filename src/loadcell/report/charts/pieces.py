@@ -76,15 +76,8 @@ def place(scale: dict[str, Any], value: float) -> float:
     return float((value - low) / (high - low))
 
 
-def left_out(words: Words) -> str:
-    """Why a run whose figures are withheld has no such chart."""
-    return words.say("Left out: no figure of this run may be trusted.")
-
-
 def why_not(result: Result, detail: Detail | None, words: Words) -> str | None:
     """Why a chart of the Detail cannot be drawn at all; None if it can."""
-    if result.withheld:
-        return left_out(words)
     return words.say("Distributions and the course of the run need the recording.") if detail is None else None
 
 

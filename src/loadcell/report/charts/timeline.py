@@ -47,10 +47,7 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
         "The whole run in steps of {step} s. Shaded is the window that counts; before it is warm-up, after it drain.",
         step=words.figure(line.step_s, 3),
     )  # fmt: skip
-    if result.withheld:
-        says += " " + words.say("Latencies and tokens are left out: no figure of this run may be trusted.")
-    else:
-        says += " " + words.say("Pale bands reach from the fastest to the slowest of a step.")
+    says += " " + words.say("Pale bands reach from the fastest to the slowest of a step.")
     if any(line.failed):
         says += " " + words.say("Red marks are failures.")
     spec = zoomed(timeline_views(result, line, end_of(result, detail), words))
@@ -62,17 +59,11 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
 
 
 def timeline_views(result: Result, line: Timeline, end_s: float, words: Words) -> list[Spec]:
-    """TTFT, ITL, tokens, requests and requests in flight; the first with the marks of failures.
-
-    Of a run whose figures are withheld the last two only: what was sent, and what became of it.
-    """
+    """TTFT, ITL, tokens, requests and requests in flight; the first with the marks of failures."""
     courses = [name for name in ("ttft_ms", "itl_ms", "e2e_ms") if _any(line, name)]
     names = [name for name in courses if name != "e2e_ms"] or courses
-    if result.withheld:
-        names = []
     made = [_latency_layers(line, name, limit_of(result, name), words) for name in names]
-    made += [] if result.withheld else [_tokens(line, words)]
-    made += [_requests(line, words), _in_flight(result, line, words)]
+    made += [_tokens(line, words), _requests(line, words), _in_flight(result, line, words)]
     views = []
     for i, layers in enumerate(made):
         x = time_axis(end_s, words, last=i == len(made) - 1)
@@ -265,7 +256,7 @@ def _alt(result: Result, line: Timeline, words: Words) -> str:
         told.append(words.say("{n} requests failed.", n=words.count(failed)))
     course = line.latency.get("ttft_ms")
     medians = [value for value in course.p50_ms if value is not None] if course else []
-    if medians and not result.withheld:
+    if medians:
         told.append(
             words.say(
                 "The median TTFT of a step lies between {low} and {high}.", low=ms(words, min(medians)),

@@ -35,7 +35,7 @@ def build_both(
 
 
 def build_detail(recording: Recording, result: Result) -> Detail:
-    """The Detail of a recording; `result` is its Result, under whatever window, with its figures withheld or not."""
+    """The Detail of a recording; `result` is its Result, under whatever window."""
     return _detail(recording, result, watch_alone(recording, result))
 
 

@@ -95,7 +95,7 @@ def workload_words(result: Result, words: Words) -> str:
 
 
 def tiles(result: Result, words: Words) -> list[Tile]:
-    """How fast: latencies with their p50 and p99, then rates; nothing of what was withheld."""
+    """How fast: latencies with their p50 and p99, then rates."""
     latencies = [_latency(result, name, words) for name in _LATENCIES if name in result.latency]
     rates, flight = result.throughput, result.concurrency
     tokens, requests = words.metric("output_tokens_per_s"), words.metric("requests_per_s")

@@ -24,8 +24,6 @@ def run_page(result: Result, detail: Detail | None, words: Words, *, source: str
     from loadcell.report.charts import run_charts
 
     charts = run_charts(result, detail, words)
-    if result.withheld:  # nothing that people quote
-        charts = [chart for chart in charts if chart.name == "server"]
     return render(
         "run.html",
         words,
@@ -37,7 +35,7 @@ def run_page(result: Result, detail: Detail | None, words: Words, *, source: str
         **_figures(result, words),
         **_audit(result, words),
         **_method(result, words, source),
-        **_drawn(charts, detail, withheld=result.withheld),
+        **_drawn(charts, detail),
     )
 
 
@@ -53,23 +51,15 @@ def _overview(result: Result, words: Words) -> dict[str, object]:
         "workload": overview.workload_words(result, words),
         "state": overview.state_words(result, words),
         "verdict_says": overview.verdict_words(result, words),
-        "findings": found if result.withheld else found[:_SHOWN_AT_FIRST],
-        "more": 0 if result.withheld else max(0, len(found) - _SHOWN_AT_FIRST),
-        "tiles": [] if result.withheld else overview.tiles(result, words),
+        "findings": found[:_SHOWN_AT_FIRST],
+        "more": max(0, len(found) - _SHOWN_AT_FIRST),
+        "tiles": overview.tiles(result, words),
         "bars": overview.bars(result, words),
         "slo_says": overview.slo_answer(result, words),
     }
 
 
-_FIGURES = (
-    "rows", "shown", "with_failures", "bounds", "rates", "user_rates", "whole", "whole_shown", "outside", "server",
-    "server_caption", "token_gap", "server_notes", "run_rates",
-)  # fmt: skip
-
-
 def _figures(result: Result, words: Words) -> dict[str, object]:
-    if result.withheld:
-        return dict.fromkeys(_FIGURES, ()) | {"flight": latencies.concurrency_words(result, words)}
     return {
         "rows": latencies.latency_rows(result.latency, words),
         "shown": list(latencies.percentile_names(result.latency).values()),
@@ -127,10 +117,10 @@ def _method(result: Result, words: Words, source: str) -> dict[str, object]:
     }
 
 
-def _drawn(charts: list[Chart], detail: Detail | None, *, withheld: bool) -> dict[str, object]:
+def _drawn(charts: list[Chart], detail: Detail | None) -> dict[str, object]:
     """Which charts stand on the page: without a recording only those that can be drawn."""
-    drawn = {chart.name for chart in charts if chart.spec is not None or (detail is not None and not withheld)}
+    drawn = {chart.name for chart in charts if chart.spec is not None or detail is not None}
     return {
         "drawn": drawn,
-        "worst": [] if detail is None or detail.stalls is None or withheld else detail.stalls.worst[:_WORST_SHOWN],
+        "worst": [] if detail is None or detail.stalls is None else detail.stalls.worst[:_WORST_SHOWN],
     }

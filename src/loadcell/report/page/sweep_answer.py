@@ -12,9 +12,9 @@ from loadcell.report.lines import ask_label
 from loadcell.report.page.figures import Figure, between, count
 from loadcell.report.page.sweep_stages import doubts, named
 from loadcell.report.text import MISSING
-from loadcell.report.withheld import invalid_ends, invalid_stages, rests_on, stage_word
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
+from loadcell.search.soundness import rests_on, stage_word, unanswered
 
 _WORST = ("INVALID", "SUSPECT", "VALID")
 
@@ -60,9 +60,6 @@ def verdict(sweep: Sweep, words: Words) -> Verdict:
     reasons = [
         f"{words.say(word)}, {named(stages, words)}: {words.say(why)}" for word, stages, why in doubted[:_REASONS]
     ]
-    if sweep.withheld:
-        bad = named(invalid_stages(sweep), words)
-        reasons.insert(0, words.say("{stages} INVALID: figures not shown; --force shows them", stages=bad))
     if found is None:
         present = [word for word in _WORST if counts[word]]
         done, planned = count(len(sweep.stages), words), count(sweep.planned, words)
@@ -79,8 +76,10 @@ def verdict(sweep: Sweep, words: Words) -> Verdict:
         of_ends = [s.ask.number for s in sweep.stages if s.ask.number in ends and stage_word(s) == word]
         rests = words.say("The answer rests on {stages}, {word}", stages=named(of_ends, words), word=words.say(word))
         reasons.insert(0, rests)
-    hidden = sweep.withheld and found.low is None and found.high is None
-    return Verdict("INVALID" if invalid_ends(sweep) or hidden else word, words.say(found.says), reasons)
+    why = unanswered(sweep)
+    if why is not None:
+        return Verdict("INVALID", words.say(why), [words.say(found.says), *reasons])
+    return Verdict(word, words.say(found.says), reasons)
 
 
 def cards(sweep: Sweep, words: Words) -> list[Card]:
@@ -179,7 +178,8 @@ def _end_words(plan: Plan, end: End, words: Words) -> str:
 
 def _grid_cards(sweep: Sweep, words: Words) -> Iterator[Card]:
     def best(value: Callable[[Point], float | None], lowest: bool = False) -> tuple[float, Stage] | None:
-        known = [(at, s) for s in sweep.stages if s.point is not None and (at := value(s.point)) is not None]
+        sound = [s for s in sweep.stages if stage_word(s) != "INVALID"]
+        known = [(at, s) for s in sound if s.point is not None and (at := value(s.point)) is not None]
         return (min if lowest else max)(known, key=lambda pair: pair[0]) if known else None
 
     tokens = best(lambda point: point.output_tokens_per_s)

@@ -54,7 +54,6 @@ RUN = {
     ),
     "Samples at or below": "Muestras en ese valor o menos",
     "max": "máx.",
-    "figures withheld": "cifras omitidas",
     "Figure of the result": "Cifra del resultado",
     "SLO limit": "Límite del SLO",
     "Percentile ladder": "Escalera de percentiles",
@@ -73,7 +72,6 @@ RUN = {
     "Value with its 95 % interval": "Valor con su intervalo del 95 %",
     "Samples": "Muestras",
     "Overview": "Resumen",
-    "No figure of this run may be trusted.": "Ninguna cifra de esta ejecución es fiable.",
     "within the SLO": "dentro del SLO",
     "Where the time goes": "En qué se va el tiempo",
     "A request takes {total} on average.": "Una solicitud tarda {total} de media.",
@@ -90,7 +88,6 @@ RUN = {
     "Mean, ms": "Media, ms",
     "Share of E2E": "Proporción del E2E",
     "{figure} ms": "{figure} ms",
-    "Left out: no figure of this run may be trusted.": "Omitido: ninguna cifra de esta ejecución es fiable.",
     "Distributions and the course of the run need the recording.": (
         "Las distribuciones y el curso de la ejecución necesitan la grabación."
     ),
@@ -145,9 +142,6 @@ RUN = {
     "sent": "enviadas",
     "at most {n}": "máximo {n}",
     "No request was sent.": "No se envió ninguna solicitud.",
-    "Latencies and tokens are left out: no figure of this run may be trusted.": (
-        "Se omiten latencias y tokens: ninguna cifra de esta ejecución es fiable."
-    ),
     "Red marks are failures.": "Las marcas rojas son fallos.",
     "p50, ms": "p50, ms",
     "p99, ms": "p99, ms",

@@ -49,7 +49,6 @@ COMPARE = {
     "Welch's t over {} and {} runs, a side with fewer takes the other's spread": (
         "t de Welch sobre {} y {} ejecuciones; un lado con menos toma la dispersión del otro"
     ),
-    "withheld, for the run is INVALID": "omitido, pues la ejecución NO es VÁLIDA",
     "no SLO": "sin SLO",
     "no request was planned": "no se planificó ninguna solicitud",
     "its limits cannot be judged": "sus límites no se pueden juzgar",

@@ -38,9 +38,6 @@ MARKDOWN = {
     "and {n} more": "y {n} más",
     "Target": "Objetivo",
     "Workload": "Trabajo",
-    "The figures are not shown: the run is INVALID. --force shows them.": (
-        "Las cifras no se muestran: la ejecución NO es VÁLIDA. --force las muestra."
-    ),
     "Notes": "Notas",
     "Tokens/s a user, median": "Tokens/s por usuario, mediana",
     "SLO": "SLO",
@@ -74,7 +71,6 @@ BROWSE = {
     "{input} in, {output} out": "{input} de entrada, {output} de salida",
     "ok and failed, of the whole run": "correctas y fallidas, de toda la ejecución",
     "{share} of the requests kept to every limit": "{share} de las solicitudes cumplieron todos los límites",
-    "Leave out figures of INVALID runs": "Omitir las cifras de ejecuciones NO VÁLIDAS",
     "Nothing to compare": "Nada que comparar",
     "reading figures, {left} to go": "leyendo cifras, faltan {left}",
     "the server was stopped: start it again to see more": "el servidor se detuvo: iniciarlo de nuevo para ver más",
@@ -104,7 +100,6 @@ BROWSE = {
     "{n} stages": "{n} etapas",
     "{ok} ok, {failed} failed": "{ok} correctas, {failed} fallidas",
     "A (baseline): {a} · B: {b}": "A (referencia): {a} · B: {b}",
-    "Show the figures of INVALID runs all the same": "Mostrar igualmente las cifras de ejecuciones NO VÁLIDAS",
     "Swap A and B": "Intercambiar A y B",
     "Compare all the same": "Comparar igualmente",
     "Open {side}": "Abrir {side}",

@@ -171,10 +171,6 @@ OVERVIEW = {
         "resultado guardado."
     ),
     "and {n} more, see the audit": "y {n} más, véase la auditoría",
-    "The figures of this run are not shown, because they would be wrong. What went wrong:": (
-        "Las cifras de esta ejecución no se muestran, porque serían erróneas. Qué falló:"
-    ),
-    "--force shows the figures all the same.": "--force muestra las cifras igualmente.",
     "Does it hold the SLO?": "¿Cumple el SLO?",
     "cannot be judged": "no se puede juzgar",
     "No SLO was given. A recording can be judged by one at any time, without a new load:": (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 ANSWERS = {
+    "not answered: the bracket rests on INVALID stages ({})": (
+        "sin respuesta: la horquilla se apoya en etapas NO VÁLIDAS ({})"
+    ),
     "{} requests/s": "{} solicitudes/s",
     "{} user": "{} usuario",
     "{} users": "{} usuarios",

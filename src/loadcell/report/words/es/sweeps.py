@@ -34,9 +34,6 @@ SWEEP_PAGE = {
     "a cliff: attainment collapses inside the bracket": "caída brusca: el cumplimiento se hunde dentro de la horquilla",
     "goodput {rate} requests/s": "goodput {rate} solicitudes/s",
     "it grows at {load}": "crece a {load}",
-    "{stages} INVALID: figures not shown; --force shows them": (
-        "{stages} NO VÁLIDAS: cifras omitidas; --force las muestra"
-    ),
     "stages {numbers}": "etapas {numbers}",
     "{change} points": "{change} puntos",
     "no growing queue was seen": "no se vio crecer la cola",
