@@ -43,6 +43,7 @@ THINKING = [
         ({"content": None, "reasoning_details": [{"type": "reasoning.text", "text": "hm "}]}, "", "hm "),
         ({"reasoning": "hm ", "reasoning_details": [{"text": "hm "}]}, "", "hm "),
         ({"thinking": "hm "}, "", "hm "),
+        ({"content": "word ", "reasoning_details": [], "annotations": []}, "word ", ""),
         ({"content": "word ", "tool_calls": "", "function_call": False}, "word ", ""),
         ({"content": "word ", "audio": None, "annotations": [], "name": "x"}, "word ", ""),
         ("word ", "word ", ""),

@@ -235,7 +235,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     for name, value in row.items():
         columns[name].append(value)
     if body is not None:
-        said = {"content": "".join(reply.content) or None, "reasoning": "".join(reply.reasoning) or None}
+        said = {"content": "".join(reply.content) or None, "reasoning": reply.thoughts() or None}
         for name, words in {"body": body, **said}.items():
             writer.text.data[name].append(clean(words))
         writer.text.data["request"].append(flight.request)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from loadcell.kinds import KIND_REASONING, TOKENIZER_TOLERANCE
+from loadcell.kinds import TOKENIZER_TOLERANCE
 from loadcell.protocol.reply import Reply
 
 _EVENTS_TOLERANCE = 1.25
@@ -67,11 +67,13 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
     usage, each = reply.usage, reply.tokens
     claimed = None if usage is None or reply.indexes else usage.completion_tokens
     details = usage.completion_tokens_details if usage else None
-    known = [tokens for i in outputs if (tokens := each[i]) is not None]
     told: int | None = None
-    if reply.streamed and known and len(known) == len(outputs):
-        told = sum(known)
-        if known.count(0) * 4 > len(known):  # it does not count along: each event may tell its own tokens
+    if reply.token_source is not None and outputs:
+        known = [tokens for i in outputs if (tokens := each[i]) is not None]
+        told = sum(known) if len(known) == len(outputs) else None
+        if told is not None and known.count(0) * 4 > len(
+            known
+        ):  # it does not count along: each event may tell its own tokens
             told = sum(reply.running) if len(reply.running) == len(outputs) and all(reply.running) else None
             each = [None] * len(each)
             if told is not None:
@@ -80,7 +82,7 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
     return Evidence(
         usage=None if claimed == 0 and outputs else claimed,
         reasoning=details.reasoning_tokens if details else None,
-        shown=any(reply.kinds[i] & KIND_REASONING for i in outputs),
+        shown=bool(reply.reasoning or reply.others),
         told=told or None,
         told_by=reply.token_source if told else None,
         events=len(outputs) if reply.streamed else 0,

@@ -102,8 +102,8 @@ def _choice(found: dict[str, Any]) -> Choice:
     others = {path: text for holder in holders for path, text in _others(holder, _KNOWN)}
     if not holders:
         others = dict(_others(found, _KNOWN_OF_CHOICE))
-        thought = thought or _thought(found)
-    if thought and delta is None:
+    thought = thought or _thought(found)  # beside the delta
+    if thought and (delta is None or not (delta.content or delta.reasoning)):
         delta = Delta(content=text or None, reasoning=thought)
     whole = found.get("finish_reason")
     return OddChoice(

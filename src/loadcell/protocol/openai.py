@@ -92,11 +92,11 @@ class Delta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     tool_calls: msgspec.Raw = ABSENT
     function_call: msgspec.Raw = ABSENT
     thinking: str | None = None
-    # Servers write these empty; what is not null is looked at.
+    # Servers write these empty; what holds something is looked at.
     audio: None = None
-    annotations: None = None
+    annotations: list[None] | None = None
     name: None = None
-    reasoning_details: None = None
+    reasoning_details: list[None] | None = None
 
 
 class Choice(msgspec.Struct, gc=False, forbid_unknown_fields=True):

@@ -198,10 +198,14 @@ class Said:
                         self.kinds[event] = self.kinds[event] & ~KIND_OUTPUT or KIND_EMPTY
                         self.tokens[event] = None
 
+    def thoughts(self) -> str:
+        """All text that is not known to be the answer."""
+        others = [text for path, found in self.others.items() if counts_as_text(path) for _, text in found]
+        return "".join((*self.reasoning, *others))
+
     def text(self) -> str:
         """All text of the output, known or not, thoughts first."""
-        others = [text for path, found in self.others.items() if counts_as_text(path) for _, text in found]
-        return "".join((*self.reasoning, *others, *map(tool_text, self.tools), *self.content))
+        return "".join((self.thoughts(), *map(tool_text, self.tools), *self.content))
 
     def _token_count(self, choice: Choice, event: Event) -> int | None:
         """Tokens of this event where the server tells: running usage, running timings, token ids or logprobs."""
