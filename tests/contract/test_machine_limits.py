@@ -14,7 +14,7 @@ from contract_runs import Run, run_once, short_spec
 from scripted import Scripted, clean, serve
 
 from loadcell.errors import RecordingError, UsageError
-from loadcell.load import fit, fleet, machine, prepare
+from loadcell.load import crew, fit, fleet, machine, prepare
 from loadcell.load.machine import groups, local_ports, memory_left, quota_cores, tasks_left, throttled, throttling
 from loadcell.metrics import Result
 
@@ -242,7 +242,7 @@ def test_a_process_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: p
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(fleet.subprocess, "Popen", refuse)
+    monkeypatch.setattr(crew.subprocess, "Popen", refuse)
     with serve() as server, pytest.raises(RecordingError, match="could not be started: Resource temporarily unav"):
         run_once(server.url, tmp_path / "run", requests=2)
     assert not (tmp_path / "run").exists()

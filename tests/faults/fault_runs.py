@@ -17,7 +17,7 @@ import pytest
 from contract_runs import short_spec
 from engine_client import Engine
 
-from loadcell.load import Progress, fleet, run_load
+from loadcell.load import Progress, crew, run_load
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import open_recording
 from loadcell.recording.schema import Manifest
@@ -87,4 +87,4 @@ def workers() -> list[int]:
 def worker_with(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Let the load processes of this test run some code before their own."""
     code = f"{fault}\nimport os\nfrom loadcell.load.process import main\nos._exit(main())"
-    monkeypatch.setattr(fleet, "WORKER_COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(crew, "WORKER_COMMAND", (sys.executable, "-c", code))

@@ -11,12 +11,11 @@ import pytest
 from contract_runs import run_once
 from scripted import clean, serve
 
-from loadcell.load import fleet
+from loadcell.load import crew
 from loadcell.load.poller import READABLE, WRITABLE, EpollPoller, Poller, SelectorPoller
 
 PORTABLE = """
 from loadcell.load import clock, wire, worker
-from loadcell.load import fleet
 from loadcell.load.poller import SelectorPoller
 from loadcell.load.process import main
 import os
@@ -36,7 +35,7 @@ os._exit(main())
 
 @pytest.mark.parametrize("load", [{"concurrency": 3}, {"rate": 60.0}], ids=["closed", "open"])
 def test_a_run_without_any_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: dict[str, Any]) -> None:
-    monkeypatch.setattr(fleet, "WORKER_COMMAND", (sys.executable, "-c", PORTABLE))
+    monkeypatch.setattr(crew, "WORKER_COMMAND", (sys.executable, "-c", PORTABLE))
     with serve(lambda _: clean(3, ttft_s=0.02)) as server:
         ran = run_once(server.url, tmp_path / "run", requests=9, **load)
     rows = ran.rows

@@ -6,8 +6,6 @@ import json
 import os
 import secrets as randomness
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +15,10 @@ from typing import Any
 
 import msgspec
 
-from loadcell.errors import EndpointError, RecordingError
+from loadcell.errors import EndpointError
 from loadcell.load import feeder
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
+from loadcell.load.crew import Crew
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
 from loadcell.load.failing import Watch as FailureWatch
@@ -55,8 +54,6 @@ from loadcell.secrets import scrub
 from loadcell.spec import Spec, redact, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
 
-WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
-"""What starts a load process."""
 _START_DELAY_NS = 50_000_000
 _SALT_BYTES = 4
 
@@ -67,14 +64,10 @@ Review = Callable[[Manifest, dict[str, Any]], list[str]]
 
 
 @dataclass
-class _Crew:
-    """The worker processes of a run."""
+class _Crew(Crew):
+    """The processes of a run, and who looks on."""
 
-    live: Live
-    beside: Neighbours
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    feeder: subprocess.Popen[bytes] | None = None
-    """Makes bodies while the load runs; None where all are there before it."""
+    beside: Neighbours = field(kw_only=True)
     server: Place | None = None
     sharing: Sharing | None = None
     """Counts of what the load takes from a server on this machine; None where there is none."""
@@ -85,9 +78,6 @@ class _Crew:
     """Clock ticks of the cores when the load began."""
     throttling_before: Throttling = field(default_factory=dict)
     watched: list[Watched] = field(default_factory=list)
-
-    def all(self) -> list[subprocess.Popen[bytes]]:
-        return self.processes if self.feeder is None else [*self.processes, self.feeder]
 
 
 def run_load(
@@ -118,9 +108,9 @@ def run_load(
         nameless_files(folder) as files,
     ):
         fill(files.live, Live.size(workers))
-        crew = _Crew(Live(files.live, workers), beside)
+        crew = _Crew(Live(files.live, workers), beside=beside)
         try:
-            _spawn(crew, files.all(), folder)  # they load their libraries while the endpoint is asked
+            crew.start(files.all(), folder)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
             found = _ask(spec, target, secrets, watch)
             watch(Progress("prepare"))
@@ -178,7 +168,7 @@ def run_load(
                     manifest.notes += notes
                     dump_json(folder / "recording.json", manifest)
         finally:
-            _kill(crew)
+            crew.kill()
     return manifest
 
 
@@ -228,7 +218,7 @@ def _drive(
                 if crew.sharing is not None:
                     crew.sharing.end()
         except BaseException:
-            _kill(crew)
+            crew.kill()
             raise
         finally:
             watch(Progress("finish"))
@@ -255,44 +245,11 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _spawn(crew: _Crew, descriptors: tuple[int, ...], folder: Path) -> None:
-    """Start the processes; each loads its libraries and waits for its job."""
-    for _ in range(crew.live.workers):
-        try:
-            process = subprocess.Popen(
-                (*WORKER_COMMAND, str(folder)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                process_group=0,  # Ctrl-C on the terminal is for this process alone
-                pass_fds=descriptors,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would start a thread for every core
-            )
-        except OSError as error:
-            raise RecordingError(
-                f"a load process could not be started: {error.strerror}; raise the limit of processes (ulimit -u, "
-                "pids.max of a container)"
-            ) from None
-        crew.processes.append(process)
-
-
 def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
     """Give the workers their jobs and wait until each has its connections; EndpointError if one cannot."""
-    for process, job in zip(crew.processes, jobs, strict=True):
-        assert process.stdin is not None
-        try:
-            process.stdin.write(msgspec.json.encode(job))
-            process.stdin.close()
-        except BrokenPipeError:
-            raise RecordingError("a load process died as it started; its error stands above") from None
+    crew.tell(jobs)
     watch(Progress("start"))
-    for process, job in zip(crew.processes, jobs, strict=True):
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "a load process died as it started"}
-        if "error" in answer:
-            raise EndpointError(scrub(answer["error"], job.secrets))
-    if crew.feeder is not None and (why := feeder.said(crew.feeder)) is not None:
-        raise RecordingError(why)
+    crew.wait_ready(jobs[0].secrets)
     crew.ticks_before, crew.throttling_before = core_ticks(allowed_cores()), throttling()
     if crew.sharing is not None:
         crew.sharing.begin()
@@ -364,17 +321,6 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
         silent_s=meter.longest_silence_s(),
         beside=crew.beside.now,
     )
-
-
-def _kill(crew: _Crew) -> None:
-    """End the workers that still run, and take leave of all."""
-    for process in crew.all():
-        process.kill()
-    for process in crew.all():
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
 
 
 def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:

@@ -1,0 +1,87 @@
+"""The processes of a run: started, told their jobs, awaited, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from loadcell.errors import EndpointError, RecordingError
+from loadcell.load import feeder
+from loadcell.load.job import Job
+from loadcell.load.live import Live
+from loadcell.secrets import scrub
+
+WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
+"""What starts a load process."""
+
+
+@dataclass
+class Crew:
+    """The processes of a run."""
+
+    live: Live
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """The workers."""
+    feeder: subprocess.Popen[bytes] | None = None
+    """Makes bodies while the load runs; None where all are there before it."""
+
+    def all(self) -> list[subprocess.Popen[bytes]]:
+        """The workers, and the feeder if there is one."""
+        return self.processes if self.feeder is None else [*self.processes, self.feeder]
+
+    def start(self, descriptors: Sequence[int], folder: Path) -> None:
+        """Start the workers; each loads its libraries and waits for its job."""
+        for _ in range(self.live.workers):
+            try:
+                process = subprocess.Popen(
+                    (*WORKER_COMMAND, str(folder)),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    process_group=0,  # Ctrl-C on the terminal is for this process alone
+                    pass_fds=descriptors,
+                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would start a thread for every core
+                )
+            except OSError as error:
+                raise RecordingError(
+                    f"a load process could not be started: {error.strerror}; raise the limit of processes (ulimit -u, "
+                    "pids.max of a container)"
+                ) from None
+            self.processes.append(process)
+
+    def tell(self, jobs: Sequence[Job]) -> None:
+        """Give the workers their jobs."""
+        for process, job in zip(self.processes, jobs, strict=True):
+            assert process.stdin is not None
+            try:
+                process.stdin.write(msgspec.json.encode(job))
+                process.stdin.close()
+            except BrokenPipeError:
+                raise RecordingError("a load process died as it started; its error stands above") from None
+
+    def wait_ready(self, secrets: list[str]) -> None:
+        """Wait until each worker has its connections, and the feeder its feed; an error says why one has not."""
+        for process in self.processes:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            answer = json.loads(line) if line else {"error": "a load process died as it started"}
+            if "error" in answer:
+                raise EndpointError(scrub(answer["error"], secrets))
+        if self.feeder is not None and (why := feeder.said(self.feeder)) is not None:
+            raise RecordingError(why)
+
+    def kill(self) -> None:
+        """End those that still run, and take leave of all."""
+        for process in self.all():
+            process.kill()
+        for process in self.all():
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None and not pipe.closed:
+                    pipe.close()
