@@ -160,7 +160,7 @@ def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(
     code, out, err = called(capsys, folder, "--resume")
     assert code == 130
     assert f"loadcell mlperf curve {folder} --resume" in err
-    assert "1 points to run, at concurrency 40" in err
+    assert "1 point to run, at concurrency 40" in err
     assert "7 of 8 points were run" in out
     assert (folder / "curve.json").exists()
 

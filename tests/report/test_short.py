@@ -65,7 +65,7 @@ def test_it_shows_what_was_asked_what_came_and_what_it_is_worth(troubled: Result
 
 def test_a_part_of_a_run_says_so_first(make: Make) -> None:
     lines = shown(build_result(make([ok_request(0)], planned=3, state="interrupted")))
-    assert "INTERRUPTED" in lines[0] and "1 requests had ended" in lines[0]
+    assert "INTERRUPTED" in lines[0] and "1 request had ended" in lines[0]
 
 
 def test_without_a_reply_there_is_no_table_of_nothing(make: Make) -> None:

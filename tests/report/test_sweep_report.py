@@ -332,3 +332,12 @@ def test_small_words() -> None:
     assert [span_words(s) for s in (None, 42.0, 192.4, 7500.0)] == ["n/a", "42 s", "3 min 12 s", "2 h 05 min"]
     users = Ask(number=1, phase="floor", changes={"load.concurrency": 1, "load.rate": None}, level=None)
     assert ask_label(users) == "1 user"
+
+
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("bracketed", 0), ("likely", 0), ("all hold", 0), ("none holds", 0), ("undecided", 5), ("unfinished", 5)],
+)
+def test_a_search_without_an_answer_has_an_exit_code_of_its_own(word: str, code: int) -> None:
+    sweep = make_search(found=make_found(word=word))
+    assert exit_code(sweep, strict=False) == code

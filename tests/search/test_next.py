@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from virtual import Server, plan_of, stage_of
@@ -177,6 +179,10 @@ def test_stages_too_short_to_pass_are_said_before_hours_are_spent() -> None:
     assert next_ask(plan, [FLOOR]) is None
     found = answer(plan, [FLOOR])
     assert found.word == "undecided" and "--duration" in found.findings[0] and "--attainment" in found.findings[0]
+    easier = re.search(r"no more than --attainment (\d+)%", found.findings[0])
+    assert easier and next_ask(plan_of(int(easier[1]) / 100, 30.0), [FLOOR]) is not None, "the advice helps"
+    (finding,) = answer(plan_of(0.999, 1.0), [FLOOR]).findings
+    assert "--duration" in finding and "--attainment" not in finding, "no share can be shown by stages of a second"
     longer = plan_of(0.999, 1.01 * least_stage_s(plan, 0.2))
     assert next_ask(longer, [FLOOR]) is not None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from loadcell.grammar import one
 from loadcell.load import Progress
 from loadcell.load.progress import Figures, Making
 
@@ -136,9 +137,9 @@ def _waiting(now: Progress) -> list[Part]:
     if not now.silent:
         return []
     usual_s = (now.whole.p99_ms or 0.0) / 1000 if now.whole is not None else 0.0
-    who = _count_of(now.silent, "user" if now.users is not None else "request")
+    who = "users" if now.users is not None else "requests"
     style = "yellow" if now.silent_s > _SILENT_TIMES * usual_s else ""
-    return [(f"{who} {'waits' if now.silent == 1 else 'wait'} since {now.silent_s:.0f} s", style)]
+    return [(one(f"{now.silent:,} {who} wait since {now.silent_s:.0f} s"), style)]
 
 
 def _latency(now: Progress, of: Figures) -> list[Part]:
@@ -272,10 +273,6 @@ def _clock(seconds: float) -> str:
 
 def _count_s(seconds: float) -> int:
     return max(1, round(seconds))
-
-
-def _count_of(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(words: Sequence[str]) -> list[Part]:

@@ -108,7 +108,9 @@ def main(words: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except LoadcellError as error:
-        sys.stderr.write(f"loadcell: {_without_secrets(str(error), words)}\n")
+        from loadcell.grammar import one
+
+        sys.stderr.write(f"loadcell: {one(_without_secrets(str(error), words))}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("loadcell: interrupted\n")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from loadcell.cli.liveview import Line, block, log_line
+from loadcell.grammar import one
 from loadcell.load import Progress
 from loadcell.load.fleet import Watch
 
@@ -151,7 +152,7 @@ def _drawable() -> bool:
 def say(*lines: str) -> None:
     """Lines on standard error, in place of what is shown there of a load."""
     _clear()
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.write("".join(f"{one(line)}\n" for line in lines))
     sys.stderr.flush()
 
 

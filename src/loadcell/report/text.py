@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from loadcell.grammar import one
 from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Replies, Share
 
 MISSING = "n/a"
@@ -136,5 +137,5 @@ def sentence(words: str) -> str:
 def plain(words: object, limit: int = 300) -> str:
     """Words from outside on one line: no control characters that a terminal would obey, no endless reply."""
     text = " ".join(str(words).split())
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = one("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import UsageError, nearest
+from loadcell.grammar import one
 from loadcell.metrics.glossary import GLOSSARY, Metric
 from loadcell.report.text import figure, percent
 from loadcell.report.words.tables import Language
@@ -33,7 +34,8 @@ class Words:
         other = _language(self.lang)
         if other is not None:
             text = other.labels.get(text) or (None if values else other.sentences.find(text)) or text
-        return text.format(**values) if values else text
+        said = text.format(**values) if values else text
+        return one(said) if other is None else other.one(said)
 
     def knows(self, text: str) -> bool:
         """Whether `say` has this text in the language: what it does not know stays in the words it came in."""

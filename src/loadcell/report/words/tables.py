@@ -18,3 +18,5 @@ class Language(NamedTuple):
     number: Callable[[str], str | None]
     """A number with its unit in the marks of the language; None for what is not one."""
     vega_locale: Mapping[str, Any]
+    one: Callable[[str], str]
+    """A text with the singular wherever it counts one of something."""

@@ -30,8 +30,8 @@ NOTES = {
     "not back {} s after the load's end": "sin volver {} s después del final de la carga",
     "no answer within {} s": "sin respuesta en {} s",
     "no server metrics from {}: {}": "sin métricas del servidor de {=}: {}",
-    "where the server has a page, name it with --metrics-url (none: do not look)": (
-        "si el servidor tiene una página, nombrarla con --metrics-url (none: no mirar)"
+    "{}; where the server has a page, name it with --metrics-url (none: do not look)": (
+        "{}; si el servidor tiene una página, nombrarla con --metrics-url (none: no mirar)"
     ),
     "HTTP status {}": "estado HTTP {}",
     "more than {} MiB": "más de {} MiB",

@@ -21,3 +21,19 @@ def number(text: str) -> str | None:
     space = " " if found["unit"] == "%" else found["space"]
     digits = found["digits"].translate(_MARKS)
     return f"{found['sign']}{digits}{found['exponent'] or ''}{space}{found['unit'] or ''}"
+
+
+_ONE = re.compile(
+    r"(?<![\w.,/+-])1 (?:(prompt|token|evento|usuario|proceso|modelo|archivo|turno|paso|fallo|grupo|punto)s"
+    r"|(solicitud|servidor|error|valor|trabajador)es|(línea|etapa|respuesta|muestra|lectura|palabra|página|prueba)s"
+    r"|(ejecuci|conexi|grabaci|petici)ones|(veces))\b(?!/)"
+)
+
+
+def one(text: str) -> str:
+    """A text with the singular wherever it counts one of something."""
+    return _ONE.sub(_singular, text)
+
+
+def _singular(found: re.Match[str]) -> str:
+    return "1 " + (found[1] or found[2] or found[3] or (f"{found[4]}ón" if found[4] else "vez"))
