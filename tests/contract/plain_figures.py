@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,61 @@ def nearest_rank(values: list[float], p: float) -> float | None:
     return ordered[math.ceil(p * len(ordered) - 1e-9) - 1]
 
 
-def distribution(values: list[float]) -> dict[str, float | None]:
+def variance_inflation(values: list[float]) -> float:
+    """How much dependence widens the interval of a mean of samples in time order: the largest of four estimates."""
+    n = len(values)
+    ordered = sorted(values)
+    ranks = [(bisect_left(ordered, v) + bisect_right(ordered, v) - 1) / 2 / n for v in values]
+
+    def lag(series: list[float]) -> float:
+        mean = statistics.fmean(series)
+        squares = sum((x - mean) ** 2 for x in series)
+        r = sum((a - mean) * (b - mean) for a, b in pairwise(series)) / squares - 0.5 / math.sqrt(n)
+        r = min(max(r, 0.0), 0.999)
+        return (1 + r) / (1 - r)
+
+    def batched(count: int) -> float | None:
+        """Variance of batch means over what independent samples would give them."""
+        size = n // count
+        if size < 2:
+            return None
+        means = [statistics.fmean(values[k * size : (k + 1) * size]) for k in range(count)]
+        return size * statistics.variance(means) / statistics.pvariance(values)
+
+    if min(values) == max(values):
+        return 1.0
+    reach = min(1.0, (lag(ranks) - 1) * 20 / n / 0.3)
+    found = [1.0, lag(values)]
+    for count, t in ((20, 2.0930240544), (10, 2.2621571629), (5, 2.7764451052)):
+        ratio, wider = batched(count), (t / 1.9599639845) ** 2
+        if ratio is not None and count == 20:
+            found.append(1 + wider * max(0.0, ratio - 1 - 0.5 * math.sqrt(2 / 19)))
+        elif ratio is not None and reach > 0:
+            found.append(1 + reach * (wider * ratio - 1))
+    return max(found)
+
+
+def interval_of_mean(values: list[float]) -> tuple[float, float] | None:
+    """95 %, of samples in the order of their sends; None below 20."""
+    n = len(values)
+    if n < 20:
+        return None
+    z = 1.959963984540054
+    error = statistics.stdev(values) * math.sqrt(variance_inflation(values) / n)
+    half = z * (1 + (z**2 + 1) / (4 * (n - 1))) * error
+    return statistics.fmean(values) - half, statistics.fmean(values) + half
+
+
+def with_failures(values: list[float], failed: int) -> dict[str, float | None]:
+    """Percentiles with what failed as infinitely late."""
+    return {f"p{p}": nearest_rank([*values, *[math.inf] * failed], p / 100) for p in (50, 90, 95, 99)}
+
+
+def distribution(values: list[float]) -> dict[str, Any]:
     shown = {f"p{p}": nearest_rank(values, p / 100) for p in (50, 90, 95, 99)}
     mean = statistics.fmean(values) if values else None
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return shown | {"mean": mean, "sd": sd, "max": max(values, default=None), "n": len(values)}
+    return shown | {"mean": mean, "sd": sd, "max": max(values, default=None), "n": len(values), "samples": values}
 
 
 def members(requests: list[Row], loop: str, window: tuple[float, float]) -> list[Row]:
@@ -49,7 +100,7 @@ def members(requests: list[Row], loop: str, window: tuple[float, float]) -> list
 
 def latencies(requests: list[Row], chunks: list[Row], loop: str, window: tuple[float, float]) -> dict[str, Any]:
     """Distributions in ms of the window's requests, service time; response time too in an open loop."""
-    inside = members(requests, loop, window)
+    inside = sorted(members(requests, loop, window), key=lambda r: r["send_start_ns"])
     out: dict[str, Any] = {}
     anchors = {"service": "send_start_ns"} | ({"response": "planned_ns"} if loop == "open" else {})
     for name, anchor in anchors.items():
@@ -60,7 +111,7 @@ def latencies(requests: list[Row], chunks: list[Row], loop: str, window: tuple[f
     for chunk in sorted(chunks, key=lambda c: (c["request"], c["read"])):
         if chunk["request"] in chosen and chunk["kind"] & OUTPUT_KINDS:
             replies.setdefault(chunk["request"], []).append(chunk)
-    paces = [pace(chosen[request], reply) for request, reply in replies.items()]
+    paces = [pace(row, replies[request]) for request, row in chosen.items() if request in replies]
     out["tpot_ms.service"] = distribution([ms for ms in paces if ms is not None])
     gaps = [(b["t_ns"] - a["t_ns"]) / 1e6 for reply in replies.values() for a, b in pairwise(reply)]
     out["itl_ms.service"] = distribution(gaps)

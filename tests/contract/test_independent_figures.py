@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import plain_figures as plain
 import pytest
+from contract_runs import run_once
+from scripted import Received, Step, clean, json_reply, serve
 
 from loadcell.cli.main import main
 
@@ -50,9 +53,39 @@ def test_every_figure_agrees(
             assert shown[percentile]["value"] == close, (name, percentile)
         for figure in ("mean", "sd", "max"):
             assert shown[figure] == pytest.approx(mine[figure], rel=2e-5), (name, figure)
+        if metric != "itl_ms":  # gaps come in clusters: theirs is another interval
+            within = plain.interval_of_mean(mine["samples"])
+            assert within is not None
+            ends = shown["mean_interval"]["low"], shown["mean_interval"]["high"]
+            assert ends == pytest.approx(within, rel=1e-6), name
 
     rates = result["throughput"]
     assert rates["requests_counted"] == "by life"
     span = rates["from_s"], rates["to_s"]
     for figure, value in plain.rates(requests, chunks, span).items():
         assert rates[figure] == pytest.approx(value, rel=1e-6), figure
+
+
+def test_percentiles_with_failures_agree(tmp_path: Path) -> None:
+    """Every ninth request fails, at once: with it as infinitely late the upper percentiles are another's, or none's."""
+
+    def script(request: Received) -> list[Step]:
+        return [json_reply({"error": "no"}, 500)] if request.number % 9 == 8 else clean(5)
+
+    with serve(script) as server:
+        result = run_once(server.url, tmp_path / "run", requests=150, concurrency=4, output_tokens="5").result
+    folder, window = tmp_path / "run", result.methodology.window
+    requests = plain.read(folder, "requests")
+    theirs = plain.latencies(requests, plain.read(folder, "chunks"), "closed", (window.start_s, window.end_s))
+    failed = result.counts.window.failed
+    assert failed > 10
+    for metric in ("ttft_ms", "e2e_ms"):
+        summary = result.latency[metric].service
+        assert summary.failed == failed
+        for name, value in plain.with_failures(theirs[f"{metric}.service"]["samples"], failed).items():
+            shown = summary.with_failures.get(name)
+            if value is None:
+                assert shown is None
+            else:
+                assert shown is not None and shown.infinite == (value == math.inf)
+                assert shown.infinite or shown.value == pytest.approx(value, rel=1e-9), (metric, name)

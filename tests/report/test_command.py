@@ -41,7 +41,7 @@ def test_another_slo_and_window_are_a_new_read(make: Make, capsys: pytest.Captur
 
 def test_csv(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run(make([ok_request(0)]).path, "--csv")
-    assert capsys.readouterr().out.startswith("metric,anchor,statistic,unit,value,low,high,n\n")
+    assert capsys.readouterr().out.startswith("metric,anchor,statistic,unit,value,low,high,n,open,needs\n")
 
 
 def test_after_a_run_it_says_where_the_recording_lies(

@@ -21,7 +21,7 @@ _DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:
-    """The sweep as it is (see `withhold_stages`): the answer of a search first, then its stages."""
+    """The sweep: the answer of a search first, then its stages."""
     plan, found = sweep.plan, sweep.found
     endpoint = plan.spec["endpoint"]
     title = words.say("Search") if found else words.say("Sweep")

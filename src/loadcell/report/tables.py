@@ -15,8 +15,9 @@ from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
 if TYPE_CHECKING:
     from loadcell.search.model import Stage, Sweep
 
-CSV_COLUMNS = ("metric", "anchor", "statistic", "unit", "value", "low", "high", "n")
-Row = tuple[str, str, str, str, Any, Any, Any, Any]
+CSV_COLUMNS = ("metric", "anchor", "statistic", "unit", "value", "low", "high", "n", "open", "needs")
+Row = tuple[Any, ...]
+"""Up to as many values as there are columns; those that are left out are empty."""
 
 
 def to_json(result: Result | Repeats | Sweep) -> bytes:
@@ -29,7 +30,7 @@ def to_csv(result: Result) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows(_rows(result))
+    writer.writerows((*row, *[None] * (len(CSV_COLUMNS) - len(row))) for row in _rows(result))
     return out.getvalue()
 
 
@@ -120,7 +121,8 @@ def _observed(result: Result) -> Iterator[Row]:
 
 
 def _estimate(metric: str, anchor: str, statistic: str, unit: str, estimate: Estimate, n: int | None) -> Row:
-    return metric, anchor, statistic, unit, estimate.value, estimate.low, estimate.high, n
+    end = (str(estimate.open).lower(), estimate.needs)  # an open end is none, and `needs` samples would close it
+    return metric, anchor, statistic, unit, estimate.value, estimate.low, estimate.high, n, *end
 
 
 def _share(metric: str, anchor: str, statistic: str, share: Share, n: int) -> Row:
@@ -174,6 +176,8 @@ def _stage(sweep: Sweep, stage: Stage) -> Iterator[tuple[str, Any]]:
             estimate = getattr(point, name).get(statistic) if point else None
             for end, key in _ENDS:
                 yield f"{name.removesuffix('_ms')}_{statistic}{end}_ms", getattr(estimate, key, None)
+            for key in ("open", "needs"):
+                yield f"{name.removesuffix('_ms')}_{statistic}_{key}", getattr(estimate, key, None)
     yield "goodput_per_s", point and point.goodput and point.goodput.goodput_per_s
     yield "joules_per_output_token", point and point.energy and point.energy.joules_per_output_token
     yield "pareto", ask.number in sweep.curves.pareto

@@ -13,7 +13,7 @@ from loadcell.search.model import Sweep
 
 
 def sweep_charts(sweep: Sweep, words: Words) -> list[Chart]:
-    """Charts of a sweep or a search as it is (see `withhold_stages`); a chart without a spec says what is missing."""
+    """Charts of a sweep or a search; a chart without a spec says what is missing."""
     axis = axis_of(sweep, words)
     made = [
         attainment(sweep, axis, words),
