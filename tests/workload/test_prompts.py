@@ -13,7 +13,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.workload import SyntheticPrompts, Tokenizer
-from loadcell.workload.prompts import check_exact, stable_words
+from loadcell.workload.prompts import check_exact, find_words, stable_words
 
 LETTERS = "abcdefgh"
 TRIPLES = [a + b + c for a in LETTERS for b in LETTERS for c in LETTERS]
@@ -154,3 +154,8 @@ def test_many_prompts_are_checked_by_a_sample(
 
 def test_the_library_of_tokenizers_starts_no_threads() -> None:
     assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_the_packaged_words_are_those_of_the_packaged_tokenizer(tokenizer: Tokenizer) -> None:
+    assert tokenizer.packaged
+    assert stable_words(tokenizer) == find_words(tokenizer), "run python tools/make_words.py"

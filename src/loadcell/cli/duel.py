@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
-from loadcell.cli.pages import PAGE, add_page, comparison_page_file, leave_page, wants_page, words_of
+from loadcell.cli.pages import PAGE, add_page, check_lang, comparison_page_file, leave_page, wants_page, words_of
 from loadcell.errors import EndpointError, LoadcellError, UsageError
 from loadcell.recording.claim import NEW_FOLDER, claimed, locked, output_folder
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.compare import parse_gate
     from loadcell.compare.duel import PLAN
 
-    words_of(args)
+    check_lang(args)
     parse_share(args.min_effect or _LEAST)  # what is wrong in these is said before anything is sent
     for gate in args.fail_if:
         parse_gate(gate)

@@ -17,7 +17,7 @@ from loadcell.cli.mlperf_asked import (
     wish_of,
 )
 from loadcell.cli.mlperf_shown import View, finish, interrupted
-from loadcell.cli.pages import add_page, words_of
+from loadcell.cli.pages import add_page, check_lang
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import RecordingError, UsageError
 from loadcell.recording.claim import output_folder
@@ -88,7 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, run, judge, print; see the help for the exit codes."""
-    words_of(args)
+    check_lang(args)
     if args.target is None:
         raise UsageError(
             "name the endpoint, as in: loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b ..."

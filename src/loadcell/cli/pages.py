@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PRINTED = ("json", "csv", "md")
 """Flags that make the output one for machines."""
+_DEFAULT_LANG = "en"
 PAGE = "report.html"
 """Name of a page in the folder of what it shows."""
 
@@ -40,7 +41,7 @@ def add_page(parser: argparse.ArgumentParser | argparse._ArgumentGroup, where: s
 
 def add_lang(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add --lang."""
-    parser.add_argument("--lang", metavar="L", default="en", help="language of pages and Markdown: en or es")
+    parser.add_argument("--lang", metavar="L", default=_DEFAULT_LANG, help="language of pages and Markdown: en or es")
 
 
 def words_of(args: argparse.Namespace) -> Words:
@@ -48,6 +49,12 @@ def words_of(args: argparse.Namespace) -> Words:
     from loadcell.report.words import words_for
 
     return words_for(args.lang)
+
+
+def check_lang(args: argparse.Namespace) -> None:
+    """UsageError if there is no language --lang. That of nearly all needs no tables, which take their time to load."""
+    if args.lang != _DEFAULT_LANG:
+        words_of(args)
 
 
 def wants_page(args: argparse.Namespace, *, in_ci: bool = True) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.interrupts import interrupts_later
-from loadcell.cli.pages import add_page, leave_page, run_page_file, wants_page, words_of
+from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page
 from loadcell.cli.replay import find_recorded, make_review, settle
 from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
@@ -158,7 +158,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
 
 def run(args: argparse.Namespace) -> int:
     """Run the load, print the result. Returns 0; 1 if no request succeeded; 3, 4 by the verdict; 130 if interrupted."""
-    words_of(args)
+    check_lang(args)
     count = None if args.repeat is None else _count(args.repeat)
     recorded = find_recorded(args.target)
     spec = read_spec(args, recorded)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loadcell.cli.pages import PAGE, add_page, leave_page, sweep_page_file, wants_page, words_of
+from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, sweep_page_file, wants_page
 from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
 from loadcell.cli.report import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
@@ -104,7 +104,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the stages, print the sweep; see the help for the exit codes."""
-    words_of(args)
+    check_lang(args)
     kept = kept_sweep(args)
     spec = read_spec(args, kept and kept[1])
     if kept is not None:

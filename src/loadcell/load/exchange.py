@@ -36,12 +36,14 @@ def exchange(
     timeouts: tuple[float, float],
     most_bytes: int = _MODELS_BYTES,
     read_s: list[float] | None = None,
+    await_end: bool = True,
 ) -> Reply | Page:
     """One blocking request on its own connection; a POST gives the `Reply`, a GET the `Page`.
 
     `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
     or little more. `read_s` takes when each read of a POST's reply came, in s since its send began; such a reply is
-    hung up on once it has told enough, and then not `closed`. OSError or ConnectError if there is no reply.
+    hung up on once it has told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
+    OSError or ConnectError if there is no reply.
     """
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
@@ -87,7 +89,7 @@ def exchange(
         if not reply.bytes:
             _hear_alert(target, address, connect_s)
         reply.close(max(number - 1, 0))
-        if reply.complete and reply.keep_alive:
+        if await_end and reply.complete and reply.keep_alive:
             reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
         return reply
     finally:

@@ -248,7 +248,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     _time_probe(found, reply, read_s)
     keep_alive = reply.keep_alive
     if not reply.closed:  # what only the end of a reply tells is asked of a short one
-        short = ask_briefly(spec, target, found, PROBE_PROMPT, "a short probe")
+        short = ask_briefly(spec, target, found, PROBE_PROMPT, "a short probe", await_end=True)
         if isinstance(short, str):
             found.no_usage = short
         else:
@@ -271,7 +271,9 @@ def _is_busy(status: int, said: str, *, last: bool) -> bool:
     return status in (0, *_GO_ON) or (status >= 500 and (last or status not in _NOT_UP))
 
 
-def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str, what: str) -> Reply | str:
+def ask_briefly(
+    spec: Spec, target: Target, found: Endpoint, prompt: str, what: str, *, await_end: bool = False
+) -> Reply | str:
     """The whole reply to a prompt, of as few output tokens as the server gives, in the form of the load's bodies; or
     why there is none, `what` being what is asked: nothing here fails a run."""
     path, most = PATHS[spec.endpoint.api], _tokens_of(spec)
@@ -280,7 +282,7 @@ def ask_briefly(spec: Spec, target: Target, found: Endpoint, prompt: str, what: 
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
         payload = body(spec.endpoint.api, prefix_of(spec, found), prompt, tokens, found.max_tokens_field)
         try:
-            reply = exchange(target, found.address, "POST", path, payload, timeouts)
+            reply = exchange(target, found.address, "POST", path, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
             return f"{what} got no answer ({str(error) or type(error).__name__})"
         assert isinstance(reply, Reply)
