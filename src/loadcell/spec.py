@@ -28,6 +28,8 @@ _SURE = 8
 _PAGE = "a page of metrics"
 
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS_MB = {"mb": 1.0, "gb": 1e3, "mib": 1.048576, "gib": 1073.741824}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|MiB|GiB)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 
 
@@ -219,6 +221,10 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             "that no cache knows them; empty: none)"
         ),
     ] = None
+    memory_mb: Annotated[
+        float,
+        Doc(description="memory of a load process for replies, all together: 512MB, 2GB; the largest fails first"),
+    ] = 512.0
     repetition: Annotated[
         int, Doc(description="which repetition this is: other prompts of the same lengths at the same times")
     ] = 0
@@ -279,6 +285,14 @@ def _share(text: str) -> float:
         return float(number) / (100 if percent else 1) if not rest else math.nan
     except ValueError:
         raise UsageError(f"{text!r} is not a share: write 50% or 0.5") from None
+
+
+def parse_size_mb(text: str) -> float:
+    """Megabytes (10^6 bytes) of "512MB", "2GB" or a plain number of MB; UsageError else."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a size: write 512MB, 2GB or a number of MB")
+    return float(match[1]) * _UNITS_MB[(match[2] or "mb").lower()]
 
 
 def _ms(seconds: float) -> float:
@@ -383,7 +397,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path not in fields:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
-    if key.endswith(("_s", "_ms", "max_failures")):
+    if key.endswith(("_s", "_ms", "_mb", "max_failures")):
         return _plain(key, text)
     kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
@@ -447,6 +461,8 @@ def _plain(key: str, value: Any) -> Any:
         return _share(value)
     if isinstance(value, str) and key.endswith("_s"):
         return parse_duration_s(value)
+    if isinstance(value, str) and key.endswith("_mb"):
+        return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
         return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms"))
     if isinstance(value, int) and not isinstance(value, bool) and key in ("input_tokens", "output_tokens"):
@@ -477,7 +493,8 @@ def _check(spec: Spec) -> None:
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
         "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
-        "run.workers": spec.run.workers, "workload.token_ratio": spec.workload.token_ratio,
+        "run.workers": spec.run.workers, "run.memory_mb": spec.run.memory_mb,
+        "workload.token_ratio": spec.workload.token_ratio,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
     }  # fmt: skip

@@ -95,7 +95,7 @@ _FIELD = {
         "template_tokens token_ratio",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "observe": "every_s urls gpu host",
-        "run": "workers seed salt keep_text",
+        "run": "workers memory_mb seed salt keep_text",
     }.items()
     for key in keys.split()
 }

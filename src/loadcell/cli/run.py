@@ -81,6 +81,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "run": [
         ("--workers", "run.workers", "N"),
+        ("--memory", "run.memory_mb", "SIZE"),
         ("--seed", "run.seed", "N"),
         ("--salt", "run.salt", "TEXT"),
         ("--keep-text", "run.keep_text", ""),

@@ -64,6 +64,10 @@ class Audit:
     """Least round trip of a connection, by the kernel or of its handshake: median of the connections."""
     idle_closed: int = 0
     """Idle connections that the server had closed, or had announced to close."""
+    closed_by_server: int = 0
+    """Connections that the server ended with a reply that succeeded, as it said or did."""
+    closed_after_failure: int = 0
+    """Connections that were closed here, for their request had failed."""
     gc_pauses: int = 0
     gc_pause_max_ns: int = 0
     exhausted: bool = False
@@ -165,6 +169,11 @@ class Audit:
         """A connection to an address was opened."""
         self.connections_opened += 1
         self.connections_by_address[host] = self.connections_by_address.get(host, 0) + 1
+
+    def not_kept(self, *, failed: bool) -> None:
+        """A connection carries no further request after its reply."""
+        self.closed_after_failure += failed
+        self.closed_by_server += not failed
 
     def no_connection(self, code: int | None) -> None:
         """A connection could not be opened, with the system's error number if that is why."""

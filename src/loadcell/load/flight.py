@@ -19,6 +19,8 @@ from loadcell.secrets import scrub
 
 FIELDS = 4
 """Entries of a stored read: data, raw kernel stamp, monotonic ns, and of its turn (clock offset, *Look)."""
+_READ_BYTES = 250
+"""Of memory for a stored read, beside its data."""
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
 
@@ -121,6 +123,15 @@ class Flight:
             self.dropped += dropped
             self.reply.feed(batch[::FIELDS], first)
         return not self.reads
+
+    def weight(self) -> int:
+        """Bytes of memory that its reply takes, about."""
+        return self.reply.weight() + sum(map(len, self.reads[::FIELDS])) + _READ_BYTES * self.stored
+
+    def forget(self) -> None:
+        """Let go of the reads that are not parsed: nobody will look at them."""
+        self.reply.bytes += sum(map(len, self.reads[::FIELDS]))
+        self.reads.clear()
 
     def look(self, read: int) -> Look:
         """That of a parsed read."""

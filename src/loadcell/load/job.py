@@ -51,6 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: users wait until all have their replies, then send together."""
     e2e_ns: int
     """What a request is likely to take, by the probe; 0 where it does not tell."""
+    memory_bytes: int
+    """What all replies of this worker may take together."""
     timeout_s: float
     connect_timeout_s: float
     slo: Slo

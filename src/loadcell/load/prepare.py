@@ -225,6 +225,7 @@ def make_job(
         least=load.min_requests or 0,
         lockstep=load.lockstep,
         e2e_ns=int(1e9 * (found.e2e_s(float(schedule.output_tokens.mean())) or 0.0)),
+        memory_bytes=int(spec.run.memory_mb * 1e6),
         timeout_s=load.timeout_s,
         connect_timeout_s=load.connect_timeout_s,
         slo=spec.slo,

@@ -24,6 +24,7 @@ from loadcell.load.looks import LOOK_NS
 from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.room import Room
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
 from loadcell.load.wire import READ_BYTES, Connection, describe
@@ -94,6 +95,7 @@ class Worker:
         self.air_ns = 0
         """When what is in the air was counted last."""
         self.unparsed = 0
+        self.room = Room(job.memory_bytes)
         self.next = 0
         self.due: list[int] = []
         """Closed loop: times at which users are ready; a heap."""
@@ -406,6 +408,8 @@ class Worker:
             self.pool.rest(connection, now)
         else:
             self.pool.drop(connection)
+            if not flight.cancelled and not self.live.stop:
+                self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
         self.landed.append(flight)
         self.unparsed += flight.stored
         if self.job.users is not None and not flight.cancelled:
@@ -484,6 +488,7 @@ class Worker:
                 self.long.append(flight)
         if now - self.air_ns > AIR_NS:
             self._count_air(now)
+            self._make_room()
         self.pool.end_late(now)
         if self.starved_ns:
             self._feed()
@@ -511,6 +516,24 @@ class Worker:
                 self.first.append(flight)
         self.count[Count.AIR_READS] += grown
         self.count[Count.SILENT], self.count[Count.SILENT_NS] = silent, longest
+
+    def _make_room(self) -> None:
+        """End the largest replies while all of them together take more memory than they may."""
+        if not self.room.is_tight():
+            return
+        flights = [flight for _, _, flight in self.flights.values()]
+        for flight, weight, held in self.room.too_much(flights):
+            flight.forget()
+            flight.failure = (
+                "too_large",
+                f"its reply took {weight >> 20} MiB, the most of those in the air, which took {held >> 20} MiB: a load "
+                f"process has {self.room.most_bytes >> 20} MiB for replies, half of it for these (--memory)",
+            )
+            flight.reply.close(max(len(flight.times) - 1, 0))
+            self._land(flight, reuse=False)
+        limit = monotonic_ns() + TICK_NS
+        while self.landed and self.room.is_full(self.landed) and monotonic_ns() < limit:
+            self._parse_some()
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
         """End a reply that is known to be over, though its server leaves it open."""

@@ -14,7 +14,7 @@ from loadcell.metrics import (
     checks_window,
 )  # fmt: skip
 from loadcell.metrics.limits import FINDINGS, LIMITS, SYMPTOMS, Limits, grade, label, number
-from loadcell.metrics.model import Check, Result
+from loadcell.metrics.model import Check, Connections, Result
 
 # --- what cannot be trusted at all -----------------------------------------------------------------------------------
 
@@ -49,6 +49,31 @@ def _clock(result: Result) -> Iterator[Check]:
 # --- connections and tokens ------------------------------------------------------------------------------------------
 
 
+def _new_connections_say(used: Connections, loop: str) -> str:
+    """What new connections mean for the figures, and what to do about that which caused most of them."""
+    by_server, failed = used.closed_by_server, used.closed_after_failure
+    if by_server is None or failed is None or by_server >= max(failed, used.new - by_server - failed):
+        if loop == "open":
+            return (
+                "response times include the connect: leave the first ones out with --warmup, or look why the server "
+                "closes them"
+            )
+        return (
+            "no latency includes their connect, it lies between a user's requests: give a longer --duration, or "
+            "look why the server closes them"
+        )
+    if failed >= used.new - by_server - failed:
+        return "connections of failed requests are closed here, the server closed few: look at the failures first"
+    if loop == "open":
+        return (
+            "response times include the connect; the server closed few, more were in flight than ever before: leave "
+            "the first ones out with --warmup"
+        )
+    return (
+        "no latency includes their connect; the server closed few, they opened as users began: give a longer --duration"
+    )
+
+
 def _connections(result: Result) -> Iterator[Check]:
     used, effective = result.instrument.connections, result.methodology.effective
     total = used.new + used.reused
@@ -66,11 +91,7 @@ def _connections(result: Result) -> Iterator[Check]:
             "connections",
             share,
             f"{number(share, 'share')} of requests had to open a connection",
-            "response times include the connect: leave the first ones out with --warmup, or look why the server "
-            "closes them"
-            if result.methodology.loop == "open"
-            else "no latency includes their connect, it lies between a user's requests: give a longer --duration, or "
-            "look why the server closes them",
+            _new_connections_say(used, result.methodology.loop),
         )
     starved = None if used.no_ports is None or used.no_descriptors is None else used.no_ports + used.no_descriptors
     planned = result.counts.run.planned

@@ -89,7 +89,13 @@ def connections(audits: list[dict[str, Any]], rows: Rows, members: Mask) -> Conn
         no_ports=total("no_ports"),
         no_descriptors=total("no_descriptors"),
         min_rtt_ms=float(np.median(rtts)) / 1e6 if rtts else None,
+        closed_by_server=_sum(total("closed_by_server"), total("idle_closed")),
+        closed_after_failure=total("closed_after_failure"),
     )
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
 
 
 def token_closure(

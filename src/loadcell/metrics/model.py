@@ -383,6 +383,12 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
         float | None,
         Doc(description="least round trip by the kernel, else of the TCP handshake; median of connections"),
     ]
+    closed_by_server: Annotated[
+        int | None, Doc(description="connections that the server ended, whole run; null in older recordings")
+    ] = None
+    closed_after_failure: Annotated[
+        int | None, Doc(description="connections that were closed for their request had failed, whole run")
+    ] = None
 
 
 class TokenClosure(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ _ERROR_BODY_BYTES = 64 * 1024
 _END_NS, _WORDS_NS, _USAGE_NS = 100_000_000, 1_000_000_000, 5_000_000_000
 """Silence after which a reply is over whose server leaves it open: after its end mark; after its usage, or where only
 words of a refusal may follow; after its finish reason, when usage may still come."""
+_EVENT_BYTES = 120
+"""Of memory for an event, beside its text."""
 _FRAME_BYTES = len(b"data: \n\n")
 
 
@@ -182,6 +184,10 @@ class Reply(Said):
             else:
                 self._fail("cut", "the connection ended before the reply did")
         self.keep_alive = False
+
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about: its text, its events, and what is not cut into events yet."""
+        return self.bytes + self._unpacked + _EVENT_BYTES * len(self.reads)
 
     def give_up(self, read: int) -> None:
         """Nothing more has come for its `patience_ns`: judge it by what there is."""

@@ -209,6 +209,11 @@ FAILURES = {
     ),
     "the connection ended before the reply did": "la conexión terminó antes que la respuesta",
     "an event of more than {} MiB": "un evento de más de {} MiB",
+    "its reply took {} MiB, the most of those in the air, which took {} MiB: a load process has {} MiB for replies, "
+    "half of it for these (--memory)": (
+        "su respuesta ocupó {} MiB, la mayor de las que estaban en vuelo, que ocuparon {} MiB: un proceso de carga "
+        "tiene {} MiB para respuestas, la mitad para estas (--memory)"
+    ),
     "trailers of more than {} KiB": "campos finales de más de {} KiB",
     "{} bytes that are no text": "{} bytes que no son texto",
     "it redirects to {}, which is not followed: give the URL of the API itself": (

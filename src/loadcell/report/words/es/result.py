@@ -36,6 +36,18 @@ CHECKS = {
         "quitar otros trabajos de esta máquina, o de los núcleos de la carga"
     ),
     "use a machine whose cores are its own": "usar una máquina con núcleos propios",
+    "connections of failed requests are closed here, the server closed few: look at the failures first": (
+        "las conexiones de solicitudes fallidas se cierran aquí, el servidor cerró pocas: mirar primero los fallos"
+    ),
+    "response times include the connect; the server closed few, more were in flight than ever before: leave the "
+    "first ones out with --warmup": (
+        "los tiempos de respuesta incluyen la conexión; el servidor cerró pocas, había más en vuelo que nunca: dejar "
+        "fuera las primeras con --warmup"
+    ),
+    "no latency includes their connect; the server closed few, they opened as users began: give a longer --duration": (
+        "ninguna latencia incluye su conexión; el servidor cerró pocas, se abrieron al empezar los usuarios: dar una "
+        "--duration más larga"
+    ),
     "response times include the connect: leave the first ones out with --warmup, or look why the server closes them": (
         "los tiempos de respuesta incluyen la conexión: dejar fuera las primeras con --warmup, o mirar por qué el "
         "servidor las cierra"
