@@ -4,18 +4,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REAL := .real-server
+REAL_VLLM := .real-vllm
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench real-vllm real-llama clean
 
 help:
 	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
 	@echo 'make test    lint, format check, types, import rules and all tests; a real llama.cpp server included'
 	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
+	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'
+	@echo 'make real-llama  serve a real llama.cpp server, port 8080 (400 MB), until Ctrl-C'
 	@echo 'make clean   remove what these made, except recordings'
+	@echo 'PORT=...     where real-vllm or real-llama serves'
 	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
 
 demo: $(VENV)/.run-stamp
@@ -31,8 +35,17 @@ test: $(VENV)/.test-stamp $(REAL)/.stamp
 bench: $(VENV)/.test-stamp
 	$(BIN)/python benchmarks/run.py
 
+# Both are for trying loadcell on a real server by hand: no test and no CI needs them. PORT= takes another port.
+real-vllm:
+	@PYTHON='$(PYTHON)' tools/real_vllm.sh $(REAL_VLLM) $(or $(PORT),8000)
+
+real-llama: $(REAL)/.stamp
+	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal: loadcell run'
+	@PYTHONPATH=$(REAL) $(BIN)/python tests/integration/llama_server.py \
+	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 8}'
+
 clean:
-	rm -rf $(VENV) $(REAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(REAL) $(REAL_VLLM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.stamp:

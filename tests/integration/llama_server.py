@@ -28,6 +28,7 @@ def main(settings: dict[str, Any]) -> None:
     params.cpuparams.n_threads = 1  # threads that wait for each other crawl on a busy machine
     for name, value in settings.items():
         setattr(params, name, value)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is how a person ends it
     server = xllamacpp.Server(params)
     sys.stdout.write(server.listening_address + "\n")
     sys.stdout.flush()
