@@ -14,6 +14,7 @@ import msgspec
 
 from loadcell.errors import EndpointError, RecordingError
 from loadcell.load import feeder
+from loadcell.load.feeder import Feed
 from loadcell.load.job import Job
 from loadcell.load.live import Live
 from loadcell.secrets import scrub
@@ -31,6 +32,7 @@ class Crew:
     """The workers."""
     feeder: subprocess.Popen[bytes] | None = None
     """Makes bodies while the load runs; None where all are there before it."""
+    feed: Feed | None = None
 
     def all(self) -> list[subprocess.Popen[bytes]]:
         """The workers, and the feeder if there is one."""
@@ -56,7 +58,7 @@ class Crew:
             self.processes.append(process)
 
     def tell(self, jobs: Sequence[Job]) -> None:
-        """Give the workers their jobs."""
+        """Give the workers their jobs, and the feeder its feed."""
         for process, job in zip(self.processes, jobs, strict=True):
             assert process.stdin is not None
             try:
@@ -64,6 +66,8 @@ class Crew:
                 process.stdin.close()
             except BrokenPipeError:
                 raise RecordingError("a load process died as it started; its error stands above") from None
+        if self.feeder is not None and self.feed is not None:
+            feeder.tell(self.feeder, self.feed)
 
     def wait_ready(self, secrets: list[str]) -> None:
         """Wait until each worker has its connections, and the feeder its feed; an error says why one has not."""

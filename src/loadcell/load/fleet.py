@@ -147,7 +147,7 @@ def run_load(
             ]
             if made < len(source):
                 crew.feeder = crew.feeder or feeder.start(files.all())
-                feeder.tell(crew.feeder, make_feed(spec, source, planned, made, suggested, files, jobs))
+                crew.feed = make_feed(spec, source, planned, made, suggested, files, jobs)
             elif crew.feeder is not None:
                 feeder.dismiss(crew.feeder)
                 crew.feeder = None

@@ -28,7 +28,7 @@ _WORDS_NEEDED = 64
 _WORD = re.compile(r"[Ġ▁]?([a-z]{3,})")  # byte-level and SentencePiece vocabularies mark a leading space so
 _INDEX_SPACE = 2**31  # indices that the first words tell apart, where the prompt is long enough
 _BLOCK_TOKENS = 1 << 20
-_CHECK_ALL_TOKENS = 500_000
+_CHECK_ALL_TOKENS = 200_000
 _CHECK_PROMPTS = 1_000
 
 
@@ -141,7 +141,7 @@ class SyntheticPrompts:
 
 
 def check_exact(prompts: SyntheticPrompts, tokenizer: Tokenizer) -> int:
-    """Encode prompts and compare their lengths: all of them up to 500,000 tokens, else a seeded sample that large.
+    """Encode prompts and compare their lengths: all of them up to 200,000 tokens, else a seeded sample that large.
 
     Returns how many were checked. LoadcellError if one is not exact.
     """
