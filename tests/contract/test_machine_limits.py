@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from contract_runs import Run, run_once, short_spec
@@ -15,6 +16,7 @@ from scripted import Scripted, clean, serve
 
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load import crew, fit, fleet, machine, prepare
+from loadcell.load.ahead import likely_rows
 from loadcell.load.machine import groups, local_ports, memory_left, quota_cores, tasks_left, throttled, throttling
 from loadcell.metrics import Result
 
@@ -168,10 +170,30 @@ def test_ports_processes_memory_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_pa
     capped = short_spec("http://h:1", rate=5.0, concurrency=300)
     monkeypatch.setattr(fit, "local_ports", lambda: 200)
     assert "300 requests in flight" in (refusal(lambda: fit.check_fit(capped, 1)) or "")
-    assert refusal(lambda: fit.check_disk(tmp_path, 1000, "them")) is None
-    assert "they take 1000000000.0 GB, and the disk of" in (
-        refusal(lambda: fit.check_disk(tmp_path, 10**18, "them")) or ""
+    assert refusal(lambda: fit.check_disk(tmp_path, 1000, "it")) is None
+    assert "cannot write it: it takes about 1000000000.0 GB, and the disk of" in (
+        refusal(lambda: fit.check_disk(tmp_path, 10**18, "it")) or ""
     )
+
+
+def test_a_recording_for_which_the_disk_has_no_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million requests of 1,000 tokens take 6 GB: more than the 1 GB that are left."""
+    assert likely_rows(1000, 5000, 8, 0.5, None) == 1000
+    assert likely_rows(None, 5000, 8, 0.5, 60_000_000_000) == 8 + 8 * 120
+    assert likely_rows(None, 500, 8, 0.5, 60_000_000_000) == 500
+    assert likely_rows(None, 5000, 8, None, 60_000_000_000) == 8
+
+    def statvfs(_: object) -> SimpleNamespace:
+        return SimpleNamespace(f_bavail=250_000, f_frsize=4000)
+
+    monkeypatch.setattr(fit.os, "statvfs", statvfs)
+    with serve() as server:
+        with pytest.raises(
+            RecordingError, match=r"cannot write the recording: it takes about 6\.\d GB, .* has 1\.0 GB left"
+        ):
+            run_once(server.url, tmp_path / "run", requests=1_000_000, output_tokens="1000")
+        assert server.load == []
+    assert not (tmp_path / "run").exists()
 
 
 def limited(limit: int) -> Callable[[], None]:

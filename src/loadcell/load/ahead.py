@@ -28,6 +28,13 @@ def first_rows(planned_ns: NDArray[np.int64] | None, users: int, e2e_s: float | 
     return users + int(users * length_ns / (e2e_s * 1e9))
 
 
+def likely_rows(planned: int | None, rows: int, users: int, e2e_s: float | None, end_ns: int | None) -> int:
+    """Requests of a whole run: those planned, else as many as its users send by its end as far as the probe tells."""
+    if planned is not None:
+        return planned
+    return min(rows, users + int(users * end_ns / (e2e_s * 1e9))) if e2e_s and end_ns else users
+
+
 def horizon_ns(now_ns: int, end_ns: int | None) -> int:
     """How far ahead of a moment bodies are to be there."""
     return AHEAD_NS if end_ns is None else min(AHEAD_NS, max(end_ns - now_ns, _BEYOND_NS))

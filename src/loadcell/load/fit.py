@@ -16,6 +16,8 @@ SPARE_FILES = 40
 _TASKS_A_WORKER = 12
 """Threads of a load process: its own, the one that writes, and the database's."""
 _BYTES_A_WORKER = 64 << 20
+_BYTES_A_REQUEST, _BYTES_AN_EVENT = 120, 6
+"""Of a row in the recording's Parquet, measured: rather less than more."""
 _FEEDER_TASKS, _FEEDER_BYTES = 2, 64 << 20
 
 
@@ -84,14 +86,19 @@ def _processes(workers: int) -> str:
     return "a load process" if workers == 1 else f"{workers} load processes"
 
 
+def recording_bytes(requests: int, output_tokens: float) -> int:
+    """About what a recording takes on the disk, of so many requests with so many output tokens each (and events)."""
+    return int(requests * (_BYTES_A_REQUEST + _BYTES_AN_EVENT * output_tokens))
+
+
 def check_disk(folder: Path, needed: int, what: str) -> None:
     """RecordingError where the disk of a folder has no room for so many bytes."""
     disk = os.statvfs(folder)
     left = disk.f_bavail * disk.f_frsize
     if needed > left:
         raise RecordingError(
-            f"cannot write {what}: they take {_size(needed)}, and the disk of {folder} has {_size(left)} left: free "
-            "some space, or give --output a folder on another disk"
+            f"cannot write {what}: it takes about {_size(needed)}, and the disk of {folder} has {_size(left)} left: "
+            "free some space, or give --output a folder on another disk"
         )
 
 

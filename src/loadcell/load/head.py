@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loadcell.errors import RecordingError
-from loadcell.load.ahead import first_rows
+from loadcell.load.ahead import first_rows, likely_rows
 from loadcell.load.bodies import Source
 from loadcell.load.feeder import Feed
-from loadcell.load.fit import check_disk
+from loadcell.load.fit import check_disk, recording_bytes
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
 from loadcell.load.live import Live
@@ -47,7 +47,8 @@ def make_head(
     suggested = first_rows(times, users, found.e2e_s(mean), planned_end_ns(spec.load))
     wanted = min(rows, users if suggested is None else suggested)
     least = wanted if times is not None else min(users, wanted)
-    check_disk(folder, rows * PLACE_BYTES + source.size(least), "the requests of the first seconds")
+    sent = likely_rows(planned.schedule.planned, rows, users, found.e2e_s(mean), planned_end_ns(spec.load))
+    check_disk(folder, rows * PLACE_BYTES + source.size(least) + recording_bytes(sent, mean), "the recording")
     fill(files.places, rows * PLACE_BYTES)
     spool = Spool(files.segments, files.places, live)
     began = time.monotonic()
