@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from contract_runs import Run, ask
-from scripted import Scripted, serve
+from scripted import CLOSE, Scripted, Step, json_reply, serve, take
 
 from loadcell.errors import EndpointError, UsageError
 from loadcell.load import target as targets
@@ -300,3 +303,81 @@ def test_files_that_are_no_certificate(
     cert, key = (name and str(folder / name) for name in files)
     with serve(context=context) as server, pytest.raises(UsageError, match=words):
         ask(server.url, ca_file=str(folder / "ca.pem"), cert_file=cert, key_file=key)
+
+
+# --- what speaks there -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS there: write https://"),
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", "HTTP/2 alone"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", r"another protocol there \(SSH-2.0-OpenSSH_9.6\)"),
+        (b"-ERR unknown command 'GET'\r\n", "another protocol there .*unknown command"),
+        (b"HTTP/1.1 nonsense\r\n\r\n", r"not an HTTP/1\.1 reply"),
+        (json_reply(b"Client sent an HTTP request to an HTTPS server.\n", 400), "HTTPS server.: write https://"),
+        (
+            json_reply(
+                b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>", 400
+            ),
+            "HTTPS port: write https://",
+        ),
+    ],
+)
+def test_another_protocol_is_named(answer: bytes, words: str) -> None:
+    for probed in ("models", "probe"):
+        script: Any = {probed: lambda _: [answer, CLOSE]}
+        with serve(**script) as server:
+            try:
+                found = " ".join(ask(server.url, wait_ready_s=0).notes)
+            except EndpointError as error:
+                found = str(error)
+        assert re.search(words, found), found
+
+
+class Tunnels:
+    """A proxy whose answer to CONNECT is what it is told."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.steps = steps
+        threading.Thread(target=self.talk, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def talk(self) -> None:
+        with suppress(OSError):
+            while True:
+                sock, _ = self.listener.accept()
+                threading.Thread(target=self.answer, args=(sock,), daemon=True).start()
+
+    def answer(self, sock: socket.socket) -> None:
+        with suppress(OSError), sock:
+            sock.recv(65536)
+            for step in self.steps:
+                take(sock, step)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([b"HTTP/1.1 200 OK\r\n" + b"X-More: yes\r\n" * 500 for _ in range(1000)], "CONNECT with more than 16 KiB"),
+        (
+            [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 407 Who\x1b[31m\r\n\r\n"],
+            "refused the tunnel: HTTP/1.1 407 Who",
+        ),
+        ([b"HTTP/1.1 200 OK\r\n", *[0.05, b"X"] * 200], "no answer within|gave no answer"),
+        ([CLOSE], "no answer to CONNECT"),
+    ],
+)
+def test_what_a_proxy_answers_is_bounded(monkeypatch: pytest.MonkeyPatch, steps: list[Step], words: str) -> None:
+    proxy = Tunnels(steps)
+    monkeypatch.setenv("https_proxy", proxy.url)
+    began = time.monotonic()
+    with pytest.raises(EndpointError, match=words) as caught:
+        ask("https://api.test", connect_timeout_s=1, timeout_s=1, wait_ready_s=0)
+    assert str(caught.value).isprintable() and time.monotonic() - began < 20
+    proxy.listener.close()

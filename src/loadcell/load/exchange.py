@@ -13,7 +13,7 @@ from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
-from loadcell.protocol import CodingError, Page, Reply
+from loadcell.protocol import CodingError, Page, Reply, no_http
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
 """The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
@@ -150,7 +150,7 @@ def _feed(page: Page, data: bytes) -> None:
     except CodingError as error:
         raise ConnectError(str(error)) from None
     except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise ConnectError(f"the reply is not HTTP/1.1 ({error}): check the URL's scheme and port") from None
+        raise ConnectError(no_http(data, error)) from None
 
 
 def _receive(sock: socket.socket, limit_s: float) -> bytes:

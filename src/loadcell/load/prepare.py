@@ -105,6 +105,8 @@ def make_manifest(
     proxy = target.proxy if target.proxy else None
     if proxy:
         notes.append(f"requests went through the proxy {proxy} that the environment sets")
+    elif not target.tls and os.environ.get("HTTP_PROXY", "").strip():
+        notes.append("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
     effective: dict[str, Any] = {
         "url": target.origin + target.prefix + PATHS[endpoint.api],
         "address": str(found.address[1][0]),

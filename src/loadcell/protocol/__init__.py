@@ -5,7 +5,7 @@ from loadcell.protocol.counts import Count, Evidence, count, evidence
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix
-from loadcell.protocol.refusal import error_message, is_html, no_json, refused
+from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.reply import Reply
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "evidence",
     "is_html",
     "listed_models",
+    "no_http",
     "no_json",
     "refused",
 ]

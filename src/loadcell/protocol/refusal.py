@@ -18,6 +18,10 @@ _WHERE_WORDS_ARE = (
     "title", "fault", "faultstring",
 )  # fmt: skip
 _DEPTH = 8
+_WANTS_TLS = re.compile(r"plain\sHTTP\srequest.{0,40}HTTPS|HTTP\srequest\sto\san?\s(?:HTTPS|TLS|SSL)", re.IGNORECASE)
+"""As nginx, Go and others answer plain HTTP on a port of TLS."""
+_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
+_HTTP2_SETTINGS = re.compile(rb"\x00.{2}\x04[\x00\x01]\x00{4}", re.DOTALL)
 _PAGE_BYTES = 64 * 1024
 """Of a page, where its title stands."""
 _MOST_ODD = 0.3
@@ -56,8 +60,21 @@ def refused(status: int, head: Head, payload: bytes) -> str:
     said = error_message(payload) or "an empty body"
     if head.location and 300 <= status < 400:
         return f"it redirects to {error_message(head.location)}, which is not followed: give the URL of the API itself"
+    if status == 400 and _WANTS_TLS.search(said):
+        return f"{said}: write https://"
     after = error_message(head.retry_after)
     return f"{said} (Retry-After: {after})" if after else said
+
+
+def no_http(start: bytes, error: object) -> str:
+    """Why what came first is no HTTP/1.1 reply: what speaks there instead, where its first bytes tell."""
+    if _TLS_RECORD.match(start):
+        return "the server speaks TLS there: write https://"
+    if _HTTP2_SETTINGS.match(start) or start.startswith(b"HTTP/2"):
+        return "the server speaks HTTP/2 alone there (gRPC?): name the port of its HTTP/1.1 API"
+    if not start.startswith(b"HTTP/") and (said := error_message(start.split(b"\n", 1)[0][:80])):
+        return f"the server speaks another protocol there ({said}): check the URL's scheme and port"
+    return f"not an HTTP/1.1 reply ({error}): check the URL's scheme and port"
 
 
 def no_json(payload: bytes) -> str:

@@ -16,7 +16,7 @@ from loadcell.protocol.cutting import Cutter, TooLarge
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.odd import decode_event
 from loadcell.protocol.openai import NOT_JSON
-from loadcell.protocol.refusal import error_message, is_html, no_json, refused
+from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.said import Said
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
@@ -119,6 +119,7 @@ class Reply(Said):
         number = first
         run: list[bytes] = []
         numbers: list[int] = []
+        plain, rest, bare_bytes = self._plain, self._cut.rest, self._bare_bytes
         try:
             for number, data in enumerate(reads, first):
                 if self.complete:
@@ -128,26 +129,31 @@ class Reply(Said):
                 if self._another:
                     self._fail("protocol", "the server sent more than one reply")
                     return
-                if not body:
-                    self._bare_bytes += len(data)
-                else:
+                if body:
                     piece = body.pop() if len(body) == 1 else b"".join(body)
                     body.clear()
-                    self._bare_bytes = 0
-                    if not self._plain and not (piece := self._unpack(piece)):
-                        continue
-                    if self._twin is None or self._cut.rest:
+                    bare_bytes = 0
+                    if not plain:
+                        piece = self._unpack(piece)
+                        plain, rest = self._plain, self._cut.rest
+                        if not piece:
+                            continue
+                    if self._twin is None or rest:
                         self._take(number, piece)
                     else:
                         run.append(piece)
                         numbers.append(number)
+                else:
+                    bare_bytes += len(data)
+            self._bare_bytes = bare_bytes
             if run:
                 self._take_run(numbers, run)
         except httptools.HttpParserUpgrade:
             self._fail("protocol", "the server switched to another protocol")
             return
         except httptools.HttpParserError as error:
-            self._fail("protocol", f"not an HTTP/1.1 reply: {error}")
+            broke = f"not an HTTP/1.1 reply: {error}" if self._header_done else no_http(reads[0], error)
+            self._fail("protocol", broke)
             return
         except CodingError as error:
             self._fail("encoding", str(error))
@@ -160,7 +166,7 @@ class Reply(Said):
             self._fail("too_large", f"{what} of more than {MAX_HEADER_BYTES // 1024} KiB")
         elif self.bytes > MAX_REPLY_BYTES or self._unpacked > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
             self._fail("too_large", f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB or {MAX_EVENTS:,} events")
-        elif self._header_done and not self.good and self.bytes > MAX_ERROR_BYTES:
+        elif self.bytes > MAX_ERROR_BYTES and self._header_done and not self.good:
             self._finish(number)  # all that is told of it has been read
         elif self._http is not None:
             self._decode()

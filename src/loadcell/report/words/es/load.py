@@ -214,6 +214,20 @@ FAILURES = {
         "su respuesta ocupó {} MiB, la mayor de las que estaban en vuelo, que ocuparon {} MiB: un proceso de carga "
         "tiene {} MiB para respuestas, la mitad para estas (--memory)"
     ),
+    "the server speaks TLS there: write https://": "el servidor habla TLS ahí: escribir https://",
+    "the server speaks HTTP/2 alone there (gRPC?): name the port of its HTTP/1.1 API": (
+        "el servidor solo habla HTTP/2 ahí (¿gRPC?): dar el puerto de su API HTTP/1.1"
+    ),
+    "the server speaks another protocol there ({}): check the URL's scheme and port": (
+        "el servidor habla otro protocolo ahí ({=}): comprobar el esquema y el puerto de la URL"
+    ),
+    "not an HTTP/1.1 reply ({}): check the URL's scheme and port": (
+        "no es una respuesta HTTP/1.1 ({=}): comprobar el esquema y el puerto de la URL"
+    ),
+    "{}: write https://": "{=}: escribir https://",
+    "HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy": (
+        "HTTP_PROXY en mayúsculas no se usa, como en curl: un proxy para http:// se nombra con http_proxy"
+    ),
     "trailers of more than {} KiB": "campos finales de más de {} KiB",
     "{} bytes that are no text": "{} bytes que no son texto",
     "it redirects to {}, which is not followed: give the URL of the API itself": (
