@@ -227,3 +227,45 @@ def test_a_closed_loop_that_misses_its_users_is_not_stable(make: Make) -> None:
     state = build_result(make(rows, load={"concurrency": 4, "requests": 160})).steady
     assert (state.stable, state.growth_per_s.value) == (False, None)
     assert "only 1.98 of 4 users in flight" in state.says
+
+
+# --- a run too short for the rule, but overloaded beyond doubt --------------------------------------------------------
+
+
+def served(rate: float, capacity: float, servers: int, seconds: float, seed: int) -> tuple[Floats, Floats]:
+    """Start and end in ns of Poisson arrivals at servers that work exponential times."""
+    rng = np.random.default_rng(seed)
+    starts = np.sort(rng.uniform(0, seconds, rng.poisson(rate * seconds)))
+    free, ends = [0.0] * servers, []
+    for start, work in zip(starts, rng.exponential(servers / capacity, starts.size), strict=True):
+        place = int(np.argmin(free))
+        free[place] = max(free[place], start) + work
+        ends.append(free[place])
+    return starts * 1e9, np.array(ends) * 1e9
+
+
+def queue_of(starts: Floats, ends: Floats, seconds: float) -> tuple[bool | None, float | None, str]:
+    stable, growth, says = _queue(starts, ends, Span(0.0, seconds * 1e9, "", "whole", seconds * 1e9))
+    return stable, growth.value, says
+
+
+def test_a_short_loop_whose_queue_grows_evenly_is_called_that() -> None:
+    """8 s at 30/s on a server that carries 10/s: it was "too little to tell"."""
+    starts = np.arange(240) / 30 * 1e9
+    ends = starts[0] + (np.arange(240) + 1) / 10 * 1e9
+    stable, growth, says = queue_of(starts, ends, 8.0)
+    assert stable is False and growth == pytest.approx(20, rel=0.03)
+    assert says.startswith("the queue grows by 20 requests/s")
+
+
+@pytest.mark.parametrize("capacity", [10.0, 15.0])
+def test_most_short_overloads_are_found(capacity: float) -> None:
+    found = [queue_of(*served(30, capacity, servers, 8.0, seed), 8.0)[0] for servers in (1, 8) for seed in range(15)]
+    assert found.count(False) >= 25 and True not in found
+
+
+@pytest.mark.parametrize("load", [0.5, 0.9])
+@pytest.mark.parametrize("servers", [4, 60, 500])
+def test_a_short_run_that_only_fills_up_is_not(load: float, servers: int) -> None:
+    found = [queue_of(*served(30, 30 / load, servers, 8.0, seed), 8.0)[0] for seed in range(25)]
+    assert found.count(False) <= 1

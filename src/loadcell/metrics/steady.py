@@ -24,6 +24,9 @@ _LEAST_FILLS = 2.0
 """A trend is looked for over at least twice the time that the system needs to fill."""
 _GROWTH_REQUESTS, _GROWTH_SHARE, _GROWTH_OF_RATE = 3.0, 0.1, 0.02
 """Least growth that matters: requests and share of the mean in flight over the window, and share of the arrivals."""
+_FIRST, _LEAST_LEFT, _STAYED, _EVEN = 10, 0.25, 0.3, 0.7
+"""Beyond doubt: from the replies to so many requests on, for this part of the sending, this share of what came stayed,
+and of the growth of the first half so much in the second."""
 _REACHED = 0.95
 """Share of its users that a closed loop must have in flight."""
 
@@ -79,6 +82,8 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
     low, high = max(0.0 if span.unsettled else span.start, fill), min(span.end, span.sent_until)
     count = int(np.count_nonzero((starts >= low) & (starts <= high)))
     if count < LEAST_REQUESTS or high - low < _LEAST_FILLS * fill:
+        if (overloaded := _overloaded(starts, ends, 0.0 if span.unsettled else span.start, high)) is not None:
+            return False, overloaded, _says_growing(overloaded)
         return (
             None,
             Estimate(),
@@ -91,18 +96,41 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
     least = max(
         _GROWTH_REQUESTS / length_s, _GROWTH_SHARE * means.mean() / length_s, _GROWTH_OF_RATE * count / length_s
     )
-    interval = f"95 % interval {growth.low:.2g} to {growth.high:.2g}"
     if growth.low > 0 and growth.value >= least:
-        says = (
-            f"the queue grows by {growth.value:.2g} requests/s ({interval}): percentiles are of a growing queue and "
-            "change with the length of the run"
-        )
-        return False, growth, says
+        return False, growth, _says_growing(growth)
+    interval = f"95 % interval {growth.low:.2g} to {growth.high:.2g}"
     return (
         True,
         growth,
         f"no growing queue: {growth.value:+.2g} requests/s ({interval}) at {means.mean():.3g} in flight",
     )
+
+
+def _says_growing(growth: Estimate) -> str:
+    return (
+        f"the queue grows by {growth.value:.2g} requests/s (95 % interval {growth.low:.2g} to {growth.high:.2g}): "
+        "percentiles are of a growing queue and change with the length of the run"
+    )
+
+
+def _overloaded(starts: Floats, ends: Floats, low: float, high: float) -> Estimate | None:
+    """The growth of a queue in a run that is too short for the rule above, where it is beyond doubt; else None.
+
+    From the replies to the first few requests on, much of what came stayed, and as much in the second half as in the
+    first: a system that only fills up slows down.
+    """
+    first = np.argsort(starts, kind="stable")[:_FIRST]
+    if first.size:
+        low = max(low, float((ends[first] - starts[first]).max()))
+    count, length_s = int(np.count_nonzero((starts >= low) & (starts <= high))), (high - low) / 1e9
+    if count < LEAST_REQUESTS or high - low < _LEAST_LEFT * high:
+        return None
+    means = InFlight(starts, ends).means(np.linspace(low, high, _BATCHES + 1))
+    growth = growth_per_s(means, length_s / _BATCHES)
+    before, after = means[_BATCHES // 2] - means[0], means[-1] - means[_BATCHES // 2]
+    assert growth.value is not None and growth.low is not None
+    sure = growth.value >= _STAYED * count / length_s and 2 * growth.low >= growth.value
+    return growth if sure and after >= _EVEN * before else None
 
 
 def _change_per_s(starts: Floats, ends: Floats, until: float) -> Estimate:
