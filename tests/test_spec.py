@@ -115,7 +115,7 @@ def test_slo() -> None:
         ("ttft=500", "has no unit: write ttft=500ms or ttft=500s"),
         ("ttft=", "has no unit"),
         ("tttf=1s", "did you mean ttft"),
-        ("ttft=fasts", "is not a duration"),
+        ("ttft=fasts", "--slo ttft=fasts: 'fasts' is not a duration"),
         ("itl=5ms", "is not an SLO"),
     ],
 )
@@ -165,7 +165,7 @@ def test_times_may_be_written_with_units_and_lengths_as_numbers() -> None:
         (URL | {"load": {"rate": float("inf")}}, "load.rate is inf"),
         (URL | {"load": {"rate": -1}}, "load.rate is -1"),
         (URL | {"load": {"warmup_s": -1}}, "load.warmup_s is -1"),
-        (URL | {"load": {"duration_s": "soon"}}, "'soon' is not a duration"),
+        (URL | {"load": {"duration_s": "soon"}}, "load.duration_s: 'soon' is not a duration"),
         (URL | {"load": {"arrivals": "posson"}}, "did you mean poisson"),
         (URL | {"workload": {"input_tokens": "norml:5,1"}}, "did you mean normal"),
         (URL | {"workload": {"output_tokens": 0}}, "is not a token length"),

@@ -270,11 +270,12 @@ class Arrivals(msgspec.Struct, frozen=True):
     cv: float
 
 
-def parse_duration_s(text: str) -> float:
-    """Seconds of "500ms", "10s", "2m", "1h" or a plain number of seconds; UsageError else."""
+def parse_duration_s(text: str, of: str = "") -> float:
+    """Seconds of "500ms", "10s", "2m", "1h" or a plain number of seconds; UsageError else, which says `of` what."""
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise UsageError(f"{text!r} is not a duration: write 500ms, 10s, 2m or a number of seconds")
+        name = f"{of}: " if of else ""
+        raise UsageError(f"{name}{text!r} is not a duration: write 500ms, 10s, 2m or a number of seconds")
     return float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
@@ -360,7 +361,7 @@ def parse_slo(text: str) -> Slo:
             )
         if not re.search(r"[a-z]\s*$", value):
             raise UsageError(f"{part!r} has no unit: write {name}={value or '500'}ms or {name}={value or '2'}s")
-        limits[field] = _ms(parse_duration_s(value))
+        limits[field] = _ms(parse_duration_s(value, f"--slo {part}"))
     return Slo(**limits)
 
 
@@ -398,7 +399,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
     if key.endswith(("_s", "_ms", "_mb", "max_failures")):
-        return _plain(key, text)
+        return _plain(key, text, flag)
     kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     if any(isinstance(k, msgspec.inspect.DictType) for k in kinds):
@@ -448,23 +449,24 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
         tree = _with_full_urls(tree)
-        spec = msgspec.convert({s: {k: _plain(k, v) for k, v in values.items()} for s, values in tree.items()}, Spec)
+        plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
+        spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"spec: {error}".replace("$.", "")) from None
     _check(spec)
     return spec
 
 
-def _plain(key: str, value: Any) -> Any:
-    """Durations as numbers in the unit that the key names; lengths as text."""
+def _plain(key: str, value: Any, name: str) -> Any:
+    """Durations as numbers in the unit that the key names; lengths as text. `name` is what a UsageError calls it."""
     if isinstance(value, str) and key == "max_failures":
         return _share(value)
     if isinstance(value, str) and key.endswith("_s"):
-        return parse_duration_s(value)
+        return parse_duration_s(value, name)
     if isinstance(value, str) and key.endswith("_mb"):
         return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
-        return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms"))
+        return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
     if isinstance(value, int) and not isinstance(value, bool) and key in ("input_tokens", "output_tokens"):
         return str(value)
     return value

@@ -33,7 +33,7 @@ def complain(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["--rate", "fast"], "--rate: 'fast' is not a number"),
         (["--rate", "nan"], "load.rate"),
         (["--rate", "inf"], "load.rate"),
-        (["--duration", "10 parsecs"], "'10 parsecs' is not a duration: write 500ms, 10s, 2m"),
+        (["--duration", "10 parsecs"], "--duration: '10 parsecs' is not a duration: write 500ms, 10s, 2m"),
         (["--requests", "1e3"], "is not a whole number"),
         (["--arrivals", "poison"], "did you mean poisson"),
         (["--arrivals", "gamma"], "gamma:2"),

@@ -132,7 +132,7 @@ def test_a_gpu_of_two_sources_counts_once() -> None:
 
 TROUBLES: dict[str, tuple[dict[float, Any], str]] = {
     "a gap": (power(wave, [*every(1.0, 0, 8), *every(1.0, 13, 20)]), "gaps of more than 3 s between readings"),
-    "much unseen": (power(wave, [*every(1.0, 0, 8), *every(1.0, 13, 20)]), "power is unknown for 25% of the window"),
+    "much unseen": (power(wave, [*every(1.0, 0, 8), *every(1.0, 13, 20)]), "power is unknown for 25 % of the window"),
     "late": (power(wave, every(1.0, 3, 20)), "not read around both ends"),
     "early end": (counter(walk, every(1.0, 0, 16)), "not read around both ends"),
     "few": (power(wave, [0.0, 7.0, 14.0, 20.0]), "only 4 readings in the window of 20 s; 5 are needed"),
@@ -142,7 +142,7 @@ TROUBLES: dict[str, tuple[dict[float, Any], str]] = {
     "counts nothing": (counter(lambda t: 5.0, every(1.0)), "it tells 0"),
     "vanished": (
         merged(power(wave, every(1.0)), power(wave, every(1.0, 0, 12), "GPU-2")),
-        "power is unknown for 40% of the window (1 of 2 GPUs)",
+        "power is unknown for 40 % of the window (1 of 2 GPUs)",
     ),
 }
 

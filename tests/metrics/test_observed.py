@@ -35,7 +35,7 @@ def test_files_of_what_was_watched_that_cannot_be_read_are_said(make: Make) -> N
 
 
 def test_a_mean_that_is_missing_has_its_reason() -> None:
-    late = "where a mean is missing, more than 10% of the window was not seen"
+    late = "where a mean is missing, more than 10 % of the window was not seen"
     assert seen(Told(steps([1] * 5, RUNNING))).notes == [late]
     assert seen(Told(steps([1] * 11, RUNNING))).notes == []
 
@@ -277,7 +277,7 @@ def test_this_machine_and_when_it_was_nearly_full() -> None:
     assert found.series["memory_share"].mean == 0.25
     assert found.series["cpu_share"].max == 0.95
     assert "memory_used_bytes" not in found.series
-    assert "more than 90% busy at 2 of 5 looks" in found.notes[0]
+    assert "more than 90 % busy at 2 of 5 looks" in found.notes[0]
 
 
 # --- the names of each engine ----------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_the_page_is_of_the_whole_run(make: Make) -> None:
     rows = [told(0, None, None, ttft_ms=30), told(1, None, None, ttft_ms=50)]
     (side,) = sides(page(make(rows), vllm(0, 0, 0, 0), vllm(2, 0.08, 0.02, 0.06)), [False, True])
     assert side.ttft_ms == 40.0
-    assert any("whole run" in note for note in side.notes)
+    assert any("of the run, the latencies of" in note for note in side.notes)
 
 
 def test_sglang_tells_queue_and_ttft(make: Make) -> None:

@@ -71,7 +71,8 @@ def test_a_line_for_each_part_and_each_trouble(make: Make, watched: Observed) ->
         ("Watching", "http://b:8000/metrics: never answered: Connection refused"),
         (
             "",
-            "this machine's CPU was more than 90% busy at 11 of 11 looks: what the client measured then may be its own",
+            "this machine's CPU was more than 90 % busy at 11 of 11 looks: what the client measured then may be its "
+            "own",
         ),
     ]
 
@@ -84,7 +85,7 @@ def test_what_is_missing_is_said_to_be(make: Make) -> None:
     found = dict(lines(make, silent))
     assert found["Server load"].startswith("running mean n/a max 1 ")
     assert "no valid measurement: only 3 readings" in found["Energy"]
-    assert "where a mean is missing, more than 10% of the window was not seen" in found.values()
+    assert "where a mean is missing, more than 10 % of the window was not seen" in found.values()
 
 
 @pytest.mark.parametrize("width", [80, 120])

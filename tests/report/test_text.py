@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import io
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
 
 from loadcell.metrics import Share
+from loadcell.report.lines import section
 from loadcell.report.text import figure, figure_beside, found_alone, percent, plain, share_with_interval
 
 
@@ -68,3 +74,12 @@ def test_a_reason_in_a_line_ends_with_its_limit() -> None:
     taken = "server on this machine (same cores): the load took at most 1.4 % of its time (limit 1 %)"
     assert found_alone(f"{taken}: load from another machine (or accept it)") == taken
     assert found_alone("no request succeeded: see the errors") == "no request succeeded: see the errors"
+
+
+@pytest.mark.parametrize("width", range(24, 60))
+def test_a_percent_sign_stays_with_its_number(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system="standard", force_terminal=True)
+    console.print(section([("SLO", Text("98.2 % of 326 kept to it, 2 % did not, 100 % were asked", style="bold"))]))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())  # type: ignore[attr-defined]
+    assert not any(line.strip().startswith("%") for line in text.splitlines())
+    assert "98.2 % of 326 kept to it, 2 % did not, 100 % were asked" in " ".join(text.split())

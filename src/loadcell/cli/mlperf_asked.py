@@ -91,7 +91,7 @@ def wish_of(args: argparse.Namespace, given: Collection[str]) -> Wish:
         peak_bounds=_bounds(args.find_peak),
         quick=args.quick,
         concurrency=number(args.concurrency, "--concurrency", int),
-        longest_s=LONGEST_S if args.longest is None else parse_duration_s(args.longest),
+        longest_s=LONGEST_S if args.longest is None else parse_duration_s(args.longest, "--longest"),
         given=given,
     )
 

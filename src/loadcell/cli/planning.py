@@ -63,7 +63,7 @@ def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
 
 def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, list[str]]:
     """The Spec that stages vary, the plan, and what a person must know of it. UsageError if flags contradict."""
-    duration_s = spec.load.duration_s if args.duration is None else parse_duration_s(args.duration)
+    duration_s = spec.load.duration_s if args.duration is None else parse_duration_s(args.duration, "--duration")
     if duration_s == 0:
         raise UsageError("--duration 0: a stage needs some time, as in --duration 30s")
     if is_search(args, spec):
@@ -198,7 +198,7 @@ def parse_attainment(text: str) -> float:
 
 def _max_time_s(text: str) -> float:
     """Seconds; UsageError where they are too few for any search."""
-    seconds = parse_duration_s(text)
+    seconds = parse_duration_s(text, "--max-time")
     if seconds < _LEAST_TIME_S:
         raise UsageError(f"--max-time {text}: a search takes some stages; give {_LEAST_TIME_S:g}s at least")
     return seconds

@@ -256,7 +256,7 @@ def parse_window(text: str) -> tuple[float, float]:
     start, comma, end = text.partition(",")
     if not comma:
         raise UsageError(f"--window {text!r} is not a window: give its start and its end in seconds, as in 5,65")
-    return parse_duration_s(start), parse_duration_s(end)
+    return parse_duration_s(start, "--window"), parse_duration_s(end, "--window")
 
 
 def refuse_many(folder: Path, command: str) -> None:

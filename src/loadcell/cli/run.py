@@ -268,7 +268,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
                 put(path, field_from_text(path, value, flag) if isinstance(value, str) else value)
     if getattr(args, "warmup", None) is not None:
         count = args.warmup.isdecimal() and int(args.warmup) > 0  # 0 is no warm-up; no requests would be the default
-        put("load.warmup_s", None if count else args.warmup)
+        put("load.warmup_s", None if count else field_from_text("load.warmup_s", args.warmup, "--warmup"))
         put("load.warmup_requests", int(args.warmup) if count else 0)
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))

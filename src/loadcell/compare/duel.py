@@ -288,8 +288,22 @@ def _notes(plan: DuelPlan, whole: Sequence[_Couple], kept: Sequence[_Couple]) ->
         "on both sides alike: how fast a side is under a load that stands tells a run"
     )
     if len(kept) < plan.couples:
-        missing = plan.couples - len(kept)
-        yield f"{missing} of {plan.couples} couples of turns are not in it: not run, cut short or INVALID"
+        ended = {couple.number for couple in whole}
+        bad = ended - {couple.number for couple in kept}
+        missing = set(range(plan.couples)) - ended
+        if bad:
+            yield f"{len(bad)} of {plan.couples} couples of turns are left out as INVALID: {_named(bad)}"
+        if missing:
+            yield f"{len(missing)} of {plan.couples} couples of turns did not run to their end: {_named(missing)}"
+
+
+_NAMED = 12
+
+
+def _named(couples: set[int]) -> str:
+    """Couples by the numbers of their turns' folders."""
+    first = ", ".join(f"{2 * number + 1:03}+{2 * number + 2:03}" for number in sorted(couples)[:_NAMED])
+    return first if len(couples) <= _NAMED else f"{first}, ..."
 
 
 def _side(side: Opened, model: str) -> Side:

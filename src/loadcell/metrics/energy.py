@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from loadcell.metrics.limits import number
 from loadcell.metrics.looks import Part, Seen
 from loadcell.metrics.model import Energy, Throughput
 from loadcell.metrics.overtime import EDGE, UNSEEN, Stretch, gain_inside, gains, trapezoid
@@ -116,7 +117,7 @@ def _by_power(t: Floats, watts: Floats, stretch: Stretch) -> tuple[float | None,
     if (np.diff(t)[cut] > stretch.longest).any():
         troubles.append(f"gaps of more than {stretch.longest / 1e9:g} s between readings")
     if unseen > UNSEEN:
-        troubles.append(f"power is unknown for {unseen:.0%} of the window")
+        troubles.append(f"power is unknown for {number(unseen, 'share')} of the window")
     return area / seen * stretch.length / 1e9, troubles
 
 

@@ -256,7 +256,7 @@ def _restart_says(name: str, times: int) -> str:
 def _unseen(series: Mapping[str, Series]) -> Iterator[str]:
     """Of what lies on no counter: a share of two counters is also missing where nothing was counted."""
     if any(one.mean is None for name, one in series.items() if one.kind == "gauge" and name != _HIT_SHARE):
-        yield f"where a mean is missing, more than {UNSEEN:.0%} of the window was not seen"
+        yield f"where a mean is missing, more than {UNSEEN * 100:g} % of the window was not seen"
 
 
 def _nearly_full(curve: Curve | None, stretch: Stretch) -> Iterator[str]:
@@ -267,6 +267,6 @@ def _nearly_full(curve: Curve | None, stretch: Stretch) -> Iterator[str]:
     full = int(np.count_nonzero(inside > NEARLY_FULL))
     if full:
         yield (
-            f"this machine's CPU was more than {NEARLY_FULL:.0%} busy at {full:,} of {inside.size:,} looks: "
+            f"this machine's CPU was more than {NEARLY_FULL * 100:g} % busy at {full:,} of {inside.size:,} looks: "
             "what the client measured then may be its own"
         )

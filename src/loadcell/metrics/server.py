@@ -84,7 +84,9 @@ def _pages(before: str, after: str, rows: Rows, ok: Mask) -> Iterator[ServerSide
     timed = rows.streamed & rows.sent  # failed ones and those beyond the end too: the server counted them
     ttft_ms = float((rows.first_any - rows.send_start)[timed].mean()) / 1e6 if timed.any() else None
     own = int(np.count_nonzero(answered))
-    whole = [] if np.array_equal(ok, rows.ok) else ["these are of the whole run, not of the window"]
+    inside = int(np.count_nonzero(ok))
+    says = f"these are of all {own:,} requests of the run, the latencies of the {inside:,} that the window counts"
+    whole = [] if own == inside else [says]
     for means in page_means(before, after, own, prompt_tokens):
         yield _of_means(means, ttft_ms, own, whole)
 

@@ -60,6 +60,7 @@ def delivery_lines(result: Result) -> Iterator[tuple[str, str]]:
         ("outputs shorter than asked", tokens.short_share),
         ("longer", tokens.long_share),
         ("prompt tokens from a cache", tokens.cached_share),
+        ("without the chat template's", tokens.cached_beyond_share if tokens.cached_share else None),
     )
     shown = [f"{name} {percent(share)}" for name, share in found if share is not None]
     if tokens.prompt_ratio is not None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from loadcell.compare import Change, Comparison, Floor, Gate, Noise, Pair, Side
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.judge import points
-from loadcell.report.signed import change_words, interval_words, signed
+from loadcell.report.signed import change_words, finding_words, interval_words, signed
 from loadcell.report.text import MISSING, figure, percent, plain, sentence
 from loadcell.report.words import Words
 
@@ -100,7 +100,7 @@ def _changes(pair: Pair, width: int) -> Table:
             (change_words(change, _ENGLISH), _STYLE[change.finding]), (f"{breaks}{interval}" if interval else "", "dim")
         )
         says = f"{': ' if width >= _WIDE else chr(10)}{plain(change.says)}" if change.says else ""
-        finding = Text.assemble((change.finding, _STYLE[change.finding]), (says, "dim"))
+        finding = Text.assemble((finding_words(change.finding, _ENGLISH), _STYLE[change.finding]), (says, "dim"))
         table.add_row(Text(_title(change)), _value(change, change.a), _value(change, change.b), text, finding)
     return table
 
@@ -117,7 +117,7 @@ def _legend(pair: Pair, comparison: Comparison) -> Iterator[str]:
     tests = sum(change.p is not None for other in comparison.pairs for change in other.changes)
     yield (
         f"Change: {pair.name} against A, with its 95 % interval. better, worse: shown at 5 % after Holm's correction "
-        f"for {tests} tests{', and beyond the A/A noise' if comparison.noise else ''}. no difference shown: the "
+        f"for {tests} tests{', and beyond the A/A noise' if comparison.noise else ''}. no difference that matters: the "
         f"interval lies within {comparison.min_effect * 100:g} % (shares: {points(comparison.min_points)})."
     )
     yield from (sentence(plain(note, 600)) for note in pair.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich.containers import Lines
 from rich.table import Table
 from rich.text import Text
 
@@ -17,13 +18,29 @@ UNITS = {"load.rate": "requests/s", "load.concurrency": "users"}
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
 
 
+class Unbroken(Text):
+    """Text in which a percent sign stays on the line of its number."""
+
+    def wrap(self, *args: Any, **options: Any) -> Lines:
+        """As Text's; the space before the sign is no place to break at."""
+        kept = Text.assemble(self, justify=self.justify, overflow=self.overflow, no_wrap=self.no_wrap)
+        kept.plain = kept.plain.replace(" %", f"{_NO_SPACE}%")
+        lines = kept.wrap(*args, **options)
+        for line in lines:
+            line.plain = line.plain.replace(_NO_SPACE, " ")
+        return lines
+
+
+_NO_SPACE = "\ue000"
+
+
 def section(lines: Iterable[Line], style: str = "") -> Table:
     """Labels in a column of their own, what they say beside them."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=LABEL_WIDTH, style="bold", no_wrap=True)
     grid.add_column(overflow="fold", style=style)
     for label, text in lines:
-        grid.add_row(Text(f" {label}"), text if isinstance(text, Text) else Text(text))
+        grid.add_row(Text(f" {label}"), Unbroken.assemble(text))
     return grid
 
 

@@ -15,7 +15,7 @@ from loadcell.report.audit import WORD_STYLE
 from loadcell.report.budget import mark
 from loadcell.report.console import error_lines, load_words, target_words, warning_lines, workload_words
 from loadcell.report.latencies import LABEL_WIDTH, estimate_cell, mean_cell, outside, paces
-from loadcell.report.lines import Line, section
+from loadcell.report.lines import Line, Unbroken, section
 from loadcell.report.text import accounts, between, ended_by, figure, percent, plain, share_with_interval
 
 PERCENTILES = ("p50", "p90", "p99")
@@ -141,7 +141,7 @@ def _verdict(result: Result) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for number, line in enumerate(lines or [Text("every figure is within its limits")]):
-        grid.add_row("" if number else Text.assemble(" ", (f" {word} ", WORD_STYLE[word])), line)
+        grid.add_row("" if number else Text.assemble(" ", (f" {word} ", WORD_STYLE[word])), Unbroken.assemble(line))
     return grid
 
 

@@ -37,6 +37,6 @@ def finding_words(finding: str, words: Words) -> str:
     return {
         "better": words.say("better"),
         "worse": words.say("worse"),
-        "no difference shown": words.say("no difference shown"),
+        "no difference shown": words.say("no difference that matters"),
         "too little data": words.say("too little data"),
     }[finding]

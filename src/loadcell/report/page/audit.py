@@ -100,6 +100,7 @@ def _delivery(result: Result, words: Words) -> Rows:
             (words.say("Outputs longer than asked"), tokens.long_share),
             (words.say("Prompt tokens against those planned"), tokens.prompt_ratio),
             (words.say("Prompt tokens from a cache"), tokens.cached_share),
+            (words.say("The same without the chat template's"), tokens.cached_beyond_share),
             (words.say("CPU time taken by the hypervisor"), result.instrument.host.steal_share),
         )
         if share is not None

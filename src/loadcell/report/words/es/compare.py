@@ -124,9 +124,8 @@ COMPARE = {
         "{} turnos por lado de {} solicitudes, en el orden A B B A; cada uno empieza y acaba sin carga, igual en ambos "
         "lados: lo rápido que es un lado bajo una carga sostenida lo dice una ejecución"
     ),
-    "{} of {} couples of turns are not in it: not run, cut short or INVALID": (
-        "faltan {} de {} parejas de turnos: no ejecutadas, cortadas o NO VÁLIDAS"
-    ),
+    "{} of {} couples of turns are left out as INVALID: {}": "{} de {} pares de turnos se omiten por NO VÁLIDOS: {}",
+    "{} of {} couples of turns did not run to their end: {}": "{} de {} pares de turnos no llegaron a su fin: {}",
     "pairs of requests in {} blocks": "parejas de solicitudes en {} bloques",
     "pairs of runs, {} of them": "parejas de ejecuciones, {} de ellas",
     "Output tokens/s": "Tokens de salida/s",

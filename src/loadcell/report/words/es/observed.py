@@ -38,7 +38,9 @@ SERVER = {
     "queue and prefill are more than the TTFT of {} requests: the server's times are wrong": (
         "cola y prefill superan el TTFT de {} solicitudes: los tiempos del servidor están mal"
     ),
-    "these are of the whole run, not of the window": "son de toda la ejecución, no de la ventana",
+    "these are of all {} requests of the run, the latencies of the {} that the window counts": (
+        "son de todas las {} solicitudes de la ejecución; las latencias, de las {} que cuenta la ventana"
+    ),
     "the server counted {} requests more than this run got answers to: others load it too": (
         "el servidor contó {} solicitudes más de las que se respondieron a esta ejecución: otros también lo cargan"
     ),

@@ -36,6 +36,7 @@ AUDIT = {
     "Outputs shorter than asked": "Salidas más cortas de lo pedido",
     "Prompt tokens against those planned": "Tokens de entrada frente a los planificados",
     "Prompt tokens from a cache": "Tokens de entrada desde una caché",
+    "The same without the chat template's": "Lo mismo sin los de la plantilla de chat",
     "CPU time taken by the hypervisor": "Tiempo de CPU tomado por el hipervisor",
     "Checks of the instrument and of the run; the worst word is the verdict.": (
         "Comprobaciones del instrumento y de la ejecución; la peor palabra es el veredicto."

@@ -110,11 +110,12 @@ COMPARISON_PAGE = {
     "{n} more to have in mind": "{n} más a tener en cuenta",
     "figures": "cifras",
     "Findings": "Hallazgos",
+    "no difference that matters": "sin diferencia que importe",
     "needs {what}": "necesita {what}",
     "Change: {side} against A, with its 95 % interval. better, worse: shown at 5 % after Holm's correction for "
-    "{tests} tests. no difference shown: the interval lies within {effect} (shares: {points} points).": (
+    "{tests} tests. no difference that matters: the interval lies within {effect} (shares: {points} points).": (
         "Cambio: {side} frente a A, con su intervalo del 95 %. mejor, peor: demostrado al 5 % tras la corrección de "
-        "Holm para {tests} pruebas. sin diferencia demostrada: el intervalo queda dentro de {effect} (proporciones: "
+        "Holm para {tests} pruebas. sin diferencia que importe: el intervalo queda dentro de {effect} (proporciones: "
         "{points} puntos)."
     ),
     "Noise floor of each figure": "Ruido de fondo de cada cifra",
