@@ -109,12 +109,7 @@ def mean_inflation(values: Floats) -> float:
 
 def inflation_by(series: npt.NDArray[Any], reach: float) -> float:
     """VIF, >= 1, of the mean of a series in time order; `reach` (0 to 1) is how much coarse batches count."""
-    n = series.size
-    if n == 0 or series.min() == series.max():
-        return 1.0
-    centred = series - series.mean()
-    square = centred * centred  # sums, not dot products: threads would cost more than they save and round differently
-    squares = float(square.sum())
+    centred, squares = _centred(series)
     if not squares > 0:
         return 1.0
     found = [1.0, _of_lag(centred, squares)]
@@ -124,6 +119,15 @@ def inflation_by(series: npt.NDArray[Any], reach: float) -> float:
         if reach > 0 and (ratio := _ratio(centred, squares, batches)) is not None:
             found.append(1 + reach * ((t / Z_975) ** 2 * ratio - 1))
     return max(found)
+
+
+def _centred(series: npt.NDArray[Any]) -> tuple[Floats, float]:
+    """A series less its mean, and the sum of its squares: 0 where all are equal, or there is none."""
+    if not series.size or series.min() == series.max():
+        return np.zeros(series.size), 0.0
+    centred = series - series.mean()
+    # a sum, not a dot product: threads would cost more than they save and round differently
+    return centred, float((centred * centred).sum())
 
 
 def _of_lag(centred: Floats, squares: float) -> float:
@@ -143,8 +147,7 @@ def _ratio(centred: Floats, squares: float, batches: int) -> float | None:
 
 def _reach(ranks: Floats) -> float:
     """How far dependence reaches beyond a batch of a twentieth: 0 (short) to 1 (beyond its length)."""
-    centred = ranks - ranks.mean()
-    squares = float((centred * centred).sum())
+    centred, squares = _centred(ranks)
     if not squares > 0:
         return 0.0
     return min(1.0, (_of_lag(centred, squares) - 1) * BATCHES / ranks.size / _REACHES)
@@ -156,25 +159,18 @@ def inflation(series: npt.NDArray[Any]) -> float:
     For tests that look again and again (`search.evidence`), where the noise of every look would count. Intervals take
     `inflation_by`.
     """
-    n = series.size
-    if n == 0 or series.min() == series.max():
+    n, (centred, squares) = series.size, _centred(series)
+    if not squares > 0:
         return 1.0
-    centred = series - series.mean()
-    square = centred * centred  # sums, not dot products: threads would cost more than they save and round differently
-    squares = float(square.sum())
     lag1 = float((centred[1:] * centred[:-1]).sum()) / squares
     # r of independent samples has deviation 1 / sqrt(n) and the skewness of the products (Cornish and Fisher 1938):
     # without the latter, two rare events side by side would look like a run.
-    skewness = float((square * centred).sum()) / n / (squares / n) ** 1.5
+    skewness = float((centred * centred * centred).sum()) / n / (squares / n) ** 1.5
     gate = _Z / math.sqrt(n) + (_Z**2 - 1) / 6 * skewness**2 / n
     r = min(lag1, _STRONGEST)
     found = (1 + r) / (1 - r) if lag1 > gate else 1.0
-    size = n // BATCHES
-    if size > 1:
-        means = centred[: size * BATCHES].reshape(BATCHES, size).mean(axis=1)
-        ratio = size * float(means.var(ddof=1)) / (squares / n)
-        found = max(found, ratio if ratio > _RATIO_GATE else 1.0)
-    return found
+    ratio = _ratio(centred, squares, BATCHES)
+    return max(found, ratio) if ratio is not None and ratio > _RATIO_GATE else found
 
 
 def variance_of_sum(batches: Floats) -> float:
