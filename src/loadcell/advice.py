@@ -20,11 +20,13 @@ _MODEL = (
 _FEW_TOKENS = (
     r"(?:max_(?:completion_|output_|new_)?tokens|output\s+tokens?).{0,80}(?:at\s+least|minimum|below|greater|>=|small)"
 )
+_TLS = r"plain\s+HTTP\s+request.{0,40}HTTPS|HTTP\s+request\s+to\s+an?\s+(?:HTTPS|TLS|SSL)"
 _KEY = r"\bapi[\s_-]?key|authenticat|unauthori[sz]ed"
 _QUOTA = r"quota|credit|billing|balance|payment|insufficient\s+funds"
 
 _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_401", "", "set the API key in the environment variable that --api-key-env names"),
+    ("http_400", _TLS, "the server speaks TLS there: write https://"),
     ("http_400|http_422", _KEY, "set the API key in the environment variable that --api-key-env names"),
     ("http_402|http_403|http_429", _QUOTA, "the account has no quota left: raise it, or use another key"),
     ("http_403", "", "the key may not use this model or endpoint"),
@@ -45,7 +47,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_502", "", "a proxy in front does not reach the server: see that it is up"),
     ("http_503|http_529", "", "the server takes no more requests now: lower the load, or read its log"),
     ("http_5", "", "the server failed: read its log at that time"),
-    ("http_3", "", "the server redirects: give the URL that it names"),
+    ("http_3", "", "the server redirects: give the URL of the API that it names, for the key goes to no other host "
+     "unasked"),
     ("connect", "", "check the URL and that the server listens; raise --connect-timeout, or lower the load if it "
      "refuses"),
     ("timeout", "", "raise --timeout, or lower the load: the server did not finish in time"),

@@ -190,7 +190,7 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     if not 200 <= page.status < 300:
         raise _refusal(spec, "GET", url, page.status, refused(page.status, page.head, payload))
     if is_html(payload):
-        raise EndpointError(f"GET {url}: {no_json(payload)}")
+        raise EndpointError(f"GET {url}: {no_json(payload)}; {advice_for('html')}")
     if not names:
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
@@ -227,7 +227,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         read_s: list[float] = []
         reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
-            raise EndpointError(f"POST {url}: {reply.failure[1]}")
+            raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None or reply.good:
             break
         said = reply.failure[1]

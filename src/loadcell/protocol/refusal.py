@@ -18,8 +18,6 @@ _WHERE_WORDS_ARE = (
     "title", "fault", "faultstring",
 )  # fmt: skip
 _DEPTH = 8
-_WANTS_TLS = re.compile(r"plain\sHTTP\srequest.{0,40}HTTPS|HTTP\srequest\sto\san?\s(?:HTTPS|TLS|SSL)", re.IGNORECASE)
-"""As nginx, Go and others answer plain HTTP on a port of TLS."""
 _TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
 _HTTP2_SETTINGS = re.compile(rb"\x00.{2}\x04[\x00\x01]\x00{4}", re.DOTALL)
 _PAGE_BYTES = 64 * 1024
@@ -59,9 +57,7 @@ def refused(status: int, head: Head, payload: bytes) -> str:
     """Why a reply with a status other than 2xx is a failure."""
     said = error_message(payload) or "an empty body"
     if head.location and 300 <= status < 400:
-        return f"it redirects to {error_message(head.location)}, which is not followed: give the URL of the API itself"
-    if status == 400 and _WANTS_TLS.search(said):
-        return f"{said}: write https://"
+        return f"it redirects to {error_message(head.location)}, which is not followed"
     after = error_message(head.retry_after)
     return f"{said} (Retry-After: {after})" if after else said
 
@@ -83,7 +79,7 @@ def no_json(payload: bytes) -> str:
         return "the reply is empty"
     said = error_message(payload[:_PAGE_BYTES] if is_html(payload) else payload[:200])
     if is_html(payload):
-        return f'the reply is an HTML page, "{said}": check the URL, a login or a proxy may stand before the API'
+        return f'the reply is an HTML page, "{said}"'
     return f"the reply is not JSON: {said}"
 
 

@@ -313,6 +313,9 @@ class Client:
                 flight.failure = ("timeout", f"not complete after {self.job.timeout_s:g} s")
                 flight.reply.close(max(flight.reads - 1, 0))
                 self._land(flight, reuse=False)
+            elif (patience_ns := flight.reply.patience_ns) is not None and now - flight.stamp[1] > patience_ns:
+                flight.reply.give_up(flight.reads - 1)
+                self._land(flight, reuse=False)
         self.pool.end_late(now)
         self._serve()
         if now - self._told_ns >= _TELL_NS:

@@ -224,19 +224,13 @@ FAILURES = {
     "not an HTTP/1.1 reply ({}): check the URL's scheme and port": (
         "no es una respuesta HTTP/1.1 ({=}): comprobar el esquema y el puerto de la URL"
     ),
-    "{}: write https://": "{=}: escribir https://",
     "HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy": (
         "HTTP_PROXY en mayúsculas no se usa, como en curl: un proxy para http:// se nombra con http_proxy"
     ),
     "trailers of more than {} KiB": "campos finales de más de {} KiB",
     "{} bytes that are no text": "{} bytes que no son texto",
-    "it redirects to {}, which is not followed: give the URL of the API itself": (
-        "redirige a {=}, lo que no se sigue: dar la URL de la propia API"
-    ),
-    'the reply is an HTML page, "{}": check the URL, a login or a proxy may stand before the API': (
-        'la respuesta es una página HTML, "{=}": comprobar la URL, puede haber un inicio de sesión o un proxy '
-        "ante la API"
-    ),
+    "it redirects to {}, which is not followed": "redirige a {=}, lo que no se sigue",
+    'the reply is an HTML page, "{}"': 'la respuesta es una página HTML, "{=}"',
     "the reply is empty": "la respuesta está vacía",
     "the reply is packed as {}, which nobody asked for and nobody here reads": (
         "la respuesta viene comprimida como {=}, lo que nadie pidió y aquí nadie lee"

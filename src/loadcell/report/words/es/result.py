@@ -526,7 +526,9 @@ ACCOUNTS = {
     "the server packs replies though nobody asked for it: switch that off in it, or in the proxy before it": (
         "el servidor comprime respuestas sin que nadie lo pida: desactivarlo en él o en el proxy que tiene delante"
     ),
-    "the server redirects: give the URL that it names": "el servidor redirige: dar la URL que nombra",
+    "the server redirects: give the URL of the API that it names, for the key goes to no other host unasked": (
+        "el servidor redirige: dar la URL de la API que nombra, pues la clave no va a otro equipo sin pedirlo"
+    ),
     "the reply is not the JSON of this API: check --api": "la respuesta no es el JSON de esta API: comprobar --api",
     "the reply is larger than the client accepts: check --api and the output length": (
         "la respuesta es mayor de lo que acepta el cliente: comprobar --api y la longitud de salida"
