@@ -156,7 +156,7 @@ def test_lines_of_an_openai_batch_file(send: Send) -> None:
 
 def test_cells_of_a_csv_file_have_their_kind(send: Send) -> None:
     header = "prompt,temperature,stop,max_tokens,response_format,seed"
-    rows = f'{header}\na,0.5,123,3,"{{""type"": ""json_object""}}",\nb,,,,,7\n'
+    rows = f'{header}\na,0.5,123,3.0,"{{""type"": ""json_object""}}",\nb,,,,,7\n'
     sent, _ = send(rows)
     first = {"temperature": 0.5, "stop": "123", "response_format": {"type": "json_object"}}
     assert sent == [asked("a", most=3)[0] | first, asked("b")[0] | {"seed": 7}]

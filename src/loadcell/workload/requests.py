@@ -230,6 +230,8 @@ def _output_tokens(row: Mapping[str, Any], where: str, column: str | None) -> in
     names = _OUTPUT if column is None else (column,)
     asked = {name: row[name] for name in names if row.get(name) is not None}
     for name, value in asked.items():
+        if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers so where some are missing
+            value = asked[name] = int(value)
         if type(value) is not int:
             raise UsageError(f"{where}: its {name!r} must be a whole number, found {_short(value)}")
         if not 0 < value <= MAX_TOKENS:

@@ -223,7 +223,10 @@ class Rows:
             header = [cell.strip() for cell in next(csv.reader([text], delimiter=mark))]
             if self._wanted.keys() & map(str.casefold, header):
                 own = self._known.values()
-                return mark, [name if name in own else self._known.get(name.casefold(), name) for name in header]
+                names = [name if name in own else self._known.get(name.casefold(), name) for name in header]
+                if twice := [name for name in names if name in own and names.count(name) > 1]:
+                    raise UsageError(f"{self.where(number)}: the header has {twice[0]!r} twice")
+                return mark, names
         return None
 
     def _table(
