@@ -55,13 +55,13 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
     of_late = now.recent or Figures(now.elapsed_s)
     audits = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
     trouble = [*((style, text) for text, style in _waiting(now) if style), *audits]
+    counts = f"{_clock(now.elapsed_s)}, {now.ok} ok, {now.failed} failed"
+    fails = ": ".join(_failing(now)).replace(",", "")
     # What there is room for is taken in the order of the numbers.
     parts = [
         *((1 if place < 2 else 9, words) for place, words in enumerate(head)),
-        (0, _clock(now.elapsed_s)),
-        (1, f"{now.ok} ok"),
-        (1, f"{now.failed} failed"),
-        *((2 + place, words.replace(",", "")) for place, words in enumerate(_failing(now))),
+        (0, counts),
+        (1, _cut(fails, max(width - len(", ".join((*head[:2], counts))) - 4, 8)).replace("…", "...")),
         (3, _pace(now, "/", "/s").replace(",", "")),
         (2, _latency_words(now, of_late)),
         (5, "" if of_late.tokens_per_s is None else f"{of_late.tokens_per_s:.0f} tok/s"),

@@ -347,6 +347,8 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
             if audit["exhausted"]:
                 manifest.notes.append(
                     "the schedule ran out before the time did: give --requests with more than this run sent"
+                    if crew.live.total(Count.OK) >= crew.live.total(Count.FAILED)
+                    else "the schedule ran out before the time did: most requests failed, and took no time"
                 )
         elif code and crew.live.t0_ns:
             cells = crew.live.cells(worker)

@@ -112,7 +112,7 @@ def stage_notes(sweep: Sweep) -> list[str]:
         "P": "P Pareto front",
         "K": "K knee",
         "Q": "Q the queue grows",
-        "E": "E ended early: decided, or its queue grew" if sweep.found else "E ended early: its queue grew",
+        "E": f"E ended early: {'decided, ' if sweep.found else ''}its queue grew, or its requests failed",
     }
     legend = (
         "Latencies: p50, below it p99. a user: output tokens/s that one user sees (1 / median TPOT). "

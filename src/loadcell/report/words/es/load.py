@@ -7,6 +7,9 @@ NOTES = {
     "the schedule ran out before the time did: give --requests with more than this run sent": (
         "el plan se agotó antes que el tiempo: dar --requests con más de las que envió esta ejecución"
     ),
+    "the schedule ran out before the time did: most requests failed, and took no time": (
+        "el plan se agotó antes que el tiempo: la mayoría de las solicitudes fallaron, y sin tardar nada"
+    ),
     "exit status {}": "código de salida {}",
     "signal {} ({})": "señal {} ({=})",
     "worker {} died ({}); its requests since its last flush are lost": (
