@@ -81,7 +81,7 @@ def test_others_are_named_and_the_first_port_wins(
 NO_SERVERS: dict[str, Script] = {
     "a web page": lambda _: [b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"],
     "another API": lambda _: [json_reply({"status": "ok"})],
-    "another list": lambda _: [json_reply([{"name": "x"}])],
+    "another list": lambda _: [json_reply([{"title": "x"}])],
     "not found": lambda _: [json_reply({"error": "x"}, 404)],
     "a login page": lambda _: [b"HTTP/1.1 401 No\r\nContent-Length: 6\r\n\r\n<html>"],
     "a redirect": lambda _: [b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"],
@@ -152,8 +152,10 @@ def test_the_variables_of_openai_are_taken_before_what_is_found(
     main(["run", *SHORT, "--output", "out"])
     said = capsys.readouterr().err
     assert f"OPENAI_BASE_URL names http://<redacted>@127.0.0.1:{named.port}/v1" in said and "secret-word" not in said
-    assert len(named.load) == 4 and named.load[0].headers["authorization"] == "Bearer sk-named"
-    assert found.received == []
+    assert len(named.load) == 4 and found.received == []
+    monkeypatch.setenv("OPENAI_BASE_URL", f"127.0.0.1:{named.port}")
+    main(["run", *SHORT, "--output", "key"])
+    assert len(named.load) == 8 and named.load[-1].headers["authorization"] == "Bearer sk-named"
 
 
 def test_a_url_that_was_given_is_all_that_is_asked(usual: Callable[..., list[Scripted]], monkeypatch: Any) -> None:

@@ -70,7 +70,7 @@ DIFFERENT = {
         "--result-dir --result-filename --results-dir --output-file --output-dir --output-path --outputs "
         "--artifact-dir --output-artifact-dir --experiment-base-dir --experiment-folder-name --append-result -o",
     "--api-key-env VAR names the variable that holds the key: who lists processes sees the words of a command":
-        "--api-key --key --openai-api-key --token",
+        "--api-key --openai-api-key --token",
     _PROMPTS: "--dataset-path --dataset --input-file --public-dataset --hf-split --hf-subset --sharegpt-output-len "
         "--random-prefix-len --prefix-len",
     _OWN_FORM: "--config --config-file --config_file",

@@ -122,7 +122,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
         for flag, path, metavar in flags:
             if flag in but:
                 continue
-            about = describe_field(path)
+            about = describe_field(path).replace("%", "%%")  # argparse formats its help
             if metavar:
                 group.add_argument(flag, dest=path, metavar=metavar, help=about)
             else:

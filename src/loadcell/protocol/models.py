@@ -29,7 +29,8 @@ def listed_models(payload: bytes) -> list[str] | None:
     except NOT_JSON:
         return None
     if isinstance(told, dict):
-        told = next((told[key] for key in _LISTS if key in told), None) or []
+        lists = [told[key] or [] for key in _LISTS if key in told]
+        told = lists[0] if lists else None
     if not isinstance(told, list):
         return None
     found = [(name, one) for one in told if (name := _name(one))]
