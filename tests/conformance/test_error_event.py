@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_runs import Ran, Run
+from contract_runs import Ran, Run, short_spec
 from scripted import (
     DONE,
     HANG,
@@ -26,6 +27,8 @@ from scripted import (
     token,
     usage_event,
 )
+
+from loadcell.load import run_load
 
 TIME_LIMIT_S = 60.0
 AT_ONCE_S = 20.0
@@ -134,3 +137,16 @@ def test_a_packed_error_is_seen_at_once_too(run: Run) -> None:
     body = [state.compress(one) + state.flush(zlib.Z_SYNC_FLUSH) for one in (event(token()), event(ERROR))]
     ran, took_s = after_good_ones(run, [SSE_HEAD % b"Content-Encoding: gzip\r\n", *map(chunked, body), HANG])
     assert ran.kinds() == {"stream_error": 3} and took_s < AT_ONCE_S
+
+
+def test_those_who_look_on_see_the_failure_while_the_load_runs(tmp_path: Path) -> None:
+    """One user: its first request fails with the connection left open, its second is still in the air."""
+
+    def script(request: Received) -> list[Step]:
+        return clean(3, ttft_s=3.0) if request.number else stream(*THREE, event(ERROR), HANG)
+
+    seen: list[tuple[int, int]] = []
+    with serve(script) as server:
+        spec = short_spec(server.url, requests=2, concurrency=1, timeout_s=TIME_LIMIT_S, ignore_eos=False)
+        run_load(spec, tmp_path / "run", lambda now: seen.append((now.failed, now.in_flight)))
+    assert (1, 1) in seen
