@@ -102,7 +102,7 @@ def test_a_poll_that_comes_back_late_is_a_stall(
     audit: Audit, due_ms: int | None, parsing: bool, woke_ms: int, expected: list[tuple[int, int]]
 ) -> None:
     assert TICK_NS == 50 * MS
-    worker = SimpleNamespace(audit=audit, due_ns=0 if due_ms is None else T0 + due_ms * MS)
+    worker = SimpleNamespace(audit=audit, due=SimpleNamespace(at_ns=0 if due_ms is None else T0 + due_ms * MS))
     Worker._waited(cast(Any, worker), T0, T0 + woke_ms * MS, parsing=parsing)
     assert noted(audit) == [(begin * MS, length * MS) for begin, length in expected]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import tempfile
 from array import array
 from types import SimpleNamespace
@@ -11,42 +10,42 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadcell.load.due import Due
 from loadcell.load.live import Live
 from loadcell.load.tail import Tail
-from loadcell.load.worker import Worker
 
 T0 = 1_000
 
 
 def idle_worker(
     number: int, workers: int, live: Live, planned: list[int] | None, users: list[int]
-) -> tuple[Any, list[int]]:
-    """A worker without sockets, and where it notes what it sends: requests, or the times at which users were ready."""
-    worker = cast(Any, Worker.__new__(Worker))
+) -> tuple[Due, list[int]]:
+    """What a worker has to send, and where it notes what it sends: requests, or the times at which users were ready."""
     sent: list[int] = []
-    worker.t0, worker.live, worker.next, worker.due_ns, worker.starved_ns = T0, live, 0, 0, 0
-    worker.timer = SimpleNamespace(arm=lambda _: None)
-    worker.job = SimpleNamespace(
-        users=None if planned is not None else len(users),
-        end_ns=None,
-        requests=None,
-        least=0,
-        worker=number,
-        keep=False,
+    rows = len(planned) if planned is not None else 10_000
+    job = cast(
+        Any,
+        SimpleNamespace(
+            users=None if planned is not None else len(users),
+            end_ns=None,
+            requests=None,
+            least=0,
+            worker=number,
+            workers=workers,
+            rows=rows,
+            keep=False,
+            starts_ns=users[number::workers],
+        ),
     )
-    worker.tail = Tail(worker.job, live)
-    worker.due = [T0 + ready for ready in users[number::workers]]
-    heapq.heapify(worker.due)
-    worker.schedule = {"planned_ns": array("q", planned or [])}
-    worker.mine = range(number, len(planned) if planned is not None else 10_000, workers)
 
     def request(_: int, ready_ns: int) -> None:
-        sent.append(worker.mine[worker.next] if planned is not None else ready_ns)
-        worker.next += 1
+        row = due.take()
+        sent.append(row if planned is not None else ready_ns)
 
-    worker._request = request
-    worker._arm()
-    return worker, sent
+    timer, audit = cast(Any, SimpleNamespace(arm=lambda _: None)), cast(Any, SimpleNamespace())
+    due = Due(job, live, Tail(job, live), array("q", planned or []), timer, audit, request)
+    due.begin(T0)
+    return due, sent
 
 
 @given(
@@ -72,11 +71,11 @@ def test_the_end_is_exact_however_late_a_worker_wakes(
                 live.end_ns = end
             for worker, _ in crew:
                 if now >= 10_000 or random.random() < 0.5:
-                    worker._send_due(T0 + now)
+                    worker.send(T0 + now)
                     if random.random() < 0.5:
-                        worker._past_end()
+                        worker.past_end()
         everything = sorted(number for _, sent in crew for number in sent)
-        assert all(worker.due_ns == 0 for worker, _ in crew), "each knows that it has nothing more to send"
+        assert all(worker.at_ns == 0 for worker, _ in crew), "each knows that it has nothing more to send"
         if open_loop:
             assert everything == [i for i, time in enumerate(times) if time < end]
         else:
@@ -88,5 +87,5 @@ def test_without_an_order_all_is_sent() -> None:
         file.write(bytes(Live.size(1)))
         file.flush()
         worker, sent = idle_worker(0, 1, Live(file.fileno(), 1), [0, 5, 9], [])
-        worker._send_due(T0 + 100)
+        worker.send(T0 + 100)
         assert sent == [0, 1, 2]

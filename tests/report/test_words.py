@@ -27,7 +27,7 @@ TELLING = {
     "limits steady window accounting goodput interval energy observed choice server "
     "stream sharing prometheus replies checks_replies result fingerprint repeats vocabulary",
     "load": "fleet crew feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire "
-    "worker flight host failing tls_words addresses",
+    "worker landing flight host failing tls_words addresses",
     "protocol": "reply said endings refusal coding cutting",
     "recording": "exposition",
     "workload": "files planning schedule",

@@ -6,7 +6,6 @@ loop is told its slice of the schedule before the clock starts and shares nothin
 
 from __future__ import annotations
 
-import heapq
 import os
 from array import array
 from collections import deque
@@ -14,14 +13,15 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from loadcell.kinds import KIND_OUTPUT
+from loadcell.load.air import Air
 from loadcell.load.audit import STALL_NS, Audit
 from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
-from loadcell.load.flight import FIELDS, SLICE_READS, Flight, Ledger, write_rows
+from loadcell.load.due import Due
+from loadcell.load.flight import FIELDS, Flight, Ledger
 from loadcell.load.job import Job
-from loadcell.load.live import SILENT_NS, Count, Live, outcomes_of, tell, tell_first
+from loadcell.load.landing import Landing, plain_stream
+from loadcell.load.live import Count, Live
 from loadcell.load.looks import LOOK_NS
-from loadcell.load.outcome import outcome
 from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.room import Room
@@ -47,13 +47,6 @@ UNPARSED_READS = 600_000
 """With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
-PAUSE_NS, PAUSE_MOST_NS = 100_000_000, 5_000_000_000
-"""A closed-loop user whose request failed sends the next one when a reply would have ended, within these: so a refusing
-server is not flooded, and failures weigh in a closed loop what they weigh in an open one."""
-STARVED_NS = 1_000_000
-"""A request whose body is not made yet looks for it this often."""
-AIR_NS = 200_000_000
-"""Time between two counts of what came of the replies in the air, for those who look on."""
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
 SPARE = 2
@@ -69,10 +62,7 @@ class Worker:
     def __init__(self, job: Job, live: Live, ledger: Ledger, schedule: dict[str, array[int]], audit: Audit) -> None:
         self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
         self.count = live.cells(job.worker)
-        self.outcomes = outcomes_of(job.outcomes_fd, job.rows)
         self.bodies = Bodies(job.segments, job.places_fd, job.rows, live)
-        self.starved_ns = 0
-        """Since when the request that waits first has had no body; 0 where it has one."""
         self.tail = Tail(job, live)
         self.schedule = schedule
         self.poller = make_poller()
@@ -80,7 +70,8 @@ class Worker:
         accept = "text/event-stream" if job.stream else "application/json"
         path = PATHS[job.api]
         self.head = job.target.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
-        self.mine = range(job.worker, min(job.rows, job.requests or job.rows), job.workers)
+        self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
+        self.air = Air(self.count)
         self.t0 = 0
         self.parent = os.getppid()
 
@@ -88,23 +79,9 @@ class Worker:
         self.handlers: Handlers = {}
         self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, job.worker)
         self.waiting: deque[Flight] = deque()
-        self.landed: deque[Flight] = deque()
+        self.landed = Landing(job, live, ledger, audit, self.bodies)
         self.long: deque[Flight] = deque()
-        self.first: deque[Flight] = deque()
-        """In the air, with reads that may hold the first output: parsed when nothing else is to be done."""
-        self.air_ns = 0
-        """When what is in the air was counted last."""
-        self.unparsed = 0
         self.room = Room(job.memory_bytes)
-        self.next = 0
-        self.due: list[int] = []
-        """Closed loop: times at which users are ready; a heap."""
-        self.last_ready_ns = -1
-        """When the first user was ready after the planned end, once enough had been sent."""
-        self.paused = False
-        """Lockstep: a request of this round failed."""
-        self.due_ns = 0
-        """When the next planned thing is due; 0 for nothing."""
         self.in_flight = 0
         self.last_flush_ns = 0
         if self.timer.fd is not None:
@@ -118,13 +95,12 @@ class Worker:
     def run(self, t0_ns: int) -> None:
         """Send, receive, parse and record until everything has landed, or until told to stop."""
         self.t0 = self.last_flush_ns = t0_ns
-        self.due = [t0_ns + start for start in self.job.starts_ns]
-        heapq.heapify(self.due)
-        self._arm()
+        self.due.begin(t0_ns)
         next_tick = t0_ns
         self.ledger.looks.begin()
         flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
-        landed, long, first, unparsed_most = self.landed, self.long, self.first, UNPARSED_READS // self.job.workers
+        due, long, first, landing = self.due, self.long, self.air.first, self.landed
+        landed, unparsed_most = landing.flights, UNPARSED_READS // self.job.workers
         size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
         tell_above, busy = 0, 0
         looked, all_told = t0_ns, self.poller.most
@@ -132,7 +108,7 @@ class Worker:
         offset = clock_offset()
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
-            parsing = (landed or long or first) and (not self.due_ns or self.due_ns - now > GUARD_NS)
+            parsing = (landed or long or first) and (not due.at_ns or due.at_ns - now > GUARD_NS)
             ready = poll(0 if parsing else self._patience())
             woke = mono()
             if woke - now > STALL_NS:
@@ -169,8 +145,8 @@ class Worker:
             if len(ready) < all_told:  # what was not told was not there: what the next poll tells came later than this
                 looked = woke - LOOK_NS if woke - now > LOOK_NS else now
             now = mono()
-            if self.due_ns and now >= self.due_ns:
-                self._send_due(now)
+            if due.at_ns and now >= due.at_ns:
+                due.send(now)
                 now = mono()
             if now >= next_tick:
                 next_tick = now + TICK_NS
@@ -180,7 +156,7 @@ class Worker:
                     return
                 now = mono()
             busy += now - woke
-            if (parsing and not ready) or self.unparsed > unparsed_most:
+            if (parsing and not ready) or landing.unparsed > unparsed_most:
                 self._parse_some()
                 now = mono()
             if now - woke > tell_above:
@@ -189,8 +165,8 @@ class Worker:
     def _waited(self, began: int, woke: int, *, parsing: bool) -> None:
         """Note a poll that came back later than it should have: the process was stopped, or had no core."""
         wake_by = began if parsing else began + TICK_NS
-        if not parsing and self.due_ns:
-            wake_by = max(began, min(wake_by, self.due_ns))
+        if not parsing and self.due.at_ns:
+            wake_by = max(began, min(wake_by, self.due.at_ns))
         self.audit.stall(wake_by, woke - wake_by)
 
     def _new_offset(self, offset: int) -> int:
@@ -203,95 +179,27 @@ class Worker:
 
     def _patience(self) -> float:
         """Seconds to wait at most; without a timer descriptor, until the next planned thing."""
-        if self.timer.fd is not None or not self.due_ns:
+        if self.timer.fd is not None or not self.due.at_ns:
             return TICK_S
-        return min(TICK_S, max(0.0, (self.due_ns - monotonic_ns()) / 1e9))
-
-    def _arm(self) -> None:
-        if self.job.users is not None:
-            self.due_ns = self.due[0] if self.due else 0
-        elif self.next < len(self.mine):
-            self.due_ns = self.t0 + self.schedule["planned_ns"][self.mine[self.next]]
-        else:
-            self.due_ns = 0
-        wake_ns = self.due_ns
-        if self.starved_ns:
-            again_ns = monotonic_ns() + STARVED_NS
-            wake_ns = min(wake_ns or again_ns, again_ns)
-        if wake_ns:
-            self.timer.arm(wake_ns)
+        return min(TICK_S, max(0.0, (self.due.at_ns - monotonic_ns()) / 1e9))
 
     def _timer_fired(self) -> None:
         self.timer.clear()
-        if self.starved_ns:
+        if self.due.starved_ns:
             self._feed()
 
     def _feed(self) -> None:
         """Go on with what waited for its body, if that has been made."""
         now = monotonic_ns()
         if self.waiting and not self.bodies.ready(self.waiting[0].request):
-            self._arm()
+            self.due.arm()
             return
-        self.audit.body_wait_ns += now - self.starved_ns
-        self.starved_ns = 0
+        self.audit.body_wait_ns += now - self.due.starved_ns
+        self.due.starved_ns = 0
         self._serve_waiting()
 
-    def _send_due(self, now: int) -> None:
-        """Send all that is due, in the order of its plan."""
-        while self.due_ns and self.due_ns <= now and not self._past_end():
-            if self.job.users is not None:
-                self._user_ready(heapq.heappop(self.due) - self.t0)
-            else:
-                self._request(self.schedule["planned_ns"][self.mine[self.next]], MISSING)
-            self._arm()
-
-    def _past_end(self) -> bool:
-        """Whether what is due next is not to be sent any more: then nothing more is due."""
-        if not self._is_past(self.due_ns - self.t0):
-            return False
-        self._none_due()
-        return True
-
-    def _none_due(self) -> None:
-        self.due.clear()
-        self.next = len(self.mine) if self.job.users is None else self.next
-        self.due_ns = 0
-
-    def _is_past(self, due_ns: int) -> bool:
-        """Whether a request that is due at a time since the start comes after the end of all sending."""
-        end = self.live.end_ns
-        return (end and due_ns >= end) or (not self.tail.counts(due_ns) and self.tail.closed(due_ns))
-
-    def _user_ready(self, ready_ns: int) -> None:
-        """A closed-loop user sends its next request, unless the run has sent all that it is to send."""
-        if self._is_past(ready_ns) or self._past_plan(ready_ns):
-            return
-        if self.next < len(self.mine):
-            self._request(MISSING, ready_ns)
-        elif self.job.requests is None and self.tail.counts(ready_ns):
-            self.audit.exhausted = True
-
-    def _past_plan(self, ready_ns: int) -> bool:
-        """Whether a user that is ready now sends no more by the plan.
-
-        With a least number of requests both ends must be reached, and one request (one round, in lockstep) is sent at
-        the end or later: so LoadGen ends its streams, whose last query must not be sent before their duration is over.
-        """
-        end = self.job.end_ns
-        if end is None or ready_ns < end or self.job.keep:
-            return False
-        if not self.job.least:
-            return True
-        if self.next < len(self.mine) and self.mine[self.next] < self.job.least:
-            return False
-        if self.last_ready_ns < end:
-            self.last_ready_ns = ready_ns
-        return ready_ns > self.last_ready_ns
-
     def _request(self, planned_ns: int, ready_ns: int) -> None:
-        request = self.mine[self.next]
-        self.next += 1
-        columns = self.schedule
+        request, columns = self.due.take(), self.schedule
         flight = Flight(
             request, planned_ns, ready_ns, columns["input_tokens"][request], columns["output_tokens"][request]
         )
@@ -308,9 +216,9 @@ class Worker:
         """Send what waits, first come first served, as far as the cap and the connections allow."""
         while self.waiting and (self.job.cap is None or self.in_flight < self.job.cap):
             if not self.bodies.ready(self.waiting[0].request):
-                if not self.starved_ns:
-                    self.starved_ns = monotonic_ns()
-                    self._arm()
+                if not self.due.starved_ns:
+                    self.due.starved_ns = monotonic_ns()
+                    self.due.arm()
                 return
             connection = self.pool.take()
             if connection is None:
@@ -367,7 +275,7 @@ class Worker:
             self._land(flight, reuse=False)
             return
         if flight.slow and len(reads) == FIELDS and not reply.bytes:
-            flight.slow = self.job.left_open or not _plain_stream(data, flight)
+            flight.slow = self.job.left_open or not plain_stream(data, flight)
         if not flight.slow and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
@@ -410,38 +318,10 @@ class Worker:
             self.pool.drop(connection)
             if not flight.cancelled and not self.live.stop:
                 self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
-        self.landed.append(flight)
-        self.unparsed += flight.stored
+        self.landed.add(flight)
         if self.job.users is not None and not flight.cancelled:
-            self._go_on(flight, now, known_ns)
+            self.due.go_on(flight, now, known_ns, alone=not self.in_flight and not self.waiting)
         self._serve_waiting()
-
-    def _go_on(self, flight: Flight, now: int, known_ns: int | None = None) -> None:
-        """The user of a landed flight becomes ready again: at once, or after a pause if its request failed."""
-        ready_ns = flight.end_ns if known_ns is None else known_ns
-        if self.job.lockstep:
-            self._go_on_together(flight, now, ready_ns)
-        elif flight.failure or flight.reply.failure:
-            heapq.heappush(self.due, self._after_failure_ns(flight, now))
-            self._arm()
-        else:
-            self._user_ready(ready_ns - self.t0)
-
-    def _after_failure_ns(self, flight: Flight, now: int) -> int:
-        """When the user of a flight that failed sends again."""
-        ok = self.count[Count.OK]
-        usual = self.count[Count.E2E_NS] // ok if ok else self.job.e2e_ns
-        began = now if flight.send_start_ns == MISSING else flight.send_start_ns
-        return max(now + PAUSE_NS, began + min(usual, PAUSE_MOST_NS))
-
-    def _go_on_together(self, flight: Flight, now: int, ready_ns: int) -> None:
-        """All users become ready when the last of them has its reply; after a pause if a request failed."""
-        self.paused = self.paused or bool(flight.failure or flight.reply.failure)
-        if self.in_flight or self.waiting or self.due:
-            return
-        ready_ns, self.paused = self._after_failure_ns(flight, now) if self.paused else ready_ns, False
-        self.due = [ready_ns] * (self.job.users or 0)
-        self._arm()
 
     def _no_connection(self, why: str) -> None:
         """A connection could not be opened: the request that waited longest for one has failed."""
@@ -454,9 +334,9 @@ class Worker:
         self.count[Count.BEYOND] += not flight.counted
         if flight.counted:
             self.tail.ended()
-        self.landed.append(flight)
+        self.landed.add(flight)
         if self.job.users is not None:
-            self._go_on(flight, flight.end_ns)
+            self.due.go_on(flight, flight.end_ns, None, alone=not self.in_flight and not self.waiting)
 
     # --- when there is time ---
 
@@ -464,10 +344,10 @@ class Worker:
         """What is done a few times a second; True when the run is over."""
         self.ledger.looks.sample()
         self.count[Count.BUSY_NS], self.count[Count.STALL_NS] = self.audit.busy_ns, self.audit.stalled_ns
-        self._past_end()
+        self.due.past_end()
         if self.live.stop or os.getppid() != self.parent:
             self._cancel()
-        elif self.tail.is_last(now - self.t0, self.due_ns - self.t0 if self.due_ns else None):
+        elif self.tail.is_last(now - self.t0, self.due.at_ns - self.t0 if self.due.at_ns else None):
             self._give_up_beyond()
         timeout = int(self.job.timeout_s * 1e9)
         for _, _, flight in list(self.flights.values()):
@@ -486,11 +366,10 @@ class Worker:
             ):
                 flight.sought, flight.sought_ns = True, now
                 self.long.append(flight)
-        if now - self.air_ns > AIR_NS:
-            self._count_air(now)
+        if self.air.count((flight for _, _, flight in self.flights.values()), now):
             self._make_room()
         self.pool.end_late(now)
-        if self.starved_ns:
+        if self.due.starved_ns:
             self._feed()
         self._serve_waiting()
         writer = self.ledger.writer
@@ -499,23 +378,7 @@ class Worker:
             writer.flush()
             if writer.error:
                 self.live.stop = True
-        return not (self.flights or self.waiting or self.landed or self.due_ns)
-
-    def _count_air(self, now: int) -> None:
-        """Tell how much of the replies in the air has come, and mark those whose first output is to be looked for."""
-        self.air_ns, grown, silent, longest = now, 0, 0, 0
-        for _, _, flight in self.flights.values():
-            reads = len(flight.times) + flight.stored
-            if reads > flight.air_reads:
-                grown += reads - flight.air_reads
-                flight.air_reads, flight.heard_ns = reads, now
-            elif flight.counted and (quiet := now - (flight.heard_ns or flight.send_start_ns)) > SILENT_NS:
-                silent, longest = silent + 1, max(longest, quiet)
-            if flight.reads and flight.counted and not (flight.first_told or flight.first_sought):
-                flight.first_sought = True
-                self.first.append(flight)
-        self.count[Count.AIR_READS] += grown
-        self.count[Count.SILENT], self.count[Count.SILENT_NS] = silent, longest
+        return not (self.flights or self.waiting or self.landed.flights or self.due.at_ns)
 
     def _make_room(self) -> None:
         """End the largest replies while all of them together take more memory than they may."""
@@ -532,7 +395,7 @@ class Worker:
             flight.reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)
         limit = monotonic_ns() + TICK_NS
-        while self.landed and self.room.is_full(self.landed) and monotonic_ns() < limit:
+        while self.landed.flights and self.room.is_full(self.landed.flights) and monotonic_ns() < limit:
             self._parse_some()
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
@@ -559,16 +422,14 @@ class Worker:
         After an ordered end of sending that is all that was planned before it, sent or not, so that the accounts close.
         """
         if self.live.end_ns:
-            self._send_due(monotonic_ns())
+            self.due.send(monotonic_ns())
             for flight in self.waiting:
                 flight.cancelled = True
                 flight.end_ns = monotonic_ns()
                 self.count[Count.ISSUED] += 1
-                self.landed.append(flight)
+                self.landed.add(flight)
         self.waiting.clear()
-        self.due.clear()
-        self.next = len(self.mine)
-        self.due_ns = 0
+        self.due.end()
         for _, _, flight in list(self.flights.values()):
             flight.cancelled = True
             self._land(flight, reuse=False)
@@ -577,75 +438,22 @@ class Worker:
         """Every counted reply has ended: what keeps the load on is not needed any more."""
         self.tail.over = True
         self.waiting.clear()
-        self._none_due()
+        self.due.none()
         for _, _, flight in list(self.flights.values()):
             flight.cancelled = True
             self._land(flight, reuse=False)
 
     def _parse_some(self) -> None:
-        """One slice of the oldest landed reply, and its rows when it is whole; else of one still in the air."""
-        if not self.landed:
-            waiting = self.first or self.long
-            flight = waiting[0]
-            if flight.parse() or waiting is self.first:
-                waiting.popleft()
-                if waiting is self.long:
-                    flight.sought = False
-            self._tell_first(flight)
-            flight.first_sought = False
-            if flight.reply.closed and flight.end_ns == MISSING:
-                self._land(flight, reuse=flight.reply.keep_alive)
+        """One slice of the oldest landed reply; else of one still in the air."""
+        if self.landed.flights:
+            self.landed.parse_some()
             return
-        flight = self.landed[0]
-        self.unparsed -= min(SLICE_READS, flight.stored)
-        if not flight.parse():
-            return
-        self.landed.popleft()
-        reply = flight.reply
-        if not reply.closed:
-            if not flight.cancelled and not flight.failure:
-                flight.failure = ("protocol", "what looked like the end of the reply was not its end")
-            reply.close(max(len(flight.times) - 1, 0))
-        body = None
-        if self.job.keep_text:
-            body = self.bodies.read(flight.request).decode()
-        row = write_rows(flight, self.ledger, body)
-        self.audit.landed(flight)
-        self.outcomes[flight.request] = outcome(row, self.job.slo)
-        self.count[Count.AIR_READS] -= flight.air_reads
-        tell(self.count, row, len(reply.kinds), first_told=flight.first_told)
-        if row["status"] == "failed" and row["counted"]:
-            self.live.tell_failure(self.job.worker, row["error_kind"], row["error"])
-
-    def _tell_first(self, flight: Flight) -> None:
-        """Count the first output of a request in the air, once it is parsed."""
-        reply = flight.reply
-        if flight.first_told or not flight.counted or not reply.streamed or flight.end_ns != MISSING:
-            return
-        first = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT), None)
-        if first is None:
-            return
-        planned = flight.planned_ns
-        since = flight.send_start_ns if planned == MISSING else self.t0 + planned
-        flight.first_told = True
-        tell_first(self.count, flight.times[reply.reads[first]] - since)
-
-
-def _plain_stream(data: bytes, flight: Flight) -> bool:
-    """Whether the first read shows a plain chunked body on a connection that stays: then its end is easy to see.
-
-    Notes how long the server keeps idle connections.
-    """
-    head, blank, _ = data.partition(b"\r\n\r\n")
-    head = head.lower()
-    keep = head.find(b"keep-alive: timeout=")
-    if keep >= 0 and flight.connection is not None:
-        digits = head[keep + 20 : keep + 30].split(b"\r", 1)[0].split(b",", 1)[0]
-        flight.connection.keep_s = float(digits) if digits.isdigit() else None
-    return (
-        bool(blank)
-        and head.startswith(b"http/1.1 2")
-        and b"transfer-encoding: chunked" in head
-        and b"content-encoding:" not in head
-        and b"connection: close" not in head
-    )
+        waiting = self.air.first or self.long
+        flight = waiting[0]
+        if flight.parse() or waiting is self.air.first:
+            waiting.popleft()
+            if waiting is self.long:
+                flight.sought = False
+        self.air.tell_first(flight, self.t0)
+        if flight.reply.closed and flight.end_ns == MISSING:
+            self._land(flight, reuse=flight.reply.keep_alive)

@@ -1,0 +1,70 @@
+"""Replies that have ended: parsed slice by slice when there is time, then written as rows."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from loadcell.load.audit import Audit
+from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
+from loadcell.load.job import Job
+from loadcell.load.live import Count, Live, outcomes_of, tell
+from loadcell.load.outcome import outcome
+from loadcell.load.spool import Bodies
+
+
+class Landing:
+    """Those of one worker."""
+
+    def __init__(self, job: Job, live: Live, ledger: Ledger, audit: Audit, bodies: Bodies) -> None:
+        self._job, self._live, self._ledger, self._audit, self._bodies = job, live, ledger, audit, bodies
+        self._count = live.cells(job.worker)
+        self._outcomes = outcomes_of(job.outcomes_fd, job.rows)
+        self.flights: deque[Flight] = deque()
+        self.unparsed = 0
+        """Reads of theirs that are to be parsed."""
+
+    def add(self, flight: Flight) -> None:
+        """A reply has ended."""
+        self.flights.append(flight)
+        self.unparsed += flight.stored
+
+    def parse_some(self) -> None:
+        """One slice of the oldest, and its rows when it is whole."""
+        flight = self.flights[0]
+        self.unparsed -= min(SLICE_READS, flight.stored)
+        if not flight.parse():
+            return
+        self.flights.popleft()
+        reply = flight.reply
+        if not reply.closed:
+            if not flight.cancelled and not flight.failure:
+                flight.failure = ("protocol", "what looked like the end of the reply was not its end")
+            reply.close(max(len(flight.times) - 1, 0))
+        body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
+        row = write_rows(flight, self._ledger, body)
+        self._audit.landed(flight)
+        self._outcomes[flight.request] = outcome(row, self._job.slo)
+        self._count[Count.AIR_READS] -= flight.air_reads
+        tell(self._count, row, len(reply.kinds), first_told=flight.first_told)
+        if row["status"] == "failed" and row["counted"]:
+            self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])
+
+
+def plain_stream(data: bytes, flight: Flight) -> bool:
+    """Whether the first read shows a plain chunked body on a connection that stays: then its end is easy to see.
+
+    Notes how long the server keeps idle connections.
+    """
+    head, blank, _ = data.partition(b"\r\n\r\n")
+    head = head.lower()
+    keep = head.find(b"keep-alive: timeout=")
+    if keep >= 0 and flight.connection is not None:
+        digits = head[keep + 20 : keep + 30].split(b"\r", 1)[0].split(b",", 1)[0]
+        flight.connection.keep_s = float(digits) if digits.isdigit() else None
+    return (
+        bool(blank)
+        and head.startswith(b"http/1.1 2")
+        and b"transfer-encoding: chunked" in head
+        and b"content-encoding:" not in head
+        and b"connection: close" not in head
+    )
