@@ -240,7 +240,7 @@ def _truth(target: Engine, folder: Path, flags: tuple[str, ...], long_s: float) 
     rates, odds = [], []
     for number, near in enumerate(_NEAR):
         rate = limit * near
-        load = ("--rate", f"{rate:.5g}", "--duration", f"{long_s:g}s", "--seed", str(1000 + number))
+        load = ("--rate", f"{rate:.5g}", "--duration", f"{long_s:g}s", "--seed", str(1000 + number), "--no-keep-load")
         done = run_loadcell(target, folder / f"truth-{number}", *flags, *load)
         share = _kept_share(target, done.result["run"]["id"])
         target.forget()
