@@ -143,7 +143,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         ('{"body": {"input": "a"}}', 'a body must have either "messages" or "prompt"; found input'),
         ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "for /v1/embeddings; only chat and completions"),
         ('{"body": {"prompt": "a"}, "url": "/v1/completions"}', "the run for the chat API: give --api completions"),
-        ("id,answer\n1,2", "p.jsonl:1: 'id,answer' is neither JSON nor the header of a CSV file with a column prompt"),
+        ("id,answer\n1,2", "p.jsonl:1: 'id,answer' is neither JSON nor the header .* a column prompt.*-column NAME"),
         ("Hello world\nHow are you?", "'Hello world' is neither JSON nor the header"),
         ("prompt,id\nHello, you,1\n", r"p.jsonl:2: 3 cells where the header has 2 \(prompt, id\): put quotes around"),
         ('prompt,id\na,1\n"b\n', "p.jsonl:3: not CSV: unexpected end of data"),

@@ -126,7 +126,7 @@ class FilePrompts:
 
 def _rows_of(spec: Spec) -> Rows:
     assert spec.workload.prompts is not None
-    return Rows(spec.workload.prompts, *columns_of(spec))
+    return Rows(spec.workload.prompts, *columns_of(spec), advice=" (--prompt-column NAME names another)")
 
 
 def _nothing(rows: Rows) -> UsageError:

@@ -56,10 +56,15 @@ class Rows:
     """
 
     def __init__(
-        self, path: str | Path, wanted: Collection[str], more: Collection[str] = (), what: str = "the prompts"
+        self,
+        path: str | Path,
+        wanted: Collection[str],
+        more: Collection[str] = (),
+        what: str = "the prompts",
+        advice: str = "",
     ) -> None:
         self.path = str(path)
-        self.what = what
+        self.what, self._advice = what, advice
         self.cells = False
         """Whether values are the cells of a CSV file: text, whatever they mean."""
         self.sha256 = b""
@@ -144,7 +149,7 @@ class Rows:
                 begin = " ".join(line[:60].decode("utf-8", "replace").split())
                 raise UsageError(
                     f"{self.where(number)}: {begin!r} is neither JSON nor the header of a CSV file with a column "
-                    f"{' or '.join(self._wanted.values())}"
+                    f"{' or '.join(self._wanted.values())}{self._advice}"
                 ) from None
             data = line + file.read()
             yield from self._document(data, number, error)
