@@ -142,6 +142,16 @@ def test_a_server_that_was_found_is_sent_no_key(
     assert set(seen) - {None} == {"Bearer sk-of-the-team", "Bearer sk-not-for-everyone"} and seen.count(None) == 1
 
 
+def test_a_found_server_that_wants_a_key_after_all_says_how_to_send_it(
+    usual: Callable[..., list[Scripted]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x-y-z")
+    usual(lambda _: [LISTED], probe=lambda _: [json_reply({"error": {"message": "no key"}}, 401)])
+    assert main(["run", *SHORT, "--output", "out"]) == 1
+    said = capsys.readouterr().err
+    assert "no key" in said and "name its URL, and the key in OPENAI_API_KEY is sent" in said and "set ," not in said
+
+
 def test_the_variables_of_openai_are_taken_before_what_is_found(
     usual: Callable[..., list[Scripted]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

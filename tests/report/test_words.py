@@ -83,6 +83,7 @@ NOT_SHOWN = (
     "check the URL (its path is the API's base, often ending in /v1)",
     "check the URL (its path is the API's base, often ending in /v1), --api and --model",
     "proxy {}:{} (set by the environment; NO_PROXY exempts hosts)", "set {}, or give --header 'Authorization=Bearer …'",
+    "name its URL, and the key in OPENAI_API_KEY is sent; or give --api-key-env",
     "the key may not do this: {}", "the server wants a key: {}",
     "the server lists no models there: name the model with --model, or {}", "{}, --api and --model",
     "{} {} gave {}", " (waited {} s for it: --wait-ready sets how long)",

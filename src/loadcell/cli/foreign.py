@@ -90,6 +90,7 @@ DIFFERENT = {
     "synchronous is --concurrency 1, concurrent and throughput are --concurrency N, constant and poisson are --rate R "
     "--arrivals constant or poisson, sweep is loadcell sweep": "--profile --rate-type",
     "--requests N is how many are sent, whether they succeed or not": "--max-num-completed-requests",
+    "--max-failures P ends the run once that share fails beyond doubt, as in 10%": "--max-errors --max-error-rate",
     "the window ends with the sending, and load is kept on until its last reply (--keep-load)": "--cooldown",
     "--ramp T is the time over which all users start: users / spawn rate": "--spawn-rate -r",
     "--rate R starts so many requests a second, whatever the server does; k6 caps its users by it": "--rps",
