@@ -205,15 +205,18 @@ def pieces_of_a_token(api: Words, _: int) -> list[Step]:
     return sse(*words, event(api.part(finish="length")) + event(usage_event(TOKENS)) + DONE)
 
 
+STUCK = with_usage(lambda _: usage(1))
 COUNTS: dict[str, Row] = {
     "usage absent": Row(stream(told=None), **EVENTS),
+    "usage absent, odd words": Row(stream(of=lambda api, _: api.part("tok7 "), told=None, finish="stop"), **EVENTS),
+    "usage tenfold, odd words": Row(stream(of=lambda api, _: api.part("tok7 "), told=100, finish="stop"), **EVENTS),
     "usage 0": Row(stream(told=0), **EVENTS),
     "usage a tenth": Row(forty, **EVENTS, **LONG),
     "usage tenfold": Row(stream(told=100), **EVENTS),
     "usage doubled": Row(stream(told=2 * TOKENS), **EVENTS),
     "running usage": Row(stream(of=with_usage(usage), told=None)),
-    "running usage stuck at 1": Row(stream(of=with_usage(lambda _: usage(1)), told=None), source="stream"),
-    "running usage stuck at 1, and at the end": Row(stream(of=with_usage(lambda _: usage(1)), told=1), source="stream"),
+    "running usage stuck at 1": Row(stream(of=STUCK, told=None, finish="stop"), source="stream"),
+    "running usage stuck at 1, and at the end": Row(stream(of=STUCK, told=1, finish="stop"), source="stream"),
     "running usage stuck at 0": Row(stream(of=with_usage(lambda _: usage(0)), told=0), **EVENTS),
     "running usage the whole from the start": Row(stream(of=with_usage(lambda _: usage(TOKENS)))),
     "usage with the reasoning": Row(stream(of=reasoned, told=REASONED | {"completion_tokens": 10})),

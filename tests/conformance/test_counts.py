@@ -13,7 +13,8 @@ from stream_kinds import COUNTS, cases
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 WRONG = {
-    "usage a tenth": (4, 40), "usage tenfold": (100, 10), "usage doubled": (20, 10), "running usage stuck at 1": (1, 10)
+    "usage a tenth": (4, 40), "usage tenfold": (100, 10), "usage doubled": (20, 10),
+    "usage tenfold, odd words": (100, 10), "running usage stuck at 1": (1, 10),
 }  # fmt: skip
 TEN = "one two three four five six seven eight nine ten"
 

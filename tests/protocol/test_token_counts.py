@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadcell.protocol import Evidence, count
+from loadcell.protocol import Evidence, Text, count
 
 
 def of(usage: int | None, events: int, **more: Any) -> Evidence:
@@ -49,13 +49,30 @@ def of(usage: int | None, events: int, **more: Any) -> Evidence:
 def test_the_count_that_others_bear_out(evidence: Evidence, text: int | None, expected: tuple[int, str]) -> None:
     found = count(evidence)
     assert found.sure == (text is None), "a text is counted where it is needed, and only there"
-    found = count(evidence, text)
+    found = count(evidence, text if text is None else Text(text, words=text))
     assert (found.tokens, found.source, found.before) == (*expected, 0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "text", "expected"),
+    [
+        (of(None, 10), Text(24, words=10), (10, "events")),  # a tokenizer that splits each word
+        (of(None, 10), Text(24, words=20), (24, "tokenizer")),
+        (of(None, 10), Text(31, words=10), (31, "tokenizer")),
+        (of(None, 20), Text(11, words=10), (11, "tokenizer")),  # pieces of tokens
+        (of(100, 10), Text(24, words=10), (10, "events")),
+        (of(20, 12), Text(34, words=1), (20, "usage")),  # between both
+        (of(200, 10, limit=10), None, (10, "events")),
+        (of(2, 0, size=50), Text(10, words=10), (10, "tokenizer")),
+    ],
+)
+def test_what_the_words_say(evidence: Evidence, text: Text | None, expected: tuple[int, str]) -> None:
+    assert count(evidence, text)[:2] == expected
 
 
 @pytest.mark.parametrize(("events", "text"), [(10, None), (5, 10)])
 def test_reasoning_that_is_not_sent_came_before_the_first_output(events: int, text: int | None) -> None:
-    found = count(of(110, events, reasoning=100), text)
+    found = count(of(110, events, reasoning=100), text if text is None else Text(text, words=text))
     assert (found.tokens, found.source, found.before, found.came) == (110, "usage", 100, 10)
 
 

@@ -27,7 +27,7 @@ from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
 from loadcell.load.worker import TICK_NS, Worker
-from loadcell.protocol import Evidence, count
+from loadcell.protocol import Evidence, Text, count
 from loadcell.recording.read import dump_json, read_columns
 from loadcell.recording.schema import TOKENS
 from loadcell.recording.write import MISSING_INT, Columns, PartWriter, nameless_file, write_table
@@ -150,7 +150,7 @@ def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
         request, told, text = json.loads(line)
         tokens = tokenizer.count(text)
         evidence = Evidence(*told)
-        found = count(evidence, tokens)
+        found = count(evidence, Text(tokens, len(text.split())))
         row = {
             "request": request,
             "output_tokens": MISSING_INT if found.tokens is None else found.tokens,

@@ -1,7 +1,7 @@
 """What goes over the wire: request bodies out, replies and their events in. Bytes only, no sockets and no clocks."""
 
 from loadcell.protocol.coding import CodingError
-from loadcell.protocol.counts import Count, Evidence, count, evidence
+from loadcell.protocol.counts import Count, Evidence, Text, count, evidence
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix
@@ -16,6 +16,7 @@ __all__ = [
     "Page",
     "Prompt",
     "Reply",
+    "Text",
     "body",
     "body_prefix",
     "count",

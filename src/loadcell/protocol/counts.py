@@ -42,6 +42,14 @@ class Evidence(NamedTuple):
     """Bytes of its text where it was not streamed."""
 
 
+class Text(NamedTuple):
+    """A reply's text by a tokenizer."""
+
+    tokens: int
+    words: int
+    """Parts between spaces."""
+
+
 class Count(NamedTuple):
     """Output tokens of a reply; None where nothing tells them."""
 
@@ -91,23 +99,32 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
     ), each
 
 
-def count(told: Evidence, text: int | None = None) -> Count:
-    """The count that the others bear out; `text` is that of the text by a tokenizer, None where it was not counted."""
+def count(told: Evidence, text: Text | None = None) -> Count:
+    """The count that the others bear out; without the `text` what can be said before it is counted."""
     found = _without_text(told)
-    if found.sure or not text:
+    if found.sure or text is None or not text.tokens:
         return found
     readings = list(_readings(told))
     if readings:
-        best = min(readings, key=lambda reading: _apart(reading.came, text))
-        if _agrees(best.came, text, TOKENIZER_TOLERANCE):
+        best = min(readings, key=lambda reading: _apart(reading.came, text.tokens))
+        if _agrees(best.came, text.tokens, TOKENIZER_TOLERANCE) or 0 < told.events <= best.came <= text.tokens:
             return best
-    if told.told is not None and _agrees(told.told, text, _EVENTS_TOLERANCE):
+    if told.told is not None and _agrees(told.told, text.tokens, _EVENTS_TOLERANCE):
         return Count(told.told, told.told_by)
-    if told.events and _agrees(told.events, text, _EVENTS_TOLERANCE):
+    if _bears_out_events(told.events, text):
         return Count(told.events, "events")
-    if not readings or _apart(readings[0].came, text) > _CONTRADICTED:
-        return Count(text, "tokenizer")
+    if not readings or _apart(readings[0].came, text.tokens) > _CONTRADICTED:
+        return Count(text.tokens, "tokenizer")
     return readings[0]
+
+
+def _bears_out_events(events: int, text: Text) -> bool:
+    """Whether each event may well hold a token: no more words than events, and a tokenizer that splits words more."""
+    if not events:
+        return False
+    return _agrees(events, text.tokens, _EVENTS_TOLERANCE) or (
+        text.words <= events <= text.tokens <= _CONTRADICTED * events
+    )
 
 
 def _without_text(told: Evidence) -> Count:
@@ -116,13 +133,13 @@ def _without_text(told: Evidence) -> Count:
     for reading in readings:
         if _near(reading.came, told.events) or (told.told is not None and _near(reading.tokens, told.told)):
             return reading
+    if told.limit is not None and _near(told.limit, told.events):
+        return Count(told.events, "events")
     if readings:
         tokens = readings[0].came
         return readings[0]._replace(sure=not told.events and tokens <= told.size <= _BYTES_A_TOKEN * tokens)
     if told.told is not None:
         return Count(told.told, told.told_by)
-    if told.limit is not None and _near(told.limit, told.events):
-        return Count(told.events, "events")
     some = bool(told.events or told.size)
     return Count(told.events or None, "chunks" if some else None, sure=not some)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 
 from loadcell.kinds import KIND_OUTPUT
-from loadcell.protocol import Reply, count, evidence
+from loadcell.protocol import Reply, Text, count, evidence
 from loadcell.protocol.openai import Event
 from loadcell.workload import Tokenizer
 
@@ -37,7 +37,8 @@ def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:
     told, _ = evidence(reply, outputs, None)
     found = count(told)
     if not found.sure and tokenizer is not None:
-        found = count(told, tokenizer.count(reply.text()))
+        text = reply.text()
+        found = count(told, Text(tokenizer.count(text), len(text.split())))
     return (len(outputs), "chunks") if found.tokens is None or found.source is None else (found.tokens, found.source)
 
 
