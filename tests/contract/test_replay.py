@@ -129,17 +129,17 @@ def test_a_prompt_file_that_changed_or_went(tmp_path: Path, load: Load) -> None:
     prompts.write_text('{"prompt": "one two three"}\n{"prompt": "four five six"}\n')
     with serve() as server:
         load(server.url, *SHORT, "--prompts", prompts, "--output", tmp_path / "a")
-        assert "same schedule" in load(tmp_path / "a", "--output", tmp_path / "b")[2]
+        assert "same schedule" in load(tmp_path / "a", "--trust", "--output", tmp_path / "b")[2]
         prompts.write_text('{"prompt": "one two three"}\n{"prompt": "four five"}\n')
-        _, _, err = load(tmp_path / "a", "--output", tmp_path / "c")
+        _, _, err = load(tmp_path / "a", "--trust", "--output", tmp_path / "c")
         for said in (err, notes(tmp_path / "c")):
             assert "NOT THE SAME SCHEDULE" in said and "prompts_sha256" in said
         prompts.write_text('{"prompt": "one two three"}\n{"prompt": "four five two"}\n')
-        _, _, err = load(tmp_path / "a", "--output", tmp_path / "e")  # of the same length
+        _, _, err = load(tmp_path / "a", "--trust", "--output", tmp_path / "e")  # of the same length
         for said in (err, notes(tmp_path / "e")):
             assert "NOT THE SAME BYTES" in said and "prompts_sha256" in said
         prompts.unlink()
-        code, _, err = load(tmp_path / "a", "--output", tmp_path / "d")
+        code, _, err = load(tmp_path / "a", "--trust", "--output", tmp_path / "d")
     assert code == 2 and f"used the file {prompts}, which is not here: give --prompts FILE" in err
 
 

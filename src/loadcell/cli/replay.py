@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.target import is_url
+from loadcell.errors import UsageError
 from loadcell.secrets import REDACTED
-from loadcell.spec import Spec, redact, with_defaults
+from loadcell.spec import Endpoint, Spec, redact, with_defaults
 
 if TYPE_CHECKING:
     from loadcell.load.fleet import Review
@@ -52,6 +55,31 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     if {"workload.tokenizer", "endpoint.api"} & set(given):  # what was learnt of the count holds for those alone
         workload.update({key: None for key in ("template_tokens", "token_ratio") if f"workload.{key}" not in given})
     check_secrets(tree, recorded)
+
+
+def ask_trust(tree: Mapping[str, Any], recorded: Recorded, given: Collection[str], *, trusted: bool) -> None:
+    """See to it that a person wants what a recording would send of this machine to the URL that it names.
+
+    Nothing is asked where `given`, the fields that flags set, name both, nor where nothing would be sent. UsageError if
+    the answer is no, or nobody is there to give one.
+    """
+    endpoint, prompts = tree["endpoint"], tree["workload"].get("prompts")
+    variable, by_hand = endpoint["api_key_env"], "endpoint.url" in given
+    named = by_hand and ("endpoint.api_key_env" in given or variable == Endpoint(url="").api_key_env)
+    sent = [] if named or not os.environ.get(variable) else [f"the key in the environment variable {variable}"]
+    if prompts is not None and not by_hand and "workload.prompts" not in given:
+        sent.append(f"the prompts in {prompts}")
+    if trusted or not sent:
+        return
+    says = f"the recording {recorded.id} would send {' and '.join(sent)} to {endpoint['url']}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"{says}: add --trust if that is right, or name them yourself: --set endpoint.url=URL --api-key-env VAR"
+        )
+    sys.stderr.write(f"loadcell: {says}. Send it? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was sent")
 
 
 def make_review(recorded: Recorded, spec: Spec, *, silent: bool = False) -> Review:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page
-from loadcell.cli.replay import find_recorded, make_review, settle
+from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
 from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
@@ -153,6 +153,9 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
     )
     run = groups["run"]
     run.add_argument("--spec", metavar="FILE", help="read the spec from a YAML file; flags go over it")
+    run.add_argument(
+        "--trust", action="store_true", help="send what a recording names of this machine (key, prompts) to its URL"
+    )
     run.add_argument("--set", action="append", metavar="A.B=C", help="set any field of the spec (repeatable)")
     return run
 
@@ -291,6 +294,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
     if recorded:
         settle(tree, recorded, given)
+        ask_trust(tree, recorded, given, trusted=args.trust)
     endpoint = tree.setdefault("endpoint", {})
     if isinstance(endpoint, dict) and not endpoint.get("url"):
         from loadcell.cli.target import find_endpoint

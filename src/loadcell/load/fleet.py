@@ -50,6 +50,7 @@ from loadcell.load.target import Target, make_target, secrets_for
 from loadcell.recording.claim import claimed
 from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
+from loadcell.recording.seal import seal
 from loadcell.secrets import scrub
 from loadcell.spec import Spec, redact, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
@@ -164,9 +165,8 @@ def run_load(
             if has_page:
                 with _signals(crew.live):  # there is nothing left to stop
                     notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
-                if notes:
-                    manifest.notes += notes
-                    dump_json(folder / "recording.json", manifest)
+                manifest.notes += notes
+                seal(folder, manifest)
         finally:
             crew.kill()
     return manifest
@@ -371,7 +371,6 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         manifest.invalid.append("the load did not begin")
     elif manifest.state == "running":
         manifest.state = "complete"
-    dump_json(folder / "recording.json", manifest)
     live = crew.live
     made = crew.feeder and {"cpu_ns": live.feeder_cpu_ns, "rows": live.feeder_rows, "bytes": live.feeder_bytes}
     host = {
@@ -382,3 +381,4 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         "feeder": made,
     }
     dump_json(folder / "host.json", host)
+    seal(folder, manifest)

@@ -129,6 +129,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: Annotated[float | None, Doc(description="from the start of the load to its end")]
     loadcell: Annotated[str, Doc(description="version that recorded the run")]
     stopped: Annotated[StoppedEarly | None, Doc(description="null if it was not ended before its time")] = None
+    sealed: Annotated[
+        bool, Doc(description="whether the recording has checksums; false: that it is as written cannot be told")
+    ] = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

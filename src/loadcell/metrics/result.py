@@ -133,6 +133,7 @@ def build_result(
             duration_s=None if manifest.ended_ns is None else manifest.ended_ns / 1e9,
             loadcell=manifest.loadcell,
             stopped=_stopped(manifest),
+            sealed=recording.altered is not None,
         ),
         verdict=Verdict(word="VALID", reasons=[], checks=[]),
         invalid=[*manifest.invalid, *_damage(recording, lost_events), *accounts.invalid],
@@ -222,6 +223,11 @@ def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded
 def _damage(recording: Recording, lost_events: int) -> Iterator[str]:
     if recording.damaged:
         yield f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"
+    if recording.altered:
+        yield (
+            "files are not as the run wrote them, by its checksums (the disk erred, or somebody changed them): "
+            f"{', '.join(recording.altered)}"
+        )
     if lost_events > 0:
         yield f"{lost_events:,} received events are missing from the recording"
 

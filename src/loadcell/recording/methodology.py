@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import RecordingError, UsageError
-from loadcell.recording.read import read_json, read_manifest
+from loadcell.recording.forms import EnvironmentForm
+from loadcell.recording.read import read_json, read_manifest, read_told
 from loadcell.recording.schema import Manifest
 from loadcell.secrets import REDACTED, holds_redacted
 from loadcell.spec import Spec, build_spec
@@ -80,7 +81,7 @@ def read_methodology(path: Path) -> Recorded:
             effective=manifest.effective,
             schedule_hash=manifest.schedule_hash,
             workers=manifest.workers,
-            environment=read_json(path / "environment.json", dict),
+            environment=read_told(path / "environment.json", EnvironmentForm),
         )
     result = _read_result(path)
     told = msgspec.structs.asdict(result.methodology)

@@ -16,8 +16,10 @@ import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError, UsageError, nearest
 from loadcell.recording.database import parquet
+from loadcell.recording.forms import AuditForm, EnvironmentForm
 from loadcell.recording.index import remembered
-from loadcell.recording.read import read_json, read_manifest
+from loadcell.recording.parts import plain_file
+from loadcell.recording.read import read_json, read_manifest, read_told
 from loadcell.recording.schema import Column, Manifest, Source
 from loadcell.recording.tables import (
     AUDITS,
@@ -191,7 +193,7 @@ def _run_row(folder: Path) -> dict[str, Any]:
         "stage": stage.number,
         "spec": _json(spec),
         "effective": _json(manifest.effective),
-        "environment": _json(read_json(environment, dict)) if environment.exists() else None,
+        "environment": _json(read_told(environment, EnvironmentForm)) if environment.exists() else None,
     }
 
 
@@ -302,7 +304,7 @@ def _audits(folders: Sequence[Path], warn: Warn) -> Iterator[dict[str, Any]]:
     for folder in folders:
         for file in sorted(folder.glob("audit-*.json")):
             try:
-                audit: dict[str, Any] = read_json(file, dict)
+                audit = read_told(file, AuditForm)
             except RecordingError as error:
                 warn(f"left out: {error}")
             else:
@@ -324,12 +326,22 @@ def _sources(folders: Sequence[Path], warn: Warn) -> Iterator[dict[str, Any]]:
 
 def _view(database: duckdb.DuckDBPyConnection, table: str, folders: Sequence[Path], warn: Warn) -> None:
     """The view of a table over the files of all recordings; files that cannot be read are left out."""
-    files = [[str(file) for folder in folders for file in sorted(folder.glob(pattern))] for pattern in PARTS[table]]
+    files = [
+        [str(file) for folder in folders for file in sorted(folder.glob(pattern)) if _is_plain(file, warn)]
+        for pattern in PARTS[table]
+    ]
     try:
         database.execute(f"create view {table} as {select_of(table, files)}")
     except duckdb.Error:  # looked at one by one only where something is wrong
         good = [[file for file in some if _readable(database, file, warn)] for some in files]
         database.execute(f"create view {table} as {select_of(table, good)}")
+
+
+def _is_plain(file: Path, warn: Warn) -> bool:
+    why = plain_file(file)
+    if why is not None:
+        warn(f"left out: {file} {why}")
+    return why is None
 
 
 def _readable(database: duckdb.DuckDBPyConnection, file: str, warn: Warn) -> bool:

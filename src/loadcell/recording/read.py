@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from loadcell.errors import RecordingError
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.recording.database import open_database, parquet, quoted
+from loadcell.recording.forms import AuditForm, EffectiveForm, EnvironmentForm, HostForm, decode
+from loadcell.recording.parts import Checked, cannot_be, check_part, plain_file, room_of
 from loadcell.recording.schema import (
     CHUNKS,
     FORMAT,
@@ -28,9 +31,16 @@ from loadcell.recording.schema import (
     Manifest,
     Source,
 )
+from loadcell.recording.seal import altered, dump_json
 from loadcell.spec import Spec
 
 Table = dict[str, npt.NDArray[Any]]
+_MOST_JSON = 256 * 1024 * 1024
+
+__all__ = [
+    "Recording", "dump_json", "open_recording", "read_columns", "read_json", "read_manifest", "read_told",
+    "read_versioned",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class Recording:
     series_parts: list[str] = field(default_factory=list)
     damaged_beside: list[str] = field(default_factory=list)
     """Files of what was watched that could not be read: no figure of the load needs them."""
+    altered: list[str] | None = None
+    """Files that are not as the run wrote them, by its checksums; None where it made none."""
 
     def requests(self, columns: Sequence[str]) -> Table:
         """Columns of the requests that ended, ordered by request.
@@ -120,30 +132,47 @@ def open_recording(path: str | Path) -> Recording:
     _check_folder(folder)
     manifest = read_manifest(folder)
     damaged: list[str] = []
-    parts = {kind: _good_parts(folder, kind, damaged) for kind in ("requests", "chunks", "tokens")}
     damaged_beside: list[str] = []
-    parts |= {kind: _good_parts(folder, kind, damaged_beside) for kind in ("looks", "series")}
     sources = _sources(folder, damaged_beside)
-    if not (folder / "schedule.parquet").is_file():
-        raise RecordingError(f"{folder} has no schedule.parquet: the run ended before its load began, or it was lost")
+    rows = _planned_rows(folder, manifest)
+    checked = Checked(folder, rows=rows, sources=len(sources), ended_ns=manifest.ended_ns)
+    parts = {kind: checked.good(kind, damaged) for kind in ("requests", "chunks", "tokens")}
+    parts |= {kind: checked.good(kind, damaged_beside) for kind in ("looks", "series")}
     return Recording(
         path=folder,
         manifest=manifest,
         spec=read_json(folder / "spec.json", Spec),
-        environment=read_json(folder / "environment.json", dict),
-        audits=[read_json(file, dict) for file in sorted(folder.glob("audit-*.json"))],
+        environment=read_told(folder / "environment.json", EnvironmentForm),
+        audits=[read_told(file, AuditForm) for file in sorted(folder.glob("audit-*.json"))],
         damaged=damaged,
         request_parts=parts["requests"],
         chunk_parts=parts["chunks"],
         token_parts=parts["tokens"],
-        host=_optional_json(folder / "host.json"),
-        selftest=_optional_json(folder / "selftest.json"),
+        host=_optional(folder / "host.json", HostForm),
+        selftest=_optional(folder / "selftest.json", dict[str, Any]),
         prometheus=_pages(folder),
         sources=sources,
         look_parts=parts["looks"],
         series_parts=parts["series"],
         damaged_beside=damaged_beside,
+        altered=altered(folder),
     )
+
+
+def _planned_rows(folder: Path, manifest: Manifest) -> int:
+    """Rows of the schedule; RecordingError if it is not there, or cannot be one."""
+    file = folder / "schedule.parquet"
+    if not os.path.lexists(file):
+        raise RecordingError(f"{folder} has no schedule.parquet: the run ended before its load began, or it was lost")
+    with open_database() as database:
+        why, rows = check_part(database, file, SCHEDULE, room_of(folder))
+        planned = manifest.effective.get("rows")
+        if why is None and planned is not None and planned != rows:
+            why = f"it has {rows:,} rows, and {planned:,} were planned"
+        why = why or cannot_be(database, "schedule", file, {"rows": rows})
+    if why is not None:
+        raise RecordingError(f"{file} cannot be read: {why}")
+    return rows
 
 
 def _check_folder(folder: Path) -> None:
@@ -170,7 +199,14 @@ class _Version(msgspec.Struct):
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a recording; RecordingError if it is missing, none, or of a format newer than this version."""
-    manifest: Manifest = read_versioned(folder / "recording.json", Manifest, FORMAT)
+    file = folder / "recording.json"
+    manifest: Manifest = read_versioned(file, Manifest, FORMAT)
+    try:
+        msgspec.convert(manifest.effective, EffectiveForm)
+        datetime.fromisoformat(manifest.started_at)
+    except (msgspec.ValidationError, ValueError) as error:
+        where = "started_at" if not isinstance(error, msgspec.ValidationError) else "effective"
+        raise RecordingError(f"{file} is damaged or not a loadcell file: {where}: {error}") from None
     return manifest
 
 
@@ -185,10 +221,24 @@ def read_versioned(file: Path, kind: type[Any], newest: int) -> Any:
     return read_json(file, kind)
 
 
-def read_json(path: Path, kind: type[Any]) -> Any:
+def read_json(path: Path, kind: Any) -> Any:
     """The JSON file at `path` as `kind`; RecordingError if it is missing or not that."""
+    return _decoded(path, kind, whole=False)
+
+
+def read_told(path: Path, form: Any) -> dict[str, Any]:
+    """What the JSON file at `path` tells, where it tells it in `form`, with what the form does not name."""
+    told: dict[str, Any] = _decoded(path, form, whole=True)
+    return told
+
+
+def _decoded(path: Path, form: Any, *, whole: bool) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        if os.path.lexists(path) and (why := plain_file(path)) is not None:
+            raise RecordingError(f"{path} {why}")
+        if path.stat().st_size > _MOST_JSON:
+            raise RecordingError(f"{path} is damaged or not a loadcell file: it has more than {_MOST_JSON >> 20} MiB")
+        return decode(path.read_bytes(), form, whole=whole)
     except FileNotFoundError:
         raise RecordingError(f"{path.parent} is not a recording: it has no {path.name}") from None
     except OSError as error:
@@ -197,8 +247,8 @@ def read_json(path: Path, kind: type[Any]) -> Any:
         raise RecordingError(f"{path} is damaged or not a loadcell file: {error}") from None
 
 
-def _optional_json(path: Path) -> dict[str, Any] | None:
-    return read_json(path, dict) if path.exists() else None
+def _optional(path: Path, form: Any) -> dict[str, Any] | None:
+    return read_told(path, form) if os.path.lexists(path) else None
 
 
 def _sources(folder: Path, damaged: list[str]) -> list[Source]:
@@ -216,6 +266,9 @@ def _pages(folder: Path) -> tuple[str, str] | None:
     files = [folder / f"server-{when}.prom" for when in ("before", "after")]
     if not all(file.exists() for file in files):
         return None
+    for file in files:
+        if (why := plain_file(file)) is not None:
+            raise RecordingError(f"{file} {why}")
     try:
         before, after = (file.read_text(encoding="utf-8", errors="replace") for file in files)
     except OSError as error:
@@ -232,20 +285,6 @@ def _rows(table: Sequence[Column], parts: Sequence[str | Path]) -> str:
     """The rows of `parts` in SQL, with every column of `table`: NULL where a part of an older version lacks it."""
     empty = "select " + ", ".join(f"null::{c.sql} as {c.name}" for c in table) + " where false"
     return f"({empty} union all by name select * from {parquet(*parts)})" if parts else f"({empty})"
-
-
-def _good_parts(folder: Path, kind: str, damaged: list[str]) -> list[str]:
-    """Readable parts in order; the names of the others go to `damaged`."""
-    good = []
-    with open_database() as database:
-        for file in sorted(folder.glob(f"{kind}-*.parquet")):
-            try:
-                database.execute(f"select count(*) from {parquet(file)}").fetchall()
-            except duckdb.Error:
-                damaged.append(file.name)
-            else:
-                good.append(str(file))
-    return good
 
 
 def _numpy(sql: str, columns: Sequence[str], database: duckdb.DuckDBPyConnection | None = None) -> Table:
@@ -267,15 +306,3 @@ def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     plain = np.array(values.data, dtype=object if values.dtype == object else np.float64)
     plain[np.ma.getmaskarray(values)] = missing
     return plain
-
-
-def dump_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON so that a reader never sees half of it."""
-    text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False, allow_nan=False)
-    draft = path.with_name(path.name + ".tmp")
-    try:
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise RecordingError(f"cannot write {path}: {error.strerror}") from None

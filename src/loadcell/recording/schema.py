@@ -24,7 +24,7 @@ All times `_ns` are integer nanoseconds since t0, the start of the load, on CLOC
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,8 @@ FORMAT = 5
 beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
 5 added requests beyond the end of the load, how early an event of a shared read can have come, and the hash of the
 bodies, which that of the schedule holds no more."""
+Ns = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Nanoseconds since the start of the load, or a number of requests, as far as floats are exact."""
 MISSING = -(2**63)
 """NULL inside integer columns while they are in memory."""
 
@@ -186,7 +188,7 @@ class Stopped(msgspec.Struct, kw_only=True):
 
     kind: str
     """saturated (the queue grew beyond doubt), decided (a test had its answer) or failures (too many, beyond doubt)."""
-    at_ns: int
+    at_ns: Ns
     """Nothing planned after this time was sent."""
     reason: str
     """In words."""
@@ -202,25 +204,29 @@ class Manifest(msgspec.Struct, kw_only=True):
     id: str
     started_at: str
     """Wall-clock start, ISO 8601 with zone; the only wall time in a recording."""
-    state: str = "running"
+    state: Literal["running", "complete", "interrupted", "broken"] = "running"
     """running, complete, interrupted (by a person) or broken (a worker died, the disk was full)."""
-    loop: str
+    loop: Literal["open", "closed"]
     """open (requests arrive by the clock) or closed (a user sends when its last request ended)."""
-    planned: int | None
+    planned: Ns | None
     """Requests that the run meant to send; None where a closed loop runs for a time: then those it started."""
-    workers: int
+    workers: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     schedule_hash: str
     """SHA-256 over times and lengths; up to format 4 over the prompts too."""
     bodies_hash: str | None = None
     """SHA-256 over the bodies of all planned requests; None up to format 4."""
     clock: str
     """kernel, user or mixed: who stamped the received chunks."""
-    window_end_ns: int | None = None
+    window_end_ns: Ns | None = None
     """Planned end of sending, where a duration was asked for. A run that was stopped counts up to here; where what
     was in the air was given up, that is the last time before which every request's outcome was known."""
     stopped: Stopped | None = None
-    ended_ns: int | None = None
+    ended_ns: Ns | None = None
     """End of the run on the monotonic clock, since t0."""
+    files: dict[str, str] | None = None
+    """SHA-256 of every other file, made when the run had ended; None in older recordings and where it did not end."""
+    sha256: str | None = None
+    """Of this file without this field, as JSON with sorted names and without blanks."""
     effective: dict[str, Any] = {}
     """Settings as they were after defaults and negotiation: model, path, workers, tokenizer, ramp, ..."""
     notes: list[str] = []

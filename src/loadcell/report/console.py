@@ -290,6 +290,8 @@ def _run(result: Result) -> Iterator[Line]:
             f"recorded by loadcell {run.loadcell}, computed by {result.loadcell}"
         ),
     )
+    if not run.sealed:
+        yield "", "no checksums in the recording: that its files are as the run wrote them cannot be told"
 
 
 def _setting(value: Any) -> str:

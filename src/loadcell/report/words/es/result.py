@@ -550,6 +550,10 @@ ACCOUNTS = {
     "parts of the recording cannot be read, what they held is missing: {}": (
         "hay partes de la grabación que no se pueden leer, falta lo que contenían: {=}"
     ),
+    "files are not as the run wrote them, by its checksums (the disk erred, or somebody changed them): {}": (
+        "hay archivos que no son como la ejecución los escribió, según sus sumas de verificación (falló el disco, o "
+        "alguien los cambió): {=}"
+    ),
     "{} received events are missing from the recording": "faltan en la grabación {} eventos recibidos",
     "the run was interrupted: {} requests had ended": "la ejecución se interrumpió: habían terminado {} solicitudes",
     "the run broke off: {} requests were recorded": "la ejecución se cortó: se grabaron {} solicitudes",
