@@ -186,6 +186,6 @@ def test_single_tokens_have_none(make: Make) -> None:
 
 
 def test_tokens_that_events_do_not_tell_are_spread_evenly(make: Make) -> None:
-    rows = [ok_request(i, start_ms=900 * i, tokens=10, output_tokens=40) for i in range(40)]
+    rows = [ok_request(i, start_ms=900 * i, tokens=10, output_tokens=40, first_tokens=4) for i in range(40)]
     found = build_result(make(rows)).token_gap
     assert found is not None and found.p50_ms == pytest.approx(5, rel=1e-4)

@@ -1,6 +1,7 @@
 """The graded outcome of a request by the SLO, from its row: what `metrics/goodput.py` says of it after the run.
 
-Only the tokens of a reply whose server does not count them may differ: here its events stand for them.
+Two things may differ: tokens of a reply whose server does not count them, for which its events stand here, and the pace
+of a stream that came in bursts, which are looked for when its rows are written.
 """
 
 from __future__ import annotations
