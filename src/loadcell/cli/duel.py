@@ -25,8 +25,8 @@ _LEAST = "1%"
 """The least difference that matters, unless it is told otherwise: a duel is for small ones."""
 _ABOUT = """\
 Send the same requests to two endpoints in turns, A B B A, while the other side
-rests, and say which is faster: better, worse, no difference that matters, or too
-little data. Each request is compared with its twin; what drifts meanwhile
+rests, and say which is faster: better, worse, no difference that matters, or
+too little data. Each request is compared with its twin; what drifts meanwhile
 meets both sides alike."""
 _EPILOG = """\
 A is the baseline. Every turn is recorded in the folder (--output, default

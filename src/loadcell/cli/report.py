@@ -64,7 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  loadcell report runs/chat --md >> $GITHUB_STEP_SUMMARY\n"
         "  loadcell report --serve runs\n\n"
         "exit codes: 0 done; 1 no request succeeded, or no recording; 2 wrong usage;\n"
-        "3 SUSPECT with --strict; 4 INVALID; 5 a search without an answer; 130 interrupted"
+        "3 SUSPECT with --strict; 4 INVALID; 5 a search without an answer;\n"
+        "130 interrupted"
     )
 
 
