@@ -61,6 +61,7 @@ FAILED: dict[str, tuple[list[Step], str, str]] = {
     "by its name": (stream(*THREE, b"event: error\ndata: out of memory\n\n", HANG), "stream_error", "out of memory"),
     "as a bare line": (stream(*THREE, b'{"error": "no more"}\n\n', HANG), "stream_error", "no more"),
     "a finish reason of failure": (stream(*THREE, event(delta(finish="abort")), HANG), "gave_up", "abort"),
+    "without its blank line": (stream(*THREE, event(ERROR)[:-1], HANG), "stream_error", "the GPU fell off"),
     "junk": (stream(*THREE, b"data: {broken\n\n", HANG), "invalid_json", "broken"),
     "inside JSON lines": (lines(token(), token(), ERROR), "stream_error", "the GPU fell off"),
     "an error, then comments": (pings(*THREE, event(ERROR)), "stream_error", "the GPU fell off"),
@@ -75,6 +76,8 @@ FAILED: dict[str, tuple[list[Step], str, str]] = {
 OK: dict[str, list[Step]] = {
     "an end mark": stream(*THREE, FINISH, USAGE, DONE, HANG),
     "an end mark without usage": stream(*THREE, FINISH, DONE, HANG),
+    "an end mark without its blank line": stream(*THREE, FINISH, USAGE, DONE[:-1], HANG),
+    "an end mark alone, without its blank line": stream(*THREE, DONE[:-2], HANG),
     "a finish reason and usage": stream(*THREE, FINISH, USAGE, HANG),
     "the length that was said": [
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"

@@ -400,7 +400,9 @@ class Worker:
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
         """End a reply that is known to be over, though its server leaves it open."""
-        patience_ns = flight.reply.patience_ns if flight.times else None
+        if not flight.times or now - flight.times[-1] < TICK_NS:
+            return
+        patience_ns = flight.reply.patience_ns
         if patience_ns is not None and now - flight.times[-1] > patience_ns:
             flight.reply.give_up(len(flight.times) - 1)
             self._land(flight, reuse=False, known_ns=now)

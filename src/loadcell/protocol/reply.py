@@ -85,7 +85,17 @@ class Reply(Said):
             return _END_NS
         if self.ended:
             return _USAGE_NS if self.usage is None else _WORDS_NS
-        return _WORDS_NS if self._cut.is_document() else None
+        if self._cut.rest_bytes > MAX_ERROR_BYTES:  # this is asked again and again: too much to look through
+            return None
+        return _WORDS_NS if self._cut.is_document() or (self.streamed and self._last_words()) else None
+
+    def _last_words(self) -> bool:
+        """Whether an event that nobody has ended yet is an end mark or a failure."""
+        rest = b"".join(self._cut.rest).strip()
+        payload, error = _fields(rest) if rest else (b"", False)
+        if payload.startswith(b"{"):
+            return error or (b'"error"' in payload and payload.endswith(b"}"))
+        return bool(payload) and (error or payload.strip() == b"[DONE]")
 
     @property
     def closed(self) -> bool:
