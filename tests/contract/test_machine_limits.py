@@ -160,7 +160,7 @@ def test_ports_processes_memory_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("tasks_left", 20, "4 load processes need about 50 processes and threads, and this container allows 20 more: "
          "give --workers 1"),
         ("tasks_left", 3, "none fits"),
-        ("memory_left", 200 * MB, "4 load processes need about 320 MB of memory, and 200 MB are left here: "
+        ("memory_left", 100 * MB, "4 load processes need about 192 MB of memory, and 100 MB are left here: "
          "give --workers 2"),
     ):  # fmt: skip
         with monkeypatch.context() as patch:

@@ -133,7 +133,8 @@ def _lower_priority(cores: list[int]) -> None:
     """Give way to everything else on this machine."""
     os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_NICENESS)
     if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(OSError):  # a sandbox may refuse it; then the niceness has to do
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         if cores:
             os.sched_setaffinity(0, cores)
 

@@ -15,10 +15,11 @@ SPARE_FILES = 40
 """Open files of a load process besides its connections, and a few to spare."""
 _TASKS_A_WORKER = 12
 """Threads of a load process: its own, the one that writes, and the database's."""
-_BYTES_A_WORKER = 64 << 20
+_BYTES_A_WORKER = 48 << 20
+"""Of its own, besides what it shares with the parent."""
 _BYTES_A_REQUEST, _BYTES_AN_EVENT = 120, 6
 """Of a row in the recording's Parquet, measured: rather less than more."""
-_FEEDER_TASKS, _FEEDER_BYTES = 2, 64 << 20
+_FEEDER_TASKS = 2
 
 
 def check_fit(spec: Spec, workers: int) -> None:
@@ -71,10 +72,10 @@ def _check_tasks(workers: int, left: int | None) -> None:
 
 
 def _check_memory(workers: int, left: int) -> None:
-    needed = workers * _BYTES_A_WORKER + _FEEDER_BYTES
+    needed = workers * _BYTES_A_WORKER
     if needed <= left:
         return
-    most = (left - _FEEDER_BYTES) // _BYTES_A_WORKER
+    most = left // _BYTES_A_WORKER
     fits = f"give --workers {most}" if most > 0 else "none fits"
     raise UsageError(
         f"{_processes(workers)} need about {needed >> 20:,} MB of memory, and {max(left, 0) >> 20:,} MB are left here: "
