@@ -38,7 +38,9 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
     api: Annotated[Api, Doc(description="API to load")] = "chat"
-    model: Annotated[str | None, Doc(description="model name (default: the first of /v1/models)")] = None
+    model: Annotated[
+        str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
+    ] = None
     stream: Annotated[bool, Doc(description="ask for a streamed response; without it TTFT cannot be seen")] = True
     headers: Annotated[dict[str, str], Doc(description="extra request header; values are never recorded")] = {}
     api_key_env: Annotated[str, Doc(description="environment variable that holds the API key")] = "OPENAI_API_KEY"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import re
 import socket
@@ -381,3 +382,24 @@ def test_what_a_proxy_answers_is_bounded(monkeypatch: pytest.MonkeyPatch, steps:
         ask("https://api.test", connect_timeout_s=1, timeout_s=1, wait_ready_s=0)
     assert str(caught.value).isprintable() and time.monotonic() - began < 20
     proxy.listener.close()
+
+
+def test_a_proxy_named_in_capitals_is_not_used_and_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with serve() as server:
+        ran = run(server.url, requests=1, concurrency=1)
+    assert ran.statuses == ["ok"] and ran.manifest.effective["proxy"] is None
+    assert any("HTTP_PROXY in capitals is not used" in note for note in ran.result.notes)
+
+
+def test_the_flags() -> None:
+    from loadcell.cli import run as command
+
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    pins = ["--resolve", "api.test:443:10.0.0.7", "--resolve", "*:80:10.0.0.8"]
+    files = ["--cacert", "a", "--cert", "b", "--key", "c", "--memory", "2GB"]
+    spec = command.read_spec(parser.parse_args(["https://api.test", *pins, *files]))
+    assert spec.endpoint.resolve == ["api.test:443:10.0.0.7", "*:80:10.0.0.8"]
+    assert (spec.endpoint.ca_file, spec.endpoint.cert_file, spec.endpoint.key_file) == ("a", "b", "c")
+    assert spec.run.memory_mb == 2000
