@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from contract_runs import Run
 from difficult import EACH, Said, holds
-from scripted import serve
+from scripted import json_reply, serve, usage
 from stream_kinds import CHOICES, cases
 
 from loadcell.errors import UsageError
@@ -25,6 +25,16 @@ def test_several_outputs_are_said(kinds: Kinds, api: str, name: str) -> None:
     (check,) = [one for one in result.verdict.checks if one.name == "several_outputs"]
     assert check.word == "SUSPECT" and "figures are of the first of each" in check.says
     assert kinds[api, name].texts == {"word " * 10}
+
+
+def test_several_unstreamed(run: Run) -> None:
+    words = "one two three four five six seven eight nine ten"
+    choices = [{"index": i, "message": {"content": words}, "finish_reason": "stop"} for i in range(2)]
+    reply = json_reply({"choices": choices, "usage": usage(20)})
+    with serve(lambda _: [reply], probe=lambda _: [reply]) as server:
+        ran = run(server.url, requests=2, stream=False)
+    assert {(row["output_tokens"], row["token_source"], row["outputs"]) for row in ran.rows} == {(10, "tokenizer", 2)}
+    assert ran.result.replies is not None and ran.result.replies.several_outputs == 2
 
 
 @pytest.mark.parametrize("n", [2, "2", 2.0, True, [2]])

@@ -62,7 +62,8 @@ def test_output_in_any_form(delta: Any, answer: str, thought: str) -> None:
     [
         {"created": "now"}, {"id": 7}, {"object": 7}, {"model": None}, {"usage": "none"}, {"usage": [1]},
         {"usage": {"completion_tokens": None}}, {"usage": {"completion_tokens": -1}}, {"timings": 3}, {"metrics": []},
-        {"usage": {"completion_tokens": 1e400}}, {"usage": {"prompt_tokens_details": []}}, {"error": ""},
+        {"usage": {"completion_tokens": 1e400}}, {"usage": {"completion_tokens": 10**30}},
+        {"usage": {"prompt_tokens_details": []}}, {"error": ""},
         {"error": False}, {"error": {}}, {"system_fingerprint": {}},
     ],
 )  # fmt: skip
@@ -96,6 +97,33 @@ def test_counts_as_servers_write_them(told: Any) -> None:
     assert (found.prompt_tokens, found.completion_tokens) == (12, 12)
     assert found.completion_tokens_details is not None and found.completion_tokens_details.reasoning_tokens == 12
     assert found.prompt_tokens_details is not None and found.prompt_tokens_details.cached_tokens == 12
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "words"),
+    [
+        ({"message": "no memory", "code": 500}, "stream_error", "no memory"),
+        ({"type": "error", "message": "no memory"}, "stream_error", "no memory"),
+        ({"detail": "no memory"}, "stream_error", "no memory"),
+        (
+            {"error": {"message": "no memory"}, "choices": [{"delta": {}, "finish_reason": "error"}]}, "stream_error",
+            "no memory",
+        ),
+        (
+            {"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "no memory"}}]}, "gave_up",
+            "the server gave its output up: finish_reason error: no memory",
+        ),
+    ],
+)  # fmt: skip
+def test_errors_in_other_forms(told: dict[str, Any], kind: str, words: str) -> None:
+    assert stream(token("word "), told).failure == (kind, words)
+
+
+@pytest.mark.parametrize(
+    "told", [{"type": "ping"}, {"id": "x"}, {"object": "keepalive", "message": "wait"}, {"choices": []}]
+)
+def test_what_is_no_error(told: dict[str, Any]) -> None:
+    assert stream(token("word "), told).failure is None
 
 
 def test_halves_of_a_character() -> None:

@@ -51,6 +51,20 @@ def counts_as_text(path: str) -> bool:
     return path.rpartition(".")[2] not in _NO_TEXT
 
 
+def tells_error(payload: bytes) -> bool:
+    """Whether an event without choices and usage is an error that does not stand under that name."""
+    try:
+        found: Any = json.loads(payload)
+    except NOT_JSON:
+        return False
+    if any(found.get(name) == "error" for name in ("type", "status", "event")):
+        return True
+    codes = [found.get(name) for name in ("code", "status", "status_code")]
+    return any(found.get(name) for name in ("message", "msg", "detail")) and (
+        any(type(code) is int and code >= 400 for code in codes) or found.keys() <= {"message", "msg", "detail"}
+    )
+
+
 def tool_text(call: msgspec.Raw) -> str:
     """What a model wrote of a tool call: its name and its arguments."""
     try:
@@ -73,7 +87,7 @@ def _named(value: Any) -> Iterator[str]:
 
 
 def _odd_event(payload: bytes) -> Event:
-    found: Any = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None)
+    found: Any = json.loads(payload.decode(), parse_constant=lambda _: None)
     if not isinstance(found, dict):
         raise ValueError("it is no object")
     choices = found.get("choices")
@@ -106,6 +120,8 @@ def _choice(found: dict[str, Any]) -> Choice:
     if thought and (delta is None or not (delta.content or delta.reasoning)):
         delta = Delta(content=text or None, reasoning=thought)
     whole = found.get("finish_reason")
+    if isinstance(whole, str) and found.get("error"):
+        whole = {"type": whole, "error": found["error"]}
     return OddChoice(
         index=_integer(index),
         delta=delta,

@@ -259,7 +259,7 @@ class Reply(Said):
         self._cut.take(number, data)
         if self._cut.between == b"\n":  # twins end in a blank line
             self._lessons = 0
-        if self._twin is None:
+        if self._twin is None and self._eager:
             self._decode()
 
     def _decode(self) -> None:

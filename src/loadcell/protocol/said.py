@@ -15,7 +15,7 @@ from loadcell.kinds import (
     KIND_USAGE,
 )
 from loadcell.protocol.endings import ending
-from loadcell.protocol.odd import OddChoice, counts_as_text, decode_event, tool_text
+from loadcell.protocol.odd import OddChoice, counts_as_text, decode_event, tells_error, tool_text
 from loadcell.protocol.openai import (
     ABSENT,
     NOT_JSON,
@@ -32,6 +32,9 @@ from loadcell.protocol.twin import Twin, learn_twin
 _EVENTS = msgspec.json.Decoder(list[Event])
 _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
+
+_EAGER = 12
+"""Events with output that are each decoded as they come, so that a form is known soon; later ones in batches."""
 
 
 class Said:
@@ -67,6 +70,7 @@ class Said:
         self._counted = 0
         self._twin: Twin | None = None
         self._lessons = _LESSONS
+        self._eager = _EAGER
 
     @property
     def ended(self) -> bool:
@@ -101,14 +105,17 @@ class Said:
         tokens: int | None = None
         if event.timings is not ABSENT or event.metrics is not ABSENT:
             self.told.take(event)
+        if event.object == "error" or present(event.error):  # before a finish reason, which says less
+            kind = KIND_ERROR
+            self.failure = self.failure or ("stream_error", error_message(payload))
         choice = None
         if event.choices:
             choice = event.choices[0]
             if choice.index != self._index or len(event.choices) > 1:
                 choice = self._measured(event.choices)
         if choice is not None:
-            kind = self._output(choice)
-            if kind:
+            kind |= self._output(choice)
+            if kind & KIND_OUTPUT:
                 if (
                     event.usage is not None
                     or choice.logprobs is not ABSENT
@@ -123,10 +130,12 @@ class Said:
         if event.usage is not None:
             kind |= KIND_USAGE
             self.usage = event.usage
-        if event.object == "error" or present(event.error):
-            kind |= KIND_ERROR
+        if not kind and event.choices is None and tells_error(payload):
+            kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
+        if self._eager and kind & KIND_OUTPUT:
+            self._eager -= 1
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
             self._twin = learn_twin(payload, self.content[-1]) or self._twin
