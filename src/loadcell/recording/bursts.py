@@ -55,23 +55,30 @@ def note_bursts(requests: dict[str, Any], chunks: dict[str, Any]) -> None:
     last_head = heads[first + bursts - 1]
     first_events = np.where(bursts > 1, np.append(heads, request.size)[first + 1] - starts, lengths)
     cut = (bursts > 2) & (lengths >= COLLECTED * bursts)
-    others = (np.add.reduceat(size.astype(np.int64), starts) - size[starts]) / np.maximum(lengths - 1, 1)
-    rows = {number: row for row, number in enumerate(requests["request"])}
-    for k, number in enumerate(request[starts].tolist()):
-        row = rows.get(number)
-        if row is None:
-            continue
-        several = int(first_events[k])
-        if several > 1 or _like_others(requests, row, int(size[starts[k]]), float(others[k])):
-            requests["first_events"][row] = several
+    rows = _rows_of(requests["request"], request[starts])
+    alike = _like_others(requests, rows, size, starts, lengths)
+    for k in np.flatnonzero((rows >= 0) & ((first_events > 1) | alike | cut)).tolist():
+        row = int(rows[k])
+        if first_events[k] > 1 or alike[k]:
+            requests["first_events"][row] = int(first_events[k])
         if cut[k]:
             requests["last_events"][row] = int(starts[k] + lengths[k] - last_head[k])
             requests["pace_end_ns"][row] = int(t_ns[last_head[k] - 1])
 
 
-def _like_others(requests: dict[str, Any], row: int, first_bytes: int, others_bytes: float) -> bool:
+def _rows_of(numbers: Any, wanted: Ids) -> Ids:
+    """The row of each wanted request; -1 for one without."""
+    known = np.asarray(numbers)
+    order = np.argsort(known, kind="stable")
+    places = np.minimum(np.searchsorted(known[order], wanted), known.size - 1)
+    rows = order[places]
+    return np.where(known[rows] == wanted, rows, -1)
+
+
+def _like_others(requests: dict[str, Any], rows: Ids, size: npt.NDArray[Any], starts: Ids, lengths: Ids) -> Mask:
     """Whether a first event whose tokens nobody tells is as large as the others, which hold several tokens each."""
-    events, tokens = requests["output_chunks"][row], requests["output_tokens"][row]
-    if requests["first_tokens"][row] >= 0 or events < 2 or tokens <= events:  # a missing number is negative
-        return False
-    return bool(first_bytes >= others_bytes - _BYTES_A_TOKEN * (tokens / events - 1))
+    told, tokens = (np.asarray(requests[name])[rows] for name in ("first_tokens", "output_tokens"))
+    others = (np.add.reduceat(size.astype(np.int64), starts) - size[starts]) / np.maximum(lengths - 1, 1)
+    large = size[starts] >= others - _BYTES_A_TOKEN * (tokens / lengths - 1)
+    found: Mask = (told < 0) & (lengths > 1) & (tokens > lengths) & large  # a missing number is negative
+    return found
