@@ -186,6 +186,10 @@ def test_a_request_that_was_not_made_in_time_is_late_and_counted(late: Ran) -> N
     (check,) = [check for check in late.result.verdict.checks if check.name == "requests_made"]
     assert check.word == "SUSPECT" and "they were not made yet when they were due" in check.says
     assert check.value == made.late / 12
+    # Users stood still for want of requests: that is what is said of them, not that the run was too short.
+    (level,) = [check for check in late.result.verdict.checks if check.name == "concurrency"]
+    assert level.word in ("SUSPECT", "INVALID") and level.advice is not None
+    assert level.advice.startswith("users waited for their requests to be made")
 
 
 @pytest.mark.usefixtures("few_before")

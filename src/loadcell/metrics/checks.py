@@ -156,7 +156,7 @@ def _stability(result: Result) -> Iterator[Check]:
 
 # Causes come before effects: the first reason is the one that is read.
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
-    _broken, *checks_load.CHECKS, *checks_budget.CHECKS, _stability, _clock, _connections, _feeding, _tokens,
+    _broken, _feeding, *checks_load.CHECKS, *checks_budget.CHECKS, _stability, _clock, _connections, _tokens,
     *checks_replies.CHECKS, *checks_server.CHECKS, *checks_counters.CHECKS, *checks_window.CHECKS,
     *checks_symptoms.CHECKS,
 )  # fmt: skip

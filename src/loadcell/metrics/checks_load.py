@@ -150,6 +150,9 @@ def _sent(result: Result) -> Iterator[Check]:
 
 
 def _longer(result: Result) -> str:
+    made = result.instrument.feeding
+    if made is not None and made.late:
+        return "users waited for their requests to be made: see how many were sent late for that"
     load = result.methodology.spec.get("load", {})
     if load.get("requests") and not load.get("duration_s"):
         return "give more --requests, so that ramp and drain weigh less"

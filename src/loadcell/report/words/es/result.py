@@ -26,6 +26,9 @@ CHECKS = {
         "el tope de concurrencia retuvo solicitudes, y los tiempos de respuesta incluyen esa espera: suba "
         "--concurrency, o baje --rate"
     ),
+    "users waited for their requests to be made: see how many were sent late for that": (
+        "los usuarios esperaron a que se hicieran sus solicitudes: ver cuántas se enviaron tarde por ello"
+    ),
     "give a longer --duration, so that ramp and drain weigh less": (
         "dar un --duration más largo, para que la rampa y el vaciado pesen menos"
     ),
