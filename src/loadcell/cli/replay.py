@@ -57,17 +57,21 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     check_secrets(tree, recorded)
 
 
-def ask_trust(tree: Mapping[str, Any], recorded: Recorded, given: Collection[str], *, trusted: bool) -> None:
+def ask_trust(
+    tree: Mapping[str, Any], recorded: Recorded, given: Collection[str], home: Path, *, trusted: bool
+) -> None:
     """See to it that a person wants what a recording would send of this machine to the URL that it names.
 
-    Nothing is asked where `given`, the fields that flags set, name both, nor where nothing would be sent. UsageError if
-    the answer is no, or nobody is there to give one.
+    Nothing is asked where `given`, the fields that flags set, name both, nor where nothing would be sent; prompts that
+    lie in `home`, the recording's own folder, are its own. UsageError if the answer is no, or nobody is there to give
+    one.
     """
     endpoint, prompts = tree["endpoint"], tree["workload"].get("prompts")
     variable, by_hand = endpoint["api_key_env"], "endpoint.url" in given
     named = by_hand and ("endpoint.api_key_env" in given or variable == Endpoint(url="").api_key_env)
     sent = [] if named or not os.environ.get(variable) else [f"the key in the environment variable {variable}"]
-    if prompts is not None and not by_hand and "workload.prompts" not in given:
+    own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
+    if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
         sent.append(f"the prompts in {prompts}")
     if trusted or not sent:
         return

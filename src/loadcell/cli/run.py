@@ -294,7 +294,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
     if recorded:
         settle(tree, recorded, given)
-        ask_trust(tree, recorded, given, trusted=args.trust)
+        ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)
     endpoint = tree.setdefault("endpoint", {})
     if isinstance(endpoint, dict) and not endpoint.get("url"):
         from loadcell.cli.target import find_endpoint

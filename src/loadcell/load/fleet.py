@@ -214,7 +214,9 @@ def _drive(
             _start(crew, jobs, watch)
             with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
                 _watch_load(crew, manifest, spec, watch, interrupts, meter)
-                manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns  # the last look is not part of the run
+                manifest.ended_ns = max(
+                    0, time.monotonic_ns() - crew.live.t0_ns
+                )  # the last look is not part of the run
                 if crew.sharing is not None:
                     crew.sharing.end()
         except BaseException:
@@ -326,7 +328,7 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
 def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
     """Say in the manifest how the run ended; write the audit of workers that could not."""
     if manifest.ended_ns is None and crew.live.t0_ns:
-        manifest.ended_ns = time.monotonic_ns() - crew.live.t0_ns
+        manifest.ended_ns = max(0, time.monotonic_ns() - crew.live.t0_ns)
     if crew.steering is not None:
         crew.steering.close()
     if crew.own_end is not None:
