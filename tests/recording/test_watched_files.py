@@ -21,7 +21,7 @@ from loadcell.spec import build_spec
 def folder(tmp_path: Path) -> Path:
     """A recording of a run that sent nothing."""
     manifest = Manifest(
-        loadcell="0", id="x", started_at="", loop="open", planned=0, workers=1, schedule_hash="", clock="user"
+        loadcell="0", id="x", started_at="2026-01-01", loop="open", planned=0, workers=1, schedule_hash="", clock="user"
     )
     dump_json(tmp_path / "recording.json", manifest)
     dump_json(tmp_path / "environment.json", {})
@@ -80,7 +80,7 @@ def test_what_is_damaged_is_named_and_the_rest_read(folder: Path) -> None:
     (folder / "series-00000.parquet").write_bytes(b"PAR1 no more")
     (folder / "sources.json").write_text("[{]")
     recording = open_recording(folder)
-    assert recording.damaged_beside == ["series-00000.parquet", "sources.json"]
+    assert recording.damaged_beside == ["sources.json", "series-00000.parquet (damaged, or cut short)"]
     assert recording.damaged == [], "the load is whole"
     assert [row[4] for row in values(recording)] == [2.0] and recording.looks()["source"].size == 2
     assert recording.sources == []

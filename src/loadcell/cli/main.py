@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 from loadcell import __version__
 from loadcell.cli.interrupts import answer_interrupts, left_at_once
+from loadcell.cli.output import Output, streams
 from loadcell.errors import LoadcellError, UsageError, nearest
 
 COMMANDS = {
@@ -103,10 +103,19 @@ def main(words: list[str] | None = None) -> int:
     without an answer, 130 interrupted.
     """
     words = sys.argv[1:] if words is None else words
+    with streams() as out:
+        code = _answered(words, out)
+        out.flush()
+        if out.failed is None or isinstance(out.failed, BrokenPipeError):  # nobody wants to read on, as with `head`
+            return code
+        sys.stderr.write(f"loadcell: cannot write the output: {out.failed.strerror}\n")
+        return code or 1
+
+
+def _answered(words: list[str], out: Output) -> int:
+    """Run one command, and say what went wrong; its exit code."""
     try:
-        code = _run(words)
-        sys.stdout.flush()
-        return code
+        return _run(words, out)
     except LoadcellError as error:
         from loadcell.grammar import one
 
@@ -115,15 +124,13 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("loadcell: interrupted\n")
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; keep Python from complaining at exit.
-        _discard_output()
+    except BrokenPipeError as error:
+        out.failed = out.failed or error
         return 0
     except OSError as error:
-        if error.errno not in _NO_ROOM or error.filename is not None:
+        if error is not out.failed and (error.errno not in _NO_ROOM or error.filename is not None):
             raise
-        _discard_output()
-        sys.stderr.write(f"loadcell: cannot write the output: {error.strerror}\n")
+        out.failed = out.failed or error
         return 1
 
 
@@ -134,16 +141,12 @@ def _without_secrets(text: str, words: list[str]) -> str:
     return bare_urls(scrub(text, sorted(of_words(words), key=len, reverse=True)))
 
 
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _listed(commands: Mapping[str, str]) -> str:
     width = max(map(len, commands))
     return "\n".join(f"  {name:{width}}  {text}" for name, text in commands.items())
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], out: Output) -> int:
     command = words[0] if words else "--help"
     if command in _ASKS_HELP:
         sys.stdout.write(_HELP.format(commands=_listed(COMMANDS)))
@@ -171,6 +174,7 @@ def _run(words: list[str]) -> int:
     module.configure(parser)
     args = parser.parse_all(words)
     answer_interrupts(told=command not in _QUICK)
+    out.raising = command in _READERS
     with left_at_once() if command in _READERS else nullcontext():
         code: int = module.run(args)
     return code

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.cells import harmless
 from loadcell.published.model import Found, Ranked, Ranking, Row
 
 
@@ -24,7 +25,7 @@ def to_csv(found: Found) -> str:
     writer.writeheader()
     for ranking in found.rankings:
         for one in ranking.rows:
-            writer.writerow(_flat(ranking, one))
+            writer.writerow({name: harmless(cell) for name, cell in _flat(ranking, one).items()})
     return out.getvalue()
 
 

@@ -56,8 +56,8 @@ _WRONG: dict[str, Sequence[tuple[str, str]]] = {
         ("request is null or request < 0 or request >= $rows", "a request that is not in the schedule"),
         ("output_tokens < 0 or text_tokens < 0 or first_tokens < 0", "a number of tokens below 0"),
     ),
-    "looks": (("source is null or source < 0 or source >= $sources", "a source that is not in sources.json"),),
-    "series": (("source is null or source < 0 or source >= $sources", "a source that is not in sources.json"),),
+    "looks": (("source is null or source < 0", "a source that cannot be"),),
+    "series": (("source is null or source < 0", "a source that cannot be"),),
     "schedule": (
         ("request is null or request < 0 or request >= $rows", "a number of a request that cannot be"),
         ("planned_ns < 0 or input_tokens < 0 or output_tokens < 0 or prompt < 0", "a number below 0"),
@@ -79,11 +79,11 @@ def plain_file(path: Path) -> str | None:
 class Checked:
     """The parts of a recording's folder, and what they may hold."""
 
-    def __init__(self, folder: Path, *, rows: int, sources: int, ended_ns: int | None) -> None:
-        """`rows` are those of its schedule, `sources` what was watched, `ended_ns` the end of its run."""
+    def __init__(self, folder: Path, *, rows: int, ended_ns: int | None) -> None:
+        """`rows` are those of its schedule, `ended_ns` is the end of its run."""
         self._folder, self._rows = folder, rows
         most = _MOST if ended_ns is None else min(ended_ns + _LATE_NS, _MOST)
-        self._values = {"rows": rows, "sources": sources, "end": most, "most": _MOST, "slack": _SLACK_NS}
+        self._values = {"rows": rows, "end": most, "most": _MOST, "slack": _SLACK_NS}
         self.room = room_of(folder)
 
     def good(self, kind: str, wrong: list[str]) -> list[str]:

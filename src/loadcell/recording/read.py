@@ -111,9 +111,12 @@ class Recording:
 
     def _watched(self, table: Sequence[Column], parts: Sequence[str], order: str, where: str = "") -> Table:
         columns = [column.name for column in table]
-        return _numpy(f"select {', '.join(columns)} from {_rows(table, parts)} {where} order by {order}", columns)
+        picked = [_FINITE if name == "value" else name for name in columns]
+        return _numpy(f"select {', '.join(picked)} from {_rows(table, parts)} {where} order by {order}", columns)
 
 
+_FINITE = "case when abs(value) < 1e100 then value end as value"
+"""Beyond that nothing is measured, and differences and ratios are no numbers any more."""
 # A count that was settled after the run replaces the one that stood in for it.
 _REQUEST_SQL = {
     "counted": "coalesce(r.counted, true) as counted",
@@ -135,7 +138,7 @@ def open_recording(path: str | Path) -> Recording:
     damaged_beside: list[str] = []
     sources = _sources(folder, damaged_beside)
     rows = _planned_rows(folder, manifest)
-    checked = Checked(folder, rows=rows, sources=len(sources), ended_ns=manifest.ended_ns)
+    checked = Checked(folder, rows=rows, ended_ns=manifest.ended_ns)
     parts = {kind: checked.good(kind, damaged) for kind in ("requests", "chunks", "tokens")}
     parts |= {kind: checked.good(kind, damaged_beside) for kind in ("looks", "series")}
     return Recording(

@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from loadcell.cells import harmless
 from loadcell.recording.query import Answer
 from loadcell.recording.tables import ABOUT, TABLES
 
@@ -137,6 +138,7 @@ def write_csv(answer: Answer, out: IO[str]) -> None:
     odd = [i for i, kind in enumerate(answer.types) if kind not in _SIMPLE]
     for batch in answer.batches:
         rows = [_with(row, odd, _cell) for row in batch] if odd else batch
+        rows = [tuple(map(harmless, row)) for row in rows]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         # Python's writer leaves a bare carriage return unquoted (before 3.13).

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from loadcell.cells import harmless
 from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def to_csv(result: Result) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows((*row, *[None] * (len(CSV_COLUMNS) - len(row))) for row in _rows(result))
+    writer.writerows([*map(harmless, row), *[None] * (len(CSV_COLUMNS) - len(row))] for row in _rows(result))
     return out.getvalue()
 
 
@@ -144,7 +145,7 @@ def sweep_csv(sweep: Sweep) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in rows)
     return out.getvalue()
 
 
