@@ -21,6 +21,8 @@ from scripted import MODEL, Received, Script, Step, clean, json_reply, serve
 from loadcell.cli.liveview import block, log_line
 from loadcell.cli.main import main
 from loadcell.load import Progress
+from loadcell.load.failing import Watch
+from loadcell.load.live import Count, Live, tell_first
 from loadcell.load.progress import Failing
 from loadcell.metrics import Result
 from loadcell.onset import BEYOND_DOUBT, evidence, onset
@@ -276,6 +278,42 @@ def test_how_many_failures_leave_no_doubt(ok: int, failed: int, share: float, en
 def test_since_when_there_are_more_failures(failed: str, place: int | None) -> None:
     bad = np.array([int(one) for one in failed], dtype=int)
     assert onset(1 - bad, bad) == place
+
+
+def watched(tmp_path: Path, seconds: int, second: Callable[[int, memoryview], None]) -> Any:
+    """The order to end a load of which a worker counts so, second by second."""
+    file = tmp_path / "live"
+    file.write_bytes(bytes(Live.size(1)))
+    with file.open("r+b") as opened:
+        live = Live(opened.fileno(), 1)
+        live.tell_failure(0, "http_429", "slow down")
+        watch = Watch(live, 0.5)
+        for now in range(1, seconds):
+            second(now, live.cells(0))
+            watch.look(now * 1_000_000_000)
+            if stop := watch.stop(now * 1_000_000_000):
+                return now, stop
+    return None
+
+
+def test_streams_that_go_on_stand_against_the_failures(tmp_path: Path) -> None:
+    """Eight users are served for 40 s, eight are refused every 10 s: half of them, which is no more than allowed."""
+
+    def second(now: int, cells: memoryview) -> None:
+        if now == 1:
+            for _ in range(8):
+                tell_first(cells, 1_000_000)
+        cells[Count.AIR_READS] += 80
+        cells[Count.FAILED] += 8 if now % 10 == 0 else 0
+
+    assert watched(tmp_path, 41, second) is None
+
+    def silent(now: int, cells: memoryview) -> None:
+        cells[Count.FAILED] += 8 if now % 5 == 0 else 0
+
+    now, stop = watched(tmp_path, 60, silent)
+    assert now <= 12 and stop.kind == "failures" and stop.cancel
+    assert stop.reason == f"every request failed since {4 if now > 5 else now} s: HTTP 429: slow down"
 
 
 @pytest.mark.parametrize(("text", "share"), [("50%", 0.5), ("0.2", 0.2), ("100%", 1.0), ("0", 0.0)])

@@ -1,6 +1,7 @@
 """What fails while a load runs: how much, since when and why; and the order to end it once that is beyond doubt.
 
-A request whose first output has come stands against the failures, ended or not: a server that answers slowly is alive.
+A request whose first output has come stands against the failures, ended or not, and so does a stream that goes on: a
+server that answers slowly is alive.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class Watch:
     def __init__(self, live: Live, most_share: float) -> None:
         self._cells = np.frombuffer(live.all_cells(), np.int64).reshape(live.workers, SLOTS)
         self._live, self._most = live, most_share
-        self._at_ns, self._good, self._bad = [0], [0], [0]
-        """When it was looked, and what had been counted by then."""
+        self._at_ns, self._good, self._bad, self._air = [0], [0], [0], [0]
+        """When it was looked, what had been counted by then, and how many streams were in the air."""
+        self._reads = 0
         self._good_ns = self._bad_ns = 0
-        """When a success, and a failure, was seen last."""
+        """When a success, or output of a stream in the air, and when a failure was seen last."""
         self.shown: Failing | None = None
         """What there is to say of the failures; None while there are none of late."""
 
@@ -46,9 +48,12 @@ class Watch:
             return
         total = self._cells.sum(axis=0)
         good, bad = int(total[SLOTS - BINS :].sum() - total[Count.FIRST_LOST]), int(total[Count.FAILED])
-        self._good_ns = now_ns if good > self._good[-1] else self._good_ns
+        air, reads = good - int(total[Count.OK]), int(total[Count.READS] + total[Count.AIR_READS])
+        if good > self._good[-1] or (air > 0 and reads > self._reads):
+            self._good_ns = now_ns
+        self._reads = reads
         self._bad_ns = now_ns if bad > self._bad[-1] else self._bad_ns
-        for column, value in ((self._at_ns, now_ns), (self._good, good), (self._bad, bad)):
+        for column, value in ((self._at_ns, now_ns), (self._good, good), (self._bad, bad), (self._air, max(0, air))):
             if len(column) > _LOOKS:
                 del column[1 : _LOOKS // 2 : 2]
             column.append(value)
@@ -72,7 +77,9 @@ class Watch:
     def _fails_too_often(self, now_ns: int) -> bool:
         starts = [now_ns - length * 1_000_000_000 for length in _STRETCHES_S if length * 1_000_000_000 < now_ns]
         places = np.searchsorted(self._at_ns, [0, *starts] if starts else []).tolist()  # the whole is as long, too
-        ended = ((max(0, self._good[-1] - self._good[at]), self._bad[-1] - self._bad[at]) for at in places)
+        ended = (
+            (max(0, self._good[-1] - self._good[at]) + self._air[at], self._bad[-1] - self._bad[at]) for at in places
+        )
         return any(evidence(good, bad, self._most) >= BEYOND_DOUBT for good, bad in ended)
 
     def _found(self) -> Failing:
