@@ -19,7 +19,7 @@ help:
 	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'
 	@echo 'make real-llama  serve a real llama.cpp server, port 8080 (400 MB), until Ctrl-C'
 	@echo 'make clean   remove what these made, except recordings'
-	@echo 'PORT=...     where real-vllm or real-llama serves'
+	@echo 'PORT=...     where real-vllm or real-llama serves; THREADS=... threads of the latter (1)'
 	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
 
 demo: $(VENV)/.run-stamp
@@ -42,7 +42,7 @@ real-vllm:
 real-llama: $(REAL)/.stamp
 	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal: loadcell run'
 	@PYTHONPATH=$(REAL) $(BIN)/python tests/integration/llama_server.py \
-	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 8}'
+	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 16, "n_threads": $(or $(THREADS),1)}'
 
 clean:
 	rm -rf $(VENV) $(REAL) $(REAL_VLLM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
