@@ -67,10 +67,12 @@ def connections(spec: Spec) -> int:
     """Connections that this machine can have to one server: by descriptors and by ports."""
     import msgspec
 
+    from loadcell.load.fit import SPARE_FILES
     from loadcell.load.host import descriptor_limit
+    from loadcell.load.machine import local_ports
     from loadcell.load.prepare import worker_count
 
-    ports, spare = 28_000, 100
+    ports, spare = min(28_000, local_ports() or 28_000), SPARE_FILES
     load = msgspec.structs.replace(spec.load, concurrency=ports, rate=None)
     return min(ports, max(1, descriptor_limit() - spare) * worker_count(msgspec.structs.replace(spec, load=load)))
 
