@@ -30,7 +30,7 @@ def test_files_of_what_was_watched_that_cannot_be_read_are_said(make: Make) -> N
     (recording.path / "sources.json").write_text("[{]")
     result = build_result(open_recording(recording.path))
     (note,) = [note for note in result.notes if "watched beside the load" in note]
-    assert note.endswith(": looks-00000.parquet, sources.json")
+    assert note.endswith(": sources.json, looks-00000.parquet (damaged, or cut short)")
     assert (result.invalid, result.observed) == ([], None), "no figure of the load needs them"
 
 

@@ -268,12 +268,18 @@ def refuse_many(folder: Path, command: str) -> None:
     from loadcell.recording.read import read_json
     from loadcell.recording.schema import Manifest
 
+    def started(path: Path) -> float:
+        try:
+            return datetime.fromisoformat(read_json(path, Manifest).started_at).timestamp()
+        except ValueError:  # it tells no time: any other is newer
+            return 0.0
+
     try:
         found = [] if (folder / "recording.json").exists() else sorted(folder.glob("*/recording.json"))
     except PermissionError:  # opening it will say so
         return
     if found:
-        newest = max(found, key=lambda path: datetime.fromisoformat(read_json(path, Manifest).started_at)).parent
+        newest = max(found, key=started).parent
         count = "a recording" if len(found) == 1 else f"{len(found)} recordings"
         every = f"\nTo look at all of them: loadcell report --serve {folder}" if command == "report" else ""
         raise UsageError(f"{folder} holds {count}; name one of them, the newest is: loadcell {command} {newest}{every}")

@@ -134,6 +134,10 @@ def open_recording(path: str | Path) -> Recording:
     folder = Path(path)
     _check_folder(folder)
     manifest = read_manifest(folder)
+    try:
+        datetime.fromisoformat(manifest.started_at)
+    except ValueError as error:
+        raise RecordingError(f"{folder / 'recording.json'} is damaged: started_at: {error}") from None
     damaged: list[str] = []
     damaged_beside: list[str] = []
     sources = _sources(folder, damaged_beside)
@@ -206,10 +210,8 @@ def read_manifest(folder: Path) -> Manifest:
     manifest: Manifest = read_versioned(file, Manifest, FORMAT)
     try:
         msgspec.convert(manifest.effective, EffectiveForm)
-        datetime.fromisoformat(manifest.started_at)
-    except (msgspec.ValidationError, ValueError) as error:
-        where = "started_at" if not isinstance(error, msgspec.ValidationError) else "effective"
-        raise RecordingError(f"{file} is damaged or not a loadcell file: {where}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise RecordingError(f"{file} is damaged or not a loadcell file: effective: {error}") from None
     return manifest
 
 
