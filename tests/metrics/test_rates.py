@@ -94,6 +94,7 @@ def open_loop(times_s: Floats, e2e_s: float) -> list[dict[str, Any]]:
     return [
         ok_request(
             i, start_ms=s * 1e3, planned_ns=round(s * 1e9), first_any_ns=round((s + 0.2 * e2e_s) * 1e9),
+            first_answer_ns=round((s + 0.2 * e2e_s) * 1e9),
             last_ns=round((s + e2e_s) * 1e9), end_ns=round((s + e2e_s) * 1e9),
         )
         for i, s in enumerate(times_s)
