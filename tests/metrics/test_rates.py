@@ -394,7 +394,9 @@ def test_failed_requests_are_in_no_rate(make: Make) -> None:
 
 def test_replies_without_a_length_count_where_they_are(make: Make) -> None:
     rows = [
-        ok_request(i, start_ms=10 * i, **dict.fromkeys(("first_any_ns", "last_ns", "end_ns"), 10 * i * MS))
+        ok_request(
+            i, start_ms=10 * i, **dict.fromkeys(("first_any_ns", "first_answer_ns", "last_ns", "end_ns"), 10 * i * MS)
+        )
         for i in range(60)
     ]
     rates = build_result(make(rows, events=[], load={"concurrency": 1}), window_s=(0.1, 0.3)).throughput
@@ -405,7 +407,7 @@ def test_an_interrupted_loop_ends_its_rates_before_what_was_given_up(make: Make)
     """The lives of the four in flight are not known: the rates end before the first of their sends."""
     rows = users(4, 250, 10_000)
     for row in rows[-4:]:
-        row |= {"status": "cancelled", "end_ns": rows[-1]["send_start_ns"] + 100 * MS}
+        row |= {"status": "cancelled"} | dict.fromkeys(("last_ns", "end_ns"), rows[-1]["send_start_ns"] + 100 * MS)
     load = {"concurrency": 4, "duration_s": 60.0}
     result = build_result(make(rows, load=load, window_end_ns=60_000 * MS, closed_for_a_time=True, state="interrupted"))
     assert result.throughput.to_s == pytest.approx(rows[-4]["send_start_ns"] / 1e9)
