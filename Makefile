@@ -40,9 +40,10 @@ real-vllm:
 	@PYTHON='$(PYTHON)' tools/real_vllm.sh $(REAL_VLLM) $(or $(PORT),8000)
 
 real-llama: $(REAL)/.stamp
-	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal: loadcell run'
+	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal:'
+	@echo 'loadcell run --concurrency 4 --input-tokens 100 --output-tokens 20    (or loadcell run: a minute or more on a CPU)'
 	@PYTHONPATH=$(REAL) $(BIN)/python tests/integration/llama_server.py \
-	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 16, "n_threads": $(or $(THREADS),1)}'
+	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 16, "cpuparams.n_threads": $(or $(THREADS),1)}'
 
 clean:
 	rm -rf $(VENV) $(REAL) $(REAL_VLLM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -40,6 +40,19 @@ def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Server) -
     assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
 
 
+def test_the_settings_of_make_real_llama_are_ones_that_its_server_takes(
+    run: Run, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAKEFLAGS", raising=False)  # those of `make test`, which runs this
+    asked = ["make", "-n", "-s", "real-llama", "PORT=0", "THREADS=1"]
+    told = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
+    settings = json.loads(told[told.index("{") : told.rindex("}") + 1])
+    with serve(**settings | {"n_ctx": 2048, "n_parallel": 2}) as server:
+        ran = run(server.url, "--concurrency", "1", "--requests", "1", *PROBE)
+    assert settings["n_parallel"] == 16
+    assert counts(ran) == (1, 1, 0, 0, 0)
+
+
 def test_synthetic_prompts_are_exact_in_the_servers_tokens(run: Run, server: Server) -> None:
     flags = ("--api", "completions", "--concurrency", "4", "--requests", "12", "--output-tokens", "2")
     ran = run(server.url, *flags, "--input-tokens", "lognormal:24,0.6")
