@@ -64,7 +64,9 @@ def test_output_in_any_form(delta: Any, answer: str, thought: str) -> None:
         {"usage": {"completion_tokens": None}}, {"usage": {"completion_tokens": -1}}, {"timings": 3}, {"metrics": []},
         {"usage": {"completion_tokens": 1e400}}, {"usage": {"completion_tokens": 10**30}},
         {"usage": {"prompt_tokens_details": []}}, {"error": ""},
-        {"error": False}, {"error": {}}, {"system_fingerprint": {}},
+        {"error": False}, {"error": {}}, {"error": {"code": 0, "message": ""}}, {"error": {"message": None}},
+        {"error": "None"}, {"error": {"code": 200, "message": "ok"}}, {"error": [None]}, {"error": 0.0},
+        {"system_fingerprint": {}},
     ],
 )  # fmt: skip
 def test_odd_fields_of_an_event(fields: dict[str, Any]) -> None:
@@ -113,6 +115,26 @@ def test_counts_as_servers_write_them(told: Any) -> None:
             {"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "no memory"}}]}, "gave_up",
             "the server gave its output up: finish_reason error: no memory",
         ),
+        *(
+            ({"choices": [choice]}, "gave_up", "the server gave its output up: finish_reason error: no memory")
+            for choice in (
+                {"delta": {}, "error": {"code": 502, "message": "no memory"}},
+                {"delta": {}, "finish_reason": "length", "error": "no memory"},
+                {"delta": {"error": "no memory"}}, {"message": {"content": "word ", "error": {"message": "no memory"}}},
+            )
+        ),
+        ({"choices": [{"message": {"content": "a", "finish_reason": "abort"}}]}, "gave_up",
+         "the server gave its output up: finish_reason abort"),
+        *(
+            (told, "stream_error", "no memory")
+            for told in (
+                {"errors": [{"message": "no memory"}]}, {"error_code": 17, "error_msg": "no memory"},
+                {"err": "no memory", "id": "x"}, {"code": "InternalError", "message": "no memory", "id": "x"},
+                {"status": 503, "title": "no memory"}, {"success": False, "message": "no memory"},
+                {"choices": [], "code": "500", "message": "no memory"}, {"status": "FAILED", "message": "no memory"},
+                {"type": "response.failed", "response": {"error": {"message": "no memory"}}},
+            )
+        ),
     ],
 )  # fmt: skip
 def test_errors_in_other_forms(told: dict[str, Any], kind: str, words: str) -> None:
@@ -120,7 +142,18 @@ def test_errors_in_other_forms(told: dict[str, Any], kind: str, words: str) -> N
 
 
 @pytest.mark.parametrize(
-    "told", [{"type": "ping"}, {"id": "x"}, {"object": "keepalive", "message": "wait"}, {"choices": []}]
+    "told",
+    [
+        {"type": "ping"},
+        {"id": "x"},
+        {"object": "keepalive", "message": "wait"},
+        {"choices": []},
+        {"status": "ok", "message": "queued"},
+        {"code": 200, "message": "ok"},
+        {"code": "success", "msg": "ok"},
+        {"errors": [], "error_code": 0},
+        {"choices": ""},
+    ],
 )
 def test_what_is_no_error(told: dict[str, Any]) -> None:
     assert stream(token("word "), told).failure is None

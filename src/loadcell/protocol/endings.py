@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-_FINISHED = frozenset(
+_ENDS = frozenset(
     [
-        "stop", "length", "tool_calls", "function_call", "content_filter", "tool_call", "tool_use", "eos", "eos_token",
-        "eos_found", "end", "end_turn", "end_of_text", "end_of_sequence", "pause_turn", "stop_sequence", "stop_token",
-        "stop_word", "stop_words", "stop_string", "stop_str", "max_tokens", "max_length", "max_new_tokens",
-        "max_output_tokens", "max_completion_tokens", "max_tokens_reached", "max_predicted_tokens_reached",
-        "token_limit", "model_length", "context_length", "context_length_exceeded", "context_window_exceeded",
-        "model_context_window_exceeded", "complete", "completed", "done", "finished", "finish", "normal", "success",
-        "true", "refusal", "safety", "sensitive", "recitation", "guardrail", "guardrails", "prohibited_content",
-        "blocklist", "spii", "repetition",
+        "stop", "stopped", "end", "ended", "eos", "eot", "eom", "eoseq", "length", "len", "limit", "token", "tokens",
+        "window", "complete", "completed", "done", "finished", "finish", "final", "normal", "success", "ok", "true",
+        "tool", "tools", "function", "filter", "filtered", "refusal", "safety", "sensitive", "recitation", "guardrail",
+        "guardrails", "prohibited", "blocklist", "spii", "repetition", "pause", "1",
     ]
 )  # fmt: skip
-"""Every reason that is taken for a whole output: what the API names, and what servers write in its place."""
+"""Every word that tells of a whole output: what the API names, and what servers write in its place."""
+_BESIDE = frozenset(
+    [
+        "of", "text", "sequence", "sequences", "seq", "turn", "word", "words", "string", "str", "id", "ids", "found",
+        "hit", "max", "maximum", "new", "output", "completion", "reached", "predicted", "model", "context", "exceeded",
+        "call", "calls", "use", "content", "criteria", "im",
+    ]
+)  # fmt: skip
+"""Words that stand beside those and tell of nothing else."""
+_LEADS = ("finish_reason_", "finish_type_", "finish_", "stop_reason_")
+"""What stands before the reason where a server writes the names of its code."""
 _UNFINISHED = frozenset(
-    ["", "0", "null", "none", "false", "not_finished", "unfinished", "in_progress", "finish_reason_unspecified"]
-)
+    [
+        "", "0", "null", "none", "nil", "false", "n/a", "na", "undefined", "unspecified", "not_finished", "unfinished",
+        "in_progress", "running", "generating", "streaming", "continue", "pending",
+    ]
+)  # fmt: skip
 """What servers write while the output goes on."""
-_NAMES = ("type", "reason", "finish_reason", "kind", "name", "code")
+_NAMES = ("type", "reason", "finish_reason", "kind", "name", "code", "value")
 """Where an object that stands for a reason has its name."""
 _WORDS = ("message", "error", "detail", "description", "err_msg")
 _LONGEST = 300
@@ -33,18 +43,35 @@ def ending(told: Any) -> tuple[str | None, str | None]:
     Without a reason the output goes on; with words it was given up, in the server's own.
     """
     words = ""
+    if isinstance(told, list) and len(told) == 1:
+        told = told[0]
+    while isinstance(told, dict) and isinstance(inner := next((told[n] for n in _NAMES if told.get(n)), None), dict):
+        told = inner
     if isinstance(told, dict):
         words = next((text for name in _WORDS if (text := _text(told.get(name)))), "")
         named = next((text for name in _NAMES if (text := _text(told.get(name)))), "")
-        told = named or words
+        told = named or words or _only_key(told)
     shown = _text(told)
     name = _snake(shown)
+    lead = next((lead for lead in _LEADS if name.startswith(lead)), "")
+    name = name.removeprefix(lead)
     if name in _UNFINISHED:
         return None, None
-    if name in _FINISHED:
+    if _is_finished(name):
         return name, None
     said = f"{shown}: {words}" if words and words != shown else shown
     return name[:_LONGEST], f"the server gave its output up: finish_reason {said[:_LONGEST]}"
+
+
+def _is_finished(name: str) -> bool:
+    """Whether all words of a reason are of the lists, one of them of an end."""
+    words = {word for word in re.split(r"[^a-z0-9]+", name) if word}
+    return bool(words & _ENDS) and words <= _ENDS | _BESIDE
+
+
+def _only_key(told: dict[str, Any]) -> str:
+    """The name of a variant that an object with one key stands for: {"Length": 10}."""
+    return next((str(key) for key, value in told.items() if value or value == 0), "") if len(told) == 1 else ""
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,9 @@ from loadcell.protocol.coding import CodingError, Unpacking, packed_as
 MAX_HEADER_BYTES = 256 * 1024
 """Of a head, and of the trailers and chunk extensions that bring nothing of the body."""
 _PLAIN = ("identity", "chunked", "")
+_TEXT = (b"{", b"[", b"data", b"event", b":", b"<")
+"""With one of these begins a body that is not packed, whatever its head says; codings without a mark may too."""
+_WITHOUT_MARK = ("br", "deflate")
 
 
 class Head:
@@ -48,6 +51,8 @@ class Head:
         codings = self.codings
         if not codings and (found := packed_as(start)):
             codings = [found]
+        elif start.startswith(_TEXT) and not set(codings) & set(_WITHOUT_MARK):
+            codings = []  # the head says what is not so
         return Unpacking(codings) if codings else None
 
 

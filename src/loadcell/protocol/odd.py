@@ -11,7 +11,17 @@ from typing import Any
 
 import msgspec
 
-from loadcell.protocol.openai import ABSENT, NOT_JSON, Choice, CompletionDetails, Delta, Event, PromptDetails, Usage
+from loadcell.protocol.endings import ending
+from loadcell.protocol.openai import (
+    ABSENT,
+    NOT_JSON,
+    Choice,
+    CompletionDetails,
+    Delta,
+    Event,
+    PromptDetails,
+    Usage,
+)
 
 _EVENT = msgspec.json.Decoder(Event)
 _ANSWERS = ("content", "text", "refusal")
@@ -21,10 +31,14 @@ _LABELS = frozenset(
     [
         "role", "type", "name", "index", "object", "format", "signature", "thought_signature", "status", "model",
         "mime_type", "mimetype", "media_type", "cache_control", "finish_reason", "stop_reason", "expires_at",
-        "created", "created_at", "provider", "usage",
+        "created", "created_at", "provider", "usage", "error",
     ]
 )  # fmt: skip
 """Strings that are never output."""
+_MESSAGES = frozenset(["message", "msg", "detail", "title"])
+FAILED = ("error", "exception", "failed", "failure")
+_NO_ERROR = frozenset(["", "0", "200", "null", "none", "no", "false", "ok", "success", "no error"])
+"""What says that nothing is wrong."""
 _NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
 """Output whose characters are no text to be counted."""
 _KNOWN = frozenset(_THOUGHTS) | {"name"} | (frozenset(Delta.__struct_fields__) - {"audio", "annotations"})
@@ -57,12 +71,39 @@ def tells_error(payload: bytes) -> bool:
         found: Any = json.loads(payload)
     except NOT_JSON:
         return False
-    if any(found.get(name) == "error" for name in ("type", "status", "event")):
+    if any(str(found.get(name)).lower().endswith(FAILED) for name in ("type", "status", "event", "state")):
         return True
-    codes = [found.get(name) for name in ("code", "status", "status_code")]
-    return any(found.get(name) for name in ("message", "msg", "detail")) and (
-        any(type(code) is int and code >= 400 for code in codes) or found.keys() <= {"message", "msg", "detail"}
+    if any(found.get(name) is False for name in ("success", "ok")):
+        return True
+    if any(name.lower().startswith("err") and _says_error(value) for name, value in found.items()):
+        return True
+    return any(found.get(name) for name in _MESSAGES) and (
+        any(_is_error_code(found.get(name)) for name in ("code", "status", "status_code")) or found.keys() <= _MESSAGES
     )
+
+
+def is_error(raw: msgspec.Raw) -> bool:
+    """Whether a field named error tells of one: some servers write it in every event, with nothing in it."""
+    try:
+        return _says_error(json.loads(bytes(raw)))
+    except NOT_JSON:
+        return True
+
+
+def _says_error(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_says_error, value.values()))
+    if isinstance(value, list):
+        return any(map(_says_error, value))
+    return bool(value) and str(value).strip().lower() not in _NO_ERROR
+
+
+def _is_error_code(code: Any) -> bool:
+    """A status of HTTP from 400 on, or a name: "InternalError"."""
+    if isinstance(code, str) and not code.isdigit():
+        return code.strip().lower() not in _NO_ERROR
+    number = _integer(code)
+    return number is not None and number >= 400
 
 
 def tool_text(call: msgspec.Raw) -> str:
@@ -87,10 +128,11 @@ def _named(value: Any) -> Iterator[str]:
 
 
 def _odd_event(payload: bytes) -> Event:
-    found: Any = json.loads(payload.decode(), parse_constant=lambda _: None)
+    # Halves of characters and bare control characters spoil a text, not the event.
+    found: Any = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)
     if not isinstance(found, dict):
         raise ValueError("it is no object")
-    choices = found.get("choices")
+    choices = found.get("choices") or None
     if isinstance(choices, dict):  # one that stands alone, or several by index
         choices = [choices] if choices.keys() & {"delta", "message", "text"} else list(choices.values())
     if choices is not None and not isinstance(choices, list):
@@ -119,9 +161,10 @@ def _choice(found: dict[str, Any]) -> Choice:
     thought = thought or _thought(found)  # beside the delta
     if thought and (delta is None or not (delta.content or delta.reasoning)):
         delta = Delta(content=text or None, reasoning=thought)
-    whole = found.get("finish_reason")
-    if isinstance(whole, str) and found.get("error"):
-        whole = {"type": whole, "error": found["error"]}
+    whole = next((reason for one in (found, *holders) if (reason := one.get("finish_reason"))), None)
+    error = next((error for one in (found, *holders) if _says_error(error := one.get("error"))), None)
+    if error is not None:
+        whole = {"type": whole if isinstance(whole, str) and ending(whole)[1] else "error", "error": error}
     return OddChoice(
         index=_integer(index),
         delta=delta,

@@ -135,13 +135,13 @@ class _ChatLogprobs(msgspec.Struct):
     tokens: list[msgspec.Raw] | None = None
 
 
-_EMPTY = frozenset((b"", b"null", b"false", b"0", b'""', b"[]", b"{}"))
+EMPTY = frozenset((b"", b"null", b"false", b"0", b'""', b"[]", b"{}"))
 """JSON of nothing, as servers write it."""
 
 
 def present(raw: msgspec.Raw) -> bool:
     """Whether a field is there and holds something."""
-    return bytes(raw) not in _EMPTY
+    return bytes(raw) not in EMPTY
 
 
 def logprob_tokens(raw: msgspec.Raw) -> int | None:

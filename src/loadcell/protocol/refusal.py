@@ -14,8 +14,8 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST = 500
 """Characters that are kept."""
 _WHERE_WORDS_ARE = (
-    "error", "message", "detail", "errors", "msg", "error_message", "error_description", "description", "reason",
-    "title", "fault", "faultstring",
+    "error", "message", "detail", "errors", "msg", "error_message", "error_msg", "error_description", "err_msg",
+    "errmsg", "err", "description", "reason", "response", "title", "fault", "faultstring",
 )  # fmt: skip
 _DEPTH = 8
 _TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
@@ -80,6 +80,8 @@ def no_json(payload: bytes) -> str:
     said = error_message(payload[:_PAGE_BYTES] if is_html(payload) else payload[:200])
     if is_html(payload):
         return f'the reply is an HTML page, "{said}"'
+    if payload.lstrip().startswith(b"["):
+        return f"the reply is JSON, but no object: {said}"
     return f"the reply is not JSON: {said}"
 
 

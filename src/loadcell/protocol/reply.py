@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import httptools
 
-from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_ERROR, KIND_OUTPUT
+from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_OUTPUT
 from loadcell.protocol.coding import CodingError, Unpacking
 from loadcell.protocol.cutting import Cutter, TooLarge
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
-from loadcell.protocol.odd import decode_event
-from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.odd import FAILED, decode_event
+from loadcell.protocol.openai import EMPTY, NOT_JSON
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.said import Said
 
@@ -28,6 +28,8 @@ _END_NS, _WORDS_NS, _USAGE_NS = 100_000_000, 1_000_000_000, 5_000_000_000
 words of a refusal may follow; after its finish reason, when usage may still come."""
 _EVENT_BYTES = 120
 """Of memory for an event, beside its text."""
+_SIGNS_OF_LIFE = frozenset([b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"])
+_FIELDS = (b"id:", b"event:", b"retry:", b":")
 _FRAME_BYTES = len(b"data: \n\n")
 
 
@@ -92,10 +94,10 @@ class Reply(Said):
     def _last_words(self) -> bool:
         """Whether an event that nobody has ended yet is an end mark or a failure."""
         rest = b"".join(self._cut.rest).strip()
-        payload, error = _fields(rest) if rest else (b"", False)
+        payload, name = _fields(rest) if rest else (b"", "")
         if payload.startswith(b"{"):
-            return error or (b'"error"' in payload and payload.endswith(b"}"))
-        return bool(payload) and (error or payload.strip() == b"[DONE]")
+            return name == "error" or (b'"error"' in payload and payload.endswith(b"}"))
+        return bool(payload) and (name == "error" or _is_end(payload))
 
     @property
     def closed(self) -> bool:
@@ -271,10 +273,12 @@ class Reply(Said):
         payloads: list[bytes] = []
         for number, raw in pending:
             if raw.startswith(b"data: ") and b"\n" not in raw:
-                payload, error = raw[6:], False
+                payload, name = raw[6:], ""
             else:
-                payload, error = _fields(raw)
-            if payload.startswith(b"{") and not error:
+                payload, name = _fields(raw)
+            if not payload.startswith(b"{"):
+                payload = payload.strip()
+            if payload.startswith(b"{") and name != "error":
                 numbers.append(number)
                 payloads.append(payload)
                 continue
@@ -282,20 +286,24 @@ class Reply(Said):
                 self._classify(numbers, payloads)
                 numbers, payloads = [], []
             if self.failure is None:
-                self._odd(number, payload, error)
+                self._odd(number, payload, name)
         pending.clear()
         if payloads:
             self._classify(numbers, payloads)
 
-    def _odd(self, number: int, payload: bytes, error: bool) -> None:
-        """An event that is not a JSON object: the end mark, an error by name, a comment, or junk."""
-        if error:
+    def _odd(self, number: int, payload: bytes, name: str) -> None:
+        """An event that is not a JSON object: the end mark, an error by name, a comment, a sign of life, or junk."""
+        if name == "error":
             self._note(number, KIND_ERROR, None, len(payload))
             self.failure = self.failure or ("stream_error", error_message(payload))
-        elif payload.strip() == b"[DONE]":
+        elif _is_end(payload):
             self.done = True
             self._note(number, KIND_DONE, None, len(payload))
-        elif payload:
+        elif not payload:
+            return
+        elif name not in ("", "message") or payload in EMPTY or payload.strip(b'"[]').lower() in _SIGNS_OF_LIFE:
+            self._note(number, KIND_EMPTY, None, len(payload))
+        else:
             self._note(number, KIND_ERROR, None, len(payload))
             self.failure = self.failure or ("invalid_json", f"an event is not JSON: {error_message(payload[:200])}")
 
@@ -308,9 +316,10 @@ class Reply(Said):
             self.failure = (f"http_{self.status}", refused(self.status, self._head, document))
         elif self.streamed:
             self.tails.add(read)  # the end of the reply came after its last event
+            last = b"\n\n".join(raw for _, raw in self._cut.parts)
             self._decode()
             if not self.ended:
-                self.failure = self.failure or ("cut", "the stream ended without a finish reason and without [DONE]")
+                self.failure = self.failure or _no_end(last)
         else:
             self._whole(read, document)
         if self.others:
@@ -337,17 +346,35 @@ class Reply(Said):
             self.failure = ("protocol", f"the reply has no choices: {error_message(payload[:200])}")
 
 
-def _fields(raw: bytes) -> tuple[bytes, bool]:
-    """The data of an event in any legal form, and whether its name says "error" (WHATWG, server-sent events)."""
+def _is_end(payload: bytes) -> bool:
+    """Whether it is the end mark, in any spelling."""
+    return payload.strip(b'"[] \n').upper() == b"DONE"
+
+
+def _no_end(last: bytes) -> tuple[str, str]:
+    """What went wrong with a stream that nobody ended: with what stands at its end in place of events."""
+    if is_html(last):
+        return "html", no_json(last)
+    words = "the stream ended without a finish reason and without [DONE]"
+    said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
+    return "cut", f"{words}; its last words: {error_message(said)}" if said else words
+
+
+def _fields(raw: bytes) -> tuple[bytes, str]:
+    """The data of an event in any legal form, and its name, "error" for any that tells of one (WHATWG, server-sent
+    events). Fields are taken in any case, with spaces around their names: a line that is skipped is output lost."""
     data: list[bytes] = []
-    error = False
+    event = ""
     for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):
         name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+        name, value = name.strip().lower(), value.removeprefix(b" ")
         if name == b"data":
             data.append(value)
         elif name == b"event":
-            error = value == b"error"
+            event = value.strip().lower().decode("utf-8", "replace")
+        elif name == b"error":  # no legal field either
+            event = "error"
+            data.append(value)
         elif line.startswith(b"{"):  # no legal field: a server that writes its error as a bare line
             data.append(line)
-    return b"\n".join(data), error
+    return b"\n".join(data), "error" if event.endswith(FAILED) else event

@@ -15,7 +15,7 @@ from loadcell.kinds import (
     KIND_USAGE,
 )
 from loadcell.protocol.endings import ending
-from loadcell.protocol.odd import OddChoice, counts_as_text, decode_event, tells_error, tool_text
+from loadcell.protocol.odd import OddChoice, counts_as_text, decode_event, is_error, tells_error, tool_text
 from loadcell.protocol.openai import (
     ABSENT,
     NOT_JSON,
@@ -105,7 +105,9 @@ class Said:
         tokens: int | None = None
         if event.timings is not ABSENT or event.metrics is not ABSENT:
             self.told.take(event)
-        if event.object == "error" or present(event.error):  # before a finish reason, which says less
+        if event.object == "error" or (
+            present(event.error) and is_error(event.error)
+        ):  # before a finish reason, which says less
             kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
         choice = None
@@ -130,7 +132,7 @@ class Said:
         if event.usage is not None:
             kind |= KIND_USAGE
             self.usage = event.usage
-        if not kind and event.choices is None and tells_error(payload):
+        if not kind and not event.choices and tells_error(payload):
             kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
