@@ -195,10 +195,13 @@ def test_the_text_of_tool_calls_counts() -> None:
     assert reply.kinds[0] == KIND_TOOL and reply.text() == "f{1}"
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0), (3, 0)])
-def test_of_several_outputs_the_first_is_measured(order: tuple[int, int]) -> None:
-    def word(index: int) -> dict[str, Any]:
-        return {"choices": [{"index": index, "delta": {"content": f"{index} "}, "finish_reason": None}]}
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (3, 0), (None, 1), (None, 2)])
+def test_of_several_outputs_the_first_is_measured(order: tuple[int | None, int]) -> None:
+    """An index that is missing is 0: some servers leave out what has its default."""
+
+    def word(index: int | None) -> dict[str, Any]:
+        choice = {"delta": {"content": f"{index} "}, "finish_reason": None}
+        return {"choices": [choice if index is None else choice | {"index": index}]}
 
     first, second = order
     reply = stream(
@@ -217,3 +220,15 @@ def test_a_finish_reason_before_more_output_is_no_end() -> None:
     assert cut.failure is not None and cut.failure[0] == "cut"
     assert parse([HEAD, *words, chunk(DONE), LAST]).failure is None
     assert parse([HEAD, words[0], LAST]).failure is None
+
+
+@pytest.mark.parametrize("last", [{}, {"completion_tokens": 0}, {"prompt_tokens": 7}, {"completion_tokens": None}])
+def test_an_empty_usage_takes_no_usage_back(last: dict[str, Any]) -> None:
+    told = [{"choices": [], "usage": usage} for usage in ({"prompt_tokens": 7, "completion_tokens": 40}, last)]
+    usage = stream(token("word "), *told).usage
+    assert usage is not None and (usage.prompt_tokens, usage.completion_tokens) == (7, 40)
+
+
+def test_output_beside_a_delta_that_is_not_there() -> None:
+    reply = stream(*[{"choices": [{"index": 0, "content": "word "}]}] * 3)
+    assert said(reply) == (None, "word " * 3, "")

@@ -151,7 +151,7 @@ def _odd_event(payload: bytes) -> Event:
 def _choice(found: dict[str, Any]) -> Choice:
     index, ids = found.get("index"), found.get("token_ids")
     delta, message = (_delta(found.get(name)) for name in ("delta", "message"))
-    text, thought = _split(found.get("text"))
+    text, thought = _split(found.get("text") or (None if delta or message else found.get("content")))
     holders: list[dict[str, Any]] = [
         holder for name in ("delta", "message") if isinstance(holder := found.get(name), dict)
     ]

@@ -113,7 +113,7 @@ class Said:
         choice = None
         if event.choices:
             choice = event.choices[0]
-            if choice.index != self._index or len(event.choices) > 1:
+            if choice.index != self._index or self._index is None or len(event.choices) > 1:
                 choice = self._measured(event.choices)
         if choice is not None:
             kind |= self._output(choice)
@@ -131,7 +131,8 @@ class Said:
                 kind |= self._end(choice.finish_reason)
         if event.usage is not None:
             kind |= KIND_USAGE
-            self.usage = event.usage
+            if event.usage.completion_tokens or self.usage is None:  # an empty one takes nothing back
+                self.usage = event.usage
         if not kind and not event.choices and tells_error(payload):
             kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
