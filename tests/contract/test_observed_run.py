@@ -164,7 +164,7 @@ def test_the_flags_of_watching() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"every_s": 0.01}, {"every_s": -1}, {"urls": ["a:1"]}, {"urls": ["http://"]}, {"gpu": "amd"}]
+    "fields", [{"every_s": 0.01}, {"every_s": -1}, {"urls": ["ftp://a:1"]}, {"urls": ["http://"]}, {"gpu": "amd"}]
 )
 def test_what_cannot_be_watched_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -166,7 +166,7 @@ def test_secrets_that_a_page_echoes_are_taken_out(run: Run, monkeypatch: pytest.
     assert text == '# HELP who <redacted>\nvllm:who{key="<redacted>"} 1234\n'
 
 
-@pytest.mark.parametrize("url", ["ftp://host/metrics", "metrics", "http://host:port/", "http://"])
+@pytest.mark.parametrize("url", ["ftp://host/metrics", "http://host:port/", "http://"])
 def test_a_url_that_cannot_be_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(UsageError, match=r"page of metrics|port"):
         short_spec("http://127.0.0.1:1", metrics_url=url)

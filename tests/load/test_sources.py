@@ -62,7 +62,7 @@ FAILURES: dict[str, tuple[Answer, str]] = {
     "junk": (lambda _: [http("<html>\n")], "not a page"),
     "truncated": (lambda _: [http("a 1\nb 2", length=99), CLOSE], "cut short"),
     "closed": (lambda _: [CLOSE], "without a reply"),
-    "no http": (lambda _: [b"hello\r\n\r\n", CLOSE], "not HTTP"),
+    "no http": (lambda _: [b"hello\r\n\r\n", CLOSE], "speaks another protocol there"),
     "too long": (lambda _: [http("a_total 1\n" * 900_000)], "more than 8 MiB|no answer within"),
 }
 

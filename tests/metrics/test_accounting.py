@@ -61,17 +61,17 @@ def test_advice_knows_classes_of_http_status() -> None:
     assert advice_for("http_500") == advice_for("http_599")
     assert advice_for("http_500", "the model is still loading") != advice_for("http_500")
     assert advice_for("http_429") != advice_for("http_418") == advice_for("http_499")
-    assert advice_for("http_302") is None
+    assert advice_for("http_302") == advice_for("http_308") != advice_for("http_200")
 
 
 def test_more_requests_than_planned_make_the_run_invalid(make: Make) -> None:
     result = build_result(make([ok_request(0), ok_request(1)], planned=1))
-    assert any("accounts do not close" in reason for reason in result.invalid)
+    assert any("2 rows, of which the plan has room for 1" in reason for reason in result.invalid)
 
 
 def test_a_request_recorded_twice_makes_the_run_invalid(make: Make) -> None:
     result = build_result(make([ok_request(0), ok_request(0)], planned=2))
-    assert any("more than once" in reason for reason in result.invalid)
+    assert any("request 0 is in it twice" in reason for reason in result.invalid)
 
 
 def test_a_worker_with_more_rows_than_requests_makes_the_run_invalid(make: Make) -> None:

@@ -33,6 +33,7 @@ RULES = find_rules(None, "llama2-70b-99.9", "server")
 DATASET = find_dataset(RULES, None, look_alike=True, samples=None, accuracy=True)
 N = len(DATASET.samples)
 ANSWERS = {json.dumps(sample.messages): sample.reference or "" for sample in DATASET.samples}
+TOKENIZER = load_tokenizer("smollm2")
 NUMBERS = {json.dumps(sample.messages): number for number, sample in enumerate(DATASET.samples)}
 
 
@@ -41,10 +42,12 @@ def asked(request: Received) -> int:
 
 
 def right(request: Received) -> list[Step]:
-    """The reference, as one event of 294 tokens by the usage."""
+    """The reference, as one event; 294 tokens by the usage, the others of reasoning that is not shown."""
     answer = ANSWERS.get(json.dumps(request.json()["messages"]), "hello")
     pieces = clean_pieces(1, 0.0, 0.0, answer)
-    pieces[-2] = pieces[-2].replace(b'"completion_tokens": 1', b'"completion_tokens": 294')  # type: ignore[union-attr]
+    thought = 294 - TOKENIZER.count(answer)
+    counts = f'"completion_tokens_details": {{"reasoning_tokens": {thought}}}, "completion_tokens": 294'.encode()
+    pieces[-2] = pieces[-2].replace(b'"completion_tokens": 1', counts)  # type: ignore[union-attr]
     return stream(*pieces)
 
 

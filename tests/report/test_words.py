@@ -63,6 +63,7 @@ INSIDE = (
 )  # fmt: skip
 """Parts that stand in sentences which the catalogue has whole."""
 NOT_SHOWN = (
+    " (--prompt-column NAME names another)",
     "SUSPECT where the recording does not bound its times (no stamps of the kernel, before format 5)",
     "SUSPECT where this machine's self-test, at the nearest load, was off by more than the budgets allow",
     "INVALID where no request succeeded",

@@ -36,9 +36,6 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
             lost += max(0, started - recorded)
             if recorded > started:
                 invalid.append(f"worker {audit.get('worker')} recorded {recorded} requests but started {started}")
-    repeated = int(np.count_nonzero(np.diff(rows.request) == 0))  # rows are ordered by request
-    if repeated:
-        invalid.append(f"{repeated} requests are recorded more than once")
     ok, failed, cancelled = (int(np.count_nonzero(mask)) for mask in (rows.ok, rows.failed, rows.cancelled))
     counted = int(np.count_nonzero(rows.counted))
     if ok + failed + cancelled != counted:

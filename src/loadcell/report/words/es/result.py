@@ -543,7 +543,6 @@ ACCOUNTS = {
         "el proceso murió antes de escribirlas: ver las notas y el registro de esta máquina (¿memoria?)"
     ),
     "worker {} recorded {} requests but started {}": "el proceso {} grabó {} solicitudes pero inició {}",
-    "{} requests are recorded more than once": "{} solicitudes están grabadas más de una vez",
     "{} requests have a status that is not ok, failed or cancelled": (
         "{} solicitudes tienen un estado que no es ok, failed ni cancelled"
     ),
