@@ -20,6 +20,10 @@ _MODEL = (
 _FEW_TOKENS = (
     r"(?:max_(?:completion_|output_|new_)?tokens|output\s+tokens?).{0,80}(?:at\s+least|minimum|below|greater|>=|small)"
 )
+_STREAM = (
+    r"\bstream(?:s|ed|ing)?\b.{0,60}(?:not\s+(?:\w+\s+)?(?:support|allow|permit|available|implement|enabled)|unsupported|disabled"
+    r"|must\s+be\s+false|unavailable)|(?:not\s+support|n[o']t\s+support|unsupported|disable).{0,40}\bstream(?:s|ed|ing)?\b"
+)
 _TLS = r"plain\s+HTTP\s+request.{0,40}HTTPS|HTTP\s+request\s+to\s+an?\s+(?:HTTPS|TLS|SSL)"
 _KEY = r"\bapi[\s_-]?key|authenticat|unauthori[sz]ed"
 _QUOTA = r"quota|credit|billing|balance|payment|insufficient\s+funds"
@@ -34,6 +38,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_4|http_5|stream_error", _CONTEXT, "prompt and output are longer than the server's context: give fewer "
      "--input-tokens or --output-tokens, or start the server with a longer context"),
     ("http_400|http_422", _FEW_TOKENS, "the server wants to be asked for more output tokens: raise --output-tokens"),
+    ("http_400|http_405|http_422|http_500|http_501", _STREAM, "ask for whole replies: --no-stream"),
     ("http_400|http_403|http_404|http_422", _MODEL, "name one of the server's models with --model"),
     ("http_404", "", "check the URL's path, --api and the model's name"),
     ("http_405|http_410|http_501", "", "check the URL's path and --api"),

@@ -50,6 +50,8 @@ CASES = {
                   "HTTP 413: 413 Request Entity Too Large", "client_max_body_size"),
     "few tokens": (json_reply({"error": {"message": "max_tokens must be at least 4096"}}, 400), "at least 4096",
                    "raise --output-tokens"),
+    "no streams": (json_reply({"error": {"message": "streaming is not supported by this model"}}, 400),
+                   "HTTP 400: streaming is not", "whole replies: --no-stream"),
     "no such path": (json_reply({"detail": "Not Found"}, 404), "HTTP 404: Not Found", "check the URL"),
     "an unknown model": (json_reply({"error": {"message": "model 'x' not found, try pulling it first"}}, 404),
                          "HTTP 404: model 'x' not found", "models with --model"),

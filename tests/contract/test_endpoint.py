@@ -216,6 +216,36 @@ def test_max_tokens_is_renamed_where_that_is_asked_for() -> None:
     assert found.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("property 'max_tokens' is unsupported", 400),
+        ("Unrecognized request argument supplied: max_tokens", 400),
+        ("body.max_tokens: Extra inputs are not permitted", 422),
+        ('json: unknown field "max_tokens"', 500),
+    ],
+)
+def test_max_tokens_is_renamed_where_it_is_not_known(words: str, status: int) -> None:
+    script = picky("max_tokens", words, status)
+    with serve(script, probe=script) as server:
+        found = ask(server.url)
+    assert found.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
+
+
+@pytest.mark.parametrize("words", ["max_tokens must be at least 16", "max_tokens is too large: 4"])
+def test_max_tokens_is_not_renamed_for_its_value(words: str) -> None:
+    with serve(probe=picky("max_tokens", words)) as server, pytest.raises(EndpointError, match="max_tokens"):
+        ask(server.url)
+    assert len(server.probes) == 1
+
+
+def test_a_field_may_be_refused_as_a_failure_of_the_server() -> None:
+    script = picky("ignore_eos", "create() got an unexpected keyword argument 'ignore_eos'", 500)
+    with serve(script, probe=script) as server:
+        found = ask(server.url)
+    assert found.ignore_eos is False
+
+
 def test_all_three_at_once(run: Run) -> None:
     def script(request: Received) -> Any:
         for field, words in (("ignore_eos",) * 2, ("stream_options",) * 2, ("max_tokens", "use max_completion_tokens")):

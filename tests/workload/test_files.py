@@ -56,6 +56,15 @@ def test_lines_are_prompts_or_messages_with_their_own_output_length(read: Read, 
     assert file.notes(4) == [f"keys of {file.path} that were not used: id"]
 
 
+def test_conversations_in_which_nobody_asks_are_left_out_and_told(read: Read) -> None:
+    file = read(
+        '[{"conversations": []}, {"conversations": [{"from": "gpt", "value": "b"}]},'
+        '{"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}]}]'
+    )
+    assert sent(file) == [{"messages": user("Why?")}]
+    assert f"2 conversations of {file.path} were left out, for nobody asks anything in them" in file.notes(1)
+
+
 def test_keys_of_a_request_go_with_its_prompt(read: Read) -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
     line = {"prompt": "a", "temperature": 0.3, "stop": ["x"], "response_format": schema, "seed": 4, "topic": "b"}

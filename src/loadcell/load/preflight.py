@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
 _NOT_UP = (502, 503)
 """Statuses of a server, or of a proxy in front of it, that is not up yet."""
+_NO_FIELD = (
+    r"un(?:known|recogni[sz]ed|expected|supported|permitted)|not\s+(?:supported|permitted|allowed|recogni[sz]ed|known)"
+    r"|extra\s+(?:inputs|fields)|extra_forbidden|no\s+such"
+)
+"""Words of a server that does not know a field."""
 _AGAIN_S = 0.5
 """Time between two looks whether it is."""
 
@@ -233,7 +239,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         if reply.failure is None or reply.good:
             break
         said = reply.failure[1]
-        if reply.status in (400, 422) and _adapt(found, spec, said):
+        if _refuses_field(reply.status, said) and _adapt(found, spec, said):
             continue
         if reply.status == 404 and spec.endpoint.model is not None:
             _check_model(spec, target, found)
@@ -328,6 +334,11 @@ def prefix_of(spec: Spec, found: Endpoint) -> bytes:
     )
 
 
+def _refuses_field(status: int, said: str) -> bool:
+    """Whether a refusal may be one of a field that it names: some servers say so as their own failure."""
+    return status in (400, 422) or (status in (500, 501) and re.search(_NO_FIELD, said, re.IGNORECASE) is not None)
+
+
 def _adapt(found: Endpoint, spec: Spec, said: str) -> bool:
     """Leave out, or rename, the optional field that a refusal names; False if it names none that may go."""
     if "ignore_eos" in said and found.ignore_eos and spec.endpoint.ignore_eos is None:
@@ -336,7 +347,10 @@ def _adapt(found: Endpoint, spec: Spec, said: str) -> bool:
     elif "stream_options" in said and found.include_usage:
         found.include_usage = False
         found.notes.append("the server refuses stream_options: it sends no usage")
-    elif "max_completion_tokens" in said and found.max_tokens_field == "max_tokens":
+    elif found.max_tokens_field == "max_tokens" and (
+        "max_completion_tokens" in said
+        or (re.search(r"\bmax_tokens\b", said) and re.search(_NO_FIELD, said, re.IGNORECASE))
+    ):
         found.max_tokens_field = "max_completion_tokens"
     else:
         return False

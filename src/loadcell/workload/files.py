@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 from loadcell.workload.lengths import MAX_TOKENS
-from loadcell.workload.requests import Seen, columns_of, request_of, texts_of, typed
+from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
 from loadcell.workload.rows import Rows
 from loadcell.workload.tokenizer import Tokenizer
 
@@ -88,6 +88,8 @@ class PromptFile:
             notes.append(
                 f"{seen.replies} of {len(self)} conversations of {self.path} were sent without their last reply"
             )
+        if seen.silent:
+            notes.append(f"{seen.silent} conversations of {self.path} were left out, for nobody asks anything in them")
         if seen.uncounted:
             notes.append(
                 f"{seen.uncounted} of {len(self)} lines of {self.path} hold parts that are no text: input tokens as "
@@ -150,13 +152,19 @@ def read_prompts(spec: Spec) -> PromptFile:
     """
     rows, seen = _rows_of(spec), Seen()
     prompts, output_tokens, places = [], [], []
+    silent: NothingToSend | None = None
     for number, row in rows:
-        request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen)
+        try:
+            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen)
+        except NothingToSend as nothing:  # files of conversations hold some
+            silent = silent or nothing
+            seen.silent += 1
+            continue
         prompts.append(request.own)
         output_tokens.append(request.output_tokens)
         places.append(number)
     if not prompts:
-        raise _nothing(rows)
+        raise silent or _nothing(rows)
     return PromptFile(
         path=rows.path,
         prompts=tuple(prompts),

@@ -56,6 +56,10 @@ class Request(NamedTuple):
     """Output tokens that it asks for; 0 where it leaves that to the spec."""
 
 
+class NothingToSend(UsageError):
+    """A conversation in which nobody asks anything."""
+
+
 class Seen(msgspec.Struct):
     """What was found in the rows and is to be told, each with the number of its rows."""
 
@@ -65,6 +69,8 @@ class Seen(msgspec.Struct):
     """Keys that a setting of the run went before."""
     replies: int = 0
     """Rows of which the last reply was left out."""
+    silent: int = 0
+    """Conversations that were left out, for nobody asks anything in them."""
     uncounted: int = 0
     """Rows with parts that are no text."""
 
@@ -163,6 +169,8 @@ def _put_prompt(
     """Put a row's text, token ids or messages into the fields of its body."""
     system = next((row[key] for key in _SYSTEM if isinstance(row.get(key), str) and row[key]), None)
     first = [{"role": "system", "content": system}] if system else []
+    if column in _TALKS and _of_json(value) == []:
+        raise NothingToSend(f"{where}: its {column!r} is empty")
     if column in ("messages", *_TALKS) or _talks(value):
         messages = _messages(value, where, whole=column not in _TALKS)
         if column in _TALKS:
@@ -170,7 +178,7 @@ def _put_prompt(
             while messages and messages[-1]["role"] == "assistant":
                 messages = messages[:-1]
             if not messages:
-                raise UsageError(f"{where}: its {column!r} holds replies alone: there is nothing to send")
+                raise NothingToSend(f"{where}: its {column!r} holds replies alone: there is nothing to send")
             seen.replies += len(messages) < said
         fields["messages"] = messages if messages[0].get("role") == "system" else first + messages
         return

@@ -90,6 +90,9 @@ NOTES = {
     "keys of {} that settings of the run went before: {}": (
         "claves de {=} sobre las que prevalecieron ajustes de la ejecución: {=}"
     ),
+    "{} conversations of {} were left out, for nobody asks anything in them": (
+        "{} conversaciones de {=} se dejaron fuera, pues nadie pregunta nada en ellas"
+    ),
     "{} of {} conversations of {} were sent without their last reply": (
         "{} de {} conversaciones de {=} se enviaron sin su última respuesta"
     ),

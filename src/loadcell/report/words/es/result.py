@@ -423,6 +423,7 @@ ACCOUNTS = {
         "el prompt y la salida son más largos que el contexto del servidor: dar menos --input-tokens o "
         "--output-tokens, o arrancar el servidor con un contexto más largo"
     ),
+    "ask for whole replies: --no-stream": "pida respuestas enteras: --no-stream",
     "the server wants to be asked for more output tokens: raise --output-tokens": (
         "el servidor quiere que se le pidan más tokens de salida: subir --output-tokens"
     ),
