@@ -175,6 +175,14 @@ def test_a_url_that_was_given_is_all_that_is_asked(usual: Callable[..., list[Scr
     assert found.received == [] and len(named.load) == 4
 
 
+def test_a_duel_takes_no_second_name_of_its_first_server(usual: Callable[..., list[Scripted]]) -> None:
+    first, second = usual(lambda _: [LISTED], lambda _: [LISTED])
+    parser = argparse.ArgumentParser()
+    duel.configure(parser)
+    specs = duel._specs(parser.parse_args([f"localhost:{first.port}"]))
+    assert specs["B"].endpoint.url == second.url
+
+
 def test_a_sweep_and_a_duel_find_theirs_too(
     usual: Callable[..., list[Scripted]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from loadcell.metrics import Share
 from loadcell.report.lines import section
-from loadcell.report.text import figure, figure_beside, found_alone, percent, plain, share_with_interval
+from loadcell.report.text import bound_digits, figure, figure_beside, found_alone, percent, plain, share_with_interval
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,17 @@ from loadcell.report.text import figure, figure_beside, found_alone, percent, pl
 )  # fmt: skip
 def test_figures_have_four_significant_digits(value: float | None, text: str) -> None:
     assert figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "shown"),
+    [(240.62, 240.7, "240.6"), (240.62, 241.3, "241"), (8.561, 8.628, "8.56"), (0.99951, 0.9996, "0.9995"),
+     (230.4, 230.3, "230.4"), (10.0, 10.0, "10.0"), (20.81, None, "20.8")],
+)  # fmt: skip
+def test_rounding_never_takes_the_one_end_of_an_interval_past_its_figure(
+    bound: float, value: float | None, shown: str
+) -> None:
+    assert figure(bound, bound_digits(bound, value)) == shown
 
 
 @given(st.floats(1e-6, 1e6))

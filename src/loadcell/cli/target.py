@@ -71,7 +71,8 @@ def find_endpoint(but: Collection[str] = ()) -> dict[str, str]:
         return {"url": url}
     from loadcell.load.local import USUAL, local_servers
 
-    found = [one for one in local_servers() if one.url not in but]
+    taken = {_local_port(url) for url in but}  # localhost and 127.0.0.1 are one server
+    found = [one for one in local_servers() if _local_port(one.url) not in taken]
     ready = [one for one in found if one.models]
     if not ready:
         ports = ", ".join(f"{port} {name}" for port, name in USUAL)
@@ -86,6 +87,12 @@ def find_endpoint(but: Collection[str] = ()) -> dict[str, str]:
     choose = ["name a URL to choose"] if also else []
     _say("; ".join([f"no endpoint was named; found {_about(first)}", *also, *choose]))
     return {"url": first.url, "api_key_env": ""}
+
+
+def _local_port(url: str) -> int | None:
+    """The port of a URL on this machine, None of any other."""
+    parts = urlsplit(url)
+    return parts.port if parts.hostname in {"localhost", "127.0.0.1", "::1"} else None
 
 
 def _about(one: Local) -> str:

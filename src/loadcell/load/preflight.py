@@ -207,7 +207,7 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
 def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> EndpointError:
     """What a server's refusal means, in its own words and with what to do; NotReady where waiting may help."""
     name, kind = spec.endpoint.api_key_env, f"http_{status}"
-    key = f"set {name}, or give --header 'Authorization=Bearer …'"
+    key = f"set {name} to one of this server's, or give --header Authorization=VALUE"
     if not name:  # it was found, not named: no key was sent
         key = "name its URL, and the key in OPENAI_API_KEY is sent; or give --api-key-env"
     path = "check the URL (its path is the API's base, often ending in /v1)"

@@ -241,7 +241,7 @@ def _stopped(manifest: Manifest) -> StoppedEarly | None:
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     texts = {
-        "interrupted": f"the run was interrupted: {len(rows):,} requests had ended",
+        "interrupted": f"the run was interrupted: {int((rows.ok | rows.failed).sum()):,} requests had ended",
         "broken": f"the run broke off: {len(rows):,} requests were recorded",
         "running": f"the run did not end: {len(rows):,} requests recorded up to its last flush",
     }

@@ -94,9 +94,17 @@ def estimate_text(estimate: Estimate) -> tuple[str, str, str]:
             shown = f"{value:.{digits}f}"
         return shown, "", _DASH.join(ends(low, high, grouped=False))
     mark = "" if not estimate.open else "+" if high is None else MINUS
-    bound = f"≥ {figure(low, 3, grouped=False)}" if low is not None else ""
-    bound = f"≤ {figure(high, 3, grouped=False)}" if high is not None else bound
+    bound = f"≥ {figure(low, bound_digits(low, value), grouped=False)}" if low is not None else ""
+    bound = f"≤ {figure(high, bound_digits(high, value), grouped=False)}" if high is not None else bound
     return figure(value, grouped=False), mark, bound
+
+
+def bound_digits(bound: float, value: float | None) -> int:
+    """Digits of a one-sided interval's end: three, or the figure's four where three would take it past the figure."""
+    if value is None:
+        return 3
+    rounded, figured = float(f"{bound:.2e}"), float(f"{value:.3e}")
+    return 3 if (rounded <= figured if bound <= value else rounded >= figured) else 4
 
 
 def accounts(counts: Counts) -> str:

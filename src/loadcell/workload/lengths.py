@@ -24,7 +24,7 @@ def sample_lengths(lengths: Lengths, n: int, rng: np.random.Generator) -> NDArra
         drawn = np.maximum(np.rint(_draw(lengths, n, rng)), 1)
     if n and drawn.max() > MAX_TOKENS:
         raise UsageError(
-            f"a length of {drawn.max():,.0f} tokens was drawn; the most is {MAX_TOKENS:,}: choose a lower spread"
+            f"a length of {drawn.max():,.0f} tokens was drawn; the most is {MAX_TOKENS:,}: choose shorter ones"
         )
     return drawn.astype(np.int32)
 

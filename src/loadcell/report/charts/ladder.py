@@ -17,7 +17,7 @@ from loadcell.report.charts.pieces import (
     summary_of,
     title_of,
 )
-from loadcell.report.text import ends, estimate_text
+from loadcell.report.text import bound_digits, ends, estimate_text
 from loadcell.report.words import Words
 
 _ROW = 17
@@ -72,7 +72,7 @@ def _words(estimate: Estimate, words: Words) -> str:
             low, high = map(words.number, ends(estimate.low, estimate.high))
             return words.say("{value} ms [{low}, {high}]", value=shown, low=low, high=high)
         if estimate.low is not None and estimate.open:
-            low = words.figure(estimate.low, 3)
+            low = words.figure(estimate.low, bound_digits(estimate.low, estimate.value))
             return words.say("{value} ms, at least {low}, open above", value=f"{shown}{mark}", low=low)
         return ms(words, estimate.value)
     if estimate.withheld is not None:

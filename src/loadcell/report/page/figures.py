@@ -7,7 +7,7 @@ import msgspec
 from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.report.budget import left_open
-from loadcell.report.text import MISSING, ends, estimate_text, interval_decimals
+from loadcell.report.text import MISSING, bound_digits, ends, estimate_text, interval_decimals
 from loadcell.report.words import Words
 
 _DASH = "\N{EN DASH}"
@@ -37,15 +37,13 @@ def asked(number: float, words: Words) -> str:
     return words.figure(number, max(1, len(digits)))
 
 
-def between(low: float | None, high: float | None, words: Words) -> str:
-    """An interval, as in 65.7-70.9; one-sided where an end is missing, nothing where both are."""
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"≥ {words.figure(low, 3)}"
-    if low is None:
-        return f"≤ {words.figure(high, 3)}"
-    return _DASH.join(words.number(end) for end in ends(low, high))
+def between(low: float | None, high: float | None, words: Words, value: float | None = None) -> str:
+    """An interval, as in 65.7-70.9, of a figure; one-sided where an end is missing, nothing where both are."""
+    if low is not None and high is not None:
+        return _DASH.join(words.number(end) for end in ends(low, high))
+    if low is not None:
+        return f"≥ {words.figure(low, bound_digits(low, value))}"
+    return "" if high is None else f"≤ {words.figure(high, bound_digits(high, value))}"
 
 
 def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None = None, name: str = "") -> Figure:
@@ -57,7 +55,9 @@ def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None 
             return Figure(whole, unit, words.say("the queue grows"))
         off = left_open(estimate.value, estimate.budget) if unit == "ms" else ""
         marked = [words.say("(instrument: {off})", off=off)] if off else []
-        return Figure(whole, unit, " ".join([between(estimate.low, estimate.high, words), *marked]).strip())
+        return Figure(
+            whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *marked]).strip()
+        )
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:
