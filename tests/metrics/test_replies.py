@@ -52,6 +52,12 @@ def test_a_usage_that_nothing_bears_out(make: Make, wrong: int, word: str) -> No
         assert "usage counts 100 output tokens a reply where 10 came" in check(result, "usage").says
 
 
+def test_a_usage_that_tells_what_was_counted_is_not_blamed(make: Make) -> None:
+    """Of several outputs the first is counted by its events, and the usage of some servers is of one output too."""
+    result = build_result(make([new(i, usage_tokens=10, token_source="events", outputs=2) for i in range(20)]))
+    assert said(result).usage_apart == 0 and check(result, "usage").word == "VALID"
+
+
 def test_a_usage_with_the_reasoning_left_out_is_borne_out(make: Make) -> None:
     result = build_result(make([new(i, usage_tokens=5, reasoning_tokens=5) for i in range(20)]))
     assert (said(result).usage_apart, said(result).hidden) == (0, 0)

@@ -27,7 +27,7 @@ def replies(recording: Recording, rows: Rows, ok: Mask) -> Replies | None:
     known = not np.isnan(table["outputs"].astype(np.float64)).all()
     count, hidden = rows.output_tokens[ok], table["reasoning_tokens"].astype(np.float64)
     told = np.isnan(usage) | (usage == 0)
-    apart = ~told & (source != "usage") & ~np.isnan(count)
+    apart = ~told & (source != "usage") & ~np.isnan(count) & (usage != count)
     unsent = (hidden > 0) & (rows.first_tokens[ok] > hidden)
     reasons = Counter(NO_REASON if not reason else str(reason) for reason in table["finish_reason"])
     return Replies(

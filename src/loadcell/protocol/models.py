@@ -10,8 +10,8 @@ import msgspec
 
 from loadcell.protocol.openai import NOT_JSON
 
-_LISTS = ("data", "models")
-_NAMES = ("id", "name", "model")
+_LISTS = ("data", "models", "items", "results")
+_NAMES = ("id", "name", "model", "model_name", "model_id")
 _FACTS = ("type", "task", "pipeline_tag", "model_type", "capabilities", "modality", "endpoints")
 """Fields in which servers say what a model is for."""
 _GENERATES = re.compile(r"chat|complet|generat|\bllm\b|\bvlm\b|\btext2text\b")
@@ -30,7 +30,9 @@ def listed_models(payload: bytes) -> list[str] | None:
         return None
     if isinstance(told, dict):
         lists = [told[key] or [] for key in _LISTS if key in told]
-        told = lists[0] if lists else None
+        told = next(filter(None, lists), lists[0] if lists else None)
+    if isinstance(told, dict) and all(isinstance(facts, dict) for facts in told.values()):
+        told = [facts | {"id": name} for name, facts in told.items()]
     if not isinstance(told, list):
         return None
     found = [(name, one) for one in told if (name := _name(one))]
