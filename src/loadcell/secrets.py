@@ -32,6 +32,12 @@ _MANY = 4096
 _MASK = re.compile(r"[*\u2022\u2026]+|\.{2,}|x{3,}")
 _RANDOM = re.compile(r"(?=.*[0-9]|.*[a-z].*[A-Z])(?=.*[A-Za-z])[\w.~+/=%-]+", re.ASCII)
 """A piece that no word of a text holds by chance."""
+_ESCAPED = re.compile(
+    r"(?:\\+u00|\\+x|%(?:25)*|&#x0*)([2-7][0-9a-f]);?|&#0*(3[3-9]|[4-9][0-9]|1[01][0-9]|12[0-6]);|\\+([^\w\s\\])"
+    r"|(?:\\+(?:u0{0,2}|x)?[2-7]?|%(?:25)*[2-7]?|&#?x?[0-9a-f]{0,3})(?=$|[\u2026*]|\.\.)",
+    re.ASCII,
+)
+"""A character as JSON, URLs, HTML and code may write it, each of them other ones; last, one that was cut."""
 _NAMED = r"""(?:(?<=["'`=(\[<])%s|(?<=[=:] )%s(?=\s*(?:$|[,;.)\]}"'\n]))|(?<=[Bb]earer )%s|(?<=[Bb]asic )%s|^%s$)"""
 _ALONE = r"(?<![^\W_])%s(?![^\W_])"
 
@@ -225,10 +231,18 @@ class _Finder:
         """The text without what is found."""
         lower = text.lower()
         low = lower if len(lower) == len(text) else text  # some letters become two
-        spans = [*self._whole(low), *self._some(low), *self._masked(low)]
+        spans = [*self._found(low)]
+        if _ESCAPED.search(low):
+            plain, places = _unescaped(low)
+            spans += [(places[start], places[stop]) for start, stop in self._found(plain)]
         if self._words is not None:
             spans += [found.span() for found in self._words.finditer(text)]
         return _without(text, spans) if spans else text
+
+    def _found(self, low: str) -> Iterator[tuple[int, int]]:
+        yield from self._whole(low)
+        yield from self._some(low)
+        yield from self._masked(low)
 
     def _whole(self, low: str) -> Iterator[tuple[int, int]]:
         for form in self._forms:
@@ -255,6 +269,22 @@ class _Finder:
                     yield from ((at - n, at) for n in _lengths(form, head) if head.endswith(form[:n]))
                 if form[-_CUT:] in tail:
                     yield from ((after, after + n) for n in _lengths(form, tail) if tail.startswith(form[-n:]))
+
+
+def _unescaped(low: str) -> tuple[str, list[int]]:
+    """A text with its escapes decoded, and where in the text each of its characters begins; last, where that ends."""
+    parts: list[str] = []
+    places: list[int] = []
+    done = 0
+    for escape in _ESCAPED.finditer(low):
+        start, stop = escape.span()
+        code, decimal, mark = escape.groups()
+        number = int(code, 16) if code else int(decimal or 0)
+        letter = mark or (chr(number).lower() if number else "")  # nothing for one that was cut
+        parts += [low[done:start], letter]
+        places += [*range(done, start), *([start] if letter else [])]
+        done = stop
+    return "".join([*parts, low[done:]]), [*places, *range(done, len(low) + 1)]
 
 
 def _without(text: str, spans: list[tuple[int, int]]) -> str:

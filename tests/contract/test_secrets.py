@@ -45,6 +45,12 @@ WAYS: dict[str, Callable[[str], str]] = {
     "by Python": repr,
     "for Basic": lambda key: base64.b64encode(f"user:{key}".encode()).decode(),
     "as a Bearer in base64": lambda key: base64.urlsafe_b64encode(f"Bearer {key} and more".encode()).decode(),
+    "in JSON, each character": lambda key: "".join(f"\\u{ord(one):04X}" for one in key),
+    "in JSON as .NET has it": lambda key: re.sub("[^A-Za-z0-9 =-]", lambda one: f"\\u{ord(one[0]):04X}", key),
+    "in JSON in JSON as Gson has it": lambda key: re.sub("['=&<>]", lambda one: f"\\\\u{ord(one[0]):04x}", key),
+    "in a URL, each character": lambda key: "".join(f"%{ord(one):02x}" for one in key),
+    "in HTML by numbers": lambda key: "".join(f"&#{ord(one)};" for one in key),
+    "in HTML, marks by hex": lambda key: re.sub("[^A-Za-z0-9]", lambda one: f"&#x{ord(one[0]):X};", key),
     "in hex": lambda key: key.encode().hex(),
 }
 
@@ -57,7 +63,8 @@ def bare_base64(key: str) -> set[str]:
 
 def shows(text: str, key: str) -> str | None:
     """The form of a key that a text holds; None if it holds none."""
-    plain = {text, html.unescape(text), unquote(text), text.replace("\\/", "/"), text.replace('\\"', '"')}
+    by_code = re.sub(r"\\+[uU]00([0-9A-Fa-f]{2})", lambda code: chr(int(code[1], 16)), text)
+    plain = {text, by_code, html.unescape(text), unquote(text), text.replace("\\/", "/"), text.replace('\\"', '"')}
     for form in {key, quote(key, safe=""), json.dumps(key)[1:-1], html.escape(key), *bare_base64(key)}:
         if len(form) >= 6 and any(form.lower() in one.lower() for one in plain):
             return form
