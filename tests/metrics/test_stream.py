@@ -136,6 +136,12 @@ def test_several_tokens_a_chunk_are_no_collection(make: Make) -> None:
     assert result.latency["itl_ms"].service.p50.value == 20
 
 
+def test_replies_that_were_not_to_be_streamed_are_not_blamed_for_it(make: Make) -> None:
+    result = result_of(make, 10, tokens=10, endpoint={"stream": False})
+    assert result.delivered is None
+    assert check(result, "together").word is None and check(result, "at_once").word is None
+
+
 def test_replies_of_one_token_say_nothing(make: Make) -> None:
     result = result_of(make, 1, tokens=1)
     assert result.delivered is None

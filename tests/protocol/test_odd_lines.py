@@ -101,3 +101,10 @@ def test_an_array_is_named_as_one() -> None:
     reply = read(json.dumps(whole).encode(), head=HEAD.replace(b"text/event-stream", b"application/json"))
     assert reply.failure is not None
     assert reply.failure[1].startswith('the reply is JSON, but no object: [{"choices"')
+
+
+def test_a_stream_of_another_api_is_named_as_one() -> None:
+    """And not as one that broke off, for which a crash would be looked for."""
+    event_of = {"message": {"role": "assistant", "content": "word "}, "done": False}
+    reply = read(*[json.dumps(event_of).encode() + b"\n"] * 3, json.dumps({"done": True}).encode() + b"\n")
+    assert reply.failure == ("protocol", 'the reply has no choices: {"done": true}')

@@ -115,7 +115,8 @@ def build_result(
     ok = members & rows.ok
     views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
-    stream, failed = delivered(events), (counts.window.failed, counts.run.failed)
+    stream = delivered(events) if recording.spec.endpoint.stream else None
+    failed = (counts.window.failed, counts.run.failed)
     (latency, rates), *all_of_it = _figures(
         recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
     )

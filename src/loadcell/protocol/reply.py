@@ -319,7 +319,8 @@ class Reply(Said):
             last = b"\n\n".join(raw for _, raw in self._cut.parts)
             self._decode()
             if not self.ended:
-                self.failure = self.failure or _no_end(last)
+                known = not self.strange or any(kind != KIND_EMPTY for kind in self.kinds)
+                self.failure = self.failure or (_no_end(last) if known else ("protocol", _no_choices(self.strange)))
         else:
             self._whole(read, document)
         if self.others:
@@ -343,12 +344,16 @@ class Reply(Said):
         # Its usage counts the whole reply: there is no first token in it to be timed.
         self.tokens[-1], self.token_source = None, None
         if self.failure is None and not event.choices:
-            self.failure = ("protocol", f"the reply has no choices: {error_message(payload[:200])}")
+            self.failure = ("protocol", _no_choices(payload))
 
 
 def _is_end(payload: bytes) -> bool:
     """Whether it is the end mark, in any spelling."""
     return payload.strip(b'"[] \n').upper() == b"DONE"
+
+
+def _no_choices(payload: bytes) -> str:
+    return f"the reply has no choices: {error_message(payload[:200])}"
 
 
 def _no_end(last: bytes) -> tuple[str, str]:

@@ -65,6 +65,9 @@ class Said:
         self.running: list[int] = []
         """Running counts of output tokens, as events with output told them."""
 
+        self.strange = b""
+        """The last event without anything that this API knows."""
+
         self._index: int | None = None
         self._went_on = False
         self._counted = 0
@@ -136,6 +139,8 @@ class Said:
         if not kind and not event.choices and tells_error(payload):
             kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
+        if not kind and event.choices is None:
+            self.strange = payload
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
         if self._eager and kind & KIND_OUTPUT:
             self._eager -= 1
