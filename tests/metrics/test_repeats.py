@@ -158,6 +158,17 @@ def test_runs_that_were_not_alike_are_named(result: Result) -> None:
     assert any("run 2 sent the same prompts as run 1" in line for line in said)
 
 
+def test_what_follows_from_each_runs_own_probe_makes_it_no_other_run(result: Result) -> None:
+    def ran(**effective: object) -> Result:
+        return replace(result, methodology=replace(result.methodology, effective=effective))
+
+    first = ran(model="m", ramp_s=0.08, duration_s=30.0, rows=30, connections_by_address={"10.0.0.1": 4})
+    again = ran(model="m", ramp_s=0.07, duration_s=31.0, rows=32, connections_by_address={"10.0.0.1": 5})
+    moved = ran(model="m", ramp_s=0.07, duration_s=31.0, rows=32, connections_by_address={"10.0.0.2": 5})
+    assert not [line for line in build_repeats([first, again]).says if "not like" in line]
+    assert "run 2 was not like run 1: addresses 10.0.0.2 instead of 10.0.0.1" in build_repeats([first, moved]).says
+
+
 @pytest.mark.parametrize("runs", [3, 5, 20])
 def test_runs_alone_are_seldom_called_different(runs: int) -> None:
     """Where samples are all there is, 5 % are called "runs"; with as much again between runs, more and more are."""

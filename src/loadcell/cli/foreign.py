@@ -105,7 +105,7 @@ DIFFERENT = {
     "--output names the recording; it takes no words of yours": "--metadata --label",
     "no cache of the server is emptied: every run has new prompts (--salt), so that none knows them": "--flush-cache",
     "--api chat lets the server apply it": "--apply-chat-template",
-    "the load ends by its requests here (--requests N, where the command has it)": "--duration",
+    "loadcell run and sweep have it; where it is refused the load ends by its requests (--requests N)": "--duration",
 }  # fmt: skip
 """What there is here, how it differs, and the foreign flags that have no equal."""
 _API = {

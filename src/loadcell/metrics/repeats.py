@@ -271,20 +271,27 @@ def _chi2_95(degrees: int) -> float:
 
 def _alike(results: Sequence[Result]) -> Iterator[str]:
     """What was not the same in all runs although the spec was."""
-    first, own = results[0].methodology, {"salt", "token_ratio"}
+    first, came_of = results[0].methodology, _settings(results[0])
     for number, result in enumerate(results[1:], 2):
-        other = result.methodology
-        settings = sorted({*first.effective, *other.effective} - own)
+        other, now = result.methodology, _settings(result)
         differing = [
-            f"{name} {other.effective.get(name)} instead of {first.effective.get(name)}"
-            for name in settings
-            if first.effective.get(name) != other.effective.get(name)
+            f"{name} {now.get(name)} instead of {came_of.get(name)}"
+            for name in sorted({*came_of, *now})
+            if came_of.get(name) != now.get(name)
         ]
         if differing:
             yield f"run {number} was not like run 1: {', '.join(differing)}"
         same = other.bodies_hash is not None and other.bodies_hash == first.bodies_hash
         if first.spec.get("workload", {}).get("prompts") is None and same:
             yield f"run {number} sent the same prompts as run 1: a prefix cache of the server may have answered them"
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """What came of the negotiation, without what is each run's own: what follows from the E2E of its probe too."""
+    own = {"salt", "token_ratio", "ramp_s", "duration_s", "rows", "connections_by_address"}
+    effective = result.methodology.effective
+    addresses = ", ".join(sorted(effective.get("connections_by_address") or ()))
+    return {key: value for key, value in effective.items() if key not in own} | {"addresses": addresses}
 
 
 def _says(figures: Sequence[Repeated], runs: int) -> Iterator[str]:
