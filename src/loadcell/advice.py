@@ -6,6 +6,9 @@ import re
 
 _LOADING = (
     r"\b(?:is|still|being|currently|server|model)\s+(?:\w+\s+)?(?:load|warm|start|boot|initiali[sz])(?:ing|ed\s+up)\b"
+    r"|\b(?:service|application|engine|backend|worker|instance)\s+(?:load|warm|start|boot|initiali[sz])ing\b"
+    r"|\bmodel\b.{0,60}\bbeing\s+(?:\w+\s+)?(?:loaded|downloaded|pulled)|\bloading\s+(?:\w+\s+)?weights"
+    r"|\b(?:start-?\s?up|warm-?\s?up|cold\s+start)\s+(?:is\s+)?in\s+progress"
     r"|\bloading\s+(?:the\s+)?model|\bwarming\s+up|\bstarting\s+up|\bnot\s+(?:yet\s+)?(?:ready|loaded|initiali[sz]ed)\b"
 )
 _CONTEXT = (
@@ -34,7 +37,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("http_400|http_422", _KEY, "set the API key in the environment variable that --api-key-env names"),
     ("http_402|http_403|http_429", _QUOTA, "the account has no quota left: raise it, or use another key"),
     ("http_403", "", "the key may not use this model or endpoint"),
-    ("http_4|http_5", _LOADING, "the server is still loading: wait with --wait-ready 10m, or read its log"),
+    ("http_4|http_5|stream_error", _LOADING,
+     "the server is still loading: wait with --wait-ready 10m, or read its log"),
     ("http_4|http_5|stream_error", _CONTEXT, "prompt and output are longer than the server's context: give fewer "
      "--input-tokens or --output-tokens, or start the server with a longer context"),
     ("http_400|http_422", _FEW_TOKENS, "the server wants to be asked for more output tokens: raise --output-tokens"),

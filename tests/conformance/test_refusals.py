@@ -13,6 +13,7 @@ import pytest
 from contract_runs import Run, ask
 from scripted import CLOSE, MODEL, RESET, Received, Script, Step, clean, json_reply, serve
 
+from loadcell.advice import says_loading
 from loadcell.cli.main import main
 from loadcell.errors import EndpointError
 from loadcell.load.preflight import preflight
@@ -144,6 +145,32 @@ def test_a_server_that_is_not_up_yet_is_waited_for(first: list[Step], where: str
         told, found = asked(server.url, 30)
     assert len(told) == 2 and told[0][1] < told[1][1]
     assert not found.notes  # type: ignore[attr-defined]
+
+
+def test_a_server_that_says_so_with_a_good_status_is_waited_for() -> None:
+    with serve(probe=later([[json_reply({"error": {"message": "Model is warming up"}})]])) as server:
+        told, found = asked(server.url, 30)
+    assert len(told) == 1 and "Model is warming up; the server is still loading" in told[0][0]
+    assert not found.notes  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("said", "loading"),
+    [
+        ("Service initializing", True),
+        ("The model is being loaded", True),
+        ("Model 'm' is currently being downloaded", True),
+        ("Loading model weights", True),
+        ("Application startup in progress", True),
+        ("warm-up is in progress", True),
+        ("no healthy upstream", False),
+        ("the engine died", False),
+        ("model not found", False),
+        ("uploading failed", False),
+    ],
+)
+def test_words_of_a_server_that_is_not_up_yet(said: str, loading: bool) -> None:
+    assert says_loading(said) is loading
 
 
 def test_a_server_that_does_not_listen_yet_is_waited_for() -> None:

@@ -236,9 +236,13 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
             raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
-        if reply.failure is None or reply.good:
+        if reply.failure is None:
             break
         said = reply.failure[1]
+        if reply.good and says_loading(said):
+            raise NotReady(f"POST {url}: {said}; {advice_for(reply.failure[0], said)}")
+        if reply.good:
+            break
         if _refuses_field(reply.status, said) and _adapt(found, spec, said):
             continue
         if reply.status == 404 and spec.endpoint.model is not None:
