@@ -129,6 +129,8 @@ def test_the_line_of_a_log() -> None:
         "stage 3/9, 64 users, 1:01:40, 4400 ok, 0 failed, TTFT p50 21.2 p99 48.0 s, 3204 tok/s, busy 84 %"
     ), "what troubles most goes before what is fine"
     assert log_line(Progress("check"), ["stage 1"]) == "stage 1, asking the endpoint ..."
+    waits = Progress("check", 2.0, duration_s=10.0, says="cannot connect: Connection refused (nothing listens there)")
+    assert log_line(waits, width=60) == "waiting 2 of 10 s: cannot connect: Connection refused (n ..."
 
 
 COUNT = st.integers(0, 10**12)

@@ -51,7 +51,8 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
     if now.stage != "load":
         waits = f"waiting {now.elapsed_s:.0f} of {now.duration_s or 0:.0f} s: {now.says}"
         made = [] if now.making is None else [_making(now.making)]
-        return _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ...", *made]))[:width]
+        text = _ascii(", ".join([*head, waits if now.says else f"{STAGES[now.stage]} ...", *made]))
+        return text if len(text) <= width else f"{text[: width - 4].rstrip()} ..."
     of_late = now.recent or Figures(now.elapsed_s)
     audits = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
     trouble = [*((style, text) for text, style in _waiting(now) if style), *audits]
