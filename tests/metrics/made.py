@@ -27,7 +27,7 @@ def table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, li
 def ok_request(request: int, *, start_ms: float = 0.0, tokens: int = 10, **more: Any) -> dict[str, Any]:
     """A request of `tokens` one-token events: 50 ms to the first, 20 ms between, end 20 ms after the last."""
     start = round(start_ms * MS)
-    last = start + 50 * MS + (tokens - 1) * 20 * MS
+    last = more.get("last_ns", start + 50 * MS + (tokens - 1) * 20 * MS)
     return {
         "request": request, "worker": 0, "connection": 0, "status": "ok", "send_start_ns": start, "ready_ns": start,
         "send_end_ns": start + 1000, "first_any_ns": start + 50 * MS, "first_answer_ns": start + 50 * MS,

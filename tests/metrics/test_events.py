@@ -124,7 +124,7 @@ def test_events_without_output_do_not_count(make: Make) -> None:
 
 def test_events_of_a_request_that_was_never_recorded_count_for_nothing(make: Make) -> None:
     events = [*events_of(ok_request(0)), *events_of(ok_request(7))]
-    result = build_result(make([ok_request(0)], events=events))
+    result = build_result(make([ok_request(0)], events=events, planned=8))
     assert (result.latency["itl_ms"].service.n, result.instrument.events) == (9, 10)
     assert result.throughput.output_tokens_per_s == pytest.approx(10 / 0.25)
 

@@ -12,7 +12,7 @@ from loadcell.mlperf.queries import read_queries
 
 
 def test_server_counts_from_the_planned_time(tmp_path: Path) -> None:
-    rows = [row(0, 0), row(1, 130, send_start_ns=140 * MS), row(2, 250)]
+    rows = [row(0, 0), row(1, 130, send_start_ns=140 * MS, send_end_ns=140 * MS), row(2, 250)]
     got = read_queries(write_recording(tmp_path / "run", rows, [7, 3, 5]), "server")
     assert got.scheduled_ns.tolist() == [0, 130 * MS, 250 * MS]
     assert got.issued_ns.tolist() == [20_000, 140 * MS, 250 * MS + 20_000]
@@ -42,7 +42,7 @@ def test_closed_loops_count_from_when_the_client_was_ready(tmp_path: Path) -> No
 
 
 def test_failed_cancelled_and_never_sent_requests_are_rows_that_did_not_do(tmp_path: Path) -> None:
-    missing = {"first_any_ns": None, "output_tokens": None, "output_chunks": 0}
+    missing = {"first_any_ns": None, "last_ns": None, "output_tokens": None, "output_chunks": 0}
     rows = [
         row(0, 0),
         row(1, 10, status="failed", error_kind="timeout", end_ns=900 * MS, **missing),

@@ -76,6 +76,7 @@ def test_stages_know_their_sweep(tmp_path: Path) -> None:
 
 def test_without_folders_it_takes_the_usual_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with pytest.raises(RecordingError, match="no recording in recordings, sweeps, duels, mlperf here"):
         find_recordings([], pytest.fail)
     (tmp_path / "recordings").mkdir()
