@@ -5,7 +5,8 @@
 #   tools/real_vllm.sh [FOLDER [PORT [flags of vllm serve]]]     (defaults: .real-vllm 8000)
 #
 # Serves the model "smollm2" in the foreground on 127.0.0.1:PORT until Ctrl-C. PYTHON names the Python to use,
-# OMP_NUM_THREADS how many threads compute (1 unless told otherwise: the load needs cores too).
+# OMP_NUM_THREADS how many threads compute (1 unless told otherwise). The last core is left to the load, so that a run from
+# this machine takes nothing from the server.
 set -euo pipefail
 
 tools=$(cd "$(dirname "$0")" && pwd)
@@ -45,5 +46,6 @@ fi
 say "serving on http://127.0.0.1:$port once it says so, until Ctrl-C; then, in another terminal: loadcell run"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-2} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec "$folder/venv/bin/vllm" serve "$folder/smollm2" --served-model-name smollm2 --host 127.0.0.1 --port "$port" \
+mine=$("$python" -c 'import os; cores = sorted(os.sched_getaffinity(0)); print(*(cores[:-1] or cores), sep=",")')
+exec taskset --cpu-list "$mine" "$folder/venv/bin/vllm" serve "$folder/smollm2" --served-model-name smollm2 --host 127.0.0.1 --port "$port" \
   --max-model-len 4096 --max-num-seqs 16 --enforce-eager "$@"
