@@ -159,6 +159,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         ("prompt,Prompt\na,b\n", "p.jsonl:1: the header has 'prompt' twice"),
         ('{"prompt": "a", "max_tokens": 5.5}', "'max_tokens' must be a whole number, found 5.5"),
         (b"prompt\na\nb\xe9\n", "p.jsonl:3: not UTF-8"),
+        (b"prompt\rHello\r", "'prompt Hello' is neither JSON nor the header"),
         ("prompt\na\n".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
         (b"\x28\xb5\x2f\xfd..", "is packed by zstd: unpack it first, by zstd -d p.jsonl"),
         (b"PK\x03\x04..", "is a zip archive or a spreadsheet"),

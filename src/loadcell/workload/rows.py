@@ -225,7 +225,10 @@ class Rows:
             return None
         text = self._text(line, number)
         for mark in _SEPARATORS:
-            header = [cell.strip() for cell in next(csv.reader([text], delimiter=mark))]
+            try:
+                header = [cell.strip() for cell in next(csv.reader([text], delimiter=mark))]
+            except csv.Error:  # a line feed's other half within the line: no header
+                return None
             if self._wanted.keys() & map(str.casefold, header):
                 own = self._known.values()
                 names = [name if name in own else self._known.get(name.casefold(), name) for name in header]
