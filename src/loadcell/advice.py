@@ -52,7 +52,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "raise its limit (nginx: client_max_body_size)"),
     ("http_429", "", "the server limits the rate: lower the load, or lift its limit"),
     ("http_400|http_422", "", "the server refused the request: check --model, the lengths and extra body fields"),
-    ("http_4", "", "the server refused the request: read its words in the sample"),
+    ("http_4", "", "the server refused the request: its words say why"),
     ("http_502", "", "a proxy in front does not reach the server: see that it is up"),
     ("http_503|http_529", "", "the server takes no more requests now: lower the load, or read its log"),
     ("http_5", "", "the server failed: read its log at that time"),

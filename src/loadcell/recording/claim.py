@@ -28,6 +28,8 @@ def output_folder(given: str | None, place: str, prefix: str = "") -> Iterator[P
     remembered: see `index.py`.
     """
     if given is not None:
+        if "\0" in given:
+            raise RecordingError("a path cannot hold a NUL byte; give --output another folder")
         try:
             yield Path(given)
         finally:

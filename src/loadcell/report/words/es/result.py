@@ -451,9 +451,7 @@ ACCOUNTS = {
     "the server limits the rate: lower the load, or lift its limit": (
         "el servidor limita la tasa: bajar la carga, o quitar su límite"
     ),
-    "the server refused the request: read its words in the sample": (
-        "el servidor rechazó la solicitud: leer lo que dice en la muestra"
-    ),
+    "the server refused the request: its words say why": "el servidor rechazó la solicitud: sus palabras dicen por qué",
     "the server failed: read its log at that time": "el servidor falló: leer su registro de ese momento",
     "the server reported an error inside the stream: read its log": (
         "el servidor informó de un error dentro del flujo: leer su registro"
