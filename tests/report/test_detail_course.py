@@ -34,8 +34,8 @@ def streamed(request: int, times_ms: list[float], *, sent_ms: float = 0.0, **mor
     from made import ok_request
 
     first, last = round(times_ms[0] * MS), round(times_ms[-1] * MS)
-    times = {"send_start_ns": round(sent_ms * MS), "first_any_ns": first, "first_answer_ns": first, "last_ns": last}
-    return ok_request(request, tokens=len(times_ms), end_ns=last + MS, **times) | more
+    times = {"first_any_ns": first, "first_answer_ns": first, "last_ns": last}
+    return ok_request(request, start_ms=sent_ms, tokens=len(times_ms), end_ns=last + MS, **times) | more
 
 
 def events(request: int, times_ms: list[float], lags_ms: dict[int, float] | None = None) -> list[dict[str, Any]]:
