@@ -11,6 +11,8 @@ import tempfile
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # so do those under nohup with the end of a terminal
 
 # What commands keep in a user's state is not that of who runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="loadcell-state-")

@@ -17,7 +17,7 @@ from real_run import Ran, Run, Server, command
 pytestmark = pytest.mark.real
 
 PROBE = ("--input-tokens", "24", "--output-tokens", "8")
-PROBE_TOKENS = 2 + 1  # what the requests before the load ask for
+PROBE_TOKENS = 12 + 1  # the requests before the load: one as long as its own, one that tells how replies end
 
 
 def counts(ran: Ran) -> tuple[int, int, int, int, int]:
