@@ -104,6 +104,15 @@ def test_every_flipped_bit_is_named(whole: Path, copy: Copy, capsys: Capture) ->
                 assert code == 4 and any(name in reason for reason in result["invalid"]), (name, place)
 
 
+@pytest.mark.parametrize("field", ["files", "sha256"])
+def test_a_seal_without_one_of_its_fields_is_none(copy: Copy, capsys: Capture, field: str) -> None:
+    folder = copy()
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace(f'"{field}":', f'"{field.upper()}":'))
+    code, result, _ = report(folder, capsys)
+    assert code == 4 and any(MANIFEST in reason for reason in result["invalid"])
+
+
 def test_files_that_go_or_come_are_named(copy: Copy, capsys: Capture) -> None:
     folder = copy()
     shutil.copy(part(folder, "chunks"), folder / "chunks-7-00000.parquet")

@@ -34,7 +34,7 @@ def altered(folder: Path) -> list[str] | None:
     told: dict[str, Any] = msgspec.json.decode((folder / MANIFEST).read_bytes())
     sums: dict[str, str] | None = told.get("files")
     if sums is None:
-        return None
+        return None if told.get("sha256") is None else [MANIFEST]
     found = [MANIFEST] if told.get("sha256") != _own_sum(told) else []
     there = files_of(folder)
     found += [f"{name} (gone)" for name in sums if name not in there]
