@@ -15,7 +15,7 @@ from loadcell.load.live import Count, Live
 from loadcell.load.tail import Tail
 from loadcell.recording.schema import MISSING
 
-PAUSE_NS, PAUSE_MOST_NS = 100_000_000, 5_000_000_000
+PAUSE_NS, PAUSE_MOST_NS = 100_000_000, 10_000_000_000
 """A closed-loop user whose request failed sends the next one when a reply would have ended, within these: so a refusing
 server is not flooded, and failures weigh in a closed loop what they weigh in an open one."""
 STARVED_NS = 1_000_000
