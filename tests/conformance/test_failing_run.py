@@ -21,7 +21,7 @@ from scripted import MODEL, Received, Script, Step, clean, json_reply, serve
 from loadcell.cli.liveview import block, log_line
 from loadcell.cli.main import main
 from loadcell.load import Progress
-from loadcell.load.failing import Watch
+from loadcell.load.failing import FailureWatch
 from loadcell.load.live import Count, Live, tell_first
 from loadcell.load.progress import Failing
 from loadcell.metrics import Result
@@ -287,7 +287,7 @@ def watched(tmp_path: Path, seconds: int, second: Callable[[int, memoryview], No
     with file.open("r+b") as opened:
         live = Live(opened.fileno(), 1)
         live.tell_failure(0, "http_429", "slow down")
-        watch = Watch(live, 0.5)
+        watch = FailureWatch(live, 0.5)
         for now in range(1, seconds):
             second(now, live.cells(0))
             watch.look(now * 1_000_000_000)

@@ -28,7 +28,7 @@ _NOBODY = 3
 """Connections that were not opened, all of them for `_DEAD_NS`, which show that nobody listens any more."""
 
 
-class Watch:
+class FailureWatch:
     """The failures of one load. `look` is called often; times since its start."""
 
     def __init__(self, live: Live, most_share: float) -> None:

@@ -21,7 +21,7 @@ from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.crew import Crew
 from loadcell.load.ending import OwnEnd
 from loadcell.load.environment import environment
-from loadcell.load.failing import Watch as FailureWatch
+from loadcell.load.failing import FailureWatch
 from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, many, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, server_place, steal_share
@@ -161,12 +161,14 @@ def run_load(
             crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets)
             manifest.notes += notes
             meter = Meter(crew.live, planned.schedule.planned_ns)
-            _drive(crew, jobs, manifest, spec, folder, watch, meter)
-            if has_page:
-                with _signals(crew.live):  # there is nothing left to stop
-                    notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
-                manifest.notes += notes
-                seal(folder, manifest)
+            try:
+                _drive(crew, jobs, manifest, spec, folder, watch, meter)
+                if has_page:
+                    with _signals(crew.live):  # there is nothing left to stop
+                        notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
+                    manifest.notes += notes
+            finally:
+                seal(folder, manifest)  # last, and once: it reads every file
         finally:
             crew.kill()
     return manifest
@@ -214,9 +216,8 @@ def _drive(
             _start(crew, jobs, watch)
             with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
                 _watch_load(crew, manifest, spec, watch, interrupts, meter)
-                manifest.ended_ns = max(
-                    0, time.monotonic_ns() - crew.live.t0_ns
-                )  # the last look is not part of the run
+                # The last look at what is watched is not part of the run.
+                manifest.ended_ns = max(0, time.monotonic_ns() - crew.live.t0_ns)
                 if crew.sharing is not None:
                     crew.sharing.end()
         except BaseException:
@@ -383,4 +384,4 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         "feeder": made,
     }
     dump_json(folder / "host.json", host)
-    seal(folder, manifest)
+    dump_json(folder / "recording.json", manifest)
