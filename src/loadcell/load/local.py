@@ -7,9 +7,7 @@ import threading
 import time
 from typing import NamedTuple
 
-import msgspec
-
-from loadcell.protocol import listed_models
+from loadcell.protocol import is_object, listed_models
 
 USUAL = (
     (8000, "vLLM"),
@@ -75,16 +73,8 @@ def _ask(port: int, name: str) -> Local | None:
         finally:
             connection.close()
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        if status in (401, 403) and _is_json_object(payload):
+        if status in (401, 403) and is_object(payload):  # an API's: login pages of other services are HTML
             return Local(url, name, [], wants_key=True)
         models = listed_models(payload) if 200 <= status < 300 else None
         return None if models is None else Local(url, name, models)
     return None
-
-
-def _is_json_object(payload: bytes) -> bool:
-    """Whether a refusal is an API's: login pages of other services are HTML."""
-    try:
-        return isinstance(msgspec.json.decode(payload), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False

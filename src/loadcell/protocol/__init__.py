@@ -4,7 +4,7 @@ from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Count, Evidence, Text, count, evidence
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
-from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix
+from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix, is_object
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.reply import Reply
 
@@ -23,6 +23,7 @@ __all__ = [
     "error_message",
     "evidence",
     "is_html",
+    "is_object",
     "listed_models",
     "no_http",
     "no_json",

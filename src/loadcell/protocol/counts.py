@@ -79,9 +79,8 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
     if reply.token_source is not None and outputs:
         known = [tokens for i in outputs if (tokens := each[i]) is not None]
         told = sum(known) if len(known) == len(outputs) else None
-        if told is not None and known.count(0) * 4 > len(
-            known
-        ):  # it does not count along: each event may tell its own tokens
+        # It does not count along: each event may tell its own tokens.
+        if told is not None and known.count(0) * 4 > len(known):
             told = sum(reply.running) if len(reply.running) == len(outputs) and all(reply.running) else None
             each = [None] * len(each)
             if told is not None:

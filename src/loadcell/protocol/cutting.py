@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.openai import is_object
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _MARKS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -78,7 +76,7 @@ class Cutter:
         """Whether what came is one whole JSON document, though its end was not announced."""
         if self.streamed or self.between:
             return not self.streamed and bool(self.parts) and not self.rest
-        return bool(self.rest) and self.rest[-1].rstrip().endswith(b"}") and _is_object(b"".join(self.rest))
+        return bool(self.rest) and self.rest[-1].rstrip().endswith(b"}") and is_object(b"".join(self.rest))
 
     def drop(self) -> None:
         """Forget what is no whole event."""
@@ -118,10 +116,10 @@ class Cutter:
         if data.startswith(b"{"):
             self.streamed = False
             if end:
-                self._open, self.between = False, b"\n" if _is_object(line) else b""
+                self._open, self.between = False, b"\n" if is_object(line) else b""
         elif data.startswith(_MARKS):
             self.streamed = True
-            if end and not (data.startswith(b"data:") and _is_object(line[5:])):
+            if end and not (data.startswith(b"data:") and is_object(line[5:])):
                 self.between = b"\n\n"
             elif end and b"data:".startswith(after[:5]) and len(after) < 5:  # the next line tells what this one was
                 self._line_read = number if self._line_read is None else self._line_read
@@ -136,11 +134,3 @@ class Cutter:
 
 def _ends_line(data: bytes) -> bool:
     return b"\n" in data or b"\r" in data
-
-
-def _is_object(line: bytes) -> bool:
-    """Whether a line is one whole JSON object."""
-    try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except NOT_JSON:
-        return False

@@ -19,6 +19,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 NOT_JSON = (ValueError, RecursionError)
 """What decoding raises for bytes that are no JSON, no UTF-8, not of the type, or nested without end."""
 
+
+def is_object(data: bytes) -> bool:
+    """Whether bytes are one whole JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(data), dict)
+    except NOT_JSON:
+        return False
+
+
 _IGNORE_EOS = b'"ignore_eos":'
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.head import Head
+from loadcell.protocol.openai import NOT_JSON
 
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST = 500
 """Characters that are kept."""
 _WHERE_WORDS_ARE = (
@@ -37,7 +37,7 @@ def error_message(payload: bytes) -> str:
     text = payload.removeprefix(b"data:").decode("utf-8", "replace")
     try:
         found: Any = msgspec.json.decode(text)
-    except _NOT_JSON:
+    except NOT_JSON:
         odd = sum(not (c.isprintable() or c.isspace()) or c == "\N{REPLACEMENT CHARACTER}" for c in text)
         if odd > _MOST_ODD * len(text):
             return f"{len(payload):,} bytes that are no text"

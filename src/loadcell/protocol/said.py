@@ -108,9 +108,8 @@ class Said:
         tokens: int | None = None
         if event.timings is not ABSENT or event.metrics is not ABSENT:
             self.told.take(event)
-        if event.object == "error" or (
-            present(event.error) and is_error(event.error)
-        ):  # before a finish reason, which says less
+        # Before a finish reason, which says less.
+        if event.object == "error" or (present(event.error) and is_error(event.error)):
             kind = KIND_ERROR
             self.failure = self.failure or ("stream_error", error_message(payload))
         choice = None
