@@ -32,6 +32,7 @@ from loadcell.recording.schema import (
     Source,
 )
 from loadcell.recording.seal import altered, dump_json
+from loadcell.recording.tables import SETTLED
 from loadcell.spec import Spec
 
 Table = dict[str, npt.NDArray[Any]]
@@ -76,7 +77,7 @@ class Recording:
 
         Integers that may be missing come as float64 with NaN (exact: below 2**53); text as objects with None.
         """
-        picked = ", ".join(_REQUEST_SQL.get(name, f"r.{name}") for name in columns)
+        picked = ", ".join(f"{_REQUEST_SQL.get(name, f'r.{name}')} as {name}" for name in columns)
         rows, tokens = _rows(REQUESTS, self.request_parts), _rows(TOKENS, self.token_parts)
         return _numpy(f"select {picked} from {rows} r left join {tokens} t using (request) order by request", columns)
 
@@ -117,16 +118,7 @@ class Recording:
 
 _FINITE = "case when abs(value) < 1e100 then value end as value"
 """Beyond that nothing is measured, and differences and ratios are no numbers any more."""
-# A count that was settled after the run replaces the one that stood in for it.
-_REQUEST_SQL = {
-    "counted": "coalesce(r.counted, true) as counted",
-    "request": "request",
-    "output_tokens": "coalesce(t.output_tokens, r.output_tokens) as output_tokens",
-    "first_tokens": "coalesce(t.first_tokens, r.first_tokens) as first_tokens",
-    "text_tokens": "coalesce(t.text_tokens, t.output_tokens) as text_tokens",
-    "token_source": "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') "
-    "end as token_source",
-}
+_REQUEST_SQL = SETTLED | {"request": "request", "text_tokens": "coalesce(t.text_tokens, t.output_tokens)"}
 
 
 def open_recording(path: str | Path) -> Recording:

@@ -42,9 +42,10 @@ def _seconds(name: str, ns: str, doc: str) -> Derived:
 _OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
 _SOURCE = "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') end"
 _FIRST = "coalesce(t.first_tokens, r.first_tokens)"
-_COUNTED = {
+SETTLED = {
     "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
 }  # fmt: skip
+"""Columns of a request (`r`) as they stand with what was settled of it after the run (`t`)."""
 _REST = (
     f"({_OUTPUT} - coalesce({_FIRST}, case when r.output_chunks = 1 or r.first_events is not null "
     f"then {_OUTPUT}::double / r.output_chunks else 1 end))"
@@ -191,7 +192,7 @@ def requests_of(
 
     `windows` joins them, as `w`, to the window of their run.
     """
-    columns = [f"{_COUNTED.get(c.name, f'r.{c.name}')} as {c.name}" for c in REQUESTS]
+    columns = [f"{SETTLED.get(c.name, f'r.{c.name}')} as {c.name}" for c in REQUESTS]
     derived = [f"{one.sql} as {one.column.name}" for one in DERIVED]
     return (
         f"select r.run, {', '.join([*columns, *derived])} from {rows_of(REQUESTS, requests)} r "
