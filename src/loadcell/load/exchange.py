@@ -6,6 +6,8 @@ import errno
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httptools
 
@@ -27,46 +29,39 @@ _ALERT_S = 1.0
 _MODELS_BYTES = 4 * 1024 * 1024
 
 
-def exchange(
+def get(
+    target: Target, address: Address, path: str, timeouts: tuple[float, float], most_bytes: int = _MODELS_BYTES
+) -> Page:
+    """The page at `path`, its body read up to `most_bytes` or little more.
+
+    `timeouts` are for the connection and, from then on, for the reply. OSError or ConnectError if there is no reply.
+    """
+    with _sent(target, address, "GET", path, b"", timeouts) as (sock, start_s):
+        page = Page()
+        while not page.complete and len(page.body) < most_bytes and (data := _receive(sock, start_s + timeouts[1])):
+            _feed(page, data)
+        if not page.status:
+            _hear_alert(target, address, timeouts[0])
+            raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
+        return page
+
+
+def post(
     target: Target,
     address: Address,
-    method: str,
     path: str,
     payload: bytes,
     timeouts: tuple[float, float],
-    most_bytes: int = _MODELS_BYTES,
     read_s: list[float] | None = None,
     await_end: bool = True,
-) -> Reply | Page:
-    """One blocking request on its own connection; a POST gives the `Reply`, a GET the `Page`.
+) -> Reply:
+    """The reply to a body sent to `path`; timeouts and errors as of `get`.
 
-    `timeouts` are for the connection and, from then on, for the reply. The body of a GET is read up to `most_bytes`
-    or little more. `read_s` takes when each read of a POST's reply came, in s since its send began; such a reply is
-    hung up on once it has told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
-    OSError or ConnectError if there is no reply.
+    `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
+    told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
     """
-    connect_s, total_s = timeouts
-    sock = _open(target, address, connect_s)
-    start_s = time.monotonic()
-    limit_s = start_s + total_s
-    try:
-        sock.settimeout(total_s)
-        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
-        head = target.head(method, path, fields)
-        try:
-            sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
-        except OSError:
-            _hear_alert(target, address, connect_s)
-            raise
-        if method == "GET":
-            page = Page()
-            while not page.complete and len(page.body) < most_bytes and (data := _receive(sock, limit_s)):
-                _feed(page, data)
-            if not page.status:
-                _hear_alert(target, address, connect_s)
-                raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
-            return page
-        reply, number = Reply(), 0
+    with _sent(target, address, "POST", path, payload, timeouts) as (sock, start_s):
+        reply, number, limit_s = Reply(), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)
             try:
@@ -87,11 +82,31 @@ def exchange(
             if read_s is not None and not reply.closed and _outputs(reply) >= _ENOUGH_TOKENS:
                 return reply
         if not reply.bytes:
-            _hear_alert(target, address, connect_s)
+            _hear_alert(target, address, timeouts[0])
         reply.close(max(number - 1, 0))
         if await_end and reply.complete and reply.keep_alive:
             reply.keep_alive = not _hangs_up(sock, time.monotonic() - start_s)
         return reply
+
+
+@contextmanager
+def _sent(
+    target: Target, address: Address, method: str, path: str, payload: bytes, timeouts: tuple[float, float]
+) -> Iterator[tuple[socket.socket, float]]:
+    """A connection on which a request was sent, and the monotonic time at which its send began."""
+    connect_s, total_s = timeouts
+    sock = _open(target, address, connect_s)
+    start_s = time.monotonic()
+    try:
+        sock.settimeout(total_s)
+        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
+        head = target.head(method, path, fields)
+        try:
+            sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        except OSError:
+            _hear_alert(target, address, connect_s)
+            raise
+        yield sock, start_s
     finally:
         sock.close()
 

@@ -9,15 +9,15 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.addresses import answers, is_localhost, why_not
-from loadcell.load.exchange import exchange
+from loadcell.load.exchange import get, post
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.protocol import PATHS, Page, Reply, body, body_prefix, is_html, listed_models, no_json, refused
@@ -143,30 +143,26 @@ def all_reachable(target: Target, timeout_s: float, notes: list[str]) -> list[Ad
     raise kind(f"cannot connect to {through}: {why_not(error, timeout_s)}")
 
 
-def _ask(
-    target: Target,
-    address: Address,
-    method: str,
-    path: str,
-    payload: bytes,
-    spec: Spec,
-    read_s: list[float] | None = None,
-) -> Any:
-    url = target.origin + target.prefix + path
-    timeouts = (spec.load.connect_timeout_s, spec.load.timeout_s)
+def _timeouts(spec: Spec) -> tuple[float, float]:
+    """For the connection, and for the reply, in s."""
+    return spec.load.connect_timeout_s, spec.load.timeout_s
+
+
+@contextmanager
+def _asking(request: str, timeout_s: float) -> Iterator[None]:
+    """Say why `request` got no reply: NotReady where the server may be about to start, EndpointError else."""
     try:
-        return exchange(target, address, method, path, payload, timeouts, read_s=read_s)
+        yield
     except TimeoutError:
         raise EndpointError(
-            f"{method} {url} gave no answer within {timeouts[1]:g} s; is the server up? "
-            "(--timeout sets how long to wait)"
+            f"{request} gave no answer within {timeout_s:g} s; is the server up? (--timeout sets how long to wait)"
         ) from None
     except ConnectError as error:
         kind = NotReady if error.code == errno.ECONNRESET else EndpointError
-        raise kind(f"{method} {url}: {error}") from None
+        raise kind(f"{request}: {error}") from None
     except OSError as error:
         kind = NotReady if isinstance(error, ConnectionError) else EndpointError
-        raise kind(f"{method} {url}: {describe(error)}") from None
+        raise kind(f"{request}: {describe(error)}") from None
 
 
 def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
@@ -180,7 +176,9 @@ def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
 
 def _list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
     """The page of the server's list, and the model names in it; none if it is not such a list."""
-    page: Page = _ask(target, address, "GET", "/models", b"", spec)
+    timeouts = _timeouts(spec)
+    with _asking(f"GET {target.origin}{target.prefix}/models", timeouts[1]):
+        page = get(target, address, "/models", timeouts)
     return page, listed_models(bytes(page.body)) or []
 
 
@@ -230,10 +228,11 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
     path = PATHS[spec.endpoint.api]
-    url = target.origin + target.prefix + path
+    url, timeouts = target.origin + target.prefix + path, _timeouts(spec)
     for _ in range(4):
         read_s: list[float] = []
-        reply: Reply = _ask(target, found.address, "POST", path, probe_body(spec, found), spec, read_s)
+        with _asking(f"POST {url}", timeouts[1]):
+            reply = post(target, found.address, path, probe_body(spec, found), timeouts, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
             raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None:
@@ -294,10 +293,9 @@ def ask_briefly(
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
         payload = body(spec.endpoint.api, prefix_of(spec, found), prompt, tokens, found.max_tokens_field)
         try:
-            reply = exchange(target, found.address, "POST", path, payload, timeouts, await_end=await_end)
+            reply = post(target, found.address, path, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
             return f"{what} got no answer ({str(error) or type(error).__name__})"
-        assert isinstance(reply, Reply)
         if reply.good:
             found.fewest_tokens = tokens
             return reply

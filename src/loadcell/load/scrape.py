@@ -11,11 +11,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError
-from loadcell.load.exchange import exchange
+from loadcell.load.exchange import get
 from loadcell.load.preflight import reachable
 from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
-from loadcell.protocol import Page
 from loadcell.recording.exposition import read_page
 from loadcell.secrets import scrub
 from loadcell.spec import Endpoint
@@ -51,8 +50,7 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
 
 def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> str:
     """The text at `page`; one of FETCH_ERRORS if there is none within these times."""
-    reply = exchange(page, address, "GET", "", b"", (connect_s, answer_s), MOST_BYTES)
-    assert isinstance(reply, Page)
+    reply = get(page, address, "", (connect_s, answer_s), MOST_BYTES)
     if not 200 <= reply.status < 300:
         raise ValueError(f"HTTP status {reply.status}")
     if len(reply.body) >= MOST_BYTES:
