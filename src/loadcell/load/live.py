@@ -74,8 +74,44 @@ SILENT_NS = 5_000_000_000
 """A request of which nothing has come for so long is told as silent."""
 
 
+_STOP = 1
+"""The cell of the header that is no number."""
+
+
+class _Cell:
+    """A number in the header of the block, as an attribute."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def __get__(self, live: Live, owner: type[Live]) -> int:
+        return live._cells[self._place]
+
+    def __set__(self, live: Live, value: int) -> None:
+        live._cells[self._place] = value
+
+
 class Live:
     """One block for all workers, on a nameless file whose descriptor they inherit. Each counter has one writer."""
+
+    t0_ns = _Cell(0)
+    """Start of the load on the monotonic clock; 0 until the parent has set it."""
+    end_ns = _Cell(2)
+    """End of sending since the start of the load, where it was ordered; 0 until then.
+
+    Nothing planned at or after it is sent; in a closed loop, no user that becomes ready then sends. It is set while it
+    lies ahead, and each worker reads it before it sends: so all of them agree on what was sent, however late they are.
+    """
+    counted_end_ns = _Cell(3)
+    """End of the counted sending, where it was ordered; 0 until then. What is sent after it keeps the load on."""
+    made = _Cell(4)
+    """Rows whose bodies are there to be sent: all before this one."""
+    feeder_cpu_ns = _Cell(5)
+    """CPU time of the process that makes bodies while the load runs; 0 where there is none."""
+    feeder_bytes = _Cell(6)
+    """Bytes of the bodies that it has made."""
+    feeder_rows = _Cell(7)
+    """Bodies that it has made."""
 
     def __init__(self, fd: int, workers: int) -> None:
         self._map = mmap.mmap(fd, self.size(workers))
@@ -88,81 +124,13 @@ class Live:
         return 8 * (_HEADER + (SLOTS + _WORDS) * workers)
 
     @property
-    def t0_ns(self) -> int:
-        """Start of the load on the monotonic clock; 0 until the parent has set it."""
-        return self._cells[0]
-
-    @t0_ns.setter
-    def t0_ns(self, value: int) -> None:
-        self._cells[0] = value
-
-    @property
     def stop(self) -> bool:
         """Whether the workers are to cancel what is in flight and end."""
-        return bool(self._cells[1])
+        return bool(self._cells[_STOP])
 
     @stop.setter
     def stop(self, value: bool) -> None:
-        self._cells[1] = value
-
-    @property
-    def end_ns(self) -> int:
-        """End of sending since the start of the load, where it was ordered; 0 until then.
-
-        Nothing planned at or after it is sent; in a closed loop, no user that becomes ready then sends. It is set while
-        it lies ahead, and each worker reads it before it sends: so all of them agree on what was sent, however late
-        they are.
-        """
-        return self._cells[2]
-
-    @end_ns.setter
-    def end_ns(self, value: int) -> None:
-        self._cells[2] = value
-
-    @property
-    def counted_end_ns(self) -> int:
-        """End of the counted sending, where it was ordered; 0 until then. What is sent after it keeps the load on."""
-        return self._cells[3]
-
-    @counted_end_ns.setter
-    def counted_end_ns(self, value: int) -> None:
-        self._cells[3] = value
-
-    @property
-    def made(self) -> int:
-        """Rows whose bodies are there to be sent: all before this one."""
-        return self._cells[4]
-
-    @made.setter
-    def made(self, value: int) -> None:
-        self._cells[4] = value
-
-    @property
-    def feeder_cpu_ns(self) -> int:
-        """CPU time of the process that makes bodies while the load runs; 0 where there is none."""
-        return self._cells[5]
-
-    @feeder_cpu_ns.setter
-    def feeder_cpu_ns(self, value: int) -> None:
-        self._cells[5] = value
-
-    @property
-    def feeder_rows(self) -> int:
-        """Bodies that it has made."""
-        return self._cells[7]
-
-    @feeder_rows.setter
-    def feeder_rows(self, value: int) -> None:
-        self._cells[7] = value
-
-    @property
-    def feeder_bytes(self) -> int:
-        """Bytes of the bodies that it has made."""
-        return self._cells[6]
-
-    @feeder_bytes.setter
-    def feeder_bytes(self, value: int) -> None:
-        self._cells[6] = value
+        self._cells[_STOP] = value
 
     def cells(self, worker: int) -> memoryview:
         """The counters of one worker, indexed by `Count`, and its bins."""
