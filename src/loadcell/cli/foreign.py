@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadcell.errors import UsageError
+from loadcell.secrets import bare_urls
 
 URL = ""
 """Stands for the command's first argument."""
@@ -114,7 +115,6 @@ _API = {
     "completions": "openai vllm sglang-oai lmdeploy completions openai-completions /v1/completions /completions "
     "v1/completions text_completions",
 }
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _FOR_API = ("--backend", "--endpoint", "--endpoint-type", "--request-type", "--request-format")
 _LIMITS = {"ttft": "ttft", "time_to_first_token": "ttft", "tpot": "tpot", "inter_token_latency": "tpot",
            "e2el": "e2e", "request_latency": "e2e"}  # fmt: skip
@@ -190,7 +190,7 @@ def translated(words: list[str], own: Collection[str]) -> tuple[list[str], list[
             raise UsageError(f"{foreign} means {meant}, and {flag} is given too: give one of them")
     if now.wrong:
         raise UsageError("\n".join(["flags of other tools, and what there is here:", *now.wrong]))
-    return now.words, [_CREDENTIALS.sub("//<redacted>@", note) for note in now.notes]
+    return now.words, [bare_urls(note) for note in now.notes]
 
 
 def _one(now: _Taking, word: str, name: str, value: str | None, rest: Iterator[str], words: list[str]) -> None:

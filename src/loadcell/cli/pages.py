@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,11 +102,13 @@ def comparison_page_file(found: Comparison, sides: Sequence[Opened], path: Path 
 @contextmanager
 def comparison_path() -> Iterator[Path]:
     """A place of its own for the page of a comparison that was given none; taken away again if no page was written."""
-    folder, stamp = Path("comparisons"), f"{datetime.now():%Y%m%d-%H%M%S}"
+    from loadcell.recording.claim import names_by_time
+
+    folder = Path("comparisons")
     try:
         folder.mkdir(exist_ok=True)
-        for number in count(1):
-            path = folder / (f"{stamp}.html" if number == 1 else f"{stamp}-{number}.html")
+        for name in names_by_time():
+            path = folder / f"{name}.html"
             with suppress(FileExistsError):
                 path.touch(exist_ok=False)
                 break

@@ -35,9 +35,8 @@ def output_folder(given: str | None, place: str, prefix: str = "") -> Iterator[P
         finally:
             _remember(Path(given))
         return
-    stamp = f"{prefix}{datetime.now():%Y%m%d-%H%M%S}"
-    for number in count(1):
-        folder = Path(place) / (stamp if number == 1 else f"{stamp}-{number}")
+    for name in names_by_time():
+        folder = Path(place) / f"{prefix}{name}"
         made = _missing(folder.parent)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +53,14 @@ def output_folder(given: str | None, place: str, prefix: str = "") -> Iterator[P
             _remember(folder)
             _take_away([folder, *made])
         return
+
+
+def names_by_time() -> Iterator[str]:
+    """The time, and the same with a number, for what must not have the name of anything that is there."""
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
+    yield stamp
+    for number in count(2):
+        yield f"{stamp}-{number}"
 
 
 @contextmanager

@@ -23,11 +23,6 @@ class IdReply(Reply):
         super()._event(number, event, payload)
 
 
-def text_of(reply: Reply) -> str:
-    """All that the model wrote, its thoughts first."""
-    return reply.text()
-
-
 def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:
     """Output tokens of a whole reply and where the count comes from.
 
@@ -48,4 +43,4 @@ def token_ids(reply: IdReply, tokenizer: Tokenizer | None) -> tuple[array[int], 
         return reply.ids, "server"
     if tokenizer is None:
         return array("i"), "none"
-    return array("i", tokenizer.backend.encode(text_of(reply), add_special_tokens=False).ids), "tokenizer"
+    return array("i", tokenizer.backend.encode(reply.text(), add_special_tokens=False).ids), "tokenizer"

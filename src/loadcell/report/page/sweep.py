@@ -21,8 +21,8 @@ Rows = list[tuple[str, str]]
 def sweep_page(sweep: Sweep, words: Words, *, source: str = "", pages: frozenset[str] = frozenset()) -> str:
     """One HTML file that tells a sweep or a search to a person who was not there.
 
-    The sweep is shown. `source` names its folder in the commands that are shown;
-    `pages` are the folders of stages that hold a page of their own, which the page leads to.
+    `source` names its folder in the commands that are shown; `pages` are the folders of stages that hold a page of
+    their own, which the page leads to.
     """
     from loadcell.report.charts import sweep_charts
 
