@@ -59,7 +59,7 @@ CASES = {
     "a method": (b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n", "HTTP 405: an empty body",
                  "check the URL"),
     "plain text": (b"HTTP/1.1 418 Teapot\r\nContent-Length: 12\r\n\r\nshort, stout", "HTTP 418: short, stout",
-                   "read its words"),
+                   "its words say why"),
     "fields": (json_reply({"detail": [{"loc": ["body", "temperature"], "msg": "Extra inputs are not permitted"}]}, 422),
                "HTTP 422: body.temperature: Extra inputs", "extra body fields"),
     "loading": (json_reply(LOADING, 503), "HTTP 503: Loading model", "still loading: wait with --wait-ready"),
