@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,35 +9,13 @@ import pytest
 for room in ("contract", "metrics"):
     sys.path.insert(0, str(Path(__file__).parents[1] / room))
 
+from surroundings import one_tokenizer, plain_environment  # noqa: E402, F401
+
 if TYPE_CHECKING:
     from contract_runs import Ran, Run
     from difficult import Said
     from known import Witness
     from scripted import Scripted
-
-_OUTSIDE = (
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_surroundings() -> Iterator[None]:
-    """No key and no proxy from outside; the tokenizer is loaded once instead of once a run."""
-    from loadcell.workload import planning
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in _OUTSIDE:
-            patch.delenv(name, raising=False)
-        for name in ("load_tokenizer", "stable_words"):
-            patch.setattr(planning, name, functools.cache(getattr(planning, name)))
-        yield
 
 
 @pytest.fixture

@@ -29,23 +29,8 @@ def run_repeats(
     """Run `spec` `count` times into `folder`/1, /2, ..., each with the prompts of another repetition; exit code.
 
     `one_run` gets the spec, the folder, and whether it is the first. What ended before an interruption or an error is
-    kept and summarised.
+    kept and summarised. The folder is claimed by who calls.
     """
-    from loadcell.recording.claim import claimed
-
-    with claimed(folder):
-        return _run_all(spec, folder, count, one_run, as_json=as_json, strict=strict)
-
-
-def _run_all(
-    spec: Spec,
-    folder: Path,
-    count: int,
-    one_run: Callable[[Spec, Path, bool], Result],
-    *,
-    as_json: bool,
-    strict: bool,
-) -> int:
     out = sys.stderr if as_json else sys.stdout
     results: list[Result] = []
     code, why = None, ""

@@ -14,7 +14,7 @@ from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, 
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
 from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
-from loadcell.recording.claim import output_folder
+from loadcell.recording.claim import claimed, output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count:
                 leave_page(args, lambda words: run_page_file(shown, detail, folder, words), tell=False)
             return result
 
-        return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict)
+        with claimed(folder):
+            return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict)
     result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
     shown = result
     show(shown, folder, as_json=args.json, full=args.full)
