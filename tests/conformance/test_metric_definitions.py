@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import Any
 
 import numpy as np
+import plain_figures as plain
 import pytest
 from contract_runs import Ran, Run, run_once
 from difficult import EACH, REFUSED, Said
@@ -99,21 +101,25 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Witness, Ran]:
         return witness, run_once(server.url, folder, requests=24, concurrency=2, output_tokens=64)
 
 
-def sent_tokens(witness: Witness, t0_ns: int, start_s: float, end_s: float) -> int:
-    """Tokens that the server sent between two times of the run, four an event."""
-    times_s = [(moment - t0_ns) / 1e9 for seen in witness.seen.values() for moment in seen.after_ns]
-    return 4 * sum(start_s <= moment <= end_s for moment in times_s)
+def read_s(witness: Witness, ran: Ran, pause_s: float) -> list[float]:
+    """When the client read every event of output: after the server sent it, and mostly before the pause was over."""
+    chunks, t0_ns, times_s, late_s = plain.read(ran.folder, "chunks"), witness.t0_ns(ran.rows), [], []
+    for request, seen in witness.seen.items():
+        read = sorted(row["t_ns"] for row in chunks if row["request"] == request and row["kind"] & plain.OUTPUT_KINDS)
+        late_s += [(t0_ns + moment - sent) / 1e9 for moment, sent in zip(read, seen.before_ns, strict=True)]
+        times_s += [moment / 1e9 for moment in read]
+    assert min(late_s) > 0 and median(late_s) < pause_s
+    return times_s
 
 
 def test_48_a_window_cuts_what_is_counted_and_its_length_alike(bundled: tuple[Witness, Ran]) -> None:
     witness, ran = bundled
-    rows = ran.rows
-    t0_ns, end_s = witness.t0_ns(rows), max(row["end_ns"] for row in rows) / 1e9
+    times_s, end_s = read_s(witness, ran, 0.01), max(row["end_ns"] for row in ran.rows) / 1e9
     for window in ((0.0, end_s), (end_s * 0.25, end_s * 0.75), (end_s * 0.5, end_s * 0.6)):
         rate = build_result(ran.recording, window_s=window).throughput.output_tokens_per_s
-        sent = sent_tokens(witness, t0_ns, *window)
         assert rate is not None
-        assert rate * (window[1] - window[0]) == pytest.approx(sent, abs=8)  # an event at either end
+        events = sum(window[0] <= moment <= window[1] for moment in times_s)
+        assert rate * (window[1] - window[0]) == pytest.approx(4 * events)
 
 
 def test_49_throughput_counts_tokens_and_not_events(bundled: tuple[Witness, Ran]) -> None:
@@ -205,16 +211,14 @@ def test_56_tokens_after_the_window_are_not_counted_in_it(tmp_path_factory: pyte
     with serve(witness(lambda _: reply(20, 0.02, 0.02))) as server:
         folder = tmp_path_factory.mktemp("long") / "run"
         ran = run_once(server.url, folder, rate=40.0, arrivals="constant", requests=20, output_tokens=20)
-    t0_ns, window = witness.t0_ns(ran.rows), (0.0, 0.475)
-    sent = sent_tokens(witness, t0_ns, *window) / 4
-    rate = build_result(ran.recording, window_s=window).throughput.output_tokens_per_s
-    assert rate is not None and rate * 0.475 == pytest.approx(sent, abs=12)
+    times_s = read_s(witness, ran, 0.02)
+    rate = build_result(ran.recording, window_s=(0.0, 0.475)).throughput.output_tokens_per_s
+    assert rate is not None and rate * 0.475 == pytest.approx(sum(moment <= 0.475 for moment in times_s))
     assert rate * 0.475 < 0.8 * 400
     span, told = ran.result.methodology.window, ran.result.throughput.output_tokens_per_s
     assert told is not None
-    assert told * (span.end_s - span.start_s) == pytest.approx(
-        sent_tokens(witness, t0_ns, span.start_s, span.end_s) / 4, abs=12
-    )
+    events = sum(span.start_s <= moment <= span.end_s for moment in times_s)
+    assert told * (span.end_s - span.start_s) == pytest.approx(events)
 
 
 def test_57_the_clients_own_work_is_not_in_the_duration(kept: tuple[Scripted, Witness, Ran]) -> None:
