@@ -24,8 +24,11 @@ LEVELS = (2, 4, 6, 9, 13, 19, 40)
 
 @pytest.fixture
 def curve(tmp_path: Path) -> Path:
+    return write(tmp_path / "curve")
+
+
+def write(folder: Path) -> Path:
     """Seven points of one pass over four samples."""
-    folder = tmp_path / "curve"
     regions = regions_of(40, 2)
     planned = [
         Planned(
