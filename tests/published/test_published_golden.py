@@ -39,7 +39,7 @@ QUESTIONS = {
         ["add"], ["add", "nowhere.json"], ["press", "--csv"], ["AMD offline"], ["--accelerator", "H2000"],
         ["--submitter", "Nvidia,Del"], ["9.9-0001"], ["v9.1"],
     ],
-    "added": [["add", str(DATA / "summary_v6.1.json")], ["llama3.1-8b offline v6.1 open", "--cite"], []],
+    "added": [["add", str(DATA / "summary_v6.1.json")], ["llama3.1-8b offline v6.1 open", "--json"]],
 }  # fmt: skip
 
 
