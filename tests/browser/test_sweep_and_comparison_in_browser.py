@@ -16,7 +16,8 @@ from made_detail import made_detail
 from made_sweep import make_grid, make_search
 from made_sweeps import category_grid, mixed_grid
 
-from loadcell.report.page import comparison_page, sweep_page
+from loadcell.report.compare import comparison_page
+from loadcell.report.page import sweep_page
 from loadcell.report.words import words_for
 
 WORDS = words_for("en")

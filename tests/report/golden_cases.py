@@ -43,9 +43,9 @@ from loadcell.metrics import (  # noqa: E402
     build_result,
 )
 from loadcell.report import print_repeats, print_result, print_short  # noqa: E402
-from loadcell.report.compare import print_comparison  # noqa: E402
-from loadcell.report.markdown import comparison_markdown, run_markdown, sweep_markdown  # noqa: E402
-from loadcell.report.page import comparison_page, run_page, sweep_page  # noqa: E402
+from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison  # noqa: E402
+from loadcell.report.markdown import run_markdown, sweep_markdown  # noqa: E402
+from loadcell.report.page import run_page, sweep_page  # noqa: E402
 from loadcell.report.selftest import print_selftest  # noqa: E402
 from loadcell.report.sweep import print_sweep  # noqa: E402
 from loadcell.report.words import words_for  # noqa: E402
@@ -262,7 +262,7 @@ def cases() -> Iterator[tuple[str, str]]:
         repeats = some_repeats(Path(room) / "repeats")
         yield from terminal(lambda c: print_repeats(repeats, c), "repeats")
     for name, comparison in comparisons().items():
-        yield from terminal(lambda c, x=comparison: print_comparison(x, c), f"compare-{name}")  # type: ignore[misc]
+        yield from terminal(lambda c, x=comparison: print_comparison(x, c, words_for("en")), f"compare-{name}")  # type: ignore[misc]
         yield from spoken(lambda w, x=comparison: comparison_markdown(x, w), f"compare-{name}", "md")  # type: ignore[misc]
         details = {side.name: made_detail() for side in comparison.sides}
         yield from spoken(

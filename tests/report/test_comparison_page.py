@@ -14,8 +14,8 @@ from vega_schema import check_spec
 
 from loadcell.compare.model import Comparison
 from loadcell.report.charts import Chart, comparison_charts
+from loadcell.report.compare import comparison_page
 from loadcell.report.detail import Detail
-from loadcell.report.page import comparison_page
 from loadcell.report.words import words_for
 
 WORDS = words_for("en")

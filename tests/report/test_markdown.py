@@ -15,8 +15,9 @@ from markdown_it.token import Token
 from loadcell.compare.model import Change, Comparison, Gate, Pair, Side
 from loadcell.metrics import build_result
 from loadcell.recording.read import Recording
+from loadcell.report.compare import comparison_markdown
 from loadcell.report.github import code, prose, table
-from loadcell.report.markdown import comparison_markdown, run_markdown, sweep_markdown
+from loadcell.report.markdown import run_markdown, sweep_markdown
 from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]
@@ -200,10 +201,10 @@ def made_comparison(**fields: Any) -> Comparison:
 @pytest.mark.parametrize("words", [EN, ES])
 def test_a_comparison_says_gates_first_then_what_differs(words: Any) -> None:
     text = comparison_markdown(made_comparison(), words)
-    assert text.startswith("| ")
+    assert text.startswith(f"### ❌ {words.say('FAIL')}: ")
     assert text.index("ttft.p99>+5%") < text.index("TTFT p99")
     assert_harmless(text)
-    assert cells_of(text) == {3, 5, 6}
+    assert cells_of(text) == {3, 6}
 
 
 def test_changes_are_signed_and_in_their_unit() -> None:

@@ -33,7 +33,7 @@ def sweep_report(entry: Entry, words: Words) -> str:
 def duel_report(entry: Entry, words: Words) -> str:
     """The report of a duel, with links to its turns; likewise."""
     from loadcell.compare import compare_duel
-    from loadcell.report.page import comparison_page
+    from loadcell.report.compare import comparison_page
 
     found = compare_duel(entry.path, min_effect=DUEL_LEAST)
     turns = [(address(turn), name_of(turn).rpartition("/")[2]) for turn in entry.inside if not turn.trouble]
@@ -43,8 +43,8 @@ def duel_report(entry: Entry, words: Words) -> str:
 def comparison_report(a: Entry, b: Entry, words: Words, *, force: bool) -> str:
     """The comparison of two runs or repeats, A the baseline. LoadcellError says why there is none."""
     from loadcell.compare import compare_sides, open_sides
+    from loadcell.report.compare import comparison_page
     from loadcell.report.detail import build_detail
-    from loadcell.report.page import comparison_page
 
     sides = open_sides([a.path, b.path])
     found = compare_sides(sides, force=force)

@@ -117,18 +117,16 @@ def run(args: argparse.Namespace) -> int:
 
 def print_comparison_as(found: Comparison, args: argparse.Namespace, words: Words) -> None:
     """Print a comparison in the form that was asked for."""
-    from loadcell.report.compare import comparison_json, print_comparison
+    from loadcell.report.compare import comparison_json, comparison_markdown, print_comparison
 
     if args.json:
         sys.stdout.write(comparison_json(found).decode())
     elif args.md:
-        from loadcell.report.markdown import comparison_markdown
-
         sys.stdout.write(comparison_markdown(found, words))
     else:
         from loadcell.cli.terminal import Terminal
 
-        print_comparison(found, Terminal())
+        print_comparison(found, Terminal(), words)
 
 
 def parse_share(text: str) -> float:

@@ -88,9 +88,9 @@ def comparison_page_file(found: Comparison, sides: Sequence[Opened], path: Path 
     The distributions of a side of several runs are those of its first.
     """
     with said_if_long("writing the page"), comparison_path() if path is None else nullcontext(path) as path:
+        from loadcell.report.compare import comparison_page
         from loadcell.report.detail import build_detail
         from loadcell.report.files import write_text
-        from loadcell.report.page import comparison_page
 
         firsts = {side.name: side.runs[0] for side in sides}
         details = {

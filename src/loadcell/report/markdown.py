@@ -1,7 +1,6 @@
-"""A run, a sweep or a comparison as GitHub-flavoured Markdown, for a pull request or an issue: the verdict first."""
+"""A run or a sweep as GitHub-flavoured Markdown, for a pull request or an issue: the verdict first."""
 
-from loadcell.report.markdown_compare import comparison_markdown
 from loadcell.report.markdown_run import run_markdown
 from loadcell.report.markdown_sweep import sweep_markdown
 
-__all__ = ["comparison_markdown", "run_markdown", "sweep_markdown"]
+__all__ = ["run_markdown", "sweep_markdown"]

@@ -9,23 +9,14 @@ MARKDOWN = {
     "Figure": "Cifra",
     "Change": "Cambio",
     "95 % interval": "intervalo del 95 %",
-    "Change: {side} against A. better, worse: shown at 5 % after Holm's correction for all tests; no difference "
-    "shown: the interval lies within {effect}.": (
-        "Cambio: {side} frente a A. mejor, peor: demostrado al 5 % tras la corrección de Holm para todas las pruebas; "
-        "sin diferencia demostrada: el intervalo queda dentro de {effect}."
-    ),
     "points": "puntos",
-    "What": "Qué",
     "ok requests": "solicitudes correctas",
     "runs": "ejecuciones",
-    "Deviation": "Desviación",
-    "Noise floor": "Ruido de fondo",
     "What was compared": "Qué se comparó",
     "Gate": "Control",
     "Compared all the same (--force): the figures below do not mean the same thing on both sides.": (
         "Comparado igualmente (--force): las cifras de abajo no significan lo mismo en ambos lados."
     ),
-    "No findings. Measure both in the same way.": "Sin hallazgos. Medir ambos del mismo modo.",
     "A/A noise": "Ruido A/A",
     "FAIL": "FALLA",
     "INCONCLUSIVE": "NO CONCLUYENTE",

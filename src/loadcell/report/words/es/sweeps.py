@@ -88,9 +88,10 @@ SWEEP_PAGE = {
 }
 
 COMPARISON_PAGE = {
-    "A/A noise floor for runs against runs: {first} against {second}.": (
-        "Ruido de fondo A/A entre ejecuciones: {first} frente a {second}."
+    "A/A noise floor, {first} runs against {second}: {floors}. A finding lies beyond it.": (
+        "Ruido de fondo A/A, {first} ejecuciones frente a {second}: {floors}. Un hallazgo queda más allá de él."
     ),
+    "Methodology of {side}": "Metodología de {side}",
     "saved result": "resultado guardado",
     "No findings. Measure both in the same way, or give --force to see the figures all the same.": (
         "Sin hallazgos. Medir ambos del mismo modo, o dar --force para ver igualmente las cifras."
@@ -101,14 +102,11 @@ COMPARISON_PAGE = {
     "Distributions": "Distribuciones",
     "How far two runs of the same thing differ": "Cuánto difieren dos ejecuciones de lo mismo",
     "{n} of {all} gates failed": "fallaron {n} de {all} controles",
-    "Sides": "Lados",
     "baseline": "referencia",
     "{side} against A": "{side} frente a A",
     "Nothing that matters differs in how the sides were measured.": (
         "Nada que importe difiere en cómo se midieron los lados."
     ),
-    "{n} more to have in mind": "{n} más a tener en cuenta",
-    "figures": "cifras",
     "Findings": "Hallazgos",
     "no difference that matters": "sin diferencia que importe",
     "needs {what}": "necesita {what}",
@@ -118,7 +116,6 @@ COMPARISON_PAGE = {
         "Holm para {tests} pruebas. sin diferencia que importe: el intervalo queda dentro de {effect} (proporciones: "
         "{points} puntos)."
     ),
-    "Noise floor of each figure": "Ruido de fondo de cada cifra",
     "From {n} runs of the same thing. Noise floor: what two such runs differ by, at most, 95 times out of 100. No "
     "smaller difference between two runs is a finding.": (
         "De {n} ejecuciones de lo mismo. Ruido de fondo: lo que difieren dos de ellas, como máximo, 95 veces de cada "
@@ -126,8 +123,7 @@ COMPARISON_PAGE = {
     ),
     "deviation": "desviación",
     "noise floor": "ruido de fondo",
-    "Compare them again:": "Compararlos de nuevo:",
-    "Runs": "Ejecuciones",
+    "Compare them again": "Compararlos de nuevo",
     "Least difference that matters": "Menor diferencia que importa",
     "{effect} (shares: {points} points)": "{effect} (proporciones: {points} puntos)",
     "given: INVALID or not comparable sides are compared all the same": (

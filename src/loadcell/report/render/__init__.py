@@ -1,0 +1,1 @@
+"""Blocks on a terminal, in Markdown and on a page."""

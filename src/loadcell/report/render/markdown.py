@@ -1,0 +1,75 @@
+"""Blocks as GitHub-flavoured Markdown, for a pull request or an issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from loadcell.report.github import bullets, code, folded, joined, prose
+from loadcell.report.github import table as raw_table
+from loadcell.report.view.blocks import Block, Cell, Chart, Command, Facts, Note, Section, Table, Tiles, Tone, Verdict
+
+MARKS: dict[Tone, str] = {"good": "✅", "care": "⚠️", "open": "❔", "bad": "❌"}
+
+
+def markdown(sections: Iterable[Section]) -> str:
+    """The sections as one text."""
+    return joined(text for section in sections for text in _section(section))
+
+
+def _section(section: Section) -> Iterator[str]:
+    texts = [_block(block) for block in section.blocks]
+    if section.detail:
+        yield folded(section.title, "\n\n".join(filter(None, texts)))
+        return
+    if section.verdict is not None:
+        yield from _verdict(section.verdict, section.title)
+    yield from texts
+
+
+def _verdict(found: Verdict, title: str) -> Iterator[str]:
+    yield f"### {MARKS.get(found.tone, '')} {found.word}: {prose(title)}"
+    yield prose(found.says)
+    yield bullets(map(cell_text, found.reasons))
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Facts):
+        return bullets(f"{label}: {' · '.join(map(cell_text, cells))}" for label, cells in block.rows)
+    if isinstance(block, Table):
+        return "\n\n".join([_table(block), *map(prose, block.below)])
+    if isinstance(block, Tiles):
+        return " · ".join(f"**{cell.text}** {title}" for title, cell in block.tiles)
+    if isinstance(block, Note):
+        return bullets(map(prose, block.lines))
+    if isinstance(block, Command):
+        return f"{block.label}: {code(block.text)}"
+    assert isinstance(block, Chart)
+    return ""
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell but for what stands below it."""
+    text = cell.text if cell.kind == "figure" else code(cell.text) if cell.kind == "code" else prose(cell.text)
+    text = f"**{text}**" if cell.tone == "strong" else text
+    text = " ".join(filter(None, [MARKS.get(cell.tone), text, cell.unit]))
+    return f"{text}: {prose(cell.more)}" if cell.more else text
+
+
+def _table(block: Table) -> str:
+    head, align = [], ""
+    for column in block.columns:
+        head += [column.title, *([column.under] if column.under else [])]
+        align += column.side[0] * (2 if column.under else 1)
+    rows = (
+        [
+            text
+            for column, cell in zip(block.columns, row, strict=True)
+            for text in ([cell_text(cell), cell.under] if column.under else [_stacked(cell)])
+        ]
+        for row in block.rows
+    )
+    return raw_table(head, rows, align)
+
+
+def _stacked(cell: Cell) -> str:
+    return f"{cell_text(cell)}<br><sub>{cell.under}</sub>" if cell.under else cell_text(cell)

@@ -1,0 +1,22 @@
+"""Blocks as one HTML file that needs no network and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadcell.report.charts.model import Chart
+from loadcell.report.page.render import render
+from loadcell.report.view.blocks import Tone, View
+from loadcell.report.words import Words
+
+CLASSES: dict[Tone, str] = {
+    "": "none", "good": "valid", "care": "suspect", "open": "suspect", "bad": "invalid", "strong": "strong",
+    "dim": "muted",
+}  # fmt: skip
+_SHOWN = 3
+"""Reasons of a verdict that are seen at first."""
+
+
+def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words) -> str:
+    """The parts of a View in this order, as a page; `charts` are those that its blocks name."""
+    return render("view.html", words, charts, view=view, sections=view.sections(order), classes=CLASSES, shown=_SHOWN)
