@@ -19,9 +19,8 @@ from loadcell.load.audit import Audit
 from loadcell.load.environment import environment
 from loadcell.load.worker import FLUSH_ROWS
 from loadcell.recording.database import open_database
-from loadcell.recording.read import dump_json
-from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Manifest
-from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
+from loadcell.recording.schema import Manifest
+from loadcell.recording.write import begin, write_audit, write_part
 from loadcell.spec import build_spec
 
 _GAP_NS = 5_000_000
@@ -41,20 +40,17 @@ def synthesise(folder: Path, requests: int, tokens: int) -> None:
         loadcell=__version__, id="synthetic", started_at=datetime.now(UTC).isoformat(), state="complete", loop="open",
         planned=requests, workers=1, schedule_hash="0" * 64, clock="kernel", ended_ns=ended,
     )  # fmt: skip
-    dump_json(folder / "recording.json", manifest)
-    dump_json(folder / "spec.json", spec)
-    dump_json(folder / "environment.json", environment([]))
-    dump_json(folder / "audit-0.json", Audit(0, None, issued=requests, reads=requests * tokens, cpu_s=1.0).as_dict())
     lengths = np.full(requests, 40, dtype=np.int32), np.full(requests, tokens, dtype=np.int32)
     columns = {"request": np.arange(requests), "planned_ns": planned, "input_tokens": lengths[0],
                "output_tokens": lengths[1]}  # fmt: skip
-    write_table(folder / "schedule.parquet", SCHEDULE, columns)
+    begin(folder, manifest, spec, environment([]), columns)
+    write_audit(folder, 0, Audit(0, None, issued=requests, reads=requests * tokens, cpu_s=1.0).as_dict())
     rng, database, each = np.random.default_rng(0), open_database(), max(FLUSH_ROWS // tokens, 1)
     for part, first in enumerate(range(0, requests, each)):
         chosen = np.arange(first, min(first + each, requests))
         chunks, rows = _part(chosen, planned[chosen], tokens, rng)
-        write_table(folder / f"chunks-0-{part:05d}.parquet", CHUNKS, chunks, database)
-        write_table(folder / f"requests-0-{part:05d}.parquet", REQUESTS, rows, database)
+        write_part(folder, "chunks", chunks, worker=0, part=part, connection=database)
+        write_part(folder, "requests", rows, worker=0, part=part, connection=database)
 
 
 def _part(
@@ -87,9 +83,7 @@ def _part(
         "first_byte_ns": times[:, 0], "first_any_ns": times[:, 0], "first_answer_ns": times[:, 0],
         "last_ns": times[:, -1], "end_ns": times[:, -1] + 50_000,
     }  # fmt: skip
-    missing = {"VARCHAR": None, "BIGINT": MISSING, "INTEGER": MISSING_INT, "BOOLEAN": MISSING_TRUTH}
-    rows = {c.name: differ.get(c.name, [same.get(c.name, missing[c.sql])] * n) for c in REQUESTS}
-    return chunks, rows
+    return chunks, differ | {name: [value] * n for name, value in same.items()}
 
 
 if __name__ == "__main__":

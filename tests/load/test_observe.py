@@ -144,11 +144,11 @@ def test_parts_are_written_as_the_load_goes_on(tmp_path: Path, monkeypatch: pyte
     assert len(series(tmp_path)) == len(looks(tmp_path))
 
 
-@pytest.mark.parametrize("file", ["write_table", "dump_json"])
+@pytest.mark.parametrize("file", ["write_part", "write_sources"])
 def test_a_full_disk_ends_the_looking_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise RecordingError("cannot write: No space left on device")
 
     monkeypatch.setattr(observe, "_PART_S", 0.1)

@@ -8,20 +8,20 @@ from typing import Any
 
 from loadcell.kinds import KIND_ANSWER
 from loadcell.recording.bursts import note_bursts
-from loadcell.recording.read import Recording, dump_json, open_recording
-from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Column, Manifest
-from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
+from loadcell.recording.read import Recording, open_recording
+from loadcell.recording.schema import CHUNKS, REQUESTS, SCHEDULE, Column, Manifest
+from loadcell.recording.write import Columns, begin, write_audit, write_part
 from loadcell.spec import build_spec
 
 MS = 1_000_000
-_EMPTY = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "VARCHAR": None, "BOOLEAN": MISSING_TRUTH}
 
 
-def table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Rows as columns, missing where a row does not say."""
-    known = {column.name for column in columns}
-    assert all(set(row) <= known for row in rows)
-    return {c.name: [_EMPTY.get(c.sql) if row.get(c.name) is None else row[c.name] for row in rows] for c in columns}
+    filled = Columns(columns)
+    for row in rows:
+        filled.add(row)
+    return filled.data
 
 
 def ok_request(request: int, *, start_ms: float = 0.0, tokens: int = 10, **more: Any) -> dict[str, Any]:
@@ -80,7 +80,6 @@ def build(
         {"request": i, "planned_ns": None if t is None else round(t * MS), "input_tokens": 110, "output_tokens": 10}
         for i, t in enumerate(times)
     ]
-    write_table(folder / "schedule.parquet", SCHEDULE, table(SCHEDULE, plan))
     if events is None:
         events = [
             event for row in requests if row["status"] == "ok" and row["output_chunks"] for event in events_of(row)
@@ -89,11 +88,11 @@ def build(
     if bursts:
         note_bursts(rows, chunks)
     if requests:
-        write_table(folder / "requests-0-00000.parquet", REQUESTS, rows)
+        write_part(folder, "requests", rows, worker=0, part=0)
     if events:
-        write_table(folder / "chunks-0-00000.parquet", CHUNKS, chunks)
+        write_part(folder, "chunks", chunks, worker=0, part=0)
     for i, audit in enumerate(audits):
-        dump_json(folder / f"audit-{i}.json", {"worker": i} | audit)
+        write_audit(folder, i, {"worker": i} | audit)
     ends = [row["end_ns"] for row in requests if row.get("end_ns") is not None]
     settings: dict[str, Any] = {
         "loadcell": "0.1.0", "id": "golden", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
@@ -101,12 +100,10 @@ def build(
         "schedule_hash": "0" * 16, "clock": "kernel",
         "ended_ns": max(ends, default=0), "effective": {"model": "m", "ramp_s": 0.0},
     } | manifest  # fmt: skip
-    dump_json(folder / "recording.json", Manifest(**settings))
-    dump_json(folder / "environment.json", {})
     tree = {
         "endpoint": {"url": "http://localhost:8000"} | (endpoint or {}),
         "load": load or ({"rate": 1.0} if loop == "open" else {"concurrency": 1}),
         "slo": slo or {},
     }
-    dump_json(folder / "spec.json", build_spec(tree))
+    begin(folder, Manifest(**settings), build_spec(tree), {}, table(SCHEDULE, plan))
     return open_recording(folder)

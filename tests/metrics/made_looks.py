@@ -14,9 +14,9 @@ from loadcell.metrics.model import Observed, Throughput
 from loadcell.metrics.observed import observe
 from loadcell.metrics.window import Span
 from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, read_page
-from loadcell.recording.read import Recording, dump_json, open_recording
+from loadcell.recording.read import Recording, open_recording
 from loadcell.recording.schema import LOOKS, SERIES, Source
-from loadcell.recording.write import write_table
+from loadcell.recording.write import write_part, write_sources
 
 S = 1_000_000_000
 LOOK_NS = 4_000_000
@@ -99,7 +99,7 @@ def write_looks(recording: Recording, *told: Told) -> Recording:
     """Add what was told to the files of a recording, and open it again."""
     sources, looks, series = tables(told)
     folder = Path(recording.path)
-    dump_json(folder / "sources.json", sources)
-    write_table(folder / "looks-00000.parquet", LOOKS, looks)
-    write_table(folder / "series-00000.parquet", SERIES, series)
+    write_sources(folder, sources)
+    write_part(folder, "looks", looks, part=0)
+    write_part(folder, "series", series, part=0)
     return open_recording(folder)

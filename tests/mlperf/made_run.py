@@ -11,16 +11,18 @@ import msgspec
 from loadcell.kinds import KIND_ANSWER
 from loadcell.mlperf.model import Plan
 from loadcell.recording.read import Recording, dump_json, open_recording
-from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE, Column, Manifest
-from loadcell.recording.write import MISSING_INT, MISSING_TRUTH, write_table
+from loadcell.recording.schema import CHUNKS, REQUESTS, SCHEDULE, Column, Manifest
+from loadcell.recording.write import Columns, begin, write_part
 from loadcell.spec import build_spec
 
 MS = 1_000_000
-_EMPTY = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "VARCHAR": None, "BOOLEAN": MISSING_TRUTH}
 
 
-def _table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {c.name: [_EMPTY.get(c.sql) if row.get(c.name) is None else row[c.name] for row in rows] for c in columns}
+def _table(columns: Sequence[Column], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    filled = Columns(columns)
+    for each in rows:
+        filled.add(each)
+    return filled.data
 
 
 def row(request: int, at_ms: float, *, ttft_ms: float = 50, tokens: int = 11, gap_ms: float = 20, **more: Any) -> Any:
@@ -57,23 +59,20 @@ def write_recording(
     ]  # fmt: skip
     if loop == "closed":
         rows = [each | {"planned_ns": None} for each in rows]
-    write_table(folder / "schedule.parquet", SCHEDULE, _table(SCHEDULE, plan))
-    write_table(folder / "requests-0-00000.parquet", REQUESTS, _table(REQUESTS, rows))
+    write_part(folder, "requests", _table(REQUESTS, rows), worker=0, part=0)
     events = [
         {"request": each["request"], "read": i + 1, "t_ns": each["first_any_ns"] + i * _step(each), "lag_ns": 20_000,
          "kind": KIND_ANSWER, "tokens": 1, "bytes": 200}
         for each in rows if each["status"] == "ok"
         for i in range(each["output_chunks"])
     ]  # fmt: skip
-    write_table(folder / "chunks-0-00000.parquet", CHUNKS, _table(CHUNKS, events))
+    write_part(folder, "chunks", _table(CHUNKS, events), worker=0, part=0)
     settings: dict[str, Any] = {
         "loadcell": "0.1.0", "id": "made", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
         "loop": loop, "planned": len(prompts), "workers": 1, "schedule_hash": "0" * 16, "clock": "kernel",
         "ended_ns": max(each["end_ns"] for each in rows),
         "effective": {"model": "meta/Made-8B", "ramp_s": 0.0, "ignore_eos": False} | (effective or {}),
     } | manifest  # fmt: skip
-    dump_json(folder / "recording.json", Manifest(**settings))
-    dump_json(folder / "environment.json", {})
     load: dict[str, Any] = {"rate": 10.0} if loop == "open" else {"concurrency": 1, "requests": len(prompts)}
     base: dict[str, Any] = {
         "endpoint": {"url": "http://localhost:8000", "extra_body": {"temperature": 0}},
@@ -84,7 +83,7 @@ def write_recording(
     }  # fmt: skip
     for section, values in (tree or {}).items():
         base[section] = base.get(section, {}) | values
-    dump_json(folder / "spec.json", build_spec(base))
+    begin(folder, Manifest(**settings), build_spec(base), {}, _table(SCHEDULE, plan))
     return open_recording(folder)
 
 

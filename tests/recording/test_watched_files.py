@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadcell.recording.read import Recording, dump_json, open_recording, read_columns
-from loadcell.recording.schema import LOOKS, SCHEDULE, SERIES, Manifest, Source
-from loadcell.recording.write import write_table
+from loadcell.recording.read import Recording, open_recording, read_columns
+from loadcell.recording.schema import SCHEDULE, SERIES, Manifest, Source
+from loadcell.recording.write import Columns, begin, write_part, write_sources, write_table
 from loadcell.spec import build_spec
 
 
@@ -23,19 +23,16 @@ def folder(tmp_path: Path) -> Path:
     manifest = Manifest(
         loadcell="0", id="x", started_at="2026-01-01", loop="open", planned=0, workers=1, schedule_hash="", clock="user"
     )
-    dump_json(tmp_path / "recording.json", manifest)
-    dump_json(tmp_path / "environment.json", {})
-    dump_json(tmp_path / "spec.json", build_spec({"endpoint": {"url": "http://localhost"}}))
-    write_table(tmp_path / "schedule.parquet", SCHEDULE, {column.name: [] for column in SCHEDULE})
+    begin(tmp_path, manifest, build_spec({"endpoint": {"url": "http://localhost"}}), {}, Columns(SCHEDULE).data)
     return tmp_path
 
 
 def add(folder: Path, part: int, *rows: tuple[int, int, str, str, float]) -> None:
     """A part with a look for each value."""
     columns = dict(zip([column.name for column in SERIES], zip(*rows, strict=True), strict=True))
-    write_table(folder / f"series-{part:05d}.parquet", SERIES, columns)
+    write_part(folder, "series", columns, part=part)
     looks: dict[str, Any] = {"source": columns["source"], "start_ns": columns["t_ns"], "end_ns": columns["t_ns"]}
-    write_table(folder / f"looks-{part:05d}.parquet", LOOKS, looks | {"error": [None, *["bad"] * (len(rows) - 1)]})
+    write_part(folder, "looks", looks | {"error": [None, *["bad"] * (len(rows) - 1)]}, part=part)
 
 
 def values(recording: Recording, *names: str) -> list[tuple[Any, ...]]:
@@ -53,7 +50,7 @@ def test_a_recording_without_has_none(folder: Path) -> None:
 
 
 def test_parts_are_read_as_one_in_order(folder: Path) -> None:
-    dump_json(folder / "sources.json", [Source(kind="host", name="here", notes=["a note"])])
+    write_sources(folder, [Source(kind="host", name="here", notes=["a note"])])
     add(folder, 1, (0, 30, "b", "", 3.0), (0, 30, "a", '{x="it\'s"}', math.nan))
     add(folder, 0, (1, 5, "a", "", math.inf), (0, 10, "a", "", -1.5))
     recording = open_recording(folder)
@@ -74,7 +71,7 @@ def test_parts_are_read_as_one_in_order(folder: Path) -> None:
 
 
 def test_what_is_damaged_is_named_and_the_rest_read(folder: Path) -> None:
-    dump_json(folder / "sources.json", [Source(kind="host", name="here")])
+    write_sources(folder, [Source(kind="host", name="here")])
     add(folder, 0, (0, 10, "a", "", 1.0))
     add(folder, 1, (0, 20, "a", "", 2.0))
     (folder / "series-00000.parquet").write_bytes(b"PAR1 no more")

@@ -36,9 +36,9 @@ from loadcell.load.prepare import (
     make_job,
     make_manifest,
     nameless_files,
+    schedule_columns,
     with_ramp,
     worker_count,
-    write_schedule,
 )
 from loadcell.load.progress import EVERY_NS, Meter, Progress
 from loadcell.load.scrape import scrape
@@ -47,12 +47,12 @@ from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target, secrets_for
+from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
-from loadcell.recording.read import dump_json
 from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import seal
 from loadcell.secrets import scrub
-from loadcell.spec import Spec, redact, with_defaults
+from loadcell.spec import Spec, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
 
 _START_DELAY_NS = 50_000_000
@@ -124,15 +124,10 @@ def run_load(
             if many(source):
                 crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
-            dump_json(folder / "spec.json", redact(asked))
             machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub(note, secrets) for note in review(manifest, machine)]
-            dump_json(folder / "environment.json", machine)
-            if selftest is not None:
-                dump_json(folder / "selftest.json", selftest)
-            write_schedule(planned, folder)
-            dump_json(folder / "recording.json", manifest)
+            recording.begin(folder, manifest, asked, machine, schedule_columns(planned), selftest)
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))
             crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)
@@ -360,7 +355,8 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                 manifest.state = "broken"
                 manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
             issued, beyond = cells[Count.ISSUED], cells[Count.BEYOND]
-            dump_json(file, {"worker": worker, "issued": issued, "beyond": beyond, "died": died})
+            told = {"worker": worker, "issued": issued, "beyond": beyond, "died": died}
+            recording.write_audit(folder, worker, told)
     if crew.feeder is not None and crew.feeder.poll() and manifest.state != "interrupted":
         manifest.state = "broken"
         manifest.invalid.append(feeder.said(crew.feeder) or "")
@@ -383,5 +379,4 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         "sharing": crew.sharing and crew.sharing.told,
         "feeder": made,
     }
-    dump_json(folder / "host.json", host)
-    dump_json(folder / "recording.json", manifest)
+    recording.end(folder, manifest, host)

@@ -242,14 +242,10 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "bytes_received": reply.bytes,
         "counted": flight.counted,
     }
-    columns = writer.requests.data
-    for name, value in row.items():
-        columns[name].append(value)
+    writer.requests.add(row)
     if body is not None:
-        said = {"content": "".join(reply.content) or None, "reasoning": reply.thoughts() or None}
-        for name, words in {"body": body, **said}.items():
-            writer.text.data[name].append(clean(words))
-        writer.text.data["request"].append(flight.request)
+        words = {"body": body, "content": "".join(reply.content) or None, "reasoning": reply.thoughts() or None}
+        writer.text.add({"request": flight.request} | {name: clean(text) for name, text in words.items()})
     return row
 
 

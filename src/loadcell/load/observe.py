@@ -16,9 +16,8 @@ from pathlib import Path
 from loadcell.errors import RecordingError
 from loadcell.load.scrape import FETCH_ERRORS, reason
 from loadcell.recording.exposition import Sample
-from loadcell.recording.read import dump_json
 from loadcell.recording.schema import LOOKS, SERIES, Source
-from loadcell.recording.write import Columns, lower_priority, write_table
+from loadcell.recording.write import Columns, lower_priority, write_part, write_sources
 
 LOOK_S = 2.0
 """The longest time that a look may take; less where looks come more often."""
@@ -138,8 +137,7 @@ class _Observer:
 
     def _keep(self, number: int, start_ns: int, end_ns: int, samples: list[Sample], error: str | None) -> None:
         start_ns, end_ns = start_ns - self._t0_ns, end_ns - self._t0_ns
-        for name, value in zip(self._looks.data, (number, start_ns, end_ns, error), strict=True):
-            self._looks.data[name].append(value)
+        self._looks.add({"source": number, "start_ns": start_ns, "end_ns": end_ns, "error": error})
         many = len(samples)
         columns = (
             [number] * many,
@@ -157,18 +155,18 @@ class _Observer:
     def _write(self) -> None:
         """Write one part; values go first, so that no look is seen without what it brought."""
         with self._lock:
-            tables = [("series", SERIES, self._series.clear()), ("looks", LOOKS, self._looks.clear())]
+            tables = {"series": self._series.clear(), "looks": self._looks.clear()}
         try:
-            for name, table, columns in tables:
+            for table, columns in tables.items():
                 if self.error is None and columns["source"]:
-                    write_table(self._folder / f"{name}-{self._part:05d}.parquet", table, columns)
+                    write_part(self._folder, table, columns, part=self._part)
         except RecordingError as error:
             self._fail(error)
         self._part += 1
 
     def _describe(self) -> None:
         try:
-            dump_json(self._folder / "sources.json", [watched.source for watched in self._watched])
+            write_sources(self._folder, [watched.source for watched in self._watched])
         except RecordingError as error:
             self._fail(error)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
 from loadcell.protocol import PATHS
-from loadcell.recording.schema import MISSING, SCHEDULE, Manifest
-from loadcell.recording.write import nameless_file, write_table
+from loadcell.recording.schema import Manifest
+from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
 from loadcell.workload import FilePrompts, Plan
@@ -160,18 +159,16 @@ def _prompt_settings(spec: Spec, count: PromptCount | None, secrets: list[str]) 
     }
 
 
-def write_schedule(planned: Plan, folder: Path) -> None:
-    schedule, rows = planned.schedule, len(planned.schedule)
-    missing = array("q", [MISSING]) * rows
-    times = missing if schedule.planned_ns is None else schedule.planned_ns
-    columns = {
-        "request": range(rows),
-        "planned_ns": times,
+def schedule_columns(planned: Plan) -> dict[str, Any]:
+    """The schedule as a recording holds it."""
+    schedule = planned.schedule
+    return {
+        "request": range(len(schedule)),
+        "planned_ns": schedule.planned_ns,
         "input_tokens": schedule.input_tokens,
         "output_tokens": schedule.output_tokens,
-        "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else missing,
+        "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else None,
     }
-    write_table(folder / "schedule.parquet", SCHEDULE, columns)
 
 
 def fill(fd: int, size: int) -> None:

@@ -28,9 +28,9 @@ from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
 from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
-from loadcell.recording.read import dump_json, read_columns
+from loadcell.recording.read import read_columns
 from loadcell.recording.schema import TOKENS
-from loadcell.recording.write import MISSING_INT, Columns, PartWriter, nameless_file, write_table
+from loadcell.recording.write import Columns, PartWriter, nameless_file, write_audit, write_part
 
 _SWITCH_INTERVAL_S = 0.0005
 """The writing thread gives the interpreter back to the loop within this time."""
@@ -136,7 +136,7 @@ def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     except OSError as error:  # the texts that wait to be counted have no room
         audit.died = error.strerror or str(error)
     audit.end()
-    dump_json(folder / f"audit-{audit.worker}.json", audit.as_dict())
+    write_audit(folder, audit.worker, audit.as_dict())
 
 
 def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
@@ -153,16 +153,15 @@ def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
         found = count(evidence, Text(tokens, len(text.split())))
         row = {
             "request": request,
-            "output_tokens": MISSING_INT if found.tokens is None else found.tokens,
+            "output_tokens": found.tokens,
             "text_tokens": tokens,
             "token_source": found.source,
-            "first_tokens": 1 if found.source == "events" else MISSING_INT,
+            "first_tokens": 1 if found.source == "events" else None,
         }
         if found.before:
             row["first_tokens"] = found.before + max(1, round(found.came / evidence.events))
-        for name, value in row.items():
-            columns.data[name].append(value)
-    write_table(folder / f"tokens-{job.worker}.parquet", TOKENS, columns.data)
+        columns.add(row)
+    write_part(folder, "tokens", columns.data, worker=job.worker)
 
 
 if __name__ == "__main__":

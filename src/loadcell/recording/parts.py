@@ -14,12 +14,9 @@ from typing import Any
 import duckdb
 
 from loadcell.recording.database import open_database, parquet, quoted
-from loadcell.recording.schema import CHUNKS, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, Column
+from loadcell.recording.schema import FILED, REQUESTS, Column
+from loadcell.recording.tables import rows_of
 
-TABLES = {
-    "schedule": SCHEDULE, "requests": REQUESTS, "chunks": CHUNKS, "text": TEXT, "tokens": TOKENS, "looks": LOOKS,
-    "series": SERIES,
-}  # fmt: skip
 LEAST_ROOM = 256 * 1024 * 1024
 ROOM_A_BYTE = 64
 """Bytes of memory that a recording may unpack to: this, and so many a byte on the disk. Honest ones need five a byte;
@@ -93,7 +90,7 @@ class Checked:
         with open_database() as database:
             for file in sorted(self._folder.glob(f"{kind}-*.parquet")):
                 most = self._rows - taken if kind in ("requests", "tokens") else None
-                why, rows = check_part(database, file, TABLES[kind], self.room, most)
+                why, rows = check_part(database, file, FILED[kind], self.room, most)
                 why = why or self._cannot_be(database, kind, file)
                 if why is not None:
                     wrong.append(f"{file.name} ({why})")
@@ -137,19 +134,18 @@ def check_part(
 
 def cannot_be(database: duckdb.DuckDBPyConnection, kind: str, file: Path, values: Mapping[str, int]) -> str | None:
     """What a part holds that cannot be; None if all can."""
-    empty = ", ".join(f"null::{c.sql} as {c.name}" for c in TABLES[kind])
-    rows = f"(select {empty} where false union all by name select * from {parquet(file)})"
     tests = [(_filled(test, values), words) for test, words in _WRONG[kind]]
-    texts = [c.name for c in TABLES[kind] if c.sql == "VARCHAR"]
+    texts = [c.name for c in FILED[kind] if c.sql == "VARCHAR"]
     sizes = " + ".join(f"coalesce(sum(strlen({name})), 0)" for name in texts) or "0"
-    sql = f"select {', '.join(f'count(*) filter ({test})' for test, _ in tests)}, {sizes} from {rows}"
+    counts = ", ".join(f"count(*) filter ({test})" for test, _ in tests)
     try:
-        (*counts, size) = database.execute(sql).fetchall()[0]
+        sql = f"select {counts}, {sizes} from {rows_of(FILED[kind], [file])}"
+        (*found, size) = database.execute(sql).fetchall()[0]
     except (duckdb.Error, ValueError):
         return "damaged, or cut short"
     if size > max(LEAST_ROOM, ROOM_A_BYTE * file.stat().st_size):
         return f"its texts take {size:,} bytes"
-    return next((f"it has {words}" for (_, words), count in zip(tests, counts, strict=True) if count), None)
+    return next((f"it has {words}" for (_, words), count in zip(tests, found, strict=True) if count), None)
 
 
 def room_of(folder: Path) -> int:

@@ -23,16 +23,14 @@ from loadcell.recording.schema import (
     CHUNKS,
     FORMAT,
     LOOKS,
-    REQUESTS,
     SCHEDULE,
     SERIES,
-    TOKENS,
     Column,
     Manifest,
     Source,
 )
 from loadcell.recording.seal import altered, dump_json
-from loadcell.recording.tables import SETTLED
+from loadcell.recording.tables import rows_of, settled, settled_rows
 from loadcell.spec import Spec
 
 Table = dict[str, npt.NDArray[Any]]
@@ -77,13 +75,12 @@ class Recording:
 
         Integers that may be missing come as float64 with NaN (exact: below 2**53); text as objects with None.
         """
-        picked = ", ".join(f"{_REQUEST_SQL.get(name, f'r.{name}')} as {name}" for name in columns)
-        rows, tokens = _rows(REQUESTS, self.request_parts), _rows(TOKENS, self.token_parts)
-        return _numpy(f"select {picked} from {rows} r left join {tokens} t using (request) order by request", columns)
+        rows = settled_rows(self.request_parts, self.token_parts)
+        return _numpy(f"select {', '.join(settled(columns))} from {rows} order by r.request", columns)
 
     def schedule(self, columns: Sequence[str]) -> Table:
         """Columns of the schedule, ordered by request; missing as in `requests`."""
-        rows = _rows(SCHEDULE, [self.path / "schedule.parquet"])
+        rows = rows_of(SCHEDULE, [self.path / "schedule.parquet"])
         return _numpy(f"select {', '.join(columns)} from {rows} order by request", columns)
 
     def chunks(self, columns: Sequence[str], *, output_only: bool = True) -> Iterator[Table]:
@@ -94,7 +91,7 @@ class Recording:
         where = f"where kind & {KIND_OUTPUT} > 0" if output_only else ""
         with open_database() as database:  # opening one costs 16 ms: one for all parts
             for part in self.chunk_parts:
-                sql = f"select {', '.join(columns)} from {_rows(CHUNKS, [part])} {where}"
+                sql = f"select {', '.join(columns)} from {rows_of(CHUNKS, [part])} {where}"
                 yield _numpy(sql, columns, database)
 
     def looks(self) -> Table:
@@ -113,12 +110,11 @@ class Recording:
     def _watched(self, table: Sequence[Column], parts: Sequence[str], order: str, where: str = "") -> Table:
         columns = [column.name for column in table]
         picked = [_FINITE if name == "value" else name for name in columns]
-        return _numpy(f"select {', '.join(picked)} from {_rows(table, parts)} {where} order by {order}", columns)
+        return _numpy(f"select {', '.join(picked)} from {rows_of(table, parts)} {where} order by {order}", columns)
 
 
 _FINITE = "case when abs(value) < 1e100 then value end as value"
 """Beyond that nothing is measured, and differences and ratios are no numbers any more."""
-_REQUEST_SQL = SETTLED | {"request": "request", "text_tokens": "coalesce(t.text_tokens, t.output_tokens)"}
 
 
 def open_recording(path: str | Path) -> Recording:
@@ -276,12 +272,6 @@ def _pages(folder: Path) -> tuple[str, str] | None:
 def read_columns(path: Path, columns: Sequence[str], order: str = "") -> Table:
     """Columns of one Parquet file in the order of its rows, or as `order` says; missing as in `Recording.requests`."""
     return _numpy(f"select {', '.join(columns)} from {parquet(path)} {order}", columns)
-
-
-def _rows(table: Sequence[Column], parts: Sequence[str | Path]) -> str:
-    """The rows of `parts` in SQL, with every column of `table`: NULL where a part of an older version lacks it."""
-    empty = "select " + ", ".join(f"null::{c.sql} as {c.name}" for c in table) + " where false"
-    return f"({empty} union all by name select * from {parquet(*parts)})" if parts else f"({empty})"
 
 
 def _numpy(sql: str, columns: Sequence[str], database: duckdb.DuckDBPyConnection | None = None) -> Table:

@@ -171,6 +171,12 @@ SERIES = (
     Column("value", "DOUBLE", "value; NULL if it was no finite number"),
 )
 
+FILED = {
+    "schedule": SCHEDULE, "requests": REQUESTS, "chunks": CHUNKS, "text": TEXT, "tokens": TOKENS, "looks": LOOKS,
+    "series": SERIES,
+}  # fmt: skip
+"""Columns of the Parquet files, by the word that their names begin with."""
+
 
 class Source(msgspec.Struct, kw_only=True):
     """One thing that was watched beside the load."""

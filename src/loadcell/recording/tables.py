@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.recording.database import parquet, quoted
-from loadcell.recording.schema import CHUNKS, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, Column
+from loadcell.recording.schema import CHUNKS, FILED, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, Column
 
 
 class Derived(NamedTuple):
@@ -42,10 +43,10 @@ def _seconds(name: str, ns: str, doc: str) -> Derived:
 _OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
 _SOURCE = "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') end"
 _FIRST = "coalesce(t.first_tokens, r.first_tokens)"
-SETTLED = {
+_SETTLED = {
     "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
+    "text_tokens": "coalesce(t.text_tokens, t.output_tokens)",
 }  # fmt: skip
-"""Columns of a request (`r`) as they stand with what was settled of it after the run (`t`)."""
 _REST = (
     f"({_OUTPUT} - coalesce({_FIRST}, case when r.output_chunks = 1 or r.first_events is not null "
     f"then {_OUTPUT}::double / r.output_chunks else 1 end))"
@@ -166,7 +167,6 @@ PARTS = {
     "text": ("text-*.parquet",),
 }
 """Files of a recording that make up a table, as patterns."""
-_FILED = {"chunks": CHUNKS, "schedule": SCHEDULE, "looks": LOOKS, "series": SERIES, "text": TEXT}
 
 
 def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
@@ -176,7 +176,7 @@ def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
     """
     if table == "requests":
         return requests_of(files[0], files[1])
-    rows, columns = rows_of(_FILED[table], files[0]), ", ".join(f"r.{c.name}" for c in (RUN, *_FILED[table]))
+    rows, columns = rows_of(FILED[table], files[0], run=True), ", ".join(f"r.{c.name}" for c in (RUN, *FILED[table]))
     if table == "chunks":
         return f"select {columns}, kind & {KIND_OUTPUT} > 0 as output from {rows} r"
     if table in ("looks", "series"):
@@ -192,24 +192,34 @@ def requests_of(
 
     `windows` joins them, as `w`, to the window of their run.
     """
-    columns = [f"{SETTLED.get(c.name, f'r.{c.name}')} as {c.name}" for c in REQUESTS]
+    columns = settled(c.name for c in REQUESTS)
     derived = [f"{one.sql} as {one.column.name}" for one in DERIVED]
-    return (
-        f"select r.run, {', '.join([*columns, *derived])} from {rows_of(REQUESTS, requests)} r "
-        f"left join {rows_of(TOKENS, tokens)} t on r.run = t.run and r.request = t.request "
-        f"{windows}"
-    )
+    return f"select r.run, {', '.join([*columns, *derived])} from {settled_rows(requests, tokens, run=True)} {windows}"
 
 
-def rows_of(table: Sequence[Column], files: Sequence[str]) -> str:
-    """The rows of files with their folder as `run`, and every column of `table`: NULL where a file lacks it."""
-    names = "".join(f", null::{column.sql} as {column.name}" for column in table)
-    empty = f"select null::varchar as run{names} where false"
+def settled(names: Iterable[str]) -> list[str]:
+    """Columns of `settled_rows` in SQL: each as it stands with what was settled of its request after the run."""
+    return [f"{_SETTLED.get(name, f'r.{name}')} as {name}" for name in names]
+
+
+def settled_rows(requests: Sequence[str], tokens: Sequence[str], *, run: bool = False) -> str:
+    """The requests (`r`), each with what was settled of it after the run (`t`); of several recordings, with `run`."""
+    own = " and r.run = t.run" if run else ""
+    rows, counted = rows_of(REQUESTS, requests, run=run), rows_of(TOKENS, tokens, run=run)
+    return f"{rows} r left join {counted} t on r.request = t.request{own}"
+
+
+def rows_of(table: Sequence[Column], files: Sequence[str | Path], *, run: bool = False) -> str:
+    """The rows of files, with every column of `table`: NULL where a file lacks it; with `run` their folder as such."""
+    names = ", ".join(f"null::{column.sql} as {column.name}" for column in ((RUN, *table) if run else table))
+    empty = f"select {names} where false"
     if not files:
         return f"({empty})"
-    source = parquet(*files).removesuffix(")") + ", filename = true)"
-    folder = "regexp_replace(filename, '/[^/]*$', '')"
-    return f"({empty} union all by name select * exclude (filename), {folder} as run from {source})"
+    source, columns = parquet(*files), "*"
+    if run:
+        source = source.removesuffix(")") + ", filename = true)"
+        columns = "* exclude (filename), regexp_replace(filename, '/[^/]*$', '') as run"
+    return f"({empty} union all by name select {columns} from {source})"
 
 
 def literal(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Writing a recording: the folder before the load, parts while it runs.
+"""Writing a recording, whoever its author is: `begin` its folder, write parts, audits and sources, `end` it, `seal` it.
 
 A worker fills typed columns and hands full ones to a thread of low priority, which writes them as Parquet without
 holding the interpreter lock. A part gets its name only when it is whole.
@@ -6,6 +6,7 @@ holding the interpreter lock. A part gets its name only when it is whole.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import sys
@@ -26,7 +27,9 @@ import numpy.typing as npt
 from loadcell.errors import RecordingError
 from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database, quoted
-from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, TEXT, Column
+from loadcell.recording.schema import CHUNKS, FILED, MISSING, REQUESTS, TEXT, Column, Manifest, Source
+from loadcell.recording.seal import MANIFEST, dump_json
+from loadcell.spec import Spec, redact
 
 _TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d", "BOOLEAN": "b"}
 _FEW = 1000
@@ -37,6 +40,59 @@ MISSING_INT = -(2**31)
 """NULL inside 32-bit integer columns while they are in memory."""
 MISSING_TRUTH = -1
 """NULL inside boolean columns while they are in memory."""
+_NULL = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "BOOLEAN": MISSING_TRUTH, "DOUBLE": math.nan, "VARCHAR": None}
+
+
+def begin(
+    folder: Path,
+    manifest: Manifest,
+    spec: Spec,
+    environment: Mapping[str, Any],
+    schedule: Mapping[str, Any],
+    selftest: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what is known before the load into a claimed folder: what was asked for, where, and what is to be sent.
+
+    `schedule` are columns of SCHEDULE, as `write_part` takes them. Secrets are taken out of the Spec here, not out of
+    anything else. RecordingError, as of all that write, if the disk does not take it.
+    """
+    dump_json(folder / "spec.json", redact(spec))
+    dump_json(folder / "environment.json", environment)
+    if selftest is not None:
+        dump_json(folder / "selftest.json", selftest)
+    write_part(folder, "schedule", schedule)
+    dump_json(folder / MANIFEST, manifest)
+
+
+def write_part(
+    folder: Path,
+    table: str,
+    columns: Mapping[str, Any],
+    *,
+    worker: int | None = None,
+    part: int | None = None,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> None:
+    """Write a part of a table, named by its worker and its number where the table has such (`recording.schema`)."""
+    numbers = ["" if worker is None else f"-{worker}", "" if part is None else f"-{part:05d}"]
+    write_table(folder / f"{table}{''.join(numbers)}.parquet", FILED[table], columns, connection)
+
+
+def write_audit(folder: Path, worker: int, told: Mapping[str, Any]) -> None:
+    """Write what one load process says of itself."""
+    dump_json(folder / f"audit-{worker}.json", told)
+
+
+def write_sources(folder: Path, sources: Sequence[Source]) -> None:
+    """Write what is watched beside the load, in the order of the numbers in its looks."""
+    dump_json(folder / "sources.json", sources)
+
+
+def end(folder: Path, manifest: Manifest, host: Mapping[str, Any] | None = None) -> None:
+    """Write how the run ended and what the machine did meanwhile; `seal` follows when the last file is there."""
+    if host is not None:
+        dump_json(folder / "host.json", host)
+    dump_json(folder / MANIFEST, manifest)
 
 
 def write_table(
@@ -45,7 +101,7 @@ def write_table(
     columns: Mapping[str, Any],
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
-    """Write columns (arrays or lists) as one Parquet file, or RecordingError.
+    """Write columns (arrays or lists) as one Parquet file, or RecordingError. One that is not given is NULL.
 
     NULL stands for MISSING in integers and booleans, and for what is no finite number in a DOUBLE.
 
@@ -53,9 +109,12 @@ def write_table(
     """
     data: dict[str, npt.NDArray[Any]] = {}
     picked, words = [], []
+    assert columns.keys() <= {column.name for column in table}
     for name, sql, _ in table:
-        values = columns[name]
-        if sql == "VARCHAR" and len(distinct := list(dict.fromkeys(values))) <= _FEW:
+        values = columns.get(name)
+        if values is None:
+            picked.append(f"null::{sql} as {name}")
+        elif sql == "VARCHAR" and len(distinct := list(dict.fromkeys(values))) <= _FEW:
             # Reading text objects takes the interpreter from the event loop for long; numbers of words do not.
             number = {word: k for k, word in enumerate(distinct, 1)}
             data[name] = np.array([number[value] for value in values], dtype="i4")
@@ -104,7 +163,7 @@ def _as_numpy(values: Any, sql: str) -> npt.NDArray[Any]:
 def _nullable(name: str, sql: str) -> str:
     if sql == "DOUBLE":
         return f"case when isfinite({name}) then {name} end"
-    missing = {"BIGINT": MISSING, "INTEGER": MISSING_INT, "BOOLEAN": MISSING_TRUTH}.get(sql)
+    missing = _NULL.get(sql)
     if sql == "BOOLEAN":
         return f"cast(nullif({name}, {missing}) as {sql})"
     # DuckDB reads -2**63 as a negated overflow, so the sentinel is written as text and cast.
@@ -129,6 +188,13 @@ class Columns:
         self.data = {c.name: [] if c.sql == "VARCHAR" else array(_TYPECODES[c.sql]) for c in self.table}
         return full
 
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One row more, NULL in the columns that it does not name or has None in."""
+        assert row.keys() <= self.data.keys()
+        for name, sql, _ in self.table:
+            value = row.get(name)
+            self.data[name].append(_NULL[sql] if value is None else value)
+
     def __len__(self) -> int:
         return len(self.data[self.table[0].name])
 
@@ -151,14 +217,14 @@ class PartWriter:
         self._began_ns = 0
         """Of the writing that goes on; 0 for none."""
         self._database = open_database()
-        self._jobs: queue.SimpleQueue[list[tuple[str, Sequence[Column], dict[str, Any]]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[tuple[str, dict[str, Any]]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_parts, name="part-writer", daemon=True)
         self._thread.start()
 
     def flush(self) -> None:
         """Hand what is buffered to the writing thread. Events go first, so no request is seen without its events."""
         tables = (("chunks", self.chunks), ("text", self.text), ("requests", self.requests))
-        job = [(name, columns.table, columns.clear()) for name, columns in tables if len(columns)]
+        job = [(name, columns.clear()) for name, columns in tables if len(columns)]
         if job:
             self._jobs.put(job)
 
@@ -183,13 +249,11 @@ class PartWriter:
                 continue
             self._began_ns = monotonic_ns()
             try:
-                by_name = {name: data for name, _, data in job}
+                by_name = dict(job)
                 if by_name.keys() >= {"requests", "chunks"}:
                     note_bursts(by_name["requests"], by_name["chunks"])
-                for name, table, data in job:
-                    write_table(
-                        self.folder / f"{name}-{self.worker}-{self._part:05d}.parquet", table, data, self._database
-                    )
+                for name, data in job:
+                    write_part(self.folder, name, data, worker=self.worker, part=self._part, connection=self._database)
             except RecordingError as error:
                 self.error = str(error)
             self._part += 1
