@@ -43,7 +43,7 @@ real-llama: $(REAL)/.stamp
 	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal:'
 	@echo 'loadcell run --concurrency 4 --input-tokens 100 --output-tokens 20    (or loadcell run: a minute or more on a CPU)'
 	@mine=$$($(BIN)/python -c 'import os; c = sorted(os.sched_getaffinity(0)); print(*(c[:-1] or c), sep=",")'); \
-	PYTHONPATH=$(REAL) exec taskset --cpu-list "$$mine" $(BIN)/python tests/integration/llama_server.py \
+	PYTHONPATH=$(REAL) exec taskset --cpu-list "$$mine" $(BIN)/python tests/kit/llama_server.py \
 	  '{"port": $(or $(PORT),8080), "n_ctx": 16384, "n_parallel": 16, "cpuparams.n_threads": $(or $(THREADS),1)}'
 
 clean:

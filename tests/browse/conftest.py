@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +11,6 @@ from urllib.parse import urlencode
 import pytest
 
 from loadcell.browse import Server, open_server
-
-sys.path[:0] = [str(Path(__file__).parents[1] / room) for room in ("metrics", "report", "browse")]
 
 
 class Reply(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from made_library import edit_manifest, small_run, small_sweep
 from playwright.sync_api import Page, expect
 
 from loadcell.browse import open_server
 
-sys.path[:0] = [str(Path(__file__).parents[1] / room) for room in ("metrics", "report", "browse")]
 Open = Callable[..., Any]
 HOSTILE = "<img src=x onerror='window.pwned=1'>"
 SCRIPT = "</td></script><script>window.pwned=2</script>"
@@ -22,8 +20,6 @@ SCRIPT = "</td></script><script>window.pwned=2</script>"
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A folder of everything, served."""
-    from made_library import edit_manifest, small_run, small_sweep
-
     root = tmp_path_factory.mktemp("runs")
     slo = {"ttft_ms": 60.0}
     small_run(root / "chat" / "fast", day=3, slo=slo, effective={"model": "alpha"})

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from made_detail import made_detail
+from made_page import HOSTILE, hostile_result, made_result
 from playwright.sync_api import Page, expect
 
 from loadcell.metrics import Result
 from loadcell.report.page import run_page
 from loadcell.report.words import words_for
 
-sys.path[:0] = [str(Path(__file__).parents[1] / room) for room in ("metrics", "report")]
 Open = Callable[..., Any]
 EN = words_for("en")
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    from made_page import made_result
-
     return made_result(tmp_path_factory.mktemp("run") / "run")
 
 
 @pytest.fixture(scope="module")
 def html(result: Result) -> str:
-    from made_detail import made_detail
-
     return run_page(result, made_detail(), EN, source="runs/chat")
 
 
@@ -142,9 +137,6 @@ def test_it_can_be_printed(open_page: Open, html: str) -> None:
 
 
 def test_nothing_of_a_stranger_runs(open_page: Open, result: Result) -> None:
-    from made_detail import made_detail
-    from made_page import HOSTILE, hostile_result
-
     detail = made_detail(missing=[HOSTILE], thinned=[HOSTILE])
     opened = open_page(run_page(hostile_result(result), detail, EN, source=HOSTILE))
     drawn(opened.page)
@@ -168,8 +160,6 @@ def test_without_scripts_every_table_is_there(open_page: Open, html: str) -> Non
 
 
 def test_spanish_fits_its_place(open_page: Open, result: Result) -> None:
-    from made_detail import made_detail
-
     opened = open_page(run_page(result, made_detail(), words_for("es")), width=390, height=844)
     drawn(opened.page)
     opened.shot("spanish")

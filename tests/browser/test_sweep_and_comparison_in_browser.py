@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-
 from made_comparison import hostile, make_comparison, make_gate, make_noise
 from made_detail import made_detail
 from made_sweep import make_grid, make_search

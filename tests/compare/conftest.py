@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import build, failed_request, ok_request
 
 from loadcell.compare import sides
 from loadcell.recording.read import Recording
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))
 
 MS = 1_000_000
 Make = Callable[..., Path]
@@ -23,8 +21,6 @@ def lognormal_run(folder: Path, *, n: int, seed: int, slower: float = 1.0, faile
 
     `slower` multiplies every latency; the last `failed` requests fail.
     """
-    from made import build, failed_request, ok_request
-
     rng = np.random.default_rng(seed)
     ttft = rng.lognormal(np.log(50 * slower), 0.3, n)
     tpot = rng.lognormal(np.log(20 * slower), 0.2, n)

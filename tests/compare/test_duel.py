@@ -15,6 +15,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pytest
+from duel import simulated
 from made import MS, build, failed_request, ok_request
 from scipy.stats import binom
 
@@ -24,7 +25,6 @@ from loadcell.recording.read import dump_json
 from loadcell.selftest.witness import engine
 from loadcell.spec import build_spec
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 Capture = pytest.CaptureFixture[str]
 
 
@@ -34,8 +34,6 @@ Capture = pytest.CaptureFixture[str]
 @pytest.mark.parametrize("over", [30, 100, 1000])
 def test_a_slowdown_of_one_percent_is_found_and_none_is_not(over: int) -> None:
     """300 requests a side, lognormal lengths, pace with sd 3 %. The bar is 57 and 7 of 60; more duels judge it well."""
-    from duel import simulated
-
     rng = np.random.default_rng(over)
     found = [simulated(rng, 0.01, over) for _ in range(300)].count("worse")
     wrong = 600 - [simulated(rng, 0.0, over) for _ in range(600)].count("none")
@@ -45,8 +43,6 @@ def test_a_slowdown_of_one_percent_is_found_and_none_is_not(over: int) -> None:
 
 def test_turns_that_are_long_against_the_drift_find_less() -> None:
     """Why turns are short: with 50 requests a turn the same slowdown drowns in a pace that wanders over 100."""
-    from duel import simulated
-
     rng = np.random.default_rng(1)
     assert [simulated(rng, 0.01, 100, turn=50) for _ in range(60)].count("worse") < 30
 

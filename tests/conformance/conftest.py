@@ -1,28 +1,19 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-for room in ("contract", "metrics"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / room))
-
-from surroundings import one_tokenizer, plain_environment  # noqa: E402, F401
-
-if TYPE_CHECKING:
-    from contract_runs import Ran, Run
-    from difficult import Said
-    from known import Witness
-    from scripted import Scripted
+from contract_runs import Ran, Run, run_once
+from difficult import TOKENS, Said, measure
+from known import Witness, sse, tokens
+from scripted import DONE, LAST_CHUNK, Scripted, delta, event, serve, usage_event
+from stream_kinds import ALL
+from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run a load against a URL: `run(url, requests=4, concurrency=2, ...)`."""
-    from contract_runs import run_once
-
     count = iter(range(1000))
     return lambda url, **fields: run_once(url, tmp_path / f"run{next(count)}", **fields)
 
@@ -30,25 +21,18 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """What is said of each difficult stream of the chat API."""
-    from difficult import measure
-
     return measure("chat", tmp_path_factory.mktemp("chat") / "run")
 
 
 @pytest.fixture(scope="session")
 def completions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """The same for the completions API."""
-    from difficult import measure
-
     return measure("completions", tmp_path_factory.mktemp("completions") / "run")
 
 
 @pytest.fixture(scope="session")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
     """What is said of each stream of `stream_kinds`, by API and name; each Result is made when it is asked for."""
-    from difficult import TOKENS, measure
-    from stream_kinds import ALL
-
     return {
         (api, name): said
         for api in ("chat", "completions")
@@ -61,10 +45,6 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Sai
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Witness, Ran]:
     """48 requests of 12 users, 60 tokens each; the body of each reply ends 20 ms after its `[DONE]`."""
-    from contract_runs import run_once
-    from known import Witness, sse, tokens
-    from scripted import DONE, LAST_CHUNK, delta, event, serve, usage_event
-
     witness = Witness()
     end = event(delta(finish="stop")) + event(usage_event(60)) + DONE
     steps = [*sse(*tokens(60, 0.01, 0.001), end)[:-1], 0.02, LAST_CHUNK]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract_runs import Ran, run_once
+from contract_runs import Ran, run_once, short_spec
 from rich.console import Console
 from scripted import MODEL, Received, Script, Step, clean, json_reply, serve
 
@@ -236,8 +236,6 @@ def test_the_live_line_says_that_users_wait() -> None:
 
 
 def test_users_that_hang_are_counted_while_the_load_runs(tmp_path: Path) -> None:
-    from contract_runs import short_spec
-
     from loadcell.load import run_load
 
     told: list[Progress] = []

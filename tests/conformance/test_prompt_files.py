@@ -8,17 +8,15 @@ import json
 import lzma
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pytest
+from contract_runs import Ran, Run
 from scripted import DONE, Received, clean, event, serve, stream, usage_event
 
-if TYPE_CHECKING:
-    from contract_runs import Ran, Run
-
 Sent = list[dict[str, Any]]
-Send = Callable[..., tuple[Sent, "Ran"]]
+Send = Callable[..., tuple[Sent, Ran]]
 _BY_RUN = ("model", "stream", "stream_options", "ignore_eos")
 
 

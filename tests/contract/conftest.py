@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from contract_runs import Run, run_once
 from surroundings import one_tokenizer, plain_environment  # noqa: F401
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def _serve(log: Path, **settings: Any) -> Iterator[Server]:
     if not PACKAGES.is_dir():
         missing = f"there is no real server: `make test` installs it into {PACKAGES.name}"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    script = Path(__file__).with_name("llama_server.py")
+    script = Path(__file__).parents[1] / "kit" / "llama_server.py"
     with log.open("w") as err:
         process = subprocess.Popen(
             [sys.executable, str(script), json.dumps(settings)],

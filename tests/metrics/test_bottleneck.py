@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from made import MS, ok_request
+from made import MS, build, ok_request
 
 from loadcell.metrics import Result, build_result
 from loadcell.metrics.bottleneck import bottleneck, comes_from, parts_of_e2e
@@ -20,7 +20,6 @@ Make = Callable[..., Recording]
 @pytest.fixture
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Result]:
     """60 requests of 10 tokens with a TTFT of queue, prefill and 5 ms, and a pace."""
-    from made import build
 
     def go(queue_ms: float | None = 0.0, prefill_ms: float = 45.0, pace_ms: float = 20.0) -> Result:
         def row(i: int) -> dict[str, Any]:

@@ -15,9 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
-
 from scripted import Received, Scripted, Step, clean_pieces, json_reply, serve, stream
 
 from loadcell.cli.main import main

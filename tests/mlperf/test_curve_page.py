@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-
 from made_curve import STEADY, point, run_of
+from rich.console import Console
 from vega_schema import check_spec
 
 from loadcell.mlperf.curve.folder import curve_of

@@ -19,7 +19,7 @@ from loadcell.mlperf.files.loadgen_logs import read_detail, read_summary
 
 pytest.importorskip("mlperf_loadgen")
 
-_SCRIPT = Path(__file__).with_name("timed_loadgen.py")
+_SCRIPT = Path(__file__).parents[1] / "kit" / "timed_loadgen.py"
 _KINDS = ("Server", "Offline", "SingleStream", "MultiStream")
 _US = 1000
 

@@ -58,7 +58,7 @@ JOBS = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What LoadGen printed and stamped, by the name of the job."""
-    script, home = Path(__file__).with_name("timed_loadgen.py"), tmp_path_factory.mktemp("defects")
+    script, home = Path(__file__).parents[1] / "kit" / "timed_loadgen.py", tmp_path_factory.mktemp("defects")
     done = subprocess.run(
         [sys.executable, str(script), str(home)],
         input=json.dumps(list(JOBS.values())), stdout=subprocess.PIPE, text=True, check=True,

@@ -20,8 +20,6 @@ import msgspec
 import pytest
 from rich.console import Console
 from small_engine import engine
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.cli.main import main

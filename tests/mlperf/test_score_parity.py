@@ -27,7 +27,7 @@ pytest.importorskip("mlperf_loadgen")
 
 RUNS = {"Server": 90, "Server without tokens": 30, "Offline": 30, "SingleStream": 30, "MultiStream": 20}
 BATCHES = 2
-_SCRIPT = Path(__file__).with_name("timed_loadgen.py")
+_SCRIPT = Path(__file__).parents[1] / "kit" / "timed_loadgen.py"
 _MS = 1_000_000
 _PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
 

@@ -16,7 +16,7 @@ from loadcell.workload import loadgen
 from loadcell.workload.loadgen import Seeds
 
 pytest.importorskip("mlperf_loadgen", reason="no wheel of mlcommons-loadgen for this platform")
-STUB = Path(__file__).parent / "stub_loadgen.py"
+STUB = Path(__file__).parents[1] / "kit" / "stub_loadgen.py"
 SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 EXPECTED_RATE = 2000.0
 

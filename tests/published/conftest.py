@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from loadcell.published.model import Registry
 from loadcell.published.store import registry as load
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "metrics"))  # `made`: recordings with known numbers
 
 
 @pytest.fixture(autouse=True)

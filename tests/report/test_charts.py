@@ -12,6 +12,7 @@ import altair
 import msgspec
 import pytest
 import vl_convert
+from made import events_of, failed_request, ok_request
 from made_detail import empty_detail, made_detail, made_dots, made_ecdf, made_stalls, made_timeline
 from vega_schema import check_spec
 
@@ -47,7 +48,6 @@ def made_observed(**series: Series) -> Observed:
 @pytest.fixture
 def result(make: Callable[..., Recording]) -> Result:
     """An open loop of 400 requests with failures, an SLO, and a server that was watched."""
-    from made import events_of, failed_request, ok_request
 
     def row(i: int) -> dict[str, Any]:
         more = {"start_ms": i * 50, "planned_ns": i * 50_000_000}

@@ -12,6 +12,7 @@ import made_laws
 import msgspec
 import numpy as np
 import pytest
+from made import failed_request, ok_request
 
 from loadcell.kinds import KIND_ANSWER
 from loadcell.metrics import Result, build_result
@@ -38,8 +39,6 @@ def traffic(
     count: int, *, rate: float = 50.0, tokens: int = 6, loop: str = "open", failed: float = 0.0, slow_until: int = 0
 ) -> tuple[Rows, Rows, list[float]]:
     """(requests, their events, planned times in ms) of a Poisson load with lognormal latencies, some of it failing."""
-    from made import failed_request, ok_request
-
     rng = np.random.default_rng(count)
     planned = np.cumsum(rng.exponential(1000 / rate, count))
     rows, events = [], []
@@ -93,8 +92,6 @@ def test_a_window_chosen_by_hand(busy: Recording, window_s: tuple[float, float])
 
 @pytest.mark.parametrize("edge_ms", [290, 1070, 2010, 4180, 5100])  # most are no whole nanoseconds as floats
 def test_requests_on_the_edge_of_a_window(make: Make, edge_ms: int) -> None:
-    from made import ok_request
-
     rows = [ok_request(i, start_ms=i * 10, planned_ns=i * 10 * MS, ready_ns=None) for i in range(600)]
     recording = make(rows, planned=[i * 10.0 for i in range(600)], loop="open", load={"rate": 100.0})
     for window_s in ((edge_ms / 1000, 6.0), (0.01, edge_ms / 1000)):
@@ -116,8 +113,6 @@ def test_a_warm_up_is_left_out(make: Make, load: dict[str, Any]) -> None:
 
 
 def test_a_warm_up_by_number_goes_by_the_schedule(make: Make) -> None:
-    from made import ok_request
-
     starts = (0, 500, 400, 600)  # request 1 is warm-up although it was sent after request 2
     rows = [ok_request(i, start_ms=start) for i, start in enumerate(starts)]
     _, detail = both(make(rows, load={"concurrency": 2, "warmup_requests": 2}))
@@ -140,16 +135,12 @@ def test_no_request_ended(make: Make) -> None:
 
 
 def test_all_failed(make: Make) -> None:
-    from made import failed_request
-
     _, detail = both(make([failed_request(i, "timeout", start_ms=i * 20) for i in range(30)]))
     assert not detail.ecdf and detail.timeline is not None and sum(detail.timeline.failed) == 30
     assert "no ok request in the window: there are no latencies to draw" in detail.missing
 
 
 def test_never_sent(make: Make) -> None:
-    from made import failed_request
-
     rows = [failed_request(i, "connect", send_start_ns=None, ready_ns=i * MS, end_ns=i * MS + 1) for i in range(3)]
     _, detail = both(make(rows))
     assert detail.timeline is not None and detail.timeline.in_flight == [None] * len(detail.timeline.t_s)
@@ -157,8 +148,6 @@ def test_never_sent(make: Make) -> None:
 
 
 def test_replies_that_were_not_streamed(make: Make) -> None:
-    from made import ok_request
-
     none = {"first_any_ns": None, "first_answer_ns": None, "first_tokens": None, "output_chunks": None}
     _, detail = both(make([ok_request(i, start_ms=i * 300, **none) for i in range(5)]))
     assert set(detail.ecdf) == {"e2e_ms"} and detail.stalls is None
@@ -169,8 +158,6 @@ def test_replies_that_were_not_streamed(make: Make) -> None:
 
 
 def test_one_token_each(make: Make) -> None:
-    from made import ok_request
-
     _, detail = both(make([ok_request(i, start_ms=i * 100, tokens=1) for i in range(5)]))
     assert set(detail.ecdf) == {"ttft_ms", "e2e_ms"} and detail.stalls is None
     assert [part.name for part in detail.parts] == ["first"]
@@ -216,16 +203,12 @@ def test_half_of_the_columns(busy: Recording, how: str) -> None:
 
 @pytest.mark.parametrize(("every_ms", "step_s"), [(0.1, 0.002), (50, 0.1), (360_000, 1000.0)])
 def test_runs_of_100_ms_and_of_10_hours(make: Make, every_ms: float, step_s: float) -> None:
-    from made import ok_request
-
     recording = make([ok_request(i, start_ms=i * every_ms, tokens=2) for i in range(100)], load={"concurrency": 99})
     _, detail = both(recording)
     assert detail.timeline is not None and detail.timeline.step_s == pytest.approx(step_s)
 
 
 def test_many_requests_are_thinned_and_it_is_said(make: Make) -> None:
-    from made import failed_request, ok_request
-
     rows = [ok_request(i, start_ms=i * 5, tokens=1) if i % 4 else failed_request(i, "http", start_ms=i * 5)
             for i in range(4000)]  # fmt: skip
     rows[2001] = ok_request(2001, start_ms=2001 * 5, tokens=1, first_any_ns=12_000 * MS, last_ns=12_000 * MS)

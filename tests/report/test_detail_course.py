@@ -8,6 +8,7 @@ from typing import Any
 import made_laws
 import numpy as np
 import pytest
+from made import failed_request, ok_request, table
 
 from loadcell.kinds import KIND_ANSWER
 from loadcell.metrics import build_result
@@ -31,8 +32,6 @@ def detail_of(recording: Recording) -> Detail:
 
 def streamed(request: int, times_ms: list[float], *, sent_ms: float = 0.0, **more: Any) -> dict[str, Any]:
     """A request whose output came at these times."""
-    from made import ok_request
-
     first, last = round(times_ms[0] * MS), round(times_ms[-1] * MS)
     times = {"first_any_ns": first, "first_answer_ns": first, "last_ns": last}
     return ok_request(request, start_ms=sent_ms, tokens=len(times_ms), end_ns=last + MS, **times) | more
@@ -93,8 +92,6 @@ def test_the_worst_of_many_stalls_are_kept(make: Make) -> None:
 
 def in_parts(make: Make, rows: list[dict[str, Any]], *parts: list[dict[str, Any]]) -> Recording:
     """A recording with its events in several parts."""
-    from made import table
-
     recording = make(rows, events=parts[0])
     for number, part in enumerate(parts[1:], 1):
         write_table(recording.path / f"chunks-{number}-00000.parquet", CHUNKS, table(CHUNKS, part))
@@ -195,8 +192,6 @@ def test_a_server_that_claims_more_than_the_client_saw_is_cut(make: Make) -> Non
 
 def test_the_timeline_of_a_known_run(make: Make) -> None:
     """A request a second for 100 s, TTFT 50 ms but 500 ms in the 31st; the one at 60 s fails."""
-    from made import failed_request
-
     rows, seen = [], []
     for i in range(100):
         if i == 60:

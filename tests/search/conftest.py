@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.selftest.witness import engine
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-for _room in ("contract", "metrics", "report"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / _room))
-
-from surroundings import one_tokenizer, plain_environment  # noqa: E402, F401
 
 
 @pytest.fixture(scope="module")

@@ -307,12 +307,11 @@ def test_two_processes_do_not_share_a_sweep(begun: tuple[Path, Spec, Plan]) -> N
 _KILLED = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
 from short_stages import short_spec
 from test_stages import plan_of
 from loadcell.search import run_sweep
-spec = short_spec(sys.argv[2])
-run_sweep(spec, plan_of(spec, "20,25,30", 0.8), Path(sys.argv[3]), lambda _: None, lambda _: None)
+spec = short_spec(sys.argv[1])
+run_sweep(spec, plan_of(spec, "20,25,30", 0.8), Path(sys.argv[2]), lambda _: None, lambda _: None)
 """
 
 
@@ -320,8 +319,9 @@ run_sweep(spec, plan_of(spec, "20,25,30", 0.8), Path(sys.argv[3]), lambda _: Non
 def test_a_sweep_that_is_killed_goes_on(url: str, tmp_path: Path, sign: signal.Signals) -> None:
     """Killed, or interrupted by a person, in the load of its second stage."""
     folder = tmp_path / "s"
-    words = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), url, str(folder)]
-    process = subprocess.Popen(words, process_group=0)
+    words = [sys.executable, "-c", _KILLED, url, str(folder)]
+    path = os.pathsep.join(sys.path)  # of the tests' kit, and of this file
+    process = subprocess.Popen(words, process_group=0, env=os.environ | {"PYTHONPATH": path})
     try:
         limit_s = time.monotonic() + 60
         while not (folder / "002-rate-25" / "recording.json").exists():

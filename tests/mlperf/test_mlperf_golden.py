@@ -1,6 +1,7 @@
 """What the commands say of given inputs is what they said before, to the letter.
 
-Where words change on purpose: LOADCELL_GOLDEN=write python -m pytest tests/mlperf/test_golden.py writes the files anew.
+Where words change on purpose: LOADCELL_GOLDEN=write python -m pytest tests/mlperf/test_mlperf_golden.py writes
+the files anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from golden_cases import CASES
+from mlperf_golden_cases import CASES
 
 from loadcell import __version__
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "published" / "data"
 
 
 def raw(round: str) -> list[dict[str, Any]]:

@@ -1,13 +1,12 @@
 """What every noun prints in every format, of results with known numbers: kept in golden/, rewritten by this script.
 
-`python tests/report/golden_cases.py` writes the files anew; `git diff` then shows what changed for a reader.
+`python tests/kit/golden_cases.py` writes the files anew; `git diff` then shows what changed for a reader.
 """
 
 from __future__ import annotations
 
 import io
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -15,21 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from made import MS, build, events_of, failed_request, ok_request
+from made_comparison import make_change, make_comparison, make_gate, make_noise, make_pair, make_side
+from made_detail import made_detail
+from made_page import made_result
+from made_sweep import make_grid, make_search
+from made_sweeps import SWEEPS
 from rich.console import Console
 
-HERE = Path(__file__).parent
-for _room in ("metrics", "report"):
-    sys.path.insert(0, str(HERE.parent / _room))
-
-from made import MS, build, events_of, failed_request, ok_request  # noqa: E402
-from made_comparison import make_change, make_comparison, make_gate, make_noise, make_pair, make_side  # noqa: E402
-from made_detail import made_detail  # noqa: E402
-from made_page import made_result  # noqa: E402
-from made_sweep import make_grid, make_search  # noqa: E402
-from made_sweeps import SWEEPS  # noqa: E402
-
-from loadcell.compare.model import Comparison, DuelShown, Pairing  # noqa: E402
-from loadcell.metrics import (  # noqa: E402
+from loadcell.compare.model import Comparison, DuelShown, Pairing
+from loadcell.metrics import (
     Bias,
     Calibration,
     Estimate,
@@ -42,16 +36,16 @@ from loadcell.metrics import (  # noqa: E402
     build_repeats,
     build_result,
 )
-from loadcell.report import print_repeats, print_result, print_short  # noqa: E402
-from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison  # noqa: E402
-from loadcell.report.markdown import run_markdown, sweep_markdown  # noqa: E402
-from loadcell.report.page import run_page, sweep_page  # noqa: E402
-from loadcell.report.selftest import print_selftest  # noqa: E402
-from loadcell.report.sweep import print_sweep  # noqa: E402
-from loadcell.report.words import words_for  # noqa: E402
-from loadcell.search.model import Sweep  # noqa: E402
+from loadcell.report import print_repeats, print_result, print_short
+from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
+from loadcell.report.markdown import run_markdown, sweep_markdown
+from loadcell.report.page import run_page, sweep_page
+from loadcell.report.selftest import print_selftest
+from loadcell.report.sweep import print_sweep
+from loadcell.report.words import words_for
+from loadcell.search.model import Sweep
 
-GOLDEN = HERE / "golden"
+GOLDEN = Path(__file__).parents[1] / "report" / "golden"
 replace = msgspec.structs.replace
 
 

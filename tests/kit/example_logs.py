@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = Path(__file__).parent / "data" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "mlperf" / "data" / "examples"
 DETAIL, SUMMARY = "mlperf_log_detail.txt", "mlperf_log_summary.txt"
 SERVER, OFFLINE = "v5.1_server_deepseek-r1", "v5.1_offline_llama3.1-8b"
 INTERACTIVE, STREAM = "v5.1_interactive_llama2-70b-99.9", "v5.1_singlestream_llama3.1-8b-edge"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from made import build, ok_request
+from made_sweep import make_plan
 
 from loadcell.recording.read import dump_json
 
@@ -24,8 +25,6 @@ def small_run(folder: Path, *, day: int = 1, n: int = 30, slower_ms: float = 0.0
 
 def small_sweep(folder: Path, levels: tuple[int, ...] = (1, 2), *, day: int = 1) -> Path:
     """A grid over users, a stage a level."""
-    from made_sweep import make_plan
-
     folder.mkdir(parents=True)
     dump_json(folder / "sweep.json", make_plan(axis="load.concurrency"))
     for number, level in enumerate(levels, 1):

@@ -1,7 +1,8 @@
 """Serve SmolLM2-135M by llama.cpp's own HTTP server on a free port of 127.0.0.1, until a signal ends it.
 
 Run as a script with JSON of attributes of `xllamacpp.CommonParams` as its one argument (`cpuparams.n_threads` is one of
-its `cpuparams`), and the packages of requirements.txt on the path. It prints the base URL once the model is loaded.
+its `cpuparams`), and the packages of tests/integration/requirements.txt on the path. It prints the base URL once the
+model is loaded.
 """
 
 import importlib.util
