@@ -222,7 +222,7 @@ def test_a_folder_in_use_is_offered_to_go_on(sweep: Load, tmp_path: Path) -> Non
         code, out, _ = sweep(server.url, *words, "--resume", "--force")  # everything is there already
         assert code in (0, 4) and len(server.load) == before and "2 stages over users" in out
         code, _, err = sweep(server.url, *words[:-2], "--timeout", "7", "--output", folder, "--resume")
-        assert code == 1 and "load.timeout_s" in err
+        assert code == 2 and "load.timeout_s" in err
         code, _, _ = sweep(folder, "--resume", "--force")
         assert code in (0, 4) and len(server.load) == before
 

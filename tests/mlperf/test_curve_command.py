@@ -16,7 +16,7 @@ from small_engine import engine
 from loadcell.cli.main import main
 from loadcell.mlperf.curve import peak, planning
 from loadcell.mlperf.curve import run as running
-from loadcell.mlperf.curve.folder import build_curve, read_plan
+from loadcell.mlperf.curve.folder import CURVE, build_curve
 from loadcell.mlperf.curve.model import Curve, PointRun
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.recording.read import open_recording
@@ -97,7 +97,7 @@ def test_files_of_points_for_exports(made: Path) -> None:
 
 def test_every_pass_sends_every_sample_in_another_order(made: Path) -> None:
     sent = open_recording(made / "r40").schedule(("prompt",))["prompt"].astype(int)
-    samples = read_plan(made).samples
+    samples = CURVE.read(made).samples
     passes = [sent[i : i + samples].tolist() for i in range(0, len(sent), samples)]
     assert all(sorted(one) == list(range(samples)) for one in passes)
     assert len(passes) < 2 or passes[0] != passes[1]
@@ -191,7 +191,7 @@ def test_c_max_is_searched_for_and_kept_stages_are_not_run_again(
         return open_recording(folder).manifest
 
     monkeypatch.setattr(peak, "run_load", load)
-    spec = build_spec(read_plan(made).spec)
+    spec = build_spec(CURVE.read(made).spec)
 
     def search() -> list[int]:
         stages = peak.find_c_max(
@@ -209,7 +209,7 @@ def test_c_max_is_searched_for_and_kept_stages_are_not_run_again(
 def test_a_point_that_was_too_short_is_run_once_more(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = read_plan(made)
+    plan = CURVE.read(made)
     spec, only = build_spec(plan.spec), plan.points[3]
     plan = msgspec.structs.replace(plan, quick=False, points=[msgspec.structs.replace(only, min_duration_s=1000.0)])
     asked: list[int] = []

@@ -7,23 +7,24 @@ from pathlib import Path
 import pytest
 
 from loadcell.errors import RecordingError
-from loadcell.mlperf.folder import PLAN, PROBE, PROMPTS, is_run, is_whole, own, read_plan
+from loadcell.mlperf.folder import PROBE, PROMPTS, RUN
+from loadcell.recording.campaign import is_whole
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with own(folder, resume=False), pytest.raises(RecordingError, match="another process is at work"):
-        own(folder, resume=True).__enter__()
+    with RUN.own(folder, resume=False), pytest.raises(RecordingError, match="another process is at work"):
+        RUN.own(folder, resume=True).__enter__()
 
 
 def test_a_folder_with_other_things_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(RecordingError, match="give --output a new folder"), own(tmp_path, resume=False):
+    with pytest.raises(RecordingError, match="give --output a new folder"), RUN.own(tmp_path, resume=False):
         pass
-    (tmp_path / PLAN).write_text("{}")
-    with pytest.raises(RecordingError, match="--resume"), own(tmp_path, resume=False):
+    (tmp_path / RUN.file).write_text("{}")
+    with pytest.raises(RecordingError, match="--resume"), RUN.own(tmp_path, resume=False):
         pass
-    assert (tmp_path / "mine.txt").read_text() == "x" and is_run(tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "x" and RUN.there(tmp_path)
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -31,7 +32,7 @@ def test_a_run_that_never_began_leaves_nothing(tmp_path: Path, there: bool) -> N
     folder = tmp_path / "a" / "run"
     if there:
         folder.mkdir(parents=True)
-    with pytest.raises(KeyboardInterrupt), own(folder, resume=False):
+    with pytest.raises(KeyboardInterrupt), RUN.own(folder, resume=False):
         (folder / PROMPTS).write_text("x")
         (folder / PROBE).mkdir()
         raise KeyboardInterrupt
@@ -41,7 +42,7 @@ def test_a_run_that_never_began_leaves_nothing(tmp_path: Path, there: bool) -> N
 @pytest.mark.parametrize("name", ["performance", "peak"])
 def test_what_was_recorded_stays(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt), own(folder, resume=False):
+    with pytest.raises(KeyboardInterrupt), RUN.own(folder, resume=False):
         (folder / PROMPTS).write_text("x")
         (folder / name).mkdir()
         raise KeyboardInterrupt
@@ -50,16 +51,16 @@ def test_what_was_recorded_stays(tmp_path: Path, name: str) -> None:
 
 def test_going_on_never_deletes(tmp_path: Path) -> None:
     (tmp_path / PROMPTS).write_text("x")
-    with pytest.raises(KeyboardInterrupt), own(tmp_path, resume=True):
+    with pytest.raises(KeyboardInterrupt), RUN.own(tmp_path, resume=True):
         raise KeyboardInterrupt
     assert (tmp_path / PROMPTS).exists()
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for path, said in ((tmp_path / "gone", "missing"), (tmp_path / "file", "a file"), (tmp_path, "no mlperf.json")):
+    for name, said in (("gone", "no such folder"), ("file", "a file"), ("", "no mlperf.json")):
         with pytest.raises(RecordingError, match=said):
-            read_plan(path)
+            RUN.read(tmp_path / name)
 
 
 def test_a_damaged_recording_is_not_whole(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from loadcell.errors import UsageError
 from loadcell.mlperf.datasets import Dataset, Sample
-from loadcell.mlperf.folder import plan_differences
+from loadcell.mlperf.folder import RUN
 from loadcell.mlperf.model import SCENARIOS, Plan
 from loadcell.mlperf.planning import Planned, make_plan
 from loadcell.mlperf.rules import all_rules, find_rules, rounds
@@ -282,11 +282,11 @@ def test_a_peak_that_is_still_to_be_found_has_no_rate() -> None:
 
 def test_only_what_a_person_asks_for_makes_another_plan() -> None:
     before = plan("offline", probed=Probed(100, 1)).plan
-    assert plan_differences(before, plan("offline").plan) == []  # a probe sized it
+    assert RUN.differences(before, plan("offline").plan) == []  # a probe sized it
     other = plan("offline", spec=spec_of(endpoint={"url": URL, "model": "m"})).plan
-    assert plan_differences(before, other) == ["endpoint.model none -> m"]
+    assert RUN.differences(before, other) == ["endpoint.model none -> m"]
     server = plan("server", Wish(target_qps=100)).plan
-    assert plan_differences(server, plan("server", Wish(target_qps=101)).plan) == ["target_qps 100 -> 101"]
-    assert plan_differences(server, plan("server", Wish(target_qps=100), count=100).plan)
+    assert RUN.differences(server, plan("server", Wish(target_qps=101)).plan) == ["target_qps 100 -> 101"]
+    assert RUN.differences(server, plan("server", Wish(target_qps=100), count=100).plan)
     found = msgspec.structs.replace(plan("server", Wish(find_peak=True)).plan, target_qps=7.0, history=["x"])
-    assert plan_differences(found, plan("server", Wish(find_peak=True)).plan) == []
+    assert RUN.differences(found, plan("server", Wish(find_peak=True)).plan) == []

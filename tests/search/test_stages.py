@@ -20,7 +20,7 @@ from loadcell.load import Progress
 from loadcell.recording.read import dump_json, open_recording, read_json, read_manifest
 from loadcell.search import build_sweep, grid_of_flags, idle, plan_grid, read_stages, run_sweep
 from loadcell.search import run as sweeping
-from loadcell.search.folder import plan_differences, stage_name
+from loadcell.search.folder import SWEEP, stage_name
 from loadcell.search.grid import grid_of_tree
 from loadcell.search.model import Ask, Plan, Stage, Sweep
 from loadcell.search.stages import stage_spec
@@ -274,11 +274,11 @@ def test_another_plan_is_refused_by_what_differs(begun: tuple[Path, Spec, Plan],
         (plan_of(spec, "20,30,40", 1.0), "stage_s 0.4 -> 1"),
         (plan_of(slower, "20,30,40"), "load.timeout_s 20 -> 7"),
     ):
-        with pytest.raises(RecordingError, match=words):
+        with pytest.raises(UsageError, match=words):
             sweep(spec, other, folder, resume=True)
     assert names(folder) == ["001-rate-20", "002-rate-30"]
     newer = msgspec.structs.replace(plan, loadcell="9.9")
-    assert plan_differences(plan, newer) == []
+    assert SWEEP.keep(folder, newer) == plan
 
 
 def test_a_folder_in_use_is_refused(begun: tuple[Path, Spec, Plan], tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_folder_in_use_is_refused(begun: tuple[Path, Spec, Plan], tmp_path: Pa
 def test_two_processes_do_not_share_a_sweep(begun: tuple[Path, Spec, Plan]) -> None:
     folder, spec, plan = begun
     with (
-        sweeping.own(folder, plan, resume=True),
+        SWEEP.own(folder, resume=True),
         pytest.raises(RecordingError, match="another process is at work"),
     ):
         sweep(spec, plan, folder, resume=True)

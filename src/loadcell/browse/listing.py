@@ -11,10 +11,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from loadcell.errors import RecordingError
-from loadcell.recording.query import SET_ASIDE
+from loadcell.recording.campaign import is_set_aside
 from loadcell.recording.read import read_json, read_manifest
 from loadcell.recording.schema import Manifest
-from loadcell.search import Plan, read_plan, stage_folders
+from loadcell.search import SWEEP, Plan, stage_folders
 
 Kind = Literal["run", "repeats", "sweep", "duel"]
 DEEP, FOLDERS, MOST = 6, 20_000, 2_000
@@ -153,7 +153,7 @@ class _Walk:
         for one in inside:
             if one.is_symlink():
                 self.links += 1
-            elif one.is_dir(follow_symlinks=False) and not one.name.startswith(".") and not SET_ASIDE.search(one.name):
+            elif one.is_dir(follow_symlinks=False) and not one.name.startswith(".") and not is_set_aside(one.name):
                 below += self.look(Path(one.path), depth + 1)
         if "sweep.json" in names:
             return self._sweep(folder, below)
@@ -196,7 +196,7 @@ class _Walk:
         try:
             if (name := self._leads_out(folder)) is not None:
                 raise RecordingError(f"its {name} is a link out of the folder that is listed: it is not followed")
-            return self._group(folder, "sweep", stages, plan=read_plan(folder))
+            return self._group(folder, "sweep", stages, plan=SWEEP.read(folder))
         except RecordingError as error:
             return self._group(folder, "sweep", stages, trouble=str(error))
         except Exception as error:  # noqa: BLE001 - as above

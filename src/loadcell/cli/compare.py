@@ -85,11 +85,11 @@ def run(args: argparse.Namespace) -> int:
         from loadcell.cli.compare_published import run_beside
 
         return run_beside(args)
-    from loadcell.compare import compare_sides, exit_code, is_duel, open_sides, parse_gate
+    from loadcell.compare import DUEL, compare_sides, exit_code, open_sides, parse_gate
 
     if args.accelerators is not None:
         raise UsageError("--accelerators goes with --published")
-    if len(args.sides) == 1 and is_duel(Path(args.sides[0])):
+    if len(args.sides) == 1 and DUEL.there(Path(args.sides[0])):
         from loadcell.cli.duel import show_duel
 
         return show_duel(args, Path(args.sides[0]))

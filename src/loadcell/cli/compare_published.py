@@ -56,9 +56,9 @@ def _accelerators(text: str | None) -> int | None:
 
 def measure(path: Path, accelerators: int | None = None) -> Measured:
     """What the run at `path` has to show: the folder of an MLPerf-style run, a recording or a saved result."""
-    from loadcell.mlperf.folder import OUTCOME, is_run
+    from loadcell.mlperf.folder import OUTCOME, RUN
 
-    if (path / OUTCOME).is_file() or is_run(path):
+    if (path / OUTCOME).is_file() or RUN.there(path):
         return measured_outcome(path, accelerators)
     from loadcell.compare.sides import open_runs
 

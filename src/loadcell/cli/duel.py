@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
 from loadcell.cli.pages import PAGE, add_page, check_lang, comparison_page_file, leave_page, wants_page, words_of
 from loadcell.errors import EndpointError, LoadcellError, UsageError
-from loadcell.recording.claim import NEW_FOLDER, claimed, locked, output_folder
+from loadcell.recording.claim import output_folder
 
 if TYPE_CHECKING:
     from loadcell.compare import DuelPlan
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load")
 """Flags of a run that a duel decides itself."""
-_TAKEN = f"{NEW_FOLDER}, or --resume to go on"
 _LEAST = "1%"
 """The least difference that matters, unless it is told otherwise: a duel is for small ones."""
 _ABOUT = """\
@@ -74,18 +73,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the duel and print what it tells. Returns 0; 1 by its gates; 4 if most turns are INVALID; 130 if stopped."""
-    from loadcell.compare import parse_gate
-    from loadcell.compare.duel import PLAN
+    from loadcell.compare import DUEL, parse_gate
 
     check_lang(args)
     parse_share(args.min_effect or _LEAST)  # what is wrong in these is said before anything is sent
     for gate in args.fail_if:
         parse_gate(gate)
     specs = _specs(args)
-    if args.resume and (args.output is None or not (Path(args.output) / PLAN).exists()):
+    if args.resume and (args.output is None or not DUEL.there(Path(args.output))):
         raise UsageError("--resume goes on with a duel: name its folder with --output")
     with output_folder(args.output, "duels") as folder:
-        with locked(folder) if args.resume else claimed(folder, _TAKEN):
+        with DUEL.own(folder, resume=args.resume):
             stopped = _fight(_begin(args, specs, folder), specs, folder)
         try:
             code = show_duel(args, folder)
@@ -148,9 +146,8 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
     """The plan of a new duel, written into its folder; or that of the one which is to go on."""
     import msgspec
 
-    from loadcell.compare.duel import PLAN, DuelPlan, couples_of, turn_length
+    from loadcell.compare.duel import DUEL, DuelPlan, couples_of, turn_length
     from loadcell.load.fleet import new_salt
-    from loadcell.recording.read import dump_json, read_json
     from loadcell.spec import redact
 
     load = specs["A"].load
@@ -160,19 +157,10 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
         sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
     a, b = (msgspec.to_builtins(redact(spec)) for spec in specs.values())
     couples = couples_of(_whole(args.requests, "--requests"), turn)
-    drawn = specs["A"].workload.prompts is None and specs["A"].run.salt is None
-    if drawn:
-        a["run"]["salt"] = b["run"]["salt"] = new_salt()
-    plan = DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models)
-    if args.resume:
-        kept: DuelPlan = read_json(folder / PLAN, DuelPlan)
-        if drawn:  # it goes on with the texts that it drew
-            a["run"]["salt"], b["run"]["salt"] = kept.a["run"].get("salt"), kept.b["run"].get("salt")
-        if msgspec.structs.replace(kept, loadcell=plan.loadcell) != plan:
-            raise UsageError(f"{folder} is another duel: give the flags that it began with, or another --output")
-        return kept
-    dump_json(folder / PLAN, plan)
-    return plan
+    if specs["A"].workload.prompts is None and specs["A"].run.salt is None:
+        known = DUEL.read(folder) if DUEL.there(folder) else None  # it goes on with the texts that it drew
+        a["run"]["salt"] = b["run"]["salt"] = new_salt() if known is None else known.a["run"].get("salt")
+    return DUEL.keep(folder, DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models))
 
 
 def _model(name: str, spec: Spec) -> str:
@@ -200,10 +188,11 @@ def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> int | None:
     """Run every turn that is not recorded yet. The exit code of what ended the duel before that, which is said."""
     from loadcell.cli.run import run_once
     from loadcell.compare.duel import turns_of
+    from loadcell.recording.campaign import keep_whole
 
     turns = list(turns_of(plan, folder))
     for number, turn in enumerate(turns, 1):
-        if _recorded(turn.folder):
+        if keep_whole(turn.folder):
             continue
         code, why = 130, "interrupted"
         try:
@@ -218,20 +207,6 @@ def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> int | None:
         sys.stderr.write(f"loadcell: turn {number} of {len(turns)}: {why}; --resume --output {folder} goes on\n")
         return code
     return None
-
-
-def _recorded(folder: Path) -> bool:
-    """Whether a turn has been run to its end; one that was cut short is put aside."""
-    from loadcell.recording.read import read_manifest
-
-    if not folder.exists():
-        return False
-    if (folder / "recording.json").exists() and read_manifest(folder).state == "complete":
-        return True
-    aside = folder.parent / "cut-short"
-    aside.mkdir(exist_ok=True)
-    folder.rename(aside / f"{folder.name}-{len(list(aside.iterdir())) + 1}")
-    return False
 
 
 def _turn_spec(spec: Spec, plan: DuelPlan, couple: int, folder: Path) -> Spec:

@@ -149,7 +149,7 @@ def _tell(done: int, total: int) -> None:
 def _begin(args: argparse.Namespace) -> int:
     """A pass that flags describe; with --resume one that was begun with the same flags."""
     from loadcell.cli.mlperf_asked import given_fields
-    from loadcell.mlperf.accuracy.run import PLAN
+    from loadcell.mlperf.accuracy.run import PASS
 
     rules = _rules(args)
     dataset = _dataset(args, rules)
@@ -160,7 +160,7 @@ def _begin(args: argparse.Namespace) -> int:
         )
     concurrency = _whole(args.concurrency, "--concurrency")
     with output_folder(args.output, "mlperf") as folder:
-        if (folder / PLAN).exists() and not args.resume:
+        if PASS.there(folder) and not args.resume:
             raise UsageError(
                 f"{folder} holds an accuracy pass: add --resume to go on with it, score it again (loadcell mlperf "
                 f"accuracy {folder}), or give another --output"
@@ -172,11 +172,11 @@ def _go_on(args: argparse.Namespace, folder: Path) -> int:
     """The pass that lies in the folder."""
     import msgspec
 
-    from loadcell.mlperf.accuracy.run import read_accuracy_plan
+    from loadcell.mlperf.accuracy.run import PASS
     from loadcell.recording.methodology import Recorded
     from loadcell.spec import Spec
 
-    plan = read_accuracy_plan(folder)
+    plan = PASS.read(folder)
     dataset = _same_dataset(args, plan)
     kept = msgspec.to_builtins(msgspec.convert(plan.spec, Spec))
     spec = read_spec(args, Recorded(f"of {folder}", "", kept, {}, "", 0, {}))
@@ -195,16 +195,16 @@ def _ask(
 ) -> int:
     """Ask what is to be asked, score, show."""
     from loadcell.cli.progress import say, show_progress
-    from loadcell.mlperf.accuracy.run import CONCURRENCY, PLAN, run_accuracy
-    from loadcell.mlperf.folder import is_run, own
+    from loadcell.mlperf.accuracy.run import CONCURRENCY, PASS, run_accuracy
+    from loadcell.mlperf.folder import RUN
     from loadcell.selftest import known_selftest
 
     for note in dataset.notes:
         say(f"loadcell: {note}")
     selftest = known_selftest(spec.endpoint.url.startswith("https"))
-    known = is_run(folder) or (folder / PLAN).exists()
+    known = RUN.there(folder) or PASS.there(folder)
     try:
-        with own(folder, resume=known), show_progress(lambda: [f"{rules.benchmark} accuracy"]) as watch:
+        with PASS.own(folder, resume=known), show_progress(lambda: [f"{rules.benchmark} accuracy"]) as watch:
             found = run_accuracy(
                 rules, dataset, spec, folder, watch, concurrency=concurrency or CONCURRENCY, given=given,
                 run_code=_run_code(args), selftest=selftest, tell=_tell,
@@ -220,10 +220,10 @@ def _ask(
 
 def _score_again(args: argparse.Namespace) -> tuple[Accuracy, Path]:
     """The recorded replies of a pass."""
-    from loadcell.mlperf.accuracy.run import read_accuracy_plan, score_pass
+    from loadcell.mlperf.accuracy.run import PASS, score_pass
 
     folder = Path(args.target)
-    plan = read_accuracy_plan(folder)
+    plan = PASS.read(folder)
     dataset = _same_dataset(args, plan)
     return score_pass(plan.rules, dataset, folder, run_code=_run_code(args), tell=_tell), folder
 

@@ -49,9 +49,9 @@ def names_run(args: argparse.Namespace) -> bool:
     """Whether the target is the folder of a run to go on with; UsageError where that cannot be."""
     if is_url(args.target, "folder of a run"):
         return False
-    from loadcell.mlperf.folder import is_run
+    from loadcell.mlperf.folder import RUN
 
-    if not is_run(Path(args.target)):
+    if not RUN.there(Path(args.target)):
         raise UsageError(f"{args.target} is not a URL and no folder of an MLPerf-style run: write http://HOST:PORT")
     if not args.resume:
         raise UsageError(f"{args.target} is a run: to go on with it, or see it again: add --resume")

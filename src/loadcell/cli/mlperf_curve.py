@@ -100,10 +100,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _kept(args: argparse.Namespace) -> bool:
     """Whether the target is the folder of a curve to go on with; UsageError where that cannot be."""
-    from loadcell.mlperf.curve.folder import is_curve
+    from loadcell.mlperf.curve.folder import CURVE
 
     home = not is_url(args.target, "folder of a curve")
-    if home and not is_curve(Path(args.target)):
+    if home and not CURVE.there(Path(args.target)):
         raise UsageError(f"{args.target} is not a URL and no folder of a curve: write http://HOST:PORT")
     if home and args.output is not None:
         raise UsageError(f"{args.target} is where the curve goes on: leave out --output")
@@ -120,13 +120,11 @@ def _kept(args: argparse.Namespace) -> bool:
 def _begin(args: argparse.Namespace, folder: Path) -> int:
     """A curve that flags describe; with --resume one that was begun with the same flags."""
     from loadcell.cli.progress import show_progress
-    from loadcell.mlperf.curve import folder as places
+    from loadcell.mlperf.curve.folder import CURVE, PROMPTS
     from loadcell.mlperf.curve.planning import check_wish, foreseen
     from loadcell.mlperf.curve.points import chosen_tokens
     from loadcell.mlperf.datasets import write_prompts
-    from loadcell.mlperf.folder import own
     from loadcell.mlperf.rules import endpoints_rules
-    from loadcell.recording.read import dump_json
 
     spec = read_spec(args)
     wish = wish_of(args, given_fields(args, spec))
@@ -135,54 +133,34 @@ def _begin(args: argparse.Namespace, folder: Path) -> int:
     if dataset.api is not None and "endpoint.api" not in wish.given:
         spec = with_api(spec, dataset.api)
     cap = connections(spec)
-    with own(folder, resume=args.resume and folder.is_dir()):
-        prompts = folder / places.PROMPTS
-        write_prompts(dataset, prompts, max_tokens=chosen_tokens(spec, wish.given))
+    with CURVE.own(folder, resume=args.resume):
+        write_prompts(dataset, folder / PROMPTS, max_tokens=chosen_tokens(spec, wish.given))
         head = ["C_max"]
         with show_progress(lambda: head) as watch:
             plan, made = plan_of(spec, wish, rules, dataset, folder, watch, cap)
-        if places.is_curve(folder):
-            _same(places.read_plan(folder), plan, folder)
-            plan = places.read_plan(folder)
-        dump_json(folder / places.PLAN, plan)
+        plan = CURVE.keep(folder, plan)
         return _carry_out(args, plan, made, folder, foreseen(plan, cap))
 
 
 def _go_on(args: argparse.Namespace, folder: Path) -> int:
     """The curve whose plan lies in the folder."""
-    from loadcell.mlperf.curve import folder as places
-    from loadcell.mlperf.folder import own
+    from loadcell.mlperf.curve.folder import CURVE, PROMPTS
     from loadcell.recording.methodology import Recorded, changed_fields
     from loadcell.spec import redact
 
     given = [f"--{name.replace('_', '-')}" for name in _MAKES_PLAN if getattr(args, name) not in (None, False)]
     if given:
         raise UsageError(f"{folder} knows what it is to do: leave out {', '.join(given)}, or begin a new curve")
-    plan = places.read_plan(folder)
-    if not (folder / places.PROMPTS).is_file():
-        raise RecordingError(f"{folder} has lost its {places.PROMPTS}: what was sent is not known; begin a new curve")
-    plan.spec["workload"]["prompts"] = str(folder / places.PROMPTS)  # the folder may have moved
+    plan = CURVE.read(folder)
+    if not (folder / PROMPTS).is_file():
+        raise RecordingError(f"{folder} has lost its {PROMPTS}: what was sent is not known; begin a new curve")
+    plan.spec["workload"]["prompts"] = str(folder / PROMPTS)  # the folder may have moved
     kept = Recorded(f"of {folder}", "", plan.spec, {}, "", 0, {})
     spec = read_spec(args, kept)
     if changed := changed_fields(kept, redact(spec)):
         raise UsageError(f"{folder} knows what it is to do: {', '.join(changed)} cannot change; begin a new curve")
-    with own(folder, resume=True):
+    with CURVE.own(folder, resume=True):
         return _carry_out(args, plan, spec, folder, [])
-
-
-def _same(kept: CurvePlan, now: CurvePlan, folder: Path) -> None:
-    """UsageError if a plan in the folder asks for another curve; sizes and times may differ."""
-    import msgspec
-
-    fields = ("benchmark", "samples", "dataset_sha256", "quick", "offline", "c_min_override", "regions", "spec")
-    old, new = msgspec.to_builtins(kept), msgspec.to_builtins(now)
-    changed = [name for name in fields if old[name] != new[name]]
-    changed += [] if [p.concurrency for p in kept.points] == [p.concurrency for p in now.points] else ["points"]
-    if changed:
-        raise UsageError(
-            f"{folder} holds a curve of another plan ({', '.join(changed)} differ): give the flags with which it "
-            "began, or --output a new folder"
-        )
 
 
 def _carry_out(args: argparse.Namespace, plan: CurvePlan, spec: Spec, folder: Path, notes: Sequence[str]) -> int:
@@ -241,9 +219,9 @@ def _show(args: argparse.Namespace, curve: Curve, folder: Path) -> None:
 
 
 def _interrupted(args: argparse.Namespace, folder: Path) -> int:
-    from loadcell.mlperf.curve.folder import is_curve
+    from loadcell.mlperf.curve.folder import CURVE
 
-    if is_curve(folder):
+    if CURVE.there(folder):
         sys.stderr.write(f"loadcell: interrupted; to go on: loadcell mlperf curve {folder} --resume\n")
     else:
         again = "give the same command with" + ("" if args.resume else " --resume") + f" --output {folder}"

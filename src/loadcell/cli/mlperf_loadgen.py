@@ -87,7 +87,7 @@ def _drive(args: argparse.Namespace, folder: Path) -> Driven:
     """The run that the flags describe."""
     from loadcell.cli.progress import say, show_progress
     from loadcell.mlperf.datasets import write_prompts
-    from loadcell.mlperf.folder import PROMPTS, own
+    from loadcell.mlperf.folder import PROMPTS, RUN
     from loadcell.mlperf.planning import make_plan, rate_of, size
     from loadcell.mlperf.run import needs_probe, probe
     from loadcell.mlperf.wheel.run import drive
@@ -97,7 +97,7 @@ def _drive(args: argparse.Namespace, folder: Path) -> Driven:
     rules, dataset = _samples(args, wish)
     planned = make_plan(rules, dataset, spec, folder / PROMPTS, wish)
     say(*(f"loadcell: {note}" for note in (*dataset.notes, *planned.plan.shortened)))
-    with own(folder, resume=False), show_progress(lambda: [f"{rules.benchmark} {rules.scenario} LoadGen"]) as watch:
+    with RUN.own(folder, resume=False), show_progress(lambda: [f"{rules.benchmark} {rules.scenario} LoadGen"]) as watch:
         most = planned.plan.rules.max_output_tokens if "workload.output_tokens" in wish.given else None
         write_prompts(dataset, folder / PROMPTS, max_tokens=most)
         if needs_probe(planned.plan, wish) and not args.accuracy:

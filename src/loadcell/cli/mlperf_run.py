@@ -112,7 +112,7 @@ def _begin(args: argparse.Namespace, folder: Path) -> int:
 
     from loadcell.cli.progress import say
     from loadcell.mlperf.datasets import find_dataset, write_prompts
-    from loadcell.mlperf.folder import PROMPTS, is_run, own, read_plan
+    from loadcell.mlperf.folder import PROMPTS, RUN
     from loadcell.mlperf.planning import make_plan
     from loadcell.mlperf.rules import find_rules
     from loadcell.mlperf.shorten import QUICK_SAMPLES
@@ -128,28 +128,16 @@ def _begin(args: argparse.Namespace, folder: Path) -> int:
     samples = number(args.samples, "--samples", int) or (QUICK_SAMPLES if args.quick else None)
     dataset = find_dataset(rules, args.dataset, look_alike=args.look_alike, samples=samples, accuracy=False)
     planned = make_plan(rules, dataset, spec, folder / PROMPTS, wish)
-    going_on = args.resume and is_run(folder)
-    if going_on:
-        planned = _same(read_plan(folder), planned, folder)
+    going_on = args.resume and RUN.there(folder)
     say(*(f"loadcell: {note}" for note in dataset.notes))
-    with own(folder, resume=going_on):
+    with RUN.own(folder, resume=going_on):
+        if going_on:
+            planned = _with_sizes(RUN.keep(folder, planned.plan), planned.spec)
         if not (folder / PROMPTS).exists():
             kept = msgspec.structs.replace(dataset, samples=dataset.samples[: planned.plan.samples])
             most = planned.plan.rules.max_output_tokens if "workload.output_tokens" in wish.given else None
             write_prompts(kept, folder / PROMPTS, max_tokens=most)
         return _carry_out(args, planned, wish, folder, fresh=not going_on)
-
-
-def _same(kept: Plan, planned: Planned, folder: Path) -> Planned:
-    """What was planned before, to go on with it; UsageError if something else is asked for now."""
-    from loadcell.mlperf.folder import plan_differences
-
-    if changed := plan_differences(kept, planned.plan):
-        raise UsageError(
-            f"{folder} holds a run of another plan: {'; '.join(changed[:4])}. Give the flags with which it began, or "
-            "--output a new folder"
-        )
-    return _with_sizes(kept, planned.spec)
 
 
 def _with_sizes(kept: Plan, spec: Spec) -> Planned:
@@ -169,11 +157,11 @@ def _with_sizes(kept: Plan, spec: Spec) -> Planned:
 
 def _go_on(args: argparse.Namespace, folder: Path) -> int:
     """The run that lies in the folder."""
-    from loadcell.mlperf.folder import PROMPTS, own, read_plan
+    from loadcell.mlperf.folder import PROMPTS, RUN
     from loadcell.mlperf.wish import Wish
     from loadcell.recording.methodology import Recorded
 
-    plan = read_plan(folder)
+    plan = RUN.read(folder)
     prompts = folder / PROMPTS
     if not prompts.is_file():
         raise RecordingError(f"{folder} has lost its {PROMPTS}: what was to be sent is not known; begin a new run")
@@ -181,7 +169,7 @@ def _go_on(args: argparse.Namespace, folder: Path) -> int:
     kept = Recorded(f"of {folder}", "", plan.spec, {}, "", 0, {})
     spec = _read_again(args, kept)
     wish = Wish(concurrency=spec.load.concurrency if plan.rules.scenario == "offline" else None)
-    with own(folder, resume=True):
+    with RUN.own(folder, resume=True):
         return _carry_out(args, _with_sizes(plan, spec), wish, folder, fresh=False)
 
 
@@ -199,8 +187,9 @@ def _read_again(args: argparse.Namespace, kept: Recorded) -> Spec:
 def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: Path, *, fresh: bool) -> int:
     """Probe and search where the plan needs it, run it, show what it is worth."""
     from loadcell.cli.progress import say, show_progress
-    from loadcell.mlperf.folder import PERFORMANCE, is_whole, write_plan
+    from loadcell.mlperf.folder import PERFORMANCE, RUN
     from loadcell.mlperf.run import load_words, needs_probe, probe, run_until_sized
+    from loadcell.recording.campaign import is_whole
     from loadcell.selftest import known_selftest
 
     def tell(line: str) -> None:
@@ -211,7 +200,7 @@ def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: P
     with show_progress(view.head) as watch:
         if fresh and needs_probe(planned.plan, wish):
             planned = _sized_by(planned, wish, probe(planned.plan, planned.spec, folder, watch))
-        write_plan(folder, planned.plan)
+        RUN.write(folder, planned.plan)
         if fresh and planned.plan.shortened:
             tell(f"smaller than the rules ask: {'; '.join(planned.plan.shortened)}")
         if planned.plan.find_peak and planned.plan.target_qps is None:
@@ -241,7 +230,7 @@ def _at_peak(
     """The plan at the rate that the search finds."""
     import msgspec
 
-    from loadcell.mlperf.folder import write_plan
+    from loadcell.mlperf.folder import RUN
     from loadcell.mlperf.peak import find_peak, make_search, search_words
     from loadcell.mlperf.planning import size
     from loadcell.mlperf.run import span_words
@@ -255,5 +244,5 @@ def _at_peak(
     tell(how)
     plan = msgspec.structs.replace(planned.plan, history=[*planned.plan.history, how])
     planned = size(plan, planned.spec, wish, rate)
-    write_plan(folder, planned.plan)
+    RUN.write(folder, planned.plan)
     return planned

@@ -40,7 +40,9 @@ def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
     target = args.target
     if target is None or is_url(target, "sweep's folder"):
         return None
-    if not (Path(target) / "sweep.json").exists():
+    from loadcell.search import SWEEP
+
+    if not SWEEP.there(Path(target)):
         raise UsageError(f"{target} is not a URL and no sweep's folder: write http://HOST:PORT")
     if not args.resume:
         raise UsageError(
@@ -54,10 +56,8 @@ def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
     if args.output is not None:
         raise UsageError(f"{target} is where the sweep goes on: leave out --output")
     from loadcell.recording.methodology import Recorded
-    from loadcell.recording.read import read_json
-    from loadcell.search import Plan
 
-    plan: Plan = read_json(Path(target) / "sweep.json", Plan)
+    plan = SWEEP.read(Path(target))
     return plan, Recorded(f"of {target}", "", plan.spec, {}, "", 0, {})
 
 

@@ -1,13 +1,14 @@
 """Runs against each other: whether they may be compared, what differs, and how sure that is."""
 
 from loadcell.compare.build import InvalidSideError, compare, compare_sides, exit_code, open_sides
-from loadcell.compare.duel import DuelPlan, compare_duel, is_duel
+from loadcell.compare.duel import DUEL, DuelPlan, compare_duel
 from loadcell.compare.gates import Bound, parse_gate
 from loadcell.compare.measures import MEASURES
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side, comparison_schema
 from loadcell.compare.sides import Opened, read_result
 
 __all__ = [
+    "DUEL",
     "MEASURES",
     "Bound",
     "Change",
@@ -25,7 +26,6 @@ __all__ = [
     "compare_sides",
     "comparison_schema",
     "exit_code",
-    "is_duel",
     "open_sides",
     "parse_gate",
     "read_result",

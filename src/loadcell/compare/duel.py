@@ -35,10 +35,11 @@ from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Ids, Rows
-from loadcell.recording.read import read_json
+from loadcell.recording.campaign import Campaign
 
 Doc = msgspec.Meta
-PLAN = "duel.json"
+FORMAT = 1
+"""Version of duel.json."""
 ORDER = "ABBA"
 ROUNDS = 5
 """Requests a user sends in a turn: shorter ones are mostly ramp, longer ones let the drift in (docs/compare.md)."""
@@ -50,13 +51,30 @@ _BLOCKS_MOST = 60
 class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
     """duel.json: what a duel is to do."""
 
-    format: int = 1
+    format: int = FORMAT
     loadcell: str = __version__
     a: Annotated[dict[str, Any], Doc(description="spec of a turn on A, secrets removed; its seed is that of turn 1")]
     b: dict[str, Any]
     turn: Annotated[int, Doc(description="requests of a turn")]
     couples: Annotated[int, Doc(description="turns of each side")]
     models: Annotated[list[str], Doc(description="models that the ends serve")]
+
+
+def _asked(plan: DuelPlan) -> dict[str, Any]:
+    """All of it, but for the version that began it."""
+    tree = msgspec.to_builtins(plan)
+    return {name: tree[name] for name in tree if name not in ("format", "loadcell")}
+
+
+DUEL = Campaign(
+    noun="a duel",
+    part="a turn",
+    command="loadcell duel",
+    file="duel.json",
+    form=DuelPlan,
+    newest=FORMAT,
+    asked=_asked,
+)
 
 
 class Turn(NamedTuple):
@@ -85,11 +103,6 @@ def couples_of(requests: int | None, turn: int) -> int:
     return max(2, 2 * -(-asked // (2 * turn)))
 
 
-def is_duel(folder: Path) -> bool:
-    """Whether a duel was recorded there."""
-    return (folder / PLAN).is_file()
-
-
 @dataclass(frozen=True)
 class _Couple:
     """Two turns with the same requests."""
@@ -112,7 +125,7 @@ def compare_duel(
     Couples with a turn that is missing or cut short are left out; so are, without `force`, those with one that is void.
     LoadcellError where nothing can be compared, InvalidSideError where INVALID turns leave less than half.
     """
-    plan: DuelPlan = read_json(folder / PLAN, DuelPlan)
+    plan = DUEL.read(folder)
     whole = list(_whole(plan, folder))
     kept = [c for c in whole if force or not (void(c.a) or void(c.b))]
     if not kept or 2 * len(kept) < len(whole):

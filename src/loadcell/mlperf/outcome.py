@@ -7,7 +7,7 @@ from pathlib import Path
 from loadcell import __version__
 from loadcell.metrics import build_result
 from loadcell.mlperf.facts import facts_of
-from loadcell.mlperf.folder import PERFORMANCE, read_plan
+from loadcell.mlperf.folder import PERFORMANCE, RUN
 from loadcell.mlperf.judge import judge, verdict
 from loadcell.mlperf.model import Outcome, Plan
 from loadcell.mlperf.queries import read_queries
@@ -21,7 +21,7 @@ def outcome(folder: str | Path) -> Outcome:
     RecordingError says what is wrong with the folder.
     """
     place = Path(folder)
-    plan = read_plan(place)
+    plan = RUN.read(place)
     return outcome_of(plan, open_recording(place / PERFORMANCE))
 
 

@@ -75,10 +75,10 @@ def find_peak(
 
     KeyboardInterrupt if a person ended it; LoadcellError if no rate holds the limits.
     """
-    from loadcell.search import run_sweep
+    from loadcell.search import SWEEP, run_sweep
 
     home = folder / PEAK
-    begun = (home / "sweep.json").exists()
+    begun = SWEEP.there(home)
     sweep = run_sweep(search.spec, search.plan, home, watch, on_stage, on_ask=on_ask, resume=begun, selftest=selftest)
     if any(stage.state == "interrupted" for stage in sweep.stages):
         raise KeyboardInterrupt

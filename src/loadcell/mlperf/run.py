@@ -11,16 +11,16 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
-from loadcell.mlperf.folder import OUTCOME, PERFORMANCE, PROBE, PROMPTS, is_whole, write_plan
+from loadcell.mlperf.folder import OUTCOME, PERFORMANCE, PROBE, PROMPTS, RUN
 from loadcell.mlperf.model import Outcome, Plan
 from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.peak import next_rate
 from loadcell.mlperf.planning import Planned, size
 from loadcell.mlperf.settings import expected_tokens
 from loadcell.mlperf.wish import Probed, Wish
+from loadcell.recording.campaign import keep_whole, set_aside
 from loadcell.recording.read import Recording, dump_json, open_recording
 from loadcell.search import saturation_steer
-from loadcell.search.folder import set_aside
 from loadcell.spec import Load, LoadGen, Spec
 from loadcell.workload.loadgen import SAMPLES_PER_QUERY
 
@@ -109,9 +109,7 @@ def run_performance(planned: Planned, folder: Path, watch: Watch, *, selftest: d
     Writes outcome.json. An interrupted run has an outcome too, which says so.
     """
     home = folder / PERFORMANCE
-    if not is_whole(home):
-        if home.exists():
-            set_aside(home)
+    if not keep_whole(home):
         load = planned.spec.load
         steer = saturation_steer(None) if load.stop_when_saturated and load.rate is not None else None
         run_load(planned.spec, home, watch, selftest=selftest, steer=steer)
@@ -137,7 +135,7 @@ def run_until_sized(
     """As `run_performance`; a run that was too short, or whose rate from a search was too high, is set aside and run
     again, which `say` is told and the plan's history keeps."""
     while True:
-        write_plan(folder, planned.plan)
+        RUN.write(folder, planned.plan)
         found = run_performance(planned, folder, watch, selftest=selftest)
         again = None if found.state != "complete" else next_size(planned.plan, found)
         if again is None:

@@ -15,6 +15,7 @@ import duckdb
 import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError, UsageError, nearest
+from loadcell.recording.campaign import is_set_aside
 from loadcell.recording.database import parquet
 from loadcell.recording.forms import AuditForm, EnvironmentForm
 from loadcell.recording.index import remembered
@@ -39,7 +40,6 @@ WindowOf = Callable[[Path], tuple[float, float, int]]
 DEFAULT_FOLDERS = ("recordings", "sweeps", "duels", "mlperf")
 _DEPTH = 4
 """Folders below a named one in which recordings are looked for."""
-SET_ASIDE = re.compile(r"\.cut-\d+$")
 _BATCH = 10_000
 _LINES = 6
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -159,7 +159,7 @@ def _recordings_in(folder: Path, warn: Warn) -> Iterator[Path]:
         elif len(here.relative_to(folder).parts) >= _DEPTH:
             names.clear()
         else:  # stages that were cut off and set aside count nowhere
-            names[:] = sorted(name for name in names if not name.startswith(".") and not SET_ASIDE.search(name))
+            names[:] = sorted(name for name in names if not name.startswith(".") and not is_set_aside(name))
 
 
 class _Stage(msgspec.Struct):

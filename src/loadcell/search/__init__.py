@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadcell.search.build import build_sweep
-    from loadcell.search.folder import read_plan, stage_folders
+    from loadcell.search.folder import SWEEP, stage_folders
     from loadcell.search.grid import Grid, grid_of_flags, make_plan, plan_grid, read_matrix
     from loadcell.search.model import Plan, Sweep, sweep_schema
     from loadcell.search.ranges import is_grid, parse_bounds, parse_loads
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from loadcell.search.stages import read_stage, read_stages
 
 _HOME = {
-    "Grid": "grid", "Plan": "model", "Sweep": "model", "build_sweep": "build", "grid_of_flags": "grid",
-    "is_grid": "ranges", "make_plan": "grid", "parse_bounds": "ranges", "parse_loads": "ranges", "plan_grid": "grid",
-    "read_matrix": "grid", "read_plan": "folder", "read_stage": "stages", "read_stages": "stages", "run_sweep": "run",
-    "saturation_steer": "saturation", "stage_folders": "folder", "sweep_schema": "model",
+    "SWEEP": "folder", "Grid": "grid", "Plan": "model", "Sweep": "model", "build_sweep": "build",
+    "grid_of_flags": "grid", "is_grid": "ranges", "make_plan": "grid", "parse_bounds": "ranges",
+    "parse_loads": "ranges", "plan_grid": "grid", "read_matrix": "grid", "read_stage": "stages",
+    "read_stages": "stages", "run_sweep": "run", "saturation_steer": "saturation", "stage_folders": "folder",
+    "sweep_schema": "model",
 }  # fmt: skip
 __all__ = [
+    "SWEEP",
     "Grid",
     "Plan",
     "Sweep",
@@ -30,7 +32,6 @@ __all__ = [
     "parse_loads",
     "plan_grid",
     "read_matrix",
-    "read_plan",
     "read_stage",
     "read_stages",
     "run_sweep",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from loadcell import __version__
+from loadcell.recording.campaign import all_set_aside
 from loadcell.search.curves import curves, left_out
-from loadcell.search.folder import cut_folders, read_plan, read_sessions, stage_folders
+from loadcell.search.folder import SWEEP, read_sessions, stage_folders
 from loadcell.search.model import Plan, Stage, Sweep
 from loadcell.search.stages import Facts, Seen, see_stages, served_nothing
 
@@ -17,7 +18,7 @@ _CACHED = 0.1
 
 def build_sweep(folder: Path) -> Sweep:
     """What the sweep in `folder` says, as far as it came; RecordingError if it is none."""
-    plan = read_plan(folder)
+    plan = SWEEP.read(folder)
     return together(folder, plan, see_stages(folder, plan))
 
 
@@ -70,7 +71,7 @@ def _whole(folder: Path, plan: Plan, stages: Sequence[Stage]) -> Iterator[str]:
     known = {stage.folder for stage in stages}
     if strange := [path.name for path in stage_folders(folder) if path.name not in known]:
         yield f"not counted, for they do not say which stage they are: {', '.join(strange)}; --resume runs them again"
-    if aside := cut_folders(folder):
+    if aside := all_set_aside(folder):
         yield f"set aside because they were cut off, and counted nowhere: {', '.join(path.name for path in aside)}"
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.errors import EndpointError, LoadcellError, RecordingError
+from loadcell.recording.campaign import set_aside
 from loadcell.recording.read import dump_json
 from loadcell.search.build import together
-from loadcell.search.folder import SESSIONS, own, read_sessions, set_aside, stage_folders
+from loadcell.search.folder import SESSIONS, SWEEP, read_sessions, stage_folders
 from loadcell.search.idle import requests_there, wait_idle
 from loadcell.search.model import Ask, Plan, Stage, Sweep
 from loadcell.search.next import next_ask
@@ -43,7 +44,10 @@ def run_sweep(
     are kept, and `build_sweep(folder)` tells of them.
     """
     check_stages(spec, plan)
-    with own(folder, plan, resume=resume):
+    if resume:
+        SWEEP.read(folder)  # which says what the folder is, if it is none
+    with SWEEP.own(folder, resume=resume):
+        SWEEP.keep(folder, plan)
         seen = _kept(folder, plan)
         for one in seen:
             on_stage(one.stage)

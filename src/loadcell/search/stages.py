@@ -17,9 +17,10 @@ from loadcell.load.prepare import worker_count
 from loadcell.metrics import Result, TokenClosure, build_result
 from loadcell.metrics.checks import ALL_LIMITS
 from loadcell.metrics.model import Host
+from loadcell.recording.campaign import set_aside_of
 from loadcell.recording.read import Recording, dump_json, open_recording, read_json, read_manifest
 from loadcell.recording.schema import Manifest
-from loadcell.search.folder import STAGE, cut_folders, read_plan, stage_folders, stage_name
+from loadcell.search.folder import STAGE, SWEEP, stage_folders, stage_name
 from loadcell.search.grid import changed_spec, label
 from loadcell.search.model import Ask, Plan, Stage
 from loadcell.search.points import point_of
@@ -132,7 +133,7 @@ def run_stage(
     Errors as `run_load`. A stage whose recording cannot be read afterwards is one without a point.
     """
     name = stage_name(plan, ask)
-    asked = stage_spec(spec, plan, ask, len(cut_folders(folder, f"{name}.cut-")))
+    asked = stage_spec(spec, plan, ask, len(set_aside_of(folder / name)))
 
     def before_load(manifest: Manifest, machine: dict[str, Any]) -> list[str]:
         dump_json(folder / name / STAGE, ask)  # not earlier: a recording begins in an empty folder
@@ -152,7 +153,7 @@ def read_stage(folder: Path, plan: Plan | None = None) -> Stage:
 
 def read_stages(folder: Path, plan: Plan | None = None) -> list[Stage]:
     """All stages of the sweep in `folder` by their numbers, also those that were cut off; not what was set aside."""
-    return [one.stage for one in see_stages(folder, plan or read_plan(folder))]
+    return [one.stage for one in see_stages(folder, plan or SWEEP.read(folder))]
 
 
 def see_stages(folder: Path, plan: Plan) -> list[Seen]:
@@ -171,7 +172,7 @@ def asked_in(folder: Path) -> Ask | None:
 
 def see_stage(folder: Path, plan: Plan | None = None) -> Seen:
     """As `read_stage`, with the facts of its recording."""
-    plan = plan or read_plan(folder.parent)
+    plan = plan or SWEEP.read(folder.parent)
     ask: Ask = read_json(folder / STAGE, Ask)
     manifest: Manifest | None = None
     try:

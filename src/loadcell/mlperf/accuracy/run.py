@@ -23,9 +23,10 @@ from loadcell.mlperf.accuracy.graders import is_program
 from loadcell.mlperf.accuracy.replies import Replies, pass_folders, prompts_of, recorded_replies, settle
 from loadcell.mlperf.accuracy.sandbox import check_isolation
 from loadcell.mlperf.datasets import Dataset, write_prompts
-from loadcell.mlperf.model import Accuracy, Plan, Rules
+from loadcell.mlperf.model import FORMAT, Accuracy, Plan, Rules
 from loadcell.mlperf.settings import loadgen_of, spec_by_rules
-from loadcell.recording.read import dump_json, read_json, read_manifest
+from loadcell.recording.campaign import Campaign
+from loadcell.recording.read import dump_json, read_manifest
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load, LoadGen, Spec, redact
 from loadcell.workload.loadgen import accuracy_count
@@ -33,8 +34,26 @@ from loadcell.workload.loadgen import accuracy_count
 if TYPE_CHECKING:
     from loadcell.load.fleet import Watch
 
-PLAN, SCORED, PART = "accuracy-plan.json", "accuracy.json", "accuracy"
+SCORED, PART = "accuracy.json", "accuracy"
 CONCURRENCY = 32
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """What a person asks for; how it is asked may differ."""
+    tree: dict[str, Any] = msgspec.to_builtins(plan)
+    fields = {name: tree[name] for name in ("rules", "samples", "dataset_sha256", "look_alike")}
+    return fields | {"endpoint": tree["spec"]["endpoint"]}
+
+
+PASS = Campaign(
+    noun="an accuracy pass",
+    part="a part",
+    command="loadcell mlperf accuracy",
+    file="accuracy-plan.json",
+    form=Plan,
+    newest=FORMAT,
+    asked=_asked,
+)
 
 
 def accuracy_plan(rules: Rules, dataset: Dataset, spec: Spec) -> Plan:
@@ -110,7 +129,7 @@ def run_accuracy(
     spec = accuracy_spec(rules, dataset, spec, first, concurrency=concurrency, given=given)
     folder.mkdir(parents=True, exist_ok=True)
     with _left_clean(folder):
-        _keep_plan(folder, accuracy_plan(rules, dataset, spec))
+        PASS.keep(folder, accuracy_plan(rules, dataset, spec))
         if not first.exists():
             write_numbered(dataset, range(len(dataset.samples)), first, spec.workload.output_tokens)
         if _next_part(spec, dataset, folder, watch, selftest).state == "interrupted":
@@ -128,7 +147,7 @@ def score_pass(
 ) -> Accuracy:
     """Score the recorded replies of the pass in `folder`; writes accuracy.json."""
     replies = replies_of(folder, dataset)
-    shortened = read_accuracy_plan(folder).shortened
+    shortened = PASS.read(folder).shortened
     found = evaluate(dataset, replies, rules, run_code=run_code, shortened=shortened, tell=tell)
     dump_json(folder / SCORED, found)
     return found
@@ -139,14 +158,6 @@ def replies_of(folder: Path, dataset: Dataset) -> Replies:
     if not folder.is_dir() or not pass_folders(folder):
         raise RecordingError(f"{folder} holds no accuracy pass: run one with loadcell mlperf accuracy URL ...")
     return settle(recorded_replies(folder), len(dataset.samples))
-
-
-def read_accuracy_plan(folder: Path) -> Plan:
-    """The plan of the pass in `folder`; RecordingError if there is none."""
-    if not (folder / PLAN).is_file():
-        raise RecordingError(f"{folder} has no {PLAN}: name the folder that loadcell mlperf accuracy wrote")
-    plan: Plan = read_json(folder / PLAN, Plan)
-    return plan
 
 
 def write_numbered(dataset: Dataset, samples: Collection[int], file: Path, output_tokens: str) -> None:
@@ -171,25 +182,9 @@ def _left_clean(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         if not pass_folders(folder):
-            (folder / PLAN).unlink(missing_ok=True)
+            (folder / PASS.file).unlink(missing_ok=True)
             prompts_of(folder / PART).unlink(missing_ok=True)
         raise
-
-
-def _keep_plan(folder: Path, plan: Plan) -> None:
-    """Write the plan of a new pass; UsageError if the folder holds that of another."""
-    if not (folder / PLAN).exists():
-        dump_json(folder / PLAN, plan)
-        return
-    before, now = (msgspec.to_builtins(p) for p in (read_accuracy_plan(folder), plan))
-    changed = [name for name in ("rules", "samples", "dataset_sha256", "look_alike") if before[name] != now[name]]
-    changed += [f"endpoint.{key}" for key, value in now["spec"]["endpoint"].items()
-                if before["spec"]["endpoint"].get(key) != value]  # fmt: skip
-    if changed:
-        raise UsageError(
-            f"{folder} holds an accuracy pass that asked for something else ({', '.join(changed)} differ): give the "
-            "flags with which it began, or --output a new folder"
-        )
 
 
 def _next_part(spec: Spec, dataset: Dataset, folder: Path, watch: Watch, selftest: dict[str, Any] | None) -> Manifest:

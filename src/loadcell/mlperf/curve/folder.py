@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,13 +22,12 @@ from loadcell.mlperf.curve.checks import check_points
 from loadcell.mlperf.curve.metrics import figures_of_run, figures_of_window, measure
 from loadcell.mlperf.curve.model import FORMAT, Curve, CurvePlan, CurvePoint, Figures, Planned, PointRun, Warmup
 from loadcell.mlperf.curve.steady import steady_of
-from loadcell.mlperf.folder import is_whole
 from loadcell.mlperf.model import Finding
 from loadcell.mlperf.rules import endpoints_rules
-from loadcell.recording.read import dump_json, open_recording, read_versioned
-from loadcell.search.folder import set_aside
+from loadcell.recording.campaign import Campaign
+from loadcell.recording.read import dump_json, open_recording
 
-PLAN, PROMPTS, SEARCH, POINT, CURVE = "plan.json", "prompts.jsonl", "search", "point.json", "curve.json"
+PROMPTS, SEARCH, POINT, DRAWN = "prompts.jsonl", "search", "point.json", "curve.json"
 _DRIFTS = ("drifting_up", "drifting_down")
 _SMALLER = ("point-duration", "min-query-count")
 """Rules that a curve of shorter points or fewer samples cannot keep."""
@@ -35,28 +35,24 @@ _CACHED = 0.01
 """Prompt tokens from a cache from which on a point says so."""
 
 
-def is_curve(folder: Path) -> bool:
-    """Whether `folder` is one of a curve."""
-    return (folder / PLAN).is_file()
+def _asked(plan: CurvePlan) -> dict[str, Any]:
+    """What a person asks for; sizes and times may differ."""
+    tree = msgspec.to_builtins(plan)
+    names = ("benchmark", "samples", "dataset_sha256", "quick", "offline", "c_min_override", "regions")
+    points = [planned.concurrency for planned in plan.points]
+    return {**{name: tree[name] for name in names}, "points": points, **tree["spec"]}
 
 
-def read_plan(folder: Path) -> CurvePlan:
-    """The plan in `folder`; RecordingError says what the folder is, if it holds none."""
-    if not is_curve(folder):
-        what = f"has no {PLAN}" if folder.is_dir() else "is no folder"
-        raise RecordingError(f"{folder} {what}: name the folder that loadcell mlperf curve wrote")
-    plan: CurvePlan = read_versioned(folder / PLAN, CurvePlan, FORMAT)
-    return plan
-
-
-def keep_whole(home: Path) -> bool:
-    """Whether the recording `home` came to its end with at least one answer; one that did not is set aside."""
-    if not home.exists():
-        return False
-    if is_whole(home):
-        return True
-    set_aside(home)
-    return False
+CURVE = Campaign(
+    noun="a curve",
+    part="a point",
+    command="loadcell mlperf curve",
+    file="plan.json",
+    form=CurvePlan,
+    newest=FORMAT,
+    asked=_asked,
+    prepared=(PROMPTS,),
+)
 
 
 def read_point(home: Path, plan: CurvePlan, planned: Planned) -> PointRun:
@@ -135,7 +131,7 @@ def _notes(cached: float | None, whole: Figures) -> list[str]:
 
 def build_curve(folder: Path, plan: CurvePlan | None = None) -> Curve:
     """The curve in `folder`: a function of its plan and its recordings. Points not run in full are left out."""
-    plan = plan or read_plan(folder)
+    plan = plan or CURVE.read(folder)
     points = []
     for planned in plan.points:
         home = folder / planned.folder
@@ -178,7 +174,7 @@ def write_curve(folder: Path, curve: Curve) -> None:
     """Write curve.json, and point.json beside each recording."""
     for one in curve.points:
         dump_json(folder / one.planned.folder / POINT, one)
-    dump_json(folder / CURVE, curve)
+    dump_json(folder / DRAWN, curve)
 
 
 def steps_of(points: Sequence[PointRun]) -> list[int]:

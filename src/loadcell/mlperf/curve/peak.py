@@ -21,9 +21,9 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
-from loadcell.mlperf.curve.folder import keep_whole
 from loadcell.mlperf.curve.model import Peak, Stage
 from loadcell.mlperf.curve.regions import ULTRA_LOW_MOST
+from loadcell.recording.campaign import keep_whole
 from loadcell.recording.read import open_recording
 from loadcell.spec import Load, LoadGen, Spec
 

@@ -10,12 +10,12 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
-from loadcell.mlperf.curve.folder import POINT, keep_whole, read_point
+from loadcell.mlperf.curve.folder import POINT, read_point
 from loadcell.mlperf.curve.model import CurvePlan, Planned, PointRun
 from loadcell.mlperf.curve.planning import expected_rate, requests_for
 from loadcell.mlperf.curve.points import point_spec
+from loadcell.recording.campaign import keep_whole, set_aside
 from loadcell.recording.read import dump_json
-from loadcell.search.folder import set_aside
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadcell import __version__
 from loadcell.errors import RecordingError
-from loadcell.mlperf.folder import ACCURACY, OUTCOME, PERFORMANCE, SCORED, read_plan
+from loadcell.mlperf.folder import ACCURACY, OUTCOME, PERFORMANCE, RUN, SCORED
 from loadcell.mlperf.model import Accuracy, Outcome, Plan, Queries
 from loadcell.mlperf.outcome import outcome_of
 from loadcell.mlperf.queries import read_queries
@@ -37,7 +37,7 @@ class Run:
 
 def open_run(folder: Path) -> Run:
     """Open a folder of `loadcell mlperf run`; RecordingError says what is missing."""
-    plan = read_plan(folder)
+    plan = RUN.read(folder)
     if not (folder / PERFORMANCE).is_dir():
         raise RecordingError(f"{folder} has no {PERFORMANCE}/: run it first, loadcell mlperf run {folder} --resume")
     recording = open_recording(folder / PERFORMANCE)
