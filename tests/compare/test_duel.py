@@ -252,7 +252,7 @@ def test_an_interrupted_duel_keeps_its_turns_and_goes_on(two: tuple[str, str], t
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "1 turns" in out or "2 turns" in out or "nothing to compare" in err
+    assert "1 turn " in out or "2 turns" in out or "nothing to compare" in err
     done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert "4 turns" in done.stdout
