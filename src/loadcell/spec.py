@@ -197,6 +197,10 @@ class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
 
 
+LIMITED = Slo.__struct_fields__
+"""Latencies that an SLO may limit, by their field of a Result."""
+
+
 class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is watched beside the load, on the same clock."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.metrics.interval import PERMILLE
 
-LATENCIES = ("ttft", "tpot", "itl", "e2e")
+LATENCIES = tuple(name.removesuffix("_ms") for name in COMPARED)
 PERCENTILES = ("p50", "p90", "p95", "p99")
 MEANS = ("geomean", "mean")
 """Of latencies that each request has one of. The ratio of geometric means is what a request typically differs by."""

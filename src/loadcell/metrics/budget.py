@@ -25,7 +25,7 @@ from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.window import Span
-from loadcell.spec import Slo
+from loadcell.spec import LIMITED, Slo
 
 _MS = 1e6
 replace = msgspec.structs.replace
@@ -227,7 +227,7 @@ def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early:
     shares = []
     for figures in zip(*_limited(rows, early, loop), strict=True):
         kept = ok.copy()
-        for limit_ms, figure in zip((slo.ttft_ms, slo.tpot_ms, slo.e2e_ms), figures, strict=True):
+        for limit_ms, figure in zip(msgspec.structs.astuple(slo), figures, strict=True):
             if limit_ms is not None:
                 kept &= figure <= limit_ms * _MS
         shares.append(float(np.count_nonzero(kept)) / good.planned)
@@ -238,7 +238,7 @@ def _limited(rows: Rows, early: Early, loop: str) -> Iterator[tuple[Floats, Floa
     """(least, most) of what an SLO limits, in the order of its fields; the pace of a single token is kept, as 0."""
     found = bounds(rows, early, loop)
     alone = (later_tokens(rows) < LEAST_LATER) | (rows.output_tokens <= 1)
-    for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+    for name in LIMITED:
         service, response = found[name]
         both = response or service
         if name == "tpot_ms":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from loadcell.metrics.checks_symptoms import cause, in_time
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import GLOSSARY, SHOWN
 from loadcell.metrics.limits import Limits, beside_limit, label, number
 from loadcell.metrics.model import Bias, Budget, Calibration, Check, Result, Summary, Word
 
@@ -21,11 +21,10 @@ _PATH_MS = 0.02
 JUDGED = ("mean", "p50", "p90", "p99")
 """Figures that turn the word. What lies further out, the spread and the maximum are marked alone."""
 ALONE = ("p99_9", "max", "sd")
-_SHOWN = ("ttft_ms", "ttfa_ms", "itl_ms", "tpot_ms", "e2e_ms")
 BUDGETS = (
     "budget",
     "rates_budget",
-    *(f"{name.removesuffix('_ms')}_{part}budget" for name in _SHOWN for part in ("", "response_")),
+    *(f"{name.removesuffix('_ms')}_{part}budget" for name in SHOWN for part in ("", "response_")),
 )
 """Names of the checks of budgets."""
 FINDINGS = {
@@ -74,7 +73,7 @@ def figures_of(summary: Summary) -> dict[str, tuple[float | None, Budget | None]
 
 def judged_latencies(result: Result) -> Iterator[tuple[str, list[Judged]]]:
     """The judged figures of each latency that is shown, by the name of its check."""
-    for name in _SHOWN:
+    for name in SHOWN:
         latency = result.latency.get(name)
         if latency is None or (name == "ttfa_ms" and latency.service == result.latency["ttft_ms"].service):
             continue  # a reply without reasoning: it would be said twice

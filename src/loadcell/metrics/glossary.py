@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 _ANCHORS = "Response time starts at the planned time (open loop only), service time at the actual send."
@@ -21,6 +23,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """What it cannot see."""
     source: str
     """What it is computed from, and where the definition is from if it is not plain arithmetic."""
+    latency: Literal["compared", "shown", "kept"] | None = None
+    """Of a latency, where it appears: in comparisons, sweeps and charts too, in a run's table, or in what is saved."""
 
 
 _METRICS = (
@@ -33,6 +37,7 @@ _METRICS = (
         blind="Whether the first token is of use to a reader: reasoning counts (see TTFA). A role or an empty event "
         "does not count. A reply that is not streamed has none.",
         source=_RECORD,
+        latency="compared",
     ),
     Metric(
         name="ttfa",
@@ -42,6 +47,7 @@ _METRICS = (
         meaning=f"Time to first answer token: until the first event with visible content. {_ANCHORS}",
         blind="Reasoning that the server sends as content. A reply without visible content has none.",
         source=_RECORD,
+        latency="shown",
     ),
     Metric(
         name="itl",
@@ -55,6 +61,7 @@ _METRICS = (
         blind="A chunk is not a token: where the server bundles tokens, gaps are longer and fewer than tokens. Long "
         "outputs weigh more. Events that one read brought share a stamp: their gap is 0 (see merged reads).",
         source=_EVENTS,
+        latency="compared",
     ),
     Metric(
         name="tpot",
@@ -69,6 +76,7 @@ _METRICS = (
         blind="Stalls inside a request: it is a mean. A request without a token after its first output, or not "
         "streamed, has none. If the first event held more tokens than its size tells, TPOT reads low.",
         source=_RECORD,
+        latency="compared",
     ),
     Metric(
         name="ntpot",
@@ -78,6 +86,7 @@ _METRICS = (
         meaning=f"Normalized time per output token: the whole latency per token, waiting included. {_ANCHORS}",
         blind="Where the time went: a long wait and a slow stream look alike. Short outputs read high.",
         source=f"{_RECORD}; Yu et al., Orca, OSDI 2022",
+        latency="kept",
     ),
     Metric(
         name="e2e",
@@ -89,6 +98,7 @@ _METRICS = (
         blind="What follows the output: finish reason, usage and the end of the stream. It grows with the output "
         "length.",
         source=_RECORD,
+        latency="compared",
     ),
     Metric(
         name="user_tokens_per_s",
@@ -228,3 +238,7 @@ _METRICS = (
 
 GLOSSARY = {metric.name: metric for metric in _METRICS}
 """Metrics by name."""
+LATENCIES = {f"{metric.name}_ms": metric for metric in _METRICS if metric.latency}
+"""Latencies by their field of a Result, in the order in which they appear everywhere."""
+SHOWN = tuple(name for name, metric in LATENCIES.items() if metric.latency != "kept")
+COMPARED = tuple(name for name, metric in LATENCIES.items() if metric.latency == "compared")

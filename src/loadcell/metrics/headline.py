@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import LATENCIES
 from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.model import Estimate, Latency, Result, Summary, Word
 
@@ -30,9 +30,9 @@ def as_now(result: Result) -> Result:
     empty = Summary(n=0, mean=None, max=None, p50=none, p90=none, p95=none, p99=none, p99_9=none)
     response = empty if result.methodology.loop == "open" else None
     latency = {
-        f"{name}_ms": Latency(title=GLOSSARY[name].title, unit=GLOSSARY[name].unit, service=empty, response=of)
-        for name in ("ttft", "ttfa", "itl", "tpot", "ntpot", "e2e")
-        for of in (None if name in ("itl", "tpot") else response,)
+        name: Latency(title=metric.title, unit=metric.unit, service=empty, response=of)
+        for name, metric in LATENCIES.items()
+        for of in (None if name in ("itl_ms", "tpot_ms") else response,)
     }
     rates = msgspec.structs.replace(result.throughput, user_tokens_per_s=dict.fromkeys(PERMILLE, none))
     return msgspec.structs.replace(result, latency=latency, throughput=rates)

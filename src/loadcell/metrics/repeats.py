@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from loadcell.metrics.checks_budget import spoilt
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
 
@@ -139,7 +139,7 @@ class _Figure(NamedTuple):
 
 
 def _figures(results: Sequence[Result]) -> Iterator[_Figure]:
-    for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms"):
+    for name in COMPARED:
         entry = next((r.latency[name] for r in results if name in r.latency), None)
         if entry is None:
             continue

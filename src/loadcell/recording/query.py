@@ -32,7 +32,7 @@ from loadcell.recording.tables import (
     literal,
     select_of,
 )
-from loadcell.spec import Spec
+from loadcell.spec import LIMITED, Spec
 
 Warn = Callable[[str], None]
 WindowOf = Callable[[Path], tuple[float, float, int]]
@@ -209,7 +209,7 @@ def _told(manifest: Manifest, spec: Spec) -> dict[str, Any]:
         **{name: getattr(spec.load, name) for name in ("rate", "concurrency", "duration_s")},
         "arrivals": spec.load.arrivals if manifest.loop == "open" else None,
         **{f"{name}_length": getattr(spec.workload, f"{name}_tokens") for name in ("input", "output")},
-        **{f"slo_{name}": getattr(spec.slo, name) for name in ("ttft_ms", "tpot_ms", "e2e_ms")},
+        **{f"slo_{name}": getattr(spec.slo, name) for name in LIMITED},
         "seed": spec.run.seed,
         "salt": spec.run.salt,
     }

@@ -24,6 +24,7 @@ from loadcell.search.next import (
     too_short,
 )
 from loadcell.search.trial import FAILURES
+from loadcell.spec import LIMITED
 
 _EASIER = (0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares that may be asked for instead."""
@@ -149,10 +150,9 @@ def _bounded(long_s: float | None, level: Level) -> bool:
 
 
 def _floor_ms(floor: Stage | None) -> dict[str, float | None]:
-    names = ("ttft_ms", "tpot_ms", "e2e_ms")
     if floor is None or floor.point is None:
-        return dict.fromkeys(names)
-    medians = {name: e.value if (e := getattr(floor.point, name).get("p50")) else None for name in names}
+        return dict.fromkeys(LIMITED)
+    medians = {name: e.value if (e := getattr(floor.point, name).get("p50")) else None for name in LIMITED}
     return medians | {"e2e_ms": medians["e2e_ms"] or floor.point.e2e_mean_ms}
 
 
