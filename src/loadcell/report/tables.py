@@ -12,6 +12,7 @@ import msgspec
 
 from loadcell.cells import harmless
 from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
+from loadcell.metrics.glossary import COMPARED
 
 if TYPE_CHECKING:
     from loadcell.search.model import Stage, Sweep
@@ -172,7 +173,7 @@ def _stage(sweep: Sweep, stage: Stage) -> Iterator[tuple[str, Any]]:
     yield from ((name, point and getattr(point, name)) for name in _POINT)
     span = point and point.output_tokens_interval
     yield from ((f"output_tokens_per_s{end}", getattr(span, key, None)) for end, key in _ENDS[1:])
-    for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms"):
+    for name in COMPARED:
         for statistic in ("p50", "p90", "p99"):
             estimate = getattr(point, name).get(statistic) if point else None
             for end, key in _ENDS:

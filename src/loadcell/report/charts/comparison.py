@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from loadcell.compare.model import Change, Comparison, Pair
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.charts.drawing import DASHES, Encoding, Row, only, rule, tip, view
 from loadcell.report.charts.model import Chart, Spec
-from loadcell.report.charts.pieces import LATENCIES, axis, from_zero, short, span, stack, title_of
+from loadcell.report.charts.pieces import axis, from_zero, short, span, stack, title_of
 from loadcell.report.detail.model import Detail
 from loadcell.report.signed import change_words, finding_words, interval_words
 from loadcell.report.words import Words
@@ -167,9 +167,7 @@ def ecdf_overlay(sides: Sequence[str], details: dict[str, Detail], words: Words)
     """The distribution of each latency, a line a side."""
     title = words.say("Latency distributions, side by side")
     known = [
-        name
-        for name in LATENCIES
-        if any(name in details[side].ecdf and details[side].ecdf[name].x_ms for side in sides)
+        name for name in COMPARED if any(name in details[side].ecdf and details[side].ecdf[name].x_ms for side in sides)
     ]
     if not known:
         why = words.say("distributions need the recordings of the sides, with ok requests")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from loadcell.metrics import Result
+from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import (
     FIGURE,
-    LATENCIES,
     SHARE,
     axis,
     from_zero,
@@ -38,7 +38,7 @@ def ecdf(result: Result, detail: Detail | None, words: Words) -> Chart:
     """One view a latency, each with its own scale; the percentiles of the Result marked on it."""
     title = words.say("Latency distributions")
     drawn = {} if detail is None else detail.ecdf
-    known = {name: drawn[name] for name in LATENCIES if name in drawn and drawn[name].x_ms}
+    known = {name: drawn[name] for name in COMPARED if name in drawn and drawn[name].x_ms}
     if not known:
         why = why_not(result, detail, words) or words.say("No request has a measured latency.")
         return Chart(name="ecdf", title=title, says="", alt="", spec=None, missing=why)

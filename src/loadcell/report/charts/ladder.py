@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from loadcell.metrics import Estimate, Result, Summary
+from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.model import WIDTH, Chart, Spec
 from loadcell.report.charts.pieces import (
-    LATENCIES,
     heading,
     limit_of,
     log_ticks,
@@ -27,7 +27,7 @@ _RUNGS = ("p50", "p90", "p95", "p99", "p99.9")
 def ladder(result: Result, words: Words) -> Chart:
     """One view a latency, one row a percentile, all on one logarithmic axis."""
     title = words.say("Percentile ladder")
-    known = {name: summary for name in LATENCIES if (summary := summary_of(result, name)) is not None}
+    known = {name: summary for name in COMPARED if (summary := summary_of(result, name)) is not None}
     if not known:
         why = words.say("No request has a measured latency.")
         return Chart(name="ladder", title=title, says="", alt="", spec=None, missing=why)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from loadcell.metrics import Estimate, Result
+from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.ecdf import ecdf_view
 from loadcell.report.charts.model import SCHEMA, Chart, Spec
-from loadcell.report.charts.pieces import LATENCIES, end_of, summary_of
+from loadcell.report.charts.pieces import end_of, summary_of
 from loadcell.report.charts.timeline import timeline_views
 from loadcell.report.detail.model import Detail
 from loadcell.report.text import ends, plain
@@ -25,7 +26,7 @@ def overview_chart(result: Result, detail: Detail | None, words: Words) -> Chart
     left: list[Spec] = []
     right: list[Spec] = []
     if detail is not None:
-        known = [name for name in LATENCIES if name in detail.ecdf and detail.ecdf[name].x_ms]
+        known = [name for name in COMPARED if name in detail.ecdf and detail.ecdf[name].x_ms]
         left = [ecdf_view(result, name, detail.ecdf[name], words) for name in known]
     if detail is not None and detail.timeline is not None and detail.timeline.t_s:
         right = timeline_views(result, detail.timeline, end_of(result, detail), words)

@@ -14,8 +14,6 @@ from loadcell.report.words import Words
 FIGURE = ",.4~r"
 """Format of figures in tooltips: four digits, as elsewhere in a report."""
 SHARE = ".2~%"
-LATENCIES = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
-"""The latencies that are drawn, in page order; without _ms they are the glossary's names."""
 LOG_FROM = 20.0
 """Largest over smallest figure from which on an axis is logarithmic."""
 _NARROW = frozenset(" -.,:;il|·I1tfj()[]'")

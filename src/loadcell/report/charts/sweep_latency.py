@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.drawing import (
     DASHES,
     Encoding,
@@ -33,7 +34,6 @@ from loadcell.report.order import ordered
 from loadcell.report.words import Words
 from loadcell.search.model import Point, Sweep
 
-LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 STYLES = {"p50": "one", "p90": "three", "p99": "two"}
 """Percentiles and their hues."""
 _ENOUGH = 0.8
@@ -46,7 +46,7 @@ def latency(sweep: Sweep, axis: Axis, words: Words) -> Chart:
     """p50, p90 and p99 of each latency by load, with the SLO's limits."""
     title = words.say("Latency by load")
     limits = sweep.plan.spec["slo"]
-    known = {name: drawn for name in LATENCIES if (drawn := _percentiles(sweep, axis, words, name))}
+    known = {name: drawn for name in COMPARED if (drawn := _percentiles(sweep, axis, words, name))}
     if not known:
         return nothing("latency-by-load", title, words)
     last = list(known)[-1]

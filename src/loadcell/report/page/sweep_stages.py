@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from loadcell.metrics.glossary import COMPARED
 from loadcell.metrics.model import Estimate
 from loadcell.report.charts.sweep_slo import answer_words, phase_words
 from loadcell.report.lines import ask_label, load_figure
@@ -16,7 +17,6 @@ from loadcell.report.words import Words
 from loadcell.search.model import Point, Stage, Sweep
 
 _DIGITS = re.compile(r"\d[\d.,]*")
-_LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 
 Cell = tuple[str, str]
 """A figure, and what stands small below it."""
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True):
 def head(sweep: Sweep, words: Words) -> list[Cell]:
     """Titles of the columns of figures, in the order of `Row.cells`."""
     return [
-        *((f"{words.metric(name.removesuffix('_ms')).title}, ms", "p50 / p99") for name in _LATENCIES),
+        *((f"{words.metric(name.removesuffix('_ms')).title}, ms", "p50 / p99") for name in COMPARED),
         (words.say("Requests/s"), words.say("goodput")),
         (words.say("Tokens/s"), words.say("one user")),
     ]
@@ -71,10 +71,10 @@ def row(sweep: Sweep, stage: Stage, words: Words) -> Row:
 
 def _cells(point: Point | None, words: Words) -> list[Cell]:
     if point is None:
-        return [(MISSING, "")] * (len(_LATENCIES) + 2)
+        return [(MISSING, "")] * (len(COMPARED) + 2)
     good = None if point.goodput is None else point.goodput.goodput_per_s
     cells = [
-        *((_known(point, name, "p50", words), _known(point, name, "p99", words)) for name in _LATENCIES),
+        *((_known(point, name, "p50", words), _known(point, name, "p99", words)) for name in COMPARED),
         (words.figure(point.requests_per_s), words.figure(good)),
         (words.figure(point.output_tokens_per_s), words.figure(point.tokens_per_s_per_user)),
     ]
