@@ -289,7 +289,7 @@ def test_the_pairing_stands_in_every_form(sides: Callable[[str], Path], tmp_path
     assert "Paired by request: 288 with the same lengths on both sides; for it the interval of" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert "paired by request: 288 with" in (tmp_path / "page.html").read_text()
+    assert "Paired by request: 288 with" in (tmp_path / "page.html").read_text()
     main([*words, "--md", "--lang", "es"])
     assert (
         "Emparejadas por solicitud: 288 con las mismas longitudes en ambos lados; gracias a ello, el intervalo de"
