@@ -93,6 +93,7 @@ NOT_SHOWN = (
     "it refuses the key in {}: {}", "matrix: {} or stages: [{}, {}]", " nor by ",
     "write 1,8,64 or 1,2,4..256, or 1..40 with --steps 8",
     "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%",  # errors of the command line
+    "a duel", "a turn", "loadcell duel",  # nouns of a refusal
     "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n", "GET {}{}/models",  # names
 )  # fmt: skip
 JOINED = (
