@@ -166,7 +166,7 @@ def test_what_cannot_be_is_said_in_words(sweep: Load, words: list[str], said: li
 
 def test_folders_that_are_no_target(sweep: Load, tmp_path: Path) -> None:
     code, _, err = sweep(tmp_path, "--rate", "1,2")
-    assert code == 2 and "no sweep's folder" in err and "http://HOST:PORT" in err
+    assert code == 2 and "no folder of a sweep" in err and "http://HOST:PORT" in err
     (tmp_path / "sweep.json").write_text("{}")
     code, _, err = sweep(tmp_path)
     assert code == 2 and f"loadcell report {tmp_path}" in err and f"loadcell sweep {tmp_path} --resume" in err

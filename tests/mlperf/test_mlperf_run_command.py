@@ -257,7 +257,7 @@ def test_the_accuracy_pass_after_it(url: str, mlperf: Command, tmp_path: Path) -
         ((URL, *BENCHMARK, "--scenario", "offline", "--set", "load.rate=4"), ["load.rate"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--rate", "4"), ["--rate"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--resume"), ["--resume", "mlperf/TIME"]),
-        (("no/such/run", "--resume"), ["no/such/run", "there is no folder of a run"]),
+        (("no/such/run", "--resume"), ["no/such/run", "there is no folder of an MLPerf-style run"]),
         ((URL, "--benchmark", "whisper", "--scenario", "offline"), ["whisper", "cannot send"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--dataset", "no/such.json"), ["no/such.json"]),
         ((URL, "--benchmark", "llama2-70b-99", "--round", "v6.0", "--scenario", "server", "--target-qps", "0.001",
@@ -283,7 +283,7 @@ def test_a_missing_data_set_says_what_goes_where(
 def test_folders_that_are_no_target(mlperf: Command, tmp_path: Path) -> None:
     assert "no folder of an MLPerf-style run" in mlperf(tmp_path, "--resume")[2]
     (tmp_path / "mlperf.json").write_text("{}")
-    assert "add --resume" in mlperf(tmp_path)[2]
+    assert f"loadcell mlperf run {tmp_path} --resume" in mlperf(tmp_path)[2]
     assert "leave out --quick" in mlperf(tmp_path, "--resume", "--quick")[2]
     code, _, err = mlperf(tmp_path, "--resume")
     assert code == 1 and "mlperf.json is damaged" in err

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loadcell.cli.going_on import spec_again
 from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.cli.target import is_url
@@ -88,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
             "name the endpoint, as in: loadcell mlperf accuracy http://localhost:8000 --benchmark llama3.1-8b ..."
         )
     if not is_url(args.target, "recording"):
-        return _go_on(args, Path(args.target)) if args.resume else _finish(args, *_score_again(args))
-    return _begin(args)
+        return _again(args, Path(args.target)) if args.resume else _finish(args, *_score_again(args))
+    return _asked(args)
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ def _tell(done: int, total: int) -> None:
 # --- a pass ----------------------------------------------------------------------------------------------------------
 
 
-def _begin(args: argparse.Namespace) -> int:
+def _asked(args: argparse.Namespace) -> int:
     """A pass that flags describe; with --resume one that was begun with the same flags."""
     from loadcell.cli.mlperf_asked import given_fields
     from loadcell.mlperf.accuracy.run import PASS
@@ -155,11 +156,9 @@ def _begin(args: argparse.Namespace) -> int:
     dataset = _dataset(args, rules)
     spec = read_spec(args)
     if args.resume and args.output is None:
-        raise UsageError(
-            "--resume goes on with a pass: say which, as in: loadcell mlperf accuracy mlperf/TIME --resume"
-        )
+        raise UsageError(f"--resume goes on with {PASS.noun}: say which, as in: {PASS.again('mlperf/TIME')}")
     concurrency = _whole(args.concurrency, "--concurrency")
-    with output_folder(args.output, "mlperf") as folder:
+    with output_folder(args.output, PASS.place) as folder:
         if PASS.there(folder) and not args.resume:
             raise UsageError(
                 f"{folder} holds an accuracy pass: add --resume to go on with it, score it again (loadcell mlperf "
@@ -168,18 +167,16 @@ def _begin(args: argparse.Namespace) -> int:
         return _ask(args, folder, rules, dataset, spec, given_fields(args, spec), concurrency)
 
 
-def _go_on(args: argparse.Namespace, folder: Path) -> int:
+def _again(args: argparse.Namespace, folder: Path) -> int:
     """The pass that lies in the folder."""
     import msgspec
 
     from loadcell.mlperf.accuracy.run import PASS
-    from loadcell.recording.methodology import Recorded
     from loadcell.spec import Spec
 
     plan = PASS.read(folder)
     dataset = _same_dataset(args, plan)
-    kept = msgspec.to_builtins(msgspec.convert(plan.spec, Spec))
-    spec = read_spec(args, Recorded(f"of {folder}", "", kept, {}, "", 0, {}))
+    spec = spec_again(args, folder, msgspec.to_builtins(msgspec.convert(plan.spec, Spec)), fixed=False)
     given = {"load.timeout_s", "endpoint.ignore_eos", "endpoint.api", "workload.output_tokens"}
     return _ask(args, folder, plan.rules, dataset, spec, given, spec.load.concurrency)
 
@@ -210,7 +207,7 @@ def _ask(
                 run_code=_run_code(args), selftest=selftest, tell=_tell,
             )  # fmt: skip
     except KeyboardInterrupt:
-        sys.stderr.write(f"loadcell: interrupted; to go on: loadcell mlperf accuracy {folder} --resume\n")
+        sys.stderr.write(f"loadcell: interrupted; to go on: {PASS.again(folder)}\n")
         return 130
     return _finish(args, found, folder)
 

@@ -1,14 +1,12 @@
-"""What the flags of `loadcell mlperf run` ask for: a new run or the folder of one, its load, fields of its Spec."""
+"""What the flags of `loadcell mlperf run` ask for: its benchmark, its load, fields of its Spec."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.spec import Spec, parse_duration_s
 
@@ -45,26 +43,10 @@ def add_size(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--longest", metavar="T", help="refuse a load that would take longer (default: 24h)")
 
 
-def names_run(args: argparse.Namespace) -> bool:
-    """Whether the target is the folder of a run to go on with; UsageError where that cannot be."""
-    if is_url(args.target, "folder of a run"):
-        return False
-    from loadcell.mlperf.folder import RUN
-
-    if not RUN.there(Path(args.target)):
-        raise UsageError(f"{args.target} is not a URL and no folder of an MLPerf-style run: write http://HOST:PORT")
-    if not args.resume:
-        raise UsageError(f"{args.target} is a run: to go on with it, or see it again: add --resume")
-    given = [f"--{name.replace('_', '-')}" for name in _MAKES_PLAN if getattr(args, name) not in (None, False)]
-    if given or args.output is not None:
-        given += [] if args.output is None else ["--output"]
-        raise UsageError(f"{args.target} knows what it is to do: leave out {', '.join(given)}, or begin a new run")
-    return True
-
-
-_MAKES_PLAN = (
+MAKES_PLAN = (
     "benchmark", "scenario", "round", "samples", "quick", "target_qps", "find_peak", "expected_qps", "concurrency",
 )  # fmt: skip
+"""Arguments that the plan of a run answers."""
 
 
 def number(text: str | None, flag: str, kind: type[float] | type[int]) -> Any:

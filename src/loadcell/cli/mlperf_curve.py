@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.going_on import kept_folder, spec_again
 from loadcell.cli.mlperf_asked import BY_RULES, given_fields
 from loadcell.cli.mlperf_curve_plan import connections, data_of, plan_of, wish_of, with_api
 from loadcell.cli.pages import PAGE, leave_page, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
-from loadcell.cli.target import is_url
-from loadcell.errors import LoadcellError, RecordingError, UsageError
+from loadcell.errors import LoadcellError, UsageError
 from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
@@ -90,34 +90,20 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "name the endpoint, as in: loadcell mlperf curve http://localhost:8000 --benchmark llama3.1-8b"
         )
-    kept = _kept(args)
-    with output_folder(args.target if kept else args.output, "mlperf", "curve-") as folder:
-        try:
-            return _go_on(args, folder) if kept else _begin(args, folder)
-        except KeyboardInterrupt:
-            return _interrupted(args, folder)
-
-
-def _kept(args: argparse.Namespace) -> bool:
-    """Whether the target is the folder of a curve to go on with; UsageError where that cannot be."""
     from loadcell.mlperf.curve.folder import CURVE
 
-    home = not is_url(args.target, "folder of a curve")
-    if home and not CURVE.there(Path(args.target)):
-        raise UsageError(f"{args.target} is not a URL and no folder of a curve: write http://HOST:PORT")
-    if home and args.output is not None:
-        raise UsageError(f"{args.target} is where the curve goes on: leave out --output")
-    if args.resume and not home and args.output is None:
-        raise UsageError("--resume goes on with a curve: say which, as in: loadcell mlperf curve mlperf/NAME --resume")
-    if home and not args.resume:
-        raise UsageError(f"{Path(args.target)} is a curve: to go on with it, or see it again: add --resume")
-    return home
+    kept = kept_folder(args, CURVE, _MAKES_PLAN)
+    with output_folder(args.target if kept else args.output, CURVE.place, "curve-") as folder:
+        try:
+            return _again(args, folder) if kept else _asked(args, folder)
+        except KeyboardInterrupt:
+            return _interrupted(args, folder)
 
 
 # --- a curve ---------------------------------------------------------------------------------------------------------
 
 
-def _begin(args: argparse.Namespace, folder: Path) -> int:
+def _asked(args: argparse.Namespace, folder: Path) -> int:
     """A curve that flags describe; with --resume one that was begun with the same flags."""
     from loadcell.cli.progress import show_progress
     from loadcell.mlperf.curve.folder import CURVE, PROMPTS
@@ -142,23 +128,12 @@ def _begin(args: argparse.Namespace, folder: Path) -> int:
         return _carry_out(args, plan, made, folder, foreseen(plan, cap))
 
 
-def _go_on(args: argparse.Namespace, folder: Path) -> int:
+def _again(args: argparse.Namespace, folder: Path) -> int:
     """The curve whose plan lies in the folder."""
     from loadcell.mlperf.curve.folder import CURVE, PROMPTS
-    from loadcell.recording.methodology import Recorded, changed_fields
-    from loadcell.spec import redact
 
-    given = [f"--{name.replace('_', '-')}" for name in _MAKES_PLAN if getattr(args, name) not in (None, False)]
-    if given:
-        raise UsageError(f"{folder} knows what it is to do: leave out {', '.join(given)}, or begin a new curve")
     plan = CURVE.read(folder)
-    if not (folder / PROMPTS).is_file():
-        raise RecordingError(f"{folder} has lost its {PROMPTS}: what was sent is not known; begin a new curve")
-    plan.spec["workload"]["prompts"] = str(folder / PROMPTS)  # the folder may have moved
-    kept = Recorded(f"of {folder}", "", plan.spec, {}, "", 0, {})
-    spec = read_spec(args, kept)
-    if changed := changed_fields(kept, redact(spec)):
-        raise UsageError(f"{folder} knows what it is to do: {', '.join(changed)} cannot change; begin a new curve")
+    spec = spec_again(args, folder, plan.spec, PROMPTS)
     with CURVE.own(folder, resume=True):
         return _carry_out(args, plan, spec, folder, [])
 
@@ -222,7 +197,7 @@ def _interrupted(args: argparse.Namespace, folder: Path) -> int:
     from loadcell.mlperf.curve.folder import CURVE
 
     if CURVE.there(folder):
-        sys.stderr.write(f"loadcell: interrupted; to go on: loadcell mlperf curve {folder} --resume\n")
+        sys.stderr.write(f"loadcell: interrupted; to go on: {CURVE.again(folder)}\n")
     else:
         again = "give the same command with" + ("" if args.resume else " --resume") + f" --output {folder}"
         sys.stderr.write(f"loadcell: interrupted in the search for C_max; to go on: {again}\n")

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.going_on import kept_folder, spec_again
 from loadcell.cli.mlperf_asked import (
     BY_RULES,
+    MAKES_PLAN,
     add_benchmark,
     add_size,
     given_fields,
-    names_run,
     number,
     wish_of,
 )
 from loadcell.cli.mlperf_shown import View, finish, interrupted
 from loadcell.cli.pages import add_page, check_lang
 from loadcell.cli.run import add_spec_flags, read_spec
-from loadcell.errors import RecordingError, UsageError
+from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from loadcell.mlperf.model import Plan
     from loadcell.mlperf.planning import Planned
     from loadcell.mlperf.wish import Probed, Wish
-    from loadcell.recording.methodology import Recorded
 
 _OTHER_WORDS = {
     "--timeout": "longest time one request may take (default: 10 min and 0.15 s an output token)",
@@ -93,12 +93,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "name the endpoint, as in: loadcell mlperf run http://localhost:8000 --benchmark llama3.1-8b ..."
         )
-    kept = names_run(args)
-    if args.resume and not kept and args.output is None:
-        raise UsageError("--resume goes on with a run: say which, as in: loadcell mlperf run mlperf/TIME --resume")
-    with output_folder(args.target if kept else args.output, "mlperf") as folder:
+    from loadcell.mlperf.folder import RUN
+
+    kept = kept_folder(args, RUN, MAKES_PLAN)
+    with output_folder(args.target if kept else args.output, RUN.place) as folder:
         try:
-            return _go_on(args, folder) if kept else _begin(args, folder)
+            return _again(args, folder) if kept else _asked(args, folder)
         except KeyboardInterrupt:
             return interrupted(args, folder)
 
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 # --- a run -----------------------------------------------------------------------------------------------------------
 
 
-def _begin(args: argparse.Namespace, folder: Path) -> int:
+def _asked(args: argparse.Namespace, folder: Path) -> int:
     """A run that flags describe; with --resume one that was begun with the same flags."""
     import msgspec
 
@@ -155,33 +155,16 @@ def _with_sizes(kept: Plan, spec: Spec) -> Planned:
     )
 
 
-def _go_on(args: argparse.Namespace, folder: Path) -> int:
+def _again(args: argparse.Namespace, folder: Path) -> int:
     """The run that lies in the folder."""
     from loadcell.mlperf.folder import PROMPTS, RUN
     from loadcell.mlperf.wish import Wish
-    from loadcell.recording.methodology import Recorded
 
     plan = RUN.read(folder)
-    prompts = folder / PROMPTS
-    if not prompts.is_file():
-        raise RecordingError(f"{folder} has lost its {PROMPTS}: what was to be sent is not known; begin a new run")
-    plan.spec["workload"]["prompts"] = str(prompts)  # the folder may have moved
-    kept = Recorded(f"of {folder}", "", plan.spec, {}, "", 0, {})
-    spec = _read_again(args, kept)
+    spec = spec_again(args, folder, plan.spec, PROMPTS)
     wish = Wish(concurrency=spec.load.concurrency if plan.rules.scenario == "offline" else None)
     with RUN.own(folder, resume=True):
         return _carry_out(args, _with_sizes(plan, spec), wish, folder, fresh=False)
-
-
-def _read_again(args: argparse.Namespace, kept: Recorded) -> Spec:
-    """The Spec of the plan with what flags bring to it: secrets, which are never kept."""
-    from loadcell.recording.methodology import changed_fields
-    from loadcell.spec import redact
-
-    spec = read_spec(args, kept)
-    if changed := changed_fields(kept, redact(spec)):
-        raise UsageError(f"{args.target} knows what it is to do: {', '.join(changed)} cannot change; begin a new run")
-    return spec
 
 
 def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: Path, *, fresh: bool) -> int:

@@ -83,9 +83,9 @@ def interrupted(args: argparse.Namespace, folder: Path) -> int:
     """Say how to go on with what is kept; the exit code."""
     from loadcell.mlperf.folder import RUN
 
-    words = ["--resume", *(["--accuracy"] if args.accuracy else [])]
+    words = ["--accuracy"] if args.accuracy else []
     words += [] if args.dataset is None or not args.accuracy else ["--dataset", args.dataset]
-    how = f"; to go on: loadcell mlperf run {folder} {' '.join(words)}" if RUN.there(folder) else ""
+    how = f"; to go on: {' '.join([RUN.again(folder), *words])}" if RUN.there(folder) else ""
     sys.stderr.write(f"loadcell: interrupted{how}\n")
     return 130
 

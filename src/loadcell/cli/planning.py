@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.spec import Spec, parse_duration_s
 
 if TYPE_CHECKING:
-    from loadcell.recording.methodology import Recorded
     from loadcell.search import Plan
 
 GRID_STAGE_S = 30.0
@@ -28,37 +26,8 @@ say what to sweep:
   the highest load of an SLO:   loadcell sweep {url} --slo ttft=2s,tpot=100ms"""
 _GRID_ONLY = {"steps": "--steps", "geometric": "--geometric", "shuffle": "--shuffle", "load.requests": "--requests"}
 _SEARCH_ONLY = {"attainment": "--attainment", "width": "--width", "max_time": "--max-time"}
-_WHAT = {**_GRID_ONLY, **_SEARCH_ONLY, "rate": "--rate", "concurrency": "--concurrency", "matrix": "--matrix"}
-"""What makes a plan; a sweep that goes on from its folder has all of it."""
-
-
-def kept_sweep(args: argparse.Namespace) -> tuple[Plan, Recorded] | None:
-    """The plan in the folder that the target names, to go on with it, and its spec; None if the target is no folder.
-
-    UsageError where the folder is none of a sweep, or nobody asked to go on.
-    """
-    target = args.target
-    if target is None or is_url(target, "sweep's folder"):
-        return None
-    from loadcell.search import SWEEP
-
-    if not SWEEP.there(Path(target)):
-        raise UsageError(f"{target} is not a URL and no sweep's folder: write http://HOST:PORT")
-    if not args.resume:
-        raise UsageError(
-            f"{target} is a sweep's folder. To see it: loadcell report {target}; to go on with it: "
-            f"loadcell sweep {target} --resume"
-        )
-    given = [flag for name, flag in _WHAT.items() if getattr(args, name, None) not in (None, False)]
-    given += ["--duration"] if args.duration is not None else []
-    if given:
-        raise UsageError(f"{target} knows what it is to do: leave out {', '.join(given)}, or begin a new sweep")
-    if args.output is not None:
-        raise UsageError(f"{target} is where the sweep goes on: leave out --output")
-    from loadcell.recording.methodology import Recorded
-
-    plan = SWEEP.read(Path(target))
-    return plan, Recorded(f"of {target}", "", plan.spec, {}, "", 0, {})
+MAKES_PLAN = (*_GRID_ONLY, *_SEARCH_ONLY, "rate", "concurrency", "matrix", "duration")
+"""Arguments that the plan of a sweep answers: one that goes on from its folder has all of it."""
 
 
 def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, list[str]]:

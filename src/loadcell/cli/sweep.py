@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from loadcell.cli.going_on import kept_folder, spec_again
 from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, sweep_page_file, wants_page
-from loadcell.cli.planning import GRID_STAGE_S, kept_sweep, make_sweep_plan
+from loadcell.cli.planning import GRID_STAGE_S, MAKES_PLAN, make_sweep_plan
 from loadcell.cli.report import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
-from loadcell.errors import LoadcellError, UsageError
+from loadcell.errors import LoadcellError
 from loadcell.recording.claim import output_folder
-from loadcell.spec import Spec, redact
+from loadcell.spec import Spec
 
 if TYPE_CHECKING:
     from loadcell.report.words import Words
@@ -105,21 +104,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the stages, print the sweep; see the help for the exit codes."""
     check_lang(args)
-    kept = kept_sweep(args)
-    spec = read_spec(args, kept and kept[1])
-    if kept is not None:
-        return _run(args, spec, _again(kept[0], spec), Path(args.target), [])
-    spec, plan, notes = make_sweep_plan(args, spec)
-    if args.resume and args.output is None:
-        raise UsageError("--resume goes on with a sweep: say which, as in: loadcell sweep sweeps/TIME --resume")
-    with output_folder(args.output, "sweeps") as folder:
+    from loadcell.search import SWEEP
+
+    if (kept := kept_folder(args, SWEEP, MAKES_PLAN)) is not None:
+        plan = SWEEP.read(kept)
+        return _run(args, spec_again(args, kept, plan.spec), plan, kept, [])
+    spec, plan, notes = make_sweep_plan(args, read_spec(args))
+    with output_folder(args.output, SWEEP.place) as folder:
         return _run(args, spec, plan, folder, notes)
 
 
 def _run(args: argparse.Namespace, spec: Spec, plan: Plan, folder: Path, notes: list[str]) -> int:
     """Run what is to be run of the plan in `folder`; returns as `run`."""
     from loadcell.cli.progress import SweepView, say, show_progress
-    from loadcell.search import run_sweep
+    from loadcell.search import SWEEP, run_sweep
     from loadcell.selftest import known_selftest
 
     if notes:
@@ -133,7 +131,7 @@ def _run(args: argparse.Namespace, spec: Spec, plan: Plan, folder: Path, notes: 
                 selftest=known_selftest(spec.endpoint.url.startswith("https")),
             )  # fmt: skip
         except KeyboardInterrupt:
-            if not (folder / "sweep.json").exists():
+            if not SWEEP.there(folder):
                 raise
             interrupted = True
         except LoadcellError as error:
@@ -147,9 +145,9 @@ def finish(
     args: argparse.Namespace, folder: Path, sweep: Sweep | None, why: LoadcellError | None, *, interrupted: bool
 ) -> int:
     """Show what there is of a sweep that ended, however it did; its exit code."""
-    if sweep is None and (folder / "sweep.json").exists():
-        from loadcell.search import build_sweep
+    from loadcell.search import SWEEP, build_sweep
 
+    if sweep is None and SWEEP.there(folder):
         sweep = build_sweep(folder)
     if sweep is not None and sweep.stages:
         show_sweep(sweep, folder, as_json=args.json, as_csv=args.csv)
@@ -159,7 +157,7 @@ def finish(
         sys.stderr.write(f"loadcell: {why}\n")
         return why.exit_code
     if interrupted or sweep is None or any(stage.state == "interrupted" for stage in sweep.stages):
-        sys.stderr.write(f"loadcell: interrupted; to go on: loadcell sweep {folder} --resume\n")
+        sys.stderr.write(f"loadcell: interrupted; to go on: {SWEEP.again(folder)}\n")
         return 130
     return exit_code(sweep, strict=args.strict)
 
@@ -197,8 +195,3 @@ def show_sweep(
     from loadcell.report.sweep import print_sweep
 
     print_sweep(sweep, Terminal(), folder)
-
-
-def _again(plan: Plan, spec: Spec) -> Plan:
-    """The plan of a sweep that goes on, with the Spec as it is asked for now: what differs is refused by its name."""
-    return msgspec.structs.replace(plan, spec=msgspec.to_builtins(redact(spec)))

@@ -70,10 +70,12 @@ DUEL = Campaign(
     noun="a duel",
     part="a turn",
     command="loadcell duel",
+    place="duels",
     file="duel.json",
     form=DuelPlan,
     newest=FORMAT,
     asked=_asked,
+    reported=True,
 )
 
 

@@ -44,6 +44,7 @@ RUN = Campaign(
     noun="an MLPerf-style run",
     part="a part",
     command="loadcell mlperf run",
+    place="mlperf",
     file="mlperf.json",
     form=Plan,
     newest=FORMAT,

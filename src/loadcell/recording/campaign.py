@@ -38,6 +38,8 @@ class Campaign(Generic[P]):
     """What a recording in it is, as in "a stage"."""
     command: str
     """Who makes it, as in "loadcell sweep"."""
+    place: str
+    """Where its folders are made, as in "sweeps"."""
     file: str
     """Where the plan lies, as in "sweep.json"."""
     form: type[P]
@@ -47,6 +49,12 @@ class Campaign(Generic[P]):
     """What was asked for, as plain sections and values: what must be the same where it is gone on with."""
     prepared: Collection[str] = ()
     """Names in a folder that are worth nothing where no part was recorded beside them."""
+    reported: bool = False
+    """Whether loadcell report shows it."""
+
+    def again(self, folder: Path | str) -> str:
+        """The command that goes on with the one in `folder`."""
+        return f"{self.command} {folder} --resume"
 
     def there(self, folder: Path) -> bool:
         """Whether `folder` is one of this kind."""

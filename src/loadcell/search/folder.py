@@ -54,11 +54,13 @@ SWEEP = Campaign(
     noun="a sweep",
     part="a stage",
     command="loadcell sweep",
+    place="sweeps",
     file="sweep.json",
     form=Plan,
     newest=FORMAT,
     asked=_asked,
     prepared=(SESSIONS,),
+    reported=True,
 )
 
 

@@ -49,6 +49,7 @@ PASS = Campaign(
     noun="an accuracy pass",
     part="a part",
     command="loadcell mlperf accuracy",
+    place="mlperf",
     file="accuracy-plan.json",
     form=Plan,
     newest=FORMAT,

@@ -47,6 +47,7 @@ CURVE = Campaign(
     noun="a curve",
     part="a point",
     command="loadcell mlperf curve",
+    place="mlperf",
     file="plan.json",
     form=CurvePlan,
     newest=FORMAT,
