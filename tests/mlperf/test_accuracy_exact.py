@@ -17,8 +17,10 @@ from loadcell.mlperf.accuracy.exact import (
     same_number,
     share_of_ids,
 )
+from loadcell.mlperf.accuracy.graders import WER_ERRORS, WER_WORDS, grade
 from loadcell.mlperf.accuracy.maths import same_maths
-from loadcell.mlperf.accuracy.words import word_accuracy, word_errors
+from loadcell.mlperf.accuracy.words import word_errors
+from loadcell.mlperf.datasets import Sample
 
 
 @pytest.mark.parametrize(
@@ -174,14 +176,8 @@ def test_joining_only_forgives(reference: list[str], reply: list[str]) -> None:
     assert abs(len("".join(reference)) - len("".join(reply))) == 0 or errors > 0
 
 
-def test_word_accuracy_is_over_all_words() -> None:
-    pairs = [("the cat sat", "the cat sat"), ("a dog", "the dog")]
-    assert word_accuracy(pairs, str.lower) == pytest.approx(100 - 100 / 5)
-    assert word_accuracy([("words", "")], str.lower) is None
-
-
 def test_whispers_normaliser_is_used() -> None:
     pytest.importorskip("whisper_normalizer")
-    assert (
-        word_accuracy([("Mr. Brown can't pay $20, colour!", "mister brown cannot pay twenty dollars color")]) == 100.0
-    )
+    sample = Sample(reference="mister brown cannot pay twenty dollars color", grader="wer")
+    (row,) = grade("wer", [("Mr. Brown can't pay $20, colour!", sample)], ["ACCURACY"], "off")
+    assert row == {WER_ERRORS: 0, WER_WORDS: 6}

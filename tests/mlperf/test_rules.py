@@ -10,21 +10,16 @@ import msgspec
 import pytest
 
 from loadcell.errors import UsageError
-from loadcell.mlperf.model import SCENARIOS, Rules
+from loadcell.mlperf.model import OFFICIAL, SCENARIOS, Rules
 from loadcell.mlperf.rules import (
     all_rules,
     benchmarks,
-    compliance,
-    defaults,
     endpoints_rules,
     endpoints_submission,
     find_rules,
     layout,
-    official_scenario,
     rounds,
     seeds_of,
-    sources,
-    speculative_decoding,
 )
 from loadcell.mlperf.rules.tables import benchmarks_of, merged, table
 
@@ -73,18 +68,17 @@ def test_every_conflict_is_kept_and_says_what_it_concerns() -> None:
     known = {name for edition in rounds() for name in benchmarks(edition)}
     for entry in [*table("common")["conflicts"], *table("common")["notes"]]:
         assert set(entry.get("of", [])) <= known
-        assert set(entry.get("in", [])) <= {official_scenario(scenario) for scenario in SCENARIOS}
+        assert set(entry.get("in", [])) <= {OFFICIAL[scenario] for scenario in SCENARIOS}
 
 
 def test_the_other_tables() -> None:
-    assert compliance() == REFERENCE["compliance"]
-    assert msgspec.to_builtins(speculative_decoding()) == REFERENCE["speculative_decoding"]
+    for name in ("compliance", "speculative_decoding"):
+        assert table("compliance")[name] == REFERENCE[name]
     assert msgspec.to_builtins(endpoints_submission()) == REFERENCE["v6_1_endpoints_submission"]
     assert table("submission")["files"] == REFERENCE["files"]
     ours = msgspec.json.decode(msgspec.json.encode(endpoints_rules()))  # its tuples as lists
     assert {key: ours[key] for key in REFERENCE["endpoints_v1"]} == REFERENCE["endpoints_v1"]
     assert ours.keys() - REFERENCE["endpoints_v1"].keys() == {"metrics", "max_cached_share"}
-    assert defaults() == REFERENCE["defaults"] and sources() == REFERENCE["sources"]
     assert set(REFERENCE) == {
         "format", "about", "sources", "precedence", "comparison", "defaults", "conflicts", "rounds", "compliance",
         "speculative_decoding", "endpoints_v1", "v6_1_endpoints_submission", "files",
@@ -95,7 +89,7 @@ def test_the_typed_rules_say_the_same() -> None:
     for edition in rounds():
         for rules in all_rules(edition):
             tree = REFERENCE["rounds"][edition]["benchmarks"][rules.benchmark]
-            official = official_scenario(rules.scenario)
+            official = OFFICIAL[rules.scenario]
             entry = tree["scenarios"].get(official) or tree["scenarios"]["Server"]
             for field in ("ttft_ms", "tpot_ms", "latency_ms", "percentile"):
                 assert getattr(rules, field) == entry.get(field)
@@ -246,7 +240,7 @@ def test_the_layout_of_a_submission_by_round() -> None:
     assert new.layout.measurements == "results/{sys}/{model}/{scenario}" and new.layout.source == "src"
     assert new.files.max_accuracy_log_bytes == 10240 and len(new.files.system_json.required) == 35
     assert len(new.files.system_json.non_empty) == 26
-    assert new.scenario_folders == {scenario: official_scenario(scenario) for scenario in SCENARIOS}
+    assert new.scenario_folders == {scenario: OFFICIAL[scenario] for scenario in SCENARIOS}
 
 
 def test_the_least_duration_at_a_point_of_a_curve() -> None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.mlperf.model import EarlyStopping
+from loadcell.mlperf.model import EarlyStopping, Of
 
 CONFIDENCE = 0.99
-Of = Literal["ttft", "tpot", "latency"]
 Latencies = NDArray[np.int64] | NDArray[np.float64]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from loadcell.mlperf.early_stopping import allowed_over, least_samples
-from loadcell.mlperf.model import Block, EarlyStopping, Finding, Plan, Rules, Scenario, Score
+from loadcell.mlperf.model import TITLES, Block, EarlyStopping, Finding, Of, Plan, Rules, Scenario, Score
 from loadcell.mlperf.score import limit_ns
 
-Of = Literal["ttft", "tpot", "latency"]
-_TITLES: dict[Of, str] = {"ttft": "TTFT", "tpot": "TPOT", "latency": "latency"}
 _WORTH_MORE = (1.5, 2.0, 3.0, 5.0)
 """Times as many queries that may be advised; beyond, another rate is the better advice."""
 _SATURATED = 0.97
@@ -94,7 +92,7 @@ def _limits_of(rules: Rules, score: Score) -> list[_Limit]:
 def _limits(plan: Plan, score: Score) -> Iterator[Finding]:
     for of, limit_ms, block in _limits_of(plan.rules, score):
         share = plan.rules.percentile or 0.0
-        name, title = f"{100 * share:.2f}", f"{_TITLES[of]} at p{100 * share:g}"
+        name, title = f"{100 * share:.2f}", f"{TITLES[of]} at p{100 * share:g}"
         value = None if block is None else block.percentiles_ns.get(name)
         if value is None:
             yield Finding(
@@ -121,7 +119,7 @@ def _early_stopping(plan: Plan, score: Score) -> Iterator[Finding]:
 
 
 def _unproved(of: Of) -> Finding:
-    return Finding(rule=f"early-stopping-{of}", ok=None, says=f"no {_TITLES[of]} is known: nothing can be proved")
+    return Finding(rule=f"early-stopping-{of}", ok=None, says=f"no {TITLES[of]} is known: nothing can be proved")
 
 
 def _estimate(proof: EarlyStopping) -> Finding:
@@ -137,7 +135,7 @@ def _estimate(proof: EarlyStopping) -> Finding:
 def _answer(plan: Plan, score: Score, proof: EarlyStopping, limit_ms: float) -> Finding:
     share = f"{100 * proof.percentile:g} %"
     over = "none" if proof.over == 0 else f"{proof.over:,}"
-    says = f"{over} of {proof.n:,} beyond {limit_ms:g} ms {_TITLES[proof.of]}"
+    says = f"{over} of {proof.n:,} beyond {limit_ms:g} ms {TITLES[proof.of]}"
     if proof.met:
         allowed = allowed_over(proof.percentile, proof.n)
         says += f", up to {allowed:,} prove {share} with 99 % confidence"

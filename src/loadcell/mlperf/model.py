@@ -20,6 +20,20 @@ FORMAT = 1
 Scenario = Literal["offline", "server", "interactive", "singlestream", "multistream"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 """As people type them. Interactive is LoadGen's Server with tighter limits."""
+OFFICIAL: dict[Scenario, str] = {
+    "offline": "Offline",
+    "server": "Server",
+    "interactive": "Interactive",
+    "singlestream": "SingleStream",
+    "multistream": "MultiStream",
+}
+"""As folders name them."""
+LOADGEN_SCENARIO: dict[Scenario, str] = {**OFFICIAL, "interactive": "Server"}
+"""As LoadGen calls them."""
+Of = Literal["ttft", "tpot", "latency"]
+TITLES: dict[Of, str] = {"ttft": "TTFT", "tpot": "TPOT", "latency": "latency"}
+"""What limits are of."""
+MS = 1_000_000
 UNVERIFIED = "not verified by MLCommons"
 """Stands beside every score."""
 FOOTNOTE = (
@@ -123,7 +137,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
     """What the queries of a run prove about one percentile, with a confidence of 99 %."""
 
-    of: Literal["ttft", "tpot", "latency"]
+    of: Of
     percentile: float
     limit_ns: Annotated[int | None, Doc(description="null: an estimate is asked for instead of an answer")]
     n: int

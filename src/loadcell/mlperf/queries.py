@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from loadcell.errors import RecordingError
 from loadcell.mlperf.model import Queries, Scenario
 from loadcell.recording.read import Recording, Table
+from loadcell.workload.loadgen import SAMPLES_PER_QUERY
 
-SAMPLES_PER_QUERY = 8
-"""Neighbouring samples that a multistream query holds."""
 _COLUMNS = (
     "request", "status", "planned_ns", "ready_ns", "send_start_ns", "first_any_ns", "end_ns", "output_tokens",
 )  # fmt: skip

@@ -7,7 +7,7 @@ LoadGen gets wrong is not repeated; the tests list it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
 from loadcell.mlperf.early_stopping import answer, estimate
-from loadcell.mlperf.model import Block, EarlyStopping, Queries, Rules, Score
+from loadcell.mlperf.model import Block, EarlyStopping, Of, Queries, Rules, Score
 
 Times = NDArray[np.int64]
 PERCENTILES = {"50.00": 0.5, "90.00": 0.9, "95.00": 0.95, "97.00": 0.97, "99.00": 0.99, "99.90": 0.999}
@@ -148,7 +148,7 @@ def _per_s(count: int | None, time_ns: int | None) -> float | None:
 class _Proof(NamedTuple):
     """A latency about which something is to be proved: its values, and how many samples should have one but do not."""
 
-    of: Literal["ttft", "tpot", "latency"]
+    of: Of
     limit_ms: float | None
     values: Times
     without: int

@@ -30,7 +30,6 @@ from loadcell.report.text import MISSING, figure, figure_beside, plain
 _SAYS = 600
 _PERCENTILES = {"50.00": "p50", "90.00": "p90", "97.00": "p97", "99.00": "p99"}
 _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "latency": "Latency"}
-_SHOWN_NOTES = 4
 
 
 def print_outcome(found: Outcome, console: Console, folder: Path | None = None) -> None:

@@ -12,21 +12,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.mlperf.curve.model import Curve, CurvePlan, PointRun, Region, Steady
+from loadcell.mlperf.curve.model import Curve, CurvePlan, PointRun, Steady
+from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Finding
 from loadcell.report.lines import Line, section
 from loadcell.report.text import MISSING, figure, plain
 
 _WIDE = 110
 """Columns from which on more of each point is shown."""
-REGION_WORDS: dict[Region, str] = {
-    "low_latency": "Ultra Low",
-    "low_concurrency": "Low",
-    "med_concurrency": "Medium",
-    "high_concurrency": "High",
-    "margin": "margin",
-    "outside": "outside",
-}
 _STEADY = {"STEADY STATE": "steady", "drifting_up": "drifts up", "drifting_down": "drifts down"}
 _STYLES = {"VALID": "green", "SUSPECT": "yellow", "INVALID": "bold red"}
 _SAYS = 400
@@ -112,7 +105,7 @@ def _declared(plan: CurvePlan) -> Iterator[Line]:
     how = "declared" if plan.peak.found is None else "searched for"
     override = " (declared)" if plan.c_min_override is not None else ""
     yield "Regions", f"C_max {regions.c_max} ({how}) · C_min {regions.c_min}{override}"
-    bands = [(REGION_WORDS[name], getattr(regions, name)) for name in list(REGION_WORDS)[:-1]]
+    bands = [(NAMES[name], getattr(regions, name)) for name in list(NAMES)[:-1]]
     yield "", " · ".join(f"{name} {low}-{high}" if low <= high else f"{name} empty" for name, (low, high) in bands)
     for i, words in enumerate([*plan.peak.says, *(f"not covered: {words}" for words in plan.uncovered)]):
         yield ("" if i else "Before"), plain(words, _SAYS)
@@ -141,7 +134,7 @@ def _cells(one: PointRun, *, wide: bool, on_curve: bool) -> Iterator[Text]:
     point = one.point
     shown = "".join(mark for mark, true in (("*", on_curve), ("O", bool(point.offline))) if true)
     yield Text(f"{MISSING if point.concurrency is None else f'{point.concurrency:,}'} {shown:2}")
-    yield Text("Offline" if point.offline == "dedicated" else REGION_WORDS[one.planned.region])
+    yield Text("Offline" if point.offline == "dedicated" else NAMES[one.planned.region])
     yield Text(figure(point.system_tps), style="cyan")
     yield Text(user_words(one), style="cyan")
     yield Text(figure(point.ttft_p90_ms, grouped=False))

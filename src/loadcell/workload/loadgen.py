@@ -319,30 +319,6 @@ def traffic_of(loadgen: LoadGen, n: int, *, rate: float | None, rows: int) -> Tr
     return Traffic(multi_stream_traffic(seeds, n, queries=queries, min_queries=least).samples[:rows])
 
 
-# --- the endpoints client ---------------------------------------------------------------------------------------------
-
-
-def endpoints_traffic(
-    schedule_seed: int, sample_index_seed: int, n: int, rate: float, *, requests: int, replacement: bool = False
-) -> Traffic:
-    """The traffic of MLCommons' HTTP client, which draws other streams from seeds of the same names.
-
-    For reading and checking its files. Times count from the start: the first request is due after the first gap.
-    With `replacement`, samples are drawn one by one; else passes shuffle one list again and again.
-    """
-    _check(n, requests)
-    _check_rate(rate)
-    _check_rows(requests)
-    gaps = random.Random(schedule_seed)
-    due_ns = np.cumsum([max(1, int(gaps.expovariate(rate / 1e9))) for _ in range(requests)])
-    if replacement:
-        order = random.Random(sample_index_seed)
-        samples = np.array([order.randint(0, n - 1) for _ in range(requests)], np.int64)
-    else:
-        samples = _permutations(sample_index_seed, n, requests)
-    return Traffic(samples, due_ns.astype(np.int64))
-
-
 def _permutations(seed: int, n: int, rows: int) -> NDArray[np.int64]:
     """The first `rows` samples of passes that shuffle one list again and again, with CPython's generator."""
     order, items = random.Random(seed), list(range(n))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from loadcell.mlperf.accuracy.missing import Unavailable
 
@@ -44,14 +44,3 @@ def word_errors(reference: Sequence[str], reply: Sequence[str]) -> int:
             row.append(best)
         rows.append(row)
     return rows[-1][-1]
-
-
-def word_accuracy(pairs: Iterable[tuple[str, str]], normal: Callable[[str], str] | None = None) -> float | None:
-    """100 minus the word error rate in percent over all (reply, reference) pairs; None without a reference word."""
-    normal = normal or english_normalizer()
-    errors = words = 0
-    for reply, reference in pairs:
-        wanted = normal(reference).split()
-        errors += word_errors(wanted, normal(reply).split())
-        words += len(wanted)
-    return 100.0 - 100.0 * errors / words if words else None

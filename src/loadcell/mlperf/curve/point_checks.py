@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from loadcell.mlperf.curve.model import CurvePoint, Stated, Steady
+from loadcell.mlperf.findings import held, judged
 from loadcell.mlperf.model import Finding
 from loadcell.mlperf.rules.forms import EndpointsRules
 
@@ -24,17 +25,17 @@ class Rule(NamedTuple):
     advice: str
 
 
-def judge_points(rule: Rule, points: Sequence[CurvePoint], rules: EndpointsRules) -> Iterator[Finding]:
-    """One finding where a rule holds at every point that it concerns, else one for each where it does not."""
-    judged = [(point, found) for point in points if (found := rule.judge(point, rules)) is not None]
-    bad = [(point, found) for point, found in judged if not found.ok]
-    for point, found in bad:
-        where, at = point.where, "" if point.concurrency is None else f"at concurrency {point.concurrency}: "
-        yield Finding(rule=rule.name, ok=found.ok, says=f"{at}{found.says}", advice=rule.advice, where=where)
-    if judged and not bad:
-        same = len({found.says for _, found in judged}) == 1
-        says = judged[0][1].says if same else f"holds at all {len(judged)} points"
-        yield Finding(rule=rule.name, ok=True, says=says)
+def judge_points(points: Sequence[CurvePoint], rules: EndpointsRules) -> Iterator[Finding]:
+    """For each rule one finding where it holds at every point that it concerns, else one for each where it does not."""
+    for rule in POINT_RULES:
+        found = [(point, one) for point in points if (one := rule.judge(point, rules)) is not None]
+        bad = [(point, one) for point, one in found if not one.ok]
+        for point, one in bad:
+            at = "" if point.concurrency is None else f"at concurrency {point.concurrency}: "
+            yield judged(rule.name, one.ok, f"{at}{one.says}", point.where, rule.advice)
+        if found and not bad:
+            same = len({one.says for _, one in found}) == 1
+            yield held(rule.name, found[0][1].says if same else f"holds at all {len(found)} points")
 
 
 # --- how it was run --------------------------------------------------------------------------------------------------

@@ -72,8 +72,3 @@ def covers(regions: Regions, band: Region, concurrency: int, *, override: bool) 
     if band == "low_latency" and not override:
         high = ULTRA_LOW_MOST
     return bool(low <= concurrency <= high)
-
-
-def empty_bands(regions: Regions) -> list[Region]:
-    """Bands without a single concurrency: C_max is too small for them."""
-    return [name for name in BANDS if getattr(regions, name)[0] > getattr(regions, name)[1]]

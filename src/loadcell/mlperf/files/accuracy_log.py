@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from loadcell.mlperf.files.found import failed, noted
 from loadcell.mlperf.files.reading import parse_json, read_bytes, read_text
+from loadcell.mlperf.findings import failed, noted
 from loadcell.mlperf.model import Finding
 
 ACCURACY_LOG, ACCURACY_TEXT = "mlperf_log_accuracy.json", "accuracy.txt"

@@ -24,10 +24,10 @@ from loadcell.mlperf.files.checks_submission import (
     check_user_conf,
 )
 from loadcell.mlperf.files.checks_traffic import check_traffic
-from loadcell.mlperf.files.found import failed, ordered
 from loadcell.mlperf.files.judging import Asked, Judge, judge_of, judge_of_logs
 from loadcell.mlperf.files.layout import ACCURACY_RESULT, CONFIG, MAX_ENTRIES, RESULT, Place, look
 from loadcell.mlperf.files.loadgen_logs import DETAIL, SUMMARY, Detail, read_detail, read_summary
+from loadcell.mlperf.findings import failed, ordered
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.mlperf.rules.names import round_named
 from loadcell.workload.loadgen import Seeds

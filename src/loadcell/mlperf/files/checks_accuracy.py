@@ -8,8 +8,8 @@ from pathlib import Path
 from loadcell.mlperf.files.accuracy_log import AccuracyLog, AccuracyText
 from loadcell.mlperf.files.checks_performance import check_common, check_errors, missing
 from loadcell.mlperf.files.checks_traffic import check_accuracy_traffic
-from loadcell.mlperf.files.found import failed, judged, noted
 from loadcell.mlperf.files.loadgen_logs import Detail, Summary
+from loadcell.mlperf.findings import failed, judged, noted
 from loadcell.mlperf.model import Finding, Gate, Rules, Scenario
 from loadcell.workload.loadgen import Seeds
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from loadcell.mlperf import early_stopping
-from loadcell.mlperf.files.checks_performance import LOADGEN_SCENARIO, missing, run_span_ns
-from loadcell.mlperf.files.found import failed, judged
+from loadcell.mlperf.files.checks_performance import missing, run_span_ns
 from loadcell.mlperf.files.loadgen_logs import Detail, Summary
-from loadcell.mlperf.model import Finding, Rules
+from loadcell.mlperf.findings import failed, judged
+from loadcell.mlperf.model import LOADGEN_SCENARIO, Finding, Rules
+from loadcell.mlperf.score import PERCENTILES
 
-PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
 ROUNDED = 1e-5
 """Relative room for two figures of six significant digits."""
 _PRODUCTS = 2.5e-5

@@ -10,11 +10,10 @@ from loadcell.mlperf import early_stopping
 from loadcell.mlperf import rules as known
 from loadcell.mlperf.files.checks_accuracy import check_gates
 from loadcell.mlperf.files.endpoints import AccuracyResults, Config, ResultSummary, Stats
-from loadcell.mlperf.files.found import failed, held, judged, noted
-from loadcell.mlperf.model import Finding, Rules
+from loadcell.mlperf.findings import failed, held, judged, noted
+from loadcell.mlperf.model import MS, Finding, Rules
 from loadcell.workload.loadgen import Seeds
 
-MS = 1_000_000
 _FIELDS = ("ttft", "tpot", "latency")
 _EDITED = "figures of one run fit together: take the file as the client wrote it"
 NEAR = 1e-6

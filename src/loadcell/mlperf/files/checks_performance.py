@@ -7,20 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from loadcell.mlperf import early_stopping
-from loadcell.mlperf.files.found import failed, judged, noted
 from loadcell.mlperf.files.loadgen_logs import OURS, Detail, Summary
-from loadcell.mlperf.model import Finding, Rules, Scenario
+from loadcell.mlperf.findings import failed, judged, noted
+from loadcell.mlperf.model import LOADGEN_SCENARIO, MS, Finding, Rules, Scenario
 from loadcell.workload.loadgen import Seeds
 
-LOADGEN_SCENARIO: dict[Scenario, str] = {
-    "offline": "Offline",
-    "server": "Server",
-    "interactive": "Server",
-    "singlestream": "SingleStream",
-    "multistream": "MultiStream",
-}
-"""What LoadGen calls them; Interactive is its Server."""
-MS = 1_000_000
 _UNMET = re.compile("unsuccessful|not met|Only processed")
 _P99 = {
     "ttft": "result_first_token_99.00_percentile_latency_ns",

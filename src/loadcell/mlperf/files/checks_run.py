@@ -17,8 +17,8 @@ from loadcell.mlperf.curve.model import Curve
 from loadcell.mlperf.files.checks_accuracy import check_gates
 from loadcell.mlperf.files.checks_endpoints import check_summary
 from loadcell.mlperf.files.curve_points import read_curve_point
-from loadcell.mlperf.files.found import failed, judged, noted
 from loadcell.mlperf.files.layout import CURVE, PLAN, RESULT, Place
+from loadcell.mlperf.findings import failed, judged, noted
 from loadcell.mlperf.judge import fails
 from loadcell.mlperf.model import Accuracy, Finding, Outcome, Plan
 from loadcell.mlperf.outcome import outcome

@@ -9,10 +9,10 @@ from typing import Any
 from loadcell.errors import UsageError
 from loadcell.mlperf import rules as known
 from loadcell.mlperf.files.conf import read_conf, setting
-from loadcell.mlperf.files.found import failed, judged, noted
 from loadcell.mlperf.files.layout import Place
 from loadcell.mlperf.files.loadgen_logs import Detail
 from loadcell.mlperf.files.reading import read_json
+from loadcell.mlperf.findings import failed, judged, noted
 from loadcell.mlperf.model import Finding
 from loadcell.mlperf.rules.forms import Submission
 

@@ -10,9 +10,10 @@ from loadcell.errors import UsageError
 from loadcell.mlperf.files.accuracy_log import AccuracyLog
 from loadcell.mlperf.files.checks_consistency import ROUNDED
 from loadcell.mlperf.files.checks_performance import missing, seeds_in
-from loadcell.mlperf.files.found import failed, judged, noted
 from loadcell.mlperf.files.loadgen_logs import Detail
+from loadcell.mlperf.findings import failed, judged, noted
 from loadcell.mlperf.model import Finding, Scenario
+from loadcell.mlperf.settings import kind
 from loadcell.workload import loadgen
 from loadcell.workload.loadgen import Seeds
 
@@ -147,9 +148,8 @@ def check_accuracy_traffic(detail: Detail, log: AccuracyLog, scenario: Scenario 
     held = detail.integer("effective_performance_sample_count")
     if scenario is None or not log.replies or n < 1 or n > 10**7 or (held is not None and held < n):
         return  # loaded in more than one part: another order
-    kind: loadgen.Scenario = "server" if scenario == "interactive" else scenario
     equal = detail.truth("effective_sample_concatenate_permutation")
-    order = loadgen.accuracy_traffic(seeds, n, kind, equal_issue=equal is not False).samples
+    order = loadgen.accuracy_traffic(seeds, n, kind(scenario), equal_issue=equal is not False).samples
     wrong = [r for r in log.replies if not 0 <= r.sequence < len(order) or order[r.sequence] != r.sample]
     says = f"{len(log.replies):,} replies in {log.path.name} are of the samples that LoadGen sent"
     if wrong:

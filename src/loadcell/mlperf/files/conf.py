@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from loadcell.mlperf.files.found import failed
 from loadcell.mlperf.files.reading import read_text
+from loadcell.mlperf.findings import failed
 from loadcell.mlperf.model import Finding
 
 _SCENARIOS = ("*", "Server", "Offline", "SingleStream", "MultiStream")

@@ -17,9 +17,9 @@ from loadcell.mlperf.files.endpoints import (
     read_point,
     read_summary,
 )
-from loadcell.mlperf.files.found import failed
 from loadcell.mlperf.files.layout import ACCURACY_RESULT, POINT, RESULT
 from loadcell.mlperf.files.reading import dug
+from loadcell.mlperf.findings import failed
 from loadcell.mlperf.model import Finding
 from loadcell.mlperf.rules import endpoints_rules
 

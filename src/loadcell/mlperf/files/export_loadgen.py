@@ -17,10 +17,10 @@ import msgspec
 from loadcell.mlperf.accuracy.replies import recorded_replies, settle
 from loadcell.mlperf.files.accuracy_log import ACCURACY_LOG, ACCURACY_TEXT
 from loadcell.mlperf.files.checks_consistency import BLOCKS, PARAMETERS, summary_lines
-from loadcell.mlperf.files.checks_performance import LOADGEN_SCENARIO
 from loadcell.mlperf.files.exported import GENERATOR, Run
 from loadcell.mlperf.files.loadgen_logs import DETAIL, OURS, SUMMARY
-from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Block, EarlyStopping
+from loadcell.mlperf.model import FOOTNOTE, LOADGEN_SCENARIO, UNVERIFIED, Block, EarlyStopping
+from loadcell.mlperf.settings import kind
 from loadcell.workload import loadgen
 from loadcell.workload.loadgen import Seeds
 
@@ -242,9 +242,8 @@ def _replies(run: Run, folder: Path) -> list[Path]:
     assert run.accuracy is not None
     log, text = folder / ACCURACY_LOG, folder / ACCURACY_TEXT
     n, scenario = run.accuracy.samples, run.plan.rules.scenario
-    kind: loadgen.Scenario = "server" if scenario == "interactive" else scenario
     equal = run.recording.spec.loadgen.equal_issue
-    order = loadgen.accuracy_traffic(_seeds(run), n, kind, equal_issue=equal).samples.tolist()
+    order = loadgen.accuracy_traffic(_seeds(run), n, kind(scenario), equal_issue=equal).samples.tolist()
     replies = settle(recorded_replies(run.folder), n).by_sample if run.has_replies else {}
     entries = [
         {"seq_id": place, "qsl_idx": sample, "data": replies[sample].text.encode().hex().upper(), "encoding": _ENCODING}

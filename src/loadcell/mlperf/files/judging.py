@@ -8,12 +8,12 @@ from pathlib import Path
 
 from loadcell.errors import UsageError
 from loadcell.mlperf import rules as known
-from loadcell.mlperf.files.checks_performance import LOADGEN_SCENARIO, seeds_in
-from loadcell.mlperf.files.found import failed, noted
+from loadcell.mlperf.files.checks_performance import seeds_in
 from loadcell.mlperf.files.layout import Place, scenario_of
 from loadcell.mlperf.files.loadgen_logs import Detail
 from loadcell.mlperf.files.reading import dug, read_json
-from loadcell.mlperf.model import Finding, Rules, Scenario
+from loadcell.mlperf.findings import failed, noted
+from loadcell.mlperf.model import SCENARIOS, Finding, Rules, Scenario
 from loadcell.workload.loadgen import Seeds
 
 BESIDE = "loadcell.json"
@@ -96,7 +96,7 @@ def _scenario(
     if asked.scenario is not None:
         named = scenario_of(asked.scenario)
         if named is None:
-            raise UsageError(f"--scenario {asked.scenario!r}: give one of {', '.join(LOADGEN_SCENARIO)}")
+            raise UsageError(f"--scenario {asked.scenario!r}: give one of {', '.join(SCENARIOS)}")
         return named
     if place.scenario is not None:
         return place.scenario

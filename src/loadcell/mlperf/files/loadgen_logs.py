@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from loadcell.mlperf.files.found import failed, noted
 from loadcell.mlperf.files.reading import parse_json, read_text
+from loadcell.mlperf.findings import failed, noted
 from loadcell.mlperf.model import Finding
 
 DETAIL, SUMMARY = "mlperf_log_detail.txt", "mlperf_log_summary.txt"

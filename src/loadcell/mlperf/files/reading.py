@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from loadcell.mlperf.files.found import failed, noted
+from loadcell.mlperf.findings import failed, noted
 from loadcell.mlperf.model import Finding
 
 MAX_BYTES = 50 * 2**20

@@ -10,13 +10,12 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import UsageError
-from loadcell.mlperf.model import SCENARIOS, Gate, Rules, Scenario
+from loadcell.mlperf.model import OFFICIAL, SCENARIOS, Gate, Rules, Scenario
 from loadcell.mlperf.rules.forms import (
     EndpointsRules,
     EndpointsSubmission,
     Files,
     Layout,
-    SpeculativeDecoding,
     Submission,
 )
 from loadcell.mlperf.rules.names import benchmark_named, round_named, scenario_named
@@ -26,26 +25,13 @@ from loadcell.spec import Seeds
 __all__ = [
     "all_rules",
     "benchmarks",
-    "compliance",
-    "defaults",
     "endpoints_rules",
     "endpoints_submission",
     "find_rules",
     "layout",
-    "official_scenario",
     "rounds",
     "seeds_of",
-    "sources",
-    "speculative_decoding",
 ]
-
-_OFFICIAL: dict[Scenario, str] = {
-    "offline": "Offline",
-    "server": "Server",
-    "interactive": "Interactive",
-    "singlestream": "SingleStream",
-    "multistream": "MultiStream",
-}
 
 
 def rounds() -> tuple[str, ...]:
@@ -70,7 +56,7 @@ def find_rules(round: str | None, benchmark: str, scenario: str) -> Rules:
     apart = table(edition).get("interactive_benchmarks", {})
     if asked == "interactive" and (name in apart or name in apart.values()):
         return _rules(edition, apart.get(name, name), asked, "Server")
-    official = _OFFICIAL[asked]
+    official = OFFICIAL[asked]
     if official not in (scenarios := benchmarks_of(edition)[name]["scenarios"]) and official not in _exercises():
         where = [other for other in ROUNDS if official in benchmarks_of(other).get(name, {}).get("scenarios", {})]
         raise UsageError(
@@ -100,26 +86,6 @@ def seeds_of(round: str) -> Seeds:
     )
 
 
-def defaults() -> Tree:
-    """Settings that hold for every benchmark, by LoadGen's and the checker's names."""
-    return dict(table("common")["defaults"])
-
-
-def sources() -> list[Tree]:
-    """Where the rules come from: repository or package, commit or version, licence."""
-    return list(table("common")["sources"])
-
-
-def compliance() -> dict[str, Tree]:
-    """The compliance tests of the closed division by name (TEST06), with their settings."""
-    return dict(table("compliance")["compliance"])
-
-
-def speculative_decoding() -> list[SpeculativeDecoding]:
-    """All that is allowed of it."""
-    return msgspec.convert(table("compliance")["speculative_decoding"], list[SpeculativeDecoding])
-
-
 def endpoints_rules() -> EndpointsRules:
     """The rules of MLPerf Endpoints v1.0."""
     return msgspec.convert(table("endpoints-v1.0"), EndpointsRules)
@@ -141,13 +107,8 @@ def layout(round: str) -> Submission:
     )
 
 
-def official_scenario(scenario: Scenario) -> str:
-    """The name that logs and folders use: SingleStream of singlestream. LoadGen's logs say Server for Interactive."""
-    return _OFFICIAL[scenario]
-
-
 def _own(official: str) -> Scenario:
-    return next(scenario for scenario in SCENARIOS if _OFFICIAL[scenario] == official)
+    return next(scenario for scenario in SCENARIOS if OFFICIAL[scenario] == official)
 
 
 def _exercises() -> Tree:
@@ -177,7 +138,7 @@ def _rules(edition: str, name: str, scenario: Scenario, official: str) -> Rules:
             "sampling": common["sampling"][tree["decoding"]] if tree["decoding"] else {},
             "max_cached_share": common["max_cached_share"],
             "gates": [_gate(gate) for gate in _of_scenario(tree["accuracy"], official)],
-            "notes": _notes(edition, name, _OFFICIAL[scenario], exercise=exercise),
+            "notes": _notes(edition, name, OFFICIAL[scenario], exercise=exercise),
         },
         Rules,
     )

@@ -122,13 +122,3 @@ class EndpointsSubmission(msgspec.Struct, frozen=True, kw_only=True):
     skipped_checks: list[str]
     summary_to_checker_key: dict[str, str]
     config_to_checker_key: dict[str, str]
-
-
-class SpeculativeDecoding(msgspec.Struct, frozen=True, kw_only=True):
-    """Where speculative decoding is allowed, and in which form."""
-
-    benchmark: str
-    scenario: str
-    method: str
-    num_steps: int | None
-    topk: int | None

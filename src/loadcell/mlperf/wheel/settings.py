@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadcell.mlperf.model import Plan, Rules, Scenario
+from loadcell.mlperf.model import LOADGEN_SCENARIO, Plan, Rules
 
-_SCENARIOS: dict[Scenario, str] = {
-    "server": "Server",
-    "interactive": "Server",
-    "offline": "Offline",
-    "singlestream": "SingleStream",
-    "multistream": "MultiStream",
-}
 ACCURACY_LOG_SEED = 720381539243781796
 """Of which replies are logged in performance mode; the same in all rounds."""
 
@@ -21,7 +14,7 @@ def settings_of(plan: Plan, *, accuracy: bool) -> dict[str, Any]:
     """TestSettings by attribute for a plan; scenario and mode by name. Times in their names' units."""
     rules = plan.rules
     settings: dict[str, Any] = {
-        "scenario": _SCENARIOS[rules.scenario],
+        "scenario": LOADGEN_SCENARIO[rules.scenario],
         "mode": "AccuracyOnly" if accuracy else "PerformanceOnly",
         "qsl_rng_seed": rules.seeds.qsl,
         "sample_index_rng_seed": rules.seeds.sample_index,

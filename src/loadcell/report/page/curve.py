@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadcell.mlperf.curve.model import Curve, PointRun
+from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.report.charts.curve import curve_chart
-from loadcell.report.mlperf_curve import REGION_WORDS, grouped, marks, steady_words, title, user_words
+from loadcell.report.mlperf_curve import grouped, marks, steady_words, title, user_words
 from loadcell.report.page.method import settings, typed_command
 from loadcell.report.page.render import render
 from loadcell.report.text import MISSING, figure
@@ -33,8 +34,8 @@ def curve_page(curve: Curve, *, source: str = "") -> str:
         marks=marks(plan),
         started=min((one.started_at for one in curve.points if one.started_at), default=""),
         regions=", ".join(
-            f"{REGION_WORDS[name]} {low}-{high}" if low <= high else f"{REGION_WORDS[name]} empty"
-            for name in list(REGION_WORDS)[:-1]
+            f"{NAMES[name]} {low}-{high}" if low <= high else f"{NAMES[name]} empty"
+            for name in list(NAMES)[:-1]
             for low, high in [getattr(plan.regions, name)]
         ),
         head=HEAD,
@@ -52,7 +53,7 @@ def _cells(one: PointRun, *, on: bool) -> list[str]:
     offline = f" ({point.offline} Offline)" if point.offline else ""
     return [
         f"{MISSING if point.concurrency is None else f'{point.concurrency:,}'}{' *' if on else ''}",
-        f"{REGION_WORDS[one.planned.region]}{offline}",
+        f"{NAMES[one.planned.region]}{offline}",
         figure(point.system_tps),
         user_words(one),
         figure(point.ttft_p90_ms),
