@@ -114,7 +114,7 @@ def test_what_must_be_known_fails_nothing(
 def test_a_small_data_set_fails_and_a_mean_outside_the_gate_is_noted() -> None:
     gates = [{"metric": "TOKENS_PER_SAMPLE", "op": ">=", "reference": 100, "factor": 0.9, "threshold": 90.0}]
     found = _judge(GOOD_QUERIES, made_plan(made_rules(gates=gates), samples=9), distinct_samples=9)
-    assert _of(found) == ["sample-count"]
+    assert _of(found) == ["performance-sample-count"]
     assert found["tokens-per-sample"].ok is None
     assert found["tokens-per-sample"].says == "11.0 output tokens a sample; the accuracy gate asks >= 90"
 

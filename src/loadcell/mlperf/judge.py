@@ -6,12 +6,13 @@ but fails nothing (a smaller run, invented samples, another model) has `ok` None
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
+from loadcell.mlperf.evidence import judge_evidence
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.judge_run import RUN_RULES
-from loadcell.mlperf.judge_score import SCORE_RULES
+from loadcell.mlperf.judge_score import early_stopping, evidence_of
 from loadcell.mlperf.model import Finding, Plan, Score
 
 PROVEN = frozenset(
@@ -26,7 +27,12 @@ PROVEN = frozenset(
 
 def judge(plan: Plan, score: Score, facts: Facts) -> list[Finding]:
     """What every rule found in a run, failed ones first, then what must be known, then what holds."""
-    found: Iterator[Finding] = (finding for rule in _RULES for finding in rule(plan, score, facts))
+    # Causes come before effects: of those that fail, the first is the one that is read.
+    found = (
+        *(finding for rule in RUN_RULES for finding in rule(plan, score, facts)),
+        *judge_evidence(evidence_of(plan, score, facts)),
+        *early_stopping(plan, score),
+    )
     return sorted(found, key=_rank)
 
 
@@ -42,14 +48,3 @@ def fails(finding: Finding) -> bool:
 
 def _rank(finding: Finding) -> int:
     return 0 if fails(finding) else 1 if finding.ok is None else 2
-
-
-_Rule = Callable[[Plan, Score, Facts], Iterator[Finding]]
-
-
-def _figures(rule: Callable[[Plan, Score], Iterator[Finding]]) -> _Rule:
-    return lambda plan, score, facts: rule(plan, score)
-
-
-# Causes come before effects: of those that fail, the first is the one that is read.
-_RULES: tuple[_Rule, ...] = (*RUN_RULES, *map(_figures, SCORE_RULES))

@@ -1,11 +1,13 @@
-"""The rules on how a run was made: what was sent, with which settings, how the server answered, and the instrument."""
+"""The rules that only a run of ours can be asked: how it went, what was sent, how the server answered."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 
+from loadcell.mlperf.evidence import judge_seeds
 from loadcell.mlperf.facts import Facts
+from loadcell.mlperf.findings import judged
 from loadcell.mlperf.model import Finding, Plan, Score
 
 _TOKENS_PER_SAMPLE = "TOKENS_PER_SAMPLE"
@@ -14,22 +16,21 @@ _TOKENS_PER_SAMPLE = "TOKENS_PER_SAMPLE"
 def _complete(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     left = facts.planned - facts.recorded
     partial = score.samples % plan.rules.samples_per_query
-    if facts.state == "complete" and not left and not facts.cancelled and not partial:
-        yield Finding(rule="complete", ok=True, says=f"all {facts.planned:,} samples were sent and ended")
-        return
+    whole = facts.state == "complete" and not left and not facts.cancelled and not partial
     state = "the run was " if facts.state in ("interrupted", "broken") else "the run is "
     says = f"{state}{facts.state}: {facts.recorded - facts.cancelled:,} of {facts.planned:,} samples ended"
-    yield Finding(rule="complete", ok=False, says=says, advice="run it again to the end, with --resume")
+    says = f"all {facts.planned:,} samples were sent and ended" if whole else says
+    yield judged("complete", whole, says, advice="run it again to the end, with --resume")
 
 
 def _errors(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     if not score.samples:
-        yield Finding(rule="errors", ok=None, says="no request ended: nothing to judge", advice=facts.error_advice)
+        yield judged("errors", None, "no request ended: nothing to judge", advice=facts.error_advice)
         return
     kinds = f": {', '.join(facts.errors)}" if facts.errors else ""
     failed = max(score.failed - facts.cancelled, 0)
     says = f"{failed:,} of {score.samples:,} samples failed, none may{kinds}"
-    yield Finding(rule="errors", ok=failed == 0, says=says, advice=facts.error_advice if failed else None)
+    yield judged("errors", failed == 0, says, advice=facts.error_advice)
 
 
 def _instrument(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ def _instrument(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     says += f" (and {more} more)" if more > 0 else ""
     ok = {"VALID": True, "INVALID": False}.get(facts.instrument)
     advice = "no figure of this run can be trusted: see its report for what to change" if ok is False else None
-    yield Finding(rule="instrument", ok=ok, says=says, advice=advice)
+    yield judged("instrument", ok, says, advice=advice)
 
 
 # --- what was sent ---------------------------------------------------------------------------------------------------
@@ -47,36 +48,16 @@ def _instrument(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
 
 def _seeds(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     asked, used = plan.rules.seeds, facts.loadgen
-    pairs = {
-        "qsl": (used.qsl_seed, asked.qsl),
-        "sample index": (used.sample_index_seed, asked.sample_index),
-        "schedule": (used.schedule_seed, asked.schedule),
-    }
-    wrong = [f"{name} seed {got}, asked {want}" for name, (got, want) in pairs.items() if got != want]
+    advice = "run it with `loadcell mlperf run`, which takes the seeds of the round"
     if used.scenario is None:
-        wrong = ["order and times are not LoadGen's"]
-    says = "; ".join(wrong) or f"the three seeds are those of {plan.rules.round}"
-    advice = "run it with `loadcell mlperf run`, which takes the seeds of the round" if wrong else None
-    yield Finding(rule="seeds", ok=not wrong, says=says, advice=advice)
-
-
-def _sample_count(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
-    asked, used = plan.rules.performance_sample_count, plan.samples
-    says = f"{used:,} samples of the data set are loaded, {asked:,} asked"
-    advice = f"give a data set of {asked:,} samples" if used < asked else None
-    yield Finding(rule="sample-count", ok=used >= asked, says=says, advice=advice)
-    if plan.rules.scenario not in ("server", "interactive", "offline") or not plan.rules.equal_issue:
+        yield judged("seeds", False, "order and times are not LoadGen's", advice=advice)
         return
-    equal = facts.fewest_sends == facts.most_sends and facts.distinct_samples == used
-    if equal:
-        says = f"each of {used:,} samples was sent {facts.most_sends:,} times"
-    else:
-        says = (
-            f"{facts.distinct_samples:,} of {used:,} samples were sent, {facts.fewest_sends:,} to "
-            f"{facts.most_sends:,} times each; all must be sent equally often"
-        )
-    advice = None if equal else "run it again to the end: whole passes over the data set are planned"
-    yield Finding(rule="equal-issue", ok=equal, says=says, advice=advice)
+    pairs = {
+        "qsl seed": (used.qsl_seed, asked.qsl),
+        "sample index seed": (used.sample_index_seed, asked.sample_index),
+        "schedule seed": (used.schedule_seed, asked.schedule),
+    }
+    yield judge_seeds(pairs, plan.rules.round, advice=advice)
 
 
 def _decoding(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
@@ -89,16 +70,8 @@ def _decoding(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     wanted = ", ".join(f"{name} {value}" for name, value in asked.items()) or "as the server chooses"
     more = ", ".join(name for name in sent if name not in asked)
     says = "; ".join(wrong) or f"decoding: {wanted}{f'; further fields: {more}' if more else ''}"
-    advice = "leave endpoint.extra_body and endpoint.ignore_eos to the rules" if wrong else None
-    yield Finding(rule="decoding", ok=not wrong, says=says, advice=advice)
-
-
-def _streaming(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
-    if not plan.rules.token_latencies or plan.rules.scenario == "offline":
-        return
-    says = "replies were streamed" if facts.stream else "replies were not streamed: no first token can be seen"
-    advice = None if facts.stream else "leave endpoint.stream on"
-    yield Finding(rule="streaming", ok=facts.stream, says=says, advice=advice)
+    advice = "leave endpoint.extra_body and endpoint.ignore_eos to the rules"
+    yield judged("decoding", not wrong, says, advice=advice)
 
 
 # --- what came back --------------------------------------------------------------------------------------------------
@@ -109,17 +82,17 @@ def _outputs(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     if score.headline_unit.startswith("tokens"):
         known = score.tokens is not None
         says = f"{score.tokens:,} output tokens counted" if known else "the output tokens of some replies are not known"
-        advice = None if known else "the server must tell its usage: see the notes of the report"
-        yield Finding(rule="token-count", ok=known or None, says=says, advice=advice)
+        advice = "the server must tell its usage: see the notes of the report"
+        yield judged("token-count", known or None, says, advice=advice)
     low, high = rules.min_output_tokens, rules.max_output_tokens
     if facts.shortest_output is None or facts.longest_output is None:
-        yield Finding(rule="output-length", ok=None, says="the lengths of the outputs are not known")
+        yield judged("output-length", None, "the lengths of the outputs are not known")
         return
     ok = (low is None or facts.shortest_output >= low) and (high is None or facts.longest_output <= high)
     bounds = f"{'-' if low is None else f'{low:,}'} to {'-' if high is None else f'{high:,}'}"
     says = f"outputs of {facts.shortest_output:,} to {facts.longest_output:,} tokens, {bounds} allowed"
-    advice = None if ok else "see which field limits the server's outputs, and what it stops at"
-    yield Finding(rule="output-length", ok=ok, says=says, advice=advice)
+    advice = "see which field limits the server's outputs, and what it stops at"
+    yield judged("output-length", ok, says, advice=advice)
     yield from _mean_output(plan, facts)
 
 
@@ -133,7 +106,7 @@ def _mean_output(plan: Plan, facts: Facts) -> Iterator[Finding]:
     asked = " and ".join(f"{gate.op} {gate.threshold:,.6g}" for gate in gates)
     says = f"{mean:,.1f} output tokens a sample; the accuracy gate asks {asked}"
     advice = None if inside else "outputs of another length are other work: the accuracy pass will judge them"
-    yield Finding(rule="tokens-per-sample", ok=True if inside else None, says=says, advice=advice)
+    yield judged("tokens-per-sample", True if inside else None, says, advice=advice)
 
 
 def _kv_reuse(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
@@ -142,17 +115,14 @@ def _kv_reuse(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
         return
     if share is None:
         says = "the server does not tell whether it reused prompt tokens of other queries, which is forbidden"
-        yield Finding(rule="kv-reuse", ok=None, says=says, advice="make sure that its prefix cache is off")
+        yield judged("kv-reuse", None, says, advice="make sure that its prefix cache is off")
         return
     says = f"the server took {share:.1%} of the prompt tokens from a cache, at most {most:.0%} allowed"
-    ok = share <= most
     advice = (
-        None
-        if ok
-        else "start it without prefix caching (vLLM: --no-enable-prefix-caching, SGLang: --disable-radix-cache, "
+        "start it without prefix caching (vLLM: --no-enable-prefix-caching, SGLang: --disable-radix-cache, "
         "llama.cpp: cache_prompt false in endpoint.extra_body)"
     )
-    yield Finding(rule="kv-reuse", ok=ok, says=says, advice=advice)
+    yield judged("kv-reuse", share <= most, says, advice=advice)
 
 
 # --- what must be known ----------------------------------------------------------------------------------------------
@@ -162,16 +132,16 @@ def _notes(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     rules = plan.rules
     if plan.quick or plan.shortened:
         smaller = f": {'; '.join(plan.shortened)}" if plan.shortened else ""
-        yield Finding(rule="quick", ok=None, says=f"smaller than the rules ask, not comparable with anything{smaller}")
+        yield judged("quick", None, f"smaller than the rules ask, not comparable with anything{smaller}")
     if plan.look_alike:
         says = "the samples are look-alikes, invented to try things out: not comparable with anything"
-        yield Finding(rule="look-alike", ok=None, says=says, advice="give the benchmark's data set with --dataset")
+        yield judged("look-alike", None, says, advice="give the benchmark's data set with --dataset")
     if not rules.suites:
         says = f"{rules.round} does not ask {rules.benchmark} for {rules.scenario}: no published figure compares"
-        yield Finding(rule="scenario", ok=None, says=says)
+        yield judged("scenario", None, says)
     same = _plain(rules.model) in _plain(facts.model)
     says = f"the server's model is {facts.model}, the closed division's is {rules.model}"
-    yield Finding(rule="model", ok=True if same else None, says=says)
+    yield judged("model", True if same else None, says)
 
 
 def _plain(name: str) -> str:
@@ -180,5 +150,5 @@ def _plain(name: str) -> str:
 
 
 RUN_RULES: tuple[Callable[[Plan, Score, Facts], Iterator[Finding]], ...] = (
-    _complete, _errors, _instrument, _seeds, _sample_count, _decoding, _streaming, _outputs, _kv_reuse, _notes,
+    _complete, _errors, _instrument, _seeds, _decoding, _outputs, _kv_reuse, _notes,
 )  # fmt: skip

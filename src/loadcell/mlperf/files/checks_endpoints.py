@@ -8,13 +8,14 @@ from pathlib import Path
 
 from loadcell.mlperf import early_stopping
 from loadcell.mlperf import rules as known
+from loadcell.mlperf.evidence import Evidence, Told, judge_evidence, judge_seeds
 from loadcell.mlperf.files.checks_accuracy import check_gates
 from loadcell.mlperf.files.endpoints import AccuracyResults, Config, ResultSummary, Stats
 from loadcell.mlperf.findings import failed, held, judged, noted
-from loadcell.mlperf.model import MS, Finding, Rules
+from loadcell.mlperf.model import MS, TITLES, Finding, Of, Rules
 from loadcell.workload.loadgen import Seeds
 
-_FIELDS = ("ttft", "tpot", "latency")
+FIELDS: tuple[Of, ...] = ("ttft", "tpot", "latency")
 _EDITED = "figures of one run fit together: take the file as the client wrote it"
 NEAR = 1e-6
 """Relative room for figures that come from each other in double arithmetic."""
@@ -24,14 +25,14 @@ def check_summary(summary: ResultSummary, path: Path, rules: Rules | None) -> It
     """result_summary.json: counts, state, order, windows, and with `rules` the limits and least numbers."""
     yield from _own(summary, path)
     yield from _counts(summary, path)
-    for name in _FIELDS:
+    for name in FIELDS:
         stats = getattr(summary, name)
         if stats is not None:
             yield from _block(name, stats, summary.n_samples_completed, path)
     yield from _rates(summary, path)
     if rules is not None:
-        yield from _limits(summary, rules, path)
-        yield from _least(summary, rules, path)
+        told = list(_evidence(summary, rules))
+        yield from judge_evidence(Evidence(rules=rules, told=told, where=path, untold=False))
 
 
 def _own(summary: ResultSummary, path: Path) -> Iterator[Finding]:
@@ -125,44 +126,29 @@ def _close(rule: str, what: str, stated: float, derived: float, path: Path) -> F
     return judged(rule, abs(stated - derived) <= NEAR * max(abs(stated), abs(derived)), says, path, _EDITED)
 
 
-def _limits(summary: ResultSummary, rules: Rules, path: Path) -> Iterator[Finding]:
-    """The estimate of the percentile strictly below the limit; no estimate is no proof."""
-    if rules.scenario not in ("server", "interactive") or rules.percentile is None:
-        return
-    key = f"{rules.percentile * 100:.1f}"
-    for name, limit_ms in (("ttft", rules.ttft_ms), ("tpot", rules.tpot_ms), ("latency", rules.latency_ms)):
-        if limit_ms is None:
-            continue
-        stats: Stats | None = getattr(summary, name)
-        bound = None if stats is None else stats.early_stopping_percentiles.get(key)
-        if bound is None:
-            n = summary.n_samples_completed
-            says = f"{name}: no early-stopping estimate of p{key} ({n or 0:,} samples): nothing is proven"
-            least = early_stopping.least_samples(rules.percentile, 1)
-            yield failed(f"{name}-limit", says, path, f"complete at least {least} samples")
-        else:
-            says = f"p{key} {name} {bound / MS:,.3f} ms by early stopping, must be below {limit_ms:g} ms"
-            ok = 0 <= bound < limit_ms * MS
-            yield judged(f"{name}-limit", ok, f"{says} in {rules.scenario}", path, "lower the rate")
-
-
-def _least(summary: ResultSummary, rules: Rules, path: Path) -> Iterator[Finding]:
-    issued = summary.n_samples_issued
-    floor = rules.performance_sample_count
-    if rules.scenario == "offline":
-        floor = rules.offline_min_samples or floor
-    if issued is not None:
-        says = f"{issued:,} samples issued, the data set has {floor:,}"
-        yield judged("min-query-count", issued >= floor, says, path, "send the whole data set at least once")
+def _evidence(summary: ResultSummary, rules: Rules) -> Iterator[Told]:
+    """What the summary tells the rules for all runs; a percentile counts by its estimate, and without one not."""
+    n, lengths = summary.n_samples_completed, summary.output_sequence_lengths
+    if rules.scenario in ("server", "interactive") and rules.percentile is not None:
+        for of in FIELDS:
+            stats: Stats | None = getattr(summary, of)
+            bound = None if stats is None else stats.early_stopping_percentiles.get(f"{rules.percentile * 100:.1f}")
+            title = f"{TITLES[of]} at p{rules.percentile * 100:g}"
+            if bound is None:
+                says = f"{title} has no early-stopping estimate ({n or 0:,} samples): nothing is proven"
+                least = early_stopping.least_samples(rules.percentile, 1)
+                yield Told(f"{of}-limit", None, says, f"complete at least {least} samples")
+            else:
+                yield Told(f"{of}-limit", bound / MS, f"{title} by early stopping")
+    if summary.n_samples_issued is not None:
+        floor = rules.performance_sample_count
+        floor = rules.offline_min_samples or floor if rules.scenario == "offline" else floor
+        cure = "send the whole data set at least once"
+        yield Told("min-query-count", summary.n_samples_issued, "samples issued", cure, floor)
     if summary.duration_ns is not None:
-        says = f"the run took {summary.duration_ns / 1e9:,.1f} s, at least {rules.min_duration_s:g} s are asked for"
-        ok = summary.duration_ns >= rules.min_duration_s * 1e9
-        yield judged("min-duration", ok, says, path, "run longer")
-    lengths = summary.output_sequence_lengths
-    if lengths is not None and lengths.avg is not None and rules.max_output_tokens is not None:
-        ok = (rules.min_output_tokens or 0) * 0.99 <= lengths.avg <= rules.max_output_tokens * 1.01 + 2
-        says = f"{lengths.avg:,.1f} tokens a sample, between {rules.min_output_tokens} and {rules.max_output_tokens}"
-        yield judged("output-length", ok, says, path, "the replies are longer or shorter than the rules allow")
+        yield Told("min-duration", summary.duration_ns / 1e9, "the run took")
+    if lengths is not None and lengths.avg is not None:
+        yield Told("output-length", lengths.avg, "")
 
 
 def check_config(
@@ -172,16 +158,14 @@ def check_config(
     runtime = config.settings.runtime if config.settings else None
     pattern = config.settings.load_pattern if config.settings else None
     done = summary.run_config
+    used = {}
     for key, name in known.endpoints_submission().seed_keys.items():
         field = key.rpartition(".")[2]
-        found, want = getattr(runtime, field, None), getattr(seeds, name.removesuffix("_rng_seed"))
-        if found is None:
-            yield failed("seeds", f"{key} is missing", path, f"set it to {want}")
-        else:
-            yield judged("seeds", found == want, f"{field} is {found}, the round's is {want}", path, "use it")
-        ran = getattr(done, field, None)
+        found, ran = getattr(runtime, field, None), getattr(done, field, None)
+        used[field] = (found, getattr(seeds, name.removesuffix("_rng_seed")))
         if ran is not None and found is not None and ran != found:
             yield failed("seed-runtime-match", f"{field}: {found} in {path.name}, {ran} in the summary", path, _EDITED)
+    yield judge_seeds(used, "the round", path)
     ran_pattern = done.load_pattern if done else None
     for field in ("type", "target_qps", "target_concurrency"):
         asked, ran = getattr(pattern, field, None), getattr(ran_pattern, field, None)
@@ -191,11 +175,16 @@ def check_config(
     if rules is None:
         return
     yield from _pattern(config, rules, path)
-    least = getattr(runtime, "min_duration_ms", None)
-    says = (
-        f"min_duration_ms is {'missing' if least is None else f'{least:g}'}, {rules.min_duration_s * 1000:g} asked for"
-    )
-    yield judged("min-duration", least is not None and least >= rules.min_duration_s * 1000, says, path, "set it")
+    least_ms = getattr(runtime, "min_duration_ms", None)
+    told = [
+        Told("min-duration", None, "min_duration_ms is missing", "set it")
+        if least_ms is None
+        else Told("min-duration", least_ms / 1000, "min_duration_ms is", "set it")
+    ]
+    streaming = config.model_params.streaming if config.model_params else None
+    on = streaming is True or (isinstance(streaming, str) and streaming.lower() in ("on", "true", "yes"))
+    told.append(Told("streaming", on, f"streaming {streaming}", "token latencies need model_params.streaming: on"))
+    yield from judge_evidence(Evidence(rules=rules, told=told, where=path, untold=False))
 
 
 _PATTERNS = {"server": ("poisson",), "interactive": ("poisson",), "offline": ("max_throughput", "burst", "offline")}
@@ -211,10 +200,6 @@ def _pattern(config: Config, rules: Rules, path: Path) -> Iterator[Finding]:
     if (types := _TYPES.get(rules.scenario)) is not None:
         says = f"type {config.type or 'missing'} in {rules.scenario}, {' or '.join(types)} expected"
         yield judged("benchmark-type-consistency", config.type in types, says, path, f"use type: {types[0]}")
-    if rules.token_latencies and rules.scenario != "offline":
-        streaming = config.model_params.streaming if config.model_params else None
-        on = streaming is True or (isinstance(streaming, str) and streaming.lower() in ("on", "true", "yes"))
-        yield judged("streaming", on, f"streaming {streaming}", path, "token latencies need model_params.streaming: on")
 
 
 def check_accuracy(found: AccuracyResults, path: Path, rules: Rules | None) -> Iterator[Finding]:

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from loadcell.mlperf import early_stopping
+from loadcell.mlperf.evidence import Evidence, Told, judge_evidence, judge_seeds
 from loadcell.mlperf.files.loadgen_logs import OURS, Detail, Summary
 from loadcell.mlperf.findings import failed, judged, noted
-from loadcell.mlperf.model import LOADGEN_SCENARIO, MS, Finding, Rules, Scenario
+from loadcell.mlperf.model import LOADGEN_SCENARIO, MS, TITLES, Finding, Of, Rules, Scenario
 from loadcell.workload.loadgen import Seeds
 
 _UNMET = re.compile("unsuccessful|not met|Only processed")
-_P99 = {
+_SEED, SEED_NAMES = "effective_{}_rng_seed", ("qsl", "sample_index", "schedule")
+_WHOLE = "take the whole log, as LoadGen wrote it"
+_P99: dict[Of, str] = {
     "ttft": "result_first_token_99.00_percentile_latency_ns",
     "tpot": "result_time_per_output_token_99.00_percentile_ns",
     "latency": "result_99.00_percentile_latency_ns",
@@ -22,9 +25,12 @@ _P99 = {
 
 def missing(rule: str, detail: Detail, key: str) -> Finding:
     """A rule that cannot be judged for want of a key."""
+    return failed(rule, f"{_gone(detail, key)}: not judged", detail.path, _WHOLE)
+
+
+def _gone(detail: Detail, key: str) -> str:
     there = key in detail.values
-    says = f"{key} is {detail.values[key]!r:.60}" if there else f"{key} is missing in {detail.path.name}"
-    return failed(rule, f"{says}: not judged", detail.path, "take the whole log, as LoadGen wrote it")
+    return f"{key} is {detail.values[key]!r:.60}" if there else f"{key} is missing in {detail.path.name}"
 
 
 def check_common(detail: Detail, seeds: Seeds | None, scenario: Scenario | None, mode: str) -> Iterator[Finding]:
@@ -48,27 +54,17 @@ def check_common(detail: Detail, seeds: Seeds | None, scenario: Scenario | None,
         says = f"the log says {found or 'no scenario'}; {scenario} is {name} in LoadGen"
         yield judged("scenario", found == name, says, path, "put the log in the folder of its scenario")
     if seeds is not None:
-        yield from _seeds(detail, seeds)
+        used = {_SEED.format(name): (detail.integer(_SEED.format(name)), getattr(seeds, name)) for name in SEED_NAMES}
+        yield judge_seeds(used, "the round", path, "use the LoadGen of the round, or name the round")
 
 
 def seeds_in(detail: Detail) -> Seeds | None:
     """The seeds that a run used; None if one is missing."""
-    found = [detail.integer(f"effective_{name}_rng_seed") for name in ("qsl", "sample_index", "schedule")]
+    found = [detail.integer(_SEED.format(name)) for name in SEED_NAMES]
     qsl, sample_index, schedule = found
     if qsl is None or sample_index is None or schedule is None:
         return None
     return Seeds(qsl=qsl, sample_index=sample_index, schedule=schedule)
-
-
-def _seeds(detail: Detail, seeds: Seeds) -> Iterator[Finding]:
-    for name in ("qsl", "sample_index", "schedule"):
-        key, want = f"effective_{name}_rng_seed", getattr(seeds, name)
-        found = detail.integer(key)
-        if found is None:
-            yield missing("seeds", detail, key)
-        else:
-            says = f"{key} is {found}, the round's is {want}"
-            yield judged("seeds", found == want, says, detail.path, "use the LoadGen of the round, or name the round")
 
 
 def check_performance(detail: Detail, summary: Summary | None, rules: Rules) -> Iterator[Finding]:
@@ -76,10 +72,9 @@ def check_performance(detail: Detail, summary: Summary | None, rules: Rules) -> 
     yield from check_common(detail, rules.seeds, rules.scenario, "PerformanceOnly")
     yield from _validity(detail)
     yield from check_errors(detail, summary)
-    yield from _counts(detail, rules)
-    yield from _duration(detail, rules)
+    yield from judge_evidence(_evidence(detail, rules))
     yield from _early_stopping(detail, rules)
-    yield from _limits(detail, rules)
+    yield from _limits_used(detail, rules)
 
 
 def _validity(detail: Detail) -> Iterator[Finding]:
@@ -110,41 +105,66 @@ def check_errors(detail: Detail, summary: Summary | None) -> Iterator[Finding]:
     yield judged("errors", worst == 0, says, detail.path, "every error counts: find its cause and run again")
 
 
-def _counts(detail: Detail, rules: Rules) -> Iterator[Finding]:
-    path, key = detail.path, "effective_performance_sample_count"
-    if (count := detail.integer(key)) is None:
-        yield missing("performance-sample-count", detail, key)
-    else:
-        says = f"{count:,} samples loaded, at least {rules.performance_sample_count:,} asked for"
-        advice = f"set performance_sample_count_override = {rules.performance_sample_count}"
-        yield judged("performance-sample-count", count >= rules.performance_sample_count, says, path, advice)
-    if rules.equal_issue:
-        key = "effective_sample_concatenate_permutation"
-        if (equal := detail.truth(key)) is None:
-            yield missing("equal-issue", detail, key)
-        else:
-            advice = "set sample_concatenate_permutation = 1"
-            yield judged("equal-issue", equal, f"whole passes over the samples: {equal}", path, advice)
+def _evidence(detail: Detail, rules: Rules) -> Evidence:
+    """A LoadGen's run as the rules for all runs see it."""
+
+    def told(rule: str, key: str, words: str = "", cure: str | None = None, *, unit: float = 1) -> Told:
+        value = detail.number(key)
+        return _untold(rule, detail, key) if value is None else Told(rule, value / unit, words, cure)
+
+    samples, least_ms = rules.performance_sample_count, rules.min_duration_s * 1000
+    cure = f"set performance_sample_count_override = {samples}"
+    found = [
+        told("performance-sample-count", "effective_performance_sample_count", cure=cure),
+        _passes(detail),
+        told(
+            "min-duration", "effective_min_duration_ms", "effective_min_duration_ms is",
+            f"set min_duration = {least_ms:g}", unit=1000,
+        ),
+        _took(detail, rules),
+    ]  # fmt: skip
     if rules.scenario == "offline":
-        yield from _offline_samples(detail, rules)
-    elif (asked := detail.integer("effective_min_query_count")) is None:
-        yield missing("min-queries", detail, "effective_min_query_count")
-    elif (done := detail.integer("result_query_count")) is None:
-        yield missing("min-queries", detail, "result_query_count")
+        floor = rules.offline_min_samples or min(24576, samples)
+        sent = told("offline-samples", "generated_samples_per_query", cure=f"set min_query_count = {floor}")
+        found.append(sent._replace(limit=floor))
     else:
-        ok = done >= asked and detail.truth("result_min_queries_met") is True
-        says = f"{done:,} queries, at least {asked:,} asked of LoadGen"
-        yield judged("min-queries", ok, says, path, "let the run end by itself")
+        found.append(_queries(detail))
+    if rules.scenario in ("server", "interactive"):
+        found += [told(f"{of}-limit", key, f"{TITLES[of]} at p99", unit=MS) for of, key in _P99.items()]
+    return Evidence(rules=rules, told=found, where=detail.path, untold=False)
 
 
-def _offline_samples(detail: Detail, rules: Rules) -> Iterator[Finding]:
-    floor = rules.offline_min_samples or min(24576, rules.performance_sample_count)
-    key = "generated_samples_per_query"
-    if (samples := detail.integer(key)) is None:
-        yield missing("offline-samples", detail, key)
-        return
-    says = f"{samples:,} samples in the query, at least {floor:,} asked for"
-    yield judged("offline-samples", samples >= floor, says, detail.path, f"set min_query_count = {floor}")
+def _passes(detail: Detail) -> Told:
+    key = "effective_sample_concatenate_permutation"
+    if (whole := detail.truth(key)) is None:
+        return _untold("equal-issue", detail, key)
+    cure = "set sample_concatenate_permutation = 1"
+    return Told("equal-issue", whole, f"whole passes over the samples: {whole}", cure)
+
+
+def _untold(rule: str, detail: Detail, key: str) -> Told:
+    return Told(rule, None, f"{_gone(detail, key)}: not judged", _WHOLE)
+
+
+def _queries(detail: Detail) -> Told:
+    """Queries against what LoadGen was asked for; what it says of that itself stands in result-valid."""
+    keys = ("effective_min_query_count", "result_query_count")
+    gone = [key for key in keys if detail.integer(key) is None]
+    gone += ["result_min_queries_met"] if detail.truth("result_min_queries_met") is None else []
+    if gone:
+        return _untold("min-query-count", detail, gone[0])
+    asked, done = map(detail.integer, keys)
+    return Told("min-query-count", done, "queries", "let the run end by itself", asked)
+
+
+def _took(detail: Detail, rules: Rules) -> Told:
+    """How long it took: by what was generated, by the one query of Offline, else by the stamps around the run."""
+    key = {"server": "generated_query_duration", "interactive": "generated_query_duration"}.get(rules.scenario)
+    key = "result_max_latency_ns" if rules.scenario == "offline" else key
+    took_ns = run_span_ns(detail) if key is None else detail.number(key)
+    if took_ns is None:
+        return _untold("min-duration", detail, key or "power_begin")
+    return Told("min-duration", took_ns / 1e9, f"{key or 'power_end - power_begin'} is")
 
 
 def run_span_ns(detail: Detail) -> float | None:
@@ -155,26 +175,6 @@ def run_span_ns(detail: Detail) -> float | None:
     except ValueError:
         return None
     return (end - begin).total_seconds() * 1e9
-
-
-def _duration(detail: Detail, rules: Rules) -> Iterator[Finding]:
-    """Both what LoadGen was told and what it did; a log cannot be long by its word alone."""
-    path, least = detail.path, rules.min_duration_s
-    if (told := detail.number("effective_min_duration_ms")) is None:
-        yield missing("min-duration", detail, "effective_min_duration_ms")
-    else:
-        says = f"a minimum duration of {told / 1000:g} s was set, {least:g} s are asked for"
-        advice = f"set min_duration = {least * 1000:g}"
-        yield judged("min-duration", told >= least * 1000, says, path, advice)
-    keys = {"server": "generated_query_duration", "interactive": "generated_query_duration"}
-    key = keys.get(rules.scenario, "result_max_latency_ns")
-    took = detail.number(key) if rules.scenario in (*keys, "offline") else run_span_ns(detail)
-    name = key if rules.scenario in (*keys, "offline") else "power_end - power_begin"
-    if took is None:
-        yield missing("min-duration", detail, "power_begin" if name.startswith("power") else key)
-        return
-    says = f"the run took {took / 1e9:,.1f} s by {name}, at least {least:g} s are asked for"
-    yield judged("min-duration", took >= least * 1e9, says, path, "run longer")
 
 
 def _early_stopping(detail: Detail, rules: Rules) -> Iterator[Finding]:
@@ -195,19 +195,12 @@ def _early_stopping(detail: Detail, rules: Rules) -> Iterator[Finding]:
     yield judged("early-stopping", n >= least or not met, says, path, f"send at least {least} queries")
 
 
-def _limits(detail: Detail, rules: Rules) -> Iterator[Finding]:
-    """The percentile strictly below the limit, and the limits that LoadGen itself was told."""
-    if rules.scenario not in ("server", "interactive"):
-        return
-    for of, limit_ms in (("ttft", rules.ttft_ms), ("tpot", rules.tpot_ms), ("latency", rules.latency_ms)):
-        if limit_ms is None:
+def _limits_used(detail: Detail, rules: Rules) -> Iterator[Finding]:
+    """The limits that LoadGen itself was told: by looser ones early stopping proves nothing."""
+    limits = {"ttft": rules.ttft_ms, "tpot": rules.tpot_ms, "latency": rules.latency_ms}
+    for of, limit_ms in limits.items():
+        if limit_ms is None or rules.scenario not in ("server", "interactive"):
             continue
-        if (found := detail.number(_P99[of])) is None:
-            yield missing(f"{of}-limit", detail, _P99[of])
-        else:
-            says = f"p99 {of} {found / MS:,.3f} ms, must be below {limit_ms:g} ms in {rules.scenario}"
-            ok = 0 <= found < limit_ms * MS
-            yield judged(f"{of}-limit", ok, says, detail.path, "lower the rate, or report it in another scenario")
         key = "requested_server_target_latency_ns" if of == "latency" else f"requested_server_{of}_latency"
         if (told := detail.number(key)) is None:
             yield missing("limits-used", detail, key)
