@@ -27,7 +27,7 @@ import pytest
 from made_queries import made_plan, made_rules
 
 from loadcell.mlperf.judge import verdict
-from loadcell.mlperf.judge_score import SCORE_RULES
+from loadcell.mlperf.judge_score import judge_figures
 from loadcell.mlperf.model import Finding, Queries, Rules, Score
 from loadcell.mlperf.score import score
 
@@ -90,7 +90,7 @@ def _value(told: dict[str, Any], key: str) -> str:
 
 
 def _findings(rules: Rules, got: Score) -> dict[str, Finding]:
-    return {found.rule: found for rule in SCORE_RULES for found in rule(made_plan(rules), got)}
+    return {found.rule: found for found in judge_figures(made_plan(rules), got)}
 
 
 def test_a_reply_of_one_token_counts(runs: dict[str, dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from made_queries import made_plan, made_rules
 
 from loadcell.mlperf.early_stopping import estimate
 from loadcell.mlperf.judge import verdict
-from loadcell.mlperf.judge_score import SCORE_RULES
+from loadcell.mlperf.judge_score import judge_figures
 from loadcell.mlperf.model import Block, Finding, Queries, Rules, Score
 from loadcell.mlperf.score import latencies, score
 
@@ -143,7 +143,7 @@ def _printed(detail: str) -> dict[str, Any]:
 
 
 def _findings(rules: Rules, got: Score) -> list[Finding]:
-    return [finding for rule in SCORE_RULES for finding in rule(made_plan(rules), got)]
+    return list(judge_figures(made_plan(rules), got))
 
 
 def _same_block(printed: dict[str, Any], low: Block | None, high: Block | None, name: str) -> None:

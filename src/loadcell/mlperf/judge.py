@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from loadcell.mlperf.evidence import judge_evidence
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.judge_run import RUN_RULES
-from loadcell.mlperf.judge_score import early_stopping, evidence_of
+from loadcell.mlperf.judge_score import judge_figures
 from loadcell.mlperf.model import Finding, Plan, Score
 
 PROVEN = frozenset(
@@ -30,8 +29,7 @@ def judge(plan: Plan, score: Score, facts: Facts) -> list[Finding]:
     # Causes come before effects: of those that fail, the first is the one that is read.
     found = (
         *(finding for rule in RUN_RULES for finding in rule(plan, score, facts)),
-        *judge_evidence(evidence_of(plan, score, facts)),
-        *early_stopping(plan, score),
+        *judge_figures(plan, score),
     )
     return sorted(found, key=_rank)
 

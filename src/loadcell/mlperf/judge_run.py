@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from loadcell.mlperf.evidence import judge_seeds
+from loadcell.mlperf.evidence import Evidence, Told, judge_evidence, judge_seeds
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.findings import judged
 from loadcell.mlperf.model import Finding, Plan, Score
@@ -60,6 +60,22 @@ def _seeds(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield judge_seeds(pairs, plan.rules.round, advice=advice)
 
 
+def _samples(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+    used, told = plan.samples, [Told("performance-sample-count", plan.samples, "")]
+    if plan.rules.scenario in ("server", "interactive", "offline"):
+        equal = facts.fewest_sends == facts.most_sends and facts.distinct_samples == used
+        says = (
+            f"each of {used:,} samples was sent {facts.most_sends:,} times"
+            if equal
+            else f"{facts.distinct_samples:,} of {used:,} samples were sent, {facts.fewest_sends:,} to "
+            f"{facts.most_sends:,} times each; all must be sent equally often"
+        )
+        told.append(Told("equal-issue", equal, says))
+    words = "replies were streamed" if facts.stream else "replies were not streamed: no first token can be seen"
+    told.append(Told("streaming", facts.stream, words, "leave endpoint.stream on"))
+    yield from judge_evidence(Evidence(rules=plan.rules, told=told))
+
+
 def _decoding(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     asked, sent = plan.rules.sampling, facts.sampling
     wrong = [
@@ -102,7 +118,7 @@ def _mean_output(plan: Plan, facts: Facts) -> Iterator[Finding]:
     mean = facts.mean_output
     if not gates or mean is None:
         return
-    inside = all(mean >= gate.threshold if gate.op == ">=" else mean <= gate.threshold for gate in gates)
+    inside = all(gate.holds(mean) for gate in gates)
     asked = " and ".join(f"{gate.op} {gate.threshold:,.6g}" for gate in gates)
     says = f"{mean:,.1f} output tokens a sample; the accuracy gate asks {asked}"
     advice = None if inside else "outputs of another length are other work: the accuracy pass will judge them"
@@ -150,5 +166,5 @@ def _plain(name: str) -> str:
 
 
 RUN_RULES: tuple[Callable[[Plan, Score, Facts], Iterator[Finding]], ...] = (
-    _complete, _errors, _instrument, _seeds, _decoding, _outputs, _kv_reuse, _notes,
+    _complete, _errors, _instrument, _seeds, _samples, _decoding, _outputs, _kv_reuse, _notes,
 )  # fmt: skip

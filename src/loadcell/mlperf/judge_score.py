@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator
 
 from loadcell.mlperf.early_stopping import allowed_over, least_samples
-from loadcell.mlperf.evidence import Evidence, Told
-from loadcell.mlperf.facts import Facts
+from loadcell.mlperf.evidence import Evidence, Told, judge_evidence
 from loadcell.mlperf.findings import judged
 from loadcell.mlperf.model import MS, TITLES, Block, EarlyStopping, Finding, Of, Plan, Rules, Score
 
@@ -17,38 +16,24 @@ _SATURATED = 0.97
 """A server that completes less than this part of the target rate cannot keep up with it."""
 
 
-# --- what any run is asked -------------------------------------------------------------------------------------------
+# --- duration, counts, limits ----------------------------------------------------------------------------------------
 
 
-def evidence_of(plan: Plan, score: Score, facts: Facts) -> Evidence:
-    """A run of ours as the rules for all runs see it."""
+def judge_figures(plan: Plan, score: Score) -> Iterator[Finding]:
+    """What the rules say of the figures alone."""
     rules = plan.rules
     lasted_ns, span = _span(rules, score)
     told = [
-        Told("performance-sample-count", plan.samples, ""),
-        Told("streaming", facts.stream, f"replies were {'' if facts.stream else 'not '}streamed"),
         Told("min-duration", None, f"nothing completed: {rules.min_duration_s:g} s cannot be shown")
         if lasted_ns is None
         else Told("min-duration", lasted_ns / 1e9, span, lambda: _longer(plan, score)),
         Told("min-query-count", score.queries, "query" if score.queries == 1 else "queries"),
+        *(_percentile(plan, score, *limit) for limit in _limits_of(rules, score)),
     ]
-    if rules.scenario in ("server", "interactive", "offline"):
-        told.append(_passes(plan, facts))
     if rules.scenario == "offline":
         told.append(Told("offline-samples", score.samples, ""))
-    told += [_percentile(plan, score, *limit) for limit in limits_of(rules, score)]
-    return Evidence(rules=rules, told=told)
-
-
-def _passes(plan: Plan, facts: Facts) -> Told:
-    used = plan.samples
-    if facts.fewest_sends == facts.most_sends and facts.distinct_samples == used:
-        return Told("equal-issue", 1, f"each of {used:,} samples was sent {facts.most_sends:,} times")
-    says = (
-        f"{facts.distinct_samples:,} of {used:,} samples were sent, {facts.fewest_sends:,} to {facts.most_sends:,} "
-        "times each; all must be sent equally often"
-    )
-    return Told("equal-issue", 0, says)
+    yield from judge_evidence(Evidence(rules=rules, told=told))
+    yield from _early_stopping(plan, score)
 
 
 def _span(rules: Rules, score: Score) -> tuple[int | None, str]:
@@ -68,7 +53,7 @@ def _longer(plan: Plan, score: Score) -> str:
     return f"the samples were too few for this server: run again with --expected-qps {_up(score.samples_per_s_run)}"
 
 
-def limits_of(rules: Rules, score: Score) -> list[tuple[Of, float, Block | None]]:
+def _limits_of(rules: Rules, score: Score) -> list[tuple[Of, float, Block | None]]:
     """The latencies that the rules limit: the limit in ms, and what was measured."""
     limits: tuple[tuple[Of, float | None, Block | None], ...] = (
         ("ttft", rules.ttft_ms, score.ttft),
@@ -91,13 +76,13 @@ def _percentile(plan: Plan, score: Score, of: Of, limit_ms: float, block: Block 
 # --- early stopping --------------------------------------------------------------------------------------------------
 
 
-def early_stopping(plan: Plan, score: Score) -> Iterator[Finding]:
+def _early_stopping(plan: Plan, score: Score) -> Iterator[Finding]:
     rules = plan.rules
     found = {proof.of: proof for proof in score.early_stopping}
     if rules.scenario in ("singlestream", "multistream"):
         yield _estimate(found["latency"]) if "latency" in found else _unproved("latency")
         return
-    for of, limit_ms, _ in limits_of(rules, score):
+    for of, limit_ms, _ in _limits_of(rules, score):
         yield _answer(plan, score, found[of], limit_ms) if of in found else _unproved(of)
 
 

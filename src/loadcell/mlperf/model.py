@@ -54,6 +54,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     factor: float
     threshold: Annotated[float, Doc(description="reference times factor")]
 
+    def holds(self, score: float, threshold: float | None = None) -> bool:
+        """Whether a score keeps to the bound, or to that of a part of the data set."""
+        bound = self.threshold if threshold is None else threshold
+        return score >= bound if self.op == ">=" else score <= bound
+
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of one benchmark in one scenario of one round, as its checker enforces them."""

@@ -14,6 +14,7 @@ from loadcell.mlperf.accuracy.replies import Replies
 from loadcell.mlperf.accuracy.rouge import NAMES
 from loadcell.mlperf.accuracy.spread import grade_all
 from loadcell.mlperf.datasets import Dataset
+from loadcell.mlperf.findings import ordered
 from loadcell.mlperf.model import Accuracy, Rules
 
 __all__ = ["RunCode", "evaluate"]
@@ -72,11 +73,8 @@ def evaluate(
         subsets=_subsets(dataset, graded),
         tokens_per_sample=tokens,
         passed=bool(gates) and all(finding.ok is True for finding in must),
-        findings=sorted(findings, key=lambda finding: _ORDER[finding.ok]),
+        findings=ordered(findings),
     )
-
-
-_ORDER = {False: 0, None: 1, True: 2}
 
 
 def _grade(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loadcell.mlperf.accuracy.graders import GEN_LEN
 from loadcell.mlperf.accuracy.missing import Unavailable
 from loadcell.mlperf.accuracy.replies import Replies
 from loadcell.mlperf.datasets import Dataset
+from loadcell.mlperf.findings import judged, noted
 from loadcell.mlperf.model import Finding, Gate, Rules
 
 TOKENS = "TOKENS_PER_SAMPLE"
@@ -26,17 +27,9 @@ def judge_gate(gate: Gate, score: float | None, why: Unavailable | None, part: f
     rule = f"accuracy-gate {gate.metric}"
     if score is None:
         advice, reason = _unknown(gate.metric, why)
-        return Finding(
-            rule=rule, ok=None, says=f"{gate.metric} is not computed ({reason}); {bound} is asked ({how})",
-            advice=advice,
-        )  # fmt: skip
-    held = score >= threshold if gate.op == ">=" else score <= threshold
-    return Finding(
-        rule=rule,
-        ok=held,
-        says=f"{gate.metric} is {_say(score)}; {bound} is asked ({how})",
-        advice=None if held else _ADVICE.get(gate.metric, _ADVICE["else"]),
-    )
+        return noted(rule, f"{gate.metric} is not computed ({reason}); {bound} is asked ({how})", advice=advice)
+    says = f"{gate.metric} is {_say(score)}; {bound} is asked ({how})"
+    return judged(rule, gate.holds(score, threshold), says, advice=_ADVICE.get(gate.metric, _ADVICE["else"]))
 
 
 _ADVICE = {
@@ -58,45 +51,26 @@ def _unknown(metric: str, why: Unavailable | None) -> tuple[str, str]:
 
 def judge_count(dataset: Dataset, replies: Replies) -> Finding:
     n, have = len(dataset.samples), len(replies.by_sample)
-    return Finding(
-        rule="accuracy-sample-count",
-        ok=have == n,
-        says=f"{have:,} of {n:,} samples have a reply"
-        + (f", {replies.empty:,} of them empty" if replies.empty else ""),
-        advice=None
-        if have == n
-        else "go on with --resume: samples without a reply are asked again; they count as wrong",
-    )
+    says = f"{have:,} of {n:,} samples have a reply" + (f", {replies.empty:,} of them empty" if replies.empty else "")
+    advice = "go on with --resume: samples without a reply are asked again; they count as wrong"
+    return judged("accuracy-sample-count", have == n, says, advice=advice)
 
 
-def remarks(dataset: Dataset, replies: Replies, rules: Rules, shortened: Sequence[str]) -> list[Finding]:
+def remarks(dataset: Dataset, replies: Replies, rules: Rules, shortened: Sequence[str]) -> Iterator[Finding]:
     """What a reader must know of the figures; nothing here fails the gate."""
-
-    def remark(rule: str, says: str, advice: str | None = None) -> Finding:
-        return Finding(rule=rule, ok=None, says=says, advice=advice)
-
-    found = list(replies.findings)
-    found += [
-        remark("comparable", f"{words}: the gate is computed, and compares with no other run") for words in shortened
-    ]
+    yield from replies.findings
+    for words in shortened:
+        yield noted("comparable", f"{words}: the gate is computed, and compares with no other run")
     if dataset.look_alike:
-        found.append(remark("comparable", "look-alike samples: the gate is computed, and compares with nothing"))
+        yield noted("comparable", "look-alike samples: the gate is computed, and compares with nothing")
     elif not dataset.complete:
-        n, whole = len(dataset.samples), rules.accuracy_sample_count
-        found.append(
-            remark("comparable", f"{n:,} of {whole:,} samples: the gate is computed, and compares with no other run")
-        )
+        part = f"{len(dataset.samples):,} of {rules.accuracy_sample_count:,} samples"
+        yield noted("comparable", f"{part}: the gate is computed, and compares with no other run")
     if replies.repeated:
-        found.append(remark("repeated-replies", f"{replies.repeated:,} later replies to the same samples are left out"))
+        yield noted("repeated-replies", f"{replies.repeated:,} later replies to the same samples are left out")
     if replies.strange:
-        found.append(
-            remark(
-                "strange-replies",
-                f"{replies.strange:,} replies are to samples that the data set does not have; they are left out",
-                "score the replies with the data set that was asked",
-            )
-        )
-    return found
+        says = f"{replies.strange:,} replies are to samples that the data set does not have; they are left out"
+        yield noted("strange-replies", says, advice="score the replies with the data set that was asked")
 
 
 def _say(value: float) -> str:

@@ -110,8 +110,8 @@ def check_gates(rules: Rules, scores: Mapping[str, float], where: Path) -> Itera
             says = f"no score {gate.metric}, which must be {_bound(gate)}; there are: {', '.join(scores) or 'none'}"
             yield failed("accuracy-gate", says, where, "score with the benchmark's own metric")
         else:
-            ok = value >= gate.threshold if gate.op == ">=" else value <= gate.threshold
-            yield judged("accuracy-gate", ok, f"{gate.metric} {value:,.10g}, must be {_bound(gate)}", where)
+            says = f"{gate.metric} {value:,.10g}, must be {_bound(gate)}"
+            yield judged("accuracy-gate", gate.holds(value), says, where)
 
 
 def _bound(gate: Gate) -> str:

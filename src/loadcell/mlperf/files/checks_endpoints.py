@@ -224,22 +224,23 @@ def check_accuracy(found: AccuracyResults, path: Path, rules: Rules | None) -> I
     says = f"{scored:,} samples scored of {rules.accuracy_sample_count:,}"
     ok = scored >= rules.accuracy_sample_count
     yield judged("accuracy-sample-count", ok, says, path, "score the whole data set")
-    yield from check_gates(rules, scores_of(found, rules), path)
+    scores = scores_of(found, rules.gates[0].metric if rules.gates else None)
+    lengths = [each.output_sequence_lengths for each in found.accuracy_scores]
+    if len(lengths) == 1 and lengths[0] is not None and lengths[0].avg is not None:
+        scores.setdefault("TOKENS_PER_SAMPLE", lengths[0].avg)
+    yield from check_gates(rules, scores, path)
 
 
-def scores_of(found: AccuracyResults, rules: Rules) -> dict[str, float]:
-    """The scores by the names of the gates. A lone number is the benchmark's first metric."""
+def scores_of(found: AccuracyResults, lone: str | None) -> dict[str, float]:
+    """The scores by name. One figure alone, or the mean of several, is that of the metric `lone`."""
     scores: dict[str, float] = {}
     for each in found.accuracy_scores:
         if isinstance(each.score, dict):
             scores |= {name: value for name, value in each.score.items() if value is not None}
     numbers = [each.score for each in found.accuracy_scores if isinstance(each.score, float | int)]
-    lone = numbers[0] if len(numbers) == 1 else found.average_accuracy if numbers else None
-    if lone is not None and rules.gates:
-        scores.setdefault(rules.gates[0].metric, lone)
-    lengths = [each.output_sequence_lengths for each in found.accuracy_scores]
-    if len(lengths) == 1 and lengths[0] is not None and lengths[0].avg is not None:
-        scores.setdefault("TOKENS_PER_SAMPLE", lengths[0].avg)
+    figure = numbers[0] if len(numbers) == 1 else found.average_accuracy if numbers else None
+    if figure is not None and lone is not None:
+        scores.setdefault(lone, figure)
     return scores
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from loadcell.mlperf.curve.model import CurvePoint, SeedSet, Stated, Status, Steady, Warmup, Window, Word
+from loadcell.mlperf.files.checks_endpoints import scores_of
 from loadcell.mlperf.files.endpoints import (
     AccuracyResults,
     PointYaml,
@@ -152,14 +153,8 @@ def _accuracy(found: AccuracyResults | None, model: str) -> tuple[bool | None, i
     gates = endpoints_rules().accuracy_gates.get(model)
     if found is None or not found.accuracy_scores or gates is None:
         return None, None
-    scores: dict[str, float] = {}
-    for each in found.accuracy_scores:
-        if isinstance(each.score, dict):
-            scores |= {name.lower(): value for name, value in each.score.items() if value is not None}
-    numbers = [each.score for each in found.accuracy_scores if isinstance(each.score, float | int)]
-    lone = numbers[0] if len(numbers) == 1 else found.average_accuracy if numbers else None
-    if lone is not None:
-        scores.setdefault("exact_match" if "exact_match_min" in gates else "rouge1", lone)
+    lone = "exact_match" if "exact_match_min" in gates else "rouge1"
+    scores = {name.lower(): value for name, value in scores_of(found, lone).items()}
     samples = sum(each.total_samples or 0 for each in found.accuracy_scores)
     return all(_holds(gate, bound, scores) for gate, bound in gates.items() if gate != "samples"), samples
 

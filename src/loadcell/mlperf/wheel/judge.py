@@ -8,24 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from loadcell import __version__
 from loadcell.mlperf.files.loadgen_logs import DETAIL, Detail, read_detail
+from loadcell.mlperf.findings import judged
 from loadcell.mlperf.model import Finding, Queries
 from loadcell.mlperf.score import score
+from loadcell.mlperf.settings import kind, loadgen_of
 from loadcell.mlperf.wheel.model import ROW, Asked, Delay, Driven, Heard
 from loadcell.recording.schema import MISSING
-from loadcell.workload.loadgen import (
-    Traffic,
-    accuracy_traffic,
-    multi_stream_traffic,
-    offline_traffic,
-    server_traffic,
-    single_stream_count,
-    single_stream_traffic,
-)
+from loadcell.workload.loadgen import Traffic, accuracy_traffic, single_stream_count, traffic_of
 
 _UNTOLD_RATE = 1000.0
 """Queries per second that LoadGen expects of SingleStream if nobody tells it."""
@@ -36,13 +31,13 @@ def judge(asked: Asked, heard: Heard, notes: list[str], folder: Path, scrub: Cal
     """The report of a run; `scrub` takes secrets out of what the server said."""
     rows = heard.rows
     columns, queries = None, None
-    findings = [*_of_the_run(heard, scrub)]
+    findings = [_of_the_run(heard, scrub)]
     if rows is not None:
         columns = dict(zip(ROW, rows.T, strict=True))
         expected = _expected(asked, columns)
         queries = _queries(columns, expected)
-        findings += [*_of_the_log(asked, folder), *_of_the_requests(heard, columns, scrub)]
-        findings += _of_the_order(columns, expected)
+        findings += [*_of_the_log(asked, folder), _of_the_requests(heard, columns, scrub)]
+        findings.append(_of_the_order(columns, expected))
     return Driven(
         loadcell=__version__,
         loadgen=asked.loadgen,
@@ -67,19 +62,18 @@ def judge(asked: Asked, heard: Heard, notes: list[str], folder: Path, scrub: Cal
 # --- findings ---------------------------------------------------------------------------------------------------------
 
 
-def _of_the_run(heard: Heard, scrub: Callable[[str], str]) -> Iterator[Finding]:
+def _of_the_run(heard: Heard, scrub: Callable[[str], str]) -> Finding:
     whole = heard.state == "complete"
     says = "LoadGen came to its end" if whole else scrub(heard.why or "LoadGen did not come to its end")
-    advice = None if whole else "its logs are incomplete and cannot be gone on with: run it again"
-    yield Finding(rule="run-complete", ok=whole, says=says, advice=advice)
+    advice = "its logs are incomplete and cannot be gone on with: run it again"
+    return judged("run-complete", whole, says, advice=advice)
 
 
 def _of_the_log(asked: Asked, folder: Path) -> Iterator[Finding]:
     """What LoadGen itself says: the words of its log are its own."""
     detail = read_detail(folder / DETAIL)
     says = f"LoadGen logged {len(detail.errors)} errors" + "".join(f": {words}" for words in detail.errors[:1])
-    advice = f"every one of them stands in {DETAIL}" if detail.errors else None
-    yield Finding(rule="num-errors", ok=not detail.errors, says=says, advice=advice, where=DETAIL)
+    yield judged("num-errors", not detail.errors, says, DETAIL, f"every one of them stands in {DETAIL}")
     if not asked.accuracy:
         yield _validity(detail)
 
@@ -99,26 +93,25 @@ def _validity(detail: Detail) -> Finding:
     says = f"LoadGen calls the run {validity}" if validity else "LoadGen's log has no result_validity"
     says += f": it missed {' and '.join(name for name, _ in missed)}" if missed else ""
     advice = "; ".join(cure for _, cure in missed) or None
-    return Finding(rule="result-validity", ok=validity == "VALID", says=says, advice=advice, where=DETAIL)
+    return judged("result-validity", validity == "VALID", says, DETAIL, advice)
 
 
-def _of_the_requests(heard: Heard, columns: dict[str, Times], scrub: Callable[[str], str]) -> Iterator[Finding]:
+def _of_the_requests(heard: Heard, columns: dict[str, Times], scrub: Callable[[str], str]) -> Finding:
     total, failed = len(columns["ok"]), int(np.count_nonzero(columns["ok"] == 0))
     kinds = ", ".join(f"{count} {kind}" for kind, count in heard.ended.failures.items())
     first = next((scrub(words) for words in heard.ended.errors.values()), "")
     says = f"{failed:,} of {total:,} requests failed"
     says += f" ({kinds}; {first}), which LoadGen takes for replies of no tokens" if failed else ""
-    advice = "the figures in its logs are wrong for it: cure the failures, and run it again" if failed else None
-    yield Finding(rule="failed-requests", ok=not failed, says=says, advice=advice)
+    advice = "the figures in its logs are wrong for it: cure the failures, and run it again"
+    return judged("failed-requests", not failed, says, advice=advice)
 
 
-def _of_the_order(columns: dict[str, Times], expected: Traffic) -> Iterator[Finding]:
+def _of_the_order(columns: dict[str, Times], expected: Traffic) -> Finding:
     same = np.array_equal(columns["sample"], expected.samples)
     says = "LoadGen issued the samples that follow from the seeds, in their order"
-    yield Finding(
-        rule="sample-order", ok=same, says=says if same else "LoadGen issued other samples than those of the seeds",
-        advice=None if same else "this build of LoadGen draws otherwise than 6.0.17 does: its traffic is another",
-    )  # fmt: skip
+    says = says if same else "LoadGen issued other samples than those of the seeds"
+    advice = "this build of LoadGen draws otherwise than 6.0.17 does: its traffic is another"
+    return judged("sample-order", same, says, advice=advice)
 
 
 # --- the same run, as we saw it ---------------------------------------------------------------------------------------
@@ -126,30 +119,18 @@ def _of_the_order(columns: dict[str, Times], expected: Traffic) -> Iterator[Find
 
 def _expected(asked: Asked, columns: dict[str, Times]) -> Traffic:
     """The traffic that follows from the plan, as long as what was issued where a closed loop ended by time."""
-    plan, rules, rows = asked.plan, asked.plan.rules, len(columns["sample"])
-    n, seeds, equal_issue = rules.performance_sample_count, rules.seeds, rules.equal_issue
-    server = rules.scenario in ("server", "interactive")
+    plan, rules, loadgen = asked.plan, asked.plan.rules, loadgen_of(asked.plan.rules)
+    n, equal_issue = rules.performance_sample_count, rules.equal_issue
+    rate = plan.target_qps if loadgen.scenario == "server" else None
     if asked.accuracy:
-        scenario = "server" if server else asked.spec.loadgen.scenario
-        assert scenario is not None
-        rate = plan.target_qps if server else None
-        return accuracy_traffic(seeds, n, scenario, equal_issue=equal_issue, rate=rate)
-    if server:
-        assert plan.target_qps is not None
-        return server_traffic(
-            seeds, n, plan.target_qps,
-            min_queries=rules.min_queries, min_duration_s=rules.min_duration_s, equal_issue=equal_issue,
+        return accuracy_traffic(rules.seeds, n, kind(rules.scenario), equal_issue=equal_issue, rate=rate)
+    if loadgen.scenario == "singlestream":
+        least = single_stream_count(
+            min_queries=rules.min_queries, min_duration_s=rules.min_duration_s,
+            expected_rate=plan.expected_qps or _UNTOLD_RATE, n=n, equal_issue=equal_issue,
         )  # fmt: skip
-    if rules.scenario == "offline":
-        return offline_traffic(seeds, n, samples=rows, equal_issue=equal_issue)
-    if rules.scenario == "multistream":
-        queries = rows // rules.samples_per_query
-        return multi_stream_traffic(seeds, n, queries=queries, min_queries=rules.min_queries)
-    least = single_stream_count(
-        min_queries=rules.min_queries, min_duration_s=rules.min_duration_s,
-        expected_rate=plan.expected_qps or _UNTOLD_RATE, n=n, equal_issue=equal_issue,
-    )  # fmt: skip
-    return single_stream_traffic(seeds, n, rows=rows, min_queries=least, equal_issue=equal_issue)
+        loadgen = msgspec.structs.replace(loadgen, min_queries=least)
+    return traffic_of(loadgen, n, rate=rate, rows=len(columns["sample"]))
 
 
 def _queries(columns: dict[str, Times], expected: Traffic) -> Queries | None:
