@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -33,6 +33,63 @@ def write_yaml(path: Path, tree: dict[str, Any]) -> None:
     comment = "".join(f"# {line}\n" for line in lines)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
     path.write_text(comment + text, encoding="utf-8")
+
+
+def pattern(kind: str | None, *, qps: float | None = None, concurrency: int | None = None) -> dict[str, Any]:
+    """How requests arrive."""
+    return {"type": kind, "target_qps": qps, "target_concurrency": concurrency}
+
+
+def config(
+    kind: str, model: str | None, load_pattern: dict[str, Any], runtime: dict[str, Any], *, streaming: bool = True
+) -> dict[str, Any]:
+    """config.yaml."""
+    return {
+        **HEAD,
+        "type": kind,
+        "model_params": {"name": model, "streaming": "on" if streaming else "off"},
+        "settings": {"load_pattern": load_pattern, "runtime": runtime},
+    }
+
+
+class Times(NamedTuple):
+    """Latencies in ns of what completed, and how many output tokens that had."""
+
+    ttft: NDArray[np.int64]
+    tpot: NDArray[np.int64]
+    latency: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def summary(
+    latencies_from: str, times: Times, load_pattern: dict[str, Any], *, issued: int, failed: int, state: str,
+    duration_ns: int | None, qps: float | None, tps: float | None, window_ns: int | None = None, legacy: bool = False,
+    seeds: dict[str, int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """result_summary.json; `window_ns` is LoadGen's window where qps and tps are `legacy` figures over it."""
+    return {
+        **HEAD,
+        "definitions": f"latencies count from {latencies_from}; {PERCENTILE}",
+        "version": None,
+        "git_sha": None,
+        "test_started_at": 0,
+        "n_samples_issued": issued,
+        "n_samples_completed": issued - failed,
+        "n_samples_failed": failed,
+        "duration_ns": duration_ns,
+        "state": state,
+        "complete": state == "complete",
+        **{name: stats(getattr(times, name), failed, estimated=True) for name in ("ttft", "tpot", "latency")},
+        "output_sequence_lengths": stats(times.lengths, 0, estimated=False),
+        "legacy_loadgen_window_duration_ns": window_ns,
+        "qps": qps,
+        "tps": tps,
+        "run_config": {
+            "load_pattern": load_pattern | {"use_legacy_loadgen_qps_metrics": legacy},
+            "warmup": {"enabled": False, "salt": None},
+            **(seeds or {}),
+        },
+    }
 
 
 def stats(values: NDArray[np.int64], lost: int, *, estimated: bool) -> dict[str, Any] | None:

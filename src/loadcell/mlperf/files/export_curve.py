@@ -13,11 +13,9 @@ from loadcell.errors import RecordingError
 from loadcell.mlperf.curve.folder import build_curve
 from loadcell.mlperf.curve.metrics import Floats, Measured, measure
 from loadcell.mlperf.curve.model import Curve, PointRun
-from loadcell.mlperf.files.export_blocks import HEAD, PERCENTILE, stats, write_yaml
+from loadcell.mlperf.files.export_blocks import HEAD, Times, config, pattern, summary, write_yaml
 from loadcell.mlperf.files.layout import CONFIG, POINT, RESULT
 from loadcell.recording.read import dump_json, open_recording
-
-_DEFINED = f"latencies count from the moment a user is ready to send; {PERCENTILE}"
 
 
 def open_curve(folder: Path) -> Curve:
@@ -89,17 +87,12 @@ def _seeds(one: PointRun) -> dict[str, int | None]:
 
 
 def _pattern(one: PointRun) -> dict[str, Any]:
-    return {"type": one.point.load_pattern, "target_qps": None, "target_concurrency": one.point.concurrency}
+    return pattern(one.point.load_pattern, concurrency=one.point.concurrency)
 
 
 def _config(curve: Curve, one: PointRun) -> dict[str, Any]:
     runtime = {"min_duration_ms": round(one.planned.min_duration_s * 1000), "n_samples_to_issue": one.planned.requests}
-    return {
-        **HEAD,
-        "type": "online",
-        "model_params": {"name": curve.plan.spec["endpoint"].get("model"), "streaming": "on"},
-        "settings": {"load_pattern": _pattern(one), "runtime": runtime},
-    }
+    return config("online", curve.plan.spec["endpoint"].get("model"), _pattern(one), runtime)
 
 
 def _ns(values_ms: Floats) -> NDArray[np.int64]:
@@ -110,30 +103,14 @@ def _ns(values_ms: Floats) -> NDArray[np.int64]:
 def _summary(one: PointRun, run: Measured) -> dict[str, Any]:
     """The whole run; what an official figure is taken from stands in point.yaml."""
     figures = one.run
-    latency_ns = np.rint((run.end_s - run.issue_s)[run.ok] * 1e9).astype(np.int64)
-    first_ns, gap_ns = (_ns(values) for values in (run.ttft_ms, run.tpot_ms))
-    lengths = run.tokens[run.ok & ~np.isnan(run.tokens)].astype(np.int64)
-    return {
-        **HEAD,
-        "definitions": _DEFINED,
-        "version": None,
-        "git_sha": None,
-        "test_started_at": 0,
-        "n_samples_issued": figures.issued,
-        "n_samples_completed": figures.completed,
-        "n_samples_failed": figures.failed,
-        "duration_ns": round(figures.duration_s * 1e9),
-        "state": one.state,
-        "complete": one.state == "complete",
-        "ttft": stats(first_ns, figures.failed, estimated=True),
-        "tpot": stats(gap_ns, figures.failed, estimated=True),
-        "latency": stats(latency_ns, figures.failed, estimated=True),
-        "output_sequence_lengths": stats(lengths, 0, estimated=False),
-        "legacy_loadgen_window_duration_ns": None,
-        "qps": figures.completed / figures.duration_s,
-        "tps": None if figures.output_tokens is None else figures.output_tokens / figures.duration_s,
-        "run_config": {
-            "load_pattern": _pattern(one) | {"use_legacy_loadgen_qps_metrics": False},
-            "warmup": {"enabled": False, "salt": None},
-        },
-    }
+    times = Times(
+        ttft=_ns(run.ttft_ms),
+        tpot=_ns(run.tpot_ms),
+        latency=np.rint((run.end_s - run.issue_s)[run.ok] * 1e9).astype(np.int64),
+        lengths=run.tokens[run.ok & ~np.isnan(run.tokens)].astype(np.int64),
+    )
+    return summary(
+        "the moment a user is ready to send", times, _pattern(one), issued=figures.issued, failed=figures.failed,
+        state=one.state, duration_ns=round(figures.duration_s * 1e9), qps=figures.completed / figures.duration_s,
+        tps=None if figures.output_tokens is None else figures.output_tokens / figures.duration_s,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loadcell.mlperf.files.export_blocks import HEAD, PERCENTILE, stats, write_yaml
+from loadcell.mlperf.files.export_blocks import HEAD, Times, config, pattern, summary, write_yaml
 from loadcell.mlperf.files.exported import Run
 from loadcell.mlperf.files.layout import ACCURACY_RESULT, CONFIG, RESULT
 from loadcell.mlperf.model import Accuracy, Rules
@@ -21,7 +21,6 @@ from loadcell.recording.read import dump_json
 Window = Literal["loadgen", "run"]
 _COUNTS = ("GEN_LEN", "TOKENS_PER_SAMPLE")
 """Scores that count output instead of grading it."""
-_DEFINED = f"latencies count from the scheduled time; {PERCENTILE}"
 
 
 def export_endpoints(run: Run, folder: Path, *, window: Window | None = None) -> list[Path]:
@@ -45,14 +44,10 @@ def export_endpoints(run: Run, folder: Path, *, window: Window | None = None) ->
 
 
 def _pattern(run: Run) -> dict[str, Any]:
-    spec = run.recording.spec
-    server = run.plan.rules.scenario in ("server", "interactive")
-    kind = "poisson" if server else "max_throughput" if run.plan.rules.scenario == "offline" else "concurrency"
-    return {
-        "type": kind,
-        "target_qps": spec.load.rate if server else None,
-        "target_concurrency": spec.load.concurrency if kind == "concurrency" else None,
-    }
+    load, scenario = run.recording.spec.load, run.plan.rules.scenario
+    if scenario in ("server", "interactive"):
+        return pattern("poisson", qps=load.rate)
+    return pattern("max_throughput") if scenario == "offline" else pattern("concurrency", concurrency=load.concurrency)
 
 
 def _seeds(run: Run) -> dict[str, int]:
@@ -62,22 +57,15 @@ def _seeds(run: Run) -> dict[str, int]:
 
 def _config(run: Run) -> dict[str, Any]:
     plan, spec = run.plan, run.recording.spec
-    return {
-        **HEAD,
-        "type": "offline" if plan.rules.scenario == "offline" else "online",
-        "model_params": {
-            "name": run.recording.manifest.effective.get("model"),
-            "streaming": "on" if spec.endpoint.stream else "off",
-        },
-        "settings": {
-            "load_pattern": _pattern(run),
-            "runtime": {
-                "min_duration_ms": round(spec.loadgen.min_duration_s * 1000),
-                "max_duration_ms": None,
-                "n_samples_to_issue": plan.queries,
-                **_seeds(run),
-            },
-        },
+    runtime = {
+        "min_duration_ms": round(spec.loadgen.min_duration_s * 1000),
+        "max_duration_ms": None,
+        "n_samples_to_issue": plan.queries,
+        **_seeds(run),
+    }
+    kind = "offline" if plan.rules.scenario == "offline" else "online"
+    model = run.recording.manifest.effective.get("model")
+    return config(kind, model, _pattern(run), runtime, streaming=spec.endpoint.stream) | {
         "datasets": [{"name": plan.dataset, "sha256": plan.dataset_sha256, "samples": plan.samples}],
         "loadcell": {
             "round": plan.rules.round,
@@ -95,34 +83,14 @@ def _config(run: Run) -> dict[str, Any]:
 def _summary(run: Run, legacy: bool) -> dict[str, Any]:
     score, queries = run.outcome.score, run.queries
     found = latencies(queries)
-    lost = len(queries) - int(queries.ok.sum())
     lengths = queries.tokens[queries.ok & ~np.isnan(queries.tokens)].astype(np.int64)
-    whole = run.outcome.state == "complete"
-    return {
-        **HEAD,
-        "definitions": _DEFINED,
-        "version": None,
-        "git_sha": None,
-        "test_started_at": 0,
-        "n_samples_issued": score.samples,
-        "n_samples_completed": score.samples - score.failed,
-        "n_samples_failed": score.failed,
-        "duration_ns": score.end_ns,
-        "state": run.outcome.state,
-        "complete": whole,
-        "ttft": stats(found.ttft, lost, estimated=True),
-        "tpot": stats(found.tpot, lost, estimated=True),
-        "latency": stats(found.latency, lost, estimated=True),
-        "output_sequence_lengths": stats(lengths, 0, estimated=False),
-        "legacy_loadgen_window_duration_ns": score.last_issued_done_ns if legacy else None,
-        "qps": score.samples_per_s_loadgen if legacy else score.samples_per_s_run,
-        "tps": score.tokens_per_s_loadgen if legacy else score.tokens_per_s_run,
-        "run_config": {
-            "load_pattern": _pattern(run) | {"use_legacy_loadgen_qps_metrics": legacy},
-            "warmup": {"enabled": False, "salt": None},
-            **_seeds(run),
-        },
-    }
+    return summary(
+        "the scheduled time", Times(found.ttft, found.tpot, found.latency, lengths), _pattern(run),
+        issued=score.samples, failed=score.failed, state=run.outcome.state, duration_ns=score.end_ns,
+        qps=score.samples_per_s_loadgen if legacy else score.samples_per_s_run,
+        tps=score.tokens_per_s_loadgen if legacy else score.tokens_per_s_run,
+        window_ns=score.last_issued_done_ns if legacy else None, legacy=legacy, seeds=_seeds(run),
+    )  # fmt: skip
 
 
 def _accuracy(found: Accuracy, rules: Rules) -> dict[str, Any]:
