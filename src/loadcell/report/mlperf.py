@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -45,11 +45,11 @@ def render_outcome(found: Outcome) -> RenderableType:
     failed = [finding for finding in found.findings if fails(finding)]
     blocks: list[RenderableType] = [Padding(_head(found), (0, 0, 0, 1))]
     if failed:
-        blocks.append(section(_failed(failed)))
+        blocks.append(section(finding_lines("Failed", failed, "red")))
     blocks += [section(_figures(found)), _latencies(found.score, found.plan.rules)]
     if found.score.early_stopping:
         blocks.append(section(_proofs(found)))
-    blocks.append(section([*_rest(found), *_how(found)]))
+    blocks.append(section([*_rest(found.findings), *_how(found)]))
     blocks.append(Padding(Text(FOOTNOTE, style="dim"), (0, 0, 0, 1)))
     return Group(*(part for block in blocks for part in (block, Text())))
 
@@ -57,7 +57,7 @@ def render_outcome(found: Outcome) -> RenderableType:
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
     """Print findings: failed ones with their advice, those that could not be judged, and in one line what holds."""
     failed = [finding for finding in findings if fails(finding)]
-    console.print(section([*_failed(failed), *_unjudged(findings), *_held(findings)]))
+    console.print(section([*finding_lines("Failed", failed, "red"), *_rest(findings)]))
 
 
 # --- the head --------------------------------------------------------------------------------------------------------
@@ -86,26 +86,28 @@ def _head(found: Outcome) -> Text:
 # --- findings --------------------------------------------------------------------------------------------------------
 
 
-def _failed(failed: Sequence[Finding]) -> Iterator[Line]:
-    for i, finding in enumerate(failed):
-        yield ("" if i else "Failed"), _finding(finding, "red")
+def finding_lines(label: str, findings: Iterable[Finding], style: str, says: int = _SAYS) -> Iterator[Line]:
+    """Findings below one label, each with its rule in `style`, its place and its advice."""
+    for i, finding in enumerate(findings):
+        where = f" ({plain(finding.where)})" if finding.where else ""
+        text = Text.assemble((finding.rule, style), f"{where}: {plain(finding.says, says)}")
+        yield (
+            ("" if i else label),
+            text.append(f"\n→ {plain(finding.advice, says)}") if finding.advice else text,
+        )
 
 
-def _finding(finding: Finding, style: str) -> Text:
-    where = f" ({plain(finding.where)})" if finding.where else ""
-    text = Text.assemble((finding.rule, style), f"{where}: {plain(finding.says, _SAYS)}")
-    return text.append(f"\n→ {plain(finding.advice, _SAYS)}") if finding.advice else text
-
-
-def _unjudged(findings: Sequence[Finding]) -> Iterator[Line]:
-    for i, finding in enumerate(one for one in findings if one.ok is None and not fails(one)):
-        yield ("" if i else "To know"), _finding(finding, "yellow")
-
-
-def _held(findings: Sequence[Finding]) -> Iterator[Line]:
-    held = dict.fromkeys(finding.rule for finding in findings if finding.ok)
-    if held:
+def held_line(findings: Iterable[Finding]) -> Iterator[Line]:
+    """In one line what holds."""
+    if held := dict.fromkeys(finding.rule for finding in findings if finding.ok):
         yield "Held", Text(", ".join(held), style="green")
+
+
+def _rest(findings: Sequence[Finding]) -> Iterator[Line]:
+    """What could not be judged, and what holds."""
+    unjudged = (finding for finding in findings if finding.ok is None and not fails(finding))
+    yield from finding_lines("To know", unjudged, "yellow")
+    yield from held_line(findings)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -193,12 +195,7 @@ def _proof(test: EarlyStopping) -> str:
     return f"{name} not proved: {over} take {test.needed:,} queries, {test.more:,} more if all of those are in time"
 
 
-# --- the rest --------------------------------------------------------------------------------------------------------
-
-
-def _rest(found: Outcome) -> Iterator[Line]:
-    yield from _unjudged(found.findings)
-    yield from _held(found.findings)
+# --- how it was made -------------------------------------------------------------------------------------------------
 
 
 def _how(found: Outcome) -> Iterator[Line]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Accuracy, Finding
 from loadcell.report.lines import Line, section
+from loadcell.report.mlperf import finding_lines
 from loadcell.report.text import plain
 
 _SAYS = 600
@@ -27,7 +28,8 @@ def print_accuracy(found: Accuracy, console: Console, folder: Path | None = None
 
 def render_accuracy(found: Accuracy, *, footnote: bool) -> RenderableType:
     """The accuracy for a terminal of 80 columns or more."""
-    lines = [*_gates(found.findings), *_advice(found.findings), *_figures(found), *_remarks(found.findings)]
+    remarks = finding_lines("To know", (one for one in found.findings if not _is_gate(one)), "yellow")
+    lines = [*_gates(found.findings), *_advice(found.findings), *_figures(found), *remarks]
     blocks: list[RenderableType] = [Padding(_head(found), (0, 0, 0, 1)), section(lines)]
     if footnote:
         blocks.append(Padding(Text(FOOTNOTE, style="dim"), (0, 0, 0, 1)))
@@ -76,13 +78,3 @@ def _figures(found: Accuracy) -> Iterator[Line]:
         parts = [f"{plain(subset)} {score:.2f} %" for subset, score in shown[:_MANY_SUBSETS]]
         more = len(shown) - _MANY_SUBSETS
         yield "Right", " · ".join(parts) + (f" · and {more} more subsets" if more > 0 else "")
-
-
-def _remarks(findings: Iterable[Finding]) -> Iterator[Line]:
-    rest = [finding for finding in findings if not _is_gate(finding)]
-    for i, finding in enumerate(rest):
-        where = f" ({plain(finding.where)})" if finding.where else ""
-        text = Text.assemble((finding.rule, "yellow"), f"{where}: {plain(finding.says, _SAYS)}")
-        if finding.advice:
-            text.append(f"\n→ {plain(finding.advice, _SAYS)}")
-        yield ("" if i else "To know"), text

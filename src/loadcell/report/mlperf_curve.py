@@ -16,6 +16,7 @@ from loadcell.mlperf.curve.model import Curve, CurvePlan, PointRun, Steady
 from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Finding
 from loadcell.report.lines import Line, section
+from loadcell.report.mlperf import finding_lines, held_line
 from loadcell.report.text import MISSING, figure, plain
 
 _WIDE = 110
@@ -61,12 +62,8 @@ def grouped(findings: Sequence[Finding]) -> list[Finding]:
 def _findings(findings: Sequence[Finding]) -> Iterator[Line]:
     """Failed ones with their advice, those that could not be judged, and in one line what holds."""
     for ok, label, style in ((False, "Failed", "red"), (None, "Unjudged", "yellow")):
-        for i, one in enumerate(finding for finding in grouped(findings) if finding.ok is ok):
-            where = f" ({plain(one.where)})" if one.where else ""
-            text = Text.assemble((one.rule, style), f"{where}: {plain(one.says, _SAYS)}")
-            yield ("" if i else label), text.append(f"\n→ {plain(one.advice, _SAYS)}") if one.advice else text
-    if held := dict.fromkeys(finding.rule for finding in findings if finding.ok):
-        yield "Held", Text(", ".join(held), style="green")
+        yield from finding_lines(label, (one for one in grouped(findings) if one.ok is ok), style, _SAYS)
+    yield from held_line(findings)
 
 
 def title(plan: CurvePlan) -> str:
