@@ -16,7 +16,7 @@ from loadcell.metrics.observed import MOST_POINTS, NEARLY_FULL
 from loadcell.metrics.overtime import EDGE, LONGEST, UNSEEN
 from loadcell.metrics.peer_names import PEER_NAMES, PEERS
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
-from loadcell.presets import CAVEATS, PRESETS
+from loadcell.presets import CAVEATS, presets
 from loadcell.recording.tables import ABOUT, TABLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -276,7 +276,7 @@ def slo_page() -> str:
     rows = (
         f"| `{preset.name}` | {preset.says().replace(',', ', ')} | {preset.attainment:.0%} | {preset.about} | "
         f"{preset.source} |"
-        for preset in PRESETS
+        for preset in presets()
     )
     head = ["| preset | limits | attainment | what for; rounds | source |", "|---|---|---|---|---|"]
     return "\n".join([_SLO_HEAD, "## Presets", "", *head, *rows, "", *(f"- {caveat}" for caveat in CAVEATS), ""])

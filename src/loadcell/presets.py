@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from loadcell.errors import UsageError, nearest
+from loadcell.rounds import ROUNDS, benchmarks_of, table
 
 
 class Preset(NamedTuple):
@@ -38,7 +42,8 @@ _GUIDELLM = "GuideLLM, guide to service level objectives (vllm-project/guidellm 
 _DISTSERVE = "DistServe, OSDI 2024, section 6 (figure scripts in LLMServe/DistServe)"
 _MLPERF = "MLPerf Inference, submission checker (mlcommons/inference at b66003e)"
 _OURS = "Loadcell's own choice"
-_ROUNDS = ("v5.0", "v5.1", "v6.0", "v6.1")
+_TARGET = re.compile(r"(-interactive)?(-99(\.9)?)?$")
+"""What a benchmark's name may end with: v5.0's Interactive was one of its own, then the accuracy target."""
 
 CAVEATS = (
     "A preset is a starting point: change its limits to those that your users would sign.",
@@ -50,23 +55,7 @@ CAVEATS = (
 """What one who quotes a preset must know."""
 
 
-def _mlperf(
-    name: str,
-    since: str,
-    until: str,
-    *,
-    ttft: float | None = None,
-    tpot: float | None = None,
-    e2e: float | None = None,
-    note: str = "",
-) -> Preset:
-    """A row of MLPerf's limits, of model/scenario. Both accuracy targets of a model (99 and 99.9) share them."""
-    rounds = _ROUNDS[_ROUNDS.index(since) : _ROUNDS.index(until) + 1]
-    about = (since if since == until else f"{since} to {until}") + note
-    return Preset(f"mlperf:{name}", about, ttft, tpot, e2e, 0.99, _MLPERF, rounds)
-
-
-PRESETS: tuple[Preset, ...] = (
+_OTHERS: tuple[Preset, ...] = (
     Preset("chat", "a person reads along", 200, 50, None, 0.99, _GUIDELLM),
     Preset("rag", "answers out of documents", 300, 100, 3000, 0.99, _GUIDELLM),
     Preset("api", "a program awaits the reply", None, None, 5000, 0.99, _GUIDELLM),
@@ -79,30 +68,43 @@ PRESETS: tuple[Preset, ...] = (
     Preset("distserve:chat/opt-175b", "ShareGPT", 4000, 200, None, 0.9, _DISTSERVE),
     Preset("distserve:code/opt-66b", "HumanEval", 125, 200, None, 0.9, _DISTSERVE),
     Preset("distserve:summary/opt-66b", "LongBench", 15_000, 150, None, 0.9, _DISTSERVE),
-    _mlperf("deepseek-r1/server", "v5.1", "v6.1", ttft=2000, tpot=80),
-    _mlperf("deepseek-r1/interactive", "v6.0", "v6.1", ttft=1500, tpot=15),
-    _mlperf("gpt-oss-120b/server", "v6.0", "v6.1", ttft=3000, tpot=80),
-    _mlperf("gpt-oss-120b/interactive", "v6.0", "v6.1", ttft=2000, tpot=15, note=" (the rules' text: 20ms)"),
-    _mlperf("gptj/server", "v5.0", "v5.0", e2e=20_000),
-    _mlperf("llama2-70b/server", "v5.0", "v6.1", ttft=2000, tpot=200),
-    _mlperf("llama2-70b/interactive", "v5.0", "v6.1", ttft=450, tpot=40),
-    _mlperf("llama3.1-405b/server", "v5.0", "v6.0", ttft=6000, tpot=175),
-    _mlperf("llama3.1-405b/interactive", "v5.1", "v6.0", ttft=4500, tpot=80),
-    _mlperf("llama3.1-8b/server", "v5.1", "v6.1", ttft=2000, tpot=100),
-    _mlperf("llama3.1-8b/interactive", "v5.1", "v6.1", ttft=500, tpot=30),
-    _mlperf("mixtral-8x7b/server", "v5.0", "v6.0", ttft=2000, tpot=200),
-    _mlperf("qwen3-vl-235b-a22b/server", "v6.0", "v6.1", e2e=12_000),
-    _mlperf("qwen3-vl-235b-a22b/interactive", "v6.1", "v6.1", e2e=1500),
 )
-"""A name that has other limits in other rounds stands once for each, the oldest first."""
+_REMARKS = {"gpt-oss-120b/interactive": " (the rules' text: 20ms)"}
+
+
+@cache
+def presets() -> tuple[Preset, ...]:
+    """Every preset; a name that has other limits in other rounds stands once for each, the oldest first."""
+    return (*_OTHERS, *_of_mlperf())
+
+
+def _of_mlperf() -> Iterator[Preset]:
+    """MLPerf's limits by model/scenario and the rounds that have them. Both accuracy targets of a model share them."""
+    found: dict[tuple[str, bool], dict[tuple[float | None, float | None, float | None], list[str]]] = {}
+    for edition in ROUNDS:
+        apart = table(edition).get("interactive_benchmarks", {}).values()
+        for name, tree in benchmarks_of(edition).items():
+            for scenario in ("Server", "Interactive"):
+                limits = tree["scenarios"].get(scenario, {})
+                asked = (limits.get("ttft_ms"), limits.get("tpot_ms"), limits.get("latency_ms"))
+                if any(asked):
+                    key = (_TARGET.sub("", name), scenario == "Interactive" or name in apart)
+                    rounds = found.setdefault(key, {}).setdefault(asked, [])
+                    rounds += [] if edition in rounds else [edition]
+    for (model, interactive), rows in sorted(found.items()):
+        name = f"{model}/{'interactive' if interactive else 'server'}"
+        for asked, rounds in rows.items():
+            about = rounds[0] if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
+            about += _REMARKS.get(name, "")
+            yield Preset(f"mlperf:{name}", about, *asked, 0.99, _MLPERF, tuple(rounds))
 
 
 def find_preset(text: str) -> Preset:
     """The preset of "chat" or "mlperf:llama2-70b/server@v5.1" (without @: of its newest round); UsageError else."""
     name, _, wanted = text.strip().lower().partition("@")
-    rows = [preset for preset in PRESETS if preset.name == name]
+    rows = [preset for preset in (presets() if name.startswith("mlperf:") else _OTHERS) if preset.name == name]
     if not rows:
-        names = list(dict.fromkeys(preset.name for preset in PRESETS))
+        names = list(dict.fromkeys(preset.name for preset in presets()))
         short = ", ".join(known for known in names if ":" not in known)
         raise UsageError(
             f"{text.strip()!r} is not an SLO{nearest(name, names)}: write limits, as in ttft=500ms,tpot=30ms,e2e=10s, "
@@ -126,8 +128,8 @@ def preset_attainment(text: str) -> float | None:
 def describe_presets() -> str:
     """The presets for a person, by who set them, a line each: name, limits, share of requests, what it is for."""
     lines = ["SLO presets: --slo NAME, or --slo NAME,e2e=20s to change or add a limit."]
-    for source in dict.fromkeys(preset.source for preset in PRESETS):
-        rows = [preset for preset in PRESETS if preset.source == source]
+    for source in dict.fromkeys(preset.source for preset in presets()):
+        rows = [preset for preset in presets() if preset.source == source]
         name, limits = (max(map(len, column)) for column in zip(*((p.name, p.says()) for p in rows), strict=True))
         lines += ["", f"{source}:"]
         lines += [f"  {p.name:<{name}}  {p.says():<{limits}}  {p.attainment:.0%}  {p.about}" for p in rows]

@@ -21,7 +21,7 @@ from loadcell.mlperf.rules import (
     rounds,
     seeds_of,
 )
-from loadcell.mlperf.rules.tables import benchmarks_of, merged, table
+from loadcell.rounds import benchmarks_of, merged, table
 
 REFERENCE = json.loads(gzip.decompress((Path(__file__).parent / "data" / "rules.json.gz").read_bytes()))
 OURS = {"inferred_tokens_per_sample"}

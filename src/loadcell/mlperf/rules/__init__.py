@@ -19,7 +19,7 @@ from loadcell.mlperf.rules.forms import (
     Submission,
 )
 from loadcell.mlperf.rules.names import benchmark_named, round_named, scenario_named
-from loadcell.mlperf.rules.tables import ROUNDS, Tree, benchmarks_of, table
+from loadcell.rounds import ROUNDS, Tree, benchmarks_of, table
 from loadcell.spec import Seeds
 
 __all__ = [

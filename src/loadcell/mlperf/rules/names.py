@@ -6,7 +6,7 @@ import re
 
 from loadcell.errors import UsageError, nearest
 from loadcell.mlperf.model import SCENARIOS, Scenario
-from loadcell.mlperf.rules.tables import ROUNDS, benchmarks_of
+from loadcell.rounds import ROUNDS, benchmarks_of
 
 _TARGETS = ("-99", "-99-9")
 """Ends of names that differ in their accuracy target alone."""

@@ -1,4 +1,7 @@
-"""The YAML files beside this one, read and expanded: a tree of benchmarks for each round."""
+"""MLPerf's rounds as mlperf/rules/*.yaml has them, read and expanded: a tree of benchmarks for each.
+
+They stand on the ground because an SLO may be that of a benchmark (`presets`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def table(name: str) -> Tree:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is: ten times as fast
-    text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath("mlperf", "rules", f"{name}.yaml").read_text(encoding="utf-8")
     tree: Tree = yaml.load(text, loader)
     return tree
 
