@@ -12,7 +12,7 @@ from made_page import HOSTILE, hostile_result, made_result
 from playwright.sync_api import Page, expect
 
 from loadcell.metrics import Result
-from loadcell.report.page import run_page
+from loadcell.report.run import run_page
 from loadcell.report.words import words_for
 
 Open = Callable[..., Any]
@@ -148,7 +148,7 @@ def test_nothing_of_a_stranger_runs(open_page: Open, result: Result) -> None:
 
 def test_commands_can_be_copied(open_page: Open, html: str) -> None:
     opened = open_page(html)
-    button = opened.page.locator("button[data-copy=again]")
+    button = opened.page.locator("button[data-copy=method-1]")
     button.click()
     expect(button).to_have_text("Copied")
 

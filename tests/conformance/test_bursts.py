@@ -16,7 +16,7 @@ from known import Output, Witness, lies_in, sse
 from scripted import DONE, Received, Step, chunked, delta, event, serve, token, usage_event
 
 from loadcell.report import to_json
-from loadcell.report.short import print_short
+from loadcell.report.run import print_short
 
 ITL_S, TTFT_S = 0.02, 0.05
 Pieces = list[tuple[float, int]]

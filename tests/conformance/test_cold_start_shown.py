@@ -14,9 +14,7 @@ from rich.console import Console
 from scripted import Received, Step, clean, serve
 
 from loadcell.report import to_json
-from loadcell.report.console import print_result
-from loadcell.report.page import run_page
-from loadcell.report.short import print_short
+from loadcell.report.run import print_result, print_short, run_page
 from loadcell.report.words.language import words_for
 
 COLD_S = 2.0

@@ -26,7 +26,7 @@ from loadcell.load.live import Count, Live, tell_first
 from loadcell.load.progress import Failing
 from loadcell.metrics import Result
 from loadcell.onset import BEYOND_DOUBT, evidence, onset
-from loadcell.report.short import print_short
+from loadcell.report.run import print_short
 
 LOOPS: dict[str, dict[str, Any]] = {
     "closed": {"concurrency": 4},

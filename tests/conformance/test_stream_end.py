@@ -14,9 +14,7 @@ from rich.console import Console
 from scripted import DONE, Received, Step, delta, event, json_reply, serve, usage, usage_event
 from stream_kinds import ENDS, GAVE_UP, GOOD, cases
 
-from loadcell.report import print_result, print_short
-from loadcell.report.markdown_run import run_markdown
-from loadcell.report.page.run import run_page
+from loadcell.report.run import print_result, print_short, run_markdown, run_page
 from loadcell.report.words import words_for
 
 Kinds = dict[tuple[str, str], Said]

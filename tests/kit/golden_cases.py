@@ -36,10 +36,11 @@ from loadcell.metrics import (
     build_repeats,
     build_result,
 )
-from loadcell.report import print_repeats, print_result, print_short
+from loadcell.report import print_repeats
 from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
-from loadcell.report.markdown import run_markdown, sweep_markdown
-from loadcell.report.page import run_page, sweep_page
+from loadcell.report.markdown_sweep import sweep_markdown
+from loadcell.report.page import sweep_page
+from loadcell.report.run import print_result, print_short, run_markdown, run_page
 from loadcell.report.selftest import print_selftest
 from loadcell.report.sweep import print_sweep
 from loadcell.report.words import words_for

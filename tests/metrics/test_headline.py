@@ -15,8 +15,8 @@ from loadcell.cli.main import main
 from loadcell.compare import read_result
 from loadcell.metrics import Throughput, build_result, reasons_of
 from loadcell.recording.read import Recording
-from loadcell.report import print_short, to_csv, to_json
-from loadcell.report.console import print_result
+from loadcell.report import to_csv, to_json
+from loadcell.report.run import print_result, print_short
 
 
 @pytest.fixture(params=["open", "closed"])

@@ -11,7 +11,7 @@ from rich.console import Console
 from loadcell.metrics import Counts, Result, build_result
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Stopped
-from loadcell.report.console import render
+from loadcell.report.run import print_result
 
 Make = Callable[..., Recording]
 SATURATED = "saturated: the queue grew by 5 requests/s (95 % interval 4 to 6)"
@@ -42,7 +42,7 @@ def overloaded(make: Make, kind: str = "saturated", *, stay_ms: float = 20.0, **
 def words(result: Result) -> str:
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(render(result, 200))
+        print_result(result, console)
     return " ".join(captured.get().split())
 
 

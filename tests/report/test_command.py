@@ -15,6 +15,7 @@ from loadcell.cli import report
 from loadcell.errors import RecordingError, UsageError
 from loadcell.metrics import Verdict, build_result
 from loadcell.recording.read import Recording
+from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]
 
@@ -49,7 +50,7 @@ def test_after_a_run_it_says_where_the_recording_lies(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     recording = make([ok_request(0)])
-    report.show(build_result(recording), recording.path)
+    report.show(build_result(recording), recording.path, words_for("en"))
     assert f"loadcell report {recording.path}" in capsys.readouterr().out
 
 

@@ -17,7 +17,8 @@ from loadcell.metrics import build_result
 from loadcell.recording.read import Recording
 from loadcell.report.compare import comparison_markdown
 from loadcell.report.github import code, prose, table
-from loadcell.report.markdown import run_markdown, sweep_markdown
+from loadcell.report.markdown_sweep import sweep_markdown
+from loadcell.report.run import run_markdown
 from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]

@@ -10,13 +10,14 @@ import pytest
 from made import ok_request
 from made_looks import Told, seen, steps
 from rich.console import Console
-from rich.text import Text
 
 from loadcell.metrics import Observed, Result, build_result
 from loadcell.recording.read import Recording
-from loadcell.report import print_result
-from loadcell.report.observed import observed_lines
+from loadcell.report.render.terminal import words as shown_words
+from loadcell.report.run import print_result
 from loadcell.report.tables import to_csv
+from loadcell.report.view.observed import observed as lines_of
+from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]
 ENGINE = (
@@ -48,7 +49,8 @@ def watched() -> Observed:
 
 def lines(make: Make, observed: Observed | None) -> list[tuple[str, str]]:
     result = msgspec.structs.replace(build_result(make([ok_request(0)])), observed=observed)
-    return [(label, text.plain if isinstance(text, Text) else text) for label, text in observed_lines(result)]
+    found = lines_of(result, words_for("en"))
+    return [(label, " · ".join(shown_words(cell).plain for cell in cells)) for label, cells in found]
 
 
 def test_nothing_watched_takes_no_line(make: Make) -> None:

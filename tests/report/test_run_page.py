@@ -16,11 +16,12 @@ from made_detail import empty_detail, made_detail
 from made_page import HOSTILE, hostile_result, made_result
 
 from loadcell.metrics import Result, build_result
-from loadcell.report.page import render, run_page
-from loadcell.report.page.figures import asked, between, estimated
+from loadcell.report.page import render
 from loadcell.report.page.method import typed_command
-from loadcell.report.page.overview import findings
 from loadcell.report.page.render import clip
+from loadcell.report.run import run_page
+from loadcell.report.view.figures import asked, between, estimated
+from loadcell.report.view.run import findings
 from loadcell.report.words import words_for
 
 EN, ES = words_for("en"), words_for("es")
@@ -146,12 +147,12 @@ def test_an_invalid_run_shows_what_went_wrong_and_its_figures(result: Result) ->
 
 def test_what_spoils_a_run_is_told_once_and_first(result: Result) -> None:
     says = result.verdict.checks[0].says
-    found = findings(msgspec.structs.replace(result, invalid=["the disk was full"]))
-    assert (found[0].word, found[0].says) == ("INVALID", "the disk was full")
-    assert len({one.says for one in found}) == len(found)
+    found = findings(msgspec.structs.replace(result, invalid=["the disk was full"]), EN)
+    assert found[0].text == "the disk was full"
+    assert len({one.text for one in found}) == len(found)
     spoilt = msgspec.structs.replace(result.verdict.checks[0], word="INVALID", says=f"{says} and more")
     verdict = msgspec.structs.replace(result.verdict, checks=[spoilt])
-    assert len(findings(msgspec.structs.replace(result, invalid=[says], verdict=verdict))) == 1
+    assert len(findings(msgspec.structs.replace(result, invalid=[says], verdict=verdict), EN)) == 1
 
 
 @pytest.mark.parametrize("state", ["interrupted", "broken", "running"])
@@ -216,9 +217,9 @@ def test_figures_say_what_they_lack() -> None:
         "1.00\N{EN DASH}2.00", "≤ 2.00", "≥ 1.00", "",
     )  # fmt: skip
     assert estimated(Estimate(needs=2995), EN).under == "needs n = 2,995"
-    assert estimated(Estimate(needs=100), EN, name="p99").under == "fewer than 100 samples"
+    assert estimated(Estimate(needs=100), EN, name="p99").under == "n<100"
     grows = estimated(Estimate(value=3.0, caveat="unstable"), EN)
-    assert (grows.value, grows.under) == ("3.000", "the queue grows")
+    assert (grows.value, grows.under) == ("3.000", "queue grows")
     open_ = estimated(Estimate(value=22.6, low=20.8, open=True, needs=299), EN)
     assert (open_.value, open_.under) == ("22.60+", "≥ 20.8")
     digits = estimated(Estimate(value=265.17, low=265.13, high=265.21), EN)
@@ -244,4 +245,4 @@ def test_a_template_cannot_use_what_it_was_not_given() -> None:
     from jinja2 import UndefinedError
 
     with pytest.raises(UndefinedError):
-        render.render("run.html", EN)
+        render.render("view.html", EN)

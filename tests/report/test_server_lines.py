@@ -10,7 +10,9 @@ from loadcell.metrics import Result, build_result
 from loadcell.metrics.model import ServerPart, ServerSide
 from loadcell.metrics.server import where_ttft
 from loadcell.recording.read import Recording
-from loadcell.report.server import server_lines
+from loadcell.report.render.terminal import words as shown_words
+from loadcell.report.view.observed import server
+from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]
 
@@ -27,13 +29,18 @@ def side(**fields: Any) -> ServerSide:
     return ServerSide(**known | fields)
 
 
+def server_lines(result: Result) -> list[tuple[str, str]]:
+    found = server(result, words_for("en"))
+    return [(label, " · ".join(shown_words(cell).plain for cell in cells)) for label, cells in found]
+
+
 def lines(result: Result, *sides: ServerSide) -> list[tuple[str, str]]:
     told = msgspec.structs.replace(result, server=list(sides), where_ttft=where_ttft(list(sides)))
-    return list(server_lines(told))
+    return server_lines(told)
 
 
 def test_a_server_that_tells_nothing_takes_no_line(make: Make) -> None:
-    assert list(server_lines(build_result(make([ok_request(0)])))) == []
+    assert (server_lines(build_result(make([ok_request(0)])))) == []
 
 
 def test_the_parts_of_a_recording(make: Make) -> None:

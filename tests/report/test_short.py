@@ -11,7 +11,7 @@ from rich.console import Console
 
 from loadcell.metrics import Check, Result, build_result
 from loadcell.recording.read import Recording
-from loadcell.report import print_short
+from loadcell.report.run import print_short
 
 Make = Callable[..., Recording]
 
@@ -83,7 +83,7 @@ def test_an_interval_stands_on_one_line_and_is_explained(make: Make) -> None:
     rows = [ok_request(i, start_ms=10 * i + 0.001 * (i * 7 % 13)) for i in range(320)]
     lines = shown(build_result(make(rows)))
     assert not any(line.rstrip().endswith("\N{EN DASH}") for line in lines)
-    assert any("Below: 95 % interval" in line for line in lines)
+    assert any("Below each figure: its 95 % interval" in line for line in lines)
 
 
 def test_the_load_says_how_many_requests_its_window_holds(make: Make) -> None:

@@ -14,7 +14,7 @@ def run_report(entry: Entry, words: Words) -> str:
     """The report of a run. RecordingError if it cannot be read."""
     from loadcell.recording.read import open_recording
     from loadcell.report.detail import build_both
-    from loadcell.report.page import run_page
+    from loadcell.report.run import run_page
 
     result, detail = build_both(open_recording(entry.path))
     return with_bar(run_page(result, detail, words, source=str(entry.path)), name_of(entry), words, [])

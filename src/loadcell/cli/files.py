@@ -53,7 +53,7 @@ def write_run_files(
     with said_if_long("writing the files"):
         if "html" in asked:
             from loadcell.report.files import write_text
-            from loadcell.report.page import run_page
+            from loadcell.report.run import run_page
 
             written.append(_place(args, home, name))
             write_text(written[-1], run_page(result, detail, words, source=str(source)))

@@ -39,7 +39,7 @@ def add_page(parser: argparse.ArgumentParser | argparse._ArgumentGroup, where: s
 
 def add_lang(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add --lang."""
-    parser.add_argument("--lang", metavar="L", default=_DEFAULT_LANG, help="language of pages and Markdown: en or es")
+    parser.add_argument("--lang", metavar="L", default=_DEFAULT_LANG, help="language of what is shown: en or es")
 
 
 def words_of(args: argparse.Namespace) -> Words:
@@ -66,7 +66,7 @@ def wants_page(args: argparse.Namespace, *, in_ci: bool = True) -> bool:
 def run_page_file(result: Result, detail: Detail | None, folder: Path, words: Words) -> Path:
     """Write the page of a run into its folder; `result` as it is to be shown."""
     from loadcell.report.files import write_text
-    from loadcell.report.page import run_page
+    from loadcell.report.run import run_page
 
     return write_text(folder / PAGE, run_page(result, detail, words, source=str(folder)))
 

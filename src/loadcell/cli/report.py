@@ -97,8 +97,7 @@ def run(args: argparse.Namespace) -> int:
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)
     if printed or not written:
-        markdown = words if args.md else None
-        show(shown, folder, as_json=args.json, as_csv=args.csv, markdown=markdown, full=args.full)
+        show(shown, folder, words, as_json=args.json, as_csv=args.csv, as_markdown=args.md, full=args.full)
     return exit_code(result, strict=args.strict)
 
 
@@ -223,30 +222,30 @@ def exit_code(result: Result, *, strict: bool) -> int:
 
 def show(
     result: Result,
-    folder: Path | None = None,
+    folder: Path | None,
+    words: Words,
     *,
     as_json: bool = False,
     as_csv: bool = False,
-    markdown: Words | None = None,
+    as_markdown: bool = False,
     full: bool = False,
 ) -> None:
-    """Print a result as it is (see `shown_result`): for people, as JSON, as CSV, or as Markdown in a language.
+    """Print a result as it is (see `shown_result`): for people or as Markdown in a language, as JSON or CSV.
 
     For people, `folder` names where its recording lies; they get one screen, or `full` all that is known.
     """
     from loadcell.cli.terminal import Terminal
-    from loadcell.report import print_result, print_short, to_csv, to_json
+    from loadcell.report import to_csv, to_json
+    from loadcell.report.run import print_result, print_short, run_markdown
 
     if as_json:
         sys.stdout.write(to_json(result).decode())
     elif as_csv:
         sys.stdout.write(to_csv(result))
-    elif markdown is not None:
-        from loadcell.report.markdown import run_markdown
-
-        sys.stdout.write(run_markdown(result, markdown))
+    elif as_markdown:
+        sys.stdout.write(run_markdown(result, words))
     else:
-        (print_result if full else print_short)(result, Terminal(), folder)
+        (print_result if full else print_short)(result, Terminal(), folder, words)
 
 
 def parse_window(text: str) -> tuple[float, float]:

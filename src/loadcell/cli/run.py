@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.interrupts import interrupts_later
-from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page
+from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
 from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
@@ -187,7 +187,7 @@ def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count:
             return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict)
     result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
     shown = result
-    show(shown, folder, as_json=args.json, full=args.full)
+    show(shown, folder, words_of(args), as_json=args.json, full=args.full)
     if wants_page(args):
         leave_page(args, lambda words: run_page_file(shown, detail, folder, words))
     return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)
@@ -222,7 +222,7 @@ def run_once(
             show_stage(now)
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
                 with interrupts_later():  # a library that is interrupted while it is imported complains at the end
-                    for room in ("report", "report.detail", "report.page") if detailed else ("report",):
+                    for room in ("report.run", "report.detail", "report.render.page") if detailed else ("report.run",):
                         importlib.import_module(f"loadcell.{room}")
 
         selftest = known_selftest(spec.endpoint.url.startswith("https"))

@@ -187,7 +187,7 @@ def show_sweep(
         sys.stdout.write(to_json(sweep).decode() if as_json else sweep_csv(sweep))
         return
     if markdown is not None:
-        from loadcell.report.markdown import sweep_markdown
+        from loadcell.report.markdown_sweep import sweep_markdown
 
         sys.stdout.write(sweep_markdown(sweep, markdown))
         return

@@ -1,19 +1,14 @@
-"""The error budget of a figure in words, for the console."""
+"""The error budget of a figure in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from loadcell.metrics import Result
-from loadcell.metrics.checks_budget import ALONE, JUDGED, figures_of, word_of_figure
+from loadcell.metrics.checks_budget import word_of_figure
 from loadcell.metrics.model import Budget
-from loadcell.report.latencies import latency_rows
 from loadcell.report.text import figure
 
 _MINUS = "\N{MINUS SIGN}"
 _SHOWN_END = 0.01
 """Part of the other end below which an end of what is left open is not shown."""
-_NAMES = {"p99_9": "p99.9"}
 
 
 def budget_text(value: float, budget: Budget) -> str:
@@ -44,26 +39,3 @@ def left_open(value: float | None, budget: Budget | None, *, unit: str = "ms", s
     ends = [f"{_MINUS}{figure(below, 2)}"] if below > least else []
     ends += [f"+{figure(above, 2)}"] if above > least else []
     return f"{'…'.join(ends)} {unit}"
-
-
-def budget_lines(result: Result) -> Iterator[str]:
-    """A line for each latency and one for the rates: what the instrument leaves open of what is judged, then marks."""
-    for title, summary in latency_rows(result.latency):
-        found = figures_of(summary)
-        known = [(name, *found[name]) for name in JUDGED]
-        told = [f"{name} {budget_text(v, b)}" for name, v, b in known if v is not None and b is not None]
-        marks = [
-            f"{_NAMES.get(name, name)} {figure(found[name][0])} {text}"
-            for name in ALONE
-            if (text := mark(*found[name], scale=summary.mean))
-        ]
-        if told:
-            yield f"{title}: {' · '.join([*told, *marks])}"
-    rates = result.throughput
-    pairs = (
-        ("requests/s", rates.requests_per_s, rates.requests_budget),
-        ("output tokens/s", rates.output_tokens_per_s, rates.output_tokens_budget),
-    )
-    told = [f"{name} {budget_text(v, b)}" for name, v, b in pairs if v is not None and b is not None]
-    if told:
-        yield " · ".join(told)

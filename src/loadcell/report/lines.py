@@ -9,11 +9,11 @@ from rich.containers import Lines
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.report.latencies import LABEL_WIDTH
 from loadcell.report.text import MISSING, plain
 from loadcell.search.model import Ask, Plan
 
 Line = tuple[str, str | Text]
+LABEL_WIDTH = 13
 UNITS = {"load.rate": "requests/s", "load.concurrency": "users"}
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
 

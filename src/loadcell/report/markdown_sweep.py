@@ -10,9 +10,11 @@ from loadcell.metrics import Estimate
 from loadcell.report.charts.stages import load_words as stage_load
 from loadcell.report.github import bullets, code, folded, joined, prose, section, table
 from loadcell.report.lines import ask_label, load_figure
-from loadcell.report.markdown_run import MARKS, limit_words
-from loadcell.report.page.figures import count, share
+from loadcell.report.render.markdown import MARKS
 from loadcell.report.text import MISSING
+from loadcell.report.view.blocks import TONES
+from loadcell.report.view.figures import count, share
+from loadcell.report.view.run import limit_words
 from loadcell.report.words import Words
 from loadcell.search.model import End, Plan, Stage, Sweep
 
@@ -104,7 +106,7 @@ def _stage(sweep: Sweep, stage: Stage, judged: bool, words: Words) -> Iterator[s
         "interrupted": words.say("interrupted"),
         "running": words.say("without an end"),
     }.get(stage.state, words.say("broken off"))
-    yield f"{MARKS.get(word, '')} {words.say(word)}{f' ({state})' if state else ''}".strip()
+    yield f"{MARKS[TONES[word]] if word in TONES else ''} {words.say(word)}{f' ({state})' if state else ''}".strip()
 
 
 def _doubts(sweep: Sweep, words: Words) -> Iterator[str]:

@@ -22,9 +22,8 @@ from loadcell.mlperf.model import (
     Rules,
     Score,
 )
-from loadcell.report.audit import WORD_STYLE
-from loadcell.report.latencies import LABEL_WIDTH
-from loadcell.report.lines import Line, section
+from loadcell.report.lines import LABEL_WIDTH, Line, section
+from loadcell.report.render.terminal import WORD_STYLES
 from loadcell.report.text import MISSING, figure, figure_beside, plain
 
 _SAYS = 600
@@ -75,7 +74,7 @@ def marks(plan: Plan) -> str:
 
 
 def _head(found: Outcome) -> Text:
-    text = Text.assemble((f" {found.verdict} ", WORD_STYLE[found.verdict]), " ", (title(found.plan.rules), "bold"))
+    text = Text.assemble((f" {found.verdict} ", WORD_STYLES[found.verdict]), " ", (title(found.plan.rules), "bold"))
     if mark := marks(found.plan):
         text.append(f"\n{mark}", style="yellow")
     if found.state != "complete":

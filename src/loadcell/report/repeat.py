@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
-from loadcell.report.audit import WORD_STYLE
+from loadcell.report.render.terminal import WORD_STYLES
 from loadcell.report.text import MISSING, figure, found_alone, percent, plain, sentence
 
 _DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
@@ -54,7 +54,7 @@ def render_repeats(together: Repeats) -> RenderableType:
 def _head(together: Repeats) -> Text:
     done, asked = len(together.runs), together.asked or len(together.runs)
     runs = f"{done} of {asked} runs" if done < asked else f"{done} run{'s' if done > 1 else ''}"
-    text = Text.assemble(" ", (f" {together.verdict} ", WORD_STYLE[together.verdict]), f" {runs}")
+    text = Text.assemble(" ", (f" {together.verdict} ", WORD_STYLES[together.verdict]), f" {runs}")
     bad = [f"run {i} {run.verdict}" for i, run in enumerate(together.runs, 1) if run.verdict != "VALID"]
     return text.append(f": {', '.join(bad)}" if bad else ", every one VALID" if done > 1 else "")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from loadcell.report.audit import WORD_STYLE
 from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
+from loadcell.report.render.terminal import WORD_STYLES
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
 from loadcell.search.soundness import invalid_ends, rests_on, stage_word, unanswered
@@ -58,14 +58,14 @@ def _warnings(sweep: Sweep) -> Iterator[Line]:
     assert sweep.found is not None
     bad = invalid_ends(sweep)
     if bad:
-        yield "", Text.assemble((" INVALID ", WORD_STYLE["INVALID"]), f" the answer rests on {numbers(bad)}, INVALID")
+        yield "", Text.assemble((" INVALID ", WORD_STYLES["INVALID"]), f" the answer rests on {numbers(bad)}, INVALID")
     ends = rests_on(sweep.found)
     doubtful = [
         stage.ask.number for stage in sweep.stages if stage.ask.number in ends and stage_word(stage) == "SUSPECT"
     ]
     if doubtful:
         says = f" the answer rests on {numbers(doubtful)}, SUSPECT"
-        yield "", Text.assemble((" SUSPECT ", WORD_STYLE["SUSPECT"]), says)
+        yield "", Text.assemble((" SUSPECT ", WORD_STYLES["SUSPECT"]), says)
 
 
 def _end(name: str, end: End, found: Found) -> str:

@@ -1,6 +1,5 @@
-"""Self-contained pages of a run or a sweep."""
+"""The self-contained page of a sweep."""
 
-from loadcell.report.page.run import run_page
 from loadcell.report.page.sweep import sweep_page
 
-__all__ = ["run_page", "sweep_page"]
+__all__ = ["sweep_page"]

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.report.charts.model import Chart
-from loadcell.report.page.figures import count
 from loadcell.report.text import plain
+from loadcell.report.view.figures import count
 from loadcell.report.words import Words
 
 if TYPE_CHECKING:

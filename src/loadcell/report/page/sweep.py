@@ -7,11 +7,11 @@ from typing import Any
 
 from loadcell.report.charts.stages import varied_fields
 from loadcell.report.page import sweep_stages as stages
-from loadcell.report.page.figures import count
 from loadcell.report.page.method import setting, settings, typed_command
 from loadcell.report.page.render import render
 from loadcell.report.page.sweep_answer import cards, lines, promise, verdict
 from loadcell.report.sweep import finished
+from loadcell.report.view.figures import count
 from loadcell.report.words import Words
 from loadcell.search.model import Sweep
 

@@ -9,9 +9,9 @@ import msgspec
 
 from loadcell.report.charts.stages import load_words
 from loadcell.report.lines import ask_label
-from loadcell.report.page.figures import Figure, between, count
 from loadcell.report.page.sweep_stages import doubts, named
 from loadcell.report.text import MISSING
+from loadcell.report.view.figures import Figure, between, count
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
 from loadcell.search.soundness import rests_on, stage_word, unanswered

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from loadcell.report.github import bullets, code, folded, joined, prose
 from loadcell.report.github import table as raw_table
-from loadcell.report.view.blocks import Block, Cell, Chart, Command, Facts, Note, Section, Table, Tiles, Tone, Verdict
+from loadcell.report.view.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Command,
+    Facts,
+    Fold,
+    Note,
+    Section,
+    Table,
+    Tiles,
+    Tone,
+    Verdict,
+)
 
 MARKS: dict[Tone, str] = {"good": "✅", "care": "⚠️", "open": "❔", "bad": "❌"}
 
@@ -29,30 +42,48 @@ def _section(section: Section) -> Iterator[str]:
 def _verdict(found: Verdict, title: str) -> Iterator[str]:
     yield f"### {MARKS.get(found.tone, '')} {found.word}: {prose(title)}"
     yield prose(found.says)
-    yield bullets(map(cell_text, found.reasons))
+    rest = [found.rest] if found.most is not None and len(found.reasons) > found.most else []
+    yield bullets([*map(cell_text, found.reasons[: found.most]), *rest])
 
 
 def _block(block: Block) -> str:
     if isinstance(block, Facts):
-        return bullets(f"{label}: {' · '.join(map(cell_text, cells))}" for label, cells in block.rows)
+        return bullets(f"{label}: {_line(cells)}" if label else _line(cells) for label, cells in block.rows)
     if isinstance(block, Table):
         return "\n\n".join([_table(block), *map(prose, block.below)])
     if isinstance(block, Tiles):
-        return " · ".join(f"**{cell.text}** {title}" for title, cell in block.tiles)
+        return _tiles(block)
     if isinstance(block, Note):
         return bullets(map(prose, block.lines))
     if isinstance(block, Command):
-        return f"{block.label}: {code(block.text)}"
-    assert isinstance(block, Chart)
+        return f"{prose(block.label)}: {code(block.text, 1000)}"
+    assert isinstance(block, Chart | Fold)  # of a page
     return ""
+
+
+def _tiles(block: Tiles) -> str:
+    """Figures with intervals as a table; counts in a line."""
+    rows = [
+        [
+            " ".join(filter(None, [prose(title.text), title.under, cell.label])),
+            f"**{cell.text}** {cell.unit}".strip(),
+            cell.under,
+        ]
+        for title, cells in block.tiles
+        for cell in cells
+    ]
+    if not any(under for _, _, under in rows):
+        return " · ".join(f"{figure} {title}" for title, figure, _ in rows)
+    return raw_table(["", "", ""], rows)
 
 
 def cell_text(cell: Cell) -> str:
     """A cell but for what stands below it."""
     text = cell.text if cell.kind == "figure" else code(cell.text) if cell.kind == "code" else prose(cell.text)
     text = f"**{text}**" if cell.tone == "strong" else text
-    text = " ".join(filter(None, [MARKS.get(cell.tone), text, cell.unit]))
-    return f"{text}: {prose(cell.more)}" if cell.more else text
+    text = " ".join(filter(None, [MARKS.get(cell.tone), cell.word, cell.label, text, cell.unit]))
+    text = f"{text}: {prose(cell.more)}" if cell.more else text
+    return f"{text} \N{RIGHTWARDS ARROW} {prose(cell.advice)}" if cell.advice else text
 
 
 def _table(block: Table) -> str:
@@ -71,5 +102,11 @@ def _table(block: Table) -> str:
     return raw_table(head, rows, align)
 
 
+def _line(cells: Sequence[Cell]) -> str:
+    return " · ".join(map(cell_text, cells))
+
+
 def _stacked(cell: Cell) -> str:
-    return f"{cell_text(cell)}<br><sub>{cell.under}</sub>" if cell.under else cell_text(cell)
+    return "".join(
+        [cell_text(cell), *(f"<br><sub>{line}</sub>" for line in cell.under.replace("<", "&lt;").splitlines())]
+    )

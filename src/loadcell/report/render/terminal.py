@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -9,17 +10,35 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from loadcell.report.lines import LABEL_WIDTH, Unbroken
 from loadcell.report.text import plain
-from loadcell.report.view.blocks import Block, Cell, Chart, Command, Facts, Note, Section, Table, Tiles, Tone, Verdict
+from loadcell.report.view.blocks import (
+    TONES,
+    Block,
+    Cell,
+    Chart,
+    Command,
+    Facts,
+    Fold,
+    Note,
+    Section,
+    Table,
+    Tiles,
+    Tone,
+    Verdict,
+)
 
 STYLES: dict[Tone, str] = {
     "": "", "good": "green", "care": "yellow", "open": "yellow", "bad": "bold red", "strong": "bold", "dim": "dim",
 }  # fmt: skip
 BADGES: dict[Tone, str] = {"good": "bold white on green", "care": "bold black on yellow", "bad": "bold white on red"}
+WORD_STYLES = {word: BADGES[tone] for word, tone in TONES.items()}
 _WIDE = 110
 """Columns from which on what stands below a figure stands beside it."""
 _LIMIT = 600
 """Most characters of a cell."""
+_PLAIN_COLUMN = 9
+"""Columns of a figure without anything below it, in a table of those that have it."""
 
 
 def show(sections: Iterable[Section], console: Console) -> None:
@@ -31,34 +50,38 @@ def show(sections: Iterable[Section], console: Console) -> None:
 def _section(section: Section, width: int) -> Iterator[RenderableType]:
     """Its verdict and each block with an empty line behind."""
     if section.verdict is not None:
-        yield Group(*verdict(section.verdict, section.title))
+        yield from verdict(section.verdict, section.title)
         yield Text()
     for block in section.blocks:
-        shown = _block(block, width)
-        if shown is not None:
-            yield shown
+        found = shown(block, width)
+        if found is not None:
+            yield found
             yield Text()
 
 
-def _block(block: Block, width: int) -> RenderableType | None:
+def shown(block: Block, width: int) -> RenderableType | None:
+    """A block on a terminal of this width; None for what only a page has."""
     if isinstance(block, Facts):
         return facts(block)
     if isinstance(block, Table):
         below = [indented(plain(line, _LIMIT), 1, "dim") for line in block.below]
         return Group(table(block, width), *below)
     if isinstance(block, Tiles):
-        return indented(" · ".join(f"{cell.text} {title}" for title, cell in block.tiles))
+        return indented(" · ".join(f"{cell.text} {title.text}" for title, cells in block.tiles for cell in cells))
     if isinstance(block, Note):
         return Group(*(indented(plain(line, _LIMIT)) for line in block.lines))
-    if isinstance(block, Command):
-        return Text(f" {block.label}: {block.text}", no_wrap=True, overflow="ignore")
-    assert isinstance(block, Chart)
+    assert isinstance(block, Fold | Chart | Command)  # of a page
     return None
+
+
+def command(console: Console, found: Command) -> None:
+    """Print a command unbroken, so that it can be copied."""
+    console.print(f" {found.label}: {found.text}", soft_wrap=True, markup=False, highlight=False)
 
 
 def indented(text: str | Text, columns: int = 1, style: str = "") -> Padding:
     """Text of which every line starts at the same column, wrapped ones too."""
-    return Padding(Text(text, style=style) if isinstance(text, str) else text, (0, 0, 0, columns))
+    return Padding(Unbroken.assemble((text, style) if isinstance(text, str) else text), (0, 0, 0, columns))
 
 
 def badge(word: str, tone: Tone) -> Text:
@@ -66,45 +89,76 @@ def badge(word: str, tone: Tone) -> Text:
     return Text(f" {word.upper()} ", style=BADGES.get(tone, "bold reverse"))
 
 
-def verdict(found: Verdict, title: str) -> Iterator[RenderableType]:
-    """The word with what it is about, its reasons below."""
-    yield Text.assemble(" ", badge(found.word, found.tone), f" {plain(title, _LIMIT)}")
-    for reason in found.reasons:
+def verdict(found: Verdict, title: str = "") -> Iterator[RenderableType]:
+    """The word with what it is about or means, its reasons below."""
+    head, says = (title, found.says) if title else (found.says, "")
+    line = Grid.grid(padding=(0, 1, 0, 0))
+    line.add_column(no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(Text.assemble(" ", badge(found.word, found.tone)), plain(head, _LIMIT))
+    yield line
+    for reason in found.reasons[: found.most]:
         yield indented(words(reason), 3)
-    if found.says:
-        yield indented(plain(found.says, _LIMIT), 1, "bold")
+    if found.most is not None and len(found.reasons) > found.most:
+        yield indented(found.rest, 3, "dim")
+    if says:
+        yield indented(plain(says, _LIMIT), 1, "bold")
 
 
 def words(cell: Cell, gap: str = " ", colon: str = ": ") -> Text:
     """A cell as text; `gap` stands before what is below a figure, `colon` before what explains."""
+    label = f"{cell.label} " if cell.label else ""
     unit = f" {cell.unit}" if cell.unit else ""
-    text = Text(f"{plain(cell.text, _LIMIT)}{unit}", style=STYLES[cell.tone])
+    text = Text(f"{label}{plain(cell.text, _LIMIT)}{unit}", style="" if cell.word else STYLES[cell.tone])
+    text = Text.assemble(badge(cell.word, cell.tone), " ", text) if cell.word else text
     text = Text.assemble(text, (f"{gap}{cell.under}" if cell.under else "", "dim"))
-    return text.append(f"{colon}{plain(cell.more, _LIMIT)}", style="dim") if cell.more else text
+    if cell.more:
+        text.append(f"{colon}{plain(cell.more, _LIMIT)}")
+    if cell.advice:
+        text.append(f"\n\N{RIGHTWARDS ARROW} {plain(cell.advice, _LIMIT)}", style="dim")
+    return text
 
 
 def facts(block: Facts) -> Grid:
-    """Labels in a column of their own."""
+    """Labels in a column of their own, what they say beside them."""
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(min_width=LABEL_WIDTH, style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, cells in block.rows:
-        grid.add_row(f" {label}", Text(" · ").join(words(cell) for cell in cells))
+        grid.add_row(Text(f" {label}"), Unbroken.assemble(Text(" · ").join(words(cell) for cell in cells)))
     return grid
 
 
 def table(block: Table, width: int) -> Grid:
     """The table; the last column of words takes what room there is."""
-    wide = width >= _WIDE
-    gap, colon = (" ", ": ") if wide else ("\n", "\n")
+    beside = width >= _WIDE and not block.stacked
+    gap, colon = (" ", ": ") if beside else ("\n", "\n")
+    below = {i for row in block.rows for i, cell in enumerate(row) if cell.under}
+    room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(block.columns) - len(below))) // max(1, len(below)) - 2
     grid = plain_table(f" {block.columns[0].title}")
     last = len(block.columns) - 1
     for i, column in enumerate(block.columns[1:], 1):
         fold = i == last and column.side == "left"
-        grid.add_column(column.title, justify=column.side, no_wrap=not fold, overflow="fold")
+        grid.add_column(column.title, justify=column.side, no_wrap=not fold and not block.stacked, overflow="fold")
     for first, *rest in block.rows:
-        grid.add_row(Text.assemble(" ", words(first)), *(words(cell, gap, colon) for cell in rest))
+        name = words(first, "\n")
+        name.stylize("bold", 0, len(first.text))
+        cells = (words(_fitted(cell, room) if block.stacked else cell, gap, colon) for cell in rest)
+        grid.add_row(indented(name), *cells)
     return grid
+
+
+def _fitted(cell: Cell, room: int) -> Cell:
+    """With what stands below the figure broken at a dash or a space where it does not fit."""
+    lines = [part for line in cell.under.splitlines() for part in _broken(line, room)]
+    return Cell(**{name: getattr(cell, name) for name in Cell.__struct_fields__} | {"under": "\n".join(lines)})
+
+
+def _broken(line: str, room: int) -> list[str]:
+    low, dash, high = line.partition("\N{EN DASH}")
+    if len(line) <= room:
+        return [line]
+    return [f"{low}{dash}", high] if dash and " " not in line else textwrap.wrap(line, max(room, 4))
 
 
 def plain_table(first: str, titles: Sequence[str] = ()) -> Grid:

@@ -31,6 +31,12 @@ class Cell(msgspec.Struct, frozen=True):
     """Our own words below a figure: its interval, or why there is none."""
     more: str = ""
     """What explains it."""
+    word: str = ""
+    """A word of a verdict before it, which then has the tone."""
+    label: str = ""
+    """Which figure it is, before it."""
+    advice: str = ""
+    """What to do about it."""
     term: str = ""
     """Its entry in the glossary."""
 
@@ -44,10 +50,14 @@ class Column(msgspec.Struct, frozen=True):
     """What stands below the figures of this column; Markdown then has a column for it."""
 
 
+Fact = tuple[str, Sequence[Cell]]
+"""A label and what there is to say of it; without a label it belongs to the line before."""
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Lines of a label and what there is to say of it."""
 
-    rows: Sequence[tuple[str, Sequence[Cell]]]
+    rows: Sequence[Fact]
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -57,18 +67,27 @@ class Table(msgspec.Struct, frozen=True):
     rows: Sequence[Sequence[Cell]]
     below: Sequence[str] = ()
     """Sentences that explain it."""
+    stacked: bool = False
+    """What stands below a figure never stands beside it."""
 
 
 class Tiles(msgspec.Struct, frozen=True):
     """A few figures to be seen at first, each with its title."""
 
-    tiles: Sequence[tuple[str, Cell]]
+    tiles: Sequence[tuple[Cell, Sequence[Cell]]]
 
 
 class Note(msgspec.Struct, frozen=True):
     """Sentences, one below the other."""
 
     lines: Sequence[str]
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """Blocks of second rank under a title; a page opens them at a click."""
+
+    title: str
+    blocks: Sequence[Facts | Table | Note]
 
 
 class Chart(msgspec.Struct, frozen=True):
@@ -91,9 +110,12 @@ class Verdict(msgspec.Struct, frozen=True):
     tone: Tone
     says: str = ""
     reasons: Sequence[Cell] = ()
+    most: int | None = None
+    """So many reasons are shown where there is no room for all, with `rest` in place of the others."""
+    rest: str = ""
 
 
-Block = Facts | Table | Tiles | Note | Chart | Command
+Block = Facts | Table | Tiles | Note | Fold | Chart | Command
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -126,6 +148,11 @@ class View(msgspec.Struct, frozen=True):
 def figured(text: str, **more: str) -> Cell:
     """A figure of ours; `more` as the fields of Cell."""
     return Cell(text, kind="figure", **more)  # type: ignore[arg-type]
+
+
+def fact(label: str, *parts: str) -> Fact:
+    """A line of words."""
+    return label, [Cell(part) for part in parts]
 
 
 def told(text: str, words: Words) -> str:

@@ -106,7 +106,8 @@ def _pair(pair: Pair, comparison: Comparison, words: Words, several: bool) -> Se
     if pair.changes:
         found = {name: sum(change.finding == name for change in pair.changes) for name in _FINDINGS}
         tiles = [
-            (finding_words(name, words), figured(words.count(n), tone=_FINDINGS[name])) for name, n in found.items()
+            (Cell(finding_words(name, words)), [figured(words.count(n), tone=_FINDINGS[name])])
+            for name, n in found.items()
         ]
         columns = [Column(t("Figure"), "left"), Column("A"), Column(pair.name),
                    Column(t("Change"), under=t("95 % interval")), Column(t("Finding"), "left")]  # fmt: skip

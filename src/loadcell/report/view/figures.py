@@ -7,7 +7,8 @@ import msgspec
 from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.report.budget import left_open
-from loadcell.report.text import MISSING, bound_digits, ends, estimate_text, interval_decimals
+from loadcell.report.text import MISSING, bound_digits, ends, estimate_text, interval_decimals, share_with_interval
+from loadcell.report.view.blocks import Cell
 from loadcell.report.words import Words
 
 _DASH = "\N{EN DASH}"
@@ -19,6 +20,11 @@ class Figure(msgspec.Struct, frozen=True):
     value: str
     unit: str = ""
     under: str = ""
+
+    def cell(self, **more: str) -> Cell:
+        """As a cell of a table or a tile; `more` as its fields."""
+        tone = "" if self.known else "dim"
+        return Cell(self.value, kind="figure", unit=self.unit, under=self.under, tone=tone, **more)  # type: ignore[arg-type]
 
     @property
     def known(self) -> bool:
@@ -46,24 +52,36 @@ def between(low: float | None, high: float | None, words: Words, value: float | 
     return "" if high is None else f"≤ {words.figure(high, bound_digits(high, value))}"
 
 
-def estimated(estimate: Estimate, words: Words, unit: str = "ms", n: int | None = None, name: str = "") -> Figure:
-    """A percentile with its 95 % interval, or with what is missing for it; `name` is that of the percentile."""
+def estimated(
+    estimate: Estimate,
+    words: Words,
+    unit: str = "ms",
+    n: int | None = None,
+    name: str = "",
+    *,
+    marked: bool = False,
+    scale: float | None = None,
+) -> Figure:
+    """A percentile with its 95 % interval, or with what is missing for it; `name` is that of the percentile.
+
+    What the instrument leaves open of it is told of one in ms, or `marked`; `scale` as `checks_budget.word_of_figure`.
+    """
     if estimate.value is not None:
         value, mark, _ = estimate_text(estimate)
         whole = f"{words.number(value) if '.' in value else words.figure(estimate.value)}{mark}"
         if estimate.caveat:
-            return Figure(whole, unit, words.say("the queue grows"))
-        off = left_open(estimate.value, estimate.budget) if unit == "ms" else ""
-        marked = [words.say("(instrument: {off})", off=off)] if off else []
+            return Figure(whole, unit, words.say("queue grows"))
+        off = left_open(estimate.value, estimate.budget, scale=scale) if unit == "ms" or marked else ""
+        left = [words.say("(instrument: {off})", off=off)] if off else []
         return Figure(
-            whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *marked]).strip()
+            whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *left]).strip()
         )
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:
         return Figure(MISSING, under=words.say("withheld"))
     if name:
-        return Figure(MISSING, under=words.say("fewer than {n} samples", n=count(shown_from(PERMILLE[name]), words)))
+        return Figure(MISSING, under=f"n<{count(shown_from(PERMILLE[name]), words)}")
     if estimate.needs:
         return Figure(MISSING, under=words.say("needs n = {n}", n=count(estimate.needs, words)))
     return Figure(MISSING)
@@ -91,6 +109,22 @@ def share(found: Share, words: Words) -> Figure:
         return Figure(MISSING)
     low, high = (None if end is None else words.percent(end) for end in (found.low, found.high))
     return Figure(words.percent(found.value), "", f"{low} {_DASH} {high}" if low and high else "")
+
+
+def bracketed(interval: Interval | None, words: Words) -> str:
+    """An interval behind its figure in a line, with a space before it; nothing if there is none."""
+    if interval is None:
+        return ""
+    low, high = (words.number(end) for end in ends(interval.low, interval.high))
+    return f" [{low}, {high}]"
+
+
+def share_in_brackets(found: Share, words: Words, beside: float | None = None) -> str:
+    """A proportion with its interval in a line, as in 98.5 % [97.1, 99.3]."""
+    whole = share_with_interval(found, beside)
+    value, bracket, interval = whole.partition(" [")
+    ends = ", ".join(words.number(end) for end in interval.removesuffix("]").split(", "))
+    return f"{words.number(value)}{bracket}{ends}]" if bracket else words.number(whole)
 
 
 def spread(found: Spread, words: Words) -> str:

@@ -1,0 +1,410 @@
+"""What a run says: what was asked of which server, how fast it was, what went wrong, how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
+from loadcell.metrics.checks_budget import only_budgets
+from loadcell.metrics.checks_window import cold_says
+from loadcell.metrics.glossary import COMPARED, GLOSSARY
+from loadcell.report.page.method import setting
+from loadcell.report.text import MISSING, plain
+from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
+from loadcell.report.words import Words
+
+_WORST_FIRST = ("INVALID", "SUSPECT")
+_TOLD_FIRST = ("stability", "failures")
+"""Checks that say what the server did stand before those of the instrument, among those of one word."""
+_PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
+"""Where all replies ended like that, one screen does not tell it."""
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_REASONS = 3
+"""Reasons of the verdict that are seen at first."""
+_TEXT = 300
+"""Most characters of what a server said."""
+
+
+# --- what was asked --------------------------------------------------------------------------------------------------
+
+
+def model_of(result: Result) -> str | None:
+    """The model that was asked for; None where that was left to the server and is not known."""
+    method = result.methodology
+    model = method.effective.get("model") or method.spec.get("endpoint", {}).get("model")
+    return None if model is None else str(model)
+
+
+def load_words(result: Result, words: Words) -> list[str]:
+    """The load: its loop, its rate or users, and its end."""
+    t, load = words.say, result.methodology.spec.get("load", {})
+    users, rate_asked = load.get("concurrency"), load.get("rate")
+    if result.methodology.loop == "open":
+        found = asked(rate_asked or 0.0, words)
+        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=str(load.get("arrivals") or "?"))]
+        parts += [t("at most {n} in flight", n=words.count(users))] if users else []
+    else:
+        parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if load.get("requests"):
+        parts.append(t("{n} requests", n=words.count(load["requests"])))
+    length_s = result.methodology.effective.get("duration_s")
+    if load.get("duration_s"):
+        parts.append(t("{s} s", s=asked(load["duration_s"], words)))
+    elif length_s and not load.get("requests") and load.get("duration_most_s"):
+        most = asked(load["duration_most_s"], words)
+        parts.append(t("{s} s (ended by itself, {most} s at most)", s=words.figure(length_s, 4), most=most))
+    return parts
+
+
+def workload_words(result: Result, words: Words) -> str:
+    """What was asked of the server, in tokens."""
+    workload = result.methodology.spec.get("workload", {})
+    out = str(workload.get("output_tokens"))
+    if workload.get("prompts"):
+        return words.say("prompts of {file}, {n} tokens out", file=str(workload["prompts"]), n=out)
+    return words.say("{n} tokens in, {m} tokens out", n=str(workload.get("input_tokens")), m=out)
+
+
+def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
+    """What was measured, how much of it counts, and what became of the requests."""
+    t, method, run = words.say, result.methodology, result.counts.run
+    endpoint, window = method.spec.get("endpoint", {}), method.window
+    streamed = t("streamed") if endpoint.get("stream", True) else t("not streamed")
+    model = t("model {name}", name=model_of(result) or t("(the server's first)"))
+    target = Cell(str(endpoint.get("url", "")), kind="code")
+    yield t("Target"), [target, Cell(f"{endpoint.get('api', '')}, {streamed}"), Cell(model)]
+    load = load_words(result, words)
+    span = t(
+        "{a} to {b} s",
+        a=words.figure(window.start_s, 3 if short else 4),
+        b=words.figure(window.end_s, 3 if short else 4),
+    )
+    if short:
+        counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
+        counted = counted if result.counts.window != run else []
+        yield fact(
+            t("Load"), *load, workload_words(result, words), ", ".join([t("window {span}", span=span), *counted])
+        )
+    else:
+        yield fact(t("Load"), *load)
+        yield fact(t("Workload"), workload_words(result, words), t("counted by {name}", name=method.tokenizer))
+        yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
+    if (stopped := result.run.stopped) is not None:
+        left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
+        after = t("after {s} s", s=words.figure(stopped.at_s, 3))
+        yield t("Ended early"), [Cell(f"{after}: {told(stopped.reason, words)}{left}", tone="care")]
+    if result.steady.says and not short:
+        tone: Tone = "care" if result.steady.stable is False else ""
+        yield t("Steady state"), [Cell(told(result.steady.says, words), tone=tone)]
+    if result.steady.cold_start is not None:
+        yield t("Cold start"), [Cell(told(cold_says(result.steady.cold_start), words), tone="care")]
+    yield t("Requests"), [Cell(accounts(run, words), tone="" if run.ok == run.planned else "care")]
+    ended = {} if result.replies is None else result.replies.ended_by
+    if ended and not (short and ended.keys() in _PLAIN_ENDS):
+        shares = (f"{told(plain(name, 40), words)} {words.percent(one.share)}" for name, one in ended.items())
+        yield fact("", t("ended by: {reasons}", reasons=", ".join(shares)))
+    if not short:
+        if result.counts.window != run:
+            yield fact(t("In window"), accounts(result.counts.window, words))
+        if result.counts.beyond:
+            n, failed = (words.count(n) for n in (result.counts.beyond, result.counts.beyond_failed))
+            kept_on = t(
+                "{beyond} more requests kept the load on until the last counted reply; {failed} of them failed",
+                beyond=n,
+                failed=failed,
+            )
+            yield fact(t("Beyond"), kept_on)
+
+
+def accounts(counts: Counts, words: Words) -> str:
+    """What became of the planned requests."""
+    return words.say(
+        "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent",
+        **{name: words.count(getattr(counts, name)) for name in Counts.__struct_fields__},
+    )
+
+
+# --- what came -------------------------------------------------------------------------------------------------------
+
+
+def tiles(result: Result, words: Words) -> Tiles:
+    """How fast: latencies with their p50 and p99, then rates."""
+    t, rates, flight = words.say, result.throughput, result.concurrency
+    found = []
+    for name in (name for name in COMPARED if name in result.latency):
+        latency = result.latency[name]
+        summary = latency.response or latency.service
+        cells = [estimated(getattr(summary, shown), words, n=summary.n, name=shown).cell(label=shown)
+                 for shown in ("p50", "p99")]  # fmt: skip
+        found.append((_titled(name.removesuffix("_ms"), words, t("response time") if latency.response else ""), cells))
+    for name in ("output_tokens_per_s", "requests_per_s"):
+        interval = getattr(rates, name.replace("_per_s", "_interval"))
+        figure = rate(getattr(rates, name), interval, t(words.metric(name).unit), words)
+        found.append((_titled(name, words), [figure.cell()]))
+    user = rates.user_tokens_per_s.get("p50")
+    reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
+    found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
+    ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
+    under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
+    mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
+    return Tiles([*found, (_titled("concurrency", words), [mean])])
+
+
+def _titled(term: str, words: Words, under: str = "") -> Cell:
+    return Cell(words.metric(term).title, term=term, under=under)
+
+
+def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
+    """Requests and tokens a second, of all and of a user."""
+    t, rates = words.say, result.throughput
+    parts = [
+        t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
+        t("{n} output tokens/s", n=words.figure(rates.output_tokens_per_s))
+        + bracketed(rates.output_tokens_interval, words),
+    ]
+    if short:
+        yield fact(t("Throughput"), *parts)
+        user = rates.user_tokens_per_s.get("p50")
+        reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
+        yield fact("", t("{n} tokens/s in and out", n=words.figure(rates.total_tokens_per_s)), *reached)
+        return
+    yield fact(t("Throughput"), *parts, t("{n} input tokens/s", n=words.figure(rates.input_tokens_per_s)))
+    yield fact(t("Per user"), *_per_user(rates, words))
+    if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
+        p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))
+        yield fact(t("Per token"), t("p50 {p50} ms, p99 {p99} ms: ITL over the tokens of its event", p50=p50, p99=p99))
+
+
+def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
+    known = [
+        words.say(
+            "{n} tokens/s or more for {share}", n=words.figure(rates.user_tokens_per_s[name].value, 3), share=share
+        )
+        for name, share in (("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"))
+        if name in rates.user_tokens_per_s and rates.user_tokens_per_s[name].value is not None
+    ]
+    yield from known or [MISSING]
+    if rates.chunks_per_token is not None:
+        yield words.say("{n} chunks per token", n=words.figure(rates.chunks_per_token, 3))
+
+
+def slo(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
+    """How many requests kept to the SLO, and to each of its limits."""
+    t, good = words.say, result.goodput
+    if good is None:
+        return
+    kept = t(
+        "{share} of {planned} planned requests kept to every limit",
+        share=share_in_brackets(good.attainment, words),
+        planned=words.count(good.planned),
+    )
+    anchor = t("response time") if good.anchor == "response" else t("service time")
+    goodput = Cell(t("{n} requests/s", n=words.figure(good.goodput_per_s)), label=words.metric("goodput").title,
+                   term="goodput")  # fmt: skip
+    yield "SLO", [Cell(kept)] if short else [Cell(f"{kept} ({anchor})"), goodput]
+    yield fact("", *(_limit(name, limit, words, short) for name, limit in good.limits.items()))
+
+
+def limit_words(name: str, limit_ms: float, words: Words) -> str:
+    """A limit of the SLO, as in TTFT ≤ 400 ms."""
+    return f"{GLOSSARY[name.removesuffix('_ms')].title} ≤ {asked(limit_ms, words)} ms"
+
+
+def _limit(name: str, limit: Limit, words: Words, short: bool) -> str:
+    kept = limit.attainment
+    share = words.percent(kept.value) if short else share_in_brackets(kept, words)
+    found = told(limit.note, words) if limit.note else share
+    return f"{limit_words(name, limit.limit_ms, words)}: {found}"
+
+
+def course(result: Result, words: Words) -> Iterator[Fact]:
+    """How many were in flight, what the whole run shows, and what other tools would say of it."""
+    t, flight = words.say, result.concurrency
+    parts = [] if flight.asked is None else [t("asked {n}", n=words.count(flight.asked))]
+    if flight.mean is None:
+        parts.append(t("mean n/a: nothing was sent between ramp and drain"))
+    else:
+        part = flight.asked and result.methodology.loop != "open"
+        share = f" ({words.percent(flight.mean / flight.asked)})" if part and flight.asked else ""
+        span = t("from {a} to {b} s", a=words.figure(flight.mean_from_s, 3), b=words.figure(flight.mean_to_s, 3))
+        parts.append(f"{t('mean {n}', n=words.figure(flight.mean))}{share} {span}")
+    parts.append(t("max {n}", n=words.count(flight.max)))
+    if (ratio := result.steady.littles_ratio) is not None:
+        parts.append(
+            t("{share} of rate \N{MULTIPLICATION SIGN} time in system (Little's law)", share=words.percent(ratio))
+        )
+    yield fact(t("Concurrency"), *parts)
+    if (whole := result.whole_run) is not None:
+        parts = []
+        for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+            latency = whole.latency[name]
+            summary = latency.response or latency.service
+            figures = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))
+            parts.append(f"{latency.title} {' '.join(f'{name} {words.figure(ms)}' for name, ms in figures)} ms")
+        rate = t("{n} output tokens/s", n=words.figure(whole.throughput.output_tokens_per_s))
+        yield fact(t("Whole run"), *parts, rate)
+    found = result.run_rates
+    if found is not None and found.seconds is not None:
+        yield fact(
+            t("Other tools"),
+            t("would say {n} requests/s", n=words.figure(found.requests_per_s)),
+            t("{n} output tokens/s", n=words.figure(found.output_tokens_per_s)),
+            t("{n} tokens/s in and out", n=words.figure(found.total_tokens_per_s)),
+            t("over {s} s, from the first send to the last reply", s=words.figure(found.seconds)),
+        )
+
+
+def bottleneck(result: Result, words: Words) -> Iterator[Fact]:
+    """What takes the time."""
+    if result.bottleneck is not None:
+        yield fact(words.say("Bottleneck"), told(result.bottleneck, words))
+
+
+# --- what went wrong -------------------------------------------------------------------------------------------------
+
+
+def findings(result: Result, words: Words) -> list[Cell]:
+    """Why the result goes by its word: what spoils it, then what the audit found, worst first; each once.
+
+    Of a latency by both anchors only the response time, which is the one shown, where both are off; what to do stands
+    once where several share it.
+    """
+    checks = result.verdict.checks
+    named = {(check.word, check.name) for check in checks}
+    bad = [
+        check
+        for check in checks
+        if check.word in _WORST_FIRST
+        and (check.word, f"{check.name.removesuffix('budget')}response_budget") not in named
+    ]
+    bad.sort(key=lambda check: (_WORST_FIRST.index(str(check.word)), check.name not in _TOLD_FIRST))
+    spoils = [why for why in result.invalid if not any(check.says.startswith(why) for check in bad)]
+    advice = [check.advice if later is None or later.advice != check.advice else None
+              for check, later in zip_longest(bad, bad[1:])]  # fmt: skip
+    return [
+        *(Cell(told(why, words)) for why in spoils),
+        *(Cell(told(check.says, words), advice=told(do or "", words)) for check, do in zip(bad, advice, strict=True)),
+    ]
+
+
+def verdict(result: Result, words: Words) -> Verdict:
+    """The word of the result, what it means, and why."""
+    word = word_of(result)
+    found = findings(result, words)
+    rest = words.say("and {n} more", n=words.count(len(found) - _REASONS))
+    return Verdict(words.say(word), TONES[word], verdict_words(result, words), found, _REASONS, rest)
+
+
+def verdict_words(result: Result, words: Words) -> str:
+    """What the verdict means, after what is to be said of a run that did not end by itself."""
+    t = words.say
+    state = {
+        "complete": "",
+        "interrupted": t("This run was interrupted: its figures are of the part that ran."),
+        "running": t("This run never said that it ended: its figures are of the part that was recorded."),
+    }.get(result.run.state, t("This run broke off: its figures are of the part that ran."))
+    meaning = {
+        "VALID": t("Every check is within its limits."),
+        "SUSPECT": t("The figures can be used with care."),
+        "INVALID": t("Do not use the figures that are named here.")
+        if only_budgets(result)
+        else t("Do not use these figures."),
+    }[word_of(result)]
+    return f"{state} {meaning}".strip()
+
+
+def warnings(result: Result, words: Words) -> Iterator[Fact]:
+    """What must be known before any figure is read."""
+    t = words.say
+    for reason in result.invalid:
+        yield "", [Cell(told(reason, words), word=t("INVALID"), tone="bad")]
+    if result.run.state != "complete":
+        state = {"running": t("NO END"), "interrupted": t("INTERRUPTED")}.get(result.run.state, t("BROKEN"))
+        says = next(iter(result.notes), "these figures are of a part of the run")  # how it ended comes first
+        yield "", [Cell(told(says, words), word=state, tone="care")]
+
+
+def errors(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
+    """Kinds of failures with their number, the server's words and what to do; at most so many."""
+
+    def line(one: Failure) -> Cell:
+        sample = f'"{plain(one.sample, _TEXT)}"' if one.sample else ""
+        kind = f"{words.count(one.count)} {_TIMES} {plain(one.kind, 80)}"
+        return Cell(kind, tone="bad", more=sample, advice=told(one.advice or "", words))
+
+    for i, failure in enumerate(result.errors[:most]):
+        yield ("" if i else words.say("Errors")), [line(failure)]
+    if most is not None and len(result.errors) > most:
+        yield fact("", words.say("and {n} more kinds: --full", n=words.count(len(result.errors) - most)))
+
+
+def notes(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
+    """What has to be known besides."""
+    for i, note in enumerate(result.notes[:most]):
+        yield fact("" if i else words.say("Notes"), told(note, words))
+    if most is not None and len(result.notes) > most:
+        yield fact("", words.say("and {n} more", n=words.count(len(result.notes) - most)))
+
+
+# --- how it was done -------------------------------------------------------------------------------------------------
+
+
+def counted(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
+    """How the figures came to be; `short` without the definitions."""
+    t, method = words.say, result.methodology
+    if short:
+        yield fact(
+            t("Method"), t("percentiles: nearest rank"), t("intervals: 95 %, distribution-free, allow for dependence")
+        )
+    else:
+        yield fact(t("Percentiles"), told(method.percentile, words))
+        yield fact(t("Intervals"), told(method.interval, words))
+    sources = ((t("output tokens by"), method.token_source), (t("prompt tokens by"), method.prompt_token_source))
+    counted_by = [f"{label} {_sources(found, words)}" for label, found in sources]
+    yield fact(t("Counted"), *counted_by, t("load processes: {n}", n=words.count(method.workers)))
+
+
+def _sources(counts: dict[str, int], words: Words) -> str:
+    return ", ".join(f"{told(name, words)} ({words.count(n)})" for name, n in counts.items()) or words.say("none")
+
+
+def identity(result: Result, words: Words, digits: int | None = None) -> Iterator[Fact]:
+    """Which run this is: what pins it down, so many digits of each hash."""
+    t, run, method = words.say, result.run, result.methodology
+    salt = method.effective.get("salt")
+    pinned = {
+        t("schedule"): method.schedule_hash,
+        t("bodies"): method.bodies_hash,
+        t("methodology"): method.fingerprint,
+    }
+    yield (
+        t("Run"),
+        [
+            Cell(run.id, kind="code"),
+            Cell(run.started_at, kind="code"),
+            Cell(t("lasted {s} s", s=words.figure(run.duration_s))),
+            Cell(t("seed {n}", n=str(method.seed))),
+            *([Cell(t("salt {salt}", salt=str(salt)))] if salt else []),
+            *(Cell(name[:digits], kind="code", label=label) for label, name in pinned.items() if name),
+            Cell(t("recorded by loadcell {a}, computed by {b}", a=run.loadcell, b=result.loadcell)),
+        ],
+    )
+    if not run.sealed:
+        yield fact("", t("no checksums in the recording: that its files are as the run wrote them cannot be told"))
+
+
+def settings(result: Result, words: Words) -> Iterator[Fact]:
+    """Everything that was asked for, and what it came to, a line a part of the spec."""
+    method = result.methodology
+    for part, values in (*method.spec.items(), ("effective", method.effective)):
+        if isinstance(values, dict) and values:
+            yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
+
+
+def machine(result: Result, words: Words) -> Iterator[Fact]:
+    """The machine that measured."""
+    for name, value in result.methodology.environment.items():
+        if name != "command" and value not in (None, "", {}, []):
+            yield fact(name, setting(value, words))

@@ -1,0 +1,165 @@
+"""The sections of a run's report, as Markdown and the page show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadcell.metrics import Result
+from loadcell.report.detail.model import Detail
+from loadcell.report.page.method import command_of, typed_command
+from loadcell.report.view import instrument, latency, observed
+from loadcell.report.view import run as said
+from loadcell.report.view.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Command,
+    Facts,
+    Fold,
+    Note,
+    Section,
+    Table,
+    View,
+    figured,
+    told,
+)
+from loadcell.report.words import Words
+
+MARKDOWN = ("summary", "errors", "notes", "latency", "method")
+PAGE = ("summary", "latency", "course", "drivers", "audit", "errors", "method", "notes")
+_WORST_SHOWN, _FAILURES = 10, 40
+
+
+def run_view(result: Result, detail: Detail | None, words: Words, source: str, drawn: frozenset[str]) -> View:
+    """The report of a run: `detail` where its recording is at hand, `drawn` the charts that there are.
+
+    `source` names the folder or file in the commands.
+    """
+    t, model = words.say, said.model_of(result)
+    sections = {
+        "summary": _summary(result, detail, words, source, drawn),
+        "latency": _latency(result, words, drawn),
+        "course": _course(result, detail, words, drawn),
+        "drivers": _drivers(result, words, drawn),
+        "audit": Section("audit", t("Audit"), [instrument.checks(result, words),
+                                               Facts(list(instrument.instrument(result, words)))]),
+        "errors": _errors(result, words),
+        "method": _method(result, words, source),
+        "notes": _notes(result, detail, words),
+    }  # fmt: skip
+    started = result.run.started_at.replace("T", " ").replace("+00:00", " UTC")
+    return View(
+        title=f"{model or t('Run')} · {said.verdict(result, words).word}",
+        eyebrow=f"{t('Load test')} · {started}",
+        heading=model or t("(the server's first model)"),
+        parts={name: [section] for name, section in sections.items() if section is not None},
+        loadcell=result.loadcell,
+    )
+
+
+def _charts(drawn: frozenset[str], *names: str) -> Iterator[Chart]:
+    return (Chart(name) for name in names if name in drawn)
+
+
+def _summary(result: Result, detail: Detail | None, words: Words, source: str, drawn: frozenset[str]) -> Section:
+    t = words.say
+    model = said.model_of(result) or t("model unknown")
+    blocks: list[Block] = [
+        said.tiles(result, words),
+        Facts([*said.head(result, words, short=True), *said.slo(result, words)]),
+    ]
+    if result.goodput is None:
+        judge = typed_command("loadcell", "report", source or "DIR", "--slo", "ttft=500ms,tpot=30ms")
+        says = t("No SLO was given. A recording can be judged by one at any time, without a new load")
+        blocks += [Command(says, judge)] if judge else []
+    blocks += _charts(drawn, "time-parts")
+    if drawn and detail is None:
+        blocks.append(Note([t("Charts of distributions and of the course of the run need the recording.")]))
+    title = ", ".join([model, *said.load_words(result, words)])
+    return Section("summary", title, blocks, said.verdict(result, words))
+
+
+def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
+    t = words.say
+    blocks: list[Block] = [
+        *_charts(drawn, "ladder"),
+        latency.latency_table(result.latency, words, latency.below(result, words), least=True),
+        *_charts(drawn, "ecdf"),
+    ]
+    if result.whole_run is not None:
+        whole = latency.latency_table(result.whole_run.latency, words, least=True)
+        blocks.append(Fold(t("The whole run, warm-up and drain included"), [whole]))
+    return Section("latency", t("Latency"), blocks, detail=True)
+
+
+def _course(result: Result, detail: Detail | None, words: Words, drawn: frozenset[str]) -> Section:
+    t, seen = words.say, result.observed
+    rates = [*said.throughput(result, words), *said.course(result, words)]
+    blocks: list[Block] = [Note([told(result.steady.says, words)]), *_charts(drawn, "timeline"), Facts(rates)]
+    blocks += _charts(drawn, "stalls")
+    worst = [] if detail is None or detail.stalls is None else detail.stalls.worst[:_WORST_SHOWN]
+    if worst:
+        titles = (
+            t("ended at"),
+            t("request"),
+            t("before event"),
+            t("others at that moment"),
+            t("read late by the client"),
+        )
+        rows = [
+            [figured(words.figure(one.gap_ms), unit="ms"), figured(words.figure(one.at_s), unit="s"),
+             *(figured("" if n is None else str(n)) for n in (one.request, one.event, one.others)),
+             Cell(t("yes") if one.by_client else t("no"))]
+            for one in worst
+        ]  # fmt: skip
+        blocks.append(Table([Column(t("Worst stalls"), "left"), *map(Column, titles)], rows))
+    blocks += _charts(drawn, "server")
+    if seen is not None:
+        blocks += [observed.observed_table(seen, words)] if seen.series else []
+        blocks.append(Facts(list(observed.observed(result, words))))
+    return Section("course", t("Over time"), blocks)
+
+
+def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section:
+    t = words.say
+    found = [*said.bottleneck(result, words), *observed.server(result, words)]
+    none = t("No server told where TTFT went: queue or prefill.")
+    blocks: list[Block] = [*_charts(drawn, "ttft-by-input", "itl-by-concurrency"), *([Facts(found)] if found else [])]
+    return Section("drivers", t("What drives it"), [*blocks, *([] if result.where_ttft else [Note([none])])])
+
+
+def _method(result: Result, words: Words, source: str) -> Section:
+    t = words.say
+    commands = (
+        (t("Run it again, as recorded"), source and typed_command("loadcell", "run", source)),
+        (t("See these figures again, without any load"), source and typed_command("loadcell", "report", source)),
+        (t("It was started by"), command_of(result)),
+    )
+    how = [*said.head(result, words), *said.counted(result, words), *said.identity(result, words)]
+    return Section(
+        "method",
+        t("How it was measured"),
+        [
+            *(Command(label, text) for label, text in commands if text),
+            Facts(how),
+            Fold(t("Everything asked for"), [Facts(list(said.settings(result, words)))]),
+            Fold(t("The machine that measured"), [Facts(list(said.machine(result, words)))]),
+        ],
+        detail=True,
+    )
+
+
+def _errors(result: Result, words: Words) -> Section:
+    rows = list(said.errors(result, words, _FAILURES))
+    none = Note([words.say("No request failed.")])
+    return Section("errors", words.say("Errors"), [Facts(rows) if rows else none])
+
+
+def _notes(result: Result, detail: Detail | None, words: Words) -> Section | None:
+    t = words.say
+    rows = list(said.notes(result, words))
+    if detail is not None:
+        for label, lines in ((t("What is missing"), detail.missing), (t("How the charts were drawn"), detail.thinned)):
+            rows += [("" if i else label, [Cell(told(line, words))]) for i, line in enumerate(lines)]
+    return Section("notes", t("Notes"), [Facts(rows)]) if rows else None
