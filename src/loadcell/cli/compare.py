@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from loadcell.compare import Comparison
     from loadcell.report.words import Words
 
+LEAST_OF_DUEL = "1%"
+"""The least difference that matters, unless it is told otherwise: a duel is for small ones."""
 GATED = """{ttft,tpot,e2e}.{geomean,mean} {ttft,tpot,itl,e2e}.{p50,p90,p95,p99}
   {output_tokens_per_s,requests_per_s}.mean {slo_attainment,failed}.share"""
 """The keys of MEASURES, folded by hand: to import them for --help costs half a second."""
@@ -90,8 +92,6 @@ def run(args: argparse.Namespace) -> int:
     if args.accelerators is not None:
         raise UsageError("--accelerators goes with --published")
     if len(args.sides) == 1 and DUEL.there(Path(args.sides[0])):
-        from loadcell.cli.duel import show_duel
-
         return show_duel(args, Path(args.sides[0]))
     if len(args.sides) == 1 or not (args.sides or args.noise):
         raise UsageError("give two sides or more, as in: loadcell compare runs/before runs/after")
@@ -108,14 +108,34 @@ def run(args: argparse.Namespace) -> int:
         min_effect=min_effect,
         force=args.force,
     )
-    print_comparison_as(found, args, words)
+    _print(found, args, words)
     if wants_page(args, in_ci=False) or (args.output and args.html is None):
         path = Path(args.output) if args.output else None
         leave_page(args, lambda words: comparison_page_file(found, sides, path, words))
     return exit_code(found)
 
 
-def print_comparison_as(found: Comparison, args: argparse.Namespace, words: Words) -> None:
+def show_duel(args: argparse.Namespace, folder: Path) -> int:
+    """Print what a recorded duel tells, and write its page if asked for. Returns as `run`."""
+    from loadcell.cli.pages import PAGE, said_if_long
+    from loadcell.compare import compare_duel, exit_code, parse_gate
+
+    gates = [parse_gate(text) for text in getattr(args, "fail_if", [])]
+    with said_if_long("reading the turns"):
+        found = compare_duel(
+            folder,
+            gates=gates,
+            min_effect=parse_share(getattr(args, "min_effect", None) or LEAST_OF_DUEL),
+            force=args.force,
+            strict_gates=getattr(args, "strict_gates", False),
+        )
+    _print(found, args, words_of(args))
+    if wants_page(args):
+        leave_page(args, lambda words: comparison_page_file(found, [], folder / PAGE, words))
+    return exit_code(found)
+
+
+def _print(found: Comparison, args: argparse.Namespace, words: Words) -> None:
     """Print a comparison in the form that was asked for."""
     from loadcell.report.compare import comparison_json, comparison_markdown, print_comparison
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadcell.cli.compare import GATED, add_comparing, parse_share, print_comparison_as
-from loadcell.cli.pages import PAGE, add_page, check_lang, comparison_page_file, leave_page, wants_page, words_of
+from loadcell.cli.compare import GATED, LEAST_OF_DUEL, add_comparing, parse_share, show_duel
+from loadcell.cli.pages import add_page, check_lang
 from loadcell.errors import EndpointError, LoadcellError, UsageError
 from loadcell.recording.claim import output_folder
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load")
 """Flags of a run that a duel decides itself."""
-_LEAST = "1%"
-"""The least difference that matters, unless it is told otherwise: a duel is for small ones."""
 _ABOUT = """\
 Send the same requests to two endpoints in turns, A B B A, while the other side
 rests, and say which is faster: better, worse, no difference that matters, or
@@ -76,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from loadcell.compare import DUEL, parse_gate
 
     check_lang(args)
-    parse_share(args.min_effect or _LEAST)  # what is wrong in these is said before anything is sent
+    parse_share(args.min_effect or LEAST_OF_DUEL)  # what is wrong in these is said before anything is sent
     for gate in args.fail_if:
         parse_gate(gate)
     specs = _specs(args)
@@ -93,26 +91,6 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.write(f"loadcell: {error}\n")
             return stopped
         return code if stopped is None else stopped
-
-
-def show_duel(args: argparse.Namespace, folder: Path) -> int:
-    """Print what a recorded duel tells, and write its page if asked for. Returns as `run`."""
-    from loadcell.cli.pages import said_if_long
-    from loadcell.compare import compare_duel, exit_code, parse_gate
-
-    gates = [parse_gate(text) for text in getattr(args, "fail_if", [])]
-    with said_if_long("reading the turns"):
-        found = compare_duel(
-            folder,
-            gates=gates,
-            min_effect=parse_share(getattr(args, "min_effect", None) or _LEAST),
-            force=args.force,
-            strict_gates=getattr(args, "strict_gates", False),
-        )
-    print_comparison_as(found, args, words_of(args))
-    if wants_page(args):
-        leave_page(args, lambda words: comparison_page_file(found, [], folder / PAGE, words))
-    return exit_code(found)
 
 
 def _specs(args: argparse.Namespace) -> dict[str, Spec]:

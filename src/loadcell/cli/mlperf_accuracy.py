@@ -252,8 +252,9 @@ def _same_dataset(args: argparse.Namespace, plan: Plan) -> Dataset:
 def _score_file(args: argparse.Namespace) -> tuple[Accuracy, Path | None]:
     """Replies made elsewhere; with --output, accuracy.json goes there."""
     from loadcell.mlperf.accuracy.evaluate import evaluate
-    from loadcell.mlperf.accuracy.replies import settle, written_replies
+    from loadcell.mlperf.accuracy.replies import settle
     from loadcell.mlperf.accuracy.run import SCORED
+    from loadcell.mlperf.files.replies import written_replies
     from loadcell.recording.read import dump_json
 
     if args.target is not None or args.resume:

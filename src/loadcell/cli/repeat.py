@@ -63,7 +63,7 @@ def run_repeats(
 
 
 def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool, strict: bool) -> int:
-    from loadcell.cli.report import exit_code
+    from loadcell.cli.results import exit_code
     from loadcell.cli.terminal import Terminal
     from loadcell.metrics import build_repeats
     from loadcell.report import print_repeats, to_json

@@ -24,7 +24,7 @@ def find_recorded(target: str | None) -> Recorded | None:
     if target is None or is_url(target, "recording or saved result"):
         return None
     path = Path(target)
-    from loadcell.cli.report import refuse_many
+    from loadcell.cli.results import refuse_many
     from loadcell.recording.methodology import read_methodology
 
     refuse_many(path, "run")

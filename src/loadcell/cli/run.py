@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
-from loadcell.cli.report import add_full, add_judging, add_slo, exit_code, show
+from loadcell.cli.results import add_full, add_judging, add_slo, exit_code, show
 from loadcell.errors import UsageError
 from loadcell.recording.claim import claimed, output_folder
 from loadcell.spec import Spec

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loadcell.cli.going_on import kept_folder, spec_again
 from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, sweep_page_file, wants_page
 from loadcell.cli.planning import GRID_STAGE_S, MAKES_PLAN, make_sweep_plan
-from loadcell.cli.report import add_judging
+from loadcell.cli.results import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError
 from loadcell.recording.claim import output_folder

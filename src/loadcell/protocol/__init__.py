@@ -4,7 +4,7 @@ from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Count, Evidence, Text, count, evidence
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
-from loadcell.protocol.openai import PATHS, Prompt, body, body_prefix, is_object
+from loadcell.protocol.openai import PATHS, body, body_prefix, is_object
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.reply import Reply
 
@@ -14,7 +14,6 @@ __all__ = [
     "Count",
     "Evidence",
     "Page",
-    "Prompt",
     "Reply",
     "Text",
     "body",

@@ -5,23 +5,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loadcell.search.build import build_sweep
     from loadcell.search.folder import SWEEP, stage_folders
-    from loadcell.search.grid import Grid, grid_of_flags, make_plan, plan_grid, read_matrix
+    from loadcell.search.grid import grid_of_flags, make_plan, plan_grid, read_matrix
     from loadcell.search.model import Plan, Sweep, sweep_schema
-    from loadcell.search.ranges import is_grid, parse_bounds, parse_loads
+    from loadcell.search.ranges import is_grid, parse_bounds
     from loadcell.search.run import run_sweep
     from loadcell.search.saturation import saturation_steer
-    from loadcell.search.stages import read_stage, read_stages
+    from loadcell.search.stages import read_stages
 
 _HOME = {
-    "SWEEP": "folder", "Grid": "grid", "Plan": "model", "Sweep": "model", "build_sweep": "build",
+    "SWEEP": "folder", "Plan": "model", "Sweep": "model", "build_sweep": "build",
     "grid_of_flags": "grid", "is_grid": "ranges", "make_plan": "grid", "parse_bounds": "ranges",
-    "parse_loads": "ranges", "plan_grid": "grid", "read_matrix": "grid", "read_stage": "stages",
+    "plan_grid": "grid", "read_matrix": "grid",
     "read_stages": "stages", "run_sweep": "run", "saturation_steer": "saturation", "stage_folders": "folder",
     "sweep_schema": "model",
 }  # fmt: skip
 __all__ = [
     "SWEEP",
-    "Grid",
     "Plan",
     "Sweep",
     "build_sweep",
@@ -29,10 +28,8 @@ __all__ = [
     "is_grid",
     "make_plan",
     "parse_bounds",
-    "parse_loads",
     "plan_grid",
     "read_matrix",
-    "read_stage",
     "read_stages",
     "run_sweep",
     "saturation_steer",

@@ -3,13 +3,11 @@
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Vocabulary, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticPrompts
-from loadcell.workload.schedule import Schedule
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "FilePrompts",
     "Plan",
-    "Schedule",
     "SyntheticPrompts",
     "Tokenizer",
     "Vocabulary",
