@@ -27,8 +27,8 @@ def asked(plan: Plan) -> dict[str, Any]:
 
 
 WALK = Campaign(
-    noun="a walk", part="a step", command="loadcell walk", file="walk.json", form=Plan, newest=1, asked=asked,
-    prepared=("shoes",),
+    noun="a walk", part="a step", command="loadcell walk", place="walks", file="walk.json", form=Plan, newest=1,
+    asked=asked, prepared=("shoes",),
 )  # fmt: skip
 
 
