@@ -5,16 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 REAL := .real-server
 REAL_VLLM := .real-vllm
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench real-vllm real-llama clean
+.PHONY: help demo check quick test bench real-vllm real-llama clean
 
 help:
 	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
-	@echo 'make test    lint, format check, types, import rules and all tests; a real llama.cpp server included'
+	@echo 'make quick   lint, format check, types, import rules and the tests that start no process'
+	@echo 'make test    the same and all tests; a real llama.cpp server included'
 	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
 	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'
 	@echo 'make real-llama  serve a real llama.cpp server, port 8080 (400 MB), until Ctrl-C'
@@ -25,12 +27,19 @@ help:
 demo: $(VENV)/.run-stamp
 	@$(BIN)/python tools/demo.py
 
-test: $(VENV)/.test-stamp $(REAL)/.stamp
+check: $(VENV)/.test-stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+
+quick: check
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m quick --seeds 5
+
+# What depends on when something happens runs after the others, by itself.
+test: check $(REAL)/.stamp
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m 'not alone'
+	$(BIN)/pytest -m alone
 
 bench: $(VENV)/.test-stamp
 	$(BIN)/python benchmarks/run.py

@@ -1,13 +1,26 @@
-"""What every test relies on of the process that runs it."""
+"""What every test relies on of the process that runs it, and what sorts tests into lanes.
+
+A test that starts a process or listens on a port says so by a fixture, its own or one of those that it uses:
+`processes`, or `alone` where other load on the machine could spoil what it asserts. Who says nothing is in the quick
+lane (`make quick`), and fails if it starts one all the same.
+"""
 
 from __future__ import annotations
 
 import atexit
+import functools
+import multiprocessing.process
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
@@ -26,3 +39,61 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 # Loads of a user on one machine see each other here: those of tests only those of their own process.
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="loadcell-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """For tests and fixtures that start processes or listen on a port."""
+
+
+@pytest.fixture(scope="session")
+def alone(processes: None) -> None:
+    """For those whose figures depend on when something happens: they run one after another, on a quiet machine."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=20, help="simulations in which a search must find the truth")
+
+
+@pytest.fixture(scope="session")
+def seeds(pytestconfig: pytest.Config) -> range:
+    """Of the simulations whose number may be small where time counts."""
+    return range(pytestconfig.getoption("--seeds"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        item.add_marker("alone" if "alone" in used else "processes" if "processes" in used else "quick")
+
+
+_confined: set[pytest.Item] = set()
+"""The test that runs, if it has not asked for processes."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("quick"):
+        _confined.add(item)
+    try:
+        return (yield)
+    finally:
+        _confined.clear()
+
+
+def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **options: Any) -> Any:
+        if _confined:
+            pytest.fail("a test that starts a process or listens on a port asks for the fixture `processes` or `alone`")
+        return original(*args, **options)
+
+    return call
+
+
+for _owner, _name in (
+    (subprocess.Popen, "__init__"), (multiprocessing.process.BaseProcess, "start"), (socket.socket, "listen"),
+    (os, "fork"), (os, "forkpty"), (os, "posix_spawn"), (os, "posix_spawnp"),
+):  # fmt: skip
+    setattr(_owner, _name, _guarded(getattr(_owner, _name)))

@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks bind processes to cores")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks bind processes to cores"),
+    pytest.mark.usefixtures("processes"),
+]
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -48,7 +48,7 @@ class Asker:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Iterator[Callable[..., Asker]]:
+def ask(processes: None, tmp_path: Path) -> Iterator[Callable[..., Asker]]:
     """Starts a server for a folder (by default the test's own) and returns who asks it."""
     servers: list[tuple[Server, threading.Thread]] = []
 

@@ -20,6 +20,8 @@ from loadcell.browse import server as rooms
 from loadcell.browse.guard import host_allowed, policy_of
 from loadcell.errors import RecordingError, UsageError
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 Ask = Callable[..., Any]
 
 

@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+
+@pytest.fixture(autouse=True)
+def _processes(processes: None) -> None:
+    """All of this folder: see tests/conftest.py."""
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Where screenshots are kept, to be looked at."""

@@ -214,7 +214,7 @@ def test_sides_that_are_not_comparable_are_no_duel(tmp_path: Path, capsys: Captu
 
 
 @pytest.fixture
-def two() -> Iterator[tuple[str, str]]:
+def two(alone: None) -> Iterator[tuple[str, str]]:
     with engine("--ttft", "10ms", "--itl", "2ms") as a, engine("--ttft", "10ms", "--itl", "3ms") as b:
         yield a.url, b.url
 

@@ -11,6 +11,11 @@ from stream_kinds import ALL
 from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 
+@pytest.fixture(autouse=True)
+def _processes(processes: None) -> None:
+    """All of this folder: see tests/conftest.py."""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run a load against a URL: `run(url, requests=4, concurrency=2, ...)`."""
@@ -19,19 +24,19 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def chat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+def chat(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """What is said of each difficult stream of the chat API."""
     return measure("chat", tmp_path_factory.mktemp("chat") / "run")
 
 
 @pytest.fixture(scope="session")
-def completions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+def completions(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """The same for the completions API."""
     return measure("completions", tmp_path_factory.mktemp("completions") / "run")
 
 
 @pytest.fixture(scope="session")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
+def kinds(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
     """What is said of each stream of `stream_kinds`, by API and name; each Result is made when it is asked for."""
     return {
         (api, name): said
@@ -43,7 +48,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Sai
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Witness, Ran]:
+def kept(alone: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripted, Witness, Ran]:
     """48 requests of 12 users, 60 tokens each; the body of each reply ends 20 ms after its `[DONE]`."""
     witness = Witness()
     end = event(delta(finish="stop")) + event(usage_event(60)) + DONE

@@ -18,6 +18,8 @@ from scripted import DONE, Received, Step, chunked, delta, event, serve, token, 
 from loadcell.report import to_json
 from loadcell.report.run import print_short
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 ITL_S, TTFT_S = 0.02, 0.05
 Pieces = list[tuple[float, int]]
 """When each piece is let through, in seconds since the request, and how many events it holds."""

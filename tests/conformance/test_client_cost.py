@@ -14,6 +14,8 @@ from scripted import SSE_HEAD, chunked, delta, event, serve, token
 
 from loadcell.protocol import Reply
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 PARSE_S = 0.03
 SLOW_PARSER = """
 import time

@@ -17,6 +17,8 @@ from loadcell.report import to_json
 from loadcell.report.run import print_result, print_short, run_page
 from loadcell.report.words.language import words_for
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 COLD_S = 2.0
 
 

@@ -10,6 +10,8 @@ from known import output, sse, tokens
 from scripted import DONE, Received, Step, delta, event, json_reply, serve, usage
 from stream_kinds import COUNTS, cases
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 WRONG = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from difficult import ROWS, Said, holds
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 CASES = [
     (api, name) for api in ("chat", "completions") for name, row in ROWS.items() if api == "chat" or not row.chat_only
 ]

@@ -30,6 +30,8 @@ from scripted import (
 
 from loadcell.load import run_load
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 TIME_LIMIT_S = 60.0
 AT_ONCE_S = 20.0
 """Far from the time limit, and far above what a busy machine takes for a few short replies."""

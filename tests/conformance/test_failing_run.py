@@ -28,6 +28,8 @@ from loadcell.metrics import Result
 from loadcell.onset import BEYOND_DOUBT, evidence, onset
 from loadcell.report.run import print_short
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 LOOPS: dict[str, dict[str, Any]] = {
     "closed": {"concurrency": 4},
     "open": {"rate": 16.0, "arrivals": "constant"},

@@ -27,6 +27,8 @@ from loadcell.report import to_csv, to_json
 from loadcell.spec import Spec, build_spec
 from loadcell.workload import load_tokenizer, plan
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 KEY, HEADER = "sk-conformance-key-31415", "header-secret-27182"
 
 

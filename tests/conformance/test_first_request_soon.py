@@ -19,6 +19,8 @@ from loadcell.cli.liveview import log_line
 from loadcell.load import Progress, feeder, fleet, head
 from loadcell.load.progress import Making
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 SLOW = "import sys, time\nimport loadcell.load.feeder as f\nmake = f.make\n"
 MB = 1_000_000
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

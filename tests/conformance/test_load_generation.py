@@ -23,6 +23,8 @@ from loadcell.spec import build_spec, parse_arrivals, spec_fields, with_defaults
 from loadcell.workload import load_tokenizer, plan
 from loadcell.workload.arrivals import planned_ns
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 POISSON, CONSTANT = parse_arrivals("poisson"), parse_arrivals("constant")
 Kept = tuple[Scripted, Witness, Ran]
 URL = "http://127.0.0.1:9"

@@ -19,6 +19,8 @@ from loadcell.metrics import Latency, Summary, build_result
 from loadcell.metrics.interval import summarise_array
 from loadcell.report import to_csv, to_json
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9")
 
 

@@ -12,6 +12,8 @@ from stream_kinds import FIELDS, OTHER_FIELDS, PATHS, THOUGHTS, cases
 
 from loadcell.workload import load_tokenizer
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 TEN = "one two three four five six seven eight nine ten"

@@ -27,6 +27,8 @@ from scripted import (
     whole,
 )
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 TEMPLATE = 12
 
 

@@ -27,6 +27,8 @@ from scripted import (
     usage_event,
 )
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 Streams = dict[str, Said]
 Kept = tuple[Scripted, Witness, Ran]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])

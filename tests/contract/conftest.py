@@ -7,6 +7,11 @@ from contract_runs import Run, run_once
 from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 
+@pytest.fixture(autouse=True)
+def _processes(processes: None) -> None:
+    """All of this folder: see tests/conftest.py."""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run a load against a URL: `run(url, requests=4, concurrency=2, ...)`."""

@@ -14,6 +14,8 @@ from engine_client import start_engine
 
 from loadcell.metrics.model import Check
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 END = b"0\r\n\r\n"
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from contract_runs import Run
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1e6
 
 

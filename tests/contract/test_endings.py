@@ -23,6 +23,8 @@ from loadcell.errors import RecordingError
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import open_recording
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 
 class Command:
     """`loadcell run` as a process of its own."""

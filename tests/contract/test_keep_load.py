@@ -20,6 +20,8 @@ from loadcell.recording.read import open_recording
 from loadcell.spec import with_defaults
 from loadcell.workload import plan
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1_000_000
 
 

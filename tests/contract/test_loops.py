@@ -8,6 +8,8 @@ from scripted import HANG, MODEL, Received, Step, clean, json_reply, serve
 
 from loadcell.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 
 def slow(_: Received) -> list[Step]:
     return clean(2, ttft_s=0.15)

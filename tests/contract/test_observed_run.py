@@ -21,6 +21,8 @@ from loadcell.cli.replay import find_recorded
 from loadcell.errors import UsageError
 from loadcell.spec import Spec
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1_000_000
 LIST = json_reply({"data": [{"id": MODEL}]})
 Looks = list[tuple[int, int, str | None]]

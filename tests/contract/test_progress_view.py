@@ -31,6 +31,8 @@ from loadcell.load.progress import Figures, Meter
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 OPEN = Progress(
     "load", 42.1, 720, 60.0, 520, 503, 2, 15, 90_000, due=522, sends_end_s=59.9, longest_stall_ms=1.23,
     recent=Figures(10.0, 123, 212.4, 480.2, 12.4, 12.5, 12.3, 3204.1, 0.34),

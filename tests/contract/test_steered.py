@@ -21,6 +21,8 @@ from loadcell.load.steering import first_pending_ns
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1_000_000
 
 

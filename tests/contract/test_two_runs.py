@@ -25,6 +25,8 @@ from loadcell.recording import claim
 from loadcell.recording.claim import claimed, locked, output_folder
 from loadcell.recording.read import open_recording
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 RUN = (sys.executable, "-m", "loadcell", "run")
 SHORT = ("--input-tokens", "8", "--output-tokens", "4", "--workers", "1", "--json", "--no-html")
 

@@ -12,6 +12,8 @@ from engine_client import FAST, Engine, Start, chat_body, raw_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1_000_000
 
 

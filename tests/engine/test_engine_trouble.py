@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from loadcell.engine.options import TROUBLES, EngineOptions
 from loadcell.engine.seeded import fate
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 MS = 1_000_000
 
 

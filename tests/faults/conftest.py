@@ -8,6 +8,11 @@ from engine_client import Start, start_engine
 from surroundings import one_tokenizer, plain_environment  # noqa: F401
 
 
+@pytest.fixture(autouse=True)
+def _alone(alone: None) -> None:
+    """All of this folder: see tests/conftest.py."""
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start engines that end with the test."""

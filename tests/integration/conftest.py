@@ -19,6 +19,12 @@ from real_run import Ran, Run, Server, command
 
 from loadcell.metrics import Result
 
+
+@pytest.fixture(autouse=True)
+def _alone(alone: None) -> None:
+    """All of this folder: see tests/conftest.py."""
+
+
 PACKAGES = Path(__file__).parents[2] / ".real-server"
 SLOTS, SLOT_TOKENS = 4, 2048
 

@@ -235,6 +235,7 @@ def until(what: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_process_makes_what_is_wanted_and_waits(files: Files, live: Live) -> None:
     source = synthetic(400)
     with started(source, files, live, first=10, suggested=100) as (process, bodies):
@@ -251,6 +252,7 @@ def test_the_process_makes_what_is_wanted_and_waits(files: Files, live: Live) ->
         assert [bodies.read(row) for row in range(10, 400)] == expected(source)[10:]
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_process_ends_with_the_load(files: Files, live: Live) -> None:
     with started(synthetic(400), files, live, first=10) as (process, _):
         live.stop = True
@@ -258,6 +260,7 @@ def test_the_process_ends_with_the_load(files: Files, live: Live) -> None:
     assert live.made < 400
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_disk_that_takes_no_more_is_told(files: Files, live: Live) -> None:
     read_only = os.open(os.devnull, os.O_RDONLY)
     try:

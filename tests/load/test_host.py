@@ -25,6 +25,8 @@ from loadcell.load.host import (
 from loadcell.load.target import Address, Target
 from loadcell.spec import build_spec, secrets_of
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="/proc is Linux's")
 HERE = set(allowed_cores())
 STAT = """\

@@ -22,6 +22,8 @@ from loadcell.load.poller import make_poller
 from loadcell.load.pool import Pool
 from loadcell.load.wire import Connection
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 
 def test_the_audit_the_machine_and_the_selftest_are_kept(tmp_path: Path) -> None:
     with serve(lambda _: clean(3, ttft_s=0.02)) as server:

@@ -14,6 +14,8 @@ from scripted import clean, serve
 from loadcell.load import crew
 from loadcell.load.poller import READABLE, WRITABLE, EpollPoller, Poller, SelectorPoller
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 PORTABLE = """
 from loadcell.load import clock, wire, worker
 from loadcell.load.poller import SelectorPoller

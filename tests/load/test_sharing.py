@@ -14,6 +14,8 @@ import pytest
 from loadcell.load.sharing import Sharing, pressure_ns, thread_waits, with_children
 from loadcell.metrics.sharing import CPU, PRESSURE, WAITED, taken
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the counts are Linux's")
 
 

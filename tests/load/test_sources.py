@@ -26,6 +26,8 @@ from loadcell.load.target import make_target
 from loadcell.recording.schema import Source
 from loadcell.spec import Endpoint, build_spec
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 Answer = Callable[[Received], Iterable[Step]]
 HERE = (socket.AF_INET, ("127.0.0.1", 1))
 

@@ -15,6 +15,8 @@ import trustme
 
 from loadcell.load.tls_words import is_alert, tls_words
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 AUTHORITY = trustme.CA()
 DAY = datetime.timedelta(days=1)
 

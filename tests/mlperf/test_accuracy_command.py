@@ -25,6 +25,8 @@ from loadcell.mlperf.rules import find_rules
 from loadcell.workload.loadgen import accuracy_traffic
 from loadcell.workload.tokenizer import load_tokenizer
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 BENCHMARK = ("--benchmark", "llama2-70b-99.9", "--scenario", "server", "--look-alike")
 RULES = find_rules(None, "llama2-70b-99.9", "server")
 DATASET = find_dataset(RULES, None, look_alike=True, samples=None, accuracy=True)

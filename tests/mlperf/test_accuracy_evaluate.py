@@ -143,6 +143,7 @@ def test_punkt_splits_as_nltk_does() -> None:
     assert split(text) == ["Dr. Smith met Mr. Jones in the U.S. on Jan. 5.", "It cost $3.5 million!", "Really?"]
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.usefixtures("splitter")
 def test_many_replies_are_graded_alike_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, texts = summaries(200), [f"The ferry opens {i}" for i in range(200)]

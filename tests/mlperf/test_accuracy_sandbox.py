@@ -14,6 +14,8 @@ from loadcell.mlperf.accuracy.programs import can_run, code_of, passes, same_out
 from loadcell.mlperf.accuracy.sandbox import Answer, Limits, NotIsolated, Program, check_isolation, running
 from loadcell.mlperf.datasets import Sample
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 QUICK = Limits(wall_s=1.0, memory_mb=512, output_bytes=100_000)
 
 

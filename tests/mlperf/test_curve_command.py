@@ -23,6 +23,8 @@ from loadcell.recording.read import open_recording
 from loadcell.spec import Spec, build_spec
 from loadcell.workload import planning as workload
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 TINY = (
     "--benchmark", "llama3.1-8b", "--look-alike", "--quick", "--set", "workload.output_tokens=4", "--workers", "1",
     "--shared-host", "--set", "observe.every_s=0",

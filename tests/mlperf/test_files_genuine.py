@@ -17,6 +17,8 @@ from loadcell.mlperf.files.checks_performance import check_errors
 from loadcell.mlperf.files.checks_traffic import check_traffic
 from loadcell.mlperf.files.loadgen_logs import read_detail, read_summary
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 pytest.importorskip("mlperf_loadgen")
 
 _SCRIPT = Path(__file__).parents[1] / "kit" / "timed_loadgen.py"

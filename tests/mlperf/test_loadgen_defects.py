@@ -31,6 +31,8 @@ from loadcell.mlperf.judge_score import judge_figures
 from loadcell.mlperf.model import Finding, Queries, Rules, Score
 from loadcell.mlperf.score import score
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 pytest.importorskip("mlperf_loadgen")
 
 _MS = 1_000_000

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
 
 

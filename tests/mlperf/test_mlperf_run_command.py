@@ -29,6 +29,8 @@ from loadcell.recording.read import open_recording
 from loadcell.report.mlperf import print_findings, print_outcome
 from loadcell.workload.loadgen import server_traffic
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 URL = "http://127.0.0.1:9"
 BENCHMARK = ("--benchmark", "llama3.1-8b")
 TINY = (

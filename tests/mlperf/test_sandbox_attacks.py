@@ -20,6 +20,8 @@ from loadcell.mlperf.accuracy import sandbox
 from loadcell.mlperf.accuracy.calls import CALLS, JUDGED, MACHINES, call_filter
 from loadcell.mlperf.accuracy.sandbox import Answer, Limits, NotIsolated, Program, check_isolation, running
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 QUICK = Limits(wall_s=5.0, memory_mb=512, output_bytes=100_000)
 AT = MACHINES[platform.machine()][0] if platform.machine() in MACHINES else 0
 

@@ -23,6 +23,8 @@ from loadcell.mlperf.judge_score import judge_figures
 from loadcell.mlperf.model import Block, Finding, Queries, Rules, Score
 from loadcell.mlperf.score import latencies, score
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 pytest.importorskip("mlperf_loadgen")
 
 RUNS = {"Server": 90, "Server without tokens": 30, "Offline": 30, "SingleStream": 30, "MultiStream": 20}

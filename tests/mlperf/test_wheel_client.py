@@ -23,6 +23,8 @@ from loadcell.recording.schema import MISSING
 from loadcell.spec import Endpoint
 from loadcell.workload import load_tokenizer
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 TOKENS = 3
 TROUBLE = ("--error-rate", "0.3", "--cut-rate", "0.3", "--stall-rate", "0.1", "--stall", "5s")
 

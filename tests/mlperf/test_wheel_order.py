@@ -15,6 +15,8 @@ import pytest
 from loadcell.workload import loadgen
 from loadcell.workload.loadgen import Seeds
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 pytest.importorskip("mlperf_loadgen", reason="no wheel of mlcommons-loadgen for this platform")
 STUB = Path(__file__).parents[1] / "kit" / "stub_loadgen.py"
 SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")

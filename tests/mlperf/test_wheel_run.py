@@ -21,6 +21,8 @@ from loadcell.mlperf.files.loadgen_logs import Detail, read_detail
 from loadcell.mlperf.wheel import run as wheel_run
 from loadcell.workload import load_tokenizer
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 pytest.importorskip("mlperf_loadgen", reason="no wheel of mlcommons-loadgen for this platform")
 
 BENCHMARK = ("--benchmark", "llama3.1-8b", "--look-alike", "--quick")

@@ -123,6 +123,7 @@ def test_wrong_usage_is_said(words: list[str], code: int, says: str, capsys: Cap
     assert error.startswith("loadcell: ") and says in error
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_command_loads_nothing_heavy() -> None:
     script = (
         "import sys; from loadcell.cli.main import main; main(['published', 'whisper', '--json'])\n"

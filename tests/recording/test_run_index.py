@@ -77,6 +77,7 @@ def test_lines_that_are_none_are_left_out(made: Callable[[str], Path], state: Pa
     assert remembered() == [a]
 
 
+@pytest.mark.usefixtures("processes")
 def test_many_processes_at_once_lose_no_line(tmp_path: Path, made: Callable[[str], Path]) -> None:
     folders = [made(f"run-{number}") for number in range(40)]
     code = "import sys, pathlib\nfrom loadcell.recording.index import remember\n"

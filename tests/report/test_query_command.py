@@ -155,6 +155,7 @@ def test_the_examples_of_the_help_work(
         assert capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("processes")
 def test_ctrl_c_ends_a_query_at_once(make: Make, tmp_path: Path) -> None:
     folder = make([ok_request(0)]).path
     endless = (

@@ -14,7 +14,6 @@ from loadcell.search.answer import answer
 from loadcell.search.model import Plan, Stage
 from loadcell.search.next import next_ask
 
-SEEDS = 20
 CASES = {
     "poisson, 90 %": (Server(16, 0.01, 0.002, (11, 11), 0.04), 0.9, 240.0),
     "constant arrivals, other lengths": (Server(16, 0.01, 0.001, (5, 37), 0.02, 0.0), 0.9, 60.0),
@@ -30,18 +29,18 @@ def searched(case: str, seed: int) -> tuple[Plan, list[Stage]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_bracket_holds_the_truth(case: str) -> None:
+def test_the_bracket_holds_the_truth(case: str, seeds: range) -> None:
     server, target, _ = CASES[case]
     constant = server.tokens[0] == server.tokens[1]  # then a queue is quick to compute
     limit = true_limit(server, target) if constant else true_limit(server, target, 200_000, 2)
     held = narrow = 0
-    for seed in range(SEEDS):
+    for seed in seeds:
         found = answer(*searched(case, seed))
         assert found.low is not None and found.high is not None
         held += found.low.level <= limit * 1.0005 and limit <= found.high.level * 1.0005
         narrow += found.word == "bracketed" and found.width is not None and found.width <= 0.0501
-    assert held >= SEEDS - 1
-    assert narrow >= 0.75 * SEEDS, "the others say that they are wide"
+    assert held >= len(seeds) - 1
+    assert narrow >= 0.75 * len(seeds), "the others say that they are wide"
 
 
 @pytest.mark.parametrize(("slots", "tokens"), [(1, (5, 5)), (4, (3, 20)), (16, (11, 11))])
@@ -107,11 +106,11 @@ def test_the_answer_of_an_unfinished_search_says_so() -> None:
     assert answer(plan, []).low is None
 
 
-def test_a_search_takes_less_than_a_sweep() -> None:
+def test_a_search_takes_less_than_a_sweep(seeds: range) -> None:
     """Its time, against ten stages as long as one must be to tell both ends of the bracket with the same certainty."""
     case = "poisson, 90 %"
     stage_s = CASES[case][2]
-    took = [sum(stage.took_s or 0.0 for stage in searched(case, seed)[1]) for seed in range(10)]
+    took = [sum(stage.took_s or 0.0 for stage in searched(case, seed)[1]) for seed in seeds[:10]]
     assert float(np.median(took)) < 10 * stage_s / 3
 
 

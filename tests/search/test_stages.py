@@ -138,6 +138,7 @@ def test_what_cannot_run_is_told_before_anything_does(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.usefixtures("alone")
 def test_nothing_is_left_where_the_first_stage_could_not_begin(tmp_path: Path) -> None:
     spec = short_spec("http://127.0.0.1:1")
     with pytest.raises(EndpointError, match="cannot connect"):
@@ -346,6 +347,7 @@ def test_a_sweep_that_is_killed_goes_on(url: str, tmp_path: Path, sign: signal.S
     assert names(folder) == ["001-rate-20", "002-rate-25", "002-rate-25.cut-1", "003-rate-30"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_endpoint_that_dies_leaves_the_stages_before(tmp_path: Path) -> None:
     """The stage in which it died shows a dying server: it is set aside, and runs again."""
     folder = tmp_path / "s"
@@ -381,6 +383,7 @@ def test_an_endpoint_that_dies_leaves_the_stages_before(tmp_path: Path) -> None:
     assert all(stage.point is not None and stage.point.failed_share == 0 for stage in found.stages)
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_server_that_fails_every_request_ends_the_sweep(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     server, url = start_server("0", "--error-rate", "1")

@@ -39,6 +39,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "loadcell" / "selftest"
 
 
+@pytest.mark.usefixtures("alone")
 def test_it_measures_prints_and_keeps(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", "--quick", "--json", "--output", str(tmp_path / "kept")]) == 0
     shown = capsys.readouterr()
@@ -62,6 +63,7 @@ def test_it_measures_prints_and_keeps(state: Path, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command to make a certificate with")
+@pytest.mark.usefixtures("alone")
 def test_with_tls_and_for_people(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +80,7 @@ def test_with_tls_and_for_people(
     assert [json.loads(p.read_text())["tls"] for p in state.iterdir()] == [True]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_state_folder_that_cannot_be_written_is_said_and_the_result_still_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +130,7 @@ def test_an_output_folder_with_files_is_refused(tmp_path: Path, capsys: pytest.C
     assert "already holds files" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_engine_that_does_not_start_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LoadcellError, match="did not start"), engine("--slots", "none"):
         pass
@@ -135,6 +139,7 @@ def test_an_engine_that_does_not_start_is_an_error(capfd: pytest.CaptureFixture[
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("alone")
 def test_an_interrupted_one_keeps_nothing_and_leaves_no_process(state: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "loadcell", "selftest", "--quick"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

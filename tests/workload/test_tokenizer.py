@@ -63,6 +63,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_hub_out_of_reach_is_explained(tmp_path: Path) -> None:
     code = """
 from loadcell.errors import UsageError
@@ -76,6 +77,7 @@ except UsageError as error:
     assert "nobody/nothing" in said and "give a local path to its tokenizer.json" in said
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_fork_after_counting_is_silent() -> None:
     code = """
 import os
