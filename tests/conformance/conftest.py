@@ -8,7 +8,7 @@ from difficult import TOKENS, Said, measure
 from known import Witness, sse, tokens
 from scripted import DONE, LAST_CHUNK, Scripted, delta, event, serve, usage_event
 from stream_kinds import ALL
-from surroundings import one_tokenizer, plain_environment  # noqa: F401
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from contract_runs import Run, run_once
-from surroundings import one_tokenizer, plain_environment  # noqa: F401
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ from scripted import CLOSE, Received, Step, clean, clean_pieces, serve, stream, 
 
 from loadcell.errors import EndpointError, UsageError
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 
 def test_users_keep_their_connections(run: Run) -> None:
     with serve() as server:

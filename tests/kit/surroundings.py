@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from forked import Forked, Mother
 
+from loadcell.load import crew
 from loadcell.workload import planning
 
 
@@ -35,3 +41,22 @@ def plain_environment() -> Iterator[None]:
         ):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers() -> Iterator[None]:
+    """Load processes that need not load their libraries, where this system can give them."""
+    if sys.platform != "linux":
+        yield
+        return
+    mother, command = Mother(), crew.WORKER_COMMAND
+
+    def start(words: tuple[str, ...], **options: Any) -> Forked | subprocess.Popen[bytes]:
+        if words[: len(command)] == command:
+            return Forked(mother, words, **options)
+        return subprocess.Popen(words, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
+        yield
+    mother.end()

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 from rich.console import Console
 from small_engine import engine
-from surroundings import one_tokenizer, plain_environment  # noqa: F401
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.cli.main import main
 from loadcell.mlperf.judge import fails

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from surroundings import one_tokenizer, plain_environment  # noqa: F401
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.selftest.witness import engine
 
