@@ -39,7 +39,7 @@ from loadcell.metrics import (
 from loadcell.report import print_repeats
 from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
 from loadcell.report.markdown_sweep import sweep_markdown
-from loadcell.report.page import sweep_page
+from loadcell.report.page.sweep import sweep_page
 from loadcell.report.run import print_result, print_short, run_markdown, run_page
 from loadcell.report.selftest import print_selftest
 from loadcell.report.sweep import print_sweep

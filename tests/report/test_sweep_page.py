@@ -9,7 +9,7 @@ import pytest
 from made_sweep import make_curves, make_found, make_grid, make_plan, make_search, make_stage
 from made_sweeps import HOSTILE, SWEEPS
 
-from loadcell.report.page import sweep_page
+from loadcell.report.page.sweep import sweep_page
 from loadcell.report.page.sweep_stages import doubts, named, span
 from loadcell.report.words import words_for
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from loadcell.published.beside import UNVERIFIED, Beside, Measured, PublishedComparison, Ratio
 from loadcell.published.model import DERIVED, Derived, Ranked, number, order_words, source_words, system_name, title
+from loadcell.report.lines import bare_table, indented
 from loadcell.report.text import MISSING, figure, plain, sentence
 
 _WIDE = 110
@@ -22,11 +23,11 @@ def print_beside(comparison: PublishedComparison, console: Console) -> None:
     blocks: list[RenderableType] = [_measured(comparison.measured), Text()]
     for beside in comparison.beside:
         blocks += [*_beside(beside, console.width), Text()]
-    blocks.append(_indented("Keep in mind", 1, "bold"))
-    blocks += [_indented(sentence(plain(caveat, 900)), 3) for caveat in comparison.caveats]
+    blocks.append(indented("Keep in mind", 1, "bold"))
+    blocks += [indented(sentence(plain(caveat, 900)), 3) for caveat in comparison.caveats]
     notes = [sentence(note) for note in comparison.notes]
     sources = [f"Source: {plain(source_words(source), 600)}." for source in comparison.sources]
-    blocks += [Text(), _indented("\n".join([*notes, *sources, comparison.footnote, comparison.trademark]), 1, "dim")]
+    blocks += [Text(), indented("\n".join([*notes, *sources, comparison.footnote, comparison.trademark]), 1, "dim")]
     console.print(Group(*blocks))
 
 
@@ -41,16 +42,16 @@ def _measured(measured: Measured) -> RenderableType:
 
 
 def _beside(beside: Beside, width: int) -> Iterator[RenderableType]:
-    yield _indented(title(beside.ranking), 1, "bold")
-    yield _indented(sentence(order_words(beside.ranking)), 1, "dim")
+    yield indented(title(beside.ranking), 1, "bold")
+    yield indented(sentence(order_words(beside.ranking)), 1, "dim")
     yield _table(beside, width)
     caveats = [*beside.caveats, *beside.ranking.notes]
     if caveats:
-        yield _indented("\n".join(sentence(plain(caveat, 900)) for caveat in caveats), 1, "dim")
+        yield indented("\n".join(sentence(plain(caveat, 900)) for caveat in caveats), 1, "dim")
 
 
 def _table(beside: Beside, width: int) -> Table:
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table = bare_table()
     unit = beside.ranking.unit
     table.add_column(Text("  #"), justify="right", no_wrap=True)
     table.add_column(Text(f"{unit}\nmeasured ÷"), justify="right", no_wrap=True)
@@ -94,7 +95,3 @@ def _each(derived: Derived | None) -> str:
 
 def _times(ratio: Derived | None) -> str:
     return MISSING if ratio is None else f"{figure(ratio.value, 3)} x"
-
-
-def _indented(text: str, columns: int, style: str = "") -> Padding:
-    return Padding(Text(text, style=style), (0, 0, 0, columns))

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from loadcell.report.lines import UNITS, Line, ask_label, numbers
+from loadcell.report.lines import UNITS, Line, ask_label, bare_table, numbers
 from loadcell.report.order import ordered
 from loadcell.report.text import figure, plain
 from loadcell.search.model import Curves, Point, Stage, Sweep
@@ -32,7 +32,7 @@ def bars(sweep: Sweep, width: int) -> Table | None:
     head = UNITS.get(str(axis), "stage")
     room = width - 3 - max(map(len, [*labels, head]))
     bar = max(_LEAST_BAR, min(_MOST_BAR, room // len(curves) - _FIGURE - 3))
-    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     table.add_column(Text(f" {head}"), no_wrap=True)
     for title, _ in curves:
         table.add_column("", justify="right", width=_FIGURE, no_wrap=True)

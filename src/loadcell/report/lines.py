@@ -1,4 +1,4 @@
-"""Labelled lines and loads as people look at them, shared by what shows a sweep."""
+"""Labelled lines, bare tables and loads as people look at them on a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.containers import Lines
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from loadcell.search.model import Ask, Plan
 
 Line = tuple[str, str | Text]
 LABEL_WIDTH = 13
+NO_QUEUE = "no growing queue was seen"
 UNITS = {"load.rate": "requests/s", "load.concurrency": "users"}
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
 
@@ -42,6 +44,16 @@ def section(lines: Iterable[Line], style: str = "") -> Table:
     for label, text in lines:
         grid.add_row(Text(f" {label}"), Unbroken.assemble(text))
     return grid
+
+
+def bare_table(gap: int = 2) -> Table:
+    """A table without rules, its columns so far apart."""
+    return Table(box=None, padding=(0, 0, 0, gap), pad_edge=False, header_style="bold")
+
+
+def indented(text: str | Text, columns: int = 1, style: str = "") -> Padding:
+    """Text of which every line starts at the same column, wrapped ones too."""
+    return Padding(Unbroken.assemble((text, style) if isinstance(text, str) else text), (0, 0, 0, columns))
 
 
 def load_figure(level: float | None) -> str:

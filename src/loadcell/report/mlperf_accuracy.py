@@ -12,6 +12,7 @@ from rich.text import Text
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Accuracy, Finding
 from loadcell.report.lines import Line, section
 from loadcell.report.mlperf import finding_lines
+from loadcell.report.render.terminal import BADGES
 from loadcell.report.text import plain
 
 _SAYS = 600
@@ -42,7 +43,7 @@ def accuracy_title(found: Accuracy) -> str:
 
 
 def _head(found: Accuracy) -> Text:
-    word, style = (" GATE PASSED ", "bold black on green") if found.passed else (" GATE FAILED ", "bold white on red")
+    word, style = (" GATE PASSED ", "bold black on green") if found.passed else (" GATE FAILED ", BADGES["bad"])
     text = Text.assemble((word, style), " ", (accuracy_title(found), "bold"))
     if any(finding.rule == "comparable" for finding in found.findings):
         text.append(f"\n({'look-alike samples' if found.look_alike else 'a smaller pass'}: not comparable)", "yellow")

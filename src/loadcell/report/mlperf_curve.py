@@ -17,7 +17,7 @@ from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Finding
 from loadcell.report.lines import Line, section
 from loadcell.report.mlperf import finding_lines, held_line
-from loadcell.report.text import MISSING, figure, plain
+from loadcell.report.text import MISSING, NO_REASON, figure, plain
 
 _WIDE = 110
 """Columns from which on more of each point is shown."""
@@ -194,7 +194,7 @@ def _doubts(curve: Curve) -> Iterator[Line]:
         steady = one.point.steady
         said = [f"{steady.verdict}: {steady.says}"] if steady and steady.verdict != "STEADY STATE" else []
         if one.instrument != "VALID":
-            reason = one.instrument_reasons[0] if one.instrument_reasons else "no reason is given"
+            reason = one.instrument_reasons[0] if one.instrument_reasons else NO_REASON
             said.append(f"{one.instrument}: {reason}")
         for words in (*said, *one.notes):  # those that differ in their figures alone are told once
             kinds.setdefault(_DIGITS.sub("#", words), []).append(f"{one.point.concurrency} users: {words}")

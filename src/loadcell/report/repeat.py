@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
+from loadcell.report.lines import bare_table, indented
 from loadcell.report.render.terminal import WORD_STYLES
 from loadcell.report.text import MISSING, figure, found_alone, percent, plain, sentence
 
@@ -46,8 +46,8 @@ def render_repeats(together: Repeats) -> RenderableType:
     """The table of all runs, for a terminal of 80 columns or more."""
     parts: list[RenderableType] = [Text(), _head(together), Text()]
     if together.figures:
-        parts += [_table(together), Padding(Text(_NOTE, style="dim"), (0, 0, 0, 1)), Text()]
-    parts += [Padding(Text(line), (0, 0, 0, 1)) for line in _says(together)]
+        parts += [_table(together), indented(_NOTE, 1, "dim"), Text()]
+    parts += [indented(line) for line in _says(together)]
     return Group(*parts, Text())
 
 
@@ -60,7 +60,7 @@ def _head(together: Repeats) -> Text:
 
 
 def _table(together: Repeats) -> Table:
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table = bare_table()
     table.add_column(Text(" Figure"), no_wrap=True)
     for title in ("median", "within", "sd", "next run", "runs differ"):
         table.add_column(title, justify="right", no_wrap=True)

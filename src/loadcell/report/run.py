@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from loadcell.metrics import Result
-from loadcell.report.render.terminal import command, facts, indented, show, shown, verdict
+from loadcell.report.lines import indented
+from loadcell.report.render.terminal import command, facts, show, shown, verdict
 from loadcell.report.timeline import timeline
 from loadcell.report.view import instrument, latency, observed
 from loadcell.report.view import run as view

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from loadcell.report.lines import TITLES, UNITS, Line, load_figure, load_words, numbers
+from loadcell.report.lines import NO_QUEUE, TITLES, UNITS, Line, load_figure, load_words, numbers
 from loadcell.report.render.terminal import WORD_STYLES
 from loadcell.report.text import MISSING, figure, percent, plain, share_with_interval
 from loadcell.search.model import End, Found, Plan, Stable, Sweep
@@ -86,7 +86,7 @@ def _stable(plan: Plan, stable: Stable) -> Iterator[Line]:
         return
     parts = [
         "" if stable.low is None else f"the queue stays bounded up to {load_words(plan, stable.low)}",
-        "no growing queue was seen" if stable.high is None else f"it grows at {load_figure(stable.high)}",
+        NO_QUEUE if stable.high is None else f"it grows at {load_figure(stable.high)}",
         "" if stable.served_per_s is None else f"carries {figure(stable.served_per_s, 3)} requests/s with a queue",
     ]
     yield "Stable load", " · ".join(filter(None, parts))

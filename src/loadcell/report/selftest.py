@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.metrics import Bias, Highest, Rung, SelfTest, engine_full
+from loadcell.report.lines import bare_table
 from loadcell.report.text import MISSING, figure, plain
 
 _METRICS = {"ttft": "TTFT", "itl": "ITL", "e2e": "E2E"}
@@ -39,7 +40,7 @@ def print_selftest(selftest: SelfTest, levels: Sequence[int | None], console: Co
 
 
 def _rungs(selftest: SelfTest, levels: Sequence[int | None]) -> Table:
-    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     table.add_column("Load\n", no_wrap=True)
     table.add_column("Asked\ntok/s", justify="right", no_wrap=True)
     table.add_column("\n", no_wrap=True)
@@ -135,7 +136,7 @@ def limit_in_words(limit: Highest) -> str:
 
 def print_stored(found: Sequence[tuple[Path, SelfTest]], own: Collection[Path], console: Console) -> None:
     """Print what is kept; the files of this machine as it is now have a mark."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     for title in (" ", "Measured at", "<= 1 %", "<= 2 %", "<= 5 %", "", "File"):
         table.add_column(title, justify="right" if "%" in title else "left", no_wrap=True)
     for file, selftest in found:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Estimate
-from loadcell.report.lines import UNITS, ask_label, numbers
-from loadcell.report.text import MISSING, figure, percent, plain
+from loadcell.report.lines import UNITS, ask_label, bare_table, numbers
+from loadcell.report.text import MISSING, NO_REASON, figure, percent, plain
 from loadcell.search.model import Stage, Sweep
 
 _WIDE = 110
@@ -28,7 +28,7 @@ _DIGITS = re.compile(r"\d[\d.,]*")
 def stage_table(sweep: Sweep, width: int) -> Table:
     """Two lines a stage: p50 over p99, requests/s over tokens/s, tokens/s a user over goodput."""
     judged = any(stage.trial for stage in sweep.stages)
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table = bare_table()
     table.add_column(Text("  #"), no_wrap=True, justify="right")
     table.add_column(Text(f"{UNITS.get(str(sweep.plan.axis), 'load')}\n{'phase' if judged else ''}".strip()),
                      overflow="fold", max_width=24)  # fmt: skip
@@ -166,7 +166,7 @@ def _bad(sweep: Sweep) -> Iterator[str]:
     doubtful: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, point in points:
         if point.verdict == "SUSPECT":
-            reason = plain(point.reasons[0], _REASON) if point.reasons else "no reason is given"
+            reason = plain(point.reasons[0], _REASON) if point.reasons else NO_REASON
             doubtful[_DIGITS.sub("#", reason)].append((number, reason))  # alike but for their figures
     kinds = sorted(doubtful.values(), key=len, reverse=True)
     for group in kinds[:_NAMED]:
@@ -205,7 +205,7 @@ def server_table(sweep: Sweep) -> Table | None:
     energy = any(point.energy is not None and point.energy.valid for _, point in points)
     if not names and not energy:
         return None
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
+    table = bare_table()
     table.add_column(Text("  #"), justify="right", no_wrap=True)
     table.add_column(Text("server, mean"), overflow="fold", max_width=24)
     axis = sweep.plan.axis

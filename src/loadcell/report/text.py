@@ -8,6 +8,7 @@ from loadcell.grammar import one
 from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Replies, Share
 
 MISSING = "n/a"
+NO_REASON = "no reason is given"
 MINUS = "\N{MINUS SIGN}"
 _DASH = "\N{EN DASH}"
 

@@ -9,7 +9,7 @@ from loadcell.compare.model import Change, Comparison, Pair
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.charts.drawing import DASHES, Encoding, Row, only, rule, tip, view
 from loadcell.report.charts.model import Chart, Spec
-from loadcell.report.charts.pieces import axis, from_zero, short, span, stack, title_of
+from loadcell.report.charts.pieces import at_or_below, axis, from_zero, short, span, stack, thinned, title_of
 from loadcell.report.detail.model import Detail
 from loadcell.report.signed import change_words, finding_words, interval_words
 from loadcell.report.words import Words
@@ -178,7 +178,7 @@ def ecdf_overlay(sides: Sequence[str], details: dict[str, Detail], words: Words)
         "Of a side of several runs the first is drawn."
     )
     if any(not one.exact for side in sides for one in details[side].ecdf.values()):
-        says += " " + words.say("Drawn through fewer points than samples; the smallest and the largest are kept.")
+        says += thinned(words)
     alt = words.say("Distributions of {names} for the sides {sides}.", sides=", ".join(sides),
                     names=", ".join(words.metric(name.removesuffix("_ms")).title for name in known))  # fmt: skip
     anchors = {details[side].anchor for side in sides}
@@ -215,7 +215,7 @@ def _overlay(name: str, sides: Sequence[str], details: dict[str, Detail], words:
         told = [
             {"field": "side", "type": "nominal", "title": words.say("Side")},
             {"field": "x", "type": "quantitative", "title": title, "format": ",.4~r"},
-            {"field": "s", "type": "quantitative", "title": words.say("Samples at or below"), "format": ".2~%"},
+            {"field": "s", "type": "quantitative", "title": at_or_below(words), "format": ".2~%"},
         ]
         mark = {"type": "line", "style": style, "strokeDash": DASHES[i % len(DASHES)],
                 "interpolate": "step-after" if one.exact else "linear"}  # fmt: skip

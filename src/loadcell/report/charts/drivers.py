@@ -15,6 +15,7 @@ from loadcell.report.charts.pieces import (
     heading,
     limit_of,
     ms,
+    no_gaps,
     panel,
     short,
     span,
@@ -173,7 +174,7 @@ def itl_by_concurrency(result: Result, detail: Detail | None, words: Words) -> C
     if why is None and len(levels) < 2:
         why = words.say("The number of requests in flight hardly varied: there is nothing to compare.")
         if detail is not None and "itl_ms" not in detail.ecdf:
-            why = words.say("No reply came in more than one piece, so there are no gaps.")
+            why = no_gaps(words)
     if why is not None:
         return Chart(name="itl-by-concurrency", title=title, says="", alt="", spec=None, missing=why, terms=["itl"])
     first, last = levels[0], levels[-1]

@@ -10,17 +10,20 @@ from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import (
     FIGURE,
     SHARE,
+    at_or_below,
     axis,
     from_zero,
     heading,
     limit_of,
     ms,
+    no_latency,
     panel,
     place,
     short,
     span,
     stack,
     summary_of,
+    thinned,
     title_of,
     why_not,
 )
@@ -40,14 +43,14 @@ def ecdf(result: Result, detail: Detail | None, words: Words) -> Chart:
     drawn = {} if detail is None else detail.ecdf
     known = {name: drawn[name] for name in COMPARED if name in drawn and drawn[name].x_ms}
     if not known:
-        why = why_not(result, detail, words) or words.say("No request has a measured latency.")
+        why = why_not(result, detail, words) or no_latency(words)
         return Chart(name="ecdf", title=title, says="", alt="", spec=None, missing=why)
     says = words.say(
         "The height of a line is the share of samples at or below that latency: steep is steady, a long flat end is a "
         "slow tail. Every view has its own scale."
     )
     if any(not one.exact for one in known.values()):
-        says += " " + words.say("Drawn through fewer points than samples; the smallest and the largest are kept.")
+        says += thinned(words)
     told = [_told(result, name, one, words) for name, one in known.items()]
     views = [ecdf_view(result, name, one, words) for name, one in known.items()]
     terms = [name.removesuffix("_ms") for name in known]
@@ -92,7 +95,7 @@ def ecdf_view(result: Result, name: str, one: Ecdf, words: Words, *, height: int
     rows.insert(0, {"x": rows[0]["x"], "s": 0.0})
     tip = [
         {"field": "x", "type": "quantitative", "title": title_of(words, name), "format": FIGURE},
-        {"field": "s", "type": "quantitative", "title": words.say("Samples at or below"), "format": SHARE},
+        {"field": "s", "type": "quantitative", "title": at_or_below(words), "format": SHARE},
     ]
     place_of: dict[str, Any] = {"x": {"field": "x", **x}, "y": {"field": "s", **y}}
     count = words.say("{n} samples", n=words.count(one.n))

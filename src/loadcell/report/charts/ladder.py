@@ -12,6 +12,7 @@ from loadcell.report.charts.pieces import (
     limit_of,
     log_ticks,
     ms,
+    no_latency,
     short,
     stack,
     summary_of,
@@ -29,7 +30,7 @@ def ladder(result: Result, words: Words) -> Chart:
     title = words.say("Percentile ladder")
     known = {name: summary for name in COMPARED if (summary := summary_of(result, name)) is not None}
     if not known:
-        why = words.say("No request has a measured latency.")
+        why = no_latency(words)
         return Chart(name="ladder", title=title, says="", alt="", spec=None, missing=why)
     says = words.say(
         "Each point is a percentile, the bar through it its 95 % interval, the diamond the maximum. "

@@ -79,6 +79,31 @@ def why_not(result: Result, detail: Detail | None, words: Words) -> str | None:
     return words.say("Distributions and the course of the run need the recording.") if detail is None else None
 
 
+def thinned(words: Words) -> str:
+    """What is said under distributions of which some are drawn through fewer points."""
+    return " " + words.say("Drawn through fewer points than samples; the smallest and the largest are kept.")
+
+
+def at_or_below(words: Words) -> str:
+    """The title of a share of samples."""
+    return words.say("Samples at or below")
+
+
+def no_gaps(words: Words) -> str:
+    """Why there are no gaps between tokens."""
+    return words.say("No reply came in more than one piece, so there are no gaps.")
+
+
+def no_latency(words: Words) -> str:
+    """Why no latency can be drawn."""
+    return words.say("No request has a measured latency.")
+
+
+def zoom_hint(words: Words) -> str:
+    """How a view over the run is used."""
+    return words.say("Drag to move in time; Ctrl and the wheel to zoom; double click for the whole run.")
+
+
 def axis(scale: dict[str, Any], **more: Any) -> dict[str, Any]:
     """An axis for a scale: on a logarithmic one with as many ticks as can be read."""
     return {**({"values": log_ticks(*scale["domain"])} if scale["type"] == "log" else {}), **more}

@@ -17,6 +17,7 @@ from loadcell.report.charts.pieces import (
     short,
     time_axis,
     window_behind,
+    zoom_hint,
     zoomed,
 )
 from loadcell.report.detail.model import Detail
@@ -67,7 +68,7 @@ def server(result: Result, detail: Detail | None, words: Words) -> Chart:
     told = [_told(drawn[name], words) for group in shown for name in group]
     return Chart(
         name="server", title=title, says=says, alt="; ".join(text for text in told if text), spec=zoomed(views),
-        hint=words.say("Drag to move in time; Ctrl and the wheel to zoom; double click for the whole run."),
+        hint=zoom_hint(words),
     )  # fmt: skip
 
 

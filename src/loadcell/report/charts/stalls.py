@@ -13,9 +13,11 @@ from loadcell.report.charts.pieces import (
     from_zero,
     heading,
     ms,
+    no_gaps,
     panel,
     short,
     time_axis,
+    why_not,
     window_behind,
 )
 from loadcell.report.detail.model import Detail, Stalls
@@ -28,7 +30,13 @@ def stalls(result: Result, detail: Detail | None, words: Words) -> Chart:
     told = None if detail is None else detail.stalls
     if detail is None or told is None or not told.worst:
         return Chart(
-            name="stalls", title=title, says="", alt="", spec=None, missing=_why(detail, told, words), terms=["itl"]
+            name="stalls",
+            title=title,
+            says="",
+            alt="",
+            spec=None,
+            missing=why_not(result, detail, words) or _why(told, words),
+            terms=["itl"],
         )
     says = words.say(
         "A stall is a gap between two tokens of {threshold} or more. {stalls} of {gaps} gaps are stalls, in {requests} "
@@ -47,11 +55,9 @@ def stalls(result: Result, detail: Detail | None, words: Words) -> Chart:
     return Chart(name="stalls", title=title, says=says, alt=alt, spec=spec, terms=["itl"])
 
 
-def _why(detail: Detail | None, told: Stalls | None, words: Words) -> str:
-    if detail is None:
-        return words.say("Distributions and the course of the run need the recording.")
+def _why(told: Stalls | None, words: Words) -> str:
     if told is None:
-        return words.say("No reply came in more than one piece, so there are no gaps.")
+        return no_gaps(words)
     return words.say(
         "None: no gap between two tokens took {threshold} or more.", threshold=ms(words, told.threshold_ms)
     )

@@ -21,7 +21,9 @@ from loadcell.report.charts.pieces import (
     span,
     time_axis,
     title_of,
+    why_not,
     window_behind,
+    zoom_hint,
     zoomed,
 )
 from loadcell.report.detail.model import Course, Detail, Timeline
@@ -37,11 +39,7 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
     title = words.say("Over time")
     line = None if detail is None else detail.timeline
     if line is None or not line.t_s:
-        why = (
-            words.say("Distributions and the course of the run need the recording.")
-            if detail is None
-            else words.say("No request was sent.")
-        )
+        why = why_not(result, detail, words) or words.say("No request was sent.")
         return Chart(name="timeline", title=title, says="", alt="", spec=None, missing=why)
     says = words.say(
         "The whole run in steps of {step} s. Shaded is the window that counts; before it is warm-up, after it drain.",
@@ -54,7 +52,7 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
     return Chart(
         name="timeline", title=title, says=says, alt=_alt(result, line, words), spec=spec,
         terms=["ttft", "itl", "output_tokens_per_s", "requests_per_s", "concurrency"],
-        hint=words.say("Drag to move in time; Ctrl and the wheel to zoom; double click for the whole run."),
+        hint=zoom_hint(words),
     )  # fmt: skip
 
 

@@ -1,5 +1,1 @@
-"""The self-contained page of a sweep."""
-
-from loadcell.report.page.sweep import sweep_page
-
-__all__ = ["sweep_page"]
+"""What pages are made of: templates, styles, scripts; and the page of a sweep and of a curve."""

@@ -12,6 +12,7 @@ from loadcell.report.page.render import render
 from loadcell.report.page.sweep_answer import cards, lines, promise, verdict
 from loadcell.report.sweep import finished
 from loadcell.report.view.figures import count
+from loadcell.report.view.run import workload_words
 from loadcell.report.words import Words
 from loadcell.search.model import Sweep
 
@@ -33,6 +34,7 @@ def sweep_page(sweep: Sweep, words: Words, *, source: str = "", pages: frozenset
         words,
         sweep_charts(sweep, words),
         sweep=sweep,
+        loadcell=sweep.loadcell,
         found=sweep.found,
         model=spec["endpoint"]["model"],
         url=spec["endpoint"]["url"],
@@ -67,10 +69,7 @@ def _asked(sweep: Sweep, words: Words) -> Iterator[str]:
         name: words.say("varied") if f"workload.{name}" in varied else str(workload[name])
         for name in ("input_tokens", "output_tokens")
     }
-    if workload["prompts"]:
-        yield words.say("prompts of {file}, {n} tokens out", file=str(workload["prompts"]), n=tokens["output_tokens"])
-    else:
-        yield words.say("{n} tokens in, {m} out", n=tokens["input_tokens"], m=tokens["output_tokens"])
+    yield workload_words(workload | tokens, words)
     if plan.axis == "load.rate":
         yield words.say("open loop, {arrivals} arrivals", arrivals=str(load["arrivals"]))
     elif plan.axis == "load.concurrency":

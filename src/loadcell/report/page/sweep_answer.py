@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from loadcell.report.charts.stages import load_words
-from loadcell.report.lines import ask_label
+from loadcell.report.lines import NO_QUEUE, ask_label
 from loadcell.report.page.sweep_stages import doubts, named
 from loadcell.report.text import MISSING
 from loadcell.report.view.figures import Figure, between, count
@@ -94,7 +94,7 @@ def _search_cards(sweep: Sweep, found: Found, words: Words) -> list[Card]:
     cliff = words.say("a cliff: attainment collapses inside the bracket") if found.cliff else ""
     breaks = Figure(titles.get(str(found.binding), MISSING), "", cliff or apart)
     grows = "" if stable.high is None else words.say("it grows at {load}", load=load_words(plan, stable.high, words))
-    none_seen = words.say("no growing queue was seen") if stable.low is not None else ""
+    none_seen = words.say(NO_QUEUE) if stable.low is not None else ""
     last = (
         Card(words.say("Queue stays bounded up to"), _load(plan, stable.low, grows or none_seen, words))
         if plan.axis == "load.rate"

@@ -19,4 +19,13 @@ _SHOWN = 3
 
 def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words) -> str:
     """The parts of a View in this order, as a page; `charts` are those that its blocks name."""
-    return render("view.html", words, charts, view=view, sections=view.sections(order), classes=CLASSES, shown=_SHOWN)
+    return render(
+        "view.html",
+        words,
+        charts,
+        view=view,
+        loadcell=view.loadcell,
+        sections=view.sections(order),
+        classes=CLASSES,
+        shown=_SHOWN,
+    )

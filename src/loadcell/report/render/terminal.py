@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from loadcell.report.lines import LABEL_WIDTH, Unbroken
+from loadcell.report.lines import LABEL_WIDTH, Unbroken, bare_table, indented
 from loadcell.report.text import plain
 from loadcell.report.view.blocks import (
     TONES,
@@ -79,11 +78,6 @@ def command(console: Console, found: Command) -> None:
     console.print(f" {found.label}: {found.text}", soft_wrap=True, markup=False, highlight=False)
 
 
-def indented(text: str | Text, columns: int = 1, style: str = "") -> Padding:
-    """Text of which every line starts at the same column, wrapped ones too."""
-    return Padding(Unbroken.assemble((text, style) if isinstance(text, str) else text), (0, 0, 0, columns))
-
-
 def badge(word: str, tone: Tone) -> Text:
     """A word that is seen from afar."""
     return Text(f" {word.upper()} ", style=BADGES.get(tone, "bold reverse"))
@@ -135,7 +129,8 @@ def table(block: Table, width: int) -> Grid:
     gap, colon = (" ", ": ") if beside else ("\n", "\n")
     below = {i for row in block.rows for i, cell in enumerate(row) if cell.under}
     room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(block.columns) - len(below))) // max(1, len(below)) - 2
-    grid = plain_table(f" {block.columns[0].title}")
+    grid = bare_table()
+    grid.add_column(Text(f" {block.columns[0].title}"), no_wrap=True)
     last = len(block.columns) - 1
     for i, column in enumerate(block.columns[1:], 1):
         fold = i == last and column.side == "left"
@@ -159,12 +154,3 @@ def _broken(line: str, room: int) -> list[str]:
     if len(line) <= room:
         return [line]
     return [f"{low}{dash}", high] if dash and " " not in line else textwrap.wrap(line, max(room, 4))
-
-
-def plain_table(first: str, titles: Sequence[str] = ()) -> Grid:
-    """A table without rules: a first column of names, and columns of figures."""
-    grid = Grid(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
-    grid.add_column(Text(first), no_wrap=True)
-    for title in titles:
-        grid.add_column(title, justify="right", no_wrap=True)
-    return grid

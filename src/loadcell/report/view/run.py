@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
 from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
@@ -58,9 +59,8 @@ def load_words(result: Result, words: Words) -> list[str]:
     return parts
 
 
-def workload_words(result: Result, words: Words) -> str:
-    """What was asked of the server, in tokens."""
-    workload = result.methodology.spec.get("workload", {})
+def workload_words(workload: dict[str, Any], words: Words) -> str:
+    """What was asked of the server, in tokens, by the spec's part of that name."""
     out = str(workload.get("output_tokens"))
     if workload.get("prompts"):
         return words.say("prompts of {file}, {n} tokens out", file=str(workload["prompts"]), n=out)
@@ -71,6 +71,7 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     """What was measured, how much of it counts, and what became of the requests."""
     t, method, run = words.say, result.methodology, result.counts.run
     endpoint, window = method.spec.get("endpoint", {}), method.window
+    workload = method.spec.get("workload", {})
     streamed = t("streamed") if endpoint.get("stream", True) else t("not streamed")
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(str(endpoint.get("url", "")), kind="code")
@@ -85,11 +86,11 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
         counted = counted if result.counts.window != run else []
         yield fact(
-            t("Load"), *load, workload_words(result, words), ", ".join([t("window {span}", span=span), *counted])
+            t("Load"), *load, workload_words(workload, words), ", ".join([t("window {span}", span=span), *counted])
         )
     else:
         yield fact(t("Load"), *load)
-        yield fact(t("Workload"), workload_words(result, words), t("counted by {name}", name=method.tokenizer))
+        yield fact(t("Workload"), workload_words(workload, words), t("counted by {name}", name=method.tokenizer))
         yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
@@ -168,13 +169,17 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         yield fact(t("Throughput"), *parts)
         user = rates.user_tokens_per_s.get("p50")
         reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
-        yield fact("", t("{n} tokens/s in and out", n=words.figure(rates.total_tokens_per_s)), *reached)
+        yield fact("", _in_and_out(rates.total_tokens_per_s, words), *reached)
         return
     yield fact(t("Throughput"), *parts, t("{n} input tokens/s", n=words.figure(rates.input_tokens_per_s)))
     yield fact(t("Per user"), *_per_user(rates, words))
     if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
         p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))
         yield fact(t("Per token"), t("p50 {p50} ms, p99 {p99} ms: ITL over the tokens of its event", p50=p50, p99=p99))
+
+
+def _in_and_out(tokens_per_s: float | None, words: Words) -> str:
+    return words.say("{n} tokens/s in and out", n=words.figure(tokens_per_s))
 
 
 def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
@@ -251,7 +256,7 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
             t("Other tools"),
             t("would say {n} requests/s", n=words.figure(found.requests_per_s)),
             t("{n} output tokens/s", n=words.figure(found.output_tokens_per_s)),
-            t("{n} tokens/s in and out", n=words.figure(found.total_tokens_per_s)),
+            _in_and_out(found.total_tokens_per_s, words),
             t("over {s} s, from the first send to the last reply", s=words.figure(found.seconds)),
         )
 

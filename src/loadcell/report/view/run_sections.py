@@ -139,7 +139,7 @@ def _method(result: Result, words: Words, source: str) -> Section:
     how = [*said.head(result, words), *said.counted(result, words), *said.identity(result, words)]
     return Section(
         "method",
-        t("How it was measured"),
+        t("Method"),
         [
             *(Command(label, text) for label, text in commands if text),
             Facts(how),

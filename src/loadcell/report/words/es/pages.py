@@ -82,7 +82,6 @@ METHOD = {
 }
 
 OVERVIEW = {
-    "{n} tokens in, {m} out": "{n} tokens de entrada, {m} de salida",
     "prompts of {file}, {n} tokens out": "prompts de {file}, {n} tokens de salida",
     "open loop, {rate} requests/s, {arrivals}": "bucle abierto, {rate} solicitudes/s, {arrivals}",
     "{s} s (ended by itself, {most} s at most)": "{s} s (terminó por sí misma, {most} s como máximo)",
