@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 
 help:
 	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
-	@echo 'make quick   lint, format check, types, import rules and the tests that start no process'
+	@echo 'make quick   lint, format check, types, import rules and the tests that are quick'
 	@echo 'make test    the same and all tests; a real llama.cpp server included'
 	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
 	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'

@@ -1,8 +1,8 @@
 """What every test relies on of the process that runs it, and what sorts tests into lanes.
 
 A test that starts a process or listens on a port says so by a fixture, its own or one of those that it uses:
-`processes`, or `alone` where other load on the machine could spoil what it asserts. Who says nothing is in the quick
-lane (`make quick`), and fails if it starts one all the same.
+`processes`, or `alone` where other load on the machine could spoil what it asserts. Who says neither fails if it starts
+one all the same, and is in the quick lane (`make quick`) unless it asks for `thorough`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def processes() -> None:
 
 
 @pytest.fixture(scope="session")
+def thorough() -> None:
+    """For those that compute for seconds."""
+
+
+@pytest.fixture(scope="session")
 def alone(processes: None) -> None:
     """For those whose figures depend on when something happens: they run one after another, on a quiet machine."""
 
@@ -65,7 +70,7 @@ def seeds(pytestconfig: pytest.Config) -> range:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         used = getattr(item, "fixturenames", ())
-        item.add_marker("alone" if "alone" in used else "processes" if "processes" in used else "quick")
+        item.add_marker(next((lane for lane in ("alone", "processes", "thorough") if lane in used), "quick"))
 
 
 _confined: set[pytest.Item] = set()
@@ -74,7 +79,7 @@ _confined: set[pytest.Item] = set()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    if item.get_closest_marker("quick"):
+    if not item.get_closest_marker("alone") and not item.get_closest_marker("processes"):
         _confined.add(item)
     try:
         return (yield)

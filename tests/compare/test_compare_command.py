@@ -19,6 +19,8 @@ from loadcell.recording.read import open_recording
 from loadcell.recording.schema import Stopped
 from loadcell.report import to_json
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 

@@ -17,6 +17,8 @@ from loadcell.compare.measures import MEASURES
 from loadcell.metrics.dependence import sample_inflation
 from loadcell.metrics.interval import PERMILLE, floor_of
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Floats = npt.NDArray[np.float64]
 SIGMA = 0.5
 

@@ -25,6 +25,8 @@ from loadcell.recording.read import dump_json
 from loadcell.selftest.witness import engine
 from loadcell.spec import build_spec
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -22,6 +22,8 @@ from loadcell.metrics import Result, build_result
 from loadcell.metrics.model import Budget, Summary
 from loadcell.recording.read import Recording
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Make = Callable[..., Recording]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 BIN = 2**-15

@@ -13,6 +13,8 @@ from scipy import signal, stats
 from loadcell.metrics.dependence import share_inflation
 from loadcell.metrics.interval import PERMILLE, interval_ranks, rate_interval, summarise_array, wilson
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Floats = npt.NDArray[np.float64]
 NAMES = ("p50", "p90", "p95", "p99")
 

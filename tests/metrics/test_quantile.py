@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from loadcell.metrics.quantile import Histogram, order_statistics
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 values = st.one_of(st.integers(0, 300), st.integers(0, 2**20), st.integers(2**30 - 9, 2**30 + 9), st.integers(0, 2**40))
 
 

@@ -28,6 +28,8 @@ from loadcell.recording.schema import Manifest
 from loadcell.spec import build_spec, parse_arrivals
 from loadcell.workload.arrivals import planned_ns
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Make = Callable[..., Recording]
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from loadcell.mlperf.curve.model import Steady
 from loadcell.mlperf.curve.steady import steady_of
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Level = Callable[[Any], Any]
 RUNS = 20
 FLAT: Level = lambda u: 1 + 0 * u  # noqa: E731

@@ -19,6 +19,8 @@ from loadcell.mlperf.files.export import export
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.recording.read import dump_json
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 LEVELS = (2, 4, 6, 9, 13, 19, 40)
 
 

@@ -26,6 +26,8 @@ from loadcell.mlperf.rules import find_rules
 from loadcell.recording.read import dump_json
 from loadcell.workload.loadgen import accuracy_traffic, offline_traffic, server_traffic, single_stream_traffic
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 SMALL = 16
 RATE = 7.3
 

@@ -15,6 +15,8 @@ from mlperf_golden_cases import CASES
 
 from loadcell import __version__
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 GOLDEN = Path(__file__).parent / "golden"
 MADE_BY = "0.1.0"
 """The version that made plans and runs name."""

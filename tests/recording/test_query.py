@@ -21,6 +21,8 @@ from loadcell.recording.schema import FORMAT, TEXT, TOKENS
 from loadcell.recording.tables import TABLES
 from loadcell.recording.write import write_table
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Rows = list[tuple[Any, ...]]
 
 

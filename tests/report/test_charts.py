@@ -24,6 +24,8 @@ from loadcell.report.charts.theme import COLOURS, config
 from loadcell.report.detail import Detail
 from loadcell.report.words import words_for
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 NAMES = ["time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "itl-by-concurrency", "stalls", "server"]
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'); datum.x; {{ t }} \u202e\x1b[31m"
 WORDS = words_for("en")

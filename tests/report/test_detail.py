@@ -19,6 +19,8 @@ from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
 from loadcell.report.detail import Detail, build_both, build_detail
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 Make = Callable[..., Recording]
 Rows = list[dict[str, Any]]
 MS = 1_000_000

@@ -17,6 +17,8 @@ from loadcell.report.charts import Chart, sweep_charts
 from loadcell.report.words import words_for
 from loadcell.search.model import Sweep
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 WORDS = words_for("en")
 replace = msgspec.structs.replace
 

@@ -11,6 +11,8 @@ from virtual import Server, grades, true_limit, waits_s
 from loadcell.load.steer import AT_LIMIT, WORST, Outcome, grade
 from loadcell.search.evidence import SETTLES, STEERS, Evidence, decide, dependence, looks, weigh
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 POISSON = Server(slots=16, ttft_s=0.01, itl_s=0.002, tokens=(11, 11), ttft_limit_s=0.04)
 STEADY = Server(slots=4, ttft_s=0.01, itl_s=0.0005, tokens=(5, 37), ttft_limit_s=0.02, gap_cv=0.3)
 

@@ -14,6 +14,8 @@ from loadcell.search.margins import Company, Reading, company, fit_limit, read_m
 from loadcell.search.model import Found
 from loadcell.search.next import next_ask
 
+pytestmark = pytest.mark.usefixtures("thorough")
+
 SERVER = batcher(8.0, 0.95)
 """Keeps its limit on TPOT for 95 % of requests up to 8 requests/s."""
 
