@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadcell.errors import UsageError
@@ -348,6 +348,7 @@ def test_transcripts_can_be_graded_all_the_same(tmp_path: Path) -> None:
     cut=st.integers(0, 400),
     ending=st.sampled_from([".json", ".jsonl", ".csv", ".parquet"]),
 )
+@example(data=b"\x80", cut=188, ending=".parquet")  # the name of a column is not UTF-8
 def test_damaged_files_are_told_and_never_crash(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, cut: int, ending: str
 ) -> None:

@@ -275,7 +275,7 @@ class Rows:
                 while batch := chosen.fetchmany(1024):
                     for row in batch:
                         yield {name: _known(value) for name, value in zip(names, row, strict=True) if value == value}
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:  # the latter where a name is not UTF-8
             raise UsageError(
                 f"{self.path} is not a Parquet file that can be read: {str(error).splitlines()[0]}"
             ) from None
