@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import itertools
 import os
 import re
@@ -16,7 +15,7 @@ from scripted import serve
 
 import loadcell
 from loadcell.cli import compare, run
-from loadcell.cli.main import COMMANDS, GROUPS, main
+from loadcell.cli.main import COMMANDS, GROUPS, functions_of, main
 from loadcell.compare import MEASURES
 
 ROOT = Path(loadcell.__file__).parent
@@ -28,7 +27,7 @@ OF_OTHERS = {"--no-enable-prefix-caching", "--disable-radix-cache"}
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"loadcell {command}")
-    importlib.import_module(f"loadcell.cli.{command.replace(' ', '_')}").configure(parser)
+    functions_of(command)[0](parser)
     return parser
 
 

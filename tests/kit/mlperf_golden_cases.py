@@ -25,7 +25,6 @@ from made_run import row, write_run
 from rich.console import Console
 
 from loadcell.cli.main import main
-from loadcell.cli.mlperf_loadgen import _lines as driven_lines
 from loadcell.mlperf.curve.checks import check_points
 from loadcell.mlperf.datasets import find_dataset
 from loadcell.mlperf.files.checking import check_folder
@@ -37,7 +36,7 @@ from loadcell.mlperf.rules import endpoints_rules, find_rules
 from loadcell.mlperf.wheel.judge import judge
 from loadcell.mlperf.wheel.model import Asked as WheelAsked
 from loadcell.mlperf.wheel.model import Ended, Heard
-from loadcell.report.mlperf import print_findings, print_outcome
+from loadcell.report.mlperf import driven_lines, print_findings, print_outcome
 from loadcell.report.mlperf_curve import point_line, print_curve
 from loadcell.spec import build_spec
 from loadcell.workload.loadgen import server_traffic

@@ -6,7 +6,7 @@ import argparse
 import errno
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import NoReturn
 
@@ -39,6 +39,8 @@ GROUPS = {
     },
 }
 """Commands of commands: `loadcell mlperf run` lives in cli/mlperf_run.py."""
+_OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
+"""Short ones that live together in cli/mlperf_others.py, each by its functions configure_check and run_check."""
 
 _READERS = ("report", "compare", "query", "published", "mlperf check")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
@@ -71,6 +73,16 @@ commands:
 
 `loadcell {group} COMMAND --help` tells more.
 """
+
+
+def functions_of(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
+    """What adds the flags of a command, and what runs it."""
+    file, end = command.replace(" ", "_"), ""
+    if command in _OTHERS:
+        group, _, member = command.partition(" ")
+        file, end = f"{group}_others", f"_{member}"
+    module = importlib.import_module(f"loadcell.cli.{file}")
+    return getattr(module, f"configure{end}"), getattr(module, f"run{end}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -169,12 +181,11 @@ def _run(words: list[str], out: Output) -> int:
                 f"unknown command {group} {member}{nearest(member, members)}; there are: {', '.join(members)}"
             )
         command, words = f"{group} {member}", words[1:]
-    module = importlib.import_module(f"loadcell.cli.{command.replace(' ', '_')}")
+    configure, run = functions_of(command)
     parser = Parser(prog=f"loadcell {command}", allow_abbrev=False)
-    module.configure(parser)
+    configure(parser)
     args = parser.parse_all(words)
     answer_interrupts(told=command not in _QUICK)
     out.raising = command in _READERS
     with left_at_once() if command in _READERS else nullcontext():
-        code: int = module.run(args)
-    return code
+        return run(args)

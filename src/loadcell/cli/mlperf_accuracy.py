@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadcell.cli.going_on import spec_again
-from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark
+from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark, check_named, number, print_json
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
@@ -96,20 +96,10 @@ def run(args: argparse.Namespace) -> int:
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
-def _whole(text: str | None, flag: str) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"{flag} {text!r}: write a whole number above 0")
-    return int(text)
-
-
 def _rules(args: argparse.Namespace) -> Rules:
     from loadcell.mlperf.rules import find_rules
 
-    for name in ("benchmark", "scenario"):
-        if getattr(args, name) is None:
-            raise UsageError(f"say which --{name}, as in --benchmark llama3.1-8b --scenario server")
+    check_named(args)
     return find_rules(args.round, args.benchmark, args.scenario)
 
 
@@ -117,7 +107,7 @@ def _dataset(args: argparse.Namespace, rules: Rules, *, send: bool = True) -> Da
     from loadcell.mlperf.datasets import find_dataset
 
     dataset = find_dataset(
-        rules, args.dataset, look_alike=args.look_alike, samples=_whole(args.samples, "--samples"), accuracy=True,
+        rules, args.dataset, look_alike=args.look_alike, samples=number(args.samples, "--samples", int), accuracy=True,
         send=send,
     )  # fmt: skip
     return _tested(args, dataset)
@@ -157,7 +147,7 @@ def _asked(args: argparse.Namespace) -> int:
     spec = read_spec(args)
     if args.resume and args.output is None:
         raise UsageError(f"--resume goes on with {PASS.noun}: say which, as in: {PASS.again('mlperf/TIME')}")
-    concurrency = _whole(args.concurrency, "--concurrency")
+    concurrency = number(args.concurrency, "--concurrency", int)
     with output_folder(args.output, PASS.place) as folder:
         if PASS.there(folder) and not args.resume:
             raise UsageError(
@@ -276,9 +266,7 @@ def _score_file(args: argparse.Namespace) -> tuple[Accuracy, Path | None]:
 def _finish(args: argparse.Namespace, found: Accuracy, folder: Path | None) -> int:
     """Show the accuracy; the exit code."""
     if args.json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+        print_json(found)
     else:
         from loadcell.cli.terminal import Terminal
         from loadcell.report.mlperf_accuracy import print_accuracy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,20 @@ def add_size(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--concurrency", metavar="N", help="offline: connections at once (default: 1024 at most)")
     group.add_argument("--longest", metavar="T", help="refuse a load that would take longer (default: 24h)")
+
+
+def check_named(args: argparse.Namespace) -> None:
+    """UsageError unless a benchmark and a scenario are named."""
+    for name in ("benchmark", "scenario"):
+        if getattr(args, name) is None:
+            raise UsageError(f"say which --{name}, as in --benchmark llama3.1-8b --scenario server")
+
+
+def print_json(value: Any) -> None:
+    """What --json prints."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 MAKES_PLAN = (

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadcell.cli.going_on import kept_folder, spec_again
-from loadcell.cli.mlperf_asked import BY_RULES, given_fields
-from loadcell.cli.mlperf_curve_plan import connections, data_of, plan_of, wish_of, with_api
+from loadcell.cli.mlperf_asked import BY_RULES, given_fields, number, print_json
 from loadcell.cli.pages import PAGE, leave_page, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
@@ -19,7 +18,11 @@ from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
-    from loadcell.mlperf.curve.model import Curve, CurvePlan, Planned, PointRun
+    from loadcell.load.fleet import Watch
+    from loadcell.mlperf.curve.model import Curve, CurvePlan, Offline, Peak, Planned, PointRun, Stage
+    from loadcell.mlperf.curve.planning import Wish
+    from loadcell.mlperf.datasets import Dataset
+    from loadcell.mlperf.model import Rules
 
 _NOT_HERE = (*BY_RULES, "--stop-when-saturated")
 _MAKES_PLAN = (
@@ -113,17 +116,17 @@ def _asked(args: argparse.Namespace, folder: Path) -> int:
     from loadcell.mlperf.rules import endpoints_rules
 
     spec = read_spec(args)
-    wish = wish_of(args, given_fields(args, spec))
+    wish = _wish_of(args, given_fields(args, spec))
     check_wish(wish, endpoints_rules())
-    rules, dataset = data_of(args, wish.quick)
+    rules, dataset = _data_of(args, wish.quick)
     if dataset.api is not None and "endpoint.api" not in wish.given:
-        spec = with_api(spec, dataset.api)
-    cap = connections(spec)
+        spec = _with_api(spec, dataset.api)
+    cap = _connections(spec)
     with CURVE.own(folder, resume=args.resume):
         write_prompts(dataset, folder / PROMPTS, max_tokens=chosen_tokens(spec, wish.given))
         head = ["C_max"]
         with show_progress(lambda: head) as watch:
-            plan, made = plan_of(spec, wish, rules, dataset, folder, watch, cap)
+            plan, made = _plan_of(spec, wish, rules, dataset, folder, watch, cap)
         plan = CURVE.keep(folder, plan)
         return _carry_out(args, plan, made, folder, foreseen(plan, cap))
 
@@ -183,9 +186,7 @@ def _page(curve: Curve, folder: Path) -> Path:
 
 def _show(args: argparse.Namespace, curve: Curve, folder: Path) -> None:
     if args.json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(curve), indent=2).decode() + "\n")
+        print_json(curve)
         return
     from loadcell.cli.terminal import Terminal
     from loadcell.report.mlperf_curve import print_curve
@@ -202,6 +203,109 @@ def _interrupted(args: argparse.Namespace, folder: Path) -> int:
         again = "give the same command with" + ("" if args.resume else " --resume") + f" --output {folder}"
         sys.stderr.write(f"loadcell: interrupted in the search for C_max; to go on: {again}\n")
     return 130
+
+
+# --- what is asked for ----------------------------------------------------------------------------------------------
+
+
+def _wish_of(args: argparse.Namespace, given: set[str]) -> Wish:
+    from loadcell.mlperf.curve.planning import Wish
+
+    kinds: dict[str, Offline] = {"elected": "elected", "dedicated": "dedicated"}
+    if (kind := args.offline or "elected") not in kinds:
+        raise UsageError(f"--offline {kind!r}: write elected or dedicated")
+    return Wish(
+        c_max=number(args.c_max, "--c-max", int),
+        points=number(args.points, "--points", int),
+        concurrencies=tuple(number(part, "--concurrency", int) for part in (args.concurrency or "").split(",") if part),
+        c_min_override=number(args.c_min_override, "--c-min-override", int),
+        offline=kinds[kind],
+        quick=args.quick,
+        given=given,
+    )
+
+
+def _data_of(args: argparse.Namespace, quick: bool) -> tuple[Rules, Dataset]:
+    """The rules of the benchmark that a curve shares with MLPerf Inference, and its data set."""
+    import msgspec
+
+    from loadcell.mlperf.curve.planning import QUICK_SAMPLES
+    from loadcell.mlperf.curve.points import benchmark_of
+    from loadcell.mlperf.datasets import find_dataset
+    from loadcell.mlperf.rules import find_rules
+
+    if args.benchmark is None:
+        raise UsageError("say which --benchmark, as in --benchmark llama3.1-8b")
+    rules = find_rules(None, args.benchmark, "offline")
+    benchmark_of(rules)
+    samples = number(args.samples, "--samples", int)
+    found = find_dataset(rules, args.dataset, look_alike=args.look_alike, samples=samples, accuracy=False)
+    if quick:
+        found = msgspec.structs.replace(found, samples=found.samples[:QUICK_SAMPLES])
+    return rules, found
+
+
+def _with_api(spec: Spec, api: Any) -> Spec:
+    import msgspec
+
+    return msgspec.structs.replace(spec, endpoint=msgspec.structs.replace(spec.endpoint, api=api))
+
+
+def _connections(spec: Spec) -> int:
+    """Connections that this machine can have to one server: by descriptors and by ports."""
+    import msgspec
+
+    from loadcell.load.fit import SPARE_FILES
+    from loadcell.load.host import descriptor_limit
+    from loadcell.load.machine import local_ports
+    from loadcell.load.prepare import worker_count
+
+    ports, spare = min(28_000, local_ports() or 28_000), SPARE_FILES
+    load = msgspec.structs.replace(spec.load, concurrency=ports, rate=None)
+    return min(ports, max(1, descriptor_limit() - spare) * worker_count(msgspec.structs.replace(spec, load=load)))
+
+
+def _plan_of(
+    spec: Spec, wish: Wish, rules: Rules, dataset: Dataset, folder: Path, watch: Watch, cap: int
+) -> tuple[CurvePlan, Spec]:
+    """C_max, then the plan and the Spec of its points."""
+    from loadcell.mlperf.curve.folder import PROMPTS
+    from loadcell.mlperf.curve.planning import make_plan
+    from loadcell.mlperf.curve.points import base_spec
+    from loadcell.mlperf.rules import endpoints_rules
+
+    endpoints = endpoints_rules()
+    made = base_spec(rules, spec, folder / PROMPTS, endpoints.seed_sets[-1], wish.given)
+    peak = _peak(made, wish, rules, folder, watch, cap)
+    return make_plan(rules, endpoints, dataset, made, peak, wish, cap), made
+
+
+def _peak(spec: Spec, wish: Wish, rules: Rules, folder: Path, watch: Watch, cap: int) -> Peak:
+    """C_max as declared, with two short stages that tell how long points take; else searched for."""
+    from loadcell.cli.progress import say
+    from loadcell.mlperf.curve.folder import PROMPTS, SEARCH
+    from loadcell.mlperf.curve.levels import lowest_of
+    from loadcell.mlperf.curve.model import Peak
+    from loadcell.mlperf.curve.peak import find_c_max, peak_of, prompt_tokens_of
+    from loadcell.mlperf.curve.points import chosen_tokens, expected_output
+
+    output = expected_output(rules, chosen_tokens(spec, wish.given))
+
+    def told(stage: Stage) -> None:
+        rate = "no figure" if stage.system_tps is None else f"{stage.system_tps:,.4g} tokens/s"
+        say(f"loadcell: {stage.concurrency} users: {rate} (synthetic prompts, no result)")
+
+    ends: tuple[int, ...] = ()
+    if wish.c_max is not None:
+        least = min(wish.concurrencies, default=wish.c_min_override or lowest_of(wish.c_max))
+        ends = (least, min(wish.c_max, cap))
+    stages = find_c_max(
+        spec, folder / SEARCH, watch, told, prompt_tokens=prompt_tokens_of(folder / PROMPTS), output_tokens=output,
+        quick=wish.quick, most=cap, levels=ends,
+    )  # fmt: skip
+    if wish.c_max is None:
+        return peak_of(stages, cap)
+    return Peak(c_max=wish.c_max, found=None, stages=stages)
 
 
 # --- what is shown meanwhile -----------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +14,25 @@ from loadcell.cli.mlperf_asked import (
     MAKES_PLAN,
     add_benchmark,
     add_size,
+    check_named,
     given_fields,
     number,
+    print_json,
     wish_of,
 )
-from loadcell.cli.mlperf_shown import View, finish, interrupted
-from loadcell.cli.pages import add_page, check_lang
+from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
 from loadcell.spec import Spec
 
 if TYPE_CHECKING:
+    from loadcell.cli.progress import SweepView
     from loadcell.load.fleet import Watch
-    from loadcell.mlperf.model import Plan
+    from loadcell.mlperf.model import Accuracy, Outcome, Plan
     from loadcell.mlperf.planning import Planned
     from loadcell.mlperf.wish import Probed, Wish
+    from loadcell.search.model import Plan as SearchPlan
 
 _OTHER_WORDS = {
     "--timeout": "longest time one request may take (default: 10 min and 0.15 s an output token)",
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             return _again(args, folder) if kept else _asked(args, folder)
         except KeyboardInterrupt:
-            return interrupted(args, folder)
+            return _interrupted(args, folder)
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------
@@ -118,9 +122,7 @@ def _asked(args: argparse.Namespace, folder: Path) -> int:
     from loadcell.mlperf.shorten import QUICK_SAMPLES
     from loadcell.mlperf.wish import check_wish
 
-    for name in ("benchmark", "scenario"):
-        if getattr(args, name) is None:
-            raise UsageError(f"say which --{name}, as in --benchmark llama3.1-8b --scenario server")
+    check_named(args)
     spec = read_spec(args)
     rules = find_rules(args.round, args.benchmark, args.scenario)
     wish = wish_of(args, given_fields(args, spec))
@@ -178,7 +180,7 @@ def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: P
     def tell(line: str) -> None:
         say(f"loadcell: {line}")
 
-    view = View(planned.plan)
+    view = _View(planned.plan)
     selftest = known_selftest(planned.spec.endpoint.url.startswith("https"))
     with show_progress(view.head) as watch:
         if fresh and needs_probe(planned.plan, wish):
@@ -192,7 +194,7 @@ def _carry_out(args: argparse.Namespace, planned: Planned, wish: Wish, folder: P
             for note in [*planned.notes, load_words(planned.plan)]:
                 tell(note)
         found = run_until_sized(planned, folder, watch, wish, tell, selftest=selftest)
-    return finish(args, found, folder, planned.spec)
+    return _finish(args, found, folder, planned.spec)
 
 
 def _sized_by(planned: Planned, wish: Wish, seen: Probed) -> Planned:
@@ -205,7 +207,7 @@ def _at_peak(
     planned: Planned,
     wish: Wish,
     folder: Path,
-    view: View,
+    view: _View,
     watch: Watch,
     selftest: dict[str, Any] | None,
     tell: Callable[[str], None],
@@ -229,3 +231,107 @@ def _at_peak(
     planned = size(plan, planned.spec, wish, rate)
     RUN.write(folder, planned.plan)
     return planned
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+class _View:
+    """What stands before the progress: what is run; while a search runs, its stage."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._name = f"{plan.rules.benchmark} {plan.rules.scenario}"
+        self._sweep: SweepView | None = None
+
+    def begin_search(self, plan: SearchPlan) -> SweepView:
+        """A search of rates begins; its stages are told on standard error."""
+        from loadcell.cli.progress import SweepView
+
+        self._sweep = SweepView(plan, sys.stderr)
+        return self._sweep
+
+    def end_search(self) -> None:
+        """What comes now is the run itself."""
+        self._sweep = None
+
+    def head(self) -> Sequence[str]:
+        """The words before the figures of the load."""
+        return [self._name] if self._sweep is None else self._sweep.head()
+
+
+def _finish(args: argparse.Namespace, found: Outcome, folder: Path, spec: Spec) -> int:
+    """Show the outcome, and the accuracy pass if it is asked for; the exit code."""
+    accuracy = None
+    if found.state == "complete":
+        if wants_page(args):
+            _leave_page(args, folder)
+        if args.accuracy:
+            accuracy = _accuracy(args, found.plan, spec, folder)
+    _show(args, found, accuracy, folder)
+    if found.state == "interrupted":
+        return _interrupted(args, folder)
+    if found.score.samples == found.score.failed:
+        return 1
+    return 4 if found.verdict == "INVALID" or (accuracy is not None and not accuracy.passed) else 0
+
+
+def _accuracy(args: argparse.Namespace, plan: Plan, spec: Spec, folder: Path) -> Accuracy:
+    """The accuracy pass beside the performance run; over as many samples as that where it was made smaller."""
+    import msgspec
+
+    from loadcell.cli.progress import show_progress
+    from loadcell.mlperf.accuracy.run import run_accuracy
+    from loadcell.mlperf.datasets import find_dataset
+    from loadcell.mlperf.rules import find_rules
+
+    rules = find_rules(plan.rules.round, plan.rules.benchmark, plan.rules.scenario)
+    smaller = plan.samples < rules.performance_sample_count
+    dataset = find_dataset(
+        rules, args.dataset, look_alike=plan.look_alike, samples=plan.samples if smaller else None, accuracy=True
+    )
+    given = {"load.timeout_s", "endpoint.ignore_eos"}
+    if (most := plan.rules.max_output_tokens) != rules.max_output_tokens:
+        given.add("workload.output_tokens")
+        samples = [msgspec.structs.replace(sample, max_tokens=None) for sample in dataset.samples]
+        dataset = msgspec.structs.replace(dataset, samples=samples, max_tokens=most)
+    with show_progress(lambda: [f"{rules.benchmark} accuracy"]) as watch:
+        return run_accuracy(rules, dataset, spec, folder, watch, given=given)
+
+
+def _interrupted(args: argparse.Namespace, folder: Path) -> int:
+    """Say how to go on with what is kept; the exit code."""
+    from loadcell.mlperf.folder import RUN
+
+    words = ["--accuracy"] if args.accuracy else []
+    words += [] if args.dataset is None or not args.accuracy else ["--dataset", args.dataset]
+    how = f"; to go on: {' '.join([RUN.again(folder), *words])}" if RUN.there(folder) else ""
+    sys.stderr.write(f"loadcell: interrupted{how}\n")
+    return 130
+
+
+def _show(args: argparse.Namespace, found: Outcome, accuracy: Accuracy | None, folder: Path) -> None:
+    """Print the outcome, and the accuracy if there is one."""
+    if args.json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(found) | ({} if accuracy is None else {"accuracy": accuracy}))
+        return
+    from loadcell.cli.terminal import Terminal
+    from loadcell.report.mlperf import print_outcome
+
+    print_outcome(found, Terminal(), folder)
+    if accuracy is not None:
+        from loadcell.report.mlperf_accuracy import print_accuracy
+
+        print_accuracy(accuracy, Terminal())
+
+
+def _leave_page(args: argparse.Namespace, folder: Path) -> None:
+    """The page of the recording, as `loadcell run` leaves it."""
+    from loadcell.mlperf.folder import PERFORMANCE
+    from loadcell.recording.read import open_recording
+    from loadcell.report.detail import build_both
+
+    home = folder / PERFORMANCE
+    result, detail = build_both(open_recording(home))
+    leave_page(args, lambda words: run_page_file(result, detail, home, words), tell=False)

@@ -259,3 +259,47 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_sample: float | None = None
     passed: bool
     findings: list[Finding]
+
+
+# --- what the genuine LoadGen ran ------------------------------------------------------------------------------------
+
+
+class Delay(msgspec.Struct, frozen=True, kw_only=True):
+    """How late something was done, in microseconds."""
+
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+class Driven(msgspec.Struct, frozen=True, kw_only=True):
+    """loadcell.json: what lies beside the logs of the genuine LoadGen, and what we saw of the same run ourselves."""
+
+    format: int = FORMAT
+    loadcell: str
+    loadgen: Annotated[str, Doc(description="version of the package mlcommons-loadgen that made the load")]
+    verified: Literal[False] = False
+    footnote: str = FOOTNOTE
+    mode: Literal["performance", "accuracy"]
+    plan: Plan
+    settings: Annotated[dict[str, Any], Doc(description="LoadGen's settings, as they were set")]
+    started_at: str
+    state: Annotated[str, Doc(description="complete, interrupted, died (LoadGen's process) or gave-up (the endpoint)")]
+    verdict: Annotated[
+        Literal["VALID", "INVALID"], Doc(description="INVALID too where LoadGen does not see it: failed requests")
+    ]
+    findings: list[Finding]
+    score: Annotated[Score | None, Doc(description="the same run by our own stamps, at the sockets")]
+    delays: Annotated[
+        dict[str, Delay],
+        Doc(description="send after issue; LoadGen told after the first token, or the end, came; issue after schedule"),
+    ]
+    failures: Annotated[dict[str, int], Doc(description="requests that failed, by kind; LoadGen takes them for done")]
+    errors: Annotated[dict[str, str], Doc(description="by kind, what the first of them said")]
+    token_sources: Annotated[dict[str, int], Doc(description="where token counts come from: usage, stream, ids, ...")]
+    id_sources: Annotated[
+        dict[str, int],
+        Doc(description="accuracy: whose token ids LoadGen got: server, or tokenizer (inexact, from the text)"),
+    ]
+    tokenizer: str
+    endpoint: Annotated[list[str], Doc(description="what was noticed before the load")]

@@ -15,6 +15,7 @@ from loadcell.mlperf.model import (
     FOOTNOTE,
     UNVERIFIED,
     Block,
+    Driven,
     EarlyStopping,
     Finding,
     Outcome,
@@ -216,3 +217,55 @@ def _next(found: Outcome, folder: Path) -> Iterator[str]:
         data = "" if found.plan.look_alike else " [--dataset PATH]"
         yield f"Accuracy: loadcell mlperf run {folder} --resume --accuracy{data}"
     yield f"Check: loadcell mlperf check {folder} · export: loadcell mlperf export {folder} --format endpoints"
+
+
+# --- a run of LoadGen ------------------------------------------------------------------------------------------------
+
+
+def driven_lines(driven: Driven, folder: Path) -> Iterator[str]:
+    """What is said of a run that the genuine LoadGen made."""
+    rules = driven.plan.rules
+    smaller = " (smaller than the rules ask: not comparable)" if driven.plan.quick else ""
+    yield f"MLPerf-style {rules.benchmark} {rules.scenario}, {rules.round}, {driven.mode} - {UNVERIFIED}{smaller}"
+    yield f"load by the genuine LoadGen {driven.loadgen}, system under test: loadcell {driven.loadcell}"
+    yield ""
+    yield f"{driven.verdict}"
+    for finding in driven.findings:
+        yield f"  {'ok ' if finding.ok else 'BAD'} {finding.says}"
+        if finding.advice:
+            yield f"      {finding.advice}"
+    yield from _at_sockets(driven)
+    if driven.delays:
+        yield ""
+        yield "What our side added to LoadGen's latencies (us)    p50      p99      max"
+        for name, delay in driven.delays.items():
+            yield f"  {name:<44}{delay.p50_us:>8,.0f} {delay.p99_us:>8,.0f} {delay.max_us:>8,.0f}"
+    if driven.id_sources:
+        shown = ", ".join(f"{count:,} by the {_WHOSE[whose]}" for whose, count in driven.id_sources.items())
+        yield ""
+        yield f"token ids in mlperf_log_accuracy.json: {shown.format(driven.tokenizer)}"
+    yield ""
+    yield f"{folder}/mlperf_log_summary.txt is LoadGen's own word; loadcell.json is ours."
+    yield f"next: loadcell mlperf check {folder}"
+    yield ""
+    yield driven.footnote
+
+
+_WHOSE = {
+    "server": "server",
+    "tokenizer": "tokenizer {} from the text, which is inexact",
+    "none": "nobody: they are empty",
+}
+
+
+def _at_sockets(driven: Driven) -> Iterator[str]:
+    """The same run at the sockets."""
+    score = driven.score
+    if score is None or score.headline is None:
+        return
+    yield ""
+    yield f"at the sockets: {score.headline:,.6g} {score.headline_unit} ({score.headline_name})"
+    for name, found in (("TTFT", score.ttft), ("TPOT", score.tpot), ("latency", score.latency)):
+        if found is not None:
+            p50, p99 = (found.percentiles_ns[key] / 1e6 for key in ("50.00", "99.00"))
+            yield f"  {name:<8} p50 {p50:,.2f} ms, p99 {p99:,.2f} ms"

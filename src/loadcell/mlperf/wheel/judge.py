@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from loadcell import __version__
 from loadcell.mlperf.files.loadgen_logs import DETAIL, Detail, read_detail
 from loadcell.mlperf.findings import judged
-from loadcell.mlperf.model import Finding, Queries
+from loadcell.mlperf.model import Delay, Driven, Finding, Queries
 from loadcell.mlperf.score import score
 from loadcell.mlperf.settings import kind, loadgen_of
-from loadcell.mlperf.wheel.model import ROW, Asked, Delay, Driven, Heard
+from loadcell.mlperf.wheel.model import ROW, Asked, Heard
 from loadcell.recording.schema import MISSING
 from loadcell.workload.loadgen import Traffic, accuracy_traffic, single_stream_count, traffic_of
 

@@ -24,9 +24,10 @@ from loadcell.load import Progress
 from loadcell.load.fleet import Watch
 from loadcell.load.preflight import Endpoint, prefix_of, preflight
 from loadcell.load.target import make_target, secrets_for
+from loadcell.mlperf.model import Driven
 from loadcell.mlperf.planning import Planned
 from loadcell.mlperf.wheel.judge import judge
-from loadcell.mlperf.wheel.model import ROW, Asked, Driven, Heard, Job, Message
+from loadcell.mlperf.wheel.model import ROW, Asked, Heard, Job, Message
 from loadcell.mlperf.wheel.settings import settings_of
 from loadcell.protocol import body
 from loadcell.recording.read import dump_json

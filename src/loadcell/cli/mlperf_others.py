@@ -1,23 +1,147 @@
-"""`loadcell mlperf loadgen`: the genuine LoadGen makes the load, our client is its system under test."""
+"""`loadcell mlperf check`, `export` and `loadgen`: files of other tools, judged and written, and LoadGen at work."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadcell.cli.mlperf_asked import BY_RULES, add_benchmark, add_size, given_fields, number, wish_of
+from loadcell.cli.mlperf_asked import (
+    BY_RULES,
+    add_benchmark,
+    add_size,
+    check_named,
+    given_fields,
+    number,
+    print_json,
+    wish_of,
+)
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
 
 if TYPE_CHECKING:
     from loadcell.mlperf.datasets import Dataset
-    from loadcell.mlperf.model import Rules
-    from loadcell.mlperf.wheel.model import Driven
+    from loadcell.mlperf.files.checking import Checked
+    from loadcell.mlperf.model import Driven, Rules
     from loadcell.mlperf.wish import Wish
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+_MAX_PLACES = 12
+
+
+def configure_check(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.usage = "loadcell mlperf check DIR [flags]"
+    parser.description = (
+        "Find out what a folder is (a run or a curve of loadcell mlperf, an export,\nLoadGen's logs, a submission, "
+        "output of the MLPerf Endpoints client, points of a\ncurve) and apply the checks that are written down for it: "
+        "seeds, counts, limits,\ntraffic, layout, fields. Nothing it says is a verification by MLCommons."
+    )
+    parser.add_argument("folder", metavar="DIR", help="folder to check, with everything below it")
+    parser.add_argument(
+        "--round", metavar="R", help="round to judge by, as in v6.1 (default: by folders, then by seeds)"
+    )
+    parser.add_argument("--benchmark", metavar="B", help="benchmark of logs whose folders do not name it")
+    parser.add_argument(
+        "--scenario", metavar="S", help="scenario of such logs; interactive is Server in LoadGen's logs"
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  loadcell mlperf check mlperf/tuesday\n"
+        "  loadcell mlperf check inference_results_v5.1/closed/ACME --round v5.1\n"
+        "  loadcell mlperf check logs --benchmark llama2-70b-99.9 --scenario interactive\n\n"
+        "exit codes: 0 every rule holds; 2 wrong usage, or nothing there to check; 4 a\nrule fails"
+    )
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Print what the checks find; 0 if nothing fails, else 4."""
+    from loadcell.mlperf.files.checking import check_folder
+    from loadcell.mlperf.files.judging import Asked
+
+    asked = Asked(round=args.round, benchmark=args.benchmark, scenario=args.scenario)
+    checked = check_folder(Path(args.folder), asked)
+    if args.json:
+        print_json(checked)
+    else:
+        _show(checked)
+    return 0 if checked.passed else 4
+
+
+def _show(checked: Checked) -> None:
+    from rich.text import Text
+
+    from loadcell.cli.terminal import Terminal
+    from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
+    from loadcell.report.mlperf import print_findings
+    from loadcell.report.text import plain
+
+    console = Terminal()
+    failed = sum(finding.ok is False for finding in checked.findings)
+    word = "every rule holds" if checked.passed else "1 finding fails" if failed == 1 else f"{failed:,} findings fail"
+    style = "bold green" if checked.passed else "bold red"
+    console.print(Text.assemble((f" {word}", style), f" - {UNVERIFIED}"))
+    for place in checked.places[:_MAX_PLACES]:
+        console.print(Text(f" {plain(place)}"))
+    if len(checked.places) > _MAX_PLACES:
+        console.print(Text(f" and {len(checked.places) - _MAX_PLACES:,} more"))
+    console.print()
+    print_findings(checked.findings, console)
+    console.print()
+    console.print(Text(f" {FOOTNOTE}", style="dim"))
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def configure_export(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.usage = "loadcell mlperf export DIR --format endpoints|loadgen-like [flags]"
+    parser.description = (
+        "Write a run of loadcell mlperf in the layout of other tools' files, to read or\nto compare with them. Every "
+        "file names Loadcell as its generator and says that\nit is unverified: an export is no submission."
+    )
+    parser.add_argument("folder", metavar="DIR", help="folder that loadcell mlperf run wrote")
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        required=True,
+        help="endpoints: config.yaml, result_summary.json, accuracy_results.json; loadgen-like: mlperf_log_*.txt",
+    )
+    parser.add_argument("--output", metavar="DIR2", help="new folder for the files (default: DIR/export-FORMAT)")
+    parser.add_argument(
+        "--window",
+        choices=("loadgen", "run"),
+        help="endpoints: what qps and tps are over (default: loadgen in server and interactive, else run)",
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  loadcell mlperf export mlperf/tuesday --format endpoints\n"
+        "  loadcell mlperf export mlperf/tuesday --format loadgen-like --output logs\n\n"
+        "exit codes: 0 written; 1 no such run, or the folder cannot be written; 2 wrong\nusage"
+    )
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write the files and say which."""
+    from loadcell.mlperf.files.export import export
+    from loadcell.mlperf.model import FOOTNOTE
+
+    folder = Path(args.folder)
+    output = Path(args.output) if args.output is not None else folder / f"export-{args.format}"
+    for path in export(folder, args.format, output, window=args.window):
+        sys.stdout.write(f"{path}\n")
+    sys.stdout.write(f"\n{FOOTNOTE}\nCheck: loadcell mlperf check {output}\n")
+    return 0
+
+
+# --- loadgen ---------------------------------------------------------------------------------------------------------
 
 _NOT_HERE = (
     *BY_RULES, "--ramp", "--stop-when-saturated", "--output-tokens", "--workers", "--seed", "--keep-text",
@@ -42,7 +166,7 @@ Nothing here is an MLPerf result: every score is unverified.
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure_loadgen(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell mlperf loadgen`: the benchmark, the load that it leaves open, and the endpoint's."""
     parser.usage = "loadcell mlperf loadgen URL --benchmark B --scenario S [flags]"
     parser.description = (
@@ -64,13 +188,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_spec_flags(parser, but=_NOT_HERE)
 
 
-def run(args: argparse.Namespace) -> int:
+def run_loadgen(args: argparse.Namespace) -> int:
     """Plan, let LoadGen run it, show what it is worth; see the help for the exit codes."""
     if args.target is None:
         raise UsageError("name the endpoint, as in: loadcell mlperf loadgen http://localhost:8000 --benchmark ...")
-    for name, example in (("benchmark", "llama3.1-8b"), ("scenario", "server")):
-        if getattr(args, name) is None:
-            raise UsageError(f"say which --{name}, as in --{name} {example}")
+    check_named(args)
     from loadcell.mlperf.wheel.run import wheel_version
 
     wheel_version()
@@ -142,64 +264,13 @@ def _samples(args: argparse.Namespace, wish: Wish) -> tuple[Rules, Dataset]:
 def _finish(args: argparse.Namespace, driven: Driven, folder: Path) -> int:
     """Show what the run is worth; the exit code."""
     if args.json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(driven), indent=2).decode() + "\n")
+        print_json(driven)
     else:
-        sys.stdout.write("\n".join(_lines(driven, folder)) + "\n")
+        from loadcell.report.mlperf import driven_lines
+
+        sys.stdout.write("\n".join(driven_lines(driven, folder)) + "\n")
     if driven.state == "interrupted":
         sys.stderr.write("loadcell: interrupted; LoadGen cannot go on with a run: begin it again\n")
         return 130
     nothing = driven.score is not None and driven.score.samples == driven.score.failed
     return 1 if driven.state != "complete" or nothing else 4 if driven.verdict == "INVALID" else 0
-
-
-def _lines(driven: Driven, folder: Path) -> Iterator[str]:
-    """The report for people."""
-    from loadcell.mlperf.model import UNVERIFIED
-
-    rules = driven.plan.rules
-    smaller = " (smaller than the rules ask: not comparable)" if driven.plan.quick else ""
-    yield f"MLPerf-style {rules.benchmark} {rules.scenario}, {rules.round}, {driven.mode} - {UNVERIFIED}{smaller}"
-    yield f"load by the genuine LoadGen {driven.loadgen}, system under test: loadcell {driven.loadcell}"
-    yield ""
-    yield f"{driven.verdict}"
-    for finding in driven.findings:
-        yield f"  {'ok ' if finding.ok else 'BAD'} {finding.says}"
-        if finding.advice:
-            yield f"      {finding.advice}"
-    yield from _figures(driven)
-    if driven.delays:
-        yield ""
-        yield "What our side added to LoadGen's latencies (us)    p50      p99      max"
-        for name, delay in driven.delays.items():
-            yield f"  {name:<44}{delay.p50_us:>8,.0f} {delay.p99_us:>8,.0f} {delay.max_us:>8,.0f}"
-    if driven.id_sources:
-        shown = ", ".join(f"{count:,} by the {_WHOSE[whose]}" for whose, count in driven.id_sources.items())
-        yield ""
-        yield f"token ids in mlperf_log_accuracy.json: {shown.format(driven.tokenizer)}"
-    yield ""
-    yield f"{folder}/mlperf_log_summary.txt is LoadGen's own word; loadcell.json is ours."
-    yield f"next: loadcell mlperf check {folder}"
-    yield ""
-    yield driven.footnote
-
-
-_WHOSE = {
-    "server": "server",
-    "tokenizer": "tokenizer {} from the text, which is inexact",
-    "none": "nobody: they are empty",
-}
-
-
-def _figures(driven: Driven) -> Iterator[str]:
-    """The same run at the sockets."""
-    score = driven.score
-    if score is None or score.headline is None:
-        return
-    yield ""
-    yield f"at the sockets: {score.headline:,.6g} {score.headline_unit} ({score.headline_name})"
-    for name, found in (("TTFT", score.ttft), ("TPOT", score.tpot), ("latency", score.latency)):
-        if found is not None:
-            p50, p99 = (found.percentiles_ns[key] / 1e6 for key in ("50.00", "99.00"))
-            yield f"  {name:<8} p50 {p50:,.2f} ms, p99 {p99:,.2f} ms"
