@@ -9,12 +9,12 @@ import msgspec
 from loadcell.mlperf.curve.model import (
     CurvePoint,
     Figures,
-    Planned,
+    PlannedPoint,
     PointRun,
-    SeedSet,
     Stated,
     Steady,
     Trend,
+    UsedSeeds,
     Warmup,
     Window,
 )
@@ -60,7 +60,7 @@ def point(concurrency: int, **fields: Any) -> CurvePoint:
                 tps_per_user=100.0,
             ),
             "warmup": Warmup(duration_s=0, requests_issued=0),
-            "seeds": SeedSet(
+            "seeds": UsedSeeds(
                 id=SET.id, scheduler_rng_seed=SET.scheduler_rng_seed, sample_index_rng_seed=SET.sample_index_rng_seed,
                 model_seed=SET.model_seed,
             ),
@@ -83,6 +83,6 @@ def run_of(user: float | None, total: float | None, verdict: str = "STEADY STATE
         duration_s=1, issued=1, completed=1, failed=0, output_tokens=1, system_tps=total, tps_per_user=user,
         tpot_p50_ms=None, tpot_p90_ms=None, ttft_p50_ms=None, ttft_p90_ms=None, tpot_samples=1,
     )  # fmt: skip
-    planned = Planned(folder="r2", concurrency=2, region="low_latency", min_duration_s=1)
+    planned = PlannedPoint(folder="r2", concurrency=2, region="low_latency", min_duration_s=1)
     one = point(2, system_tps=total, tps_per_user=user, steady=changed(STEADY, verdict=verdict))
     return PointRun(planned=planned, point=one, run=figures, window=None, state="complete", instrument="VALID")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from loadcell.mlperf.model import Plan, Queries, Rules
+from loadcell.mlperf.model import Queries, Rules, RunPlan
 from loadcell.spec import Seeds
 
 MS = 1_000_000
@@ -37,13 +37,13 @@ def made_rules(scenario: str = "server", **more: Any) -> Rules:
     return msgspec.convert(values, Rules)
 
 
-def made_plan(rules: Rules, **more: Any) -> Plan:
+def made_plan(rules: Rules, **more: Any) -> RunPlan:
     """The plan of a run by `rules` that sends the whole data set."""
     values: dict[str, Any] = {
         "loadcell": "0.1.0", "rules": rules, "samples": rules.performance_sample_count, "queries": None,
         "dataset": "made.jsonl", "dataset_sha256": "0" * 64, "spec": {},
     } | more  # fmt: skip
-    return Plan(**values)
+    return RunPlan(**values)
 
 
 def made_queries(

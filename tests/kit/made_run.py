@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from loadcell.kinds import KIND_ANSWER
-from loadcell.mlperf.model import Plan
+from loadcell.mlperf.model import RunPlan
 from loadcell.recording.read import Recording, dump_json, open_recording
 from loadcell.recording.schema import CHUNKS, REQUESTS, SCHEDULE, Column, Manifest
 from loadcell.recording.write import Columns, begin, write_part
@@ -91,7 +91,9 @@ def _step(each: dict[str, Any]) -> int:
     return (each["last_ns"] - each["first_any_ns"]) // max(1, each["output_chunks"] - 1)
 
 
-def write_run(folder: Path, plan: Plan, rows: list[dict[str, Any]], prompts: Sequence[int | None], **more: Any) -> Path:
+def write_run(
+    folder: Path, plan: RunPlan, rows: list[dict[str, Any]], prompts: Sequence[int | None], **more: Any
+) -> Path:
     """The folder of a run: its plan and its performance recording."""
     folder.mkdir()
     write_recording(folder / "performance", rows, prompts, **more)

@@ -34,8 +34,7 @@ from loadcell.mlperf.model import Finding
 from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.rules import endpoints_rules, find_rules
 from loadcell.mlperf.wheel.judge import judge
-from loadcell.mlperf.wheel.model import Asked as WheelAsked
-from loadcell.mlperf.wheel.model import Ended, Heard
+from loadcell.mlperf.wheel.model import Drive, Ended, Heard
 from loadcell.report.mlperf import driven_lines, print_findings, print_outcome
 from loadcell.report.mlperf_curve import point_line, print_curve
 from loadcell.spec import build_spec
@@ -361,7 +360,7 @@ def driven(root: Path) -> Iterator[str]:
         errors = dict.fromkeys(failures, "not complete after 1 s")
         ended = Ended(failures=failures, errors=errors, token_sources={"usage": n}, id_sources={"server": n})
         heard = Heard(state="complete", rows=np.stack(columns, axis=1).astype(np.int64), ended=ended)
-        asked = WheelAsked(
+        asked = Drive(
             plan=plan, spec=build_spec({"endpoint": {"url": "http://localhost:8000"}}), accuracy=False, settings={},
             loadgen="6.0.17", started_at="2026-01-01T00:00:00+00:00",
         )  # fmt: skip

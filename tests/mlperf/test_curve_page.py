@@ -11,7 +11,7 @@ from rich.console import Console
 from vega_schema import check_spec
 
 from loadcell.mlperf.curve.folder import curve_of
-from loadcell.mlperf.curve.model import Curve, CurvePlan, Peak, Planned, SeedSet, Trend
+from loadcell.mlperf.curve.model import Curve, CurvePlan, Peak, PlannedPoint, Trend, UsedSeeds
 from loadcell.mlperf.curve.regions import region_of, regions_of
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.report.charts.curve import curve_chart
@@ -27,14 +27,15 @@ def made(model: str = "llama3_1-8b", **fields: Any) -> Curve:
     regions = regions_of(256, 2)
     levels, figures = (2, 64, 256), ((100.0, 200.0), (50.0, 3000.0), (10.0, 4000.0))
     planned = [
-        Planned(folder=f"r{c}", concurrency=c, region=region_of(regions, c), min_duration_s=600)
+        PlannedPoint(folder=f"r{c}", concurrency=c, region=region_of(regions, c), min_duration_s=600)
         for c in (*levels, 5, 20)
     ]
     plan = CurvePlan(
         loadcell="0.1.0", round="endpoints v1.0", benchmark="llama3.1-8b", model=model, dataset="cnn_dailymail",
         dataset_size=13368, dataset_sha256="0" * 64, look_alike=True, samples=24, quick=True,
         shortened=["24 samples instead of 13,368"], peak=Peak(c_max=256, found=200, says=["C_max: somehow"]),
-        offline="elected", regions=regions, points=planned, uncovered=["Low: 3-8 has no point"], seeds=SeedSet(id="A"),
+        offline="elected", regions=regions, points=planned, uncovered=["Low: 3-8 has no point"],
+        seeds=UsedSeeds(id="A"),
         spec={"endpoint": {"url": f"http://127.0.0.1:9/{model}", "api": "chat", "model": None}},
     )  # fmt: skip
     runs = [

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from loadcell.errors import EndpointError, UsageError
 from loadcell.mlperf.curve.levels import spread
-from loadcell.mlperf.curve.model import CurvePlan, Peak, Stage
+from loadcell.mlperf.curve.model import CurvePlan, Peak, PeakStage
 from loadcell.mlperf.curve.peak import LEAST_C_MAX, flat, next_level, peak_of, surely_flat
 from loadcell.mlperf.curve.planning import (
-    Wish,
+    CurveWish,
     check_wish,
     expected_rate,
     foreseen,
@@ -33,7 +33,9 @@ from loadcell.mlperf.rules import endpoints_rules, find_rules
 from loadcell.spec import build_spec
 
 RULES = endpoints_rules()
-STAGES = [Stage(concurrency=c, requests_per_s=r, system_tps=128 * r) for c, r in ((2, 4.0), (64, 100.0), (256, 200.0))]
+STAGES = [
+    PeakStage(concurrency=c, requests_per_s=r, system_tps=128 * r) for c, r in ((2, 4.0), (64, 100.0), (256, 200.0))
+]
 
 
 def planned(peak: Peak, *, samples: int | None = None, cap: int = 10_000, size: int = 0, **wish: Any) -> CurvePlan:
@@ -42,12 +44,12 @@ def planned(peak: Peak, *, samples: int | None = None, cap: int = 10_000, size: 
     if size:
         dataset = msgspec.structs.replace(dataset, samples=dataset.samples[:1] * size)
     spec = build_spec({"endpoint": {"url": "http://127.0.0.1:9"}})
-    asked = Wish(**wish)
+    asked = CurveWish(**wish)
     made = base_spec(rules, spec, Path("prompts.jsonl"), RULES.seed_sets[-1], asked.given)
     return make_plan(rules, RULES, dataset, made, peak, asked, cap)
 
 
-def peak(c_max: int, stages: list[Stage] | None = None) -> Peak:
+def peak(c_max: int, stages: list[PeakStage] | None = None) -> Peak:
     return Peak(c_max=c_max, found=None, stages=STAGES if stages is None else stages)
 
 
@@ -136,10 +138,10 @@ def test_a_folder_of_its_own_for_offline_at_the_concurrency_of_a_point() -> None
 
 
 def test_absurd_times_are_foreseen() -> None:
-    slow = [Stage(concurrency=2, requests_per_s=1e-5, system_tps=0.1)]
+    slow = [PeakStage(concurrency=2, requests_per_s=1e-5, system_tps=0.1)]
     with pytest.raises(UsageError, match=r"would take about \d+ days.*--quick"):
         planned(peak(256, slow))
-    long = [Stage(concurrency=2, requests_per_s=0.0001, system_tps=0.1)]
+    long = [PeakStage(concurrency=2, requests_per_s=0.0001, system_tps=0.1)]
     assert any("days in all" in note for note in foreseen(planned(peak(33, long), samples=4), 1000))
 
 
@@ -164,7 +166,7 @@ def test_a_point_beyond_the_machine_is_refused() -> None:
 )
 def test_what_cannot_be_a_curve(wish: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        check_wish(Wish(**wish), RULES)
+        check_wish(CurveWish(**wish), RULES)
 
 
 def test_a_benchmark_without_a_curve_lists_those_with_one() -> None:
@@ -214,11 +216,11 @@ def test_too_many_requests_for_one_run() -> None:
 
 def search(tps_at: Any, most: int = 100_000, noise: float = 0.0, seed: int = 0) -> tuple[Peak, list[int]]:
     """The search against a server whose throughput is known, but for a noise whose interval is known too."""
-    rng, stages = random.Random(seed), list[Stage]()
+    rng, stages = random.Random(seed), list[PeakStage]()
     while (level := next_level(stages, most)) is not None:
         tps = tps_at(level) * (1 + rng.gauss(0, noise))
         half = 1.96 * noise * tps
-        stages.append(Stage(concurrency=level, requests_per_s=tps, system_tps=tps, low=tps - half, high=tps + half))
+        stages.append(PeakStage(concurrency=level, requests_per_s=tps, system_tps=tps, low=tps - half, high=tps + half))
     return peak_of(stages, most), [stage.concurrency for stage in stages]
 
 
@@ -258,7 +260,7 @@ def test_the_search_is_bounded() -> None:
 
 def test_no_growth_within_the_noise_is_told_as_such() -> None:
     one, same, much = (
-        Stage(concurrency=c, requests_per_s=t, system_tps=t, low=t - 2, high=t + 2)
+        PeakStage(concurrency=c, requests_per_s=t, system_tps=t, low=t - 2, high=t + 2)
         for c, t in ((32, 100.0), (64, 101.0), (64, 150.0))
     )
     assert flat(one, same)
@@ -269,8 +271,8 @@ def test_no_growth_within_the_noise_is_told_as_such() -> None:
 
 
 def test_a_server_that_refuses_ends_it() -> None:
-    good = [Stage(concurrency=c, requests_per_s=1, system_tps=10.0 * c, failed_share=0.0) for c in (2, 8, 16, 32)]
-    refused = Stage(concurrency=64, requests_per_s=1, system_tps=900.0, failed_share=0.2)
+    good = [PeakStage(concurrency=c, requests_per_s=1, system_tps=10.0 * c, failed_share=0.0) for c in (2, 8, 16, 32)]
+    refused = PeakStage(concurrency=64, requests_per_s=1, system_tps=900.0, failed_share=0.2)
     assert next_level([*good, refused], 1000) is None
     assert peak_of([*good, refused], 1000).found == 32
     with pytest.raises(EndpointError, match="--c-max"):

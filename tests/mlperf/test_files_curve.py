@@ -11,7 +11,7 @@ from made_run import row, write_recording
 from loadcell.cli.main import main
 from loadcell.errors import RecordingError, UsageError
 from loadcell.mlperf.curve.folder import build_curve, write_curve
-from loadcell.mlperf.curve.model import CurvePlan, Peak, Planned, SeedSet
+from loadcell.mlperf.curve.model import CurvePlan, Peak, PlannedPoint, UsedSeeds
 from loadcell.mlperf.curve.regions import region_of, regions_of
 from loadcell.mlperf.files.checking import check_folder
 from loadcell.mlperf.files.curve_points import read_curve_point
@@ -33,7 +33,7 @@ def write(folder: Path) -> Path:
     """Seven points of one pass over four samples."""
     regions = regions_of(40, 2)
     planned = [
-        Planned(
+        PlannedPoint(
             folder=f"r{c}", concurrency=c, region=region_of(regions, c), offline="elected" if c == 40 else None,
             min_duration_s=1.0,
         )
@@ -42,7 +42,7 @@ def write(folder: Path) -> Path:
     plan = CurvePlan(
         loadcell="0.1.0", round="endpoints v1.0", benchmark="llama3.1-8b", model="llama3_1-8b", dataset="cnn_dailymail",
         dataset_size=13368, dataset_sha256="0" * 64, look_alike=True, samples=4, quick=True, shortened=["4 samples"],
-        peak=Peak(c_max=40, found=None), offline="elected", regions=regions, points=planned, seeds=SeedSet(id="A"),
+        peak=Peak(c_max=40, found=None), offline="elected", regions=regions, points=planned, seeds=UsedSeeds(id="A"),
         target_cohort="2026-10-C1", spec={"endpoint": {"model": None}},
     )  # fmt: skip
     for c in LEVELS:

@@ -11,7 +11,7 @@ from example_logs import DETAIL, ENDPOINTS, EXAMPLES, INTERACTIVE, OFFLINE, SERV
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadcell.mlperf.files.accuracy_log import Reply, read_accuracy_log, read_accuracy_text
+from loadcell.mlperf.files.accuracy_log import LoggedReply, read_accuracy_log, read_accuracy_text
 from loadcell.mlperf.files.checking import check_folder
 from loadcell.mlperf.files.conf import read_conf, setting
 from loadcell.mlperf.files.endpoints import read_summary as read_result
@@ -76,7 +76,7 @@ def test_an_accuracy_log_whole_and_truncated(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 2**31 - 1), min_size=2), st.booleans(), st.booleans())
 def test_token_ids_of_four_and_of_eight_bytes(ids: list[int], wide: bool, counted: bool) -> None:
     data = b"".join(value.to_bytes(8 if wide else 4, "little") for value in ids)
-    reply = Reply(sequence=0, sample=0, data=data, tokens=len(ids) if counted else None)
+    reply = LoggedReply(sequence=0, sample=0, data=data, tokens=len(ids) if counted else None)
     if counted or wide or any(ids[1::2]):
         assert reply.token_ids() == ids
 

@@ -13,7 +13,7 @@ from made_run import row, write_run
 from loadcell.errors import RecordingError
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.judge import PROVEN, fails, judge, verdict
-from loadcell.mlperf.model import FOOTNOTE, Finding, Outcome, Plan, Queries, Rules
+from loadcell.mlperf.model import FOOTNOTE, Finding, Outcome, Queries, Rules, RunPlan
 from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.score import score
 from loadcell.recording.read import dump_json
@@ -27,7 +27,7 @@ GOOD = Facts(
 )  # fmt: skip
 
 
-def _judge(queries: Queries, plan: Plan, **facts: Any) -> dict[str, Finding]:
+def _judge(queries: Queries, plan: RunPlan, **facts: Any) -> dict[str, Finding]:
     known = replace(GOOD, planned=len(queries), recorded=len(queries), **facts)
     return {finding.rule: finding for finding in judge(plan, score(queries, plan.rules), known)}
 

@@ -11,7 +11,7 @@ import pytest
 from loadcell.errors import LoadcellError
 from loadcell.metrics.model import Share
 from loadcell.mlperf.datasets import Dataset, Sample
-from loadcell.mlperf.model import EarlyStopping, Outcome, Plan, Score
+from loadcell.mlperf.model import EarlyStopping, Outcome, RunPlan, Score
 from loadcell.mlperf.peak import TRIES, find_peak, make_search, next_rate, trimmed
 from loadcell.mlperf.planning import make_plan
 from loadcell.mlperf.rules import find_rules
@@ -21,7 +21,7 @@ from loadcell.search.model import Ask, Curves, End, Found, Stable, Stage, Sweep
 from loadcell.spec import Spec, build_spec
 
 
-def planned(scenario: str = "interactive", **fields: Any) -> tuple[Plan, Spec]:
+def planned(scenario: str = "interactive", **fields: Any) -> tuple[RunPlan, Spec]:
     dataset = Dataset(benchmark="llama3.1-8b", name="made", path=None, sha256="ab", look_alike=True,
                       samples=[Sample(prompt="x", reference="y")] * 32, whole=13368, max_tokens=128)  # fmt: skip
     rules = find_rules("v6.1", "llama3.1-8b", scenario)
@@ -30,7 +30,7 @@ def planned(scenario: str = "interactive", **fields: Any) -> tuple[Plan, Spec]:
     return made.plan, made.spec
 
 
-def outcome(plan: Plan, *, over: int = 0, verdict: str = "VALID", **score: Any) -> Outcome:
+def outcome(plan: RunPlan, *, over: int = 0, verdict: str = "VALID", **score: Any) -> Outcome:
     proof = EarlyStopping(
         of="ttft",
         percentile=0.99,

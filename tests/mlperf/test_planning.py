@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loadcell.errors import UsageError
 from loadcell.mlperf.datasets import Dataset, Sample
 from loadcell.mlperf.folder import RUN
-from loadcell.mlperf.model import SCENARIOS, Plan
+from loadcell.mlperf.model import SCENARIOS, RunPlan
 from loadcell.mlperf.planning import Planned, make_plan
 from loadcell.mlperf.rules import all_rules, find_rules, rounds
 from loadcell.mlperf.settings import default_timeout_s, expected_tokens, spec_by_rules
@@ -113,7 +113,7 @@ def test_every_benchmark_of_a_round_can_be_planned(round: str) -> None:
         dataset = data(rules.dataset_size)
         made = make_plan(rules, dataset, spec_of(), PROMPTS, Wish(target_qps=50) if _open(rules.scenario) else Wish())
         assert made.plan.shortened == [] and made.plan.samples == rules.performance_sample_count
-        assert msgspec.json.decode(msgspec.json.encode(made.plan), type=Plan) == made.plan
+        assert msgspec.json.decode(msgspec.json.encode(made.plan), type=RunPlan) == made.plan
         assert default_timeout_s(rules) >= 600
         assert (expected_tokens(rules) or 0) <= (rules.max_output_tokens or 0)
 

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadcell.mlperf.model import Plan
+from loadcell.mlperf.model import RunPlan
 from loadcell.mlperf.rules import find_rules
 from loadcell.mlperf.wheel.replies import IdReply, count_tokens, token_ids
 from loadcell.mlperf.wheel.settings import settings_of
 from loadcell.workload import load_tokenizer
 
 
-def plan_of(benchmark: str, scenario: str, **more: Any) -> Plan:
+def plan_of(benchmark: str, scenario: str, **more: Any) -> RunPlan:
     rules = find_rules("v6.1", benchmark, scenario)
-    return Plan(
+    return RunPlan(
         loadcell="0", rules=rules, samples=rules.performance_sample_count, queries=None, dataset="", dataset_sha256="",
         spec={}, **more,
     )  # fmt: skip

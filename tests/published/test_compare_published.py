@@ -11,7 +11,7 @@ import pytest
 from made import build, ok_request
 
 from loadcell.cli.main import main
-from loadcell.mlperf.model import Accuracy, Finding, Outcome, Plan, Score
+from loadcell.mlperf.model import Accuracy, Finding, Outcome, RunPlan, Score
 from loadcell.mlperf.rules import find_rules
 from loadcell.recording.read import dump_json
 
@@ -30,7 +30,7 @@ def outcome_folder(
     look_alike: bool = False, gpus: int | None = 8, instrument: str = "VALID",
 ) -> Path:  # fmt: skip
     rules = find_rules("v5.1", "llama2-70b-99", "server")
-    plan = Plan(
+    plan = RunPlan(
         loadcell="0.1.0", rules=rules, quick=quick, shortened=["128 samples of 24,576"] if quick else [], samples=24576,
         queries=270336, dataset="OpenOrca", dataset_sha256="0" * 64, look_alike=look_alike,
         spec={"endpoint": {"model": "m", "gpus": gpus}},

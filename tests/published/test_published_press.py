@@ -17,7 +17,7 @@ from loadcell.cli.main import Parser
 from loadcell.cli.published import _limits
 from loadcell.errors import LoadcellError
 from loadcell.published.model import Registry
-from loadcell.published.press import Checked, check_press, claims, matches
+from loadcell.published.press import CheckedClaim, check_press, claims, matches
 from loadcell.published.store import registry
 
 CHECKED = check_press(registry().rows, _limits).checked
@@ -43,7 +43,7 @@ TABLE = {
 }
 
 
-def row_of(part: str) -> Checked:
+def row_of(part: str) -> CheckedClaim:
     (found,) = [one for one in CHECKED if part in one.quoted]
     return found
 
@@ -66,7 +66,7 @@ def test_the_table_is_complete_and_two_figures_differ() -> None:
 
 
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: one.quoted[:40])
-def test_the_command_beside_it_shows_the_figures(one: Checked, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_beside_it_shows_the_figures(one: CheckedClaim, capsys: pytest.CaptureFixture[str]) -> None:
     _, name, *words = shlex.split(one.ask)
     parser = Parser(prog="loadcell published", allow_abbrev=False)
     published.configure(parser)

@@ -17,7 +17,7 @@ from loadcell.recording.claim import output_folder
 if TYPE_CHECKING:
     from loadcell.mlperf.accuracy.programs import RunCode
     from loadcell.mlperf.datasets import Dataset
-    from loadcell.mlperf.model import Accuracy, Plan, Rules
+    from loadcell.mlperf.model import Accuracy, Rules, RunPlan
     from loadcell.spec import Spec
 
 _NOT_HERE = (*BY_RULES, "--ramp", "--stop-when-saturated", "--keep-text")
@@ -215,7 +215,7 @@ def _score_again(args: argparse.Namespace) -> tuple[Accuracy, Path]:
     return score_pass(plan.rules, dataset, folder, run_code=_run_code(args), tell=_tell), folder
 
 
-def _same_dataset(args: argparse.Namespace, plan: Plan) -> Dataset:
+def _same_dataset(args: argparse.Namespace, plan: RunPlan) -> Dataset:
     """The data set that a pass asked; UsageError if it is not there any more, or flags ask for another benchmark."""
     from loadcell.mlperf.datasets import find_dataset
 

@@ -19,8 +19,8 @@ from loadcell.spec import Spec
 
 if TYPE_CHECKING:
     from loadcell.load.fleet import Watch
-    from loadcell.mlperf.curve.model import Curve, CurvePlan, Offline, Peak, Planned, PointRun, Stage
-    from loadcell.mlperf.curve.planning import Wish
+    from loadcell.mlperf.curve.model import Curve, CurvePlan, Offline, Peak, PeakStage, PlannedPoint, PointRun
+    from loadcell.mlperf.curve.planning import CurveWish
     from loadcell.mlperf.datasets import Dataset
     from loadcell.mlperf.model import Rules
 
@@ -208,13 +208,13 @@ def _interrupted(args: argparse.Namespace, folder: Path) -> int:
 # --- what is asked for ----------------------------------------------------------------------------------------------
 
 
-def _wish_of(args: argparse.Namespace, given: set[str]) -> Wish:
-    from loadcell.mlperf.curve.planning import Wish
+def _wish_of(args: argparse.Namespace, given: set[str]) -> CurveWish:
+    from loadcell.mlperf.curve.planning import CurveWish
 
     kinds: dict[str, Offline] = {"elected": "elected", "dedicated": "dedicated"}
     if (kind := args.offline or "elected") not in kinds:
         raise UsageError(f"--offline {kind!r}: write elected or dedicated")
-    return Wish(
+    return CurveWish(
         c_max=number(args.c_max, "--c-max", int),
         points=number(args.points, "--points", int),
         concurrencies=tuple(number(part, "--concurrency", int) for part in (args.concurrency or "").split(",") if part),
@@ -266,7 +266,7 @@ def _connections(spec: Spec) -> int:
 
 
 def _plan_of(
-    spec: Spec, wish: Wish, rules: Rules, dataset: Dataset, folder: Path, watch: Watch, cap: int
+    spec: Spec, wish: CurveWish, rules: Rules, dataset: Dataset, folder: Path, watch: Watch, cap: int
 ) -> tuple[CurvePlan, Spec]:
     """C_max, then the plan and the Spec of its points."""
     from loadcell.mlperf.curve.folder import PROMPTS
@@ -280,7 +280,7 @@ def _plan_of(
     return make_plan(rules, endpoints, dataset, made, peak, wish, cap), made
 
 
-def _peak(spec: Spec, wish: Wish, rules: Rules, folder: Path, watch: Watch, cap: int) -> Peak:
+def _peak(spec: Spec, wish: CurveWish, rules: Rules, folder: Path, watch: Watch, cap: int) -> Peak:
     """C_max as declared, with two short stages that tell how long points take; else searched for."""
     from loadcell.cli.progress import say
     from loadcell.mlperf.curve.folder import PROMPTS, SEARCH
@@ -291,7 +291,7 @@ def _peak(spec: Spec, wish: Wish, rules: Rules, folder: Path, watch: Watch, cap:
 
     output = expected_output(rules, chosen_tokens(spec, wish.given))
 
-    def told(stage: Stage) -> None:
+    def told(stage: PeakStage) -> None:
         rate = "no figure" if stage.system_tps is None else f"{stage.system_tps:,.4g} tokens/s"
         say(f"loadcell: {stage.concurrency} users: {rate} (synthetic prompts, no result)")
 
@@ -311,7 +311,7 @@ def _peak(spec: Spec, wish: Wish, rules: Rules, folder: Path, watch: Watch, cap:
 # --- what is shown meanwhile -----------------------------------------------------------------------------------------
 
 
-def _times(points: Sequence[Planned]) -> list[str]:
+def _times(points: Sequence[PlannedPoint]) -> list[str]:
     """The points that are to be run, with the time that they will take."""
     from loadcell.mlperf.curve.planning import total_s
     from loadcell.report.lines import span_words
@@ -335,11 +335,11 @@ class _View:
 
     def __init__(self, plan: CurvePlan, out: Any) -> None:
         self._plan, self._out = plan, out
-        self._now: Planned | None = None
+        self._now: PlannedPoint | None = None
         self._ended = 0
         self._begun_s = 0.0
 
-    def on_begin(self, planned: Planned) -> None:
+    def on_begin(self, planned: PlannedPoint) -> None:
         self._now, self._begun_s = planned, time.monotonic()
 
     def on_point(self, one: PointRun) -> None:

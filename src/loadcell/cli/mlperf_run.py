@@ -29,10 +29,10 @@ from loadcell.spec import Spec
 if TYPE_CHECKING:
     from loadcell.cli.progress import SweepView
     from loadcell.load.fleet import Watch
-    from loadcell.mlperf.model import Accuracy, Outcome, Plan
+    from loadcell.mlperf.model import Accuracy, Outcome, RunPlan
     from loadcell.mlperf.planning import Planned
     from loadcell.mlperf.wish import Probed, Wish
-    from loadcell.search.model import Plan as SearchPlan
+    from loadcell.search.model import Plan
 
 _OTHER_WORDS = {
     "--timeout": "longest time one request may take (default: 10 min and 0.15 s an output token)",
@@ -142,7 +142,7 @@ def _asked(args: argparse.Namespace, folder: Path) -> int:
         return _carry_out(args, planned, wish, folder, fresh=not going_on)
 
 
-def _with_sizes(kept: Plan, spec: Spec) -> Planned:
+def _with_sizes(kept: RunPlan, spec: Spec) -> Planned:
     """The kept plan with its Spec as it was sized; endpoint, pages and secrets as given now."""
     import msgspec
 
@@ -239,11 +239,11 @@ def _at_peak(
 class _View:
     """What stands before the progress: what is run; while a search runs, its stage."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         self._name = f"{plan.rules.benchmark} {plan.rules.scenario}"
         self._sweep: SweepView | None = None
 
-    def begin_search(self, plan: SearchPlan) -> SweepView:
+    def begin_search(self, plan: Plan) -> SweepView:
         """A search of rates begins; its stages are told on standard error."""
         from loadcell.cli.progress import SweepView
 
@@ -275,7 +275,7 @@ def _finish(args: argparse.Namespace, found: Outcome, folder: Path, spec: Spec) 
     return 4 if found.verdict == "INVALID" or (accuracy is not None and not accuracy.passed) else 0
 
 
-def _accuracy(args: argparse.Namespace, plan: Plan, spec: Spec, folder: Path) -> Accuracy:
+def _accuracy(args: argparse.Namespace, plan: RunPlan, spec: Spec, folder: Path) -> Accuracy:
     """The accuracy pass beside the performance run; over as many samples as that where it was made smaller."""
     import msgspec
 

@@ -1,6 +1,6 @@
 """The folder of an MLPerf-style run.
 
-mlperf/tuesday/mlperf.json      the Plan
+mlperf/tuesday/mlperf.json      the RunPlan
 mlperf/tuesday/prompts.jsonl    what is sent, a sample a line
 mlperf/tuesday/probe/           a recording of a few requests that sized the run; no result
 mlperf/tuesday/peak/            a sweep: the search for the rate, if one was asked for
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from loadcell.mlperf.model import FORMAT, Plan
+from loadcell.mlperf.model import FORMAT, RunPlan
 from loadcell.recording.campaign import Campaign
 
 PROMPTS, OUTCOME, SCORED = "prompts.jsonl", "outcome.json", "accuracy.json"
@@ -28,7 +28,7 @@ _SIZED = (
 """Fields of the Spec that a probe or a search sized, or that name the folder."""
 
 
-def _asked(plan: Plan) -> dict[str, Any]:
+def _asked(plan: RunPlan) -> dict[str, Any]:
     """What a person asks for; what a probe or a search found does not count."""
     tree = msgspec.to_builtins(plan)
     rate = {} if plan.find_peak else {"target_qps": plan.target_qps}
@@ -46,7 +46,7 @@ RUN = Campaign(
     command="loadcell mlperf run",
     place="mlperf",
     file="mlperf.json",
-    form=Plan,
+    form=RunPlan,
     newest=FORMAT,
     asked=_asked,
     prepared=(PROMPTS, PROBE),

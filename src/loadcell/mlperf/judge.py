@@ -12,7 +12,7 @@ from typing import Literal
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.judge_run import RUN_RULES
 from loadcell.mlperf.judge_score import judge_figures
-from loadcell.mlperf.model import Finding, Plan, Score
+from loadcell.mlperf.model import Finding, RunPlan, Score
 
 PROVEN = frozenset(
     {
@@ -24,7 +24,7 @@ PROVEN = frozenset(
 """Rules that fail a run too where they cannot be judged."""
 
 
-def judge(plan: Plan, score: Score, facts: Facts) -> list[Finding]:
+def judge(plan: RunPlan, score: Score, facts: Facts) -> list[Finding]:
     """What every rule found in a run, failed ones first, then what must be known, then what holds."""
     # Causes come before effects: of those that fail, the first is the one that is read.
     found = (

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from loadcell.mlperf.evidence import Evidence, Told, judge_evidence, judge_seeds
 from loadcell.mlperf.facts import Facts
 from loadcell.mlperf.findings import judged
-from loadcell.mlperf.model import Finding, Plan, Score
+from loadcell.mlperf.model import Finding, RunPlan, Score
 
 _TOKENS_PER_SAMPLE = "TOKENS_PER_SAMPLE"
 
 
-def _complete(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _complete(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     left = facts.planned - facts.recorded
     partial = score.samples % plan.rules.samples_per_query
     whole = facts.state == "complete" and not left and not facts.cancelled and not partial
@@ -23,7 +23,7 @@ def _complete(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield judged("complete", whole, says, advice="run it again to the end, with --resume")
 
 
-def _errors(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _errors(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     if not score.samples:
         yield judged("errors", None, "no request ended: nothing to judge", advice=facts.error_advice)
         return
@@ -33,7 +33,7 @@ def _errors(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield judged("errors", failed == 0, says, advice=facts.error_advice)
 
 
-def _instrument(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _instrument(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     first, more = "".join(facts.instrument_reasons[:1]), len(facts.instrument_reasons) - 1
     says = f"the recording's own audit says {facts.instrument}"
     says += f": {first}" if first else ""
@@ -46,7 +46,7 @@ def _instrument(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
 # --- what was sent ---------------------------------------------------------------------------------------------------
 
 
-def _seeds(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _seeds(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     asked, used = plan.rules.seeds, facts.loadgen
     advice = "run it with `loadcell mlperf run`, which takes the seeds of the round"
     if used.scenario is None:
@@ -60,7 +60,7 @@ def _seeds(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield judge_seeds(pairs, plan.rules.round, advice=advice)
 
 
-def _samples(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _samples(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     used, told = plan.samples, [Told("performance-sample-count", plan.samples, "")]
     if plan.rules.scenario in ("server", "interactive", "offline"):
         equal = facts.fewest_sends == facts.most_sends and facts.distinct_samples == used
@@ -76,7 +76,7 @@ def _samples(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield from judge_evidence(Evidence(rules=plan.rules, told=told))
 
 
-def _decoding(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _decoding(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     asked, sent = plan.rules.sampling, facts.sampling
     wrong = [
         f"{name} {sent.get(name, 'not sent')}, asked {want}" for name, want in asked.items() if sent.get(name) != want
@@ -93,7 +93,7 @@ def _decoding(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
 # --- what came back --------------------------------------------------------------------------------------------------
 
 
-def _outputs(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _outputs(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     rules = plan.rules
     if score.headline_unit.startswith("tokens"):
         known = score.tokens is not None
@@ -112,7 +112,7 @@ def _outputs(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
     yield from _mean_output(plan, facts)
 
 
-def _mean_output(plan: Plan, facts: Facts) -> Iterator[Finding]:
+def _mean_output(plan: RunPlan, facts: Facts) -> Iterator[Finding]:
     """The gate is of the accuracy pass: here it warns that a faster run may be one that says less."""
     gates = [gate for gate in plan.rules.gates if gate.metric == _TOKENS_PER_SAMPLE]
     mean = facts.mean_output
@@ -125,7 +125,7 @@ def _mean_output(plan: Plan, facts: Facts) -> Iterator[Finding]:
     yield judged("tokens-per-sample", True if inside else None, says, advice=advice)
 
 
-def _kv_reuse(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _kv_reuse(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     most, share = plan.rules.max_cached_share, facts.cached_share
     if most is None:
         return
@@ -144,7 +144,7 @@ def _kv_reuse(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
 # --- what must be known ----------------------------------------------------------------------------------------------
 
 
-def _notes(plan: Plan, score: Score, facts: Facts) -> Iterator[Finding]:
+def _notes(plan: RunPlan, score: Score, facts: Facts) -> Iterator[Finding]:
     rules = plan.rules
     if plan.quick or plan.shortened:
         smaller = f": {'; '.join(plan.shortened)}" if plan.shortened else ""
@@ -165,6 +165,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.sub(r"\(.*?\)", "", name).lower())
 
 
-RUN_RULES: tuple[Callable[[Plan, Score, Facts], Iterator[Finding]], ...] = (
+RUN_RULES: tuple[Callable[[RunPlan, Score, Facts], Iterator[Finding]], ...] = (
     _complete, _errors, _instrument, _seeds, _samples, _decoding, _outputs, _kv_reuse, _notes,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from loadcell.mlperf.early_stopping import allowed_over, least_samples
 from loadcell.mlperf.evidence import Evidence, Told, judge_evidence
 from loadcell.mlperf.findings import judged
-from loadcell.mlperf.model import MS, TITLES, Block, EarlyStopping, Finding, Of, Plan, Rules, Score
+from loadcell.mlperf.model import MS, TITLES, Block, EarlyStopping, Finding, Of, Rules, RunPlan, Score
 
 _WORTH_MORE = (1.5, 2.0, 3.0, 5.0)
 """Times as many queries that may be advised; beyond, another rate is the better advice."""
@@ -19,7 +19,7 @@ _SATURATED = 0.97
 # --- duration, counts, limits ----------------------------------------------------------------------------------------
 
 
-def judge_figures(plan: Plan, score: Score) -> Iterator[Finding]:
+def judge_figures(plan: RunPlan, score: Score) -> Iterator[Finding]:
     """What the rules say of the figures alone."""
     rules = plan.rules
     lasted_ns, span = _span(rules, score)
@@ -45,7 +45,7 @@ def _span(rules: Rules, score: Score) -> tuple[int | None, str]:
     return score.last_issued_ns, "the last query was sent at"
 
 
-def _longer(plan: Plan, score: Score) -> str:
+def _longer(plan: RunPlan, score: Score) -> str:
     if plan.rules.scenario != "offline":
         return "the run ended before its time: run it again to the end"
     if not score.samples_per_s_run:
@@ -63,7 +63,7 @@ def _limits_of(rules: Rules, score: Score) -> list[tuple[Of, float, Block | None
     return [(of, limit_ms, block) for of, limit_ms, block in limits if limit_ms is not None]
 
 
-def _percentile(plan: Plan, score: Score, of: Of, limit_ms: float, block: Block | None) -> Told:
+def _percentile(plan: RunPlan, score: Score, of: Of, limit_ms: float, block: Block | None) -> Told:
     share = plan.rules.percentile or 0.0
     title = f"{TITLES[of]} at p{100 * share:g}"
     value_ns = None if block is None else block.percentiles_ns.get(f"{100 * share:.2f}")
@@ -76,7 +76,7 @@ def _percentile(plan: Plan, score: Score, of: Of, limit_ms: float, block: Block 
 # --- early stopping --------------------------------------------------------------------------------------------------
 
 
-def _early_stopping(plan: Plan, score: Score) -> Iterator[Finding]:
+def _early_stopping(plan: RunPlan, score: Score) -> Iterator[Finding]:
     rules = plan.rules
     found = {proof.of: proof for proof in score.early_stopping}
     if rules.scenario in ("singlestream", "multistream"):
@@ -101,7 +101,7 @@ def _estimate(proof: EarlyStopping) -> Finding:
     return judged("early-stopping-latency", ok, says, advice=advice)
 
 
-def _answer(plan: Plan, score: Score, proof: EarlyStopping, limit_ms: float) -> Finding:
+def _answer(plan: RunPlan, score: Score, proof: EarlyStopping, limit_ms: float) -> Finding:
     share = f"{100 * proof.percentile:g} %"
     over = "none" if proof.over == 0 else f"{proof.over:,}"
     says = f"{over} of {proof.n:,} beyond {limit_ms:g} ms {TITLES[proof.of]}"
@@ -113,7 +113,7 @@ def _answer(plan: Plan, score: Score, proof: EarlyStopping, limit_ms: float) -> 
     return judged(f"early-stopping-{proof.of}", proof.met, says, advice=advice)
 
 
-def _more(plan: Plan, score: Score, proof: EarlyStopping) -> str:
+def _more(plan: RunPlan, score: Score, proof: EarlyStopping) -> str:
     """More queries where these would likely do, else a lower rate."""
     over = proof.over or 0
     if not over:
@@ -128,7 +128,7 @@ def _more(plan: Plan, score: Score, proof: EarlyStopping) -> str:
     return _slower(plan, score, proof.of)
 
 
-def _slower(plan: Plan, score: Score, of: Of) -> str:
+def _slower(plan: RunPlan, score: Score, of: Of) -> str:
     """Which rate would likely do: a rough guess, so that the next try is a better one."""
     target, done = plan.target_qps, score.samples_per_s_loadgen
     if target is None:

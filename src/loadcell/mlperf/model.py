@@ -195,7 +195,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     where: Annotated[str | None, Doc(description="file or folder that it is about")] = None
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """mlperf.json: what a run is to do; a resumed run must have the same. `rules` are those that it is judged by."""
 
     format: int = FORMAT
@@ -229,7 +229,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     loadcell: str
     verified: Literal[False] = False
     footnote: str = FOOTNOTE
-    plan: Plan
+    plan: RunPlan
     state: Annotated[str, Doc(description="of the recording: complete, interrupted, broken")]
     verdict: Literal["VALID", "INVALID"]
     score: Score
@@ -281,7 +281,7 @@ class Driven(msgspec.Struct, frozen=True, kw_only=True):
     verified: Literal[False] = False
     footnote: str = FOOTNOTE
     mode: Literal["performance", "accuracy"]
-    plan: Plan
+    plan: RunPlan
     settings: Annotated[dict[str, Any], Doc(description="LoadGen's settings, as they were set")]
     started_at: str
     state: Annotated[str, Doc(description="complete, interrupted, died (LoadGen's process) or gave-up (the endpoint)")]

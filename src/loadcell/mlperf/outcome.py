@@ -9,7 +9,7 @@ from loadcell.metrics import build_result
 from loadcell.mlperf.facts import facts_of
 from loadcell.mlperf.folder import PERFORMANCE, RUN
 from loadcell.mlperf.judge import judge, verdict
-from loadcell.mlperf.model import Outcome, Plan
+from loadcell.mlperf.model import Outcome, RunPlan
 from loadcell.mlperf.queries import read_queries
 from loadcell.mlperf.score import score
 from loadcell.recording.read import Recording, open_recording
@@ -25,7 +25,7 @@ def outcome(folder: str | Path) -> Outcome:
     return outcome_of(plan, open_recording(place / PERFORMANCE))
 
 
-def outcome_of(plan: Plan, recording: Recording) -> Outcome:
+def outcome_of(plan: RunPlan, recording: Recording) -> Outcome:
     """The Outcome of a recording by its plan."""
     queries = read_queries(recording, plan.rules.scenario)
     result = build_result(recording)

@@ -16,10 +16,9 @@ import msgspec
 
 from loadcell.errors import LoadcellError
 from loadcell.mlperf.folder import PEAK
-from loadcell.mlperf.model import EarlyStopping, Outcome, Plan
+from loadcell.mlperf.model import EarlyStopping, Outcome, RunPlan
 from loadcell.search import make_plan
-from loadcell.search.model import Ask, Found, Stage
-from loadcell.search.model import Plan as SearchPlan
+from loadcell.search.model import Ask, Found, Plan, Stage
 from loadcell.spec import Load, LoadGen, Spec
 
 if TYPE_CHECKING:
@@ -41,10 +40,10 @@ class Search:
     """A search as it is handed to `run_sweep`."""
 
     spec: Spec
-    plan: SearchPlan
+    plan: Plan
 
 
-def make_search(plan: Plan, spec: Spec) -> Search:
+def make_search(plan: RunPlan, spec: Spec) -> Search:
     """The search for the highest rate at which the limits of `plan` hold, with Poisson arrivals over its prompts."""
     load = Load(timeout_s=spec.load.timeout_s, connect_timeout_s=spec.load.connect_timeout_s, ramp_s=None)
     open_spec = msgspec.structs.replace(spec, load=load, loadgen=LoadGen())
@@ -100,7 +99,7 @@ def _rate(found: Found) -> float | None:
     return low
 
 
-def search_words(plan: Plan) -> str:
+def search_words(plan: RunPlan) -> str:
     """What the search looks for, and about how long that takes."""
     rules, stages = plan.rules, "10 to 30 stages"
     limits = (("TTFT", rules.ttft_ms), ("TPOT", rules.tpot_ms), ("latency", rules.latency_ms))
@@ -122,7 +121,7 @@ def _words(found: Found, rate: float, home: Path) -> str:
     return f"peak search: {holds} at {rate:.4g} queries/s{above} ({found.word}; loadcell report {home})"
 
 
-def next_rate(plan: Plan, outcome: Outcome) -> tuple[float, str] | None:
+def next_rate(plan: RunPlan, outcome: Outcome) -> tuple[float, str] | None:
     """The next lower rate after a run at the peak that missed limits, and in words why; None if there is none to try.
 
     A run that is INVALID for other reasons would be so at any rate.

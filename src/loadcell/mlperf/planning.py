@@ -1,7 +1,7 @@
-"""From the rules, a data set and what a person asks for to the Plan and the Spec of a performance run.
+"""From the rules, a data set and what a person asks for to the RunPlan and the Spec of a performance run.
 
-The `rules` of a Plan are those that the run is judged by: the round's, but for what was made smaller on purpose, which
-stands in `Plan.shortened`. Nothing here speaks to an endpoint.
+The `rules` of a RunPlan are those that the run is judged by: the round's, but for what was made smaller on purpose,
+which stands in `RunPlan.shortened`. Nothing here speaks to an endpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.mlperf.datasets import Dataset
 from loadcell.mlperf.loads import LOADS, too_long
-from loadcell.mlperf.model import Plan, Rules
+from loadcell.mlperf.model import Rules, RunPlan
 from loadcell.mlperf.settings import kind, loadgen_of, spec_by_rules
 from loadcell.mlperf.shorten import shorten
 from loadcell.mlperf.wish import Probed, Wish, check_wish
@@ -24,7 +24,7 @@ from loadcell.spec import Spec, build_spec, redact
 
 @dataclass(frozen=True)
 class Planned:
-    plan: Plan
+    plan: RunPlan
     spec: Spec
     notes: list[str]
     """What a person must know before the run begins, in words."""
@@ -41,7 +41,7 @@ def make_plan(
     """
     check_wish(rules.scenario, wish)
     applied, shortened = shorten(rules, len(dataset.samples), spec, wish)
-    plan = Plan(
+    plan = RunPlan(
         loadcell=__version__,
         rules=applied,
         quick=bool(shortened),
@@ -61,7 +61,7 @@ def make_plan(
     return size(plan, made, wish, rate_of(plan, wish, probed))
 
 
-def size(plan: Plan, spec: Spec, wish: Wish, rate: float | None) -> Planned:
+def size(plan: RunPlan, spec: Spec, wish: Wish, rate: float | None) -> Planned:
     """The plan with its load for `rate` queries/s: the target, or a guess where a closed loop is to be sized.
 
     UsageError if the load cannot be, or would take too long.
@@ -80,7 +80,7 @@ def size(plan: Plan, spec: Spec, wish: Wish, rate: float | None) -> Planned:
     return Planned(plan, made, notes)
 
 
-def rate_of(plan: Plan, wish: Wish, probed: Probed | None) -> float | None:
+def rate_of(plan: RunPlan, wish: Wish, probed: Probed | None) -> float | None:
     """Queries per second that the run is sized by."""
     scenario = plan.rules.scenario
     if kind(scenario) == "server":

@@ -1,4 +1,4 @@
-"""A performance run from its Plan to its Outcome: probe, search, run, and run again where only the size was wrong."""
+"""A performance run from its plan to its Outcome: probe, search, run, and run again where only the size was wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
 from loadcell.mlperf.folder import OUTCOME, PERFORMANCE, PROBE, PROMPTS, RUN
-from loadcell.mlperf.model import Outcome, Plan
+from loadcell.mlperf.model import Outcome, RunPlan
 from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.peak import next_rate
 from loadcell.mlperf.planning import Planned, size
@@ -38,7 +38,7 @@ _HEADROOM = 1.1
 """A longer run of more requests at once is faster than the one that it is sized by."""
 
 
-def probe(plan: Plan, spec: Spec, folder: Path, watch: Watch) -> Probed:
+def probe(plan: RunPlan, spec: Spec, folder: Path, watch: Watch) -> Probed:
     """What a few synthetic requests show, about as long as those of prompts.jsonl; recorded in `folder`/probe.
 
     None of the samples is sent, so that no cache knows them when the run begins. EndpointError if no request succeeds.
@@ -82,7 +82,7 @@ def _prompt_tokens(prompts: Path) -> int:
     return max(1, min(_LONGEST_PROMPT, len(data) // max(1, data.count(b"\n")) // _CHARACTERS_A_TOKEN))
 
 
-def _read_probe(recording: Recording, plan: Plan) -> Probed:
+def _read_probe(recording: Recording, plan: RunPlan) -> Probed:
     """Rate and latency, stretched to the outputs that the benchmark is expected to have."""
     table = recording.requests(("status", "error", "send_start_ns", "end_ns", "output_tokens"))
     good = table["status"] == "ok"
@@ -98,7 +98,7 @@ def _read_probe(recording: Recording, plan: Plan) -> Probed:
     return Probed(int(good.sum()) / span_s / stretch, latency_s * stretch)
 
 
-def needs_probe(plan: Plan, wish: Wish) -> bool:
+def needs_probe(plan: RunPlan, wish: Wish) -> bool:
     """Whether the size or the time of the run follows from how fast the endpoint is, and nobody said."""
     return plan.rules.scenario in ("offline", "singlestream", "multistream") and wish.expected_qps is None
 
@@ -148,7 +148,7 @@ def run_until_sized(
         say(f"{why}; once more: {load_words(planned.plan)}")
 
 
-def next_size(plan: Plan, found: Outcome) -> tuple[float, str] | None:
+def next_size(plan: RunPlan, found: Outcome) -> tuple[float, str] | None:
     """The rate by which the run is to be sized anew, and in words why; None if it may stand as it is."""
     if plan.find_peak:
         return next_rate(plan, found)
@@ -162,7 +162,7 @@ def next_size(plan: Plan, found: Outcome) -> tuple[float, str] | None:
     return rate * _HEADROOM, words
 
 
-def load_words(plan: Plan) -> str:
+def load_words(plan: RunPlan) -> str:
     """What will be sent, and about how long it takes."""
     load, rules = plan.spec["load"], plan.rules
     users = load["concurrency"]

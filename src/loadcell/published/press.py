@@ -46,7 +46,7 @@ class Faster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenario: str
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QuotedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A limit of the rules."""
 
     benchmark: str
@@ -81,14 +81,14 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside: list[Figure] = []
     models: list[Model] = []
     faster: list[Faster] = []
-    rules: list[Rule] = []
+    rules: list[QuotedRule] = []
     tokens: list[Tokens] = []
     logged: list[Logged] = []
     but: str | None = None
     otherwise: str = "differs"
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A quoted figure and what is published."""
 
     quoted: str
@@ -103,7 +103,7 @@ class Press(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     derived: str = f"figures per accelerator are {DERIVED}"
-    checked: list[Checked]
+    checked: list[CheckedClaim]
     trademark: str = TRADEMARK
 
 
@@ -127,12 +127,14 @@ def matches(quoted: str, value: float) -> bool:
     return abs(float(quoted) - value) < 10.0**-decimals
 
 
-def _checked(claim: Claim, rows: Sequence[Row], limits: Limits) -> Checked:
+def _checked(claim: Claim, rows: Sequence[Row], limits: Limits) -> CheckedClaim:
     parts = [*_figures(claim, rows), *_models(claim, rows), *_faster(claim, rows), *_rules(claim, limits)]
     parts += [*_tokens(claim, rows), *_logged(claim)]
     judged = [holds for _, holds in parts if holds is not None]
     verdict = "holds" if all(judged) else "holds in part" if any(judged) else claim.otherwise
-    return Checked(quoted=claim.quoted, verdict=verdict, data=[says for says, _ in parts], but=claim.but, ask=claim.ask)
+    return CheckedClaim(
+        quoted=claim.quoted, verdict=verdict, data=[says for says, _ in parts], but=claim.but, ask=claim.ask
+    )
 
 
 Part = tuple[str, bool | None]

@@ -19,8 +19,8 @@ from loadcell.mlperf.model import (
     EarlyStopping,
     Finding,
     Outcome,
-    Plan,
     Rules,
+    RunPlan,
     Score,
 )
 from loadcell.report.lines import LABEL_WIDTH, Line, section
@@ -68,7 +68,7 @@ def title(rules: Rules) -> str:
     return f"MLPerf-style {rules.benchmark} {rules.scenario}, {rules.round} - {UNVERIFIED}"
 
 
-def marks(plan: Plan) -> str:
+def marks(plan: RunPlan) -> str:
     """Why a run compares with nothing, in brackets; nothing if it may."""
     words = [*(["quick"] if plan.quick else []), *(["look-alike samples"] if plan.look_alike else [])]
     return f"({', '.join(words)}: not comparable)" if words else ""

@@ -1,6 +1,6 @@
 """The accuracy pass: every sample once, in LoadGen's order of accuracy mode, and the replies kept.
 
-DIR/accuracy-plan.json         the Plan of the pass
+DIR/accuracy-plan.json         the RunPlan of the pass
 DIR/accuracy/                  a recording with its texts, and accuracy-prompts.jsonl beside it
 DIR/accuracy-2/                what a resumed pass still had to ask, and so on; accuracy-2-prompts.jsonl
 DIR/accuracy.json              what the replies are worth (`Accuracy`)
@@ -23,7 +23,7 @@ from loadcell.mlperf.accuracy.graders import is_program
 from loadcell.mlperf.accuracy.replies import Replies, pass_folders, prompts_of, recorded_replies, settle
 from loadcell.mlperf.accuracy.sandbox import check_isolation
 from loadcell.mlperf.datasets import Dataset, write_prompts
-from loadcell.mlperf.model import FORMAT, Accuracy, Plan, Rules
+from loadcell.mlperf.model import FORMAT, Accuracy, Rules, RunPlan
 from loadcell.mlperf.settings import loadgen_of, spec_by_rules
 from loadcell.recording.campaign import Campaign
 from loadcell.recording.read import dump_json, read_manifest
@@ -38,7 +38,7 @@ SCORED, PART = "accuracy.json", "accuracy"
 CONCURRENCY = 32
 
 
-def _asked(plan: Plan) -> dict[str, Any]:
+def _asked(plan: RunPlan) -> dict[str, Any]:
     """What a person asks for; how it is asked may differ."""
     tree: dict[str, Any] = msgspec.to_builtins(plan)
     fields = {name: tree[name] for name in ("rules", "samples", "dataset_sha256", "look_alike")}
@@ -51,17 +51,17 @@ PASS = Campaign(
     command="loadcell mlperf accuracy",
     place="mlperf",
     file="accuracy-plan.json",
-    form=Plan,
+    form=RunPlan,
     newest=FORMAT,
     asked=_asked,
 )
 
 
-def accuracy_plan(rules: Rules, dataset: Dataset, spec: Spec) -> Plan:
+def accuracy_plan(rules: Rules, dataset: Dataset, spec: Spec) -> RunPlan:
     """What a pass is to do; `spec` as of `accuracy_spec`."""
     most, asked = _most_tokens(rules), spec.workload.output_tokens
     shortened = [] if most is None or asked == str(most) else [f"{asked} output tokens at most instead of {most:,}"]
-    return Plan(
+    return RunPlan(
         loadcell=__version__, rules=rules, samples=len(dataset.samples), queries=len(dataset.samples),
         dataset=dataset.name, dataset_path=dataset.path, dataset_sha256=dataset.sha256,
         look_alike=dataset.look_alike, shortened=shortened, quick=bool(shortened),

@@ -20,7 +20,7 @@ from loadcell import __version__
 from loadcell.errors import RecordingError
 from loadcell.mlperf.curve.checks import check_points
 from loadcell.mlperf.curve.metrics import figures_of_run, figures_of_window, measure
-from loadcell.mlperf.curve.model import FORMAT, Curve, CurvePlan, CurvePoint, Figures, Planned, PointRun, Warmup
+from loadcell.mlperf.curve.model import FORMAT, Curve, CurvePlan, CurvePoint, Figures, PlannedPoint, PointRun, Warmup
 from loadcell.mlperf.curve.steady import steady_of
 from loadcell.mlperf.model import Finding
 from loadcell.mlperf.rules import endpoints_rules
@@ -56,7 +56,7 @@ CURVE = Campaign(
 )
 
 
-def read_point(home: Path, plan: CurvePlan, planned: Planned) -> PointRun:
+def read_point(home: Path, plan: CurvePlan, planned: PlannedPoint) -> PointRun:
     """What the recording of a point shows; RecordingError if it cannot be read or holds no request."""
     from loadcell.metrics import build_result, reasons_of, word_of
 

@@ -89,7 +89,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class SeedSet(msgspec.Struct, frozen=True, kw_only=True):
+class UsedSeeds(msgspec.Struct, frozen=True, kw_only=True):
     """Published seeds; null where unknown."""
 
     id: str | None = None
@@ -147,7 +147,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     steady_basis: Annotated[Literal["window", "run"] | None, Doc(description="what the figures were taken from")] = None
     stated: Stated | None = None
     warmup: Warmup | None = None
-    seeds: SeedSet | None = None
+    seeds: UsedSeeds | None = None
     target_cohort: str | None = None
     accuracy_passed: Annotated[bool | None, Doc(description="null: no accuracy run at this point")] = None
     accuracy_samples: int | None = None
@@ -167,7 +167,7 @@ class Regions(msgspec.Struct, frozen=True, kw_only=True):
     margin: tuple[int, int]
 
 
-class Stage(msgspec.Struct, frozen=True, kw_only=True):
+class PeakStage(msgspec.Struct, frozen=True, kw_only=True):
     """A short closed loop of the search for C_max, or a probe of the rate."""
 
     concurrency: int
@@ -183,11 +183,11 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True):
 
     c_max: int
     found: Annotated[int | None, Doc(description="concurrency of the highest throughput; null where C_max was given")]
-    stages: list[Stage] = []
+    stages: list[PeakStage] = []
     says: Annotated[list[str], Doc(description="how, what it rests on and what may be wrong with it")] = []
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A point that is to be run."""
 
     folder: str
@@ -218,9 +218,9 @@ class CurvePlan(msgspec.Struct, frozen=True, kw_only=True):
     c_min_override: int | None = None
     offline: Offline
     regions: Regions
-    points: list[Planned]
+    points: list[PlannedPoint]
     uncovered: Annotated[list[str], Doc(description="regions that no point can be in, and why")] = []
-    seeds: SeedSet
+    seeds: UsedSeeds
     target_cohort: str | None = None
     max_output_tokens: int | None = None
     spec: Annotated[dict[str, Any], Doc(description="Spec of the points, secrets removed")]
@@ -230,7 +230,7 @@ class PointRun(msgspec.Struct, frozen=True, kw_only=True):
     """point.json: a point that was run."""
 
     format: int = FORMAT
-    planned: Planned
+    planned: PlannedPoint
     point: CurvePoint
     run: Annotated[Figures, Doc(description="the whole run")]
     window: Annotated[Figures | None, Doc(description="the steady window; null where there is none")]

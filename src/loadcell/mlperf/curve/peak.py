@@ -21,7 +21,7 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
-from loadcell.mlperf.curve.model import Peak, Stage
+from loadcell.mlperf.curve.model import Peak, PeakStage
 from loadcell.mlperf.curve.regions import ULTRA_LOW_MOST
 from loadcell.recording.campaign import keep_whole
 from loadcell.recording.read import open_recording
@@ -42,7 +42,7 @@ LEAST_C_MAX = ULTRA_LOW_MOST + 1
 _CHARACTERS_A_TOKEN, _LONGEST_PROMPT, _LONGEST_OUTPUT = 4, 4096, 1024
 
 
-def next_level(stages: Sequence[Stage], most: int) -> int | None:
+def next_level(stages: Sequence[PeakStage], most: int) -> int | None:
     """The next concurrency to try, None when the search is over. `most` bounds it."""
     done = [stage.concurrency for stage in stages]
     begin = next((level for level in FIRST if level not in done and level <= most), None)
@@ -53,7 +53,7 @@ def next_level(stages: Sequence[Stage], most: int) -> int | None:
     return min(2 * stages[-1].concurrency, most)
 
 
-def _over(stages: Sequence[Stage]) -> bool:
+def _over(stages: Sequence[PeakStage]) -> bool:
     last = stages[-1]
     if last.concurrency <= FIRST[-1]:
         return False
@@ -64,14 +64,14 @@ def _over(stages: Sequence[Stage]) -> bool:
     )
 
 
-def flat(before: Stage, after: Stage) -> bool:
+def flat(before: PeakStage, after: PeakStage) -> bool:
     """Whether twice the users brought less than 5 % more by the figures."""
     if before.system_tps is None or after.system_tps is None:
         return True
     return after.system_tps < (1 + GROWTH) * before.system_tps
 
 
-def surely_flat(before: Stage, after: Stage) -> bool:
+def surely_flat(before: PeakStage, after: PeakStage) -> bool:
     """As `flat`, with both intervals allowed for: their relative half-widths add as squares."""
     if before.system_tps is None or after.system_tps is None:
         return True
@@ -82,13 +82,13 @@ def surely_flat(before: Stage, after: Stage) -> bool:
     return after.system_tps / before.system_tps * (1 + off) < 1 + GROWTH
 
 
-def _half(stage: Stage) -> float | None:
+def _half(stage: PeakStage) -> float | None:
     if not stage.system_tps or stage.low is None or stage.high is None:
         return None
     return (stage.high - stage.low) / 2 / stage.system_tps
 
 
-def peak_of(stages: Sequence[Stage], most: int) -> Peak:
+def peak_of(stages: Sequence[PeakStage], most: int) -> Peak:
     """C_max by the stages, and in words how. EndpointError if no stage served anything."""
     good = [one for one in stages if one.system_tps is not None and (one.failed_share or 0.0) <= _MOST_FAILED]
     if not good:
@@ -114,7 +114,7 @@ def peak_of(stages: Sequence[Stage], most: int) -> Peak:
     return Peak(c_max=c_max, found=best.concurrency, stages=list(stages), says=says)
 
 
-def _within(one: Stage, best: Stage) -> bool:
+def _within(one: PeakStage, best: PeakStage) -> bool:
     return one.high is not None and best.low is not None and one.high >= best.low
 
 
@@ -125,20 +125,20 @@ def find_c_max(
     spec: Spec,
     folder: Path,
     watch: Watch,
-    on_stage: Callable[[Stage], None],
+    on_stage: Callable[[PeakStage], None],
     *,
     prompt_tokens: int,
     output_tokens: float,
     quick: bool,
     most: int,
     levels: Sequence[int] = (),
-) -> list[Stage]:
+) -> list[PeakStage]:
     """The stages of the search, recorded in `folder`/c<C>; those that lie there in full are kept.
 
     With `levels` just those: to know how long points take where C_max is declared. KeyboardInterrupt if a person ended
     a stage.
     """
-    stages: list[Stage] = []
+    stages: list[PeakStage] = []
     while True:
         left = [level for level in levels if level not in [stage.concurrency for stage in stages]]
         level = (left[0] if left else None) if levels else next_level(stages, most)
@@ -179,14 +179,14 @@ def stage_tokens(output_tokens: float) -> int:
     return max(1, min(round(output_tokens), _LONGEST_OUTPUT))
 
 
-def read_stage(folder: Path, users: int, output_tokens: float) -> Stage:
+def read_stage(folder: Path, users: int, output_tokens: float) -> PeakStage:
     """What a stage showed; its requests/s are those of the data set's outputs at its tokens/s."""
     from loadcell.metrics import build_result
 
     result = build_result(open_recording(folder))
     rates, counts = result.throughput, result.counts.run
     interval, tps = rates.output_tokens_interval, rates.output_tokens_per_s
-    return Stage(
+    return PeakStage(
         concurrency=users,
         requests_per_s=None if not tps else tps / output_tokens,
         system_tps=tps or None,

@@ -14,7 +14,7 @@ import msgspec
 from loadcell import __version__
 from loadcell.errors import UsageError
 from loadcell.mlperf.curve.levels import lowest_of, spread, uncovered
-from loadcell.mlperf.curve.model import CurvePlan, Offline, Peak, Planned, Regions, SeedSet, Stage
+from loadcell.mlperf.curve.model import CurvePlan, Offline, Peak, PeakStage, PlannedPoint, Regions, UsedSeeds
 from loadcell.mlperf.curve.points import benchmark_of
 from loadcell.mlperf.curve.regions import ULTRA_LOW_MOST, c_min_of, region_of, regions_of
 from loadcell.mlperf.datasets import Dataset
@@ -36,7 +36,7 @@ _FREE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class CurveWish:
     """What a person asks for beside the benchmark."""
 
     c_max: int | None = None
@@ -51,7 +51,7 @@ class Wish:
     """Fields of the Spec that a person set, by dotted path."""
 
 
-def check_wish(wish: Wish, rules: EndpointsRules) -> None:
+def check_wish(wish: CurveWish, rules: EndpointsRules) -> None:
     """UsageError where the curve that is asked for cannot be a legal one."""
     for path in sorted(wish.given):
         if path.partition(".")[0] in ("load", "workload", "loadgen", "slo") and path not in _FREE:
@@ -78,7 +78,7 @@ def check_wish(wish: Wish, rules: EndpointsRules) -> None:
 # --- how much, how long ----------------------------------------------------------------------------------------------
 
 
-def expected_rate(stages: Sequence[Stage], concurrency: int) -> float | None:
+def expected_rate(stages: Sequence[PeakStage], concurrency: int) -> float | None:
     """Requests/s at a concurrency, between measured ones on a log-log line.
 
     Below them it falls with the concurrency, above them it stays. None if nothing was measured.
@@ -113,7 +113,7 @@ def requests_for(samples: int, rate: float | None, min_duration_s: float) -> int
 
 
 def make_plan(
-    rules: Rules, endpoints: EndpointsRules, dataset: Dataset, spec: Spec, peak: Peak, wish: Wish, cap: int
+    rules: Rules, endpoints: EndpointsRules, dataset: Dataset, spec: Spec, peak: Peak, wish: CurveWish, cap: int
 ) -> CurvePlan:
     """The points of a curve up to `peak.c_max`.
 
@@ -164,7 +164,7 @@ def make_plan(
         regions=regions,
         points=made,
         uncovered=uncovered(regions, levels, override=wish.c_min_override is not None),
-        seeds=SeedSet(
+        seeds=UsedSeeds(
             id=seeds.id,
             scheduler_rng_seed=seeds.scheduler_rng_seed,
             sample_index_rng_seed=seeds.sample_index_rng_seed,
@@ -177,11 +177,13 @@ def make_plan(
     return plan
 
 
-def _point(level: int, regions: Regions, samples: int, endpoints: EndpointsRules, peak: Peak, wish: Wish) -> Planned:
+def _point(
+    level: int, regions: Regions, samples: int, endpoints: EndpointsRules, peak: Peak, wish: CurveWish
+) -> PlannedPoint:
     rate = expected_rate(peak.stages, level)
     least_s = QUICK_DURATION_S if wish.quick else float(endpoints.min_duration_at(level))
     requests = requests_for(samples, rate, least_s)
-    return Planned(
+    return PlannedPoint(
         folder=f"r{level}",
         concurrency=level,
         region=region_of(regions, level),
@@ -191,11 +193,11 @@ def _point(level: int, regions: Regions, samples: int, endpoints: EndpointsRules
     )
 
 
-def _dedicated(regions: Regions, samples: int, levels: Sequence[int], peak: Peak, cap: int) -> Planned:
+def _dedicated(regions: Regions, samples: int, levels: Sequence[int], peak: Peak, cap: int) -> PlannedPoint:
     """The whole data set at once, as far as this machine has connections."""
     level = min(samples, cap)
     rate = expected_rate(peak.stages, level)
-    return Planned(
+    return PlannedPoint(
         folder=f"r{level}" if level not in levels else f"r{level}-offline",
         concurrency=level,
         region=region_of(regions, level),
@@ -209,7 +211,7 @@ def _dedicated(regions: Regions, samples: int, levels: Sequence[int], peak: Peak
 # --- what is foreseen ------------------------------------------------------------------------------------------------
 
 
-def total_s(points: Sequence[Planned]) -> float | None:
+def total_s(points: Sequence[PlannedPoint]) -> float | None:
     """Expected time of all points; None if one has none."""
     times = [point.eta_s for point in points]
     return None if None in times else sum(time for time in times if time is not None)

@@ -18,7 +18,7 @@ class Judged(NamedTuple):
     says: str
 
 
-class Rule(NamedTuple):
+class PointRule(NamedTuple):
     name: str
     judge: Callable[[CurvePoint, EndpointsRules], Judged | None]
     """None where the rule does not concern the point."""
@@ -229,27 +229,29 @@ def _accuracy_count(point: CurvePoint, rules: EndpointsRules) -> Judged | None:
 
 
 POINT_RULES = (
-    Rule("load-pattern", _load_pattern, "use a fixed concurrency; Poisson arrivals are not valid on a curve"),
-    Rule("point-duration", _duration, "run more passes over the data set"),
-    Rule("min-query-count", _queries, "run whole passes over the data set until none fails"),
-    Rule(
+    PointRule("load-pattern", _load_pattern, "use a fixed concurrency; Poisson arrivals are not valid on a curve"),
+    PointRule("point-duration", _duration, "run more passes over the data set"),
+    PointRule("min-query-count", _queries, "run whole passes over the data set until none fails"),
+    PointRule(
         "model-name-valid", _model, "curves are defined for these models alone; a Loadcell curve of others is a trial"
     ),
-    Rule("warmup-present", _warmup, "write down what was sent before the point, also if it was nothing"),
-    Rule("warmup-salt", _salt, "warm up with other prompts, or salt them: a cache would know the samples"),
-    Rule("steady-state-valid", _steady_valid, "run more passes, or find out what changed meanwhile"),
-    Rule("steady-state-consistency", _steady_consistent, "a window needs four super-passes without a drift"),
-    Rule(
+    PointRule("warmup-present", _warmup, "write down what was sent before the point, also if it was nothing"),
+    PointRule("warmup-salt", _salt, "warm up with other prompts, or salt them: a cache would know the samples"),
+    PointRule("steady-state-valid", _steady_valid, "run more passes, or find out what changed meanwhile"),
+    PointRule("steady-state-consistency", _steady_consistent, "a window needs four super-passes without a drift"),
+    PointRule(
         "steady-state-basis", _steady_basis, "take the figures from the window if windowable, else from the whole run"
     ),
-    Rule("metric-consistency-duration", _stated_duration, "write what was measured"),
-    Rule("metric-consistency-accounting", _accounting, "no request may be counted twice, or not at all"),
-    Rule("metric-consistency-output-tokens", _stated_tokens, "write what was measured"),
-    Rule("metric-consistency-system-tps", _stated_tps, "system_tps is output tokens / duration"),
-    Rule("metric-consistency-tpot-p90", _stated_tpot, "write what was measured"),
-    Rule("metric-consistency-tps-per-user", _stated_user, "tps_per_user is 1000 / p90 TPOT in ms"),
-    Rule("accuracy-gate", _accuracy_gate, "the replies are not good enough at this point: loadcell mlperf accuracy"),
-    Rule("accuracy-sample-count", _accuracy_count, "score the whole data set"),
-    Rule("result-summary-present", _summary, "write result_summary.json"),
-    Rule("point-dirname-concurrency", _dirname, "name the folder r<concurrency>"),
+    PointRule("metric-consistency-duration", _stated_duration, "write what was measured"),
+    PointRule("metric-consistency-accounting", _accounting, "no request may be counted twice, or not at all"),
+    PointRule("metric-consistency-output-tokens", _stated_tokens, "write what was measured"),
+    PointRule("metric-consistency-system-tps", _stated_tps, "system_tps is output tokens / duration"),
+    PointRule("metric-consistency-tpot-p90", _stated_tpot, "write what was measured"),
+    PointRule("metric-consistency-tps-per-user", _stated_user, "tps_per_user is 1000 / p90 TPOT in ms"),
+    PointRule(
+        "accuracy-gate", _accuracy_gate, "the replies are not good enough at this point: loadcell mlperf accuracy"
+    ),
+    PointRule("accuracy-sample-count", _accuracy_count, "score the whole data set"),
+    PointRule("result-summary-present", _summary, "write result_summary.json"),
+    PointRule("point-dirname-concurrency", _dirname, "name the folder r<concurrency>"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import UsageError
-from loadcell.mlperf.curve.model import Planned
+from loadcell.mlperf.curve.model import PlannedPoint
 from loadcell.mlperf.model import Rules
 from loadcell.mlperf.rules.forms import SeedSet
 from loadcell.mlperf.settings import spec_by_rules
@@ -85,7 +85,7 @@ def expected_output(rules: Rules, chosen: int | None) -> float:
     return min(mean, chosen or rules.max_output_tokens or mean)
 
 
-def point_spec(spec: Spec, planned: Planned, requests: int) -> Spec:
+def point_spec(spec: Spec, planned: PlannedPoint, requests: int) -> Spec:
     """The Spec of one point: a fixed concurrency and whole passes; Offline all at once."""
     changes: dict[str, Any] = {"concurrency": min(planned.concurrency, requests), "requests": requests}
     changes |= {"rate": None, "duration_s": None, "warmup_s": None, "warmup_requests": 0}

@@ -11,7 +11,7 @@ import msgspec
 from loadcell.errors import EndpointError
 from loadcell.load import run_load
 from loadcell.mlperf.curve.folder import POINT, read_point
-from loadcell.mlperf.curve.model import CurvePlan, Planned, PointRun
+from loadcell.mlperf.curve.model import CurvePlan, PlannedPoint, PointRun
 from loadcell.mlperf.curve.planning import expected_rate, requests_for
 from loadcell.mlperf.curve.points import point_spec
 from loadcell.recording.campaign import keep_whole, set_aside
@@ -27,7 +27,7 @@ def run_points(
     spec: Spec,
     folder: Path,
     watch: Watch,
-    on_begin: Callable[[Planned], None],
+    on_begin: Callable[[PlannedPoint], None],
     on_point: Callable[[PointRun], None],
     say: Callable[[str], None],
     *,
@@ -49,7 +49,7 @@ def run_points(
     return done
 
 
-def _sized(planned: Planned, plan: CurvePlan, correction: float) -> Planned:
+def _sized(planned: PlannedPoint, plan: CurvePlan, correction: float) -> PlannedPoint:
     """The point with its requests and its time by the rate expected now: the search's, corrected by the last point."""
     guess = expected_rate(plan.peak.stages, planned.concurrency)
     if guess is None:
@@ -62,12 +62,12 @@ def _sized(planned: Planned, plan: CurvePlan, correction: float) -> Planned:
 
 
 def _run_point(
-    planned: Planned,
+    planned: PlannedPoint,
     plan: CurvePlan,
     spec: Spec,
     folder: Path,
     watch: Watch,
-    on_begin: Callable[[Planned], None],
+    on_begin: Callable[[PlannedPoint], None],
     say: Callable[[str], None],
     selftest: dict[str, Any] | None,
 ) -> PointRun:

@@ -18,7 +18,7 @@ MAX_LOG_BYTES = 2**30
 """A whole accuracy log of long replies has hundreds of MB."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class LoggedReply(msgspec.Struct, frozen=True, kw_only=True):
     """One reply: the sample of the data set, its raw bytes (token ids), how many tokens the client counted."""
 
     sequence: int
@@ -52,7 +52,7 @@ class AccuracyLog(msgspec.Struct, kw_only=True):
     size: int | None = None
     sha256: str | None = None
     truncated: bool = False
-    replies: list[Reply] = []
+    replies: list[LoggedReply] = []
     problems: list[Finding] = []
 
 
@@ -104,13 +104,13 @@ def _entries(text: str) -> list[Any]:
     return found
 
 
-def _reply(entry: Any) -> Reply | None:
+def _reply(entry: Any) -> LoggedReply | None:
     if not isinstance(entry, dict):
         return None
     sequence, sample, data, tokens = (entry.get(key) for key in ("seq_id", "qsl_idx", "data", "token_count"))
     if type(sequence) is not int or type(sample) is not int or not isinstance(data, str) or not _HEX.fullmatch(data):
         return None
-    return Reply(
+    return LoggedReply(
         sequence=sequence, sample=sample, data=bytes.fromhex(data), tokens=tokens if type(tokens) is int else None
     )
 

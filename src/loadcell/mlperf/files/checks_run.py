@@ -20,7 +20,7 @@ from loadcell.mlperf.files.curve_points import read_curve_point
 from loadcell.mlperf.files.layout import CURVE, PLAN, RESULT, Place
 from loadcell.mlperf.findings import failed, judged, noted
 from loadcell.mlperf.judge import fails
-from loadcell.mlperf.model import Accuracy, Finding, Outcome, Plan
+from loadcell.mlperf.model import Accuracy, Finding, Outcome, RunPlan
 from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.rules import endpoints_rules, find_rules
 from loadcell.recording.read import Recording, open_recording, read_json
@@ -74,7 +74,7 @@ def _performance(folder: Path) -> Iterator[Finding]:
     yield judged("outcome", not wrong, says, folder / OUTCOME, advice)
 
 
-def _rules(plan: Plan, path: Path) -> Iterator[Finding]:
+def _rules(plan: RunPlan, path: Path) -> Iterator[Finding]:
     """The rules that the run is judged by are the round's, but for the size of a run that says to be smaller."""
     official = find_rules(plan.rules.round, plan.rules.benchmark, plan.rules.scenario)
     free = _SIZES if plan.shortened else ()
@@ -100,7 +100,7 @@ def _say(value: Any) -> str:
     return f"{value!r:.60}"
 
 
-def _traffic(recording: Recording, plan: Plan) -> Iterator[Finding]:
+def _traffic(recording: Recording, plan: RunPlan) -> Iterator[Finding]:
     """What the schedule says was sent is LoadGen's traffic for the seeds of the Spec."""
     rows = recording.schedule(("prompt", "planned_ns"))
     spec, count = recording.spec, len(rows["prompt"])

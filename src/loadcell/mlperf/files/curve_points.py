@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from loadcell.mlperf.curve.model import CurvePoint, SeedSet, Stated, Status, Steady, Warmup, Window, Word
+from loadcell.mlperf.curve.model import CurvePoint, Stated, Status, Steady, UsedSeeds, Warmup, Window, Word
 from loadcell.mlperf.files.checks_endpoints import scores_of
 from loadcell.mlperf.files.endpoints import (
     AccuracyResults,
@@ -137,10 +137,10 @@ def _warmup(point: PointYaml, summary: ResultSummary | None) -> Warmup | None:
     )
 
 
-def _seeds(point: PointYaml) -> SeedSet:
+def _seeds(point: PointYaml) -> UsedSeeds:
     name = point.seed_set
     runtime = dug(point.runtime_settings, "runtime")
-    return SeedSet(
+    return UsedSeeds(
         id=_text(name.get("id") if isinstance(name, dict) else name),
         scheduler_rng_seed=_whole(dug(runtime, "scheduler_rng_seed")),
         sample_index_rng_seed=_whole(dug(runtime, "sample_index_rng_seed")),

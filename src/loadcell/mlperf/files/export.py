@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from loadcell.errors import UsageError, nearest
 from loadcell.mlperf.files.export_curve import export_curve, open_curve
-from loadcell.mlperf.files.export_endpoints import Window, export_endpoints
+from loadcell.mlperf.files.export_endpoints import WindowName, export_endpoints
 from loadcell.mlperf.files.export_loadgen import export_loadgen
 from loadcell.mlperf.files.exported import new_folder, open_run
 from loadcell.mlperf.files.layout import CURVE
@@ -16,7 +16,7 @@ Format = Literal["endpoints", "loadgen-like"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-def export(folder: Path, form: str, output: Path, *, window: Window | None = None) -> list[Path]:
+def export(folder: Path, form: str, output: Path, *, window: WindowName | None = None) -> list[Path]:
     """Write the run or the curve in `folder` into the new folder `output`; returns the files.
 
     UsageError for a format that is unknown or not of this folder, RecordingError for a folder that cannot be read.

@@ -18,12 +18,12 @@ from loadcell.mlperf.model import Accuracy, Rules
 from loadcell.mlperf.score import latencies
 from loadcell.recording.read import dump_json
 
-Window = Literal["loadgen", "run"]
+WindowName = Literal["loadgen", "run"]
 _COUNTS = ("GEN_LEN", "TOKENS_PER_SAMPLE")
 """Scores that count output instead of grading it."""
 
 
-def export_endpoints(run: Run, folder: Path, *, window: Window | None = None) -> list[Path]:
+def export_endpoints(run: Run, folder: Path, *, window: WindowName | None = None) -> list[Path]:
     """Write config.yaml, performance/, accuracy/ (if there was a pass) and measurements.json; returns what was written.
 
     `window` is what qps and tps are over: LoadGen's (default in server and interactive) or the full run.

@@ -8,7 +8,7 @@ from pathlib import Path
 from loadcell import __version__
 from loadcell.errors import RecordingError
 from loadcell.mlperf.folder import ACCURACY, OUTCOME, PERFORMANCE, RUN, SCORED
-from loadcell.mlperf.model import Accuracy, Outcome, Plan, Queries
+from loadcell.mlperf.model import Accuracy, Outcome, Queries, RunPlan
 from loadcell.mlperf.outcome import outcome_of
 from loadcell.mlperf.queries import read_queries
 from loadcell.recording.claim import claimed
@@ -23,7 +23,7 @@ class Run:
     """One of our folders: its performance run, and its accuracy pass if there is one."""
 
     folder: Path
-    plan: Plan
+    plan: RunPlan
     recording: Recording
     queries: Queries
     outcome: Outcome

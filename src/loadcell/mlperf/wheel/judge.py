@@ -18,7 +18,7 @@ from loadcell.mlperf.findings import judged
 from loadcell.mlperf.model import Delay, Driven, Finding, Queries
 from loadcell.mlperf.score import score
 from loadcell.mlperf.settings import kind, loadgen_of
-from loadcell.mlperf.wheel.model import ROW, Asked, Heard
+from loadcell.mlperf.wheel.model import ROW, Drive, Heard
 from loadcell.recording.schema import MISSING
 from loadcell.workload.loadgen import Traffic, accuracy_traffic, single_stream_count, traffic_of
 
@@ -27,7 +27,7 @@ _UNTOLD_RATE = 1000.0
 Times = NDArray[np.int64]
 
 
-def judge(asked: Asked, heard: Heard, notes: list[str], folder: Path, scrub: Callable[[str], str]) -> Driven:
+def judge(asked: Drive, heard: Heard, notes: list[str], folder: Path, scrub: Callable[[str], str]) -> Driven:
     """The report of a run; `scrub` takes secrets out of what the server said."""
     rows = heard.rows
     columns, queries = None, None
@@ -69,7 +69,7 @@ def _of_the_run(heard: Heard, scrub: Callable[[str], str]) -> Finding:
     return judged("run-complete", whole, says, advice=advice)
 
 
-def _of_the_log(asked: Asked, folder: Path) -> Iterator[Finding]:
+def _of_the_log(asked: Drive, folder: Path) -> Iterator[Finding]:
     """What LoadGen itself says: the words of its log are its own."""
     detail = read_detail(folder / DETAIL)
     says = f"LoadGen logged {len(detail.errors)} errors" + "".join(f": {words}" for words in detail.errors[:1])
@@ -117,7 +117,7 @@ def _of_the_order(columns: dict[str, Times], expected: Traffic) -> Finding:
 # --- the same run, as we saw it ---------------------------------------------------------------------------------------
 
 
-def _expected(asked: Asked, columns: dict[str, Times]) -> Traffic:
+def _expected(asked: Drive, columns: dict[str, Times]) -> Traffic:
     """The traffic that follows from the plan, as long as what was issued where a closed loop ended by time."""
     plan, rules, loadgen = asked.plan, asked.plan.rules, loadgen_of(asked.plan.rules)
     n, equal_issue = rules.performance_sample_count, rules.equal_issue

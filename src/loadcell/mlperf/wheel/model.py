@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.load.target import Address, Target
-from loadcell.mlperf.model import Plan
+from loadcell.mlperf.model import RunPlan
 from loadcell.spec import Api, Spec
 
 Doc = msgspec.Meta
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Drive:
     """What a run of LoadGen is to do, as the parent knows it."""
 
-    plan: Plan
+    plan: RunPlan
     spec: Spec
     accuracy: bool
     settings: dict[str, Any]

@@ -27,7 +27,7 @@ from loadcell.load.target import make_target, secrets_for
 from loadcell.mlperf.model import Driven
 from loadcell.mlperf.planning import Planned
 from loadcell.mlperf.wheel.judge import judge
-from loadcell.mlperf.wheel.model import ROW, Asked, Heard, Job, Message
+from loadcell.mlperf.wheel.model import ROW, Drive, Heard, Job, Message
 from loadcell.mlperf.wheel.settings import settings_of
 from loadcell.protocol import body
 from loadcell.recording.read import dump_json
@@ -57,7 +57,7 @@ def drive(planned: Planned, folder: Path, watch: Watch, *, accuracy: bool = Fals
     KeyboardInterrupt ends it, is taken, and leaves no summary: LoadGen cannot end early. UsageError, EndpointError or
     RecordingError say why nothing was measured.
     """
-    asked = Asked(
+    asked = Drive(
         plan=planned.plan,
         spec=with_defaults(planned.spec),
         accuracy=accuracy,
@@ -72,7 +72,7 @@ def drive(planned: Planned, folder: Path, watch: Watch, *, accuracy: bool = Fals
     return driven
 
 
-def _measure(asked: Asked, folder: Path, watch: Watch) -> Driven:
+def _measure(asked: Drive, folder: Path, watch: Watch) -> Driven:
     api_key = os.environ.get(asked.spec.endpoint.api_key_env)
     target = make_target(asked.spec.endpoint, api_key)
     secrets = secrets_for(asked.spec, target, api_key)
@@ -131,7 +131,7 @@ def _write_bodies(spec: Spec, found: Endpoint, file: IO[bytes]) -> int:
     return len(prompts)
 
 
-def _pool(asked: Asked) -> int:
+def _pool(asked: Drive) -> int:
     """Connections to open before LoadGen starts."""
     at_once = asked.cap or asked.plan.target_qps or asked.plan.rules.samples_per_query
     return min(math.ceil(at_once), _POOL_MOST)
@@ -147,7 +147,7 @@ def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         yield hear, tell
 
 
-def _run_child(asked: Asked, job: Job, hear: IO[bytes], tell: IO[bytes], watch: Watch) -> Heard:
+def _run_child(asked: Drive, job: Job, hear: IO[bytes], tell: IO[bytes], watch: Watch) -> Heard:
     """Start the child, give it the job, and listen until it has ended. EndpointError if it could not begin."""
     heard = Heard()
     child = subprocess.Popen(
@@ -187,7 +187,7 @@ def _how(code: int) -> str:
     return f"LoadGen's process ended {died} before the run did"
 
 
-def _progress(asked: Asked, job: Job, now: Message) -> Progress:
+def _progress(asked: Drive, job: Job, now: Message) -> Progress:
     rules = asked.plan.rules
     closed = rules.scenario in ("singlestream", "multistream") and not asked.accuracy
     return Progress(

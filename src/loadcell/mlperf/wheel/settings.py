@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadcell.mlperf.model import LOADGEN_SCENARIO, Plan, Rules
+from loadcell.mlperf.model import LOADGEN_SCENARIO, Rules, RunPlan
 
 ACCURACY_LOG_SEED = 720381539243781796
 """Of which replies are logged in performance mode; the same in all rounds."""
 
 
-def settings_of(plan: Plan, *, accuracy: bool) -> dict[str, Any]:
+def settings_of(plan: RunPlan, *, accuracy: bool) -> dict[str, Any]:
     """TestSettings by attribute for a plan; scenario and mode by name. Times in their names' units."""
     rules = plan.rules
     settings: dict[str, Any] = {
@@ -29,21 +29,21 @@ def settings_of(plan: Plan, *, accuracy: bool) -> dict[str, Any]:
     return settings | _LOADS[settings["scenario"]](rules, plan) | _limits(rules)
 
 
-def _server(rules: Rules, plan: Plan) -> dict[str, Any]:
+def _server(rules: Rules, plan: RunPlan) -> dict[str, Any]:
     settings: dict[str, Any] = {"server_target_qps": plan.target_qps}
     if rules.percentile is not None:
         settings["server_target_latency_percentile"] = rules.percentile
     return settings
 
 
-def _offline(rules: Rules, plan: Plan) -> dict[str, Any]:
+def _offline(rules: Rules, plan: RunPlan) -> dict[str, Any]:
     return {
         "min_query_count": rules.offline_min_samples or rules.min_queries,
         **({} if plan.expected_qps is None else {"offline_expected_qps": plan.expected_qps}),
     }
 
 
-def _streams(name: str, rules: Rules, plan: Plan) -> dict[str, Any]:
+def _streams(name: str, rules: Rules, plan: RunPlan) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if plan.expected_qps is not None:
         settings[f"{name}_expected_latency_ns"] = round(1e9 / plan.expected_qps)
@@ -52,11 +52,11 @@ def _streams(name: str, rules: Rules, plan: Plan) -> dict[str, Any]:
     return settings
 
 
-def _single_stream(rules: Rules, plan: Plan) -> dict[str, Any]:
+def _single_stream(rules: Rules, plan: RunPlan) -> dict[str, Any]:
     return _streams("single_stream", rules, plan)
 
 
-def _multi_stream(rules: Rules, plan: Plan) -> dict[str, Any]:
+def _multi_stream(rules: Rules, plan: RunPlan) -> dict[str, Any]:
     return {"multi_stream_samples_per_query": rules.samples_per_query, **_streams("multi_stream", rules, plan)}
 
 
