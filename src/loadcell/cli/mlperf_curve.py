@@ -111,9 +111,9 @@ def _asked(args: argparse.Namespace, folder: Path) -> int:
     from loadcell.cli.progress import show_progress
     from loadcell.mlperf.curve.folder import CURVE, PROMPTS
     from loadcell.mlperf.curve.planning import check_wish, foreseen
-    from loadcell.mlperf.curve.points import chosen_tokens
     from loadcell.mlperf.datasets import write_prompts
     from loadcell.mlperf.rules import endpoints_rules
+    from loadcell.mlperf.settings import chosen_tokens
 
     spec = read_spec(args)
     wish = _wish_of(args, given_fields(args, spec))
@@ -287,7 +287,8 @@ def _peak(spec: Spec, wish: CurveWish, rules: Rules, folder: Path, watch: Watch,
     from loadcell.mlperf.curve.levels import lowest_of
     from loadcell.mlperf.curve.model import Peak
     from loadcell.mlperf.curve.peak import find_c_max, peak_of, prompt_tokens_of
-    from loadcell.mlperf.curve.points import chosen_tokens, expected_output
+    from loadcell.mlperf.curve.points import expected_output
+    from loadcell.mlperf.settings import chosen_tokens
 
     output = expected_output(rules, chosen_tokens(spec, wish.given))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.errors import UsageError
 from loadcell.mlperf.model import Rules, Scenario
 from loadcell.spec import LoadGen, Slo, Spec
 
@@ -67,3 +68,20 @@ def expected_tokens(rules: Rules) -> float | None:
 def kind(scenario: Scenario) -> Any:
     """LoadGen's scenario."""
     return _LOADGEN_SCENARIO.get(scenario, scenario)
+
+
+def check_given(given: Collection[str], free: Collection[str], of: str) -> None:
+    """UsageError where a person set what the rules of `of` say: a field of the load that is not `free`."""
+    for path in sorted(given):
+        if path.partition(".")[0] in ("load", "workload", "loadgen", "slo") and path not in free:
+            raise UsageError(f"{path} is what the rules of the {of} say: leave it out")
+
+
+def chosen_tokens(spec: Spec, given: Collection[str]) -> int | None:
+    """Output tokens at most that a person set in place of the rules'; UsageError if it is no number."""
+    if "workload.output_tokens" not in given:
+        return None
+    text = spec.workload.output_tokens
+    if not text.isdecimal():
+        raise UsageError(f"workload.output_tokens {text!r}: the outputs of a benchmark have a maximum; write a number")
+    return int(text)

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from loadcell.errors import UsageError
 from loadcell.mlperf.early_stopping import least_samples
 from loadcell.mlperf.model import Rules
+from loadcell.mlperf.settings import chosen_tokens
 from loadcell.mlperf.wish import Wish
 from loadcell.spec import Spec
 
@@ -40,8 +40,8 @@ def shorten(rules: Rules, samples: int, spec: Spec, wish: Wish) -> tuple[Rules, 
     if "loadgen.min_duration_s" in wish.given or wish.quick:
         given = spec.loadgen.min_duration_s if "loadgen.min_duration_s" in wish.given else QUICK_DURATION_S
         put("min_duration_s", given, "{} s at least instead of {} s")
-    if "workload.output_tokens" in wish.given:
-        put("max_output_tokens", _whole_tokens(spec), "{} output tokens at most instead of {}")
+    if (most := chosen_tokens(spec, wish.given)) is not None:
+        put("max_output_tokens", most, "{} output tokens at most instead of {}")
     seeds = {
         name: getattr(spec.loadgen, f"{name}_seed")
         for name in ("qsl", "sample_index", "schedule")
@@ -70,13 +70,6 @@ def needed_queries(rules: Rules) -> int:
     if rules.percentile is None:
         return 1
     return least_samples(rules.percentile, 1 if rules.scenario in ("singlestream", "multistream") else 0)
-
-
-def _whole_tokens(spec: Spec) -> int:
-    text = spec.workload.output_tokens
-    if not text.isdecimal():
-        raise UsageError(f"workload.output_tokens {text!r}: the outputs of a benchmark have a maximum; write a number")
-    return int(text)
 
 
 def _count(value: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from loadcell.errors import UsageError
 from loadcell.mlperf.model import Scenario
-from loadcell.mlperf.settings import kind
+from loadcell.mlperf.settings import check_given, kind
 
 LONGEST_S = 24 * 3600.0
 """A load that is foreseen to take longer is refused unless a person says that it may."""
@@ -49,7 +49,7 @@ class Probed:
 
 def check_wish(scenario: Scenario, wish: Wish) -> None:
     """UsageError where flags do not go with the scenario, or set what the rules say."""
-    _check_given(wish.given)
+    check_given(wish.given, _FREE, "benchmark")
     server = kind(scenario) == "server"
     for flag, value in (("--target-qps", wish.target_qps), ("--expected-qps", wish.expected_qps)):
         if value is not None and not (value > 0 and math.isfinite(value)):
@@ -66,10 +66,3 @@ def check_wish(scenario: Scenario, wish: Wish) -> None:
         raise UsageError(f"--find-peak is for server and interactive: {scenario} has no rate to find")
     if not server and wish.target_qps is not None:
         raise UsageError(f"--target-qps is for server and interactive: size {scenario} by --expected-qps")
-
-
-def _check_given(given: Collection[str]) -> None:
-    """UsageError where a person set what the rules say."""
-    for path in sorted(given):
-        if path.partition(".")[0] in ("load", "workload", "loadgen", "slo") and path not in _FREE:
-            raise UsageError(f"{path} is what the rules of the benchmark say: leave it out")

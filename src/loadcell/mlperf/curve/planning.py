@@ -20,6 +20,7 @@ from loadcell.mlperf.curve.regions import ULTRA_LOW_MOST, c_min_of, region_of, r
 from loadcell.mlperf.datasets import Dataset
 from loadcell.mlperf.model import Rules
 from loadcell.mlperf.rules.forms import EndpointsRules
+from loadcell.mlperf.settings import check_given
 from loadcell.spec import Spec, redact
 from loadcell.workload.arrivals import MAX_REQUESTS
 
@@ -53,9 +54,7 @@ class CurveWish:
 
 def check_wish(wish: CurveWish, rules: EndpointsRules) -> None:
     """UsageError where the curve that is asked for cannot be a legal one."""
-    for path in sorted(wish.given):
-        if path.partition(".")[0] in ("load", "workload", "loadgen", "slo") and path not in _FREE:
-            raise UsageError(f"{path} is what the rules of the curve say: leave it out")
+    check_given(wish.given, _FREE, "curve")
     if wish.c_max is not None and wish.c_max <= ULTRA_LOW_MOST:
         raise UsageError(f"--c-max {wish.c_max}: a curve needs a C_max above {ULTRA_LOW_MOST}")
     least = rules.points_min_elected_or_agentic

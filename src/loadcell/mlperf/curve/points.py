@@ -12,7 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.mlperf.curve.model import PlannedPoint
 from loadcell.mlperf.model import Rules
 from loadcell.mlperf.rules.forms import SeedSet
-from loadcell.mlperf.settings import spec_by_rules
+from loadcell.mlperf.settings import chosen_tokens, spec_by_rules
 from loadcell.spec import LoadGen, Slo, Spec, build_spec
 
 _RAMP_A_USER_S, _RAMP_SHARE = 0.01, 0.005
@@ -67,16 +67,6 @@ def base_spec(rules: Rules, spec: Spec, prompts: Path, seeds: SeedSet, given: Co
         )
     )
     return msgspec.convert(tree, Spec)
-
-
-def chosen_tokens(spec: Spec, given: Collection[str]) -> int | None:
-    """Output tokens at most that a person set in place of the rules'; UsageError if it is no number."""
-    if "workload.output_tokens" not in given:
-        return None
-    text = spec.workload.output_tokens
-    if not text.isdecimal():
-        raise UsageError(f"workload.output_tokens {text!r}: the outputs of a benchmark have a maximum; write a number")
-    return int(text)
 
 
 def expected_output(rules: Rules, chosen: int | None) -> float:
