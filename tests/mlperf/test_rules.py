@@ -74,11 +74,22 @@ def test_every_conflict_is_kept_and_says_what_it_concerns() -> None:
 def test_the_other_tables() -> None:
     for name in ("compliance", "speculative_decoding"):
         assert table("compliance")[name] == REFERENCE[name]
-    assert msgspec.to_builtins(endpoints_submission()) == REFERENCE["v6_1_endpoints_submission"]
+    assert table("submission")["v6_1_endpoints_submission"] == REFERENCE["v6_1_endpoints_submission"]
     assert table("submission")["files"] == REFERENCE["files"]
-    ours = msgspec.json.decode(msgspec.json.encode(endpoints_rules()))  # its tuples as lists
+    ours = table("endpoints-v1.0")
     assert {key: ours[key] for key in REFERENCE["endpoints_v1"]} == REFERENCE["endpoints_v1"]
     assert ours.keys() - REFERENCE["endpoints_v1"].keys() == {"metrics", "max_cached_share"}
+    for read, tree in ((endpoints_rules(), ours), (endpoints_submission(), REFERENCE["v6_1_endpoints_submission"])):
+        typed = msgspec.json.decode(msgspec.json.encode(read))
+        same(
+            typed,
+            {key: tree[key] for key in typed}
+            | (
+                {}
+                if "tolerances" not in typed
+                else {"tolerances": {key: tree["tolerances"][key] for key in typed["tolerances"]}}
+            ),
+        )
     assert set(REFERENCE) == {
         "format", "about", "sources", "precedence", "comparison", "defaults", "conflicts", "rounds", "compliance",
         "speculative_decoding", "endpoints_v1", "v6_1_endpoints_submission", "files",
@@ -240,7 +251,7 @@ def test_the_layout_of_a_submission_by_round() -> None:
     assert new.layout.measurements == "results/{sys}/{model}/{scenario}" and new.layout.source == "src"
     assert new.files.max_accuracy_log_bytes == 10240 and len(new.files.system_json.required) == 35
     assert len(new.files.system_json.non_empty) == 26
-    assert new.scenario_folders == {scenario: OFFICIAL[scenario] for scenario in SCENARIOS}
+    assert table("submission")["scenario_folders"] == {scenario: OFFICIAL[scenario] for scenario in SCENARIOS}
 
 
 def test_the_least_duration_at_a_point_of_a_curve() -> None:

@@ -102,7 +102,6 @@ def layout(round: str) -> Submission:
     (found,) = (entry for entry in tree["layouts"] if edition in entry["rounds"])
     return Submission(
         layout=msgspec.convert(found, Layout),
-        scenario_folders=dict(tree["scenario_folders"]),
         files=msgspec.convert(tree["files"], Files),
     )
 

@@ -19,19 +19,10 @@ class SeedSet(msgspec.Struct, frozen=True, kw_only=True):
     model_seed: int
 
 
-class AgenticGate(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agentic curve must reach."""
-
-    inline_min: float
-    swe_bench_mean_min: float
-    osl_per_turn: Annotated[tuple[float, float], Doc(description="output tokens per turn, at least and at most")]
-
-
 class Tolerances(msgspec.Struct, frozen=True, kw_only=True):
     """How far stored figures may be off."""
 
     stored_vs_derived_relative: float
-    tps_utilization_absolute: float
     offline_tps_vs_c_max: Annotated[float, Doc(description="dedicated Offline tokens/s over those at C_max, at least")]
 
 
@@ -43,23 +34,16 @@ class EndpointsRules(msgspec.Struct, frozen=True, kw_only=True):
     points_max: int
     ultra_low_max_concurrency: int
     accuracy_points: dict[str, int]
-    region_formula: str
-    c_min: Annotated[str, Doc(description="how it follows from the points, in words")]
     min_duration_s: Annotated[dict[str, int], Doc(description="by concurrency<=32, above, agentic_above")]
     min_trend_super_passes: int
     steady_status: list[str]
     steady_verdict: list[str]
-    gating_state: list[str]
     min_query_count: Annotated[dict[str, int], Doc(description="completed queries at least, by data set")]
     allowed_models: list[str]
     accuracy_gates: dict[str, dict[str, Any]]
-    agentic_gates: dict[str, AgenticGate]
     seed_sets: list[SeedSet]
     seed_set_window_cohorts: int
     tolerances: Tolerances
-    power_overhead: dict[str, float]
-    metrics: Annotated[dict[str, str], Doc(description="official names, and what each is")]
-    max_cached_share: float | None
 
     def min_duration_at(self, concurrency: int, *, agentic: bool = False) -> int:
         """Steady time at least at a point, in s."""
@@ -91,7 +75,6 @@ class SystemFields(msgspec.Struct, frozen=True, kw_only=True):
     non_empty: list[str]
     network_division_extra: list[str]
     status: Annotated[list[str], Doc(description="values that `status` may have")]
-    network_sut_name_contains: str
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +82,6 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
 
     system_json: SystemFields
     measurements_json: dict[str, list[str]]
-    performance_dir: list[str]
-    accuracy_dir: list[str]
     measurement_files: list[str]
     max_file_mib: int
     max_accuracy_log_bytes: int
@@ -110,7 +91,6 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What a submission of one round holds."""
 
     layout: Layout
-    scenario_folders: Annotated[dict[str, str], Doc(description="scenario to the name of its folder; any case occurs")]
     files: Files
 
 
@@ -119,6 +99,3 @@ class EndpointsSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed_models: list[str]
     seed_keys: Annotated[dict[str, str], Doc(description="key of config.yaml to the seed that it must equal")]
-    skipped_checks: list[str]
-    summary_to_checker_key: dict[str, str]
-    config_to_checker_key: dict[str, str]
