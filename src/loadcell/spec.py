@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
+from loadcell.apis import check_api
 from loadcell.errors import UsageError, nearest
 from loadcell.presets import find_preset
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
 Doc = msgspec.Meta
-Api = Literal["chat", "completions"]
 _LEAST_LOOK_S = 0.05
 _SURE = 8
 """Characters from which on a secret is none by chance."""
@@ -37,7 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The server under test and how it is spoken to."""
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
-    api: Annotated[Api, Doc(description="API to load")] = "chat"
+    api: Annotated[str, Doc(description="API to load")] = "chat"
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None
@@ -406,6 +406,8 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     key = path.partition(".")[2]
     if key.endswith(("_s", "_ms", "_mb", "max_failures")):
         return _plain(key, text, flag)
+    if path == "endpoint.api":
+        check_api(text, flag)
     kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     if any(isinstance(k, msgspec.inspect.DictType) for k in kinds):
@@ -493,6 +495,7 @@ def _with_full_urls(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(spec: Spec) -> None:
     load = spec.load
+    check_api(spec.endpoint.api, "endpoint.api")
     parse_lengths(spec.workload.input_tokens)
     parse_lengths(spec.workload.output_tokens)
     parse_arrivals(load.arrivals)

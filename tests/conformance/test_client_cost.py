@@ -13,6 +13,7 @@ from known import Witness, fault, lies_in, reply
 from scripted import SSE_HEAD, chunked, delta, event, serve, token
 
 from loadcell.protocol import Reply
+from loadcell.protocol.openai.dialect import CHAT
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -70,7 +71,7 @@ def cost_s(data: bytes, pieces: int) -> float:
     reads = [SSE_HEAD % b"", *(chunked(data[i : i + step]) for i in range(0, len(data), step))]
     best = float("inf")
     for _ in range(3):
-        taker = Reply()
+        taker = Reply(CHAT)
         began = time.process_time()
         for number in range(0, len(reads), 64):
             taker.feed(reads[number : number + 64], number)

@@ -191,7 +191,7 @@ def test_ignore_eos_is_left_out_where_it_is_refused() -> None:
     script = picky("ignore_eos", "Unrecognized request argument supplied: ignore_eos")
     with serve(script, probe=script) as server:
         found = ask(server.url)
-    assert found.ignore_eos is False
+    assert found.form.ignore_eos is False
     assert any("ignore_eos" in note for note in found.notes)
 
 
@@ -205,7 +205,7 @@ def test_usage_is_left_out_where_it_is_refused() -> None:
     script = picky("stream_options", "stream_options: Extra inputs are not permitted", 422)
     with serve(script, probe=script) as server:
         found = ask(server.url)
-    assert found.include_usage is False
+    assert found.form.usage is False
 
 
 def test_max_tokens_is_renamed_where_that_is_asked_for() -> None:
@@ -213,7 +213,7 @@ def test_max_tokens_is_renamed_where_that_is_asked_for() -> None:
     script = picky("max_tokens", words)
     with serve(script, probe=script) as server:
         found = ask(server.url)
-    assert found.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
+    assert found.form.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_max_tokens_is_renamed_where_it_is_not_known(words: str, status: int) ->
     script = picky("max_tokens", words, status)
     with serve(script, probe=script) as server:
         found = ask(server.url)
-    assert found.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
+    assert found.form.max_tokens_field == "max_completion_tokens" in server.probes[-1].json()
 
 
 @pytest.mark.parametrize("words", ["max_tokens must be at least 16", "max_tokens is too large: 4"])
@@ -243,7 +243,7 @@ def test_a_field_may_be_refused_as_a_failure_of_the_server() -> None:
     script = picky("ignore_eos", "create() got an unexpected keyword argument 'ignore_eos'", 500)
     with serve(script, probe=script) as server:
         found = ask(server.url)
-    assert found.ignore_eos is False
+    assert found.form.ignore_eos is False
 
 
 def test_all_three_at_once(run: Run) -> None:

@@ -20,7 +20,7 @@ from loadcell.load.feeder import Feed
 from loadcell.load.live import Count, Live
 from loadcell.load.prepare import Files, fill, nameless_files
 from loadcell.load.spool import PLACE_BYTES, Bodies, Spool
-from loadcell.protocol import body
+from loadcell.protocol import dialect_of
 from loadcell.workload import FilePrompts, SyntheticPrompts
 from loadcell.workload.files import PromptFile
 from loadcell.workload.requests import Seen
@@ -47,7 +47,8 @@ def expected(source: Source) -> list[bytes]:
     """The bodies, made one by one."""
     asked = source.output_tokens.tolist()
     pairs = zip(source.prompts, asked, strict=True)
-    return [body(source.api, source.prefix, prompt, most, source.max_tokens_field) for prompt, most in pairs]
+    body = dialect_of(source.api).body
+    return [body(source.prefix, prompt, most, source.max_tokens_field) for prompt, most in pairs]
 
 
 @pytest.fixture

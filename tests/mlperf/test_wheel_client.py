@@ -18,7 +18,7 @@ from loadcell.load.preflight import reachable
 from loadcell.load.target import make_target
 from loadcell.mlperf.wheel.client import Client
 from loadcell.mlperf.wheel.model import ROW, Job, Message
-from loadcell.protocol import body
+from loadcell.protocol.openai.dialect import chat_body
 from loadcell.recording.schema import MISSING
 from loadcell.spec import Endpoint
 from loadcell.workload import load_tokenizer
@@ -52,7 +52,7 @@ class Ears:
 def write_bodies(file: IO[bytes], samples: int) -> None:
     places = array("q", [0])
     for sample in range(samples):
-        payload = body("chat", b'{"model":"loadcell-engine","stream":true', f"sample {sample}", TOKENS)
+        payload = chat_body(b'{"model":"loadcell-engine","stream":true', f"sample {sample}", TOKENS)
         places.append(places[-1] + file.write(payload))
     file.write(places.tobytes())
     file.flush()

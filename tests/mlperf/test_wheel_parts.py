@@ -11,6 +11,7 @@ from loadcell.mlperf.model import RunPlan
 from loadcell.mlperf.rules import find_rules
 from loadcell.mlperf.wheel.replies import IdReply, count_tokens, token_ids
 from loadcell.mlperf.wheel.settings import settings_of
+from loadcell.protocol.openai.dialect import CHAT
 from loadcell.workload import load_tokenizer
 
 
@@ -58,7 +59,7 @@ def reply_of(*events: dict[str, Any]) -> IdReply:
     """A whole stream of these events."""
     body = b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in events) + b"data: [DONE]\n\n"
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
-    reply = IdReply()
+    reply = IdReply(CHAT)
     reply.feed([head + body], 0)
     assert reply.closed and reply.failure is None
     return reply

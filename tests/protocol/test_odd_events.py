@@ -96,9 +96,8 @@ def test_counts_as_servers_write_them(told: Any) -> None:
     )
     assert reply.failure is None and reply.usage is not None
     found = reply.usage
-    assert (found.prompt_tokens, found.completion_tokens) == (12, 12)
-    assert found.completion_tokens_details is not None and found.completion_tokens_details.reasoning_tokens == 12
-    assert found.prompt_tokens_details is not None and found.prompt_tokens_details.cached_tokens == 12
+    assert (found.prompt_tokens, found.output_tokens) == (12, 12)
+    assert (found.reasoning_tokens, found.cached_tokens) == (12, 12)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def test_a_finish_reason_before_more_output_is_no_end() -> None:
 def test_an_empty_usage_takes_no_usage_back(last: dict[str, Any]) -> None:
     told = [{"choices": [], "usage": usage} for usage in ({"prompt_tokens": 7, "completion_tokens": 40}, last)]
     usage = stream(token("word "), *told).usage
-    assert usage is not None and (usage.prompt_tokens, usage.completion_tokens) == (7, 40)
+    assert usage is not None and (usage.prompt_tokens, usage.output_tokens) == (7, 40)
 
 
 def test_output_beside_a_delta_that_is_not_there() -> None:

@@ -14,6 +14,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIN
 from loadcell.protocol import Reply
 from loadcell.protocol.cutting import MAX_EVENT_BYTES
 from loadcell.protocol.head import MAX_HEADER_BYTES
+from loadcell.protocol.openai.dialect import CHAT
 from loadcell.protocol.twin import learn_twin
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,7 +39,7 @@ DONE = b"data: [DONE]\n\n"
 
 def parse(reads: list[bytes], batch: int = 1) -> Reply:
     """A reply that got these reads, so many at a time, and then the end of its connection."""
-    reply = Reply()
+    reply = Reply(CHAT)
     for start in range(0, len(reads), batch):
         reply.feed(reads[start : start + batch], start)
     reply.close(max(len(reads) - 1, 0))
@@ -51,7 +52,7 @@ def said(reply: Reply) -> dict[str, Any]:
         "status": reply.status, "failure": reply.failure, "finish": reply.finish_reason, "done": reply.done,
         "kinds": reply.kinds, "tokens": reply.tokens, "sizes": reply.sizes, "source": reply.token_source,
         "content": "".join(reply.content), "reasoning": "".join(reply.reasoning), "bytes": reply.bytes,
-        "usage": reply.usage and reply.usage.completion_tokens, "streamed": reply.streamed,
+        "usage": reply.usage and reply.usage.output_tokens, "streamed": reply.streamed,
     }  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def test_what_an_event_is() -> None:
     ]  # fmt: skip
     assert not any(kind & KIND_OUTPUT for kind in reply.kinds[5:])
     assert reply.kinds[7:] == [KIND_FINISH, KIND_USAGE, KIND_DONE]
-    assert reply.usage is not None and (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (9, 4)
+    assert reply.usage is not None and (reply.usage.prompt_tokens, reply.usage.output_tokens) == (9, 4)
 
 
 @pytest.mark.parametrize(
@@ -242,10 +243,10 @@ def test_a_reply_of_more_than_one_choice_counts_the_first() -> None:
 
 
 def test_bounds() -> None:
-    header = Reply()
+    header = Reply(CHAT)
     header.feed([b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (MAX_HEADER_BYTES // 6 + 1)], 0)
     assert header.failure is not None and header.failure[0] == "too_large"
-    endless = Reply()
+    endless = Reply(CHAT)
     endless.feed([HEAD + b"%x\r\ndata: " % (1 << 40)], 0)
     for number in range(1, MAX_EVENT_BYTES // (1 << 16) + 2):
         endless.feed([b"x" * (1 << 16)], number)
@@ -262,7 +263,7 @@ def test_bounds() -> None:
     ],
 )
 def test_whether_the_connection_stays(end: bytes, keeps: bool) -> None:
-    reply = Reply()
+    reply = Reply(CHAT)
     reply.feed([end], 0)
     assert (reply.closed, reply.keep_alive, reply.failure) == (True, keeps, None)
 
@@ -270,7 +271,7 @@ def test_whether_the_connection_stays(end: bytes, keeps: bool) -> None:
 @pytest.mark.parametrize("after", [b"x", b"\r\n", GOOD, b"HTTP/1.1 200 OK\r\n\r\n"])
 @pytest.mark.parametrize("same_read", [True, False])
 def test_bytes_after_the_end_are_a_failure_or_the_next_reads(after: bytes, same_read: bool) -> None:
-    reply = Reply()
+    reply = Reply(CHAT)
     reply.feed([GOOD + after] if same_read else [GOOD, after], 0)
     if same_read and after != b"\r\n":  # llhttp lets a line end pass between messages
         assert reply.failure is not None and reply.failure[0] == "protocol"
@@ -281,7 +282,7 @@ def test_bytes_after_the_end_are_a_failure_or_the_next_reads(after: bytes, same_
 @pytest.mark.parametrize("content", ["a", "word", "é", "another text"])
 def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
     payload = json.dumps(token(content), ensure_ascii=False).encode()
-    twin = learn_twin(payload, content)
+    twin = learn_twin(payload, content, CHAT.whole)
     assert twin is not None
     other = b"data: " + payload.replace(f'"{content}"'.encode(), b'"else"') + b"\n\n"
     assert twin.texts([other, other]) == ("elseelse", 2)
@@ -290,4 +291,4 @@ def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
 @pytest.mark.parametrize("content", ["x", "content", "delta", "\n"])
 def test_no_form_is_learnt_where_that_is_not_sure(content: str) -> None:
     """Contents that equal another string of the event, or that JSON escapes."""
-    assert learn_twin(json.dumps(token(content)).encode(), content) is None
+    assert learn_twin(json.dumps(token(content)).encode(), content, CHAT.whole) is None

@@ -9,15 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadcell.protocol import body, body_prefix, error_message
+from loadcell.protocol import Form, dialect_of, error_message
 
 
 def made(api: Any = "chat", prompt: Any = "hello", most: int = 5, **fields: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "model": "m", "stream": True, "ignore_eos": True, "extra": {}, "max_tokens_field": "max_tokens", "usage": True,
-    } | fields  # fmt: skip
-    decoded: dict[str, Any] = json.loads(body(api, body_prefix(**given), prompt, most, given["max_tokens_field"]))
+    decoded: dict[str, Any] = json.loads(text_of(api, prompt, most, **fields))
     return decoded
+
+
+def text_of(api: str, prompt: Any, most: int, **fields: Any) -> bytes:
+    given: dict[str, Any] = {"model": "m", "stream": True, "extra": {}, "ignore_eos": True} | fields
+    model, stream, extra = (given.pop(name) for name in ("model", "stream", "extra"))
+    form, dialect = Form(**given), dialect_of(api)
+    return dialect.body(dialect.prefix(model, stream, form, extra), prompt, most, form.max_tokens_field)
 
 
 @given(st.text(), st.text(), st.integers(1, 2**31), st.sampled_from(["chat", "completions"]))
@@ -37,9 +41,7 @@ def test_fields_of_a_request_s_own_pass_as_they_are() -> None:
 @pytest.mark.parametrize(("own", "run", "sent"), [(False, True, False), (True, True, True), (False, False, False)])
 def test_a_request_may_end_where_the_run_does_not(own: bool, run: bool, sent: bool) -> None:
     fields = json.dumps({"messages": [], "ignore_eos": own}, separators=(",", ":")).encode()
-    text = body("chat", body_prefix(
-        model="m", stream=True, ignore_eos=run, usage=True, max_tokens_field="max_tokens", extra={},
-    ), fields, 5)  # fmt: skip
+    text = text_of("chat", fields, 5, ignore_eos=run)
     assert text.count(b'"ignore_eos"') == 1 and json.loads(text)["ignore_eos"] is sent
     quoted = json.dumps({"messages": [{"content": '"ignore_eos":'}]}, separators=(",", ":")).encode()
     assert made(prompt=quoted)["ignore_eos"] is True
@@ -66,10 +68,7 @@ def test_optional_fields(fields: dict[str, Any], there: dict[str, Any], absent: 
 
 
 def test_no_field_stands_twice() -> None:
-    text = body("chat", body_prefix(
-        model="m", stream=True, ignore_eos=True, usage=True, max_tokens_field="max_tokens",
-        extra={"model": "n", "stream": True, "max_tokens": 1, "messages": []},
-    ), "p", 5)  # fmt: skip
+    text = text_of("chat", "p", 5, extra={"model": "n", "stream": True, "max_tokens": 1, "messages": []})
     names = [name for name, _ in json.loads(text, object_pairs_hook=list)]
     assert sorted(names) == sorted(set(names))
 

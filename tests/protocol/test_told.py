@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_reply import DONE, FINISH, HEAD, LAST, chunk, event, parse, said, token
 
 from loadcell.protocol import Reply
-from loadcell.protocol.told import ServerTimes
+from loadcell.protocol.dialect import ServerTimes
 
 NOTHING = ServerTimes(None, None, None)
 MS = 1_000_000
@@ -90,7 +90,7 @@ def test_times_that_cannot_be_are_missing_and_fail_nothing(bad: Any) -> None:
     reply = of_stream(metrics=METRICS | {"queue_time_ms": bad})
     assert (reply.failure, reply.finish_reason) == (None, "stop")
     assert reply.told.times == (None, 85.25 * MS, 1240.5 * MS)
-    assert reply.usage and reply.usage.completion_tokens == 2
+    assert reply.usage and reply.usage.output_tokens == 2
     reply = of_stream(timings=TIMINGS | {"prompt_ms": bad, "cache_n": bad})
     assert (reply.failure, reply.told.times, reply.told.cached_tokens) == (None, (None, None, 20 * MS), None)
 

@@ -29,7 +29,8 @@ TELLING = {
     "stream sharing prometheus replies checks_replies result fingerprint repeats vocabulary",
     "load": "fleet crew feeder calibrate preflight prepare sources observe gpu scrape neighbours pool wire "
     "worker landing flight host failing tls_words addresses",
-    "protocol": "reply said endings refusal coding cutting",
+    "protocol": "reply said dialect endings refusal coding cutting",
+    "protocol/openai": "dialect hear",
     "recording": "exposition",
     "workload": "files planning schedule",
     "search": "soundness answer build curves grid ranges idle saturation stages trial",
@@ -81,7 +82,7 @@ NOT_SHOWN = (
     "Loadcell repeats", "Loadcell comparison",  # titles of JSON schemas
     "GPU memory free", "GPU memory in all", "GPU memory used", "KV blocks", "KV blocks used", "Memory in all",
     "Memory used",  # quantities from which others are made
-    "Say yes.", "no address",
+    "Say yes.", "no address", "Bearer {}",
     "check the URL (its path is the API's base, often ending in /v1)",
     "check the URL (its path is the API's base, often ending in /v1), --api and --model",
     "proxy {}:{} (set by the environment; NO_PROXY exempts hosts)",
@@ -94,7 +95,7 @@ NOT_SHOWN = (
     "write 1,8,64 or 1,2,4..256, or 1..40 with --steps 8",
     "write it as in ttft.p99>+5%, itl.p50>+2ms or output_tokens_per_s.mean<-3%",  # errors of the command line
     "a duel", "a turn", "loadcell duel",  # nouns of a refusal
-    "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n", "GET {}{}/models",  # names
+    "no answer", "a bare number", "NVIDIA driver {}", "loadcell schedule 2 {} {}\n", "GET {}{}{}",  # names
 )  # fmt: skip
 JOINED = (
     "{} (limit {})",

@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.protocol import body
-from loadcell.spec import Api
+from loadcell.protocol import dialect_of
 from loadcell.workload import FilePrompts, SyntheticPrompts
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
@@ -25,7 +24,7 @@ HASH_FORM = "b2:"
 class Source:
     """Everything that the bodies are made of. It can be pickled."""
 
-    api: Api
+    api: str
     prefix: bytes
     """Of each body, with what is the same in all."""
     max_tokens_field: str
@@ -49,6 +48,7 @@ class Source:
         most = self.output_tokens.tolist()
         lines = self.prompts.lines.tolist() if isinstance(self.prompts, FilePrompts) else None
         known: dict[tuple[int, int], int] = {}
+        body = dialect_of(self.api).body
         if lines is not None:
             for row in range(first):
                 known.setdefault((lines[row], most[row]), row)
@@ -57,7 +57,7 @@ class Source:
             if before is None:
                 if lines is not None and not first:
                     known[lines[row], most[row]] = row
-                yield body(self.api, self.prefix, prompt, most[row], self.max_tokens_field)
+                yield body(self.prefix, prompt, most[row], self.max_tokens_field)
             else:
                 yield before
 
@@ -92,4 +92,4 @@ class Source:
             tokens = np.cumsum(self.prompts.lengths[first], dtype=np.int64)
             first = first[: 1 + int(np.searchsorted(tokens, _HASHED_TOKENS))]
         for prompt, most in zip(self.prompts.select(first), self.output_tokens[first].tolist(), strict=True):
-            yield body(self.api, self.prefix, prompt, most, self.max_tokens_field)
+            yield dialect_of(self.api).body(self.prefix, prompt, most, self.max_tokens_field)

@@ -15,7 +15,7 @@ from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
-from loadcell.protocol import CodingError, Page, Reply, no_http
+from loadcell.protocol import CodingError, Dialect, Page, Reply, no_http
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
 """The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
@@ -49,19 +49,19 @@ def get(
 def post(
     target: Target,
     address: Address,
-    path: str,
+    dialect: Dialect,
     payload: bytes,
     timeouts: tuple[float, float],
     read_s: list[float] | None = None,
     await_end: bool = True,
 ) -> Reply:
-    """The reply to a body sent to `path`; timeouts and errors as of `get`.
+    """The reply to a body in a dialect; timeouts and errors as of `get`.
 
     `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
     told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
     """
-    with _sent(target, address, "POST", path, payload, timeouts) as (sock, start_s):
-        reply, number, limit_s = Reply(), 0, start_s + timeouts[1]
+    with _sent(target, address, "POST", dialect.path, payload, timeouts) as (sock, start_s):
+        reply, number, limit_s = Reply(dialect), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)
             try:

@@ -12,7 +12,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
 from loadcell.load.clock import stamps
 from loadcell.load.looks import Look, Looks
 from loadcell.load.wire import READ_BYTES, Connection
-from loadcell.protocol import Count, Evidence, Reply, count, evidence
+from loadcell.protocol import Count, Dialect, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.secrets import scrub
@@ -59,7 +59,9 @@ class Flight:
         "times",
     )  # fmt: skip
 
-    def __init__(self, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int) -> None:
+    def __init__(
+        self, dialect: Dialect, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int
+    ) -> None:
         self.request = request
         self.planned_ns = planned_ns
         self.ready_ns = ready_ns
@@ -98,7 +100,7 @@ class Flight:
         self._left: Look | None = None
         """That of the last read, if it may have left something behind."""
         self.dropped = 0
-        self.reply = Reply()
+        self.reply = Reply(dialect)
 
     @property
     def stored(self) -> int:
@@ -192,10 +194,8 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     timed = outputs if reply.streamed else []
     answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
-    details = usage.prompt_tokens_details if usage else None
-    cached = details.cached_tokens if details else None
+    cached = usage.cached_tokens if usage else None
     times_told = reply.told.times
-    thoughts = usage.completion_tokens_details if usage else None
     first_tokens = each[outputs[0]] if timed else None
     row = {
         "request": flight.request,
@@ -222,8 +222,8 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "asked_tokens": flight.asked_tokens,
         "prompt_tokens": _or_missing(usage.prompt_tokens or None if usage else None),
         "cached_tokens": _or_missing(reply.told.cached_tokens if cached is None else cached),
-        "reasoning_tokens": _or_missing(thoughts.reasoning_tokens if thoughts else None),
-        "usage_tokens": _or_missing(usage.completion_tokens if usage else None),
+        "reasoning_tokens": _or_missing(usage.reasoning_tokens if usage else None),
+        "usage_tokens": _or_missing(usage.output_tokens if usage else None),
         "output_tokens": _or_missing(found.tokens),
         "token_source": found.source,
         "first_tokens": _or_missing(first_tokens),

@@ -65,7 +65,9 @@ def make_head(
 def source_of(spec: Spec, found: Endpoint, planned: Plan) -> Source:
     """What the bodies of a run are made of."""
     prefix = prefix_of(spec, found)
-    return Source(spec.endpoint.api, prefix, found.max_tokens_field, planned.prompts, planned.schedule.output_tokens)
+    return Source(
+        spec.endpoint.api, prefix, found.form.max_tokens_field, planned.prompts, planned.schedule.output_tokens
+    )
 
 
 def _spool_head(source: Source, spool: Spool, wanted: int, least: int, tell: Callable[[int, int], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from loadcell.load.target import Address, Target
-from loadcell.spec import Api, Slo
+from loadcell.spec import Slo
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     addresses: list[Address]
     """Of the host to dial: connections go to each in turn."""
-    api: Api
+    api: str
     stream: bool
     live_fd: int
     outcomes_fd: int

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
-from loadcell.protocol import PATHS, Page, Reply, body, body_prefix, is_html, listed_models, no_json, refused
+from loadcell.protocol import Dialect, Form, Page, Reply, dialect_of, is_html, knows_no_field, no_json, refused
 from loadcell.spec import Spec, parse_lengths
 
 PROBE_PROMPT = "Say yes."
@@ -33,11 +32,6 @@ _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
 _NOT_UP = (502, 503)
 """Statuses of a server, or of a proxy in front of it, that is not up yet."""
-_NO_FIELD = (
-    r"un(?:known|recogni[sz]ed|expected|supported|permitted)|not\s+(?:supported|permitted|allowed|recogni[sz]ed|known)"
-    r"|extra\s+(?:inputs|fields)|extra_forbidden|no\s+such"
-)
-"""Words of a server that does not know a field."""
 _AGAIN_S = 0.5
 """Time between two looks whether it is."""
 
@@ -49,9 +43,8 @@ class Endpoint:
     addresses: list[Address]
     """Those of the host to dial that answer, in the order in which connections go to them."""
     model: str
-    ignore_eos: bool
-    include_usage: bool = True
-    max_tokens_field: str = "max_tokens"
+    form: Form
+    """What its bodies hold."""
     reuse: bool = True
     """Whether a connection can carry more than one request."""
     left_open: bool = False
@@ -110,7 +103,10 @@ def _look(spec: Spec, target: Target, *, last: bool) -> Endpoint:
     notes: list[str] = []
     addresses = all_reachable(target, spec.load.connect_timeout_s, notes)
     model = spec.endpoint.model or _find_model(spec, target, addresses[0], notes)
-    found = Endpoint(addresses, model, spec.endpoint.ignore_eos is not False, notes=notes)
+    form = dialect_of(spec.endpoint.api).form
+    if spec.endpoint.ignore_eos is False:
+        form = form._replace(ignore_eos=False)
+    found = Endpoint(addresses, model, form, notes=notes)
     _probe(spec, target, found, last=last)
     return found
 
@@ -176,10 +172,10 @@ def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
 
 def _list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
     """The page of the server's list, and the model names in it; none if it is not such a list."""
-    timeouts = _timeouts(spec)
-    with _asking(f"GET {target.origin}{target.prefix}/models", timeouts[1]):
-        page = get(target, address, "/models", timeouts)
-    return page, listed_models(bytes(page.body)) or []
+    dialect, timeouts = dialect_of(spec.endpoint.api), _timeouts(spec)
+    with _asking(f"GET {target.origin}{target.prefix}{dialect.models}", timeouts[1]):
+        page = get(target, address, dialect.models, timeouts)
+    return page, dialect.listed(bytes(page.body)) or []
 
 
 def _some(names: list[str]) -> str:
@@ -188,7 +184,7 @@ def _some(names: list[str]) -> str:
 
 def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> str:
     """The first model that the server lists and that generates text."""
-    url = f"{target.origin}{target.prefix}/models"
+    url = f"{target.origin}{target.prefix}{dialect_of(spec.endpoint.api).models}"
     page, names = _list_models(spec, target, address)
     payload = bytes(page.body)
     if not 200 <= page.status < 300:
@@ -227,12 +223,12 @@ def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> Endpo
 def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
-    path = PATHS[spec.endpoint.api]
-    url, timeouts = target.origin + target.prefix + path, _timeouts(spec)
+    dialect, timeouts = dialect_of(spec.endpoint.api), _timeouts(spec)
+    url = target.origin + target.prefix + dialect.path
     for _ in range(4):
         read_s: list[float] = []
         with _asking(f"POST {url}", timeouts[1]):
-            reply = post(target, found.address, path, probe_body(spec, found), timeouts, read_s)
+            reply = post(target, found.address, dialect, probe_body(spec, found), timeouts, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
             raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None:
@@ -242,7 +238,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
             raise NotReady(f"POST {url}: {said}; {advice_for(reply.failure[0], said)}")
         if reply.good:
             break
-        if _refuses_field(reply.status, said) and _adapt(found, spec, said):
+        if _refuses_field(reply.status, said) and _adapt(found, spec, dialect, said):
             continue
         if reply.status == 404 and spec.endpoint.model is not None:
             _check_model(spec, target, found)
@@ -287,13 +283,13 @@ def ask_briefly(
 ) -> Reply | str:
     """The whole reply to a prompt, of as few output tokens as the server gives, in the form of the load's bodies; or
     why there is none, `what` being what is asked: nothing here fails a run."""
-    path, most = PATHS[spec.endpoint.api], _tokens_of(spec)
+    dialect, most = dialect_of(spec.endpoint.api), _tokens_of(spec)
     timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _BRIEF_MOST_S))
     ladder = sorted({1, min(FEW_TOKENS, most), most})
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
-        payload = body(spec.endpoint.api, prefix_of(spec, found), prompt, tokens, found.max_tokens_field)
+        payload = dialect.body(prefix_of(spec, found), prompt, tokens, found.form.max_tokens_field)
         try:
-            reply = post(target, found.address, path, payload, timeouts, await_end=await_end)
+            reply = post(target, found.address, dialect, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
             return f"{what} got no answer ({str(error) or type(error).__name__})"
         if reply.good:
@@ -321,39 +317,27 @@ def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
 
 def probe_body(spec: Spec, found: Endpoint) -> bytes:
     """The body of the probe, in the form of the load's bodies."""
-    return body(spec.endpoint.api, prefix_of(spec, found), PROBE_PROMPT, _tokens_of(spec), found.max_tokens_field)
+    dialect = dialect_of(spec.endpoint.api)
+    return dialect.body(prefix_of(spec, found), PROBE_PROMPT, _tokens_of(spec), found.form.max_tokens_field)
 
 
 def prefix_of(spec: Spec, found: Endpoint) -> bytes:
     """The part that all bodies of a run share."""
-    return body_prefix(
-        model=found.model,
-        stream=spec.endpoint.stream,
-        ignore_eos=found.ignore_eos,
-        extra=spec.endpoint.extra_body,
-        max_tokens_field=found.max_tokens_field,
-        usage=found.include_usage,
-    )
+    endpoint = spec.endpoint
+    return dialect_of(endpoint.api).prefix(found.model, endpoint.stream, found.form, endpoint.extra_body)
 
 
 def _refuses_field(status: int, said: str) -> bool:
     """Whether a refusal may be one of a field that it names: some servers say so as their own failure."""
-    return status in (400, 422) or (status in (500, 501) and re.search(_NO_FIELD, said, re.IGNORECASE) is not None)
+    return status in (400, 422) or (status in (500, 501) and knows_no_field(said))
 
 
-def _adapt(found: Endpoint, spec: Spec, said: str) -> bool:
+def _adapt(found: Endpoint, spec: Spec, dialect: Dialect, said: str) -> bool:
     """Leave out, or rename, the optional field that a refusal names; False if it names none that may go."""
-    if "ignore_eos" in said and found.ignore_eos and spec.endpoint.ignore_eos is None:
-        found.ignore_eos = False
-        found.notes.append("the server refuses ignore_eos: outputs may be shorter than asked")
-    elif "stream_options" in said and found.include_usage:
-        found.include_usage = False
-        found.notes.append("the server refuses stream_options: it sends no usage")
-    elif found.max_tokens_field == "max_tokens" and (
-        "max_completion_tokens" in said
-        or (re.search(r"\bmax_tokens\b", said) and re.search(_NO_FIELD, said, re.IGNORECASE))
-    ):
-        found.max_tokens_field = "max_completion_tokens"
-    else:
+    changed = dialect.without(found.form, said, spec.endpoint.ignore_eos is not None)
+    if changed is None:
         return False
+    found.form, note = changed
+    if note is not None:
+        found.notes.append(note)
     return True

@@ -23,7 +23,7 @@ from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
-from loadcell.protocol import PATHS
+from loadcell.protocol import dialect_of
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub
@@ -107,13 +107,13 @@ def make_manifest(
     elif not target.tls and os.environ.get("HTTP_PROXY", "").strip():
         notes.append("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
     effective: dict[str, Any] = {
-        "url": target.origin + target.prefix + PATHS[endpoint.api],
+        "url": target.origin + target.prefix + dialect_of(endpoint.api).path,
         "address": str(found.address[1][0]),
         "proxy": proxy,
         "model": scrub(found.model, secrets),
-        "ignore_eos": found.ignore_eos,
-        "include_usage": found.include_usage and endpoint.stream,
-        "max_tokens_field": found.max_tokens_field,
+        "ignore_eos": found.form.ignore_eos,
+        "include_usage": found.form.usage and endpoint.stream,
+        "max_tokens_field": found.form.max_tokens_field,
         "reuse_connections": found.reuse,
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,

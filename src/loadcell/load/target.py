@@ -16,7 +16,7 @@ import msgspec
 from loadcell import __version__
 from loadcell.errors import EndpointError, UsageError
 from loadcell.load.names import parse_pin, pinned, proxy_of
-from loadcell.protocol import PATHS
+from loadcell.protocol import Dialect, dialect_of
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 
@@ -43,7 +43,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     tls: bool
     prefix: str
-    """Path in front of "/chat/completions" and "/models", as in "/v1"."""
+    """Path in front of those of the API, as in "/v1"."""
     query: str = ""
     """What stands after every path, as in "?api-version=1"."""
     origin: str
@@ -102,6 +102,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{method} {self.request_target(path)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
         return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
+    def post_head(self, path: str, *, stream: bool) -> bytes:
+        """Head of the requests of a load but for their lengths."""
+        accept = "text/event-stream" if stream else "application/json"
+        return self.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
+
     @property
     def host_header(self) -> str:
         host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
@@ -157,13 +162,14 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     host, tls = _ascii(unquote(url.hostname or "")), url.scheme == "https"
     port = url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
-    headers: dict[str, str] = {}
+    dialect = dialect_of(endpoint.api)
     if url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
-        headers["Authorization"] = _basic(url)
-    elif api_key and (api_key := api_key.strip()):  # keys that come from files often end in a line feed
-        if not _VALUE.fullmatch(api_key):
+        headers = dialect.headers(None) | {"Authorization": _basic(url)}
+    else:
+        key = (api_key or "").strip()  # keys that come from files often end in a line feed
+        if not _VALUE.fullmatch(key):
             raise UsageError(f"the key in {endpoint.api_key_env} cannot be sent: it is not ASCII on one line")
-        headers["Authorization"] = f"Bearer {api_key}"
+        headers = dialect.headers(key or None)
     for name, value in endpoint.headers.items():
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
             raise UsageError(f"header {name!r} cannot be sent: names and values are ASCII on one line")
@@ -177,7 +183,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         host=host,
         port=port,
         tls=tls,
-        prefix=_prefix(quote(url.path, safe=_URL_SAFE)),
+        prefix=_prefix(quote(url.path, safe=_URL_SAFE), dialect),
         query=f"?{quote(url.query, safe=_URL_SAFE)}" if url.query else "",
         origin=f"{url.scheme}://{shown}:{port}",
         headers=headers,
@@ -208,12 +214,12 @@ def secrets_for(spec: Spec, target: Target, api_key: str | None) -> list[str]:
     return sorted(secrets_of(spec, api_key) | target.secrets(), key=len, reverse=True)
 
 
-def _prefix(path: str) -> str:
-    """The base path of the API: what is given, without a method's own path; "/v1" where nothing is given."""
+def _prefix(path: str, dialect: Dialect) -> str:
+    """The base path of the API: what is given, without a method's own path; its own where nothing is given."""
     path = path.rstrip("/")
-    for known in PATHS.values():
+    for known in dialect.paths:
         path = path.removesuffix(known)
-    return path or "/v1"
+    return path or dialect.base
 
 
 def _basic(url: SplitResult) -> str:

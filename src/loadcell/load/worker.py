@@ -28,7 +28,7 @@ from loadcell.load.room import Room
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
 from loadcell.load.wire import READ_BYTES, Connection, describe
-from loadcell.protocol import PATHS
+from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
 
 TICK_S = 0.05
@@ -67,9 +67,8 @@ class Worker:
         self.schedule = schedule
         self.poller = make_poller()
         self.timer = Timer()
-        accept = "text/event-stream" if job.stream else "application/json"
-        path = PATHS[job.api]
-        self.head = job.target.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
+        self.dialect = dialect_of(job.api)
+        self.head = job.target.post_head(self.dialect.path, stream=job.stream)
         self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
         self.air = Air(self.count)
         self.t0 = 0
@@ -200,9 +199,8 @@ class Worker:
 
     def _request(self, planned_ns: int, ready_ns: int) -> None:
         request, columns = self.due.take(), self.schedule
-        flight = Flight(
-            request, planned_ns, ready_ns, columns["input_tokens"][request], columns["output_tokens"][request]
-        )
+        lengths = columns["input_tokens"][request], columns["output_tokens"][request]
+        flight = Flight(self.dialect, request, planned_ns, ready_ns, *lengths)
         flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
         if flight.counted:
             self.tail.begun()
@@ -279,8 +277,8 @@ class Worker:
         if not flight.slow and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
-            before = reads[-2 * FIELDS] if len(reads) > FIELDS else b""
-            if data.endswith(b"0\r\n\r\n") and (b"[DONE]" in data or b"[DONE]" in before):
+            before, mark = reads[-2 * FIELDS] if len(reads) > FIELDS else b"", self.dialect.mark
+            if data.endswith(b"0\r\n\r\n") and mark and (mark in data or mark in before):
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()

@@ -2,27 +2,29 @@
 
 from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Count, Evidence, Text, count, evidence
+from loadcell.protocol.dialect import Dialect, Form, dialect_of
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
-from loadcell.protocol.openai import PATHS, body, body_prefix, is_object
-from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
+from loadcell.protocol.refusal import error_message, is_html, knows_no_field, no_http, no_json, refused
 from loadcell.protocol.reply import Reply
+from loadcell.protocol.values import is_object
 
 __all__ = [
-    "PATHS",
     "CodingError",
     "Count",
+    "Dialect",
     "Evidence",
+    "Form",
     "Page",
     "Reply",
     "Text",
-    "body",
-    "body_prefix",
     "count",
+    "dialect_of",
     "error_message",
     "evidence",
     "is_html",
     "is_object",
+    "knows_no_field",
     "listed_models",
     "no_http",
     "no_json",

@@ -73,8 +73,7 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
     `asked` tokens were asked for, if that is known.
     """
     usage, each = reply.usage, reply.tokens
-    claimed = None if usage is None or reply.indexes else usage.completion_tokens
-    details = usage.completion_tokens_details if usage else None
+    claimed = None if usage is None or reply.indexes else usage.output_tokens
     told: int | None = None
     if reply.token_source is not None and outputs:
         known = [tokens for i in outputs if (tokens := each[i]) is not None]
@@ -88,7 +87,7 @@ def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evide
                     each[i] = tokens
     return Evidence(
         usage=None if claimed == 0 and outputs else claimed,
-        reasoning=details.reasoning_tokens if details else None,
+        reasoning=usage.reasoning_tokens if usage else None,
         shown=bool(reply.reasoning or reply.others),
         told=told or None,
         told_by=reply.token_source if told else None,

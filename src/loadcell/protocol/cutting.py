@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadcell.protocol.openai import is_object
+from loadcell.protocol.values import is_object
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _MARKS = (b"data:", b"event:", b"id:", b"retry:", b":")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.values import NOT_JSON
 
 _LISTS = ("data", "models", "items", "results")
 _NAMES = ("id", "name", "model", "model_name", "model_id")

@@ -9,8 +9,14 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.head import Head
-from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.values import NOT_JSON
 
+_NO_FIELD = re.compile(
+    r"un(?:known|recogni[sz]ed|expected|supported|permitted)|not\s+(?:supported|permitted|allowed|recogni[sz]ed|known)"
+    r"|extra\s+(?:inputs|fields)|extra_forbidden|no\s+such",
+    re.IGNORECASE,
+)
+"""Words of a server that does not know a field."""
 _MOST = 500
 """Characters that are kept."""
 _WHERE_WORDS_ARE = (
@@ -60,6 +66,11 @@ def refused(status: int, head: Head, payload: bytes) -> str:
         return f"it redirects to {error_message(head.location)}, which is not followed"
     after = error_message(head.retry_after)
     return f"{said} (Retry-After: {after})" if after else said
+
+
+def knows_no_field(said: str) -> bool:
+    """Whether a refusal is one of a field."""
+    return _NO_FIELD.search(said) is not None
 
 
 def no_http(start: bytes, error: object) -> str:

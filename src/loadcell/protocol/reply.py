@@ -1,4 +1,4 @@
-"""One HTTP reply of an OpenAI-compatible server, from raw socket reads to classified events.
+"""One HTTP reply, from raw socket reads to classified events, in whatever dialect it is.
 
 Pure: bytes in, events out, no clock and no socket. It may be fed as the reads come or long after; every event carries
 the number of the read that completed it, through which it gets its time.
@@ -13,11 +13,11 @@ import httptools
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_OUTPUT
 from loadcell.protocol.coding import CodingError, Unpacking
 from loadcell.protocol.cutting import Cutter, TooLarge
+from loadcell.protocol.dialect import Dialect
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
-from loadcell.protocol.odd import FAILED, decode_event
-from loadcell.protocol.openai import EMPTY, NOT_JSON
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.said import Said
+from loadcell.protocol.values import EMPTY, FAILED, NOT_JSON
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
@@ -36,8 +36,8 @@ _FRAME_BYTES = len(b"data: \n\n")
 class Reply(Said):
     """State of one reply. Read the fields once `complete` is set or `close` was called; `failure` is (kind, words)."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.status = 0
         self.complete = False
         self.keep_alive = False
@@ -97,7 +97,7 @@ class Reply(Said):
         payload, name = _fields(rest) if rest else (b"", "")
         if payload.startswith(b"{"):
             return name == "error" or (b'"error"' in payload and payload.endswith(b"}"))
-        return bool(payload) and (name == "error" or _is_end(payload))
+        return bool(payload) and (name == "error" or self.dialect.is_end(payload))
 
     @property
     def closed(self) -> bool:
@@ -296,7 +296,7 @@ class Reply(Said):
         if name == "error":
             self._note(number, KIND_ERROR, None, len(payload))
             self.failure = self.failure or ("stream_error", error_message(payload))
-        elif _is_end(payload):
+        elif self.dialect.is_end(payload):
             self.done = True
             self._note(number, KIND_DONE, None, len(payload))
         elif not payload:
@@ -320,13 +320,13 @@ class Reply(Said):
             self._decode()
             if not self.ended:
                 known = not self.strange or any(kind != KIND_EMPTY for kind in self.kinds)
-                self.failure = self.failure or (_no_end(last) if known else ("protocol", _no_choices(self.strange)))
+                self.failure = self.failure or self._no_end(last) if known else self._no_api(self.strange)
         else:
             self._whole(read, document)
         if self.others:
             self.settle()
         if self.failure is None and not any(kind & KIND_OUTPUT for kind in self.kinds):
-            claimed = self.usage.completion_tokens if self.usage else None
+            claimed = self.usage.output_tokens if self.usage else None
             self.failure = (
                 "empty",
                 "the reply holds no output" + (f" (usage claims {claimed} tokens)" if claimed else ""),
@@ -336,33 +336,26 @@ class Reply(Said):
     def _whole(self, read: int, payload: bytes) -> None:
         """A reply that was not streamed: one event that holds everything."""
         try:
-            event = decode_event(payload)
+            heard = self.dialect.whole(payload)
         except NOT_JSON:
             self.failure = self.failure or ("html" if is_html(payload) else "invalid_json", no_json(payload))
             return
-        self._event(read, event, payload)
+        self._hear(read, heard, payload)
         # Its usage counts the whole reply: there is no first token in it to be timed.
         self.tokens[-1], self.token_source = None, None
-        if self.failure is None and not event.choices:
-            self.failure = ("protocol", _no_choices(payload))
+        if self.failure is None and not heard.known:
+            self.failure = self._no_api(payload)
 
+    def _no_api(self, payload: bytes) -> tuple[str, str]:
+        return "protocol", f"the reply has no {self.dialect.holds}: {error_message(payload[:200])}"
 
-def _is_end(payload: bytes) -> bool:
-    """Whether it is the end mark, in any spelling."""
-    return payload.strip(b'"[] \n').upper() == b"DONE"
-
-
-def _no_choices(payload: bytes) -> str:
-    return f"the reply has no choices: {error_message(payload[:200])}"
-
-
-def _no_end(last: bytes) -> tuple[str, str]:
-    """What went wrong with a stream that nobody ended: with what stands at its end in place of events."""
-    if is_html(last):
-        return "html", no_json(last)
-    words = "the stream ended without a finish reason and without [DONE]"
-    said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
-    return "cut", f"{words}; its last words: {error_message(said)}" if said else words
+    def _no_end(self, last: bytes) -> tuple[str, str]:
+        """What went wrong with a stream that nobody ended: with what stands at its end in place of events."""
+        if is_html(last):
+            return "html", no_json(last)
+        words = f"the stream ended without a finish reason and without {self.dialect.ends}"
+        said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
+        return "cut", f"{words}; its last words: {error_message(said)}" if said else words
 
 
 def _fields(raw: bytes) -> tuple[bytes, str]:

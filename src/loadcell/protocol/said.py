@@ -1,35 +1,26 @@
-"""What the events of a reply say: their kinds, tokens and text, by column. No bytes of HTTP or SSE, no clock."""
+"""What the events of a reply say: their kinds, tokens and text, by column. No API, no HTTP, no clock."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 
 from loadcell.kinds import (
     KIND_ANSWER,
+    KIND_DONE,
     KIND_EMPTY,
     KIND_ERROR,
     KIND_FINISH,
     KIND_OUTPUT,
     KIND_REASONING,
-    KIND_TOOL,
     KIND_USAGE,
 )
+from loadcell.protocol.dialect import Dialect, Heard, Told, Usage
 from loadcell.protocol.endings import ending
-from loadcell.protocol.odd import OddChoice, counts_as_text, decode_event, is_error, tells_error, tool_text
-from loadcell.protocol.openai import (
-    ABSENT,
-    NOT_JSON,
-    Choice,
-    Event,
-    Usage,
-    logprob_tokens,
-    present,
-)
-from loadcell.protocol.refusal import error_message
-from loadcell.protocol.told import Told
 from loadcell.protocol.twin import Twin, learn_twin
+from loadcell.protocol.values import counts_as_text, tool_text
 
-_EVENTS = msgspec.json.Decoder(list[Event])
 _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
 
@@ -40,7 +31,8 @@ _EAGER = 12
 class Said:
     """What the events so far said."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.failure: tuple[str, str] | None = None
         """(kind, words) of the first thing that went wrong."""
         self.finish_reason: str | None = None
@@ -81,85 +73,57 @@ class Said:
         return self.done or (self.finish_reason is not None and not self._went_on)
 
     def _classify(self, numbers: list[int], payloads: list[bytes]) -> None:
-        try:
-            events = _EVENTS.decode(b"[%b]" % b",".join(payloads))
-        except NOT_JSON:
-            events = []
-        if len(events) != len(payloads):  # one of them is bad: find out which
-            for number, payload in zip(numbers, payloads, strict=True):
-                if self.failure:
-                    return
-                try:
-                    self._event(number, decode_event(payload), payload)
-                except NOT_JSON as error:
-                    self._note(number, KIND_ERROR, None, len(payload))
-                    self.failure = self.failure or (
-                        "invalid_json",
-                        f"an event is not as the API says ({error}): {error_message(payload[:200])}",
-                    )
-            return
-        for number, event, payload in zip(numbers, events, payloads, strict=True):
+        for number, heard, payload in zip(numbers, self.dialect.hear(payloads, self._index), payloads, strict=True):
             if self.failure:  # the first failure ends the reply: nothing after it counts, however the reads fell
                 return
-            self._event(number, event, payload)
+            self._hear(number, heard, payload)
 
-    def _event(self, number: int, event: Event, payload: bytes) -> None:
-        kind = 0
-        tokens: int | None = None
-        if event.timings is not ABSENT or event.metrics is not ABSENT:
-            self.told.take(event)
-        # Before a finish reason, which says less.
-        if event.object == "error" or (present(event.error) and is_error(event.error)):
-            kind = KIND_ERROR
-            self.failure = self.failure or ("stream_error", error_message(payload))
-        choice = None
-        if event.choices:
-            choice = event.choices[0]
-            if choice.index != self._index or self._index is None or len(event.choices) > 1:
-                choice = self._measured(event.choices)
-        if choice is not None:
-            kind |= self._output(choice)
-            if kind & KIND_OUTPUT:
-                if (
-                    event.usage is not None
-                    or choice.logprobs is not ABSENT
-                    or choice.token_ids is not None
-                    or event.timings is not ABSENT
-                ):
-                    tokens = self._token_count(choice, event)
-                if self.finish_reason is not None:
-                    self._went_on = True
-            if choice.finish_reason is not None:
-                kind |= self._end(choice.finish_reason)
-        if event.usage is not None:
+    def _hear(self, number: int, heard: Heard, payload: bytes) -> None:
+        kind, tokens = heard.kind, None
+        self._index = heard.index
+        if heard.told is not None:
+            self.told = self.told.then(heard.told)
+        if heard.failure is not None:  # before a finish reason, which says less
+            kind |= KIND_ERROR
+            self.failure = self.failure or heard.failure
+        if kind & KIND_OUTPUT:
+            if heard.answer:
+                self.content.append(heard.answer)
+            if heard.thought:
+                self.reasoning.append(heard.thought)
+            if heard.tools is not None:
+                self.tools += heard.tools
+            if heard.others is not None:
+                self._unknown(heard.others)
+            if heard.tokens is not None or heard.usage is not None or heard.told is not None:
+                tokens = self._token_count(heard)
+            if self.finish_reason is not None:
+                self._went_on = True
+        if heard.finish is not None:
+            kind |= self._end(heard.finish)
+        if heard.usage is not None:
             kind |= KIND_USAGE
-            if event.usage.completion_tokens or self.usage is None:  # an empty one takes nothing back
-                self.usage = event.usage
-        if not kind and not event.choices and tells_error(payload):
-            kind = KIND_ERROR
-            self.failure = self.failure or ("stream_error", error_message(payload))
-        if not kind and event.choices is None:
+            if heard.usage.output_tokens or self.usage is None:  # an empty one takes nothing back
+                self.usage = heard.usage if heard.usage.prompt_tokens is not None else self._with_prompt(heard.usage)
+        if heard.done:
+            self.done = True
+            kind |= KIND_DONE
+        if heard.beside:
+            self.indexes.update(heard.beside)
+        if not kind and not heard.known:
             self.strange = payload
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
         if self._eager and kind & KIND_OUTPUT:
             self._eager -= 1
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
-            self._twin = learn_twin(payload, self.content[-1]) or self._twin
+            self._twin = learn_twin(payload, self.content[-1], self.dialect.whole) or self._twin
 
-    def _measured(self, choices: list[Choice]) -> Choice | None:
-        """The next piece of the output that is measured, the first to bring any; the others are only noted."""
-        found = None
-        for choice in choices:
-            index = choice.index or 0
-            brings = _brings_output(choice)
-            if self._index is None and brings:
-                self._index = index
-            if self._index in (None, index):
-                found = found or choice
-            elif brings:
-                self.indexes.add(index)
-        return found
+    def _with_prompt(self, told: Usage) -> Usage:
+        """A usage with what an earlier one told of the prompt."""
+        if self.usage is not None:
+            told.prompt_tokens, told.cached_tokens = self.usage.prompt_tokens, self.usage.cached_tokens
+        return told
 
     def _end(self, told: object) -> int:
         """Kind bits of a finish reason as it was written."""
@@ -171,36 +135,11 @@ class Said:
             self.failure = self.failure or ("gave_up", gave_up)
         return KIND_FINISH
 
-    def _output(self, choice: Choice) -> int:
-        """Kind bits of the output in a choice; its text is kept until the reply ends."""
-        delta = choice.delta or choice.message
-        kind = 0
-        if delta is not None:
-            text = delta.content or delta.refusal
-            if text:
-                self.content.append(text)
-                kind = KIND_ANSWER
-            thought = delta.reasoning_content or delta.reasoning or delta.thinking
-            if thought:
-                self.reasoning.append(thought)
-                kind |= KIND_REASONING
-            for call in (delta.tool_calls, delta.function_call):
-                if call is not ABSENT and present(call):
-                    self.tools.append(call)
-                    kind |= KIND_TOOL
-        if not kind and choice.text:
-            self.content.append(choice.text)
-            kind = KIND_ANSWER
-        if type(choice) is OddChoice and choice.others:
-            kind = self._unknown(choice.others, kind)
-        return kind
-
-    def _unknown(self, others: dict[str, str], kind: int) -> int:
-        """Text in unknown fields is output of some kind, though nobody knows whether it is seen."""
+    def _unknown(self, others: Mapping[str, str]) -> None:
+        """Text in unknown fields, which may be more than one."""
         for path, text in others.items():
             self.others.setdefault(path, []).append((len(self.kinds), text))
         self._lessons = 0
-        return kind or KIND_REASONING
 
     def settle(self) -> None:
         """After the last event: a text that stands unchanged beside known output is a label of its events."""
@@ -223,37 +162,23 @@ class Said:
         """All text of the output, known or not, thoughts first."""
         return "".join((self.thoughts(), *map(tool_text, self.tools), *self.content))
 
-    def _token_count(self, choice: Choice, event: Event) -> int | None:
+    def _token_count(self, heard: Heard) -> int | None:
         """Tokens of this event where the server tells: running usage, running timings, token ids or logprobs."""
-        running = event.usage.completion_tokens if event.usage is not None else None
-        if running is None and event.timings is not ABSENT:
-            running = self.told.running_tokens
+        running = heard.usage.output_tokens if heard.usage is not None else None
+        if running is None and heard.told is not None and heard.told.running is not None:
+            running = self.told.running and self.told.running.output_tokens
         if running is not None:
             self.running.append(running)
             if running >= self._counted:
                 step, self._counted = running - self._counted, running
                 self.token_source = "stream"
                 return step
-        listed = len(choice.token_ids) if choice.token_ids else None
-        if listed is None and present(choice.logprobs):
-            listed = logprob_tokens(choice.logprobs)
-        if listed:
+        if heard.tokens:
             self.token_source = self.token_source or "ids"
-        return listed or None
+        return heard.tokens or None
 
     def _note(self, number: int, kind: int, tokens: int | None, size: int) -> None:
         self.reads.append(number)
         self.kinds.append(kind)
         self.tokens.append(tokens)
         self.sizes.append(size)
-
-
-def _brings_output(choice: Choice) -> bool:
-    for delta in (choice.delta, choice.message):
-        if delta is None:
-            continue
-        if delta.content or delta.refusal or delta.reasoning_content or delta.reasoning or delta.thinking:
-            return True
-        if present(delta.tool_calls) or present(delta.function_call):
-            return True
-    return bool(choice.text or (type(choice) is OddChoice and choice.others))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
-from loadcell.protocol.odd import decode_event
-from loadcell.protocol.openai import NOT_JSON
+from loadcell.protocol.dialect import Heard
+from loadcell.protocol.values import NOT_JSON
 
 _STRINGS = msgspec.json.Decoder(list[str])
 _CONTROL = re.compile(rb"[\x00-\x1f]")
@@ -55,17 +56,15 @@ class Twin:
         return ("".join(strings), count) if whole_parts else ("", 0)
 
 
-def learn_twin(payload: bytes, content: str) -> Twin | None:
-    """What stands around the content of a decoded event; None unless it is certain where the content stands."""
+def learn_twin(payload: bytes, content: str, read: Callable[[bytes], Heard]) -> Twin | None:
+    """What stands around the content of an event, as `read` tells it; None unless it is certain where that stands."""
     quoted = b'"%b"' % content.encode()
     if payload.count(quoted) != 1 or not content.isprintable():
         return None
     before, _, after = payload.partition(quoted)
     before, after = before + b'"', b'"' + after
     try:
-        other = decode_event(before + _OTHER.encode() + after)
+        other = read(before + _OTHER.encode() + after)
     except NOT_JSON:
         return None
-    choice = other.choices[0] if other.choices else None
-    delta = choice and (choice.delta or choice.message)
-    return Twin(before, after) if choice and _OTHER in (choice.text, delta and delta.content) else None
+    return Twin(before, after) if other.answer == _OTHER else None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from loadcell.apis import find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
 from loadcell.workload.lengths import MAX_TOKENS
@@ -114,7 +115,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
         tokens = 0
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
     _settle(fields, spec, seen)
-    own = _in_form(fields, where, spec.endpoint.api)
+    own = _in_form(fields, where, find_api(spec.endpoint.api).talks)
     seen.sent.update(key for key in own if key not in ("prompt", "messages"))
     seen.uncounted += any(map(_no_text, _parts(own)))
     return Request(msgspec.json.encode(own), tokens)
@@ -261,10 +262,10 @@ def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
             seen.overruled[key] += 1
 
 
-def _in_form(fields: Fields, where: str, api: str) -> Fields:
+def _in_form(fields: Fields, where: str, talks: bool) -> Fields:
     """The fields in the form of the API: its prompt first."""
     prompt, messages = fields.pop("prompt", None), fields.pop("messages", None)
-    if api == "chat":
+    if talks:
         if messages is None:
             if not isinstance(prompt, str):
                 raise UsageError(f"{where}: token ids cannot be sent to the chat API: give --api completions")

@@ -21,7 +21,7 @@ from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.wire import READ_BYTES, Connection
 from loadcell.mlperf.wheel.model import ROW, Ended, Job, Message
 from loadcell.mlperf.wheel.replies import IdReply, count_tokens, token_ids
-from loadcell.protocol import PATHS
+from loadcell.protocol import Dialect, dialect_of
 from loadcell.recording.schema import MISSING
 from loadcell.workload import Tokenizer
 
@@ -45,11 +45,11 @@ class Flight:
         "sent_ns", "stamp", "told_first_ns",
     )  # fmt: skip
 
-    def __init__(self, row: int, query: int, id: int, sample: int, issued_ns: int) -> None:
+    def __init__(self, dialect: Dialect, row: int, query: int, id: int, sample: int, issued_ns: int) -> None:
         self.row, self.query, self.id, self.sample, self.issued_ns = row, query, id, sample, issued_ns
         self.connection: Connection | None = None
         self.sent_ns = self.first_ns = self.told_first_ns = MISSING
-        self.reply = IdReply()
+        self.reply = IdReply(dialect)
         self.reads = 0
         self.seen = 0
         """Events that were looked at for the first token."""
@@ -92,8 +92,8 @@ class Client:
         os.set_blocking(self._wake_in, False)
         self.poller.add(self._wake_out, READABLE)
         self.handlers[self._wake_out] = lambda _: self._woken()
-        accept = "text/event-stream" if job.stream else "application/json"
-        self._head = job.target.head("POST", PATHS[job.api], {"Content-Type": "application/json", "Accept": accept})
+        self.dialect = dialect_of(job.api)
+        self._head = job.target.post_head(self.dialect.path, stream=job.stream)
         size = os.fstat(job.bodies_fd).st_size
         room = 8 * (job.samples + 1)
         self._places = array("q", os.pread(job.bodies_fd, room, size - room))
@@ -155,7 +155,7 @@ class Client:
             for id, sample in samples:
                 row = len(self.rows) // len(ROW)
                 self.rows.extend((self._queries, sample, issued_ns, *[MISSING] * 5, 0, 0))
-                self.waiting.append(Flight(row, self._queries, id, sample, issued_ns))
+                self.waiting.append(Flight(self.dialect, row, self._queries, id, sample, issued_ns))
             self._queries += 1
         self._serve()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loadcell.load.target import Address, Target
 from loadcell.mlperf.model import RunPlan
-from loadcell.spec import Api, Spec
+from loadcell.spec import Spec
 
 Doc = msgspec.Meta
 
@@ -50,7 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of LoadGen's logs."""
     target: Target
     addresses: list[Address]
-    api: Api
+    api: str
     stream: bool
     reuse: bool
     """Whether a connection may carry more than one request."""

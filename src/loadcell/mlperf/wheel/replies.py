@@ -5,22 +5,21 @@ from __future__ import annotations
 from array import array
 
 from loadcell.kinds import KIND_OUTPUT
-from loadcell.protocol import Reply, Text, count, evidence
-from loadcell.protocol.openai import Event
+from loadcell.protocol import Dialect, Reply, Text, count, evidence
+from loadcell.protocol.dialect import Heard
 from loadcell.workload import Tokenizer
 
 
 class IdReply(Reply):
     """A reply that keeps the token ids which some servers send on request (vLLM: return_token_ids)."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.ids = array("i")
 
-    def _event(self, number: int, event: Event, payload: bytes) -> None:
-        if event.choices and event.choices[0].token_ids:
-            self.ids.extend(event.choices[0].token_ids)
-        super()._event(number, event, payload)
+    def _hear(self, number: int, heard: Heard, payload: bytes) -> None:
+        self.ids.extend(heard.ids or ())
+        super()._hear(number, heard, payload)
 
 
 def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:

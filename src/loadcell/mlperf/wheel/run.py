@@ -29,7 +29,7 @@ from loadcell.mlperf.planning import Planned
 from loadcell.mlperf.wheel.judge import judge
 from loadcell.mlperf.wheel.model import ROW, Drive, Heard, Job, Message
 from loadcell.mlperf.wheel.settings import settings_of
-from loadcell.protocol import body
+from loadcell.protocol import dialect_of
 from loadcell.recording.read import dump_json
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub
@@ -118,11 +118,12 @@ def _write_bodies(spec: Spec, found: Endpoint, file: IO[bytes]) -> int:
     """Write the request bodies, a sample each, then where each starts and the last stops; returns their number."""
     assert spec.workload.prompts is not None
     prompts = read_prompts(spec)
-    prefix, most = prefix_of(spec, found), int(parse_lengths(spec.workload.output_tokens).mean)
+    body, prefix = dialect_of(spec.endpoint.api).body, prefix_of(spec, found)
+    most = int(parse_lengths(spec.workload.output_tokens).mean)
     places = array("q", [0])
     try:
         for prompt, own in zip(prompts.prompts, prompts.output_tokens.tolist(), strict=True):
-            size = file.write(body(spec.endpoint.api, prefix, prompt, own or most, found.max_tokens_field))
+            size = file.write(body(prefix, prompt, own or most, found.form.max_tokens_field))
             places.append(places[-1] + size)
         file.write(places.tobytes())
         file.flush()

@@ -246,11 +246,11 @@ FAILURES = {
     "an event is not JSON: {}": "un evento no es JSON: {=}",
     "an event is not as the API says ({}): {}": "un evento no es como dice la API ({=}): {=}",
     "the server gave its output up: finish_reason {}": "el servidor abandonó su salida: finish_reason {=}",
-    "the stream ended without a finish reason and without [DONE]": "el flujo terminó sin motivo de fin y sin [DONE]",
+    "the stream ended without a finish reason and without {}": "el flujo terminó sin motivo de fin y sin {=}",
     "the reply holds no output": "la respuesta no contiene salida",
     "{} (usage claims {} tokens)": "{} (el uso declara {} tokens)",
     "the reply is not JSON: {}": "la respuesta no es JSON: {=}",
-    "the reply has no choices: {}": "la respuesta no tiene choices: {=}",
+    "the reply has no {}: {}": "la respuesta no tiene {=}: {=}",
 }
 
 LOAD = {**NOTES, **ENDS, **FAILURES}

@@ -12,9 +12,7 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.endings import ending
-from loadcell.protocol.openai import (
-    ABSENT,
-    NOT_JSON,
+from loadcell.protocol.openai.events import (
     Choice,
     CompletionDetails,
     Delta,
@@ -22,6 +20,7 @@ from loadcell.protocol.openai import (
     PromptDetails,
     Usage,
 )
+from loadcell.protocol.values import ABSENT, FAILED, NO_TEXT, NOT_JSON
 
 _EVENT = msgspec.json.Decoder(Event)
 _ANSWERS = ("content", "text", "refusal")
@@ -36,11 +35,8 @@ _LABELS = frozenset(
 )  # fmt: skip
 """Strings that are never output."""
 _MESSAGES = frozenset(["message", "msg", "detail", "title"])
-FAILED = ("error", "exception", "failed", "failure")
 _NO_ERROR = frozenset(["", "0", "200", "null", "none", "no", "false", "ok", "success", "no error"])
 """What says that nothing is wrong."""
-_NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
-"""Output whose characters are no text to be counted."""
 _KNOWN = frozenset(_THOUGHTS) | {"name"} | (frozenset(Delta.__struct_fields__) - {"audio", "annotations"})
 _KNOWN_OF_CHOICE = _KNOWN | frozenset(Choice.__struct_fields__)
 _MOST_TOKENS = 2**31
@@ -58,11 +54,6 @@ def decode_event(payload: bytes) -> Event:
         return _EVENT.decode(payload)
     except NOT_JSON:
         return _odd_event(payload)
-
-
-def counts_as_text(path: str) -> bool:
-    """Whether what stands in a field of unknown output is text, not a picture or sound."""
-    return path.rpartition(".")[2] not in _NO_TEXT
 
 
 def tells_error(payload: bytes) -> bool:
@@ -104,27 +95,6 @@ def _is_error_code(code: Any) -> bool:
         return code.strip().lower() not in _NO_ERROR
     number = _integer(code)
     return number is not None and number >= 400
-
-
-def tool_text(call: msgspec.Raw) -> str:
-    """What a model wrote of a tool call: its name and its arguments."""
-    try:
-        found = msgspec.json.decode(call)
-    except NOT_JSON:
-        return ""
-    return "".join(_named(found))
-
-
-def _named(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for part in value:
-            yield from _named(part)
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            if isinstance(part, str):
-                yield part if name in ("name", "arguments") else ""
-            else:
-                yield from _named(part)
 
 
 def _odd_event(payload: bytes) -> Event:
@@ -237,7 +207,7 @@ def _split(value: Any, thought: bool = False) -> tuple[str, str]:
             _split(inner, thought or _is_thought(key))
             for key, inner in value.items()
             if not isinstance(inner, (int, float)) and key not in _LABELS and not key.endswith("id")
-            if key not in _NO_TEXT
+            if key not in NO_TEXT
         ]
     return "".join(answer for answer, _ in parts), "".join(other for _, other in parts)
 

@@ -1,0 +1,185 @@
+"""The seam for APIs: what a `Dialect` must say, and what is heard of a reply whichever API it is in.
+
+HTTP, event streams and JSON lines are the business of `reply` and `cutting`; an API says what stands in them. Its
+functions are pure: bytes and plain values in and out, no sockets, no clocks, and no state but what they are handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from loadcell.apis import find_api
+from loadcell.kinds import KIND_ERROR
+from loadcell.protocol.models import listed_models
+from loadcell.protocol.refusal import error_message
+from loadcell.protocol.values import NOT_JSON
+
+Prompt = str | bytes
+"""A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object."""
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+"""A token count that a server may claim; anything else is none."""
+
+
+class Form(NamedTuple):
+    """What of the optional is in the bodies of a run: servers refuse some of it."""
+
+    ignore_eos: bool
+    usage: bool = True
+    """Whether the server is asked for its usage."""
+    max_tokens_field: str = "max_tokens"
+
+
+class Usage(msgspec.Struct, gc=False):
+    """Tokens of a reply, by its server; None where it does not tell."""
+
+    prompt_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+
+
+class ServerTimes(NamedTuple):
+    """Parts of a request's time by the server's own word; None where it does not tell."""
+
+    queue_ns: int | None = None
+    prefill_ns: int | None = None
+    """From the end of the queue to the first token."""
+    decode_ns: int | None = None
+    """From the first token to the last."""
+
+
+class Running(NamedTuple):
+    """What a server tells along with its output; likewise."""
+
+    times: ServerTimes = ServerTimes()
+    output_tokens: int | None = None
+    """So far."""
+    cached_tokens: int | None = None
+
+
+AS_BEFORE = Running()
+"""Of an event that has a place for it with nothing there."""
+
+
+class Told(NamedTuple):
+    """The last that a reply told of its server's times and counts."""
+
+    whole: ServerTimes | None = None
+    running: Running | None = None
+
+    @property
+    def times(self) -> ServerTimes:
+        """Those of the whole request or, without them, the running ones."""
+        return self.whole or (self.running or Running()).times
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """Prompt tokens from the server's cache."""
+        return self.running.cached_tokens if self.running else None
+
+    def then(self, later: Told) -> Told:
+        """What is known after more was told."""
+        running = self.running if later.running is None or later.running is AS_BEFORE else later.running
+        return Told(later.whole or self.whole, running)
+
+
+class Heard(msgspec.Struct, gc=False):
+    """What one event of a stream says, or a whole reply that was not streamed."""
+
+    kind: int = 0
+    """KIND_* of its output; the other bits follow from the rest."""
+    answer: str | None = None
+    thought: str | None = None
+    finish: Any = None
+    """Why the output ends, as the server writes it (`endings`)."""
+    index: int | None = None
+    """Of several outputs, the one that is measured."""
+    usage: Usage | None = None
+    """What it tells of the reply so far; a part that it does not tell stands as it was told before."""
+    tokens: int | None = None
+    """Output tokens of this event, by what it lists of each."""
+    ids: list[int] | None = None
+    """Ids of these, where the server tells them."""
+    told: Told | None = None
+    tools: list[msgspec.Raw] | None = None
+    """Tool calls as they came, for their text."""
+    others: Mapping[str, str] | None = None
+    """Text in fields that are not known to hold output, by path."""
+    beside: tuple[int, ...] = ()
+    """Of several outputs, others that this event brings."""
+    done: bool = False
+    """Whether it is the end mark."""
+    failure: tuple[str, str] | None = None
+    """(kind, words) of what it says went wrong."""
+    known: bool = True
+    """Whether it holds anything that the API knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """One API. `docs/architecture.md` tells where a new one goes."""
+
+    path: str
+    """Below the base of the URL."""
+    paths: tuple[str, ...]
+    """What people name in place of the base: cut off the end of their URL."""
+    base: str = "/v1"
+    """Where a URL names none."""
+    talks: bool
+    """Whether prompts are messages, else one text."""
+    form: Form
+    """What bodies have at first."""
+    prefix: Callable[[str, bool, Form, Mapping[str, Any]], bytes]
+    """(model, whether to stream, form, further fields) to what all bodies of a run begin with."""
+    body: Callable[[bytes, Prompt, int, str], bytes]
+    """(prefix, prompt, most output tokens, `Form.max_tokens_field`) to one body."""
+    without: Callable[[Form, str, bool], tuple[Form, str | None] | None] = lambda *_: None
+    """(form, a refusal in the server's words, whether `ignore_eos` must stay) to a form without what it names, and a
+    note on what that means; None if nothing of it may go."""
+    hear: Callable[[list[bytes], int | None], Iterator[Heard]]
+    """(JSON objects of events in order, index of the output that is measured) to what each says; see `hear_each`."""
+    whole: Callable[[bytes], Heard]
+    """The same of a reply that was not streamed; one of NOT_JSON if it is none."""
+    is_end: Callable[[bytes], bool] = lambda _: False
+    """Whether the data of an event, which is no JSON object, is the end mark."""
+    mark: bytes = b""
+    """What stands in the last event of a stream and in no other; empty where there is no such thing: then the end is
+    known only once the last reads are parsed."""
+    ends: str
+    """What ends a stream, in words."""
+    holds: str
+    """What a reply must have, in words."""
+    headers: Callable[[str | None], dict[str, str]] = lambda key: {"Authorization": f"Bearer {key}"} if key else {}
+    """Of every request, with the key if there is one."""
+    models: str = "/models"
+    """Where the models are listed, below the base."""
+    listed: Callable[[bytes], list[str] | None] = listed_models
+
+
+def dialect_of(api: str) -> Dialect:
+    """The dialect of an API that the Spec may name."""
+    found: Dialect = find_api(api)
+    return found
+
+
+def hear_each(one: Callable[[bytes], Heard]) -> Callable[[list[bytes], int | None], Iterator[Heard]]:
+    """`Dialect.hear` of a function of one event, which raises one of NOT_JSON for what is none of the API's."""
+
+    def hear(payloads: list[bytes], _: int | None) -> Iterator[Heard]:
+        for payload in payloads:
+            try:
+                yield one(payload)
+            except NOT_JSON as error:
+                yield not_heard(payload, error)
+
+    return hear
+
+
+def not_heard(payload: bytes, error: Exception) -> Heard:
+    """What is heard of an event that cannot be read."""
+    words = f"an event is not as the API says ({error}): {error_message(payload[:200])}"
+    return Heard(KIND_ERROR, failure=("invalid_json", words))

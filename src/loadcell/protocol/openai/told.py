@@ -1,0 +1,72 @@
+"""What a server tells of its own times. Its figures are not trusted: what cannot be is as if it was not told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from loadcell.protocol.dialect import AS_BEFORE, Running, ServerTimes
+from loadcell.protocol.values import ABSENT, NOT_JSON, present
+
+_MOST_MS = 86_400_000.0
+_MOST_COUNT = 2**31
+
+
+class _Timings(msgspec.Struct, gc=False):
+    """llama.cpp's `timings`, as they come; with `timings_per_token` in every event, running along."""
+
+    predicted_n: Any = None
+    cache_n: Any = None
+    prompt_ms: Any = None
+    predicted_ms: Any = None
+
+
+class _Metrics(msgspec.Struct, gc=False):
+    """vLLM's `metrics` (server flag --enable-per-request-metrics), as they come, in the event with the usage.
+
+    Time to first token counts from the end of the queue (docs.vllm.ai, "Per-Request Metrics").
+    """
+
+    queue_time_ms: Any = None
+    time_to_first_token_ms: Any = None
+    generation_time_ms: Any = None
+
+
+_TIMINGS = msgspec.json.Decoder(_Timings)
+_METRICS = msgspec.json.Decoder(_Metrics)
+
+
+def timings_of(raw: msgspec.Raw) -> Running | None:
+    """What llama.cpp's timings tell, which say nothing of its queue; None where there are none. Never raises."""
+    if raw is ABSENT:
+        return None
+    if not present(raw):
+        return AS_BEFORE
+    told: _Timings = _decoded(_TIMINGS, raw, _Timings())
+    times = ServerTimes(None, _ns(told.prompt_ms), _ns(told.predicted_ms))
+    return Running(times, _count(told.predicted_n), _count(told.cache_n))
+
+
+def metrics_of(raw: msgspec.Raw) -> ServerTimes | None:
+    """What vLLM's metrics tell; None where there are none. Never raises."""
+    if not present(raw):
+        return None
+    told: _Metrics = _decoded(_METRICS, raw, _Metrics())
+    return ServerTimes(_ns(told.queue_time_ms), _ns(told.time_to_first_token_ms), _ns(told.generation_time_ms))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, empty: Any) -> Any:
+    try:
+        return decoder.decode(raw)
+    except NOT_JSON:
+        return empty
+
+
+def _count(told: Any) -> int | None:
+    return told if type(told) is int and 0 <= told < _MOST_COUNT else None
+
+
+def _ns(told_ms: Any) -> int | None:
+    """Nanoseconds of milliseconds from 0 to a day."""
+    return round(told_ms * 1e6) if type(told_ms) in (int, float) and 0 <= told_ms <= _MOST_MS else None
