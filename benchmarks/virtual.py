@@ -24,6 +24,7 @@ from loadcell.search.evidence import ENDS_EARLY, decide
 from loadcell.search.margins import Company, Reading, company, read_margin
 from loadcell.search.model import Answer, Ask, Margin, Plan, Point, Stage, Trial
 from loadcell.search.next import next_ask
+from loadcell.spec import Endpoint, Spec
 
 Floats = npt.NDArray[np.float64]
 _LAW = 100_000
@@ -294,7 +295,8 @@ def plan_of(
 ) -> Plan:
     """A plan of a search on the rate."""
     return Plan(
-        loadcell="0", mode="search", axis="load.rate", target=target, stage_s=stage_s, seed=seed, spec={},
+        loadcell="0", mode="search", axis="load.rate", target=target, stage_s=stage_s, seed=seed,
+        spec=Spec(endpoint=Endpoint(url="http://127.0.0.1")),
         lowest=lowest, highest=highest, most_s=most_s,
     )  # fmt: skip
 

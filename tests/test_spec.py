@@ -16,6 +16,7 @@ from loadcell.spec import (
     Slo,
     Spec,
     build_spec,
+    checked,
     default_ramp_s,
     parse_arrivals,
     parse_duration_s,
@@ -25,6 +26,7 @@ from loadcell.spec import (
     secrets_of,
     spec_fields,
     with_defaults,
+    with_fields,
 )
 
 URL = {"endpoint": {"url": "http://127.0.0.1:8000"}}
@@ -198,6 +200,32 @@ def test_a_spec_written_down_and_read_again_is_the_same(
     endpoint: dict[str, Any] = URL["endpoint"] | {"headers": {"x-note": header}}
     spec = build_spec({"endpoint": endpoint, "load": load, "run": {"seed": seed}})
     assert build_spec(msgspec.to_builtins(spec)) == spec
+
+
+def test_a_spec_that_another_version_recorded_is_read() -> None:
+    tree: dict[str, Any] = {
+        "endpoint": URL["endpoint"] | {"unheard": [1]}, "load": {"rate": 5.0, "novel": {"a": 1}}, "new": {"b": 2},
+    }  # fmt: skip
+    known = build_spec({"endpoint": URL["endpoint"], "load": {"rate": 5.0}})
+    assert msgspec.convert(tree, Spec) == msgspec.json.decode(msgspec.json.encode(tree), type=Spec) == known
+    with pytest.raises(UsageError, match="unknown"):  # what a person writes is another matter
+        build_spec(tree)
+    with pytest.raises(msgspec.ValidationError, match=r"load\.rate"):
+        msgspec.convert(tree | {"load": {"rate": "fast"}}, Spec)
+
+
+def test_fields_are_changed_by_their_path() -> None:
+    spec = build_spec(URL)
+    other = with_fields(spec, {"load.rate": 5.0, "load.requests": 7, "run.salt": "x"})
+    assert (other.load.rate, other.load.requests, other.run.salt) == (5.0, 7, "x") and spec.load.rate is None
+    assert msgspec.structs.replace(other, load=spec.load, run=spec.run) == spec
+    assert checked(other) == other
+    with pytest.raises(UsageError, match=r"load\.rate is -1"):
+        checked(with_fields(spec, {"load.rate": -1.0}))
+
+
+def test_limits_are_those_that_were_given() -> None:
+    assert Slo(ttft_ms=2000.0, e2e_ms=1.5).limits == {"ttft_ms": 2000.0, "e2e_ms": 1.5} and Slo().limits == {}
 
 
 def test_every_field_says_what_it_is() -> None:

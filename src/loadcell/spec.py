@@ -33,7 +33,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|MiB|GiB)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 
 
-class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The server under test and how it is spoken to."""
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
@@ -63,7 +63,7 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     extra_body: Annotated[dict[str, Any], Doc(description="further fields of the request body")] = {}
 
 
-class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How requests arrive and when the run ends."""
 
     concurrency: Annotated[
@@ -116,7 +116,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = False
 
 
-class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the model."""
 
     input_tokens: Annotated[
@@ -165,7 +165,7 @@ class Seeds(msgspec.Struct, frozen=True, kw_only=True):
     schedule: int
 
 
-class LoadGen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LoadGen(msgspec.Struct, frozen=True, kw_only=True):
     """Times and order of requests as MLPerf's load generator draws them, from three seeds, for a file of prompts.
 
     In "server" the number of requests follows; else `load` says it. Without a scenario, none of this.
@@ -189,19 +189,24 @@ class LoadGen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     min_duration_s: Annotated[float, Doc(description="planned time at least")] = 0.0
 
 
-class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Slo(msgspec.Struct, frozen=True, kw_only=True):
     """Limits that a request must keep to count as good; response times, so they start at the planned time."""
 
     ttft_ms: Annotated[float | None, Doc(description="time to first token, at most")] = None
     tpot_ms: Annotated[float | None, Doc(description="time per output token, at most")] = None
     e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that were given, in ms, by field."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
 
 LIMITED = Slo.__struct_fields__
 """Latencies that an SLO may limit, by their field of a Result."""
 
 
-class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Observe(msgspec.Struct, frozen=True, kw_only=True):
     """What is watched beside the load, on the same clock."""
 
     every_s: Annotated[float, Doc(description="time between two looks; 0: none while the load runs")] = 2.0
@@ -215,7 +220,7 @@ class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     host: Annotated[bool, Doc(description="watch the CPU and memory of this machine")] = True
 
 
-class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """How this machine runs the load and what it keeps."""
 
     workers: Annotated[int | None, Doc(description="load processes (default: chosen from the number of cores)")] = None
@@ -240,8 +245,12 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = False
 
 
-class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything asked for in one run."""
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything asked for in one run.
+
+    What was recorded is decoded to this type wherever it is read: a field that the version which wrote it lacked has
+    its default, one that this version does not know is left out. What a person writes goes through `build_spec`.
+    """
 
     endpoint: Endpoint
     load: Load = Load()
@@ -461,8 +470,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"spec: {error}".replace("$.", "")) from None
-    _check(spec)
-    return spec
+    return checked(spec)
 
 
 def _plain(key: str, value: Any, name: str) -> Any:
@@ -606,9 +614,7 @@ def with_defaults(spec: Spec) -> Spec:
         load = msgspec.structs.replace(load, duration_most_s=max(most_s, LEAST_DURATION_S + (load.ramp_s or 0.0)))
     if load.ramp_s is None and load.rate is not None:
         load = msgspec.structs.replace(load, ramp_s=0.0)
-    spec = msgspec.structs.replace(spec, load=load)
-    _check(spec)
-    return spec
+    return checked(msgspec.structs.replace(spec, load=load))
 
 
 def default_ramp_s(load: Load, e2e_s: float | None) -> float:
@@ -637,6 +643,22 @@ def keeps_load(spec: Spec) -> bool:
     load = spec.load
     timed = load.requests is None and load.min_requests is None and spec.loadgen.scenario is None
     return load.keep_load and timed and not load.lockstep
+
+
+def with_fields(spec: Spec, fields: Mapping[str, Any]) -> Spec:
+    """The Spec with other values by dotted path, as in {"load.rate": 5.0}. `checked` sees whether that can be."""
+    for path, value in fields.items():
+        section, _, key = path.partition(".")
+        spec = msgspec.structs.replace(
+            spec, **{section: msgspec.structs.replace(getattr(spec, section), **{key: value})}
+        )
+    return spec
+
+
+def checked(spec: Spec) -> Spec:
+    """The Spec, if it can be; UsageError says what cannot."""
+    _check(spec)
+    return spec
 
 
 def secrets_of(spec: Spec, api_key: str | None) -> set[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import numpy as np
 import pytest
 from duel import simulated
@@ -53,7 +52,8 @@ def test_turns_that_are_long_against_the_drift_find_less() -> None:
 
 
 def test_the_order_is_a_b_b_a(tmp_path: Path) -> None:
-    plan = DuelPlan(a={}, b={}, turn=5, couples=4, models=["m", "m"])
+    spec = build_spec({"endpoint": {"url": "http://h:1"}})
+    plan = DuelPlan(a=spec, b=spec, turn=5, couples=4, models=["m", "m"])
     turns = list(turns_of(plan, tmp_path))
     assert "".join(turn.side for turn in turns) == "ABBAABBA"
     assert [turn.couple for turn in turns] == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -87,7 +87,7 @@ def a_duel(
     rng = np.random.default_rng(seed)
     folder.mkdir()
     urls = {"A": "http://127.0.0.1:1", "B": "http://127.0.0.1:2"}
-    specs = [msgspec.to_builtins(build_spec({"endpoint": {"url": url}})) for url in urls.values()]
+    specs = [build_spec({"endpoint": {"url": url}}) for url in urls.values()]
     plan = DuelPlan(a=specs[0], b=specs[1], turn=turn, couples=couples, models=["m", "m"])
     dump_json(folder / "duel.json", plan)
     lengths = np.maximum(rng.lognormal(np.log(40), 1, (couples, turn)).astype(int), 2)
@@ -302,7 +302,7 @@ def test_prompts_of_a_file_are_dealt_out_to_the_turns(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_text("Prompt,temperature\n" + "".join(f'"{i}\n",0.{i}\n' for i in range(5)))
     spec = build_spec({"endpoint": {"url": "http://h:1"}, "workload": {"prompts": str(file)}})
-    plan = DuelPlan(a={"run": {}}, b={}, turn=3, couples=2, models=["m", "m"])
+    plan = DuelPlan(a=spec, b=spec, turn=3, couples=2, models=["m", "m"])
     taken = [read_prompts(_turn_spec(spec, plan, couple, tmp_path)).prompts for couple in range(2)]
     bodies = [json.loads(body) for part in taken for body in part]
     assert [body["messages"][0]["content"] for body in bodies] == ["0\n", "1\n", "2\n", "3\n", "4\n", "0\n"]

@@ -163,7 +163,7 @@ SPEC = {"endpoint": {"url": "http://h:1"}, "load": {"concurrency": 2, "requests"
 
 
 def of(spec: Spec, schedule: str = "s", **effective: Any) -> str:
-    return fingerprint(msgspec.to_builtins(spec), effective, schedule)
+    return fingerprint(spec, effective, schedule)
 
 
 def test_the_fingerprint_is_of_the_workload() -> None:

@@ -81,7 +81,7 @@ def test_24_a_rate_that_was_not_delivered_is_said(stalled: tuple[Scripted, Ran])
     audit = ran.result.instrument
     assert audit.send_lateness.max_ms is not None and audit.send_lateness.max_ms > 300
     assert audit.on_time_share is not None and audit.on_time_share < 0.5
-    assert ran.result.methodology.spec["load"]["rate"] == 50.0
+    assert ran.result.methodology.spec.load.rate == 50.0
     assert audit.arrivals.planned_rate == pytest.approx(50)
     assert audit.arrivals.sent_rate is not None and audit.arrivals.sent_rate < 40
     assert {check.name: check.word for check in ran.result.verdict.checks}["arrivals"] == "SUSPECT"

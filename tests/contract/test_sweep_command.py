@@ -19,7 +19,7 @@ from scripted import HANG, Received, clean, json_reply, serve
 from loadcell.cli.main import main
 from loadcell.load import Progress
 from loadcell.search import Plan
-from loadcell.spec import Spec
+from loadcell.spec import Endpoint, Spec
 
 SHORT = ("--requests", "4", "--output-tokens", "4", "--input-tokens", "8", "--ramp", "0", "--workers", "1")
 URL = "http://127.0.0.1:9"
@@ -99,7 +99,7 @@ def test_an_slo_without_loads_is_a_search(asked: Callable[..., Asked]) -> None:
     plan = got.plan
     assert (plan.mode, plan.axis, plan.target, plan.lowest, plan.highest) == ("search", "load.rate", 0.99, None, None)
     assert (plan.stage_s, plan.width, plan.stages) == (None, 0.05, [])
-    assert plan.spec["slo"]["ttft_ms"] == 2000
+    assert plan.spec.slo.ttft_ms == 2000
 
 
 def test_an_slo_with_loads_is_a_grid(asked: Callable[..., Asked]) -> None:
@@ -299,7 +299,7 @@ def test_the_live_line_names_stage_load_and_what_is_left() -> None:
     from loadcell.search.model import Ask
 
     plan = Plan(loadcell="0", mode="grid", axis="load.rate", stages=[{"load.rate": r} for r in (1.0, 12.5)],
-                stage_s=30.0, seed=0, spec={})  # fmt: skip
+                stage_s=30.0, seed=0, spec=Spec(endpoint=Endpoint(url=URL)))  # fmt: skip
     out = io.StringIO()
     view = SweepView(plan, out)
     assert view.head() == []

@@ -12,7 +12,7 @@ from loadcell.metrics import Energy, Failure, Observed, Result, Series, Watched,
 
 HOSTILE = "\"'></script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>{{ 7*7 }}\x1b[31m\u202eabc"
 LONG = HOSTILE + "x" * 1_000_000
-_KEPT = {"word", "requests_counted", "state", "loop", "anchor", "kind", "unit", "api", "method", "clock"}
+_KEPT = {"word", "requests_counted", "state", "loop", "anchor", "kind", "unit", "api", "method", "clock", "gpu", "mode"}
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from loadcell.mlperf.model import Queries, Rules, RunPlan
-from loadcell.spec import Seeds
+from loadcell.spec import Endpoint, Seeds, Spec
 
 MS = 1_000_000
 _RESULT_KEYS = {
@@ -41,7 +41,8 @@ def made_plan(rules: Rules, **more: Any) -> RunPlan:
     """The plan of a run by `rules` that sends the whole data set."""
     values: dict[str, Any] = {
         "loadcell": "0.1.0", "rules": rules, "samples": rules.performance_sample_count, "queries": None,
-        "dataset": "made.jsonl", "dataset_sha256": "0" * 64, "spec": {},
+        "dataset": "made.jsonl", "dataset_sha256": "0" * 64,
+        "spec": Spec(endpoint=Endpoint(url="http://h:1")),
     } | more  # fmt: skip
     return RunPlan(**values)
 

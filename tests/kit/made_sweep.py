@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from loadcell.metrics.model import Estimate, Goodput, Interval, Limit, Share
 from loadcell.search.model import (
     Answer,
@@ -32,8 +30,8 @@ REPLY_TOKENS = 100
 def make_plan(mode: str = "grid", axis: str | None = "load.rate", **fields: Any) -> Plan:
     spec = build_spec({"endpoint": {"url": "http://localhost:8000"}, "slo": {"ttft_ms": 2000, "tpot_ms": 100}})
     search = {"target": 0.99, "lowest": None, "highest": None} if mode == "search" else {}
-    tree = msgspec.to_builtins(redact(with_defaults(spec)))
-    base: dict[str, Any] = {"loadcell": "0", "mode": mode, "axis": axis, "stage_s": 30.0, "seed": 0, "spec": tree}
+    spec = redact(with_defaults(spec))
+    base: dict[str, Any] = {"loadcell": "0", "mode": mode, "axis": axis, "stage_s": 30.0, "seed": 0, "spec": spec}
     return Plan(**base | search | fields)
 
 

@@ -40,7 +40,7 @@ from loadcell.report.mlperf_curve import point_line, print_curve
 from loadcell.spec import build_spec
 from loadcell.workload.loadgen import server_traffic
 
-_SPEC = {"endpoint": {"url": "http://localhost:8000", "api": "chat", "model": None}}
+_SPEC = build_spec({"endpoint": {"url": "http://localhost:8000"}})
 
 
 def _line(found: Finding) -> str:

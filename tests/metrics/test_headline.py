@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_an_old_result_without_figures_is_read_and_shown(old: Path, capsys: pyte
     capsys.readouterr()
     assert main(["compare", str(old), str(old), "--force"]) == 0
     assert "left out the figures of an INVALID run" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_result_of_a_version_with_other_fields_of_the_spec_is_shown(old: Path) -> None:
+    tree = json.loads(old.read_text())
+    tree["methodology"]["spec"] = {"endpoint": {"url": "http://h:1", "unheard": 1}, "load": {"concurrency": 3}}
+    old.write_text(json.dumps(tree))
+    spec = read_result(old).methodology.spec
+    assert spec.load.concurrency == 3 and spec.workload.prompts is None
+    for form in ("--md", "--html", "--json"):
+        assert main(["report", str(old), form]) == 4
 
 
 def test_each_reason_is_said_once(make: Callable[..., Recording]) -> None:

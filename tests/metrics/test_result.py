@@ -60,7 +60,7 @@ def test_the_methodology_says_how(make: Make) -> None:
     assert method.token_source == {"chunks": 1, "usage": 1}
     assert method.prompt_token_source == {"usage": 1, "planned": 1}
     assert (method.tokenizer, method.loop, method.clock, method.seed) == ("t", "closed", "kernel", 0)
-    assert method.spec["load"]["timeout_s"] == 120
+    assert method.spec.load.timeout_s == 120
     assert "nearest rank" in method.percentile
 
 

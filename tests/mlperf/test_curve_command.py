@@ -20,7 +20,7 @@ from loadcell.mlperf.curve.folder import CURVE, build_curve
 from loadcell.mlperf.curve.model import Curve, PointRun
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.recording.read import open_recording
-from loadcell.spec import Spec, build_spec
+from loadcell.spec import Spec
 from loadcell.workload import planning as workload
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -193,7 +193,7 @@ def test_c_max_is_searched_for_and_kept_stages_are_not_run_again(
         return open_recording(folder).manifest
 
     monkeypatch.setattr(peak, "run_load", load)
-    spec = build_spec(CURVE.read(made).spec)
+    spec = CURVE.read(made).spec
 
     def search() -> list[int]:
         stages = peak.find_c_max(
@@ -212,7 +212,7 @@ def test_a_point_that_was_too_short_is_run_once_more(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = CURVE.read(made)
-    spec, only = build_spec(plan.spec), plan.points[3]
+    spec, only = plan.spec, plan.points[3]
     plan = msgspec.structs.replace(plan, quick=False, points=[msgspec.structs.replace(only, min_duration_s=1000.0)])
     asked: list[int] = []
 

@@ -17,6 +17,7 @@ from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.report.charts.curve import curve_chart
 from loadcell.report.mlperf_curve import print_curve
 from loadcell.report.page.curve import curve_page
+from loadcell.spec import Endpoint, Spec
 
 replace = msgspec.structs.replace
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -35,8 +36,7 @@ def made(model: str = "llama3_1-8b", **fields: Any) -> Curve:
         dataset_size=13368, dataset_sha256="0" * 64, look_alike=True, samples=24, quick=True,
         shortened=["24 samples instead of 13,368"], peak=Peak(c_max=256, found=200, says=["C_max: somehow"]),
         offline="elected", regions=regions, points=planned, uncovered=["Low: 3-8 has no point"],
-        seeds=UsedSeeds(id="A"),
-        spec={"endpoint": {"url": f"http://127.0.0.1:9/{model}", "api": "chat", "model": None}},
+        seeds=UsedSeeds(id="A"), spec=Spec(endpoint=Endpoint(url=f"http://127.0.0.1:9/{model}")),
     )  # fmt: skip
     runs = [
         replace(run_of(user, total), planned=p, point=point(p.concurrency, tps_per_user=user, system_tps=total))

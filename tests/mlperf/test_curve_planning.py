@@ -177,7 +177,7 @@ def test_a_benchmark_without_a_curve_lists_those_with_one() -> None:
 
 def test_the_spec_of_a_point() -> None:
     plan = planned(peak(256))
-    spec = point_spec(build_spec(plan.spec), plan.points[3], 48)
+    spec = point_spec(plan.spec, plan.points[3], 48)
     assert (spec.load.concurrency, spec.load.requests, spec.load.rate) == (plan.points[3].concurrency, 48, None)
     assert spec.load.ramp_s == 0.01 * plan.points[3].concurrency
     assert (spec.loadgen.scenario, spec.loadgen.equal_issue) == ("endpoints", True)

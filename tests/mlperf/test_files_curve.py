@@ -18,6 +18,7 @@ from loadcell.mlperf.files.curve_points import read_curve_point
 from loadcell.mlperf.files.export import export
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.recording.read import dump_json
+from loadcell.spec import Endpoint, Spec
 
 pytestmark = pytest.mark.usefixtures("thorough")
 
@@ -43,7 +44,7 @@ def write(folder: Path) -> Path:
         loadcell="0.1.0", round="endpoints v1.0", benchmark="llama3.1-8b", model="llama3_1-8b", dataset="cnn_dailymail",
         dataset_size=13368, dataset_sha256="0" * 64, look_alike=True, samples=4, quick=True, shortened=["4 samples"],
         peak=Peak(c_max=40, found=None), offline="elected", regions=regions, points=planned, seeds=UsedSeeds(id="A"),
-        target_cohort="2026-10-C1", spec={"endpoint": {"model": None}},
+        target_cohort="2026-10-C1", spec=Spec(endpoint=Endpoint(url="http://h:1")),
     )  # fmt: skip
     for c in LEVELS:
         rows = [row(i, i * 100.0, gap_ms=10 + c / 10 + i / 7, tokens=6) for i in range(12)]

@@ -274,7 +274,7 @@ def test_the_data_set_says_which_api_sends_it() -> None:
 def test_a_peak_that_is_still_to_be_found_has_no_rate() -> None:
     made = plan("interactive", Wish(find_peak=True, quick=True))
     assert made.plan.find_peak and made.plan.target_qps is None and made.plan.queries is None
-    assert build_spec(made.plan.spec).loadgen.scenario is None  # it can be read again
+    assert made.plan.spec.loadgen.scenario is None
 
 
 # --- going on --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from loadcell.mlperf.rules import find_rules
 from loadcell.mlperf.wheel.replies import IdReply, count_tokens, token_ids
 from loadcell.mlperf.wheel.settings import settings_of
 from loadcell.protocol.openai.dialect import CHAT
+from loadcell.spec import Endpoint, Spec
 from loadcell.workload import load_tokenizer
 
 
@@ -19,7 +20,7 @@ def plan_of(benchmark: str, scenario: str, **more: Any) -> RunPlan:
     rules = find_rules("v6.1", benchmark, scenario)
     return RunPlan(
         loadcell="0", rules=rules, samples=rules.performance_sample_count, queries=None, dataset="", dataset_sha256="",
-        spec={}, **more,
+        spec=Spec(endpoint=Endpoint(url="http://h:1")), **more,
     )  # fmt: skip
 
 

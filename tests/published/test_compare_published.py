@@ -14,6 +14,7 @@ from loadcell.cli.main import main
 from loadcell.mlperf.model import Accuracy, Finding, Outcome, RunPlan, Score
 from loadcell.mlperf.rules import find_rules
 from loadcell.recording.read import dump_json
+from loadcell.spec import Endpoint, Spec
 
 Capture = pytest.CaptureFixture[str]
 
@@ -33,7 +34,7 @@ def outcome_folder(
     plan = RunPlan(
         loadcell="0.1.0", rules=rules, quick=quick, shortened=["128 samples of 24,576"] if quick else [], samples=24576,
         queries=270336, dataset="OpenOrca", dataset_sha256="0" * 64, look_alike=look_alike,
-        spec={"endpoint": {"model": "m", "gpus": gpus}},
+        spec=Spec(endpoint=Endpoint(url="http://h:1", model="m", gpus=gpus)),
     )  # fmt: skip
     nothing: dict[str, Any] = dict.fromkeys(Score.__struct_fields__)
     score = Score(**nothing | {

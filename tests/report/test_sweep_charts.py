@@ -16,6 +16,7 @@ from vega_schema import check_spec
 from loadcell.report.charts import Chart, sweep_charts
 from loadcell.report.words import words_for
 from loadcell.search.model import Sweep
+from loadcell.spec import Slo
 
 pytestmark = pytest.mark.usefixtures("thorough")
 
@@ -147,7 +148,7 @@ def test_a_limit_far_above_all_figures_is_told_not_drawn() -> None:
 
 def test_without_an_slo_it_says_so() -> None:
     sweep = make_grid()
-    spec = sweep.plan.spec | {"slo": dict.fromkeys(sweep.plan.spec["slo"])}
+    spec = msgspec.structs.replace(sweep.plan.spec, slo=Slo())
     stages = [replace(s, point=s.point and replace(s.point, goodput=None)) for s in sweep.stages]
     chart = named(replace(sweep, stages=stages, plan=replace(sweep.plan, spec=spec)))["attainment"]
     assert chart.spec is None and chart.missing == "no SLO was given (--slo)"

@@ -132,7 +132,7 @@ def test_only_stages_with_a_page_are_linked() -> None:
 
 def test_foreign_words_are_escaped() -> None:
     plan = make_plan()
-    spec = plan.spec | {"endpoint": plan.spec["endpoint"] | {"model": HOSTILE, "url": HOSTILE}}
+    spec = replace(plan.spec, endpoint=replace(plan.spec.endpoint, model=HOSTILE, url=HOSTILE))
     stages = [make_stage(1, 1.0, verdict="SUSPECT", reasons=[HOSTILE], ended=HOSTILE)]
     sweep = make_grid(stages=stages, plan=replace(plan, spec=spec), findings=[HOSTILE], curves=make_curves())
     page = sweep_page(sweep, WORDS, source=HOSTILE)

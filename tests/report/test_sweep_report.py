@@ -27,6 +27,7 @@ from loadcell.report.lines import ask_label, load_figure, numbers, span_words
 from loadcell.report.sweep import finished, print_sweep, stage_line
 from loadcell.report.tables import sweep_csv, to_json
 from loadcell.search.model import Ask, Stable, Sweep
+from loadcell.spec import Slo
 
 replace = msgspec.structs.replace
 WHY = "late by \x1b[2J 9 ms: lower the load"
@@ -164,7 +165,7 @@ def test_no_slo_no_goodput() -> None:
     grid = make_grid()
     grid = replace(grid, stages=[make_stage(i, level, goodput=None) for i, level in enumerate((1.0, 2.0), 1)])
     assert "no SLO was given" not in shown(grid)  # it was, and no stage tells its goodput
-    spec = grid.plan.spec | {"slo": dict.fromkeys(grid.plan.spec["slo"])}
+    spec = replace(grid.plan.spec, slo=Slo())
     text = words(shown(replace(grid, plan=replace(grid.plan, spec=spec))))
     assert (
         "goodput n/a: no SLO was given" in text and "Goodput highest" not in text and "goodput requests/s" not in text

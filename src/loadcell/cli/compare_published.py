@@ -73,13 +73,13 @@ def measured_result(path: str, result: Result, accelerators: int | None) -> Meas
     from loadcell.metrics.headline import reasons_of, word_of
     from loadcell.published.beside import Measured
 
-    endpoint, rates, latency = result.methodology.spec["endpoint"], result.throughput, result.latency
+    endpoint, rates, latency = result.methodology.spec.endpoint, result.throughput, result.latency
     e2e = latency.get("e2e_ms") if result.concurrency.asked == 1 else None
     ttft, tpot = latency.get("ttft_ms"), latency.get("tpot_ms")
     return Measured(
         path=path,
         kind="recording",
-        model=endpoint.get("model") or result.methodology.effective.get("model"),
+        model=endpoint.model or result.methodology.effective.get("model"),
         verdict=word_of(result),
         reasons=reasons_of(result),
         figures={
@@ -92,7 +92,7 @@ def measured_result(path: str, result: Result, accelerators: int | None) -> Meas
             "samples/s": "requests/s in the window of the run",
             "ms": "p90 of the end-to-end latency, one user",
         },
-        accelerators=accelerators or endpoint.get("gpus"),
+        accelerators=accelerators or endpoint.gpus,
         p99_ttft_ms=None if ttft is None else (ttft.response or ttft.service).p99.value,
         p99_tpot_ms=None if tpot is None else tpot.service.p99.value,
     )
@@ -111,12 +111,12 @@ def measured_outcome(folder: Path, accelerators: int | None) -> Measured:
         round=rules.round,
         benchmark=rules.benchmark,
         scenario=rules.scenario,
-        model=outcome.plan.spec.get("endpoint", {}).get("model"),
+        model=outcome.plan.spec.endpoint.model,
         verdict=outcome.verdict,
         reasons=failed if outcome.verdict != "VALID" else [],
         figures={score.headline_unit: score.headline},
         names={score.headline_unit: score.headline_name},
-        accelerators=accelerators or outcome.plan.spec.get("endpoint", {}).get("gpus"),
+        accelerators=accelerators or outcome.plan.spec.endpoint.gpus,
         comparable=not (outcome.plan.quick or outcome.plan.look_alike),
         weaknesses=list(_weaknesses(outcome, _accuracy(folder))),
     )

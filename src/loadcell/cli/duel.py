@@ -122,22 +122,22 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
 
 def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> DuelPlan:
     """The plan of a new duel, written into its folder; or that of the one which is to go on."""
-    import msgspec
 
     from loadcell.compare.duel import DUEL, DuelPlan, couples_of, turn_length
     from loadcell.load.fleet import new_salt
-    from loadcell.spec import redact
+    from loadcell.spec import redact, with_fields
 
     load = specs["A"].load
     turn = _whole(args.turn, "--turn") or turn_length(load.concurrency, load.rate)
     models = [_model(name, spec) for name, spec in specs.items()]
     for (name, spec), model in zip(specs.items(), models, strict=True):
         sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
-    a, b = (msgspec.to_builtins(redact(spec)) for spec in specs.values())
+    a, b = map(redact, specs.values())
     couples = couples_of(_whole(args.requests, "--requests"), turn)
     if specs["A"].workload.prompts is None and specs["A"].run.salt is None:
         known = DUEL.read(folder) if DUEL.there(folder) else None  # it goes on with the texts that it drew
-        a["run"]["salt"] = b["run"]["salt"] = new_salt() if known is None else known.a["run"].get("salt")
+        salt = new_salt() if known is None else known.a.run.salt
+        a, b = (with_fields(one, {"run.salt": salt}) for one in (a, b))
     return DUEL.keep(folder, DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models))
 
 
@@ -192,7 +192,7 @@ def _turn_spec(spec: Spec, plan: DuelPlan, couple: int, folder: Path) -> Spec:
     import msgspec
 
     load = msgspec.structs.replace(spec.load, requests=plan.turn)
-    seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple, salt=plan.a["run"].get("salt"))
+    seeds = msgspec.structs.replace(spec.run, seed=spec.run.seed + couple, salt=plan.a.run.salt)
     workload = spec.workload
     if workload.prompts is not None:
         prompts = _file_of(folder, couple)

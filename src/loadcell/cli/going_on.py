@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.cli.run import read_spec
 from loadcell.cli.target import is_url
 from loadcell.errors import RecordingError, UsageError
-from loadcell.spec import Spec
+from loadcell.spec import Spec, with_fields
 
 if TYPE_CHECKING:
     from loadcell.recording.campaign import Campaign
@@ -41,23 +41,23 @@ def _flag(name: str) -> str:
     return f"--{name.rpartition('.')[2].replace('_', '-')}"
 
 
-def spec_again(
-    args: argparse.Namespace, folder: Path, tree: dict[str, Any], prompts: str = "", *, fixed: bool = True
-) -> Spec:
+def spec_again(args: argparse.Namespace, folder: Path, kept: Spec, prompts: str = "", *, fixed: bool = True) -> Spec:
     """The Spec of the plan in `folder` with what flags bring to it: secrets, which are never kept.
 
     `prompts` is the file in the folder that it sends. RecordingError if that is lost; with `fixed`, UsageError if flags
     ask for something else.
     """
+    import msgspec
+
     from loadcell.recording.methodology import Recorded, changed_fields
     from loadcell.spec import redact
 
     if prompts:
         if not (folder / prompts).is_file():
             raise RecordingError(f"{folder} has lost its {prompts}: what was to be sent is not known; begin another")
-        tree = tree | {"workload": tree["workload"] | {"prompts": str(folder / prompts)}}  # the folder may have moved
-    kept = Recorded(f"of {folder}", "", tree, {}, "", 0, {})
-    spec = read_spec(args, kept)
-    if fixed and (changed := changed_fields(kept, redact(spec))):
+        kept = with_fields(kept, {"workload.prompts": str(folder / prompts)})  # the folder may have moved
+    recorded = Recorded(f"of {folder}", "", msgspec.to_builtins(kept), {}, "", 0, {})
+    spec = read_spec(args, recorded)
+    if fixed and (changed := changed_fields(recorded, redact(spec))):
         raise UsageError(f"{folder} knows what it is to do: {', '.join(changed)} cannot change; begin another")
     return spec

@@ -159,14 +159,11 @@ def _asked(args: argparse.Namespace) -> int:
 
 def _again(args: argparse.Namespace, folder: Path) -> int:
     """The pass that lies in the folder."""
-    import msgspec
-
     from loadcell.mlperf.accuracy.run import PASS
-    from loadcell.spec import Spec
 
     plan = PASS.read(folder)
     dataset = _same_dataset(args, plan)
-    spec = spec_again(args, folder, msgspec.to_builtins(msgspec.convert(plan.spec, Spec)), fixed=False)
+    spec = spec_again(args, folder, plan.spec, fixed=False)
     given = {"load.timeout_s", "endpoint.ignore_eos", "endpoint.api", "workload.output_tokens"}
     return _ask(args, folder, plan.rules, dataset, spec, given, spec.load.concurrency)
 

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Collection
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from loadcell.errors import UsageError
@@ -107,17 +108,9 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
 
 def given_fields(args: argparse.Namespace, spec: Spec) -> set[str]:
     """The fields of the Spec that a person set: by a flag, by --set, or in a file (if not to the default)."""
-    import msgspec
-
     from loadcell.spec import Endpoint, spec_fields
 
-    plain = msgspec.to_builtins(spec)
-    usual = msgspec.to_builtins(Spec(endpoint=Endpoint(url=spec.endpoint.url)))
-    other = {path for path in spec_fields() if _at(plain, path) != _at(usual, path)}
+    usual = Spec(endpoint=Endpoint(url=spec.endpoint.url))
+    other = {path for path in spec_fields() if attrgetter(path)(spec) != attrgetter(path)(usual)}
     flags = {path for path in spec_fields() if getattr(args, path, None) is not None}
     return other | flags | {pair.partition("=")[0].strip() for pair in args.set or []}
-
-
-def _at(tree: dict[str, Any], path: str) -> Any:
-    section, _, key = path.partition(".")
-    return tree[section][key]

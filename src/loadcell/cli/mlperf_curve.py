@@ -15,7 +15,7 @@ from loadcell.cli.pages import PAGE, leave_page, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.recording.claim import output_folder
-from loadcell.spec import Spec
+from loadcell.spec import Spec, with_fields
 
 if TYPE_CHECKING:
     from loadcell.load.fleet import Watch
@@ -120,7 +120,7 @@ def _asked(args: argparse.Namespace, folder: Path) -> int:
     check_wish(wish, endpoints_rules())
     rules, dataset = _data_of(args, wish.quick)
     if dataset.api is not None and "endpoint.api" not in wish.given:
-        spec = _with_api(spec, dataset.api)
+        spec = with_fields(spec, {"endpoint.api": dataset.api})
     cap = _connections(spec)
     with CURVE.own(folder, resume=args.resume):
         write_prompts(dataset, folder / PROMPTS, max_tokens=chosen_tokens(spec, wish.given))
@@ -243,12 +243,6 @@ def _data_of(args: argparse.Namespace, quick: bool) -> tuple[Rules, Dataset]:
     if quick:
         found = msgspec.structs.replace(found, samples=found.samples[:QUICK_SAMPLES])
     return rules, found
-
-
-def _with_api(spec: Spec, api: Any) -> Spec:
-    import msgspec
-
-    return msgspec.structs.replace(spec, endpoint=msgspec.structs.replace(spec.endpoint, api=api))
 
 
 def _connections(spec: Spec) -> int:

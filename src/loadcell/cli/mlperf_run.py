@@ -24,7 +24,7 @@ from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, 
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
-from loadcell.spec import Spec
+from loadcell.spec import Spec, with_fields
 
 if TYPE_CHECKING:
     from loadcell.cli.progress import SweepView
@@ -148,13 +148,8 @@ def _with_sizes(kept: RunPlan, spec: Spec) -> Planned:
 
     from loadcell.mlperf.planning import Planned
 
-    sized = msgspec.convert(kept.spec, Spec)
-    workload = msgspec.structs.replace(sized.workload, prompts=spec.workload.prompts)
-    return Planned(
-        kept,
-        msgspec.structs.replace(sized, endpoint=spec.endpoint, observe=spec.observe, workload=workload),
-        [],
-    )
+    sized = with_fields(kept.spec, {"workload.prompts": spec.workload.prompts})
+    return Planned(kept, msgspec.structs.replace(sized, endpoint=spec.endpoint, observe=spec.observe), [])
 
 
 def _again(args: argparse.Namespace, folder: Path) -> int:

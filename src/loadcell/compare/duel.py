@@ -36,6 +36,7 @@ from loadcell.metrics.headline import reasons_of
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Ids, Rows
 from loadcell.recording.campaign import Campaign
+from loadcell.spec import Spec
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -53,8 +54,8 @@ class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     loadcell: str = __version__
-    a: Annotated[dict[str, Any], Doc(description="spec of a turn on A, secrets removed; its seed is that of turn 1")]
-    b: dict[str, Any]
+    a: Annotated[Spec, Doc(description="of a turn on A, secrets removed; its seed is that of turn 1")]
+    b: Spec
     turn: Annotated[int, Doc(description="requests of a turn")]
     couples: Annotated[int, Doc(description="turns of each side")]
     models: Annotated[list[str], Doc(description="models that the ends serve")]
@@ -137,8 +138,8 @@ def compare_duel(
     if apart:
         raise LoadcellError(f"{folder}: the turns of a couple are not the same requests: {apart}")
     sides = [
-        Opened("A", Path(plan.a["endpoint"]["url"]), [c.a for c in kept]),
-        Opened("B", Path(plan.b["endpoint"]["url"]), [c.b for c in kept]),
+        Opened("A", Path(plan.a.endpoint.url), [c.a for c in kept]),
+        Opened("B", Path(plan.b.endpoint.url), [c.b for c in kept]),
     ]
     block = ordered_blocks([c.number for c in kept])
     found = differences(sides[0].runs[0].result, sides[1].runs[0].result)
@@ -334,4 +335,4 @@ def _side(side: Opened, model: str) -> Side:
 
 
 def _url(side: Opened) -> str:
-    return str(side.runs[0].result.methodology.spec["endpoint"]["url"])
+    return side.runs[0].result.methodology.spec.endpoint.url

@@ -97,9 +97,9 @@ def _running(result: Result) -> Iterator[Check]:
         _series(result, "requests_waiting"),
         result.concurrency,
     )
-    together = result.methodology.spec.get("load", {}).get("lockstep")
-    offline = result.methodology.spec.get("loadgen", {}).get("scenario")
-    if result.methodology.loop == "open" or together or offline or not flight.asked or flight.mean is None:
+    spec = result.methodology.spec
+    together, ordered = spec.load.lockstep, spec.loadgen.scenario is not None
+    if result.methodology.loop == "open" or together or ordered or not flight.asked or flight.mean is None:
         return
     if running is None or running.max is None or running.mean is None or _looks(result, running) < _LEAST_LOOKS:
         yield label("running", None, "too few looks at the server to tell how many requests it ran")

@@ -103,7 +103,7 @@ def capped(result: Result) -> bool:
 def lockstep(result: Result) -> bool:
     """Users who send together, one after the other in one process: the last is late by what the others took, and its
     response time tells of it."""
-    return bool(result.methodology.spec.get("load", {}).get("lockstep"))
+    return result.methodology.spec.load.lockstep
 
 
 def _sent(result: Result) -> Iterator[Check]:
@@ -153,8 +153,8 @@ def _longer(result: Result) -> str:
     made = result.instrument.feeding
     if made is not None and made.late:
         return "users waited for their requests to be made: see how many were sent late for that"
-    load = result.methodology.spec.get("load", {})
-    if load.get("requests") and not load.get("duration_s"):
+    load = result.methodology.spec.load
+    if load.requests and not load.duration_s:
         return "give more --requests, so that ramp and drain weigh less"
     return "give a longer --duration, so that ramp and drain weigh less"
 
@@ -166,7 +166,7 @@ def _level(result: Result) -> Iterator[Check]:
     if lockstep(result):
         yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
         return
-    if result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
+    if result.methodology.spec.loadgen.scenario == "offline":
         yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
         return
     reached = None if flight.mean is None else flight.mean / flight.asked
@@ -189,7 +189,7 @@ def _level(result: Result) -> Iterator[Check]:
 
 def _prompts(result: Result) -> Iterator[Check]:
     """Tokens of prompts against those planned. Prompts of a file are what they are: nothing was planned of them."""
-    if result.methodology.spec["workload"]["prompts"] is not None:
+    if result.methodology.spec.workload.prompts is not None:
         return
     ratio, effective = result.instrument.tokens.prompt_ratio, result.methodology.effective
     if ratio is None:
@@ -243,7 +243,7 @@ def _cache(result: Result) -> Iterator[Check]:
     yield grade(
         result,
         "cached_prompts",
-        share if result.methodology.spec["workload"]["prompts"] is None else None,
+        share if result.methodology.spec.workload.prompts is None else None,
         f"the server took {number(share, 'share')} of the prompt tokens from its cache",
         "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
         limits=LIMITS["cached_prompts"],
@@ -256,7 +256,7 @@ def page_tells_cache(result: Result) -> bool:
     told = result.counters
     return (
         result.instrument.tokens.cached_share is None
-        and result.methodology.spec["workload"]["prompts"] is None
+        and result.methodology.spec.workload.prompts is None
         and told is not None
         and told.gained.get("prefix_cache_hits") is not None
         and bool(told.gained.get("prefix_cache_queries"))

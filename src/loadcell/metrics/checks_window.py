@@ -21,11 +21,11 @@ _ENOUGH_E2E = 5
 
 
 def _lasted(result: Result) -> Iterator[Check]:
-    load, state = result.methodology.spec.get("load", {}), result.steady
+    spec, state = result.methodology.spec, result.steady
     users = result.concurrency.asked or 1
     if result.methodology.loop == "open" or users == 1 or state.method == "chosen":
         return
-    if load.get("lockstep") or result.methodology.spec.get("loadgen", {}).get("scenario") == "offline":
+    if spec.load.lockstep or spec.loadgen.scenario == "offline":
         return
     times = state.loaded_e2e
     yield grade(
@@ -40,8 +40,8 @@ def _lasted(result: Result) -> Iterator[Check]:
 
 def _longer(result: Result, users: int) -> str:
     """What would have been long enough, in the user's flags."""
-    load, times, end = result.methodology.spec.get("load", {}), result.steady.loaded_e2e, result.throughput.to_s
-    if load.get("requests") and not load.get("duration_s"):
+    load, times, end = result.methodology.spec.load, result.steady.loaded_e2e, result.throughput.to_s
+    if load.requests and not load.duration_s:
         return f"--requests {_ENOUGH_E2E * users}"
     ramp_s = float(result.methodology.effective.get("ramp_s") or 0.0)
     if not times or end is None:

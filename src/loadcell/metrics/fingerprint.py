@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from loadcell.metrics.model import Result
+from loadcell.spec import Spec
 
 Weight = Literal["forbid", "care"]
 
@@ -95,9 +96,10 @@ class Difference(NamedTuple):
     """Repeats of the same thing may differ in it."""
 
 
-def fingerprint(spec: dict[str, Any], effective: dict[str, Any], schedule_hash: str) -> str:
+def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> str:
     """SHA-256 of the workload as asked; equal for equal workloads (see the head of this module)."""
-    tree = {"spec": spec, "effective": effective, "tokenizer": effective.get("tokenizer", _UNKNOWN)}
+    tokenizer = effective.get("tokenizer", _UNKNOWN)
+    tree = {"spec": msgspec.to_builtins(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
@@ -127,7 +129,7 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
 
 def _tree(result: Result) -> dict[str, Any]:
     method = result.methodology
-    prompts = method.spec.get("workload", {}).get("prompts")
+    prompts = method.spec.workload.prompts
     return {
         **msgspec.to_builtins(method),
         "prompts": None if prompts is None else PurePath(prompts).name,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.spec import Spec
+
 Doc = msgspec.Meta
 FORMAT = 4
 """Version of the Result's JSON."""
@@ -674,7 +676,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     """How the figures came to be."""
 
-    spec: Annotated[dict[str, Any], Doc(description="everything asked for, secrets removed")]
+    spec: Annotated[Spec, Doc(description="everything asked for, secrets removed")]
     effective: Annotated[dict[str, Any], Doc(description="settings after defaults and negotiation")]
     fingerprint: Annotated[str, Doc(description="hash of all that must be equal for two results to be compared")]
     loop: str

@@ -114,7 +114,7 @@ def _one(result: Result, word: Word) -> OneRun:
         id=result.run.id,
         started_at=result.run.started_at,
         state=result.run.state,
-        repetition=result.methodology.spec.get("run", {}).get("repetition"),
+        repetition=result.methodology.spec.run.repetition,
         verdict=word,
         reasons=reasons_of(result),
         ok=result.counts.run.ok,
@@ -282,7 +282,7 @@ def _alike(results: Sequence[Result]) -> Iterator[str]:
         if differing:
             yield f"run {number} was not like run 1: {', '.join(differing)}"
         same = other.bodies_hash is not None and other.bodies_hash == first.bodies_hash
-        if first.spec.get("workload", {}).get("prompts") is None and same:
+        if first.spec.workload.prompts is None and same:
             yield f"run {number} sent the same prompts as run 1: a prefix cache of the server may have answered them"
 
 

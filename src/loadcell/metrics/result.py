@@ -286,8 +286,8 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
     by_server = int(np.count_nonzero(~np.isnan(rows.prompt_tokens)))
     sources = {"usage": by_server, "planned": len(rows) - by_server}
     return Methodology(
-        fingerprint=fingerprint(msgspec.to_builtins(spec), manifest.effective, manifest.schedule_hash),
-        spec=msgspec.to_builtins(spec),
+        fingerprint=fingerprint(spec, manifest.effective, manifest.schedule_hash),
+        spec=spec,
         effective=manifest.effective,
         loop=manifest.loop,
         seed=spec.run.seed,

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.spec import Seeds
+from loadcell.spec import Seeds, Spec
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -219,7 +219,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     dataset_sha256: str
     look_alike: Annotated[bool, Doc(description="invented samples, good for trying out alone")] = False
     eta_s: Annotated[float | None, Doc(description="expected time of the load")] = None
-    spec: Annotated[dict[str, Any], Doc(description="Spec of the performance run, secrets removed")]
+    spec: Annotated[Spec, Doc(description="of the performance run, secrets removed")]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

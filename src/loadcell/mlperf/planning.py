@@ -19,7 +19,7 @@ from loadcell.mlperf.model import Rules, RunPlan
 from loadcell.mlperf.settings import kind, loadgen_of, spec_by_rules
 from loadcell.mlperf.shorten import shorten
 from loadcell.mlperf.wish import Probed, Wish, check_wish
-from loadcell.spec import Spec, build_spec, redact
+from loadcell.spec import Spec, checked, redact, with_fields
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ def make_plan(
     """
     check_wish(rules.scenario, wish)
     applied, shortened = shorten(rules, len(dataset.samples), spec, wish)
+    made = spec_by_rules(applied, spec, prompts, wish.given)
+    if dataset.api is not None and "endpoint.api" not in wish.given:
+        made = with_fields(made, {"endpoint.api": dataset.api})
     plan = RunPlan(
         loadcell=__version__,
         rules=applied,
@@ -53,11 +56,8 @@ def make_plan(
         dataset=dataset.name,
         dataset_sha256=dataset.sha256,
         look_alike=dataset.look_alike,
-        spec={},
+        spec=redact(made),
     )
-    made = spec_by_rules(applied, spec, prompts, wish.given)
-    if dataset.api is not None and "endpoint.api" not in wish.given:
-        made = msgspec.structs.replace(made, endpoint=msgspec.structs.replace(made.endpoint, api=dataset.api))
     return size(plan, made, wish, rate_of(plan, wish, probed))
 
 
@@ -68,15 +68,15 @@ def size(plan: RunPlan, spec: Spec, wish: Wish, rate: float | None) -> Planned:
     """
     server = kind(plan.rules.scenario) == "server"
     if server and rate is None:  # the peak is still to be found
-        return Planned(msgspec.structs.replace(plan, spec=msgspec.to_builtins(redact(spec))), spec, [])
+        return Planned(msgspec.structs.replace(plan, spec=redact(spec)), spec, [])
     spec = msgspec.structs.replace(spec, loadgen=loadgen_of(plan.rules))
     made, queries, eta_s, notes = LOADS[kind(plan.rules.scenario)](plan.rules, spec, wish, rate)
     if eta_s is not None and eta_s > wish.longest_s:
         raise UsageError(too_long(plan.rules, eta_s, wish, rate))
-    made = build_spec(msgspec.to_builtins(made))
+    made = checked(made)
     target, expected = (rate, None) if server else (None, rate)
     changes = {"target_qps": target, "expected_qps": expected, "queries": queries, "eta_s": eta_s}
-    plan = msgspec.structs.replace(plan, **changes, spec=msgspec.to_builtins(redact(made)))
+    plan = msgspec.structs.replace(plan, **changes, spec=redact(made))
     return Planned(plan, made, notes)
 
 

@@ -164,12 +164,12 @@ def next_size(plan: RunPlan, found: Outcome) -> tuple[float, str] | None:
 
 def load_words(plan: RunPlan) -> str:
     """What will be sent, and about how long it takes."""
-    load, rules = plan.spec["load"], plan.rules
-    users = load["concurrency"]
+    load, rules = plan.spec.load, plan.rules
+    users = load.concurrency
     what = {
-        "offline": f"{load['requests'] or 0:,} samples at once, {users or 0:,} connections",
-        "singlestream": f"{load['min_requests'] or 0:,} queries or more, one after the other",
-        "multistream": f"{(load['min_requests'] or 0) // (users or 1):,} queries or more of {users or 1} samples each",
+        "offline": f"{load.requests or 0:,} samples at once, {users or 0:,} connections",
+        "singlestream": f"{load.min_requests or 0:,} queries or more, one after the other",
+        "multistream": f"{(load.min_requests or 0) // (users or 1):,} queries or more of {users or 1} samples each",
     }.get(rules.scenario, f"{plan.queries or 0:,} queries at {plan.target_qps or 0:g}/s")
     if plan.eta_s is None:
         return what

@@ -11,7 +11,7 @@ import msgspec
 
 from loadcell.errors import UsageError
 from loadcell.mlperf.model import Rules, Scenario
-from loadcell.spec import LoadGen, Slo, Spec
+from loadcell.spec import LoadGen, Slo, Spec, with_fields
 
 _TIMEOUT_S, _TIMEOUT_TOKEN_S = 600.0, 0.15
 """A request may wait for all others, and be answered slowly: 10 min and 0.15 s a token that it may have."""
@@ -20,19 +20,12 @@ _LOADGEN_SCENARIO = {"interactive": "server"}
 
 def spec_by_rules(rules: Rules, spec: Spec, prompts: Path, given: Collection[str] = ()) -> Spec:
     """The Spec but for its load and traffic: decoding, limits and data of `rules`, the rest as in `spec`."""
-    tree = msgspec.to_builtins(spec)
-    endpoint = tree["endpoint"]
-    endpoint["extra_body"] = {**rules.sampling, **endpoint["extra_body"]}
-    if "endpoint.ignore_eos" not in given:
-        endpoint["ignore_eos"] = False
-    if "load.timeout_s" not in given:
-        tree["load"]["timeout_s"] = default_timeout_s(rules)
-    tree["workload"]["prompts"] = str(prompts)
-    if rules.max_output_tokens is not None and "workload.output_tokens" not in given:
-        tree["workload"]["output_tokens"] = str(rules.max_output_tokens)
-    tree["slo"] = msgspec.to_builtins(limits(rules))
-    tree["loadgen"] = msgspec.to_builtins(LoadGen())
-    return msgspec.convert(tree, Spec)
+    usual: dict[str, Any] = {"endpoint.ignore_eos": False, "load.timeout_s": default_timeout_s(rules)}
+    if rules.max_output_tokens is not None:
+        usual["workload.output_tokens"] = str(rules.max_output_tokens)
+    fields = {path: value for path, value in usual.items() if path not in given}
+    fields |= {"endpoint.extra_body": {**rules.sampling, **spec.endpoint.extra_body}, "workload.prompts": str(prompts)}
+    return msgspec.structs.replace(with_fields(spec, fields), slo=limits(rules), loadgen=LoadGen())
 
 
 def loadgen_of(rules: Rules) -> LoadGen:

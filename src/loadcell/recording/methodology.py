@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from loadcell.recording.forms import EnvironmentForm
 from loadcell.recording.read import read_json, read_manifest, read_told
 from loadcell.recording.schema import Manifest
 from loadcell.secrets import REDACTED, holds_redacted
-from loadcell.spec import Spec, build_spec
+from loadcell.spec import Spec, build_spec, spec_fields
 
 RESULT_FORMAT = 4
 """Newest format of a saved result that is understood; `metrics` writes it."""
@@ -173,13 +174,9 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
 
 def changed_fields(recorded: Recorded, now: Spec) -> list[str]:
     """The fields of the Spec that are not as recorded, as in "load.rate 5 -> 6". `now` is redacted, with defaults."""
-    before, after = msgspec.to_builtins(build_spec(recorded.spec)), msgspec.to_builtins(now)
-    return [
-        f"{section}.{key} {_say(before[section][key])} -> {_say(value)}"
-        for section, values in after.items()
-        for key, value in values.items()
-        if before[section][key] != value
-    ]
+    before = build_spec(recorded.spec)
+    values = ((path, attrgetter(path)(before), attrgetter(path)(now)) for path in spec_fields())
+    return [f"{path} {_say(old)} -> {_say(new)}" for path, old, new in values if old != new]
 
 
 _ENVIRONMENT = {

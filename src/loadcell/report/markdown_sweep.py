@@ -25,9 +25,9 @@ _DIGITS = re.compile(r"\d[\d.,]*")
 def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:
     """The sweep: the answer of a search first, then its stages."""
     plan, found = sweep.plan, sweep.found
-    endpoint = plan.spec["endpoint"]
+    endpoint = plan.spec.endpoint
     title = words.say("Search") if found else words.say("Sweep")
-    model = code(endpoint["model"] or endpoint["url"], 80)
+    model = code(endpoint.model or endpoint.url, 80)
     blocks = [f"### {title}: {model}", _promise(plan, words)]
     if found is not None:
         ends = [(end, text) for end, text in ((found.low, words.say("holds")), (found.high, words.say("fails"))) if end]
@@ -40,7 +40,7 @@ def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:
         blocks += [_stages(sweep, words), words.say("Latencies: p50 / p99."), bullets(_doubts(sweep, words))]
     blocks.append(section(words.say("Notes"), (prose(words.say(finding)) for finding in sweep.findings)))
     rows = [
-        (words.say("Target"), code(endpoint["url"])),
+        (words.say("Target"), code(endpoint.url)),
         (words.say("Seed"), code(plan.seed)),
         (words.say("Recorded by"), code(f"loadcell {plan.loadcell}")),
         (words.say("Computed by"), code(f"loadcell {sweep.loadcell}")),
@@ -52,7 +52,7 @@ def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:
 
 def _promise(plan: Plan, words: Words) -> str:
     """The SLO, with the share of requests that must keep to it where there is one."""
-    limits = [limit_words(name, value, words) for name, value in plan.spec["slo"].items() if value is not None]
+    limits = [limit_words(name, value, words) for name, value in plan.spec.slo.limits.items()]
     if not limits:
         return ""
     asks = ", ".join(limits)

@@ -199,12 +199,12 @@ def _proof(test: EarlyStopping) -> str:
 
 
 def _how(found: Outcome) -> Iterator[Line]:
-    plan, spec = found.plan, found.plan.spec
+    plan, endpoint = found.plan, found.plan.spec.endpoint
     for i, words in enumerate(plan.history):
         yield ("" if i else "Before"), plain(words, _SAYS)
     yield "Data set", plain(f"{plan.dataset} · sha256 {plan.dataset_sha256[:16]}")
-    model = spec["endpoint"]["model"] or "(the server's first)"
-    yield "Target", plain(f"{spec['endpoint']['url']} · {spec['endpoint']['api']} · model {model}")
+    model = endpoint.model or "(the server's first)"
+    yield "Target", plain(f"{endpoint.url} · {endpoint.api} · model {model}")
     yield "Run", plain(f"{found.started_at} · loadcell {found.loadcell} · loads and times as LoadGen's, without it")
 
 

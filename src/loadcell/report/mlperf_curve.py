@@ -108,8 +108,9 @@ def _declared(plan: CurvePlan) -> Iterator[Line]:
         yield ("" if i else "Before"), plain(words, _SAYS)
     if plan.shortened:
         yield "Smaller", Text(plain("; ".join(plan.shortened), _SAYS), style="yellow")
-    model = plan.spec["endpoint"]["model"] or "(the server's first)"
-    yield "Target", plain(f"{plan.spec['endpoint']['url']} · {plan.spec['endpoint']['api']} · model {model}")
+    endpoint = plan.spec.endpoint
+    model = endpoint.model or "(the server's first)"
+    yield "Target", plain(f"{endpoint.url} · {endpoint.api} · model {model}")
     yield "Data set", plain(f"{plan.samples:,} samples a pass · sha256 {plan.dataset_sha256[:16]}")
 
 

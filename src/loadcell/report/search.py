@@ -38,8 +38,8 @@ def answer_lines(sweep: Sweep, found: Found) -> Iterator[Line]:
 
 def promise(plan: Plan) -> str:
     """The SLO of a plan in words, with the share of requests that must keep to it where there is one."""
-    limits = {name: value for name, value in plan.spec["slo"].items() if value is not None}
-    words = ", ".join(f"{TITLES.get(name, name)} ≤ {value:,g} ms" for name, value in limits.items()) or "no SLO"
+    limits = plan.spec.slo.limits.items()
+    words = ", ".join(f"{TITLES.get(name, name)} ≤ {value:,g} ms" for name, value in limits) or "no SLO"
     return words if plan.target is None else f"{words} for {percent(plan.target)} of requests"
 
 

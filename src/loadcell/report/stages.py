@@ -154,7 +154,7 @@ def _not_estimable(sweep: Sweep) -> Iterator[str]:
         yield f"p99 withheld in {numbers(group)}: {plain(why, _REASON)}."
     for why, group in caveats.items():
         yield f"p99 without an interval in {numbers(group)}: {plain(why, _REASON)}."
-    if sweep.stages and all(limit is None for limit in sweep.plan.spec["slo"].values()):
+    if sweep.stages and not sweep.plan.spec.slo.limits:
         yield "goodput n/a: no SLO was given (--slo)."
 
 

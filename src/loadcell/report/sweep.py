@@ -52,18 +52,19 @@ def render_sweep(sweep: Sweep, width: int = _NARROW) -> RenderableType:
 def _measured(sweep: Sweep) -> Iterator[Line]:
     """What was swept, against what."""
     plan = sweep.plan
-    endpoint, workload, load = (plan.spec[name] for name in ("endpoint", "workload", "load"))
-    yield "Target", plain(f"{endpoint['url']} · {endpoint['api']} · model {endpoint['model'] or _MODEL}")
+    endpoint, workload = plan.spec.endpoint, plan.spec.workload
+    yield "Target", plain(f"{endpoint.url} · {endpoint.api} · model {endpoint.model or _MODEL}")
     varied = {path.removeprefix("workload.") for changes in plan.stages for path in changes}
-    sizes = {name: "varied" if name in varied else workload[name] for name in ("input_tokens", "output_tokens")}
-    source = f"prompts of {workload['prompts']}" if workload["prompts"] else f"{sizes['input_tokens']} tokens in"
-    arrivals = f" · {load['arrivals']} arrivals" if plan.axis == "load.rate" else ""
-    yield "Workload", plain(f"{source}, {sizes['output_tokens']} tokens out{arrivals}")
+    tokens_in = "varied" if "input_tokens" in varied else workload.input_tokens
+    tokens_out = "varied" if "output_tokens" in varied else workload.output_tokens
+    source = f"prompts of {workload.prompts}" if workload.prompts else f"{tokens_in} tokens in"
+    arrivals = f" · {plan.spec.load.arrivals} arrivals" if plan.axis == "load.rate" else ""
+    yield "Workload", plain(f"{source}, {tokens_out} tokens out{arrivals}")
     if plan.mode == "grid":
         over = UNITS.get(str(plan.axis), "fields of the spec")
         count = f"{len(sweep.stages)} of {sweep.planned}" if sweep.planned != len(sweep.stages) else f"{sweep.planned}"
         yield "Grid", f"{count} stages over {over}, {span_words(plan.stage_s)} each"
-        if any(value is not None for value in plan.spec["slo"].values()):
+        if plan.spec.slo.limits:
             yield "SLO", promise(plan)
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def plan_grid(spec: Spec, grid: Grid, stage_s: float, *, shuffle: bool = False) 
 
 def make_plan(spec: Spec, **fields: Any) -> Plan:
     """A Plan for `spec` with its version, its seed and its Spec, secrets removed; the other fields as given."""
-    return Plan(loadcell=__version__, seed=spec.run.seed, spec=msgspec.to_builtins(redact(spec)), **fields)
+    return Plan(loadcell=__version__, seed=spec.run.seed, spec=redact(spec), **fields)
 
 
 def _settled(spec: Spec, changes: Changes, number: int, stage_s: float) -> Changes:
@@ -163,13 +164,10 @@ def _settled(spec: Spec, changes: Changes, number: int, stage_s: float) -> Chang
         changed = changed_spec(spec, {"load.duration_s": stage_s} | changes)
     except LoadcellError as error:
         raise UsageError(f"{told}: {error}") from None
-    plain, bare = msgspec.to_builtins(changed), msgspec.to_builtins(redact(changed))
-    settled = {}
-    for path in changes:
-        section, _, key = path.partition(".")
-        if plain[section][key] != bare[section][key]:
+    settled = {path: attrgetter(path)(changed) for path in changes}
+    for path, value in settled.items():
+        if value != attrgetter(path)(redact(changed)):
             raise UsageError(f"stage {number}: {path} holds secrets, which are never recorded: it cannot vary")
-        settled[path] = plain[section][key]
     if "load.concurrency" in changes and spec.load.rate is not None and "load.rate" not in changes:
         raise UsageError(
             f"{told}: the spec asks for an open loop of {spec.load.rate:g} requests/s, which load.concurrency only "

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.metrics.model import Energy, Estimate, Goodput, Interval, Share, Word
+from loadcell.spec import Spec
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -42,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Doc(description="grid: length of a stage; search: longest; null: as long as the floor shows to be needed"),
     ]
     seed: int
-    spec: Annotated[dict[str, Any], Doc(description="the Spec that stages vary, secrets removed")]
+    spec: Annotated[Spec, Doc(description="what stages vary, secrets removed")]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ CLIENT_CPU = "client_cpu_share"
 
 def point_of(result: Result, audits: Sequence[Mapping[str, Any]] = ()) -> Point:
     """The figures of a stage; what its Result cannot tell is None. `audits` are those of its recording."""
-    rates, counts, gpus = result.throughput, result.counts.window, result.methodology.spec["endpoint"].get("gpus")
+    rates, counts, gpus = result.throughput, result.counts.window, result.methodology.spec.endpoint.gpus
     tokens_per_s, user = rates.output_tokens_per_s, rates.user_tokens_per_s.get("p50")
     watched = result.observed
     return Point(

@@ -28,7 +28,7 @@ from loadcell.mlperf.settings import loadgen_of, spec_by_rules
 from loadcell.recording.campaign import Campaign
 from loadcell.recording.read import dump_json, read_manifest
 from loadcell.recording.schema import Manifest
-from loadcell.spec import Load, LoadGen, Spec, redact
+from loadcell.spec import Load, LoadGen, Spec, redact, with_fields
 from loadcell.workload.loadgen import accuracy_count
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def accuracy_plan(rules: Rules, dataset: Dataset, spec: Spec) -> RunPlan:
         loadcell=__version__, rules=rules, samples=len(dataset.samples), queries=len(dataset.samples),
         dataset=dataset.name, dataset_path=dataset.path, dataset_sha256=dataset.sha256,
         look_alike=dataset.look_alike, shortened=shortened, quick=bool(shortened),
-        spec=msgspec.to_builtins(redact(spec)),
+        spec=redact(spec),
     )  # fmt: skip
 
 
@@ -84,9 +84,8 @@ def accuracy_spec(
     """
     asked = spec.workload.output_tokens
     spec = spec_by_rules(rules, spec, prompts, given)
-    endpoint = spec.endpoint
     if dataset.api is not None and "endpoint.api" not in given:
-        endpoint = msgspec.structs.replace(endpoint, api=dataset.api)
+        spec = with_fields(spec, {"endpoint.api": dataset.api})
     loadgen = msgspec.structs.replace(loadgen_of(rules), mode="accuracy", min_queries=1, min_duration_s=0.0)
     assert loadgen.scenario is not None
     count = accuracy_count(len(dataset.samples), loadgen.scenario)
@@ -96,9 +95,8 @@ def accuracy_spec(
     )  # fmt: skip
     most = _most_tokens(rules)
     output_tokens = asked if most is None or "workload.output_tokens" in given else str(most)
-    workload = msgspec.structs.replace(spec.workload, output_tokens=output_tokens)
-    run = msgspec.structs.replace(spec.run, keep_text=True)
-    return msgspec.structs.replace(spec, endpoint=endpoint, load=load, loadgen=loadgen, workload=workload, run=run)
+    spec = with_fields(spec, {"workload.output_tokens": output_tokens, "run.keep_text": True})
+    return msgspec.structs.replace(spec, load=load, loadgen=loadgen)
 
 
 def _most_tokens(rules: Rules) -> int | None:

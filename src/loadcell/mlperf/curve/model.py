@@ -5,11 +5,12 @@ Times are seconds or milliseconds, as the names say. What nobody told or measure
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from loadcell.mlperf.model import FOOTNOTE, Finding
+from loadcell.spec import Spec
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -223,7 +224,7 @@ class CurvePlan(msgspec.Struct, frozen=True, kw_only=True):
     seeds: UsedSeeds
     target_cohort: str | None = None
     max_output_tokens: int | None = None
-    spec: Annotated[dict[str, Any], Doc(description="Spec of the points, secrets removed")]
+    spec: Annotated[Spec, Doc(description="of the points, secrets removed")]
 
 
 class PointRun(msgspec.Struct, frozen=True, kw_only=True):

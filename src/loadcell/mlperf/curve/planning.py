@@ -170,7 +170,7 @@ def make_plan(
         ),
         target_cohort=seeds.cohort,
         max_output_tokens=rules.max_output_tokens,
-        spec=msgspec.to_builtins(redact(spec)),
+        spec=redact(spec),
     )
     _check_time(plan)
     return plan

@@ -13,7 +13,7 @@ from loadcell.mlperf.curve.model import PlannedPoint
 from loadcell.mlperf.model import Rules
 from loadcell.mlperf.rules.forms import SeedSet
 from loadcell.mlperf.settings import chosen_tokens, spec_by_rules
-from loadcell.spec import LoadGen, Slo, Spec, build_spec
+from loadcell.spec import LoadGen, Slo, Spec, checked, with_fields
 
 _RAMP_A_USER_S, _RAMP_SHARE = 0.01, 0.005
 """Users start so far apart, within this share of the least time of a point: their first replies are no burst."""
@@ -54,19 +54,16 @@ def base_spec(rules: Rules, spec: Spec, prompts: Path, seeds: SeedSet, given: Co
     The order is that of the official client: a new permutation a pass, from the sample-index seed.
     """
     chosen = chosen_tokens(spec, given)
-    tree = msgspec.to_builtins(spec_by_rules(rules, spec, prompts, given))
+    made = spec_by_rules(rules, spec, prompts, given)
     if chosen is not None:
-        tree["workload"]["output_tokens"] = str(chosen)
-    tree["slo"] = msgspec.to_builtins(Slo())
-    tree["loadgen"] = msgspec.to_builtins(
-        LoadGen(
-            scenario="endpoints",
-            sample_index_seed=seeds.sample_index_rng_seed,
-            schedule_seed=seeds.scheduler_rng_seed,
-            equal_issue=True,
-        )
+        made = with_fields(made, {"workload.output_tokens": str(chosen)})
+    traffic = LoadGen(
+        scenario="endpoints",
+        sample_index_seed=seeds.sample_index_rng_seed,
+        schedule_seed=seeds.scheduler_rng_seed,
+        equal_issue=True,
     )
-    return msgspec.convert(tree, Spec)
+    return msgspec.structs.replace(made, slo=Slo(), loadgen=traffic)
 
 
 def expected_output(rules: Rules, chosen: int | None) -> float:
@@ -83,5 +80,4 @@ def point_spec(spec: Spec, planned: PlannedPoint, requests: int) -> Spec:
         changes["ramp_s"] = 0.0
     elif spec.load.ramp_s is None:
         changes["ramp_s"] = min(_RAMP_A_USER_S * planned.concurrency, _RAMP_SHARE * planned.min_duration_s)
-    made = msgspec.structs.replace(spec, load=msgspec.structs.replace(spec.load, **changes))
-    return build_spec(msgspec.to_builtins(made))
+    return checked(msgspec.structs.replace(spec, load=msgspec.structs.replace(spec.load, **changes)))

@@ -92,7 +92,7 @@ def _pattern(one: PointRun) -> dict[str, Any]:
 
 def _config(curve: Curve, one: PointRun) -> dict[str, Any]:
     runtime = {"min_duration_ms": round(one.planned.min_duration_s * 1000), "n_samples_to_issue": one.planned.requests}
-    return config("online", curve.plan.spec["endpoint"].get("model"), _pattern(one), runtime)
+    return config("online", curve.plan.spec.endpoint.model, _pattern(one), runtime)
 
 
 def _ns(values_ms: Floats) -> NDArray[np.int64]:

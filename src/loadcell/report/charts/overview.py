@@ -44,8 +44,8 @@ def _column(views: list[Spec]) -> Spec:
 
 
 def _head(result: Result, words: Words) -> Spec:
-    endpoint, effective = result.methodology.spec["endpoint"], result.methodology.effective
-    model = plain(effective.get("model") or endpoint["model"] or endpoint["url"], 60)
+    endpoint, effective = result.methodology.spec.endpoint, result.methodology.effective
+    model = plain(effective.get("model") or endpoint.model or endpoint.url, 60)
     word = result.verdict.word
     day = plain(result.run.started_at, 40).replace("T", " ")[:16]
     layers = [
@@ -75,10 +75,10 @@ def _text(text: str, style: str, x: int, y: int, **mark: Any) -> Spec:
 
 
 def _load(result: Result, words: Words) -> str:
-    load = result.methodology.spec["load"]
+    load = result.methodology.spec.load
     if result.methodology.loop == "open":
-        return words.say("open loop, {rate} requests/s", rate=words.figure(load["rate"], 3))
-    return words.say("closed loop, {users} users", users=words.count(load["concurrency"] or 1))
+        return words.say("open loop, {rate} requests/s", rate=words.figure(load.rate, 3))
+    return words.say("closed loop, {users} users", users=words.count(load.concurrency or 1))
 
 
 def _figures(result: Result, words: Words) -> list[tuple[str, str, str]]:

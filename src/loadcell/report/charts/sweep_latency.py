@@ -45,7 +45,7 @@ _FAR = 4.0
 def latency(sweep: Sweep, axis: Axis, words: Words) -> Chart:
     """p50, p90 and p99 of each latency by load, with the SLO's limits."""
     title = words.say("Latency by load")
-    limits = sweep.plan.spec["slo"]
+    limits = sweep.plan.spec.slo.limits
     known = {name: drawn for name in COMPARED if (drawn := _percentiles(sweep, axis, words, name))}
     if not known:
         return nothing("latency-by-load", title, words)
@@ -134,7 +134,7 @@ def trade(sweep: Sweep, axis: Axis, words: Words) -> Chart:
     drawn = [row | {"turn": i} for i, row in enumerate(figures(sweep, axis, words, both))]
     if not drawn:
         return nothing("latency-by-throughput", title, words)
-    limit = sweep.plan.spec["slo"].get("ttft_ms")
+    limit = sweep.plan.spec.slo.ttft_ms
     near = limit if limit is not None and limit <= _FAR * max(row["value"] for row in drawn) else None
     named = f"TTFT {which}, ms"
     x = {

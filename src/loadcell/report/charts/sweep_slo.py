@@ -37,9 +37,8 @@ def attainment(sweep: Sweep, axis: Axis, words: Words) -> Chart:
     title = words.say("SLO attainment by load")
     drawn = rows(sweep.stages, axis, words, lambda stage, point: _attained(stage, point, words))
     if not drawn:
-        limits = any(limit is not None for limit in sweep.plan.spec["slo"].values())
         told = words.say("no stage tells a share of requests that kept to the SLO")
-        why = told if limits else words.say("no SLO was given (--slo)")
+        why = told if sweep.plan.spec.slo.limits else words.say("no SLO was given (--slo)")
         return Chart(name="attainment", title=title, says="", alt="", spec=None, missing=why)
     shares = [row["share"] for row in drawn]
     lowest = min(row["low"] if row["low"] is not None else row["share"] for row in drawn)

@@ -9,7 +9,7 @@ from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.report.charts.curve import curve_chart
 from loadcell.report.mlperf_curve import grouped, marks, steady_words, title, user_words
-from loadcell.report.page.method import settings, typed_command
+from loadcell.report.page.method import sections, typed_command
 from loadcell.report.page.render import render
 from loadcell.report.text import MISSING, figure
 from loadcell.report.words import words_for
@@ -44,7 +44,7 @@ def curve_page(curve: Curve, *, source: str = "") -> str:
         findings=_findings(curve.findings),
         footnote=FOOTNOTE,
         resume=typed_command("loadcell", "mlperf", "curve", source, "--resume") if source else None,
-        spec=[(name, settings(tree, words)) for name, tree in plan.spec.items() if isinstance(tree, dict)],
+        spec=sections(plan.spec, words),
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import msgspec
+
 from loadcell.metrics import Result
 from loadcell.report.words import Words
+from loadcell.spec import Spec
 
 Rows = list[tuple[str, str]]
 
@@ -33,6 +36,11 @@ def settings(tree: dict[str, Any], words: Words) -> Rows:
         else:
             rows.append((name, setting(value, words)))
     return rows
+
+
+def sections(spec: Spec, words: Words) -> list[tuple[str, Rows]]:
+    """The settings of a Spec by section."""
+    return [(name, settings(tree, words)) for name, tree in msgspec.to_builtins(spec).items()]
 
 
 def setting(value: Any, words: Words) -> str:

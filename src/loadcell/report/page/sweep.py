@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from loadcell.report.charts.stages import varied_fields
 from loadcell.report.page import sweep_stages as stages
-from loadcell.report.page.method import setting, settings, typed_command
+from loadcell.report.page.method import sections, setting, typed_command
 from loadcell.report.page.render import render
 from loadcell.report.page.sweep_answer import cards, lines, promise, verdict
 from loadcell.report.sweep import finished
@@ -36,9 +38,9 @@ def sweep_page(sweep: Sweep, words: Words, *, source: str = "", pages: frozenset
         sweep=sweep,
         loadcell=sweep.loadcell,
         found=sweep.found,
-        model=spec["endpoint"]["model"],
-        url=spec["endpoint"]["url"],
-        api=spec["endpoint"]["api"],
+        model=spec.endpoint.model,
+        url=spec.endpoint.url,
+        api=spec.endpoint.api,
         started=min((stage.started_at for stage in sweep.stages if stage.started_at), default=""),
         asked=list(_asked(sweep, words)),
         promise=promise(sweep.plan, words),
@@ -56,22 +58,18 @@ def sweep_page(sweep: Sweep, words: Words, *, source: str = "", pages: frozenset
         resume=typed_command("loadcell", "sweep", source, "--resume") if source and not finished(sweep) else None,
         finished=finished(sweep),
         method=_method(sweep, words),
-        spec=[(name, settings(tree, words)) for name, tree in spec.items() if isinstance(tree, dict)],
+        spec=sections(spec, words),
     )
 
 
 def _asked(sweep: Sweep, words: Words) -> Iterator[str]:
     """Workload and loads in words."""
     plan = sweep.plan
-    workload, load = plan.spec["workload"], plan.spec["load"]
     varied = set(varied_fields(sweep))
-    tokens = {
-        name: words.say("varied") if f"workload.{name}" in varied else str(workload[name])
-        for name in ("input_tokens", "output_tokens")
-    }
-    yield workload_words(workload | tokens, words)
+    told = {name: words.say("varied") for name in ("input_tokens", "output_tokens") if f"workload.{name}" in varied}
+    yield workload_words(msgspec.structs.replace(plan.spec.workload, **told), words)
     if plan.axis == "load.rate":
-        yield words.say("open loop, {arrivals} arrivals", arrivals=str(load["arrivals"]))
+        yield words.say("open loop, {arrivals} arrivals", arrivals=plan.spec.load.arrivals)
     elif plan.axis == "load.concurrency":
         yield words.say("closed loop")
     took = stages.span(sweep.took_s, words)

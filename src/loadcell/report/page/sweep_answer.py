@@ -43,8 +43,7 @@ def promise(plan: Plan, words: Words) -> str:
     """The SLO in words, with the share of requests that must keep to it; nothing without one."""
     limits = [
         f"{words.metric(name.removesuffix('_ms')).title} ≤ {words.number(f'{value:,g}')} ms"
-        for name, value in plan.spec["slo"].items()
-        if value is not None
+        for name, value in plan.spec.slo.limits.items()
     ]
     if not limits or plan.target is None:
         return ", ".join(limits)

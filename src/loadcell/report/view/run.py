@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Any
+
+import msgspec
 
 from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
@@ -15,6 +16,7 @@ from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
+from loadcell.spec import Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "failures")
@@ -34,48 +36,47 @@ _TEXT = 300
 def model_of(result: Result) -> str | None:
     """The model that was asked for; None where that was left to the server and is not known."""
     method = result.methodology
-    model = method.effective.get("model") or method.spec.get("endpoint", {}).get("model")
+    model = method.effective.get("model") or method.spec.endpoint.model
     return None if model is None else str(model)
 
 
 def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
-    t, load = words.say, result.methodology.spec.get("load", {})
-    users, rate_asked = load.get("concurrency"), load.get("rate")
+    t, load = words.say, result.methodology.spec.load
+    users = load.concurrency
     if result.methodology.loop == "open":
-        found = asked(rate_asked or 0.0, words)
-        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=str(load.get("arrivals") or "?"))]
+        found = asked(load.rate or 0.0, words)
+        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [t("at most {n} in flight", n=words.count(users))] if users else []
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
-    if load.get("requests"):
-        parts.append(t("{n} requests", n=words.count(load["requests"])))
+    if load.requests:
+        parts.append(t("{n} requests", n=words.count(load.requests)))
     length_s = result.methodology.effective.get("duration_s")
-    if load.get("duration_s"):
-        parts.append(t("{s} s", s=asked(load["duration_s"], words)))
-    elif length_s and not load.get("requests") and load.get("duration_most_s"):
-        most = asked(load["duration_most_s"], words)
+    if load.duration_s:
+        parts.append(t("{s} s", s=asked(load.duration_s, words)))
+    elif length_s and not load.requests and load.duration_most_s:
+        most = asked(load.duration_most_s, words)
         parts.append(t("{s} s (ended by itself, {most} s at most)", s=words.figure(length_s, 4), most=most))
     return parts
 
 
-def workload_words(workload: dict[str, Any], words: Words) -> str:
-    """What was asked of the server, in tokens, by the spec's part of that name."""
-    out = str(workload.get("output_tokens"))
-    if workload.get("prompts"):
-        return words.say("prompts of {file}, {n} tokens out", file=str(workload["prompts"]), n=out)
-    return words.say("{n} tokens in, {m} tokens out", n=str(workload.get("input_tokens")), m=out)
+def workload_words(workload: Workload, words: Words) -> str:
+    """What was asked of the server, in tokens."""
+    out = workload.output_tokens
+    if workload.prompts:
+        return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
+    return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens, m=out)
 
 
 def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """What was measured, how much of it counts, and what became of the requests."""
     t, method, run = words.say, result.methodology, result.counts.run
-    endpoint, window = method.spec.get("endpoint", {}), method.window
-    workload = method.spec.get("workload", {})
-    streamed = t("streamed") if endpoint.get("stream", True) else t("not streamed")
+    endpoint, workload, window = method.spec.endpoint, method.spec.workload, method.window
+    streamed = t("streamed") if endpoint.stream else t("not streamed")
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
-    target = Cell(str(endpoint.get("url", "")), kind="code")
-    yield t("Target"), [target, Cell(f"{endpoint.get('api', '')}, {streamed}"), Cell(model)]
+    target = Cell(endpoint.url, kind="code")
+    yield t("Target"), [target, Cell(f"{endpoint.api}, {streamed}"), Cell(model)]
     load = load_words(result, words)
     span = t(
         "{a} to {b} s",
@@ -403,7 +404,7 @@ def identity(result: Result, words: Words, digits: int | None = None) -> Iterato
 def settings(result: Result, words: Words) -> Iterator[Fact]:
     """Everything that was asked for, and what it came to, a line a part of the spec."""
     method = result.methodology
-    for part, values in (*method.spec.items(), ("effective", method.effective)):
+    for part, values in (*msgspec.to_builtins(method.spec).items(), ("effective", method.effective)):
         if isinstance(values, dict) and values:
             yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
 
