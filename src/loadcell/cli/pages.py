@@ -39,7 +39,12 @@ def add_page(parser: argparse.ArgumentParser | argparse._ArgumentGroup, where: s
 
 def add_lang(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add --lang."""
-    parser.add_argument("--lang", metavar="L", default=_DEFAULT_LANG, help="language of what is shown: en or es")
+    parser.add_argument(
+        "--lang",
+        metavar="L",
+        default=_DEFAULT_LANG,
+        help="language of what is shown (a sweep on the console: English): en or es",
+    )
 
 
 def words_of(args: argparse.Namespace) -> Words:
