@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,14 +46,17 @@ def plain_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def forked_workers() -> Iterator[None]:
-    """Load processes that need not load their libraries, where this system can give them."""
+    """Load processes that need not load their libraries, where this system can give them.
+
+    A test that gives PYTHONPATH means code that runs as a process starts (`known.fault`): a fork would not run it.
+    """
     if sys.platform != "linux":
         yield
         return
-    mother, command = Mother(), crew.WORKER_COMMAND
+    mother, command, path = Mother(), crew.WORKER_COMMAND, os.environ.get("PYTHONPATH")
 
     def start(words: tuple[str, ...], **options: Any) -> Forked | subprocess.Popen[bytes]:
-        if words[: len(command)] == command:
+        if words[: len(command)] == command and options["env"].get("PYTHONPATH") == path:
             return Forked(mother, words, **options)
         return subprocess.Popen(words, **options)
 

@@ -153,4 +153,8 @@ def _broken(line: str, room: int) -> list[str]:
     low, dash, high = line.partition("\N{EN DASH}")
     if len(line) <= room:
         return [line]
-    return [f"{low}{dash}", high] if dash and " " not in line else textwrap.wrap(line, max(room, 4), break_long_words=False)
+    return (
+        [f"{low}{dash}", high]
+        if dash and " " not in line
+        else textwrap.wrap(line, max(room, 4), break_long_words=False)
+    )
