@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 from engine_client import Start, start_engine
-from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
+from surroundings import one_tokenizer, plain_environment  # noqa: F401  (faults look for load processes by name)
 
 
 @pytest.fixture(autouse=True)
