@@ -37,8 +37,9 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     `source` names the folder or file in the commands.
     """
     t, model = words.say, said.model_of(result)
+    summary = _summary(result, detail, words, source, drawn)
     sections = {
-        "summary": _summary(result, detail, words, source, drawn),
+        "summary": summary,
         "latency": _latency(result, words, drawn),
         "course": _course(result, detail, words, drawn),
         "drivers": _drivers(result, words, drawn),
@@ -52,7 +53,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     return View(
         title=f"{model or t('Run')} · {said.verdict(result, words).word}",
         eyebrow=f"{t('Load test')} · {started}",
-        heading=model or t("(the server's first model)"),
+        heading=summary.title,
         parts={name: [section] for name, section in sections.items() if section is not None},
         loadcell=result.loadcell,
     )

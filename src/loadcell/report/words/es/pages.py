@@ -97,7 +97,6 @@ OVERVIEW = {
     "in flight, mean": "en curso, media",
     "{ok} of {planned} requests ok": "{ok} de {planned} solicitudes correctas",
     "Load test": "Prueba de carga",
-    "(the server's first model)": "(el primer modelo del servidor)",
     "streamed": "en streaming",
     "not streamed": "sin streaming",
 }
