@@ -75,13 +75,13 @@ class Recording:
 
         Integers that may be missing come as float64 with NaN (exact: below 2**53); text as objects with None.
         """
-        rows = settled_rows(self.request_parts, self.token_parts)
-        return _numpy(f"select {', '.join(settled(columns))} from {rows} order by r.request", columns)
+        rows, files = settled_rows(self.request_parts, self.token_parts), [*self.request_parts, *self.token_parts]
+        return _numpy(f"select {', '.join(settled(columns))} from {rows} order by r.request", columns, files)
 
     def schedule(self, columns: Sequence[str]) -> Table:
         """Columns of the schedule, ordered by request; missing as in `requests`."""
-        rows = rows_of(SCHEDULE, [self.path / "schedule.parquet"])
-        return _numpy(f"select {', '.join(columns)} from {rows} order by request", columns)
+        files = [self.path / "schedule.parquet"]
+        return _numpy(f"select {', '.join(columns)} from {rows_of(SCHEDULE, files)} order by request", columns, files)
 
     def chunks(self, columns: Sequence[str], *, output_only: bool = True) -> Iterator[Table]:
         """Columns of the received events, part by part. The events of one request are adjacent, in order, in one part.
@@ -92,7 +92,7 @@ class Recording:
         with open_database() as database:  # opening one costs 16 ms: one for all parts
             for part in self.chunk_parts:
                 sql = f"select {', '.join(columns)} from {rows_of(CHUNKS, [part])} {where}"
-                yield _numpy(sql, columns, database)
+                yield _numpy(sql, columns, [part], database)
 
     def looks(self) -> Table:
         """Every look at a source while the load ran, ordered by source and time; the columns of `LOOKS`."""
@@ -110,7 +110,8 @@ class Recording:
     def _watched(self, table: Sequence[Column], parts: Sequence[str], order: str, where: str = "") -> Table:
         columns = [column.name for column in table]
         picked = [_FINITE if name == "value" else name for name in columns]
-        return _numpy(f"select {', '.join(picked)} from {rows_of(table, parts)} {where} order by {order}", columns)
+        sql = f"select {', '.join(picked)} from {rows_of(table, parts)} {where} order by {order}"
+        return _numpy(sql, columns, parts)
 
 
 _FINITE = "case when abs(value) < 1e100 then value end as value"
@@ -271,19 +272,34 @@ def _pages(folder: Path) -> tuple[str, str] | None:
 
 def read_columns(path: Path, columns: Sequence[str], order: str = "") -> Table:
     """Columns of one Parquet file in the order of its rows, or as `order` says; missing as in `Recording.requests`."""
-    return _numpy(f"select {', '.join(columns)} from {parquet(path)} {order}", columns)
+    return _numpy(f"select {', '.join(columns)} from {parquet(path)} {order}", columns, [path])
 
 
-def _numpy(sql: str, columns: Sequence[str], database: duckdb.DuckDBPyConnection | None = None) -> Table:
-    """Run a query; masked integers become float64 with NaN, text becomes objects with None."""
+def _numpy(
+    sql: str,
+    columns: Sequence[str],
+    files: Sequence[str | Path],
+    database: duckdb.DuckDBPyConnection | None = None,
+) -> Table:
+    """Run a query over some files; masked integers become float64 with NaN, text becomes objects with None."""
     if database is None:
         with open_database() as database:
-            return _numpy(sql, columns, database)
+            return _numpy(sql, columns, files, database)
     try:
         raw = database.execute(sql).fetchnumpy()
     except duckdb.Error as error:
-        raise RecordingError(f"the recording is damaged: {str(error).partition(chr(10))[0]}") from error
+        which = ", ".join(str(file) for file in files if not _is_whole(database, file)) or "the recording"
+        raise RecordingError(f"{which} is damaged: {str(error).partition(chr(10))[0]}") from error
     return {name: _plain(raw[name]) for name in columns}
+
+
+def _is_whole(database: duckdb.DuckDBPyConnection, file: str | Path) -> bool:
+    """Whether every value of a file can be read."""
+    try:
+        database.execute(f"select bit_xor(hash(rows)) from {parquet(file)} as rows").fetchall()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
