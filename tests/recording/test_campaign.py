@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,6 @@ def test_what_is_not_whole_is_set_aside_and_kept(tmp_path: Path) -> None:
     assert len(all_set_aside(tmp_path)) == 3 and not is_set_aside("001-a.cut-1.old")
     with pytest.raises(RecordingError, match="cannot set"):
         set_aside(part)
+    shutil.rmtree(tmp_path / "001-a.cut-1")  # somebody tidied up
+    part.mkdir()
+    assert set_aside(part).name == "001-a.cut-3"

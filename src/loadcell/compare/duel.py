@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -61,12 +61,6 @@ class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
     models: Annotated[list[str], Doc(description="models that the ends serve")]
 
 
-def _asked(plan: DuelPlan) -> dict[str, Any]:
-    """All of it, but for the version that began it."""
-    tree = msgspec.to_builtins(plan)
-    return {name: tree[name] for name in tree if name not in ("format", "loadcell")}
-
-
 DUEL = Campaign(
     noun="a duel",
     part="a turn",
@@ -75,7 +69,6 @@ DUEL = Campaign(
     file="duel.json",
     form=DuelPlan,
     newest=FORMAT,
-    asked=_asked,
     reported=True,
 )
 

@@ -28,6 +28,13 @@ _NAMED = 4
 """Differences of two plans that are told."""
 
 
+def everything(plan: msgspec.Struct) -> dict[str, Any]:
+    """All that a plan says but for the version that began it; what its Spec asks for stands beside that."""
+    tree: dict[str, Any] = msgspec.to_builtins(plan)
+    asked = {name: value for name, value in tree.items() if name not in ("format", "loadcell", "spec")}
+    return {**asked, **tree.get("spec", {})}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Campaign(Generic[P]):
     """One kind of campaign, and what is done with a folder of it."""
@@ -45,7 +52,7 @@ class Campaign(Generic[P]):
     form: type[P]
     newest: int
     """Newest format of the plan that is understood."""
-    asked: Callable[[P], Mapping[str, Any]]
+    asked: Callable[[P], Mapping[str, Any]] = everything
     """What was asked for, as plain sections and values: what must be the same where it is gone on with."""
     prepared: Collection[str] = ()
     """Names in a folder that are worth nothing where no part was recorded beside them."""
@@ -177,7 +184,8 @@ def keep_whole(part: Path) -> bool:
 
 def set_aside(part: Path) -> Path:
     """Rename a part's folder so that it can be run again; nothing is deleted."""
-    aside = part.with_name(f"{part.name}.cut-{len(set_aside_of(part)) + 1}")
+    numbers = [int(path.name.rpartition("-")[2]) for path in set_aside_of(part)]
+    aside = part.with_name(f"{part.name}.cut-{max(numbers, default=0) + 1}")
     try:
         part.rename(aside)
     except OSError as error:

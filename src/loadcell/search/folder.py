@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from loadcell.recording.campaign import Campaign, is_set_aside
 from loadcell.recording.read import read_json
@@ -44,12 +41,6 @@ def stage_folders(folder: Path) -> list[Path]:
     return [path for _, path in sorted(stages)]
 
 
-def _asked(plan: Plan) -> dict[str, Any]:
-    """All of it, but for the version that began it."""
-    tree = msgspec.to_builtins(plan)
-    return {**{name: tree[name] for name in tree if name not in ("format", "loadcell", "spec")}, **tree["spec"]}
-
-
 SWEEP = Campaign(
     noun="a sweep",
     part="a stage",
@@ -58,7 +49,6 @@ SWEEP = Campaign(
     file="sweep.json",
     form=Plan,
     newest=FORMAT,
-    asked=_asked,
     prepared=(SESSIONS,),
     reported=True,
 )
