@@ -8,9 +8,9 @@ from loadcell.mlperf.curve.model import Curve, PointRun
 from loadcell.mlperf.curve.regions import NAMES
 from loadcell.mlperf.model import FOOTNOTE, Finding
 from loadcell.report.charts.curve import curve_chart
+from loadcell.report.method import sections, typed_command
 from loadcell.report.mlperf_curve import grouped, marks, steady_words, title, user_words
-from loadcell.report.page.method import sections, typed_command
-from loadcell.report.page.render import render
+from loadcell.report.render.html import render
 from loadcell.report.text import MISSING, figure
 from loadcell.report.words import words_for
 

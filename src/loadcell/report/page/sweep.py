@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from loadcell.report.charts.stages import varied_fields
+from loadcell.report.method import sections, setting, typed_command
 from loadcell.report.page import sweep_stages as stages
-from loadcell.report.page.method import sections, setting, typed_command
-from loadcell.report.page.render import render
 from loadcell.report.page.sweep_answer import cards, lines, promise, verdict
+from loadcell.report.render.html import render
 from loadcell.report.sweep import finished
 from loadcell.report.view.figures import count
 from loadcell.report.view.run import workload_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loadcell.report.charts.model import Chart
-from loadcell.report.page.render import render
+from loadcell.report.render.html import render
 from loadcell.report.view.blocks import Tone, View
 from loadcell.report.words import Words
 

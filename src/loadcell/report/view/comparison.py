@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side
-from loadcell.report.page.method import typed_command
+from loadcell.report.method import typed_command
 from loadcell.report.signed import change_words, finding_words, interval_words, signed
 from loadcell.report.text import MISSING, sentence
 from loadcell.report.view.blocks import (

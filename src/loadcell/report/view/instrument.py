@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadcell.metrics import Calibration, Check, Result, Spread
+from loadcell.metrics import Calibration, Check, Result
 from loadcell.metrics.checks_budget import ALONE, JUDGED, figures_of
 from loadcell.report.budget import budget_text, mark
 from loadcell.report.text import MISSING, figure
 from loadcell.report.view.blocks import TONES, Cell, Column, Fact, Table, Tone, fact, figured, told
-from loadcell.report.view.figures import asked
+from loadcell.report.view.figures import asked, spread
 from loadcell.report.view.latency import PERCENTILES, latency_rows
 from loadcell.report.words import Words
 
@@ -56,8 +56,8 @@ def _itself(result: Result, words: Words) -> Iterator[Cell]:
         return Cell(text, label=label, term=term)
 
     yield of(t("clock"), audit.clock)
-    yield of(t("read lag"), _spread(audit.read_lag, words), "read_lag")
-    yield of(t("sent late by"), _spread(audit.send_lateness, words), "send_lateness")
+    yield of(t("read lag"), spread(audit.read_lag, words), "read_lag")
+    yield of(t("sent late by"), spread(audit.send_lateness, words), "send_lateness")
     if audit.on_time_share is not None:
         yield of(t("sent within 1 ms of their time"), words.percent(audit.on_time_share))
     shares = (words.percent(share) for share in (audit.merged_share, audit.merged_by_client_share))
@@ -97,7 +97,7 @@ def _delivery(result: Result, words: Words) -> Iterator[Fact]:
         distance = t("KS distance of the gaps {n}", n=words.figure(sent.ks_distance, 2))
         yield fact(t("Arrivals"), f"{t('planned / sent:')} {shown[0]}", *shown[1:], distance)
     parts = [t("{n} requests on open ones, {m} on new ones", n=words.count(used.reused), m=words.count(used.new))]
-    parts += [f"{name} {_spread(spread, words)}" for name, spread in (("TCP", used.tcp), ("TLS", used.tls)) if spread.n]
+    parts += [f"{name} {spread(spread, words)}" for name, spread in (("TCP", used.tcp), ("TLS", used.tls)) if spread.n]
     parts += [t("least round trip {n} ms", n=words.figure(used.min_rtt_ms, 2))] if used.min_rtt_ms is not None else []
     parts += [t("{n} lost", n=words.count(used.resets))] if used.resets else []
     parts += [t("{n} not opened", n=words.count(used.failed))] if used.failed else []
@@ -130,12 +130,6 @@ def _calibration(known: Calibration, words: Words) -> Iterator[str]:
 
 def _signed(share: float | None, words: Words) -> str:
     return MISSING if share is None else words.number(f"{round(share * 100, 2) or 0.0:+.2f} %")
-
-
-def _spread(spread: Spread, words: Words) -> str:
-    """The 99th percentile, or the maximum where there are too few samples for it."""
-    name, value = ("p99", spread.p99_ms) if spread.p99_ms is not None else ("max", spread.max_ms)
-    return MISSING if value is None else f"{name} {words.figure(value, 3)} ms"
 
 
 # --- the audit -------------------------------------------------------------------------------------------------------

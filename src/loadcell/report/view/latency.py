@@ -12,6 +12,7 @@ from loadcell.report.text import figure
 from loadcell.report.view.blocks import Cell, Column, Table, figured
 from loadcell.report.view.figures import averaged, estimated
 from loadcell.report.words import Words
+from loadcell.spec import LIMITED
 
 PERCENTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99_9": "p99.9"}
 _WORTH_LESS = 0.95
@@ -153,7 +154,7 @@ def outside(result: Result, words: Words) -> Iterator[str]:
     if result.whole_run is None:
         return
     found = []
-    for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+    for name in LIMITED:
         inside, whole = (of[name].response or of[name].service for of in (result.latency, result.whole_run.latency))
         if whole.max is not None and figure(whole.max) != figure(inside.max):
             title, most, within = result.latency[name].title, words.figure(whole.max), words.figure(inside.max or 0.0)

@@ -11,12 +11,12 @@ from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
-from loadcell.report.page.method import setting
+from loadcell.report.method import setting
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
-from loadcell.spec import Workload
+from loadcell.spec import LIMITED, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "failures")
@@ -244,7 +244,7 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
     yield fact(t("Concurrency"), *parts)
     if (whole := result.whole_run) is not None:
         parts = []
-        for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        for name in LIMITED:
             latency = whole.latency[name]
             summary = latency.response or latency.service
             figures = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))

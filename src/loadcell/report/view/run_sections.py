@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadcell.metrics import Result
+from loadcell.metrics import Result, word_of
 from loadcell.report.detail.model import Detail
-from loadcell.report.page.method import command_of, typed_command
+from loadcell.report.method import command_of, typed_command
 from loadcell.report.view import instrument, latency, observed
 from loadcell.report.view import run as said
 from loadcell.report.view.blocks import (
@@ -51,7 +51,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     }  # fmt: skip
     started = result.run.started_at.replace("T", " ").replace("+00:00", " UTC")
     return View(
-        title=f"{model or t('Run')} · {said.verdict(result, words).word}",
+        title=f"{model or t('Run')} · {t(word_of(result))}",
         eyebrow=f"{t('Load test')} · {started}",
         heading=summary.title,
         parts={name: [section] for name, section in sections.items() if section is not None},

@@ -1,4 +1,4 @@
-"""How a run was done and how to do it again, for its page."""
+"""How a run was done, and how to do it again, as text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from loadcell.report.words import Words
 if TYPE_CHECKING:
     import jinja2
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1] / "page"
 _CLIP = 600
 """Characters of a foreign string on a page."""
 _TOO_LONG = 20_000
