@@ -130,7 +130,7 @@ def run(registered: Path, processes: None) -> Run:
     return lambda url, **fields: run_once(url, registered / "run", api="oracle", metrics_url="none", **fields)
 
 
-def test_a_load_of_it_is_measured_like_any(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_of_it_is_measured_like_any(run: Run, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "a secret of theirs")
     witness = Witness()
     with serve(witness(lambda _: spoken()), probe=lambda _: spoken(), models=names) as server:
@@ -139,7 +139,7 @@ def test_a_load_of_it_is_measured_like_any(run: Run, monkeypatch: pytest.MonkeyP
     for row in ran.rows:
         assert (row["output_tokens"], row["token_source"], row["prompt_tokens"]) == (TOKENS, "usage", 9)
         assert (row["output_chunks"], row["first_tokens"]) == (TOKENS, 1)
-        assert row["first_answer_ns"] - row["first_any_ns"] >= 2e9 * GAP_S, "its thoughts came first"
+        assert row["first_answer_ns"] > row["first_any_ns"], "its thoughts came first"
     bounds = witness.bounds_ms(ran.rows, witness.t0_ns(ran.rows))
     assert lies_in(ran.result.latency["ttft_ms"].service.mean, bounds["ttft"], 4)
     assert lies_in(ran.result.latency["e2e_ms"].service.mean, bounds["e2e"], 4)

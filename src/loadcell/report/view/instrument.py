@@ -85,7 +85,8 @@ def _itself(result: Result, words: Words) -> Iterator[Cell]:
 
 def _delivery(result: Result, words: Words) -> Iterator[Fact]:
     """Arrivals, connections and tokens."""
-    t, sent, used, tokens = words.say, *(getattr(result.instrument, n) for n in ("arrivals", "connections", "tokens"))
+    t, itself = words.say, result.instrument
+    sent, used, tokens = itself.arrivals, itself.connections, itself.tokens
     if sent.planned_rate is not None:
         pairs = (
             (t("requests/s"), sent.planned_rate, sent.sent_rate),
@@ -97,7 +98,7 @@ def _delivery(result: Result, words: Words) -> Iterator[Fact]:
         distance = t("KS distance of the gaps {n}", n=words.figure(sent.ks_distance, 2))
         yield fact(t("Arrivals"), f"{t('planned / sent:')} {shown[0]}", *shown[1:], distance)
     parts = [t("{n} requests on open ones, {m} on new ones", n=words.count(used.reused), m=words.count(used.new))]
-    parts += [f"{name} {spread(spread, words)}" for name, spread in (("TCP", used.tcp), ("TLS", used.tls)) if spread.n]
+    parts += [f"{name} {spread(took, words)}" for name, took in (("TCP", used.tcp), ("TLS", used.tls)) if took.n]
     parts += [t("least round trip {n} ms", n=words.figure(used.min_rtt_ms, 2))] if used.min_rtt_ms is not None else []
     parts += [t("{n} lost", n=words.count(used.resets))] if used.resets else []
     parts += [t("{n} not opened", n=words.count(used.failed))] if used.failed else []
