@@ -12,7 +12,7 @@ from made_sweep import make_grid, make_search
 from made_sweeps import category_grid, mixed_grid
 
 from loadcell.report.compare import comparison_page
-from loadcell.report.page.sweep import sweep_page
+from loadcell.report.sweep import sweep_page
 from loadcell.report.words import words_for
 
 WORDS = words_for("en")

@@ -186,7 +186,7 @@ def test_a_grid_from_end_to_end(sweep: Load, tmp_path: Path, capsys: pytest.Capt
     lines = out.splitlines()
     assert lines[0].startswith("   1  1 user: TTFT ") and any(line.startswith("   2  2 users: TTFT ") for line in lines)
     assert max(map(len, lines[:-6])) <= 80
-    assert "2 stages over users" in out and f"loadcell report {folder}\n" in out and "--resume" not in out
+    assert " 2 stages in " in out and f"loadcell report {folder}\n" in out and "--resume" not in out
     assert main(["report", str(folder), "--force"]) == code
     again = capsys.readouterr().out
     assert out.endswith(
@@ -220,7 +220,7 @@ def test_a_folder_in_use_is_offered_to_go_on(sweep: Load, tmp_path: Path) -> Non
         assert (code, out) == (1, "") and "--resume" in err
         before = len(server.load)
         code, out, _ = sweep(server.url, *words, "--resume", "--force")  # everything is there already
-        assert code in (0, 4) and len(server.load) == before and "2 stages over users" in out
+        assert code in (0, 4) and len(server.load) == before and " 2 stages in " in out
         code, _, err = sweep(server.url, *words[:-2], "--timeout", "7", "--output", folder, "--resume")
         assert code == 2 and "load.timeout_s" in err
         code, _, _ = sweep(folder, "--resume", "--force")
@@ -242,11 +242,11 @@ def test_a_server_that_goes_away_keeps_what_there_is(sweep: Load, tmp_path: Path
     folder = tmp_path / "g"
     with serve(script, probe=probe) as server:
         code, out, err = sweep(server.url, *SHORT, "--concurrency", "1,2", "--output", folder, "--force")
-        assert code == 1 and "1 of 2 stages over users" in out and "--resume" in out
+        assert code == 1 and " 1 of 2 stages in " in out and "--resume" in out
         assert err.startswith("loadcell: ") and "OPENAI_API_KEY" in err and "--resume" in err
         gone = False
         code, out, _ = sweep(folder, "--resume", "--force")
-    assert code in (0, 4) and "2 stages over users" in out and out.count("1 user: ") == 1
+    assert code in (0, 4) and " 2 stages in " in out and out.count("1 user: ") == 1
 
 
 def test_an_error_before_the_first_stage_is_just_that(sweep: Load, tmp_path: Path) -> None:
@@ -290,7 +290,8 @@ def test_ctrl_c_shows_what_there_is_and_how_to_go_on(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     assert first.startswith("   1  1 user: ")
-    assert "CUT" in out and f"interrupted; to go on: loadcell sweep {folder} --resume" in err
+    assert "interrupted" in out.rpartition(" Load ")[2] and "This sweep is not finished." in out
+    assert f"interrupted; to go on: loadcell sweep {folder} --resume" in err
 
 
 def test_the_live_line_names_stage_load_and_what_is_left() -> None:

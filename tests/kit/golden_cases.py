@@ -38,11 +38,9 @@ from loadcell.metrics import (
 )
 from loadcell.report import print_repeats
 from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
-from loadcell.report.markdown_sweep import sweep_markdown
-from loadcell.report.page.sweep import sweep_page
 from loadcell.report.run import print_result, print_short, run_markdown, run_page
 from loadcell.report.selftest import print_selftest
-from loadcell.report.sweep import print_sweep
+from loadcell.report.sweep import print_sweep, sweep_markdown, sweep_page
 from loadcell.report.words import words_for
 from loadcell.search.model import Sweep
 
@@ -265,7 +263,7 @@ def cases() -> Iterator[tuple[str, str]]:
             f"compare-{name}", "page",
         )  # fmt: skip
     for name, sweep in sweeps().items():
-        yield from terminal(lambda c, x=sweep: print_sweep(x, c, Path("sweeps/s")), f"sweep-{name}")  # type: ignore[misc]
+        yield from terminal(lambda c, x=sweep: print_sweep(x, c, words_for("en"), Path("sweeps/s")), f"sweep-{name}")  # type: ignore[misc]
         yield from spoken(lambda w, x=sweep: sweep_markdown(x, w, source="sweeps/s"), f"sweep-{name}", "md")  # type: ignore[misc]
         yield from spoken(lambda w, x=sweep: sweep_page(x, w, source="sweeps/s"), f"sweep-{name}", "page")  # type: ignore[misc]
     selftest = a_selftest()

@@ -17,8 +17,8 @@ from loadcell.metrics import build_result
 from loadcell.recording.read import Recording
 from loadcell.report.compare import comparison_markdown
 from loadcell.report.github import code, prose, table
-from loadcell.report.markdown_sweep import sweep_markdown
 from loadcell.report.run import run_markdown
+from loadcell.report.sweep import sweep_markdown
 from loadcell.report.words import words_for
 
 Make = Callable[..., Recording]
@@ -144,16 +144,16 @@ def test_a_sweep_has_a_row_a_stage(make_one: Callable[..., Any], words: Any) -> 
     sweep = make_one(findings=[HOSTILE])
     text = sweep_markdown(sweep, words, source="sweeps/s")
     assert_harmless(text)
-    (width,) = cells_of(text)
-    assert width == (11 if sweep.found else 9)
-    assert sum(t.type == "tr_open" for t in parsed(text)) == len(sweep.stages) + 1
+    tiles, stages = 4, len(sweep.stages)
+    assert cells_of(text) == {3, 11 if sweep.found else 9}
+    assert sum(t.type == "tr_open" for t in parsed(text)) == stages + 1 + tiles + 1
 
 
 def test_a_search_tells_its_answer_before_its_stages() -> None:
     text = sweep_markdown(made_sweep.make_search(), EN)
-    assert text.index("between 41.2 and 43.0 requests/s the SLO breaks") < text.index("| # |")
-    assert "41.2 requests/s holds: 99.4 %" in text
-    assert "TTFT ≤ 2,000 ms, TPOT ≤ 100 ms for 99 % of the requests" in text
+    assert text.startswith("### ✅ VALID: between 41.2 and 43.0 requests/s the SLO breaks")
+    assert text.index("| Holds up to | **41.2** requests/s | 99.4 %") < text.index("| # |")
+    assert "TTFT ≤ 2,000 ms, TPOT ≤ 100 ms for 99 % of requests" in text
 
 
 def test_stages_show_their_figures_and_what_they_are_worth() -> None:
@@ -165,8 +165,8 @@ def test_stages_show_their_figures_and_what_they_are_worth() -> None:
     text = sweep_markdown(made_sweep.make_grid(stages=stages, planned=3), EN)
     row = next(line for line in text.splitlines() if line.startswith("| 1 |"))
     assert "n/a" not in row and "INVALID" in row
-    assert "- SUSPECT (stages 2, 3): 3 of 9 were slow" in text
-    assert "(interrupted)" in text
+    assert "- ⚠️ SUSPECT stages 2, 3: stage 2: 3 of 9 were slow" in text
+    assert "<sub>interrupted" in text
 
 
 def made_comparison(**fields: Any) -> Comparison:

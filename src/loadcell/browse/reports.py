@@ -22,7 +22,7 @@ def run_report(entry: Entry, words: Words) -> str:
 
 def sweep_report(entry: Entry, words: Words) -> str:
     """The report of a sweep, with links to its stages; likewise."""
-    from loadcell.report.page.sweep import sweep_page
+    from loadcell.report.sweep import sweep_page
     from loadcell.search import build_sweep
 
     sweep = build_sweep(entry.path)

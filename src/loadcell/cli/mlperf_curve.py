@@ -309,7 +309,7 @@ def _peak(spec: Spec, wish: CurveWish, rules: Rules, folder: Path, watch: Watch,
 def _times(points: Sequence[PlannedPoint]) -> list[str]:
     """The points that are to be run, with the time that they will take."""
     from loadcell.mlperf.curve.planning import total_s
-    from loadcell.report.lines import span_words
+    from loadcell.mlperf.run import span_words
 
     if not points:
         return []
@@ -320,7 +320,7 @@ def _times(points: Sequence[PlannedPoint]) -> list[str]:
     if total is not None:
         lines.append(
             f"about {span_words(total)} in all; the longest is that at {longest.concurrency} with "
-            f"{span_words(longest.eta_s)} ({longest.requests or 0:,} requests)"
+            f"{span_words(longest.eta_s or 0.0)} ({longest.requests or 0:,} requests)"
         )
     return lines
 

@@ -43,7 +43,7 @@ def add_lang(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
         "--lang",
         metavar="L",
         default=_DEFAULT_LANG,
-        help="language of what is shown (a sweep on the console: English): en or es",
+        help="language of what is shown: en or es",
     )
 
 
@@ -79,7 +79,7 @@ def run_page_file(result: Result, detail: Detail | None, folder: Path, words: Wo
 def sweep_page_file(sweep: Sweep, folder: Path, path: Path, words: Words) -> Path:
     """Write the page of a sweep, with links to the pages of its stages that lie beside it."""
     from loadcell.report.files import write_text
-    from loadcell.report.page.sweep import sweep_page
+    from loadcell.report.sweep import sweep_page
 
     pages = {
         stage.folder for stage in sweep.stages if path.parent == folder and (folder / stage.folder / PAGE).exists()

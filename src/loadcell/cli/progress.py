@@ -186,11 +186,13 @@ class SweepView:
         ask = self.ask
         if ask is None:
             return []
-        from loadcell.report.lines import ask_label, load_words
+        from loadcell.report.charts.stages import load_words
+        from loadcell.report.lines import ask_label
         from loadcell.report.text import plain
+        from loadcell.report.words import Words
 
         many = len(self.plan.stages) if self.plan.mode == "grid" else 0
-        load = ask_label(ask) if ask.level is None else load_words(self.plan, ask.level)
+        load = ask_label(ask) if ask.level is None else load_words(self.plan, ask.level, Words("en"))
         parts = [f"stage {ask.number}{f'/{many}' if many else ''}", plain(load, 24)]
         parts += [] if ask.phase == "grid" else [ask.phase]
         if many:

@@ -158,7 +158,7 @@ def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)
     if printed or not written:
-        show_sweep(sweep, folder, as_json=args.json, as_csv=args.csv, markdown=words if args.md else None)
+        show_sweep(sweep, folder, words, as_json=args.json, as_csv=args.csv, as_md=args.md)
     return sweep_code(sweep, strict=args.strict)
 
 

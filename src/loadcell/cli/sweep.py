@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadcell.cli.going_on import kept_folder, spec_again
-from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, sweep_page_file, wants_page
+from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, sweep_page_file, wants_page, words_of
 from loadcell.cli.planning import GRID_STAGE_S, MAKES_PLAN, make_sweep_plan
 from loadcell.cli.results import add_judging
 from loadcell.cli.run import add_spec_flags, read_spec
@@ -150,7 +150,7 @@ def finish(
     if sweep is None and SWEEP.there(folder):
         sweep = build_sweep(folder)
     if sweep is not None and sweep.stages:
-        show_sweep(sweep, folder, as_json=args.json, as_csv=args.csv)
+        show_sweep(sweep, folder, words_of(args), as_json=args.json, as_csv=args.csv)
         if wants_page(args):
             leave_page(args, lambda words: sweep_page_file(sweep, folder, folder / PAGE, words))
     if why is not None:
@@ -178,20 +178,19 @@ def exit_code(sweep: Sweep, *, strict: bool) -> int:
 
 
 def show_sweep(
-    sweep: Sweep, folder: Path, *, as_json: bool = False, as_csv: bool = False, markdown: Words | None = None
+    sweep: Sweep, folder: Path, words: Words, *, as_json: bool = False, as_csv: bool = False, as_md: bool = False
 ) -> None:
-    """Print a sweep: for people, as JSON, as CSV, or as Markdown in a language."""
+    """Print a sweep: for people or as Markdown, in the language of `words`; as JSON or CSV."""
     if as_json or as_csv:
         from loadcell.report.tables import sweep_csv, to_json
 
         sys.stdout.write(to_json(sweep).decode() if as_json else sweep_csv(sweep))
         return
-    if markdown is not None:
-        from loadcell.report.markdown_sweep import sweep_markdown
+    from loadcell.report.sweep import print_sweep, sweep_markdown
 
-        sys.stdout.write(sweep_markdown(sweep, markdown))
+    if as_md:
+        sys.stdout.write(sweep_markdown(sweep, words))
         return
     from loadcell.cli.terminal import Terminal
-    from loadcell.report.sweep import print_sweep
 
-    print_sweep(sweep, Terminal(), folder)
+    print_sweep(sweep, Terminal(), words, folder)

@@ -11,12 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from loadcell.report.text import MISSING, plain
-from loadcell.search.model import Ask, Plan
+from loadcell.search.model import Ask
 
 Line = tuple[str, str | Text]
 LABEL_WIDTH = 13
-NO_QUEUE = "no growing queue was seen"
-UNITS = {"load.rate": "requests/s", "load.concurrency": "users"}
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
 
 
@@ -63,12 +61,6 @@ def load_figure(level: float | None) -> str:
     return f"{level:.4g}" if abs(level) < 9999.5 else f"{level:,.0f}"
 
 
-def load_words(plan: Plan, level: float | None) -> str:
-    """A load with its unit, as in 41.23 requests/s, or 1 user."""
-    unit = UNITS.get(str(plan.axis), "")
-    return f"{load_figure(level)} {unit[:-1] if unit == 'users' and level == 1 else unit}".strip()
-
-
 def ask_label(ask: Ask) -> str:
     """The load of a stage in as few characters as tell it: its level, "1 user", or what it changes."""
     if ask.level is not None:
@@ -85,30 +77,3 @@ def ask_label(ask: Ask) -> str:
 def value_words(value: Any) -> str:
     """The value of a spec field in as few characters as tell it."""
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
-
-
-def numbers(found: Iterable[int]) -> str:
-    """Stages in words: "stage 3", "stages 1, 4"; runs of three or more are drawn together, as in 1 to 5."""
-    ordered = sorted(found)
-    parts: list[list[int]] = []
-    for number in ordered:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    words = [
-        word
-        for part in parts
-        for word in ([f"{part[0]} to {part[-1]}"] if len(part) > 2 else [str(number) for number in part])
-    ]
-    return f"stage{'' if len(ordered) == 1 else 's'} {', '.join(words)}"
-
-
-def span_words(seconds: float | None) -> str:
-    """A length of time, as in 42 s, 3 min 12 s or 1 h 05 min."""
-    if seconds is None:
-        return MISSING
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 7200 else f"{whole // 3600} h {whole // 60 % 60:02d} min"

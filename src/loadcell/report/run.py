@@ -49,6 +49,7 @@ def print_short(result: Result, console: Console, folder: object = None, words: 
 
 def print_result(result: Result, console: Console, folder: object = None, words: Words = _ENGLISH) -> None:
     """Print all that is known of the Result, its verdict last; `folder` names where its recording lies."""
+    method = result.methodology
     if result.invalid or result.run.state != "complete":
         console.print(facts(Facts(list(view.warnings(result, words)))), Text())
     console.print(facts(Facts(list(view.head(result, words)))), Text())
@@ -62,7 +63,7 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         list(observed.observed(result, words)),
         [*instrument.instrument(result, words), *instrument.audit(result, words)],
         [*view.errors(result, words), *view.notes(result, words)],
-        [*view.settings(result, words), *view.counted(result, words, short=True),
+        [*view.settings(method.spec, words, method.effective), *view.counted(result, words, short=True),
          *view.identity(result, words, _DIGITS)],
     ):  # fmt: skip
         blocks += [Facts(found)] if found else []

@@ -1,112 +1,62 @@
-"""A sweep on the console: the answer of a search first, then its stages, what they say together, and what to know."""
+"""A sweep on the console, as Markdown and as a page; and each of its stages as it ends."""
 
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
-
-from loadcell.report.curves import bars, curve_lines
-from loadcell.report.lines import UNITS, Line, ask_label, section, span_words
-from loadcell.report.search import answer_lines, promise
-from loadcell.report.stages import server_table, stage_notes, stage_table
+from loadcell.report.lines import ask_label
 from loadcell.report.text import MISSING, figure, found_alone, percent, plain
+from loadcell.report.view import sweep as view
+from loadcell.report.words import Words
 from loadcell.search.model import Stage, Sweep
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _NARROW = 80
+_UNITS = {"load.rate": "/s", "load.concurrency": " users"}
 
 
-def print_sweep(sweep: Sweep, console: Console, folder: Path | None = None) -> None:
-    """Print the sweep; `folder` names where it lies."""
-    console.print(render_sweep(sweep, console.width))
-    if folder is not None:  # unbroken, so that it can be copied
-        for line in _where(sweep, folder):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print(Padding(Text(_last_line(sweep)), (0, 0, 0, 1)))
+def print_sweep(sweep: Sweep, console: Console, words: Words, folder: object = None) -> None:
+    """Print the sweep, the answer of a search first; `folder` names where it lies."""
+    from loadcell.report.lines import indented
+    from loadcell.report.render.terminal import command, show
+
+    show(view.sweep_view(sweep, words).sections(view.TERMINAL), console)
+    for one in view.commands(sweep, words, str(folder or "")):
+        command(console, one)
+    console.print("", indented(view.worth(sweep, words)), sep="\n")
 
 
-def render_sweep(sweep: Sweep, width: int = _NARROW) -> RenderableType:
-    """The sweep for a terminal of 80 columns or more; plain text where there is no terminal."""
-    width = max(width, _NARROW)
-    blocks: list[RenderableType] = []
-    if sweep.found is not None:
-        blocks.append(section(answer_lines(sweep, sweep.found)))
-    blocks.append(section(_measured(sweep)))
-    if sweep.stages:
-        notes = "\n".join(stage_notes(sweep))
-        blocks += [stage_table(sweep, width), Padding(Text(notes, style="dim"), (0, 0, 0, 1))]
-    drawn = bars(sweep, width)
-    told = server_table(sweep)
-    blocks += [block for block in (drawn, told) if block is not None]
-    lines = [*curve_lines(sweep), *_findings(sweep)]
-    if lines:
-        blocks.append(section(lines))
-    return Group(*(part for block in blocks for part in (block, Text())))
+def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:
+    """The sweep as GitHub-flavoured Markdown; `source` is the folder that commands name."""
+    from loadcell.report.render.markdown import markdown
+
+    return markdown(view.sweep_view(sweep, words, source).sections(view.MARKDOWN))
 
 
-def _measured(sweep: Sweep) -> Iterator[Line]:
-    """What was swept, against what."""
-    plan = sweep.plan
-    endpoint, workload = plan.spec.endpoint, plan.spec.workload
-    yield "Target", plain(f"{endpoint.url} · {endpoint.api} · model {endpoint.model or _MODEL}")
-    varied = {path.removeprefix("workload.") for changes in plan.stages for path in changes}
-    tokens_in = "varied" if "input_tokens" in varied else workload.input_tokens
-    tokens_out = "varied" if "output_tokens" in varied else workload.output_tokens
-    source = f"prompts of {workload.prompts}" if workload.prompts else f"{tokens_in} tokens in"
-    arrivals = f" · {plan.spec.load.arrivals} arrivals" if plan.axis == "load.rate" else ""
-    yield "Workload", plain(f"{source}, {tokens_out} tokens out{arrivals}")
-    if plan.mode == "grid":
-        over = UNITS.get(str(plan.axis), "fields of the spec")
-        count = f"{len(sweep.stages)} of {sweep.planned}" if sweep.planned != len(sweep.stages) else f"{sweep.planned}"
-        yield "Grid", f"{count} stages over {over}, {span_words(plan.stage_s)} each"
-        if plan.spec.slo.limits:
-            yield "SLO", promise(plan)
+def sweep_page(sweep: Sweep, words: Words, *, source: str = "", pages: frozenset[str] = frozenset()) -> str:
+    """One HTML file that tells a sweep or a search to a person who was not there.
 
+    `source` names its folder in the commands that are shown; `pages` are the folders of stages that hold a page of
+    their own, which the page leads to.
+    """
+    from loadcell.report.charts import sweep_charts
+    from loadcell.report.render.page import page
 
-_MODEL = "(the server's first)"
-
-
-def _findings(sweep: Sweep) -> Iterator[Line]:
-    for i, finding in enumerate(sweep.findings):
-        yield ("" if i else "Notes"), plain(finding, 600)
-
-
-def _where(sweep: Sweep, folder: Path) -> Iterator[str]:
-    yield f" Recorded in {folder}; to see it again: loadcell report {folder}"
-    if sweep.stages:
-        shown = next((stage for stage in reversed(sweep.stages) if stage.point), sweep.stages[-1])
-        yield f" One stage: loadcell report {folder / shown.folder}"
-    if not finished(sweep):
-        yield f" To go on: loadcell sweep {folder} --resume"
-    yield ""
-
-
-def finished(sweep: Sweep) -> bool:
-    """Whether every stage that was to be run has been."""
-    whole = all(stage.state == "complete" for stage in sweep.stages)
-    if sweep.found is not None:
-        return whole and sweep.found.word != "unfinished"
-    return whole and (sweep.planned is None or len(sweep.stages) >= sweep.planned)
-
-
-def _last_line(sweep: Sweep) -> str:
-    """How many stages, how long, and what they are worth."""
-    words = Counter(stage.point.verdict if stage.point else "without figures" for stage in sweep.stages)
-    worth = ", ".join(f"{count} {word}" for word, count in words.items())
-    count = len(sweep.stages)
-    took = "" if sweep.took_s is None else f" in {span_words(sweep.took_s)}"
-    return f"{count} stage{'' if count == 1 else 's'}{took}{f': {worth}' if worth else ''}"
+    charts = sweep_charts(sweep, words)
+    drawn = frozenset(
+        chart.name for chart in charts if chart.spec is not None or chart.name != "attainment" or sweep.found
+    )
+    return page(view.sweep_view(sweep, words, source, pages, drawn), view.PAGE, charts, words)
 
 
 def stage_line(axis: str | None, stage: Stage) -> str:
     """One stage as it ends, in lines of at most 80 columns: its load, what came out, and why it ended."""
     ask, point, trial = stage.ask, stage.point, stage.trial
-    unit = "" if ask.level is None else _SHORT.get(str(axis), "") if ask.level != 1 else _SHORT_ONE.get(str(axis), "")
+    unit = "" if ask.level is None else _UNITS.get(str(axis), "")
+    unit = " user" if unit == " users" and ask.level == 1 else unit
     head = f" {ask.number:>3}  {ask_label(ask)}{unit}{'' if ask.phase == 'grid' else f' {ask.phase}'}"
     why = plain(stage.ended or ("" if stage.state == "complete" else stage.state), 120)
     if point is None:
@@ -126,10 +76,6 @@ def stage_line(axis: str | None, stage: Stage) -> str:
     ]
     line = _wrapped(f"{head}: {' · '.join(filter(None, parts))}")
     return line if judged or not why else f"{line}\n{_wrapped(f'      {why}')}"
-
-
-_SHORT = {"load.rate": "/s", "load.concurrency": " users"}
-_SHORT_ONE = {"load.rate": "/s", "load.concurrency": " user"}
 
 
 def _wrapped(line: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from loadcell.report.github import bullets, code, folded, joined, prose
 from loadcell.report.github import table as raw_table
 from loadcell.report.view.blocks import (
+    Bars,
     Block,
     Cell,
     Chart,
@@ -57,7 +58,7 @@ def _block(block: Block) -> str:
         return bullets(map(prose, block.lines))
     if isinstance(block, Command):
         return f"{prose(block.label)}: {code(block.text, 1000)}"
-    assert isinstance(block, Chart | Fold)  # of a page
+    assert isinstance(block, Chart | Fold | Bars)  # of a page, or a terminal
     return ""
 
 
@@ -89,13 +90,15 @@ def cell_text(cell: Cell) -> str:
 def _table(block: Table) -> str:
     head, align = [], ""
     for column in block.columns:
-        head += [column.title, *([column.under] if column.under else [])]
-        align += column.side[0] * (2 if column.under else 1)
+        apart = column.under and not block.stacked
+        below = f"<br><sub>{column.under}</sub>" if column.under and not apart else ""
+        head += [f"{column.title}{below}", *([column.under] if apart else [])]
+        align += column.side[0] * (2 if apart else 1)
     rows = (
         [
             text
             for column, cell in zip(block.columns, row, strict=True)
-            for text in ([cell_text(cell), cell.under] if column.under else [_stacked(cell)])
+            for text in ([cell_text(cell), cell.under] if column.under and not block.stacked else [_stacked(cell)])
         ]
         for row in block.rows
     )

@@ -13,8 +13,6 @@ CLASSES: dict[Tone, str] = {
     "": "none", "good": "valid", "care": "suspect", "open": "suspect", "bad": "invalid", "strong": "strong",
     "dim": "muted",
 }  # fmt: skip
-_SHOWN = 3
-"""Reasons of a verdict that are seen at first."""
 
 
 def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words) -> str:
@@ -27,5 +25,4 @@ def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words
         loadcell=view.loadcell,
         sections=view.sections(order),
         classes=CLASSES,
-        shown=_SHOWN,
     )

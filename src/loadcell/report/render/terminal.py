@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
@@ -13,9 +14,11 @@ from loadcell.report.lines import LABEL_WIDTH, Unbroken, bare_table, indented
 from loadcell.report.text import plain
 from loadcell.report.view.blocks import (
     TONES,
+    Bars,
     Block,
     Cell,
     Chart,
+    Column,
     Command,
     Facts,
     Fold,
@@ -38,6 +41,10 @@ _LIMIT = 600
 """Most characters of a cell."""
 _PLAIN_COLUMN = 9
 """Columns of a figure without anything below it, in a table of those that have it."""
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_FIGURE = 8
+"""Characters of the figure beside a bar."""
+_LEAST_BAR, _MOST_BAR = 10, 30
 
 
 def show(sections: Iterable[Section], console: Console) -> None:
@@ -66,7 +73,11 @@ def shown(block: Block, width: int) -> RenderableType | None:
         below = [indented(plain(line, _LIMIT), 1, "dim") for line in block.below]
         return Group(table(block, width), *below)
     if isinstance(block, Tiles):
+        if any(cell.under for _, cells in block.tiles for cell in cells):
+            return facts(Facts([(title.text, cells) for title, cells in block.tiles]))
         return indented(" · ".join(f"{cell.text} {title.text}" for title, cells in block.tiles for cell in cells))
+    if isinstance(block, Bars):
+        return bars(block, width)
     if isinstance(block, Note):
         return Group(*(indented(plain(line, _LIMIT)) for line in block.lines))
     assert isinstance(block, Fold | Chart | Command)  # of a page
@@ -127,20 +138,33 @@ def table(block: Table, width: int) -> Grid:
     """The table; the last column of words takes what room there is."""
     beside = width >= _WIDE and not block.stacked
     gap, colon = (" ", ": ") if beside else ("\n", "\n")
-    below = {i for row in block.rows for i, cell in enumerate(row) if cell.under}
-    room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(block.columns) - len(below))) // max(1, len(below)) - 2
-    grid = bare_table()
-    grid.add_column(Text(f" {block.columns[0].title}"), no_wrap=True)
-    last = len(block.columns) - 1
-    for i, column in enumerate(block.columns[1:], 1):
+    shown = [i for i, column in enumerate(block.columns) if width >= _WIDE or not column.wide]
+    columns, lines = [block.columns[i] for i in shown], [[row[i] for i in shown] for row in block.rows]
+    below = {i for row in lines for i, cell in enumerate(row) if cell.under}
+    room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(columns) - len(below))) // max(1, len(below)) - 2
+    natural = _natural(columns, lines)
+    close = block.stacked and width < natural + 2 * len(columns) <= width + len(columns)
+    fits = natural + (1 if close else 2) * len(columns) <= width
+    grid = bare_table(1 if close else 2)
+    grid.add_column(Text(f" {columns[0].title}"), no_wrap=True)
+    last = len(columns) - 1
+    for i, column in enumerate(columns[1:], 1):
         fold = i == last and column.side == "left"
-        grid.add_column(column.title, justify=column.side, no_wrap=not fold and not block.stacked, overflow="fold")
-    for first, *rest in block.rows:
+        head = f"{column.title}\n{column.under}".rstrip() if block.stacked else column.title
+        grid.add_column(Text(head), justify=column.side, no_wrap=not fold and not block.stacked, overflow="fold")
+    for first, *rest in lines:
         name = words(first, "\n")
         name.stylize("bold", 0, len(first.text))
-        cells = (words(_fitted(cell, room) if block.stacked else cell, gap, colon) for cell in rest)
+        cells = (words(_fitted(cell, room) if block.stacked and not fits else cell, gap, colon) for cell in rest)
         grid.add_row(indented(name), *cells)
     return grid
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> int:
+    """Characters of a stacked table's columns, where nothing is broken."""
+    heads = [max(len(column.title), len(column.under)) for column in columns]
+    cells = ([max(map(cell_len, words(cell, "\n").plain.splitlines()), default=0) for cell in row] for row in rows)
+    return sum(map(max, zip(heads, *cells, strict=True)))
 
 
 def _fitted(cell: Cell, room: int) -> Cell:
@@ -158,3 +182,26 @@ def _broken(line: str, room: int) -> list[str]:
         if dash and " " not in line
         else textwrap.wrap(line, max(room, 4), break_long_words=False)
     )
+
+
+def bars(block: Bars, width: int) -> Grid:
+    """A figure and its bar for each column, of rows that are named first."""
+    room = width - 3 - max(map(len, [block.title, *(name for name, _ in block.rows)]))
+    long = max(_LEAST_BAR, min(_MOST_BAR, room // len(block.columns) - _FIGURE - 3))
+    grid = bare_table(1)
+    grid.add_column(Text(f" {block.title}"), no_wrap=True)
+    for title in block.columns:
+        grid.add_column("", justify="right", width=_FIGURE, no_wrap=True)
+        grid.add_column(Text(title), width=long + 1, overflow="fold")
+    tops = [max(value for _, value in column) for column in zip(*(cells for _, cells in block.rows), strict=True)]
+    for name, cells in block.rows:
+        drawn = [(figure, Text(_bar(value / top if top > 0 else 0.0, long), style="cyan"))
+                 for (figure, value), top in zip(cells, tops, strict=True)]  # fmt: skip
+        grid.add_row(Text(f" {name}"), *(part for pair in drawn for part in pair))
+    return grid
+
+
+def _bar(of_top: float, width: int) -> str:
+    """A bar of eighths of a block, from 0; one at least for what is more than 0, so that it does not look like none."""
+    eighths = min(8 * width, max(1 if of_top > 0 else 0, round(8 * width * of_top)))
+    return _BLOCKS[8] * (eighths // 8) + (_BLOCKS[eighths % 8] if eighths % 8 else "")

@@ -39,6 +39,8 @@ class Cell(msgspec.Struct, frozen=True):
     """What to do about it."""
     term: str = ""
     """Its entry in the glossary."""
+    link: str = ""
+    """Of a page: the address that it leads to."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -47,7 +49,9 @@ class Column(msgspec.Struct, frozen=True):
     title: str
     side: Literal["left", "right"] = "right"
     under: str = ""
-    """What stands below the figures of this column; Markdown then has a column for it."""
+    """What stands below the figures of this column; Markdown then has a column for it, but in a stacked table."""
+    wide: bool = False
+    """A narrow terminal leaves it out."""
 
 
 Fact = tuple[str, Sequence[Cell]]
@@ -69,12 +73,22 @@ class Table(msgspec.Struct, frozen=True):
     """Sentences that explain it."""
     stacked: bool = False
     """What stands below a figure never stands beside it."""
+    anchor: str = ""
+    """Of a page: rows can be led to by this and their name."""
 
 
 class Tiles(msgspec.Struct, frozen=True):
     """A few figures to be seen at first, each with its title."""
 
     tiles: Sequence[tuple[Cell, Sequence[Cell]]]
+
+
+class Bars(msgspec.Struct, frozen=True):
+    """Figures and their values, to be drawn from 0 to the largest of their column: a terminal's charts."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -115,7 +129,7 @@ class Verdict(msgspec.Struct, frozen=True):
     rest: str = ""
 
 
-Block = Facts | Table | Tiles | Note | Fold | Chart | Command
+Block = Facts | Table | Tiles | Bars | Note | Fold | Chart | Command
 
 
 class Section(msgspec.Struct, frozen=True):

@@ -132,3 +132,15 @@ def spread(found: Spread, words: Words) -> str:
     if found.p99_ms is not None:
         return f"p99 {words.figure(found.p99_ms, 3)} ms"
     return MISSING if found.max_ms is None else f"max {words.figure(found.max_ms, 3)} ms"
+
+
+def span(seconds: float | None, words: Words) -> str:
+    """A length of time, as in 42 s, 3 min 12 s or 1 h 05 min."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 120:
+        return words.say("{s} s", s=str(whole))
+    if whole < 7200:
+        return words.say("{m} min {s} s", m=str(whole // 60), s=f"{whole % 60:02d}")
+    return words.say("{h} h {m} min", h=str(whole // 3600), m=f"{whole // 60 % 60:02d}")

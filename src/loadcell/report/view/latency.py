@@ -187,16 +187,22 @@ def _without(rows: list[tuple[str, Summary]], latency: dict[str, Latency], words
     for title, summary in rows:
         for name, shown in percentiles_of(latency).items():
             estimate: Estimate = getattr(summary, name)
-            if estimate.withheld:
-                groups[t("{p} withheld ({why})", p=shown, why=t(estimate.withheld))].append(title)
-            elif estimate.caveat:
-                groups[t("no intervals ({why})", why=t(estimate.caveat))].append(title)
+            if why := lacking(estimate, shown, words):
+                groups[why].append(title)
             elif estimate.value is None and summary.n:
                 n = words.count(shown_from(PERMILLE[name]))
                 groups[t("{p} n/a: fewer than {n} samples, see max", p=shown, n=n)].append(title)
     for why, titles in groups.items():
         distinct = list(dict.fromkeys(titles))
         yield why if len(distinct) == len(rows) else f"{why}: {', '.join(distinct)}"
+
+
+def lacking(estimate: Estimate, shown: str, words: Words) -> str:
+    """Why a percentile is withheld, or has no interval; nothing if it is neither."""
+    t = words.say
+    if estimate.withheld:
+        return t("{p} withheld ({why})", p=shown, why=t(estimate.withheld))
+    return t("no intervals ({why})", why=t(estimate.caveat)) if estimate.caveat else ""
 
 
 def _failing(summary: Summary, words: Words) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
@@ -11,12 +12,12 @@ from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
-from loadcell.report.method import setting
+from loadcell.report.method import setting, typed_command
 from loadcell.report.text import MISSING, plain
-from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.blocks import TONES, Cell, Command, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Workload
+from loadcell.spec import LIMITED, Spec, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "failures")
@@ -401,10 +402,15 @@ def identity(result: Result, words: Words, digits: int | None = None) -> Iterato
         yield fact("", t("no checksums in the recording: that its files are as the run wrote them cannot be told"))
 
 
-def settings(result: Result, words: Words) -> Iterator[Fact]:
+def again(words: Words, source: str) -> list[Command]:
+    """What to type to see it again; nothing without a source."""
+    text = source and typed_command("loadcell", "report", source)
+    return [Command(words.say("See these figures again, without any load"), text)] if text else []
+
+
+def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Iterator[Fact]:
     """Everything that was asked for, and what it came to, a line a part of the spec."""
-    method = result.methodology
-    for part, values in (*msgspec.to_builtins(method.spec).items(), ("effective", method.effective)):
+    for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
         if isinstance(values, dict) and values:
             yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
 

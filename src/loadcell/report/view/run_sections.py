@@ -134,7 +134,6 @@ def _method(result: Result, words: Words, source: str) -> Section:
     t = words.say
     commands = (
         (t("Run it again, as recorded"), source and typed_command("loadcell", "run", source)),
-        (t("See these figures again, without any load"), source and typed_command("loadcell", "report", source)),
         (t("It was started by"), command_of(result)),
     )
     how = [*said.head(result, words), *said.counted(result, words), *said.identity(result, words)]
@@ -142,9 +141,13 @@ def _method(result: Result, words: Words, source: str) -> Section:
         "method",
         t("Method"),
         [
+            *said.again(words, source),
             *(Command(label, text) for label, text in commands if text),
             Facts(how),
-            Fold(t("Everything asked for"), [Facts(list(said.settings(result, words)))]),
+            Fold(
+                t("Everything asked for"),
+                [Facts(list(said.settings(result.methodology.spec, words, result.methodology.effective)))],
+            ),
             Fold(t("The machine that measured"), [Facts(list(said.machine(result, words)))]),
         ],
         detail=True,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 MARKDOWN = {
-    "Load, requests/s": "Carga, solicitudes/s",
-    "Load, users": "Carga, usuarios",
     "1 run": "1 ejecución",
     "Figure": "Cifra",
     "Change": "Cambio",
@@ -23,26 +21,21 @@ MARKDOWN = {
     "pass": "pasa",
     "model unknown": "modelo desconocido",
     "Errors": "Errores",
-    "How it was measured": "Cómo se midió",
     "and {n} more": "y {n} más",
     "Target": "Objetivo",
     "Workload": "Trabajo",
     "Notes": "Notas",
     "SLO": "SLO",
     "Latency, ms": "Latencia, ms",
-    "SLO: {limits} for {share} of the requests": "SLO: {limits} para el {share} de las solicitudes",
     "{n} requests": "{n} solicitudes",
     "Search": "Búsqueda",
     "Sweep": "Barrido",
     "Goodput": "Goodput",
     "broken off": "cortado",
-    "Latencies: p50 / p99.": "Latencias: p50 / p99.",
     "Seed": "Semilla",
-    "Recorded by": "Grabado con",
     "Computed by": "Calculado con",
     "without an end": "sin fin",
     "stages": "etapas",
-    "See it again": "Verlo otra vez",
 }
 
 BROWSE = {

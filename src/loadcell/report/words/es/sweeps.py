@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 SWEEP_PAGE = {
-    "Stages planned": "Etapas planificadas",
-    "the server's first model": "el primer modelo del servidor",
+    "One stage": "Una etapa",
+    "Go on with it": "Continuarlo",
+    "The report of each stage": "El informe de cada etapa",
+    "Floor": "Base",
+    "one user alone, medians": "un único usuario, medianas",
+    "one user alone was not measured": "no se midió un único usuario",
+    "Knees": "Codos",
+    "by {method}": "por {method}",
+    "{figure} against requests in flight": "{figure} frente a solicitudes en curso",
+    "{n} of {all}": "{n} de {all}",
+    "mostly missed: {limit}": "se incumplió sobre todo: {limit}",
+    "no stage could tell whether its queue stays bounded": "ninguna etapa mostró si su cola queda acotada",
+    "P: on the Pareto front, none beats it in both tokens/s of one user and {total}": (
+        "P: en el frente de Pareto, ninguna la supera a la vez en tokens/s de un usuario y {total}"
+    ),
+    "tokens/s a GPU": "tokens/s por GPU",
+    "tokens/s in total": "tokens/s en total",
+    "E: ended early, for it was decided, its queue grew or its requests failed": (
+        "E: terminó antes, porque estaba decidida, su cola crecía o sus solicitudes fallaban"
+    ),
+    "Goodput n/a: no SLO was given (--slo).": "Goodput n/d: no se dio ningún SLO (--slo).",
+    "p99 has an upper end from {n} independent requests (+: it is at least so much)": (
+        "el p99 tiene extremo superior a partir de {n} solicitudes independientes (+: es al menos eso)"
+    ),
+    "{p} n/a (fewer than {n} requests)": "{p} n/d (menos de {n} solicitudes)",
     "as long as the floor shows to be needed": "lo que la base muestre necesario",
     "{share} of {n} requests kept to it": "{share} de {n} solicitudes lo cumplieron",
     "Fastest for one user": "Más rápida para un usuario",
@@ -27,7 +50,6 @@ SWEEP_PAGE = {
     "{limits} for {share} of requests": "{limits} para el {share} de las solicitudes",
     "Highest throughput": "Mayor caudal",
     "at {load}, {stage}": "a {load}, {stage}",
-    "{done} of {planned} stages: {counts}": "{done} de {planned} etapas: {counts}",
     "The answer rests on {stages}, {word}": "La respuesta se apoya en {stages}, {word}",
     "failures": "fallos",
     "bracket {width} wide": "horquilla de {width}",
@@ -38,25 +60,17 @@ SWEEP_PAGE = {
     "{change} points": "{change} puntos",
     "no growing queue was seen": "no se vio crecer la cola",
     "carries {rate} requests/s with a queue": "soporta {rate} solicitudes/s con cola",
-    "Stages: {counts}": "Etapas: {counts}",
-    "{done} stages: {counts}": "{done} etapas: {counts}",
     "Queue stays bounded up to": "La cola queda acotada hasta",
-    "One user alone": "Un único usuario",
     "Holds up to": "Cumple hasta",
     "Likely holds up to": "Probablemente cumple hasta",
     "Likely fails at": "Probablemente falla a",
     "the limit lies between with {share} likelihood": "el límite está entre ambas con probabilidad del {share}",
     "Fails at": "Falla a",
     "Breaks first": "Se rompe primero",
-    "Holds": "Cumple",
-    "Fails": "Falla",
     "Highest goodput": "Mayor goodput",
     "Shortest median TTFT": "Menor TTFT mediano",
-    "Stable load": "Carga estable",
-    "One user alone, medians": "Un único usuario, medianas",
     "{h} h {m} min": "{h} h {m} min",
     "{m} min {s} s": "{m} min {s} s",
-    "P: on the Pareto front": "P: en el frente de Pareto",
     "K: a knee": "K: un codo",
     "Q: the queue grows": "Q: la cola crece",
     "The search": "La búsqueda",
@@ -67,8 +81,6 @@ SWEEP_PAGE = {
     "Search for the highest load that holds an SLO": "Búsqueda de la mayor carga que cumple un SLO",
     "Sweep over loads": "Barrido de cargas",
     "This sweep is not finished.": "Este barrido no ha terminado.",
-    "What bends, and what explains it": "Qué se dobla, y qué lo explica",
-    "Knees by {method}.": "Codos por {method}.",
     "Latencies in milliseconds, the median over p99; below requests/s the goodput, below tokens/s what one user "
     "sees.": (
         "Latencias en milisegundos, la mediana sobre el p99; bajo solicitudes/s el goodput, bajo tokens/s lo que ve un "
@@ -76,12 +88,7 @@ SWEEP_PAGE = {
     ),
     "users": "usuarios",
     "attainment": "cumplimiento",
-    "Why stages are not VALID": "Por qué hay etapas que no son VÁLIDAS",
-    "Each stage: its report, and why it ended": "Cada etapa: su informe, y por qué terminó",
-    "Its report": "Su informe",
     "Ended": "Fin",
-    "as planned": "según lo planificado",
-    "Go on with it:": "Continuarlo:",
     "Made by Loadcell {version}. This file is complete: it loads nothing.": (
         "Hecho con Loadcell {version}. Este archivo está completo: no carga nada."
     ),
@@ -107,7 +114,6 @@ COMPARISON_PAGE = {
     "Nothing that matters differs in how the sides were measured.": (
         "Nada que importe difiere en cómo se midieron los lados."
     ),
-    "Findings": "Hallazgos",
     "no difference that matters": "sin diferencia que importe",
     "needs {what}": "necesita {what}",
     "Change: {side} against A, with its 95 % interval. better, worse: shown at 5 % after Holm's correction for "
