@@ -1,9 +1,8 @@
-"""What the code says in English: finished sentences by the shape of their f-strings, labels by their literals."""
+"""What the code says in English: the keys of its sentences and the labels of its pages."""
 
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,84 +14,36 @@ import loadcell
 
 SRC = Path(loadcell.__file__).parent
 _SAYS = ("say", "t")
-_NOT_SAID = ("Doc", "Literal", "UsageError", "RecordingError", "EndpointError", "TypeVar", "AttributeError")
+_NOT_SHOWN = ("Doc", "UsageError", "RecordingError", "EndpointError")
+_SQL = re.compile(r"\s*(select|describe|copy|where|from|with) ")
+_PLACE = re.compile(r"\{[^{}]*\}")
 
 
-def sentences(path: Path, *, errors: bool = False) -> set[str]:
-    """Every text of a module that may be a sentence or a part of one, values as {}; one for each branch inside it.
-
-    With `errors` also what it raises.
-    """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def keys(path: Path) -> set[str]:
+    """The literal keys that a module hands to `phrase`, and of what it hands to `joined` the words between."""
     found: set[str] = set()
-    for scope in ast.walk(tree):
-        if isinstance(scope, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            found |= set(_of_scope(scope, errors))
-    return found
+    for name, literal in _handed(ast.parse(path.read_text(encoding="utf-8")), ("phrase", "joined")):
+        found.add(_PLACE.sub("{}", literal) if name == "phrase" else f"{{}}{literal}{{}}")
+    return {key for key in found if re.search("[a-z]", key)}
 
 
-def _of_scope(scope: ast.AST, errors: bool) -> Iterator[str]:
-    branches: dict[str, list[str]] = {}
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.IfExp) and isinstance(node.targets[0], ast.Name):
-            branches[node.targets[0].id] = _branches(node.value, {})
-    hidden = _hidden(scope, errors)
-    for node in ast.walk(scope):
-        if id(node) in hidden:
-            continue
-        if isinstance(node, ast.Constant | ast.JoinedStr):
-            yield from (re.sub(r"\{[^{}]*\}", "{}", text) for text in _shapes(node, branches))
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.IfExp):
-            yield from ("".join(pair) for pair in itertools.product(_shapes(node.left, {}), _branches(node.right, {})))
-
-
-def _shapes(node: ast.AST, branches: dict[str, list[str]]) -> list[str]:
-    if isinstance(node, ast.Constant):
-        return [node.value] if isinstance(node.value, str) else []
-    if not isinstance(node, ast.JoinedStr):
-        return ["{}"]
-    parts = []
-    for part in node.values:
-        if isinstance(part, ast.Constant):
-            parts.append([str(part.value)])
-        elif isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.IfExp):
-            parts.append(_branches(part.value, branches))
-        elif isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name) and part.format_spec is None:
-            parts.append(branches.get(part.value.id, ["{}"]))
-        else:
-            parts.append(["{}"])
-    return ["".join(texts) for texts in itertools.product(*parts)]
-
-
-def _branches(node: ast.AST, branches: dict[str, list[str]]) -> list[str]:
-    if isinstance(node, ast.IfExp):
-        return _branches(node.body, branches) + _branches(node.orelse, branches)
-    return _shapes(node, branches)
-
-
-def _hidden(tree: ast.AST, errors: bool) -> set[int]:
-    """What no reader sees: docstrings, descriptions of fields, keys of look-ups, errors, parts of f-strings."""
-    hidden: set[int] = set()
+def formatted(path: Path) -> Iterator[str]:
+    """The f-strings of a module that are no error and no part of a query, values as {}."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    other = [n for n in ast.walk(tree) if isinstance(n, ast.Raise | ast.Assert) or _called(n) in _NOT_SHOWN]
+    hidden = {id(part) for node in other for part in ast.walk(node)}
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        for statement in body if isinstance(body, list) else ():
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                hidden.add(id(statement.value))
-        name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
-        if name in _NOT_SAID or (isinstance(node, ast.Raise | ast.Assert) and not errors):
-            hidden |= {id(part) for part in ast.walk(node)}
-        elif isinstance(node, ast.Subscript):
-            hidden |= {id(part) for part in ast.walk(node.slice)}
-        elif isinstance(node, ast.JoinedStr):
-            hidden |= {id(part) for value in node.values for part in ast.walk(value)}
-            hidden -= {
-                id(word)
-                for value in node.values
-                for part in ast.walk(value)
-                if isinstance(part, ast.BoolOp)
-                for word in part.values
-            }
-    return hidden
+        if isinstance(node, ast.JoinedStr) and id(node) not in hidden:
+            parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            if not _SQL.match("".join(parts)):
+                yield "".join(parts)
+
+
+def literals(path: Path) -> set[str]:
+    """Every literal text of a module, values as {}."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return texts | {_PLACE.sub("{}", text) for text in texts}
 
 
 def labels(path: Path) -> set[str]:
@@ -100,13 +51,20 @@ def labels(path: Path) -> set[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".html":
         return set(_of_template(jinja2.Environment(autoescape=True).parse(text)))
-    return {
-        literal
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and node.args
-        if getattr(node.func, "id", getattr(node.func, "attr", "")) in _SAYS
-        for literal in _literals(node.args[0])
-    }
+    return {literal for _, literal in _handed(ast.parse(text), _SAYS)}
+
+
+def _handed(tree: ast.AST, functions: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The literals that are handed first to functions of these names, each with the name."""
+    for node in ast.walk(tree):
+        name = _called(node)
+        if name in functions and isinstance(node, ast.Call) and node.args:
+            yield from ((name, literal) for literal in _literals(node.args[0]))
+
+
+def _called(node: ast.AST) -> str:
+    """The name of the function that is called, without what it belongs to; empty for no call."""
+    return getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
 
 
 def _literals(node: ast.AST) -> Iterator[str]:

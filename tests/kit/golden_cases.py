@@ -36,6 +36,7 @@ from loadcell.metrics import (
     build_repeats,
     build_result,
 )
+from loadcell.phrases import phrase
 from loadcell.report import print_repeats
 from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
 from loadcell.report.run import print_result, print_short, run_markdown, run_page
@@ -100,6 +101,9 @@ def some_repeats(folder: Path) -> Repeats:
     return build_repeats([moved(50.0), moved(60.0), last], asked=5)
 
 
+_MODELS = phrase("{}: {} {}, {} {}", "model", "A", "m", "B", "x")
+
+
 def comparisons() -> dict[str, Comparison]:
     """Unpaired, paired, a duel, three sides with noise and gates, forced, forbidden, and the noise alone."""
     gates = [
@@ -108,8 +112,11 @@ def comparisons() -> dict[str, Comparison]:
         make_gate(expression="failed.share>+1", fired=False, inconclusive=True, says="the data tell neither"),
     ]
     pairing = Pairing(requests=1200, gain=2.1, says="1,200 requests were sent to both sides: each is held to its own")
-    apart: dict[str, Any] = {"comparable": "not comparable", "forbids": ["A is streamed, B not streamed"]}
-    care: dict[str, Any] = {"comparable": "comparable with care", "care": ["model: A m, B x", "one", "two", "three"]}
+    apart: dict[str, Any] = {
+        "comparable": "not comparable",
+        "forbids": [phrase("{} is streamed, {} not streamed", "A", "B")],
+    }
+    care: dict[str, Any] = {"comparable": "comparable with care", "care": [_MODELS, "one", "two", "three"]}
     turns = [make_side(name, kind="turns", runs=[f"turn-{i}" for i in range(4)]) for name in "AB"]
     repeats = [make_side(name, kind="repeats", runs=["1", "2", "3"], verdict="SUSPECT") for name in "ABC"]
     return {
@@ -120,7 +127,7 @@ def comparisons() -> dict[str, Comparison]:
             duel=DuelShown(folder="duels/d", turn=50, couples=4, planned=4),
         ),
         "three": make_comparison("ABC", sides=repeats, noise=make_noise(), gates=[make_gate(side="C")]),
-        "forced": make_comparison(pairs=[make_pair(**apart, care=["model: A m, B x"])], forced=True),
+        "forced": make_comparison(pairs=[make_pair(**apart, care=[_MODELS])], forced=True),
         "forbidden": make_comparison(
             sides=[make_side("A", kind="result", verdict="INVALID"), make_side("B")],
             pairs=[make_pair(**apart, changes=[make_change()][:0])],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side
+from loadcell.phrases import phrase
 
 
 def make_side(name: str, **fields: Any) -> Side:
@@ -31,11 +32,12 @@ def make_change(metric: str = "ttft", stat: str = "p50", relative: float | None 
 
 def make_changes() -> list[Change]:
     unknown: dict[str, Any] = {"relative": None, "a": None, "finding": "too little data", "p": None, "p_holm": None}
+    too_few = phrase("not estimable in {}: {}", "A", phrase("it needs {:,} samples, there are {:,}", 100, 76))
     share: dict[str, Any] = {"unit": "share", "relative": None, "a": 0.99, "b": 0.97, "difference": -0.02}
     return [
         make_change("ttft", "p50", 0.3),
         make_change("ttft", "p90", -0.2, finding="better", noise=0.05),
-        make_change("ttft", "p99", **unknown, says="not estimable in A: it needs 100 samples, there are 76"),
+        make_change("ttft", "p99", **unknown, says=too_few),
         make_change("tpot", "p50", 0.001, low=-0.02, high=0.02, finding="no difference shown"),
         make_change("itl", "p99", 0.2, low=-0.6, high=9.0, finding="too little data", needs=5200),
         make_change("slo_attainment", "share", **share, low=-0.03, high=-0.01, finding="worse"),

@@ -97,7 +97,7 @@ def test_a_damaged_part_makes_the_run_invalid(make: Make, tmp_path: Path) -> Non
 
 def test_a_crashed_run_says_that_it_did_not_end(make: Make) -> None:
     result = build_result(make([ok_request(0)], planned=9, state="running", ended_ns=None))
-    assert result.notes[0] == "the run did not end: 1 requests recorded up to its last flush"
+    assert result.notes[0] == "the run did not end: 1 request recorded up to its last flush"
     assert result.counts.run == Counts(planned=9, ok=1, failed=0, cancelled=0, unsent=8)
     assert result.run.duration_s is None
 

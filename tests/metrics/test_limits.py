@@ -10,10 +10,10 @@ from loadcell.metrics.limits import beside_limit, number
 @pytest.mark.parametrize(
     ("value", "limit", "unit", "said"),
     [
-        (0.01004, 0.01, "share", "off by 1.004 % (limit 1 %"),
-        (5.02, 5.0, "ms", "off by 5.02 ms (limit 5 ms"),
-        (0.012, 0.01, "share", "off by 1.2 % (limit 1 %"),
-        (0.01, 0.01, "share", "off by 1 % (limit 1 %"),
+        (0.01004, 0.01, "share", "off by 1.004 % (limit 1 %)"),
+        (5.02, 5.0, "ms", "off by 5.02 ms (limit 5 ms)"),
+        (0.012, 0.01, "share", "off by 1.2 % (limit 1 %)"),
+        (0.01, 0.01, "share", "off by 1 % (limit 1 %)"),
     ],
 )
 def test_it_has_the_digits_that_tell_them_apart(value: float, limit: float, unit: str, said: str) -> None:
@@ -34,4 +34,6 @@ def test_one_of_eleven_is_not_beyond_one_of_eleven() -> None:
     off = 1 - 10 / 11
     assert off > 1 / 11  # by the last bit of a double
     says = f"late on {number(off, 'share')} of sends"
-    assert beside_limit(says, off, 1 / 11, "share", "usual: up to") == "late on 9.1 % of sends (usual: up to 9.1 %"
+    assert beside_limit(says, off, 1 / 11, "share", "{} (usual: up to {})") == (
+        "late on 9.1 % of sends (usual: up to 9.1 %)"
+    )

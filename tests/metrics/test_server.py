@@ -94,7 +94,7 @@ def test_a_server_whose_times_exceed_the_clients_is_named(make: Make) -> None:
     (side,) = sides(make(rows))
     assert side.unattributed.mean_ms == pytest.approx((-30 - 0.5 + 10) / 3)
     (note,) = side.notes
-    assert "TTFT of 1 requests" in note
+    assert "TTFT of 1 request" in note
 
 
 def test_nobody_tells(make: Make) -> None:

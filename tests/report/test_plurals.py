@@ -3,6 +3,7 @@
 import pytest
 
 from loadcell.grammar import one
+from loadcell.phrases import phrase
 from loadcell.report.text import plain
 from loadcell.report.words import words_for
 
@@ -32,6 +33,6 @@ def test_one_is_said_in_the_singular(text, shown):
 
 
 def test_spanish_says_one_in_the_singular_too():
-    said = words_for("es").say("1 planned requests were never sent")
+    said = words_for("es").say(phrase("{:,} planned requests were never sent", 1))
     assert "1 solicitud" in said and "solicitudes" not in said
-    assert "solicitudes" in words_for("es").say("2 planned requests were never sent")
+    assert "solicitudes" in words_for("es").say(phrase("{:,} planned requests were never sent", 2))

@@ -103,7 +103,7 @@ def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) 
     assert sent(file) == [line]
     texts = ["Be kind.", "Look.", "2", *(json.dumps(each, separators=(",", ":")) for each in ([call], tools))]
     assert file.input_tokens(np.array([0]), tokenizer).tolist() == [sum(map(tokenizer.count, texts))]
-    assert "1 of 1 lines of" in file.notes(1)[-1]
+    assert "1 of 1 line of" in file.notes(1)[-1]
     with pytest.raises(UsageError, match=r"p\.jsonl:1: tools, calls and parts .*give --api chat"):
         read(json.dumps(line), api="completions")
 

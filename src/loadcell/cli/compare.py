@@ -137,10 +137,11 @@ def show_duel(args: argparse.Namespace, folder: Path) -> int:
 
 def _print(found: Comparison, args: argparse.Namespace, words: Words) -> None:
     """Print a comparison in the form that was asked for."""
-    from loadcell.report.compare import comparison_json, comparison_markdown, print_comparison
+    from loadcell.report.compare import comparison_markdown, print_comparison
+    from loadcell.report.tables import to_json
 
     if args.json:
-        sys.stdout.write(comparison_json(found).decode())
+        sys.stdout.write(to_json(found).decode())
     elif args.md:
         sys.stdout.write(comparison_markdown(found, words))
     else:

@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
         selftest = run_selftest(args.quick, args.workers, args.tls, output, watch)
     said = _keep(selftest)
     if args.json:
-        from loadcell.report.selftest import selftest_json
+        from loadcell.report.tables import to_json
 
-        sys.stdout.write(selftest_json(selftest).decode())
+        sys.stdout.write(to_json(selftest).decode())
         sys.stderr.write(f"{said}\n")
     else:
         _print(selftest)
@@ -114,13 +114,14 @@ def _keep(selftest: SelfTest) -> str:
 
 
 def _list(as_json: bool) -> int:
-    from loadcell.report.selftest import print_stored, selftest_json
+    from loadcell.report.selftest import print_stored
+    from loadcell.report.tables import to_json
     from loadcell.selftest import state_folder, stored_selftests
     from loadcell.selftest.store import file_of, this_machine
 
     found = stored_selftests()
     if as_json:
-        sys.stdout.write(selftest_json([selftest for _, selftest in found]).decode())
+        sys.stdout.write(to_json([selftest for _, selftest in found]).decode())
     elif not found:
         sys.stdout.write(f"No self-test is kept in {state_folder()}. To make one: loadcell selftest\n")
     else:

@@ -20,6 +20,7 @@ from loadcell.errors import LoadcellError
 from loadcell.metrics.bottleneck import comes_from
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
+from loadcell.phrases import joined, phrase
 
 
 class InvalidSideError(LoadcellError):
@@ -116,13 +117,15 @@ def _pair(a: Opened, b: Opened, noise: Sequence[Loaded]) -> Pair:
     forbids = [d.says for d in found if d.weight == "forbid"]
     care = [d.says for d in found if d.weight == "care"]
     if {run.result.run.id for run in a.runs} & {run.result.run.id for run in b.runs}:
-        care.insert(0, f"{a.name} and {b.name} are the same run")
+        care.insert(0, phrase("{} and {} are the same run", a.name, b.name))
     for side in (a, b):
         care += [_suspicion(side)] if side.word != "VALID" else []
         states = sorted({run.result.run.state for run in side.runs} - {"complete"})
-        care += [f"{side.name}'s run is {state}" for state in states]
+        care += [phrase("{}'s run is {}", side.name, state) for state in states]
         ended = sorted({run.result.run.stopped.kind for run in side.runs if run.result.run.stopped is not None})
-        care += [f"{side.name}'s run was ended early ({kind}): its figures are of its beginning" for kind in ended]
+        care += [
+            phrase("{}'s run was ended early ({}): its figures are of its beginning", side.name, kind) for kind in ended
+        ]
     return Pair(
         name=b.name,
         comparable="not comparable" if forbids else "comparable with care" if care else "comparable",
@@ -141,8 +144,10 @@ def suspicions(sides: Sequence[Opened]) -> list[str]:
 def _suspicion(side: Opened) -> str:
     worst = next(run.result for run in side.runs if run.word == side.word)
     reasons = reasons_of(worst)
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{side.name} is {side.word}{f': {reasons[0]}{more}' if reasons else ''}"
+    says = phrase("{} is {}", side.name, side.word)
+    if reasons:
+        says = phrase("{}: {}", says, reasons[0])
+    return phrase("{} (and {} more)", says, len(reasons) - 1) if len(reasons) > 1 else says
 
 
 def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
@@ -150,22 +155,32 @@ def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
     notes = [] if source is None else [source]
     runs = len(a.runs), len(b.runs)
     if max(runs) < RUNS_LEAST:
-        which = "one run a side" if runs == (1, 1) else f"fewer than {RUNS_LEAST} runs a side: only the first counts"
-        notes.append(f"{which}: differences between runs (restarts, caches) are not in these intervals")
+        which = (
+            phrase("one run a side")
+            if runs == (1, 1)
+            else phrase("fewer than {} runs a side: only the first counts", RUNS_LEAST)
+        )
+        notes.append(phrase("{}: differences between runs (restarts, caches) are not in these intervals", which))
     elif min(runs) < RUNS_LEAST:
         few = a if len(a.runs) < RUNS_LEAST else b
-        count = f"{len(few.runs)} run" + ("s" if len(few.runs) > 1 else "")
-        notes.append(f"{few.name} has {count}: its spread between runs is taken to be the other's")
-    saved = [side.name for side in (a, b) if side.kind == "result"]
-    if saved:
         notes.append(
-            f"{' and '.join(saved)} {'is a saved result' if len(saved) == 1 else 'are saved results'}: compared by "
-            "estimates and intervals, without its requests"
+            phrase("{} has {} runs: its spread between runs is taken to be the other's", few.name, len(few.runs))
+        )
+    saved = [side.name for side in (a, b) if side.kind == "result"]
+    if len(saved) == 1:
+        notes.append(
+            phrase("{} is a saved result: compared by estimates and intervals, without its requests", saved[0])
+        )
+    if len(saved) == 2:
+        notes.append(
+            phrase(
+                "{} are saved results: compared by estimates and intervals, without its requests", " and ".join(saved)
+            )
         )
     if noise:
         apart = [d.says for d in differences(a.runs[0].result, noise[0].result, (a.name, "noise")) if not d.repeats]
         if apart:
-            notes.append(f"the noise floor is that of another setting: {'; '.join(apart)}")
+            notes.append(phrase("the noise floor is that of another setting: {}", joined("; ", apart)))
     return notes
 
 
@@ -180,15 +195,15 @@ def _with(pair: Pair, changes: list[Change], pairs: Pairs) -> Pair:
 def pairing_of(changes: Sequence[Change], pairs: Pairs) -> Pairing:
     """What pairs gained, in words."""
     if not pairs.n:
-        return Pairing(requests=0, gain=None, says=f"not paired: {pairs.why}")
-    paired = f"paired by request: {pairs.n:,} with the same lengths on both sides"
+        return Pairing(requests=0, gain=None, says=phrase("not paired: {}", pairs.why))
+    paired = phrase("paired by request: {:,} with the same lengths on both sides", pairs.n)
     best = max((c for c in changes if c.gain is not None), key=lambda c: c.gain or 0.0, default=None)
     if best is None or best.gain is None:
         return Pairing(requests=pairs.n, gain=None, says=paired)
     if best.gain < _GAINS:
-        says = f"{paired}; it gains little, for it is not lengths that vary"
+        says = phrase("{}; it gains little, for it is not lengths that vary", paired)
     else:
-        says = f"{paired}; for it the interval of {best.title} is {best.gain:.2g} times narrower"
+        says = phrase("{}; for it the interval of {} is {:.2g} times narrower", paired, best.title, best.gain)
     return Pairing(requests=pairs.n, gain=best.gain, says=says)
 
 

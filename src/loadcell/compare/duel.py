@@ -35,6 +35,7 @@ from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import reasons_of
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Ids, Rows
+from loadcell.phrases import joined, phrase
 from loadcell.recording.campaign import Campaign
 from loadcell.spec import Spec
 
@@ -181,7 +182,7 @@ def _refuse(folder: Path, whole: Sequence[_Couple]) -> None:
     for couple in whole:
         for run in (couple.a, couple.b):
             words.update(_invalid_reasons(run.result) if void(run) else [])
-    most = "; ".join(reason for reason, _ in words.most_common(2))
+    most = joined("; ", (reason for reason, _ in words.most_common(2)))
     raise InvalidSideError(
         f"most turns of {folder} are INVALID, so nothing is compared{': ' if most else ''}{most}\n"
         "Measure it again, or give --force to compare them all the same"
@@ -225,7 +226,9 @@ def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], blo
     }
     enough = {name: one for name, one in paired.items() if one.blocks >= LEAST_BLOCKS}
     ended, would_do = int(block.max()) + 1, LEAST_BLOCKS * 2 * turn
-    lacks = f"{ended} blocks of A B B A have ended, {LEAST_BLOCKS} are needed: --requests {would_do} would do"
+    lacks = phrase(
+        "{} blocks of A B B A have ended, {} are needed: --requests {} would do", ended, LEAST_BLOCKS, would_do
+    )
     why = "" if enough else lacks
     return Pairs([enough] if enough else [], int(of.size) if enough else 0, why)
 
@@ -261,7 +264,7 @@ def _missing(measure: Measure, pairs: Pairs) -> Figure:
     n = pairs.runs[0][measure.metric].n if measure.metric in pairs.runs[0] else 0
     if not n:
         return Figure(None, why=NOT_KEPT)
-    return Figure(None, why=f"{n:,} pairs of requests, {least_pairs(measure.stat)} are needed", few=True)
+    return Figure(None, why=phrase("{:,} pairs of requests, {} are needed", n, least_pairs(measure.stat)), few=True)
 
 
 def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:
@@ -281,7 +284,7 @@ def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:
 
 
 def _by_turns(effect: float, error: float, blocks: int, variance: float) -> Effect:
-    return by_student(effect, error, blocks, variance, "requests", f"pairs of turns in {blocks} blocks")
+    return by_student(effect, error, blocks, variance, "requests", phrase("pairs of turns in {} blocks", blocks))
 
 
 def _rate(run: Loaded, key: str) -> float:
@@ -292,18 +295,22 @@ def _rate(run: Loaded, key: str) -> float:
 
 
 def _notes(plan: DuelPlan, whole: Sequence[_Couple], kept: Sequence[_Couple]) -> Iterator[str]:
-    yield (
-        f"{len(kept)} turns a side of {plan.turn} requests, in the order A B B A; each begins and ends without load, "
-        "on both sides alike: how fast a side is under a load that stands tells a run"
+    yield phrase(
+        "{} turns a side of {} requests, in the order A B B A; each begins and ends without load, "
+        "on both sides alike: how fast a side is under a load that stands tells a run",
+        len(kept),
+        plan.turn,
     )
     if len(kept) < plan.couples:
         ended = {couple.number for couple in whole}
         bad = ended - {couple.number for couple in kept}
         missing = set(range(plan.couples)) - ended
         if bad:
-            yield f"{len(bad)} of {plan.couples} couples of turns are left out as INVALID: {_named(bad)}"
+            yield phrase("{} of {} couples of turns are left out as INVALID: {}", len(bad), plan.couples, _named(bad))
         if missing:
-            yield f"{len(missing)} of {plan.couples} couples of turns did not run to their end: {_named(missing)}"
+            yield phrase(
+                "{} of {} couples of turns did not run to their end: {}", len(missing), plan.couples, _named(missing)
+            )
 
 
 _NAMED = 12

@@ -10,6 +10,7 @@ import numpy as np
 
 from loadcell.compare.figures import Figure
 from loadcell.metrics.rows import Floats
+from loadcell.phrases import phrase
 
 _LEAST = 1e-6
 """What stands for 0 in a logarithm: a nanosecond, in ms."""
@@ -65,14 +66,14 @@ def within_runs(a: Figure, b: Figure, relative: bool) -> Effect:
         p=float(min(1.0, max(2 * tail, 1 / apart.size))),
         variance=float(one.var() * a.n + other.var() * b.n),
         per="requests",
-        method="within-run samples",
+        method=phrase("within-run samples"),
         open=a.open or b.open or a.open_below or b.open_below,
     )
 
 
 def _from_intervals(a: Figure, b: Figure, relative: bool, effect: float) -> Effect:
     """From the two intervals alone (MOVER; for proportions Newcombe 1998, method 10)."""
-    method = "the intervals of both sides"
+    method = phrase("the intervals of both sides")
     if a.low is None or a.high is None or b.low is None or b.high is None:
         why = a.open or b.open or a.open_below or b.open_below
         return Effect(effect, None, None, None, None, "requests", method, open=why)
@@ -107,7 +108,9 @@ def between_runs(a: Sequence[float], b: Sequence[float], relative: bool) -> Effe
     error = math.sqrt(sum(shares))
     half = error * float(stdtrit(freedom, 0.975))
     p = 2 * float(stdtr(freedom, -abs(effect) / error)) if error else float(effect == 0)
-    borrowed = ", a side with fewer takes the other's spread" if None in spread else ""
+    method = phrase("Welch's t over {} and {} runs", one.size, other.size)
+    if None in spread:
+        method = phrase("{}, a side with fewer takes the other's spread", method)
     return Effect(
         effect=effect,
         low=effect - half,
@@ -115,7 +118,7 @@ def between_runs(a: Sequence[float], b: Sequence[float], relative: bool) -> Effe
         p=p,
         variance=sum(v if v is not None else known[0] for v in spread),
         per="runs",
-        method=f"Welch's t over {one.size} and {other.size} runs{borrowed}",
+        method=method,
     )
 
 

@@ -17,12 +17,13 @@ from loadcell.metrics.model import Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows, read_rows
 from loadcell.metrics.window import anchors
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 
 GRID = 200
 """Points that stand for the sampling distribution of a figure, each as likely as the others."""
-NO_SLO = "no SLO"
-NOT_KEPT = "a saved result does not hold it"
+NO_SLO = phrase("no SLO")
+NOT_KEPT = phrase("a saved result does not hold it")
 ABSENT = (NO_SLO, NOT_KEPT)
 """Why a side has no such figure at all: then it is not compared, and not shown as missing either."""
 
@@ -75,7 +76,7 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     anchor = "response" if result.methodology.loop == "open" else "service"
     name = f"{measure.metric}_ms" if measure.metric in LATENCIES else measure.metric
     if measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat):
-        return Figure(None, why="its error budget is INVALID: the client's clock readings leave it open")
+        return Figure(None, why=phrase("its error budget is INVALID: the client's clock readings leave it open"))
     if measure.metric in LATENCIES:
         return _latency(measure, result, samples)
     if measure.metric in RATES:
@@ -83,11 +84,11 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     if measure.metric == "failed":
         counts = result.counts.window
         worth = None if samples is None else counts.planned / samples.failed_inflation
-        return _share(wilson(counts.failed, counts.planned, worth), counts.planned, "no request was planned")
+        return _share(wilson(counts.failed, counts.planned, worth), counts.planned, phrase("no request was planned"))
     good = result.goodput
     if good is None:
         return Figure(None, why=NO_SLO)
-    return _share(good.attainment, good.planned, "its limits cannot be judged")
+    return _share(good.attainment, good.planned, phrase("its limits cannot be judged"))
 
 
 def _share(share: Share, n: int, why: str) -> Figure:
@@ -98,7 +99,7 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     """Response time in an open loop, service time in a closed one."""
     latency = result.latency.get(f"{measure.metric}_ms")
     if latency is None:
-        return Figure(None, why="not measured")
+        return Figure(None, why=phrase("not measured"))
     summary: Summary = latency.response or latency.service
     if measure.stat in MEANS:
         return _mean(measure, summary, samples)
@@ -110,8 +111,8 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     if estimate.value is None:
         if estimate.withheld:
             return Figure(None, n, why=estimate.withheld)
-        few = f"it needs {shown_from(measure.permille):,} samples, there are {summary.n:,}"
-        return Figure(None, n, why=few if summary.n else "there is none", few=summary.n > 0)
+        few = phrase("it needs {:,} samples, there are {:,}", shown_from(measure.permille), summary.n)
+        return Figure(None, n, why=few if summary.n else phrase("there is none"), few=summary.n > 0)
     grid, p, effective = None, measure.permille / 1000, max(1.0, min(effective, float(summary.n)))
     if samples is not None:
         ordered = samples.latency_ms.get(measure.metric)
@@ -120,10 +121,12 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     if estimate.open:
         needs = estimate.needs or floor_of(measure.permille)
         asked = round(n * needs / effective)
-        why = f"these are worth {int(effective):,} of the {needs:,} samples that it needs: some {asked:,} requests"
+        why = phrase(
+            "these are worth {:,} of the {:,} samples that it needs: some {:,} requests", int(effective), needs, asked
+        )
     below = None
     if estimate.low is None and not estimate.caveat:
-        below = f"these are worth {int(effective):,} samples: too few for a lower end"
+        below = phrase("these are worth {:,} samples: too few for a lower end", int(effective))
     grid = None if estimate.caveat else grid
     return Figure(estimate.value, n, estimate.low, estimate.high, grid, open=why, open_below=below)
 
@@ -134,11 +137,11 @@ def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure
     if ordered is None:
         return Figure(None, why=NOT_KEPT)
     if not ordered.size:
-        return Figure(None, why="there is none")
+        return Figure(None, why=phrase("there is none"))
     geometric = measure.stat == "geomean"
     values = np.log(np.maximum(ordered, 1e-6)) if geometric else ordered
     if ordered.size < LEAST_FOR_MEAN:  # how much so few differ is not known: a single one does not differ at all
-        why = f"a mean of {ordered.size:,} samples has no interval: it needs {LEAST_FOR_MEAN}"
+        why = phrase("a mean of {:,} samples has no interval: it needs {}", ordered.size, LEAST_FOR_MEAN)
         mean = float(np.exp(values.mean())) if geometric else float(values.mean())
         return Figure(mean, ordered.size, open=why, open_below=why)
     worth = max(2.0, min(float(summary.effective or summary.n), float(summary.n)))
@@ -190,8 +193,8 @@ def _rate(measure: Measure, result: Result) -> Figure:
     n = result.counts.window.ok
     if value is None:
         if result.throughput.requests_per_s is not None:  # it has one, so that it is the tokens that are not known
-            return Figure(None, n, why="replies do not say how many tokens they hold, or events are missing")
-        return Figure(None, n, why="the window has no length")
+            return Figure(None, n, why=phrase("replies do not say how many tokens they hold, or events are missing"))
+        return Figure(None, n, why=phrase("the window has no length"))
     if interval is None:
         return Figure(value, n)
     return Figure(value, n, interval.low, interval.high, rate_grid(value, interval))

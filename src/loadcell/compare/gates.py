@@ -26,6 +26,7 @@ import msgspec
 from loadcell.compare.measures import MEASURES, Measure
 from loadcell.compare.model import Change, Gate, Pair
 from loadcell.errors import UsageError, nearest
+from loadcell.phrases import phrase
 
 _FORM = re.compile(
     r"\s*([a-z][a-z0-9_]*\.\w+)\s*(>=|<=|>|<)\s*([+-]?)\s*(\d+(?:\.\d+)?)\s*(%|points?|ms|tokens/s|requests/s|)\s*"
@@ -80,11 +81,9 @@ def judge_gates(bounds: Sequence[Bound], pairs: Sequence[Pair], *, strict: bool 
     if not strict:
         return gates
     return [
-        msgspec.structs.replace(g, fired=True, says=f"inconclusive: {g.says}") if g.inconclusive else g for g in gates
+        msgspec.structs.replace(g, fired=True, says=phrase("inconclusive: {}", g.says)) if g.inconclusive else g
+        for g in gates
     ]
-
-
-_UNSURE = ", but the data do not exclude one beyond it"
 
 
 def _shown_beyond(bound: Bound, change: Change, value: float | None) -> bool:
@@ -102,23 +101,26 @@ def _judge(bound: Bound, pair: Pair) -> Gate:
         return Gate(expression=bound.expression, side=pair.name, judged=judged, fired=fired, says=says)
 
     if not found:
-        why = "not comparable" if pair.comparable == "not comparable" else "a side has no such figure"
-        return gate(False, True, f"cannot be judged: {why}")
+        why = phrase("not comparable") if pair.comparable == "not comparable" else phrase("a side has no such figure")
+        return gate(False, True, phrase("cannot be judged: {}", why))
     change = found[0]
     value = change.relative if bound.unit == "%" else change.difference
     if change.short and not _shown_beyond(bound, change, value):
         return msgspec.structs.replace(gate(False, False, change.says), inconclusive=True)
     if value is None or (change.low is None and change.high is None):
-        return gate(False, True, f"cannot be judged: {change.says}")
+        return gate(False, True, phrase("cannot be judged: {}", change.says))
     if not _OPERATORS[bound.beyond](value, bound.bound):
         far = change.high if bound.beyond[0] == ">" else change.low
         assert far is not None  # else it is short of samples
         if bound.unit not in ("%", "points"):
             far *= change.a or 0.0
         open_ = _OPERATORS[bound.beyond](far, bound.bound)
-        return gate(True, False, f"the difference keeps to the bound{_UNSURE if open_ else ''}")
+        keeps = phrase("the difference keeps to the bound")
+        if open_:
+            keeps = phrase("the difference keeps to the bound, but the data do not exclude one beyond it")
+        return gate(True, False, keeps)
     if (change.low is None or change.low <= 0) and (change.high is None or change.high >= 0):
-        return gate(True, False, f"beyond the bound, but not shown: {change.says or 'too little data'}")
+        return gate(True, False, phrase("beyond the bound, but not shown: {}", change.says or "too little data"))
     if change.noise is not None and abs(change.relative if bound.measure.relative else value) < change.noise:  # type: ignore[arg-type]
-        return gate(True, False, "beyond the bound, but within the A/A noise")
-    return gate(True, True, "the difference is beyond the bound, and shown")
+        return gate(True, False, phrase("beyond the bound, but within the A/A noise"))
+    return gate(True, True, phrase("the difference is beyond the bound, and shown"))

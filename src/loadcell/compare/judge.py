@@ -13,6 +13,7 @@ from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
 from loadcell.compare.model import Change, Finding
 from loadcell.compare.pairing import Told
 from loadcell.metrics.interval import ALPHA, wilson
+from loadcell.phrases import phrase
 
 Runs = Sequence[Mapping[str, Figure]]
 """The figures of each run of a side."""
@@ -126,8 +127,9 @@ def _missing(name: str, side: Sequence[Figure]) -> str | None:
         return None
     if found[0][1] in ABSENT:
         return found[0][1]
-    run = f", run {found[0][0]}" if len(side) > 1 else ""
-    return f"not estimable in {name}{run}: {found[0][1]}"
+    if len(side) > 1:
+        return phrase("not estimable in {}, run {}: {}", name, *found[0])
+    return phrase("not estimable in {}: {}", name, found[0][1])
 
 
 def _mean(values: Sequence[float | None], relative: bool) -> float | None:
@@ -184,22 +186,22 @@ def _find(
     if effect.open and effect.high is None and (effect.low is None or effect.low <= 0):
         return "too little data", effect.open
     if (effect.low is None and effect.high is None) or p_holm is None:
-        return "too little data", "no interval: its samples (or a saved result) give none"
+        return "too little data", phrase("no interval: its samples (or a saved result) give none")
     low, high = -math.inf if effect.low is None else effect.low, math.inf if effect.high is None else effect.high
     if -margin < low and high < margin:
         there = low > 0 or high < 0
-        return "no difference shown", f"there is one, but it is smaller than {least}" if there else ""
+        return "no difference shown", phrase("there is one, but it is smaller than {}", least) if there else ""
     if p_holm <= ALPHA:
         if test.floor is not None and abs(effect.effect) < test.floor:
-            return "too little data", "within the A/A noise: more runs, not more requests, would tell"
+            return "too little data", phrase("within the A/A noise: more runs, not more requests, would tell")
         return ("better" if effect.effect * measure.sign > 0 else "worse"), ""
     if effect.open:  # an end is missing: more samples give it, and no width tells how many more
         return "too little data", effect.open
     if needs is None:
         return "too little data", ""
     if effect.per == "runs":
-        return "too little data", f"{least} needs about {needs:,} runs a side"
-    return "too little data", f"{least} needs about {round_up(needs):,} requests a side"
+        return "too little data", phrase("{} needs about {:,} runs a side", least, needs)
+    return "too little data", phrase("{} needs about {:,} requests a side", least, round_up(needs))
 
 
 def _least(measure: Measure, min_effect: float) -> str:
@@ -208,8 +210,7 @@ def _least(measure: Measure, min_effect: float) -> str:
 
 def points(share: float) -> str:
     """A difference of shares in words."""
-    shown = f"{share * 100:g}"
-    return f"{shown} point{'' if shown == '1' else 's'}"
+    return phrase("{:g} points", share * 100)
 
 
 def round_up(n: int) -> int:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.phrases import Phrase
+
 Doc = msgspec.Meta
 FORMAT = 2
 """Version of the Comparison's JSON. 2 added pairs of requests."""
@@ -133,6 +135,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     noise: Noise | None
     gates: list[Gate]
     duel: Annotated[DuelShown | None, Doc(description="null where whole runs are compared")] = None
+    phrases: Annotated[
+        dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
+    ] = {}
 
 
 def comparison_schema() -> dict[str, Any]:

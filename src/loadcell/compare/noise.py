@@ -15,6 +15,7 @@ from loadcell.compare.model import Floor, Noise
 from loadcell.compare.sides import Loaded
 from loadcell.errors import UsageError
 from loadcell.metrics.fingerprint import differences
+from loadcell.phrases import phrase
 
 
 def check_repeats(loaded: Sequence[Loaded], least: int = RUNS_LEAST) -> None:
@@ -58,8 +59,8 @@ def noise_floor(loaded: Sequence[Loaded]) -> Noise:
         runs=[run.result.run.id for run in loaded],
         floors=[_floor(m, runs, found.get(m.key)) for m in shown],
         notes=[
-            *(f"{run.path} is {run.word}" for run in loaded if run.word != "VALID"),
-            *([f"no floor, for not every run has them: {', '.join(lacking)}"] if lacking else []),
+            *(phrase("{} is {}", run.path, run.word) for run in loaded if run.word != "VALID"),
+            *([phrase("no floor, for not every run has them: {}", ", ".join(lacking))] if lacking else []),
         ],
     )
 

@@ -15,8 +15,9 @@ from loadcell.compare.measures import MEASURES
 from loadcell.compare.pairs import LEAST_PAIRS, Paired, least_pairs, paired_effect, time_blocks, values_of
 from loadcell.compare.sides import Loaded
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
+from loadcell.phrases import phrase
 
-_FIXED = "every request asks for the same lengths, so that pairs would gain little"
+_FIXED = phrase("every request asks for the same lengths, so that pairs would gain little")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def pair_runs(a: Sequence[Loaded], b: Sequence[Loaded]) -> Pairs:
     """
     if max(len(a), len(b)) >= RUNS_LEAST:
         if len(a) != len(b):
-            return Pairs([], 0, "the sides have different numbers of runs")
+            return Pairs([], 0, phrase("the sides have different numbers of runs"))
     else:
         a, b = a[:1], b[:1]
     found = [_pair(one, other) for one, other in zip(a, b, strict=True)]
@@ -57,16 +58,16 @@ def pair_runs(a: Sequence[Loaded], b: Sequence[Loaded]) -> Pairs:
 def _pair(a: Loaded, b: Loaded) -> dict[str, Paired] | str:
     """Latencies in ms of the requests that ended well in the windows of both; why there are none, else."""
     if a.rows is None or b.rows is None or a.recording is None or b.recording is None:
-        return "a saved result does not hold its requests"
+        return phrase("a saved result does not hold its requests")
     if a.recording.manifest.loop != b.recording.manifest.loop:
-        return "one is an open loop, the other a closed one"
+        return phrase("one is an open loop, the other a closed one")
     one, other, says = align(a.rows, b.rows)
     if says:
         return says
     kept = _good(a)[one] & _good(b)[other]
     one, other = one[kept], other[kept]
     if one.size < LEAST_PAIRS:
-        return f"{one.size} requests ended well in both windows, {LEAST_PAIRS} are needed"
+        return phrase("{} requests ended well in both windows, {} are needed", one.size, LEAST_PAIRS)
     order = np.argsort(_ranks(a.rows, one) + _ranks(b.rows, other), kind="stable")
     one, other = one[order], other[order]
     first, second = (latencies_ns(run.rows, run.recording.manifest.loop) for run in (a, b))  # type: ignore[arg-type, union-attr]
@@ -91,8 +92,13 @@ def align(a: Rows, b: Rows, *, fixed: bool = False) -> tuple[Ids, Ids, str]:
                 one,
                 other,
                 (
-                    f"the schedules ask for other lengths: request {a.request[one[i]]} for {first[i]:.0f} and "
-                    f"{second[i]:.0f} {what} tokens"
+                    phrase(
+                        "the schedules ask for other lengths: request {} for {:.0f} and {:.0f} {} tokens",
+                        a.request[one[i]],
+                        first[i],
+                        second[i],
+                        what,
+                    )
                 ),
             )
     if not fixed and not any(varied(values[one]) for values in (a.asked_tokens, a.input_tokens)):
@@ -160,5 +166,5 @@ def told_by_pairs(pairs: Pairs) -> dict[str, Told]:
 def _between_runs(effects: Sequence[float]) -> Effect:
     """The mean effect of runs that are pairs themselves."""
     runs, deviation = len(effects), statistics.stdev(effects)
-    method = f"pairs of runs, {runs} of them"
+    method = phrase("pairs of runs, {} of them", runs)
     return by_student(statistics.fmean(effects), deviation / math.sqrt(runs), runs, deviation**2, "runs", method)

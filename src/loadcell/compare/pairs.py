@@ -25,6 +25,7 @@ from loadcell.compare.effect import Effect, by_student, scaled
 from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.rows import Floats, Ids
+from loadcell.phrases import phrase
 
 BLOCKS = 20
 """Blocks of a series of pairs."""
@@ -103,7 +104,7 @@ def paired_effect(paired: Paired, stat: str) -> Effect:
         error = _error_of_mean(paired.b / other - paired.a / one, paired)
     else:
         error = _bootstrapped(paired, PERMILLE[stat]) * math.sqrt(k / (k - 1) * _chain(ratios - ratios.mean(), paired))
-    return by_student(effect, error, k, error**2 * paired.n, "requests", f"pairs of requests in {k} blocks")
+    return by_student(effect, error, k, error**2 * paired.n, "requests", phrase("pairs of requests in {} blocks", k))
 
 
 def _error_of_mean(residuals: Floats, paired: Paired) -> float:

@@ -16,6 +16,7 @@ from loadcell.metrics.headline import as_now, word_of
 from loadcell.metrics.model import FORMAT, Result, Word
 from loadcell.metrics.result import build_result
 from loadcell.metrics.rows import Rows, read_rows
+from loadcell.phrases import learn
 from loadcell.recording.read import Recording, open_recording
 
 WORDS: tuple[Word, ...] = ("VALID", "SUSPECT", "INVALID")
@@ -146,6 +147,8 @@ def read_result(path: Path) -> Result:
             f"this version reads {FORMAT}: {advice}"
         )
     try:
-        return as_now(msgspec.json.decode(text, type=Result))
+        result = msgspec.json.decode(text, type=Result)
+        learn(result.phrases)
+        return as_now(result)
     except msgspec.DecodeError as error:
         raise RecordingError(f"{path} is a damaged loadcell result: {error}") from None

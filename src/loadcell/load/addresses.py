@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from loadcell.load.target import Address
 from loadcell.load.wire import describe
+from loadcell.phrases import phrase
 
 _OTHERS_S = 1.0
 """Once one address has answered, the others are waited for so long."""
@@ -59,4 +60,4 @@ def answers(addresses: Sequence[Address], timeout_s: float) -> dict[Address, OSE
 
 def why_not(error: OSError, timeout_s: float) -> str:
     """Why an address was not reached, in words."""
-    return f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else describe(error)
+    return phrase("no answer within {:g} s", timeout_s) if isinstance(error, TimeoutError) else describe(error)

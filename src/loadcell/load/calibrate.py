@@ -13,6 +13,7 @@ import msgspec
 
 from loadcell.load.preflight import PROBE_PROMPT, Endpoint, ask_briefly
 from loadcell.load.target import Target
+from loadcell.phrases import phrase
 from loadcell.spec import Spec
 from loadcell.workload import Vocabulary
 
@@ -61,7 +62,7 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     template = max(0, small - words.tokenizer.count(PROBE_PROMPT)) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
-    reply = ask_briefly(spec, target, found, words.probe, f"a second probe of {words.probe_words} words")
+    reply = ask_briefly(spec, target, found, words.probe, phrase("a second probe of {} words", words.probe_words))
     if isinstance(reply, str):
         return reply
     if reply.usage is None or not reply.usage.prompt_tokens:
@@ -69,5 +70,7 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     large = reply.usage.prompt_tokens
     ratio = (large - template) / words.probe_words
     if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
-        return f"its usage tells {small} prompt tokens for a probe, and {large} for one of {words.probe_words} words"
+        return phrase(
+            "its usage tells {} prompt tokens for a probe, and {} for one of {} words", small, large, words.probe_words
+        )
     return template, round(ratio, 6)

@@ -17,6 +17,7 @@ from loadcell.load import feeder
 from loadcell.load.feeder import Feed
 from loadcell.load.job import Job
 from loadcell.load.live import Live
+from loadcell.phrases import phrase
 from loadcell.secrets import scrub
 
 WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
@@ -74,7 +75,7 @@ class Crew:
         for process in self.processes:
             assert process.stdout is not None
             line = process.stdout.readline()
-            answer = json.loads(line) if line else {"error": "a load process died as it started"}
+            answer = json.loads(line) if line else {"error": phrase("a load process died as it started")}
             if "error" in answer:
                 raise EndpointError(scrub(answer["error"], secrets))
         if self.feeder is not None and (why := feeder.said(self.feeder)) is not None:

@@ -15,6 +15,7 @@ from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
+from loadcell.phrases import phrase
 from loadcell.protocol import CodingError, Dialect, Page, Reply, no_http
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
@@ -42,7 +43,7 @@ def get(
             _feed(page, data)
         if not page.status:
             _hear_alert(target, address, timeouts[0])
-            raise ConnectError("the server closed the connection without a reply", errno.ECONNRESET)
+            raise ConnectError(phrase("the server closed the connection without a reply"), errno.ECONNRESET)
         return page
 
 
@@ -187,7 +188,7 @@ def _open_tunnel(sock: socket.socket, target: Target, limit_s: float) -> None:
     while not has_tunnel(target, answer):
         data = _receive(sock, limit_s)
         if not data:
-            raise ConnectError(f"the proxy {target.proxy} gave no answer to CONNECT")
+            raise ConnectError(phrase("the proxy {} gave no answer to CONNECT", target.proxy))
         answer += data
 
 

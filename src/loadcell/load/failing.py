@@ -13,6 +13,7 @@ from loadcell.load.live import BINS, SLOTS, Count, Live
 from loadcell.load.progress import Failing
 from loadcell.load.steer import Stop
 from loadcell.onset import BEYOND_DOUBT, evidence, onset
+from loadcell.phrases import phrase
 
 _EVERY_NS = 250_000_000
 _LOOKS = 4_000
@@ -98,7 +99,9 @@ class FailureWatch:
 def failing_words(found: Failing) -> str:
     """The failures in words, as in "every request failed since 3.1 s: HTTP 401: no key"."""
     every = found.failed == found.ended
-    what = "every request failed" if every else f"{found.failed:,} of {found.ended:,} requests failed"
+    what = (
+        phrase("every request failed") if every else phrase("{:,} of {:,} requests failed", found.failed, found.ended)
+    )
     if found.since_s is not None:
-        what = f"{what} since {found.since_s:.3g} s"
-    return f"{what}: {found.why}"
+        what = phrase("{} since {:.3g} s", what, found.since_s)
+    return phrase("{}: {}", what, found.why)

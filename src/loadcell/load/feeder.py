@@ -24,6 +24,7 @@ from loadcell.load.ahead import Pace, used_rows
 from loadcell.load.bodies import Source
 from loadcell.load.live import Live
 from loadcell.load.spool import Spool
+from loadcell.phrases import phrase
 
 COMMAND = (sys.executable, "-m", "loadcell.load.feeder")
 _REST_S = 0.1
@@ -83,8 +84,8 @@ def said(process: subprocess.Popen[bytes]) -> str | None:
     """What is wrong with a feeder, by its next line; None where it says that it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    told = json.loads(line) if line else {"error": f"its process died ({process.wait()})"}
-    return f"the request bodies could not be made: {told['error']}" if "error" in told else None
+    told = json.loads(line) if line else {"error": phrase("its process died ({})", process.wait())}
+    return phrase("the request bodies could not be made: {}", told["error"]) if "error" in told else None
 
 
 def main() -> int:

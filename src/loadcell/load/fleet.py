@@ -47,6 +47,7 @@ from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target, secrets_for
+from loadcell.phrases import phrase
 from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
 from loadcell.recording.schema import Manifest
@@ -341,19 +342,25 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                 opened[address] = opened.get(address, 0) + count
             if audit["died"]:
                 manifest.state = "broken"
-                manifest.invalid.append(f"worker {worker} could not write its data: {audit['died']}")
+                manifest.invalid.append(phrase("worker {} could not write its data: {}", worker, audit["died"]))
             if audit["exhausted"]:
                 manifest.notes.append(
-                    "the schedule ran out before the time did: give --requests with more than this run sent"
+                    phrase("the schedule ran out before the time did: give --requests with more than this run sent")
                     if crew.live.total(Count.OK) >= crew.live.total(Count.FAILED)
-                    else "the schedule ran out before the time did: most requests failed, and took no time"
+                    else phrase("the schedule ran out before the time did: most requests failed, and took no time")
                 )
         elif code and crew.live.t0_ns:
             cells = crew.live.cells(worker)
-            died = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
+            died = (
+                phrase("signal {} ({})", -code, signal.Signals(-code).name)
+                if code < 0
+                else phrase("exit status {}", code)
+            )
             if manifest.state != "interrupted":
                 manifest.state = "broken"
-                manifest.invalid.append(f"worker {worker} died ({died}); its requests since its last flush are lost")
+                manifest.invalid.append(
+                    phrase("worker {} died ({}); its requests since its last flush are lost", worker, died)
+                )
             issued, beyond = cells[Count.ISSUED], cells[Count.BEYOND]
             told = {"worker": worker, "issued": issued, "beyond": beyond, "died": died}
             recording.write_audit(folder, worker, told)
@@ -364,10 +371,12 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
         manifest.effective["connections_by_address"] = opened
     if len(opened) > 1:
         shares = ", ".join(f"{address} ({count})" for address, count in opened.items())
-        manifest.notes.append(f"the host has {len(opened)} addresses; connections went to each in turn: {shares}")
+        manifest.notes.append(
+            phrase("the host has {} addresses; connections went to each in turn: {}", len(opened), shares)
+        )
     if manifest.state == "running" and not crew.live.t0_ns:
         manifest.state = "broken"
-        manifest.invalid.append("the load did not begin")
+        manifest.invalid.append(phrase("the load did not begin"))
     elif manifest.state == "running":
         manifest.state = "complete"
     live = crew.live

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from loadcell.load.observe import Watched
+from loadcell.phrases import joined, phrase
 from loadcell.recording.exposition import Sample
 from loadcell.recording.schema import Source
 
@@ -34,14 +35,14 @@ def open_gpus() -> Watched | str:
     opening = threading.Thread(target=lambda: answers.append(_open()), name="open-nvml", daemon=True)
     opening.start()
     opening.join(_OPEN_S)
-    return answers[0] if answers else f"the NVIDIA driver did not answer within {_OPEN_S:g} s"
+    return answers[0] if answers else phrase("the NVIDIA driver did not answer within {:g} s", _OPEN_S)
 
 
 def _open() -> Watched | str:
     try:
         import pynvml
     except ImportError:
-        return "nvidia-ml-py is not installed: pip install 'loadcell[gpu]'"
+        return phrase("nvidia-ml-py is not installed: pip install 'loadcell[gpu]'")
     gpus: list[tuple[Any, str]] = []
     notes: list[str] = []
     try:
@@ -52,12 +53,12 @@ def _open() -> Watched | str:
                 handle = pynvml.nvmlDeviceGetHandleByIndex(number)
                 gpus.append((handle, f'{{gpu="{number}",uuid="{pynvml.nvmlDeviceGetUUID(handle)}"}}'))
             except pynvml.NVMLError as error:
-                notes.append(f"GPU {number} was not watched: {error}")
+                notes.append(phrase("GPU {} was not watched: {}", number, error))
     except pynvml.NVMLError as error:
         return f"NVML: {error}"
     if not gpus:
         _close(pynvml)
-        return "; ".join(notes) or "NVML: the driver knows no GPU"
+        return joined("; ", notes) or phrase("NVML: the driver knows no GPU")
     return Watched(source, lambda _: _look(pynvml, gpus), lambda: _close(pynvml))
 
 
@@ -72,7 +73,7 @@ def _memory(told: Any) -> dict[str, float]:
 
 def _look(nvml: ModuleType, gpus: list[tuple[Any, str]]) -> list[Sample]:
     """What each GPU tells; what it does not know is absent. ValueError if none tells anything."""
-    samples, why = [], "no GPU tells anything"
+    samples, why = [], phrase("no GPU tells anything")
     for handle, labels in gpus:
         for read in _READS:
             try:

@@ -10,6 +10,7 @@ from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of, tell
 from loadcell.load.outcome import outcome
 from loadcell.load.spool import Bodies
+from loadcell.phrases import phrase
 
 
 class Landing:
@@ -38,7 +39,7 @@ class Landing:
         reply = flight.reply
         if not reply.closed:
             if not flight.cancelled and not flight.failure:
-                flight.failure = ("protocol", "what looked like the end of the reply was not its end")
+                flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             reply.close(max(len(flight.times) - 1, 0))
         body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
         row = write_rows(flight, self._ledger, body)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from loadcell.phrases import phrase
+
 _LOOK_S = 0.5
 
 
@@ -47,13 +49,16 @@ class Neighbours:
     def notes(self) -> list[str]:
         """What a reader of the run must know of it."""
         if self._why is not None:
-            return [f"whether other loads ran on this machine cannot be told: {self._why}"]
+            return [phrase("whether other loads ran on this machine cannot be told: {}", self._why)]
         others = ", ".join(f"{one.pid} {one.origin}" for one in self.seen)
         if not others:
             return []
         return [
-            f"another load came from this machine at the same time (process, endpoint: {others}): each takes cores, "
-            "and perhaps the server, from the other"
+            phrase(
+                "another load came from this machine at the same time (process, endpoint: {}): each takes cores, "
+                "and perhaps the server, from the other",
+                others,
+            )
         ]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loadcell.errors import RecordingError
 from loadcell.load.scrape import FETCH_ERRORS, reason
+from loadcell.phrases import phrase, phrases
 from loadcell.recording.exposition import Sample
 from loadcell.recording.schema import LOOKS, SERIES, Source
 from loadcell.recording.write import Columns, lower_priority, write_part, write_sources
@@ -23,6 +24,8 @@ LOOK_S = 2.0
 """The longest time that a look may take; less where looks come more often."""
 _LAST_LOOK_S, _WAIT_S = 0.8, 1.0
 """Of the look after the load, and how long the end of the load waits for all looks in the air."""
+_MOST_PHRASES = 100
+"""Of the errors of a source: in more words than those stay in English."""
 _PART_S = 10.0
 """What was seen is written this often: so much is lost in a crash."""
 
@@ -59,7 +62,7 @@ def observing(watched: list[Watched], folder: Path, t0_ns: int, every_s: float, 
         raise
     observer.end(wait_s=_WAIT_S)
     if observer.error:
-        notes.append(f"what went on beside the load was recorded in part only: {observer.error}")
+        notes.append(phrase("what went on beside the load was recorded in part only: {}", observer.error))
 
 
 class _Observer:
@@ -98,7 +101,9 @@ class _Observer:
         with self._lock:
             self._closed = True
             for number, start_ns in self._in_air.items() if wait_s else ():
-                self._keep(number, start_ns, time.monotonic_ns(), [], f"not back {wait_s:g} s after the load's end")
+                self._keep(
+                    number, start_ns, time.monotonic_ns(), [], phrase("not back {:g} s after the load's end", wait_s)
+                )
         if self._writer.is_alive():
             self._writer.join()
         self._write()
@@ -129,7 +134,7 @@ class _Observer:
             error = reason(problem, limit_s)
         end_ns = time.monotonic_ns()
         if error is None and end_ns - start_ns > limit_s * 1e9:
-            samples, error = [], f"no answer within {limit_s:g} s"
+            samples, error = [], phrase("no answer within {:g} s", limit_s)
         with self._lock:
             del self._in_air[number]
             if not self._closed:
@@ -137,6 +142,9 @@ class _Observer:
 
     def _keep(self, number: int, start_ns: int, end_ns: int, samples: list[Sample], error: str | None) -> None:
         start_ns, end_ns = start_ns - self._t0_ns, end_ns - self._t0_ns
+        source = self._watched[number].source
+        if error is not None and error not in source.phrases and len(source.phrases) < _MOST_PHRASES:
+            source.phrases |= phrases([error])
         self._looks.add({"source": number, "start_ns": start_ns, "end_ns": end_ns, "error": error})
         many = len(samples)
         columns = (
@@ -165,6 +173,8 @@ class _Observer:
         self._part += 1
 
     def _describe(self) -> None:
+        for watched in self._watched:
+            watched.source.phrases |= phrases(watched.source.notes)
         try:
             write_sources(self._folder, [watched.source for watched in self._watched])
         except RecordingError as error:

@@ -13,6 +13,7 @@ from loadcell.load.host import descriptor_limit
 from loadcell.load.poller import READABLE, WRITABLE, Poller
 from loadcell.load.target import Address, Target, host_of
 from loadcell.load.wire import ConnectError, Connection
+from loadcell.phrases import phrase
 
 OPENING_MOST = 32
 """Connections that are opened at a time: a burst of them is itself a load."""
@@ -82,7 +83,7 @@ class Pool:
         self._audit.connections_before = len(self.idle)
         if self.idle or not wanted or stop():
             return None
-        return self.error or f"no connection was opened in {self._job.connect_timeout_s:g} s"
+        return self.error or phrase("no connection was opened in {:g} s", self._job.connect_timeout_s)
 
     def take(self) -> Connection | None:
         """The connection that came free last, if the server has not closed it and is not about to."""
@@ -133,7 +134,7 @@ class Pool:
         for connection in list(self.opening.values()):
             if now - connection.start_ns > self._limit_ns:
                 self.drop(connection)
-                self._failed(f"not open after {self._job.connect_timeout_s:g} s", None, connection.address)
+                self._failed(phrase("not open after {:g} s", self._job.connect_timeout_s), None, connection.address)
 
     def close(self) -> None:
         """Close every connection that carries no reply."""
@@ -157,7 +158,7 @@ class Pool:
         self._on_ready()
 
     def _failed(self, why: str, code: int | None, address: Address) -> None:
-        self.error = why = f"{host_of(address)}: {why}" if self._spread else why
+        self.error = why = phrase("{}: {}", host_of(address), why) if self._spread else why
         self._audit.no_connection(code)
         self._on_failed(why)
 

@@ -19,6 +19,7 @@ from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
+from loadcell.phrases import phrase
 from loadcell.protocol import Dialect, Form, Page, Reply, dialect_of, is_html, knows_no_field, no_json, refused
 from loadcell.spec import Spec, parse_lengths
 
@@ -55,7 +56,7 @@ class Endpoint:
     """And from each of its output events to the next."""
     probe_tokens: int | None = None
     """Prompt tokens of the probe by the server's usage; None if it does not tell."""
-    no_usage: str = "its usage tells no prompt tokens"
+    no_usage: str = phrase("its usage tells no prompt tokens")
     """Why it does not, in words."""
     fewest_tokens: int | None = None
     """The fewest output tokens that a short request may ask for, as far as tried; None before the first."""
@@ -128,7 +129,12 @@ def all_reachable(target: Target, timeout_s: float, notes: list[str]) -> list[Ad
         return good[:1]
     if good:
         notes += [
-            f"{target.dial[0]} has the address {host_of(address)}, which was left out: {why_not(error, timeout_s)}"
+            phrase(
+                "{} has the address {}, which was left out: {}",
+                target.dial[0],
+                host_of(address),
+                why_not(error, timeout_s),
+            )
             for address, error in bad.items()
         ]
         return good
@@ -194,7 +200,9 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     if not names:
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
-        notes.append(f"the server lists {len(names)} models ({_some(names)}); {names[0]} was measured, see --model")
+        notes.append(
+            phrase("the server lists {} models ({}); {} was measured, see --model", len(names), _some(names), names[0])
+        )
     return names[0]
 
 
@@ -249,13 +257,17 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         raise _refusal(spec, "POST", url, reply.status, said)
     if reply.failure is not None:
         found.notes.append(
-            f"the probe before the load failed ({reply.failure[0]}: {reply.failure[1]}); the load ran all the same"
+            phrase(
+                "the probe before the load failed ({}: {}); the load ran all the same",
+                reply.failure[0],
+                reply.failure[1],
+            )
         )
         return
     _time_probe(found, reply, read_s)
     keep_alive = reply.keep_alive
     if not reply.closed:  # what only the end of a reply tells is asked of a short one
-        short = ask_briefly(spec, target, found, PROBE_PROMPT, "a short probe", await_end=True)
+        short = ask_briefly(spec, target, found, PROBE_PROMPT, phrase("a short probe"), await_end=True)
         if isinstance(short, str):
             found.no_usage = short
         else:
@@ -265,10 +277,12 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     found.left_open = reply.left_open and reply.done
     if found.left_open:
         found.reuse = False
-        found.notes.append("the server leaves its streams open after their end mark: every request opens a connection")
+        found.notes.append(
+            phrase("the server leaves its streams open after their end mark: every request opens a connection")
+        )
     elif not keep_alive:
         found.reuse = False
-        found.notes.append("the server closes the connection after each reply: every request opens its own")
+        found.notes.append(phrase("the server closes the connection after each reply: every request opens its own"))
 
 
 def _is_busy(status: int, said: str, *, last: bool) -> bool:
@@ -291,11 +305,11 @@ def ask_briefly(
         try:
             reply = post(target, found.address, dialect, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
-            return f"{what} got no answer ({str(error) or type(error).__name__})"
+            return phrase("{} got no answer ({})", what, str(error) or type(error).__name__)
         if reply.good:
             found.fewest_tokens = tokens
             return reply
-        why = f"{what} was refused with HTTP {reply.status}: {reply.failure and reply.failure[1]}"
+        why = phrase("{} was refused with HTTP {}: {}", what, reply.status, reply.failure and reply.failure[1])
         if reply.status not in (400, 422):
             break
     return why

@@ -23,6 +23,7 @@ from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
+from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
@@ -98,14 +99,16 @@ def make_manifest(
     now = datetime.now(UTC).astimezone()
     notes = [*found.notes, *planned.notes]
     if not HAS_KERNEL_STAMPS:
-        notes.append("this platform has no kernel receive stamps: times were taken when the client read")
+        notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
     if spec.load.stop_when_saturated and schedule.loop == "closed":
-        notes.append("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it")
+        notes.append(phrase("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it"))
     proxy = target.proxy if target.proxy else None
     if proxy:
-        notes.append(f"requests went through the proxy {proxy} that the environment sets")
+        notes.append(phrase("requests went through the proxy {} that the environment sets", proxy))
     elif not target.tls and os.environ.get("HTTP_PROXY", "").strip():
-        notes.append("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
+        notes.append(
+            phrase("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
+        )
     effective: dict[str, Any] = {
         "url": target.origin + target.prefix + dialect_of(endpoint.api).path,
         "address": str(found.address[1][0]),

@@ -15,6 +15,7 @@ from loadcell.load.exchange import get
 from loadcell.load.preflight import reachable
 from loadcell.load.target import Address, Target, make_target
 from loadcell.load.wire import ConnectError, describe
+from loadcell.phrases import phrase
 from loadcell.recording.exposition import read_page
 from loadcell.secrets import scrub
 from loadcell.spec import Endpoint
@@ -42,9 +43,9 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
     else:
         _write(file, _without(text, [*secrets, *page.secrets()]))
         return []
-    says = f"no server metrics from {name_of(page)}: {why}"
+    says = phrase("no server metrics from {}: {}", name_of(page), why)
     if endpoint.metrics_url is None:  # nobody asked for it, but a server behind a proxy may have one elsewhere
-        return [f"{says}; where the server has a page, name it with --metrics-url (none: do not look)"]
+        return [phrase("{}; where the server has a page, name it with --metrics-url (none: do not look)", says)]
     return [says]
 
 
@@ -52,16 +53,16 @@ def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> 
     """The text at `page`; one of FETCH_ERRORS if there is none within these times."""
     reply = get(page, address, "", (connect_s, answer_s), MOST_BYTES)
     if not 200 <= reply.status < 300:
-        raise ValueError(f"HTTP status {reply.status}")
+        raise ValueError(phrase("HTTP status {}", reply.status))
     if len(reply.body) >= MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
+        raise ValueError(phrase("more than {} MiB", MOST_BYTES >> 20))
     return reply.body.decode("utf-8", "replace")
 
 
 def reason(error: Exception, answer_s: float) -> str:
     """One of FETCH_ERRORS in words."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {answer_s:g} s"
+        return phrase("no answer within {:g} s", answer_s)
     return describe(error) if isinstance(error, OSError) else str(error)
 
 

@@ -11,6 +11,7 @@ from loadcell.load.observe import Look, Watched
 from loadcell.load.preflight import reachable
 from loadcell.load.scrape import FETCH_ERRORS, fetch, metrics_target, name_of, reason
 from loadcell.load.target import Address, Target
+from loadcell.phrases import phrase
 from loadcell.recording.exposition import BUCKETS_AND_BIRTHS, Sample, read_page
 from loadcell.recording.schema import Source
 from loadcell.secrets import scrub
@@ -40,9 +41,9 @@ def find_sources(
         if isinstance(gpus, Watched):
             watched.append(gpus)
         elif spec.observe.gpu == "nvml":
-            notes.append(f"no GPU was watched: {gpus}")
+            notes.append(phrase("no GPU was watched: {}", gpus))
     if spec.observe.host:
-        watched.append(Watched(Source(kind="host", name="this machine"), machine_look()))
+        watched.append(Watched(Source(kind="host", name=phrase("this machine")), machine_look()))
     return watched, notes
 
 
@@ -81,7 +82,7 @@ def page_look(page: Target, address: Address | None, source: Source, secrets: li
             raise ValueError(scrub(reason(error, limit_s), secrets)) from None
         known[0] = where
         if len(samples) > MOST_SAMPLES:
-            source.notes = [f"the page has more than {MOST_SAMPLES:,} values: those beyond were not recorded"]
+            source.notes = [phrase("the page has more than {:,} values: those beyond were not recorded", MOST_SAMPLES)]
         if scrub(text, secrets) != text:
             samples = [Sample(scrub(name, secrets), scrub(labels, secrets), value) for name, labels, value in samples]
         return samples[:MOST_SAMPLES]

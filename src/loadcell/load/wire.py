@@ -15,6 +15,7 @@ from loadcell.load.clock import STAMP_BYTES, Message, enable_kernel_stamps
 from loadcell.load.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert, tls_words
+from loadcell.phrases import phrase
 from loadcell.protocol import error_message
 
 READ_BYTES = 65536
@@ -111,7 +112,7 @@ class Connection:
             self._reply = b""
             return self._start_tls()
         if not data:
-            raise ConnectError(f"the proxy {self._target.proxy} gave no answer to CONNECT")
+            raise ConnectError(phrase("the proxy {} gave no answer to CONNECT", self._target.proxy))
         return READABLE
 
     def _start_tls(self) -> int | None:
@@ -222,7 +223,7 @@ def has_tunnel(target: Target, answer: bytes) -> bool:
         if not end:
             if len(head) > _MAX_PROXY_REPLY:
                 raise ConnectError(
-                    f"the proxy {target.proxy} answers CONNECT with more than {_MAX_PROXY_REPLY >> 10} KiB"
+                    phrase("the proxy {} answers CONNECT with more than {} KiB", target.proxy, _MAX_PROXY_REPLY >> 10)
                 )
             return False
         status = error_message(head.split(b"\r\n", 1)[0])
@@ -230,7 +231,7 @@ def has_tunnel(target: Target, answer: bytes) -> bool:
         if code and code[0].startswith("1"):  # more is to come
             continue
         if not (code and code[0].startswith("2")):
-            raise ConnectError(f"the proxy {target.proxy} refused the tunnel: {status}")
+            raise ConnectError(phrase("the proxy {} refused the tunnel: {}", target.proxy, status))
         return True
 
 
@@ -240,11 +241,17 @@ def describe(error: OSError) -> str:
         return tls_words(error)
     text = error.strerror or str(error)
     hints = {
-        errno.ECONNREFUSED: "nothing listens there: is the server running, and is the port right?",
-        errno.EMFILE: "every connection is a file: raise the hard limit with `ulimit -n`, or ask for less concurrency",
-        errno.ENFILE: "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load",
-        errno.EADDRNOTAVAIL: "no local port is free: widen `sysctl net.ipv4.ip_local_port_range`, open fewer new "
-        "connections, or wait a minute for the ports of closed ones",
+        errno.ECONNREFUSED: phrase("nothing listens there: is the server running, and is the port right?"),
+        errno.EMFILE: phrase(
+            "every connection is a file: raise the hard limit with `ulimit -n`, or ask for less concurrency"
+        ),
+        errno.ENFILE: phrase(
+            "this machine's limit of open files: raise it with `sysctl fs.file-max`, or lower the load"
+        ),
+        errno.EADDRNOTAVAIL: phrase(
+            "no local port is free: widen `sysctl net.ipv4.ip_local_port_range`, open fewer new "
+            "connections, or wait a minute for the ports of closed ones"
+        ),
     }
     hint = hints.get(error.errno or 0)
-    return f"{text} ({hint})" if hint else text
+    return phrase("{} ({})", text, hint) if hint else text

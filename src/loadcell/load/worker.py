@@ -28,6 +28,7 @@ from loadcell.load.room import Room
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
 from loadcell.load.wire import READ_BYTES, Connection, describe
+from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
 
@@ -292,7 +293,7 @@ class Worker:
         flight.parse_all()
         flight.reply.close(max(len(flight.times) - 1, 0))
         if not flight.reply.bytes:
-            flight.failure = ("reset", f"the connection was lost before the reply: {describe(error)}")
+            flight.failure = ("reset", phrase("the connection was lost before the reply: {}", describe(error)))
         self._land(flight, reuse=False)
 
     def _land(self, flight: Flight, *, reuse: bool, known_ns: int | None = None) -> None:
@@ -326,7 +327,7 @@ class Worker:
         if not self.waiting:
             return
         flight = self.waiting.popleft()
-        flight.failure = ("connect", f"no connection: {why}")
+        flight.failure = ("connect", phrase("no connection: {}", why))
         flight.end_ns = monotonic_ns()
         self.count[Count.ISSUED] += 1
         self.count[Count.BEYOND] += not flight.counted
@@ -387,8 +388,13 @@ class Worker:
             flight.forget()
             flight.failure = (
                 "too_large",
-                f"its reply took {weight >> 20} MiB, the most of those in the air, which took {held >> 20} MiB: a load "
-                f"process has {self.room.most_bytes >> 20} MiB for replies, half of it for these (--memory)",
+                phrase(
+                    "its reply took {} MiB, the most of those in the air, which took {} MiB: a load "
+                    "process has {} MiB for replies, half of it for these (--memory)",
+                    weight >> 20,
+                    held >> 20,
+                    self.room.most_bytes >> 20,
+                ),
             )
             flight.reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)
@@ -411,8 +417,8 @@ class Worker:
         if reply.patience_ns is not None:
             reply.give_up(max(len(flight.times) - 1, 0))
         elif not reply.failure:
-            came = f"after {len(reply.kinds)} events" if reply.kinds else "without any output"
-            flight.failure = ("timeout", f"not complete after {self.job.timeout_s:g} s, {came}")
+            came = phrase("after {} events", len(reply.kinds)) if reply.kinds else phrase("without any output")
+            flight.failure = ("timeout", phrase("not complete after {:g} s, {}", self.job.timeout_s, came))
         reply.close(max(len(flight.times) - 1, 0))
         self._land(flight, reuse=False)
 

@@ -11,6 +11,7 @@ import numpy as np
 from loadcell.advice import advice_for
 from loadcell.metrics.model import Counts, Failure
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 
 
@@ -35,17 +36,19 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
             started = audit["issued"] - audit.get("beyond", 0)
             lost += max(0, started - recorded)
             if recorded > started:
-                invalid.append(f"worker {audit.get('worker')} recorded {recorded} requests but started {started}")
+                invalid.append(
+                    phrase("worker {} recorded {} requests but started {}", audit.get("worker"), recorded, started)
+                )
     ok, failed, cancelled = (int(np.count_nonzero(mask)) for mask in (rows.ok, rows.failed, rows.cancelled))
     counted = int(np.count_nonzero(rows.counted))
     if ok + failed + cancelled != counted:
         invalid.append(
-            f"{counted - ok - failed - cancelled} requests have a status that is not ok, failed or cancelled"
+            phrase("{} requests have a status that is not ok, failed or cancelled", counted - ok - failed - cancelled)
         )
     started = counted + lost
     planned = started if manifest.planned is None else manifest.planned
     if started > planned:
-        invalid.append(f"the accounts do not close: {planned} requests were planned, {started} started")
+        invalid.append(phrase("the accounts do not close: {} requests were planned, {} started", planned, started))
     counts = Counts(
         planned=planned,
         ok=ok,

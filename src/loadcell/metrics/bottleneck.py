@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadcell.metrics.model import Result
+from loadcell.phrases import joined, phrase
 
 _FULL = 0.95
 """Share of the KV cache from which on it is full."""
 _DIFFERS = 0.05
 """Least relative change of a mean whose source is worth a sentence."""
-_WAY = "the way to the first token"
+_WAY = phrase("the way to the first token")
 _NAMES = {
-    "queue": "the server's queue",
+    "queue": phrase("the server's queue"),
     "prefill": "prefill",
-    "front_end": "the server's front end",
-    "network_and_client": "network and client",
-    "prefill+front_end": "prefill and front end",
-    "front_end+network_and_client": "front end, network and client",
-    "queue+front_end+network_and_client": "queue, front end, network and client",
+    "front_end": phrase("the server's front end"),
+    "network_and_client": phrase("network and client"),
+    "prefill+front_end": phrase("prefill and front end"),
+    "front_end+network_and_client": phrase("front end, network and client"),
+    "queue+front_end+network_and_client": phrase("queue, front end, network and client"),
     "first": _WAY,
     "decode": "decoding",
-    "cap": "waiting for a place under the cap on concurrency",
+    "cap": phrase("waiting for a place under the cap on concurrency"),
 }
 
 
@@ -51,9 +52,9 @@ def bottleneck(result: Result) -> str | None:
         return None
     parts |= _held_back(result)
     name, whole = max(parts, key=lambda name: parts[name]), sum(parts.values())
-    says = f"most of E2E is {_NAMES[name]}: {parts[name] / whole:.0%} of {_ms(whole)} ms".replace("%", " %")
-    why = "; ".join(_why_queue(result)) if name == "queue" else ""
-    return f"{says}: {why}" if why else says
+    says = phrase("most of E2E is {}: {:.0f} % of {} ms", _NAMES[name], 100 * parts[name] / whole, _ms(whole))
+    why = joined("; ", _why_queue(result)) if name == "queue" else ""
+    return phrase("{}: {}", says, why) if why else says
 
 
 def _held_back(result: Result) -> dict[str, float]:
@@ -69,9 +70,9 @@ def _why_queue(result: Result) -> Iterator[str]:
     series = {} if result.observed is None else result.observed.series
     use, running = series.get("kv_cache_use"), series.get("requests_running")
     if use is not None and use.max is not None and use.max >= _FULL:
-        yield "its KV cache was full"
+        yield phrase("its KV cache was full")
     if running is not None and running.max is not None:
-        yield f"it ran {running.max:,.0f} requests at most"
+        yield phrase("it ran {:,.0f} requests at most", running.max)
 
 
 def comes_from(a: Result, b: Result) -> str | None:
@@ -93,7 +94,7 @@ def _of_ttft(a: Result, b: Result) -> str | None:
     name = max(moved, key=lambda name: moved[name] if up else -moved[name])
     change = f"{means[1] / means[0] - 1:+.0%}".replace("%", " %")
     before, after = (f"{one[name]:.0%}".replace("%", " %") for one in shares)
-    return f"TTFT {change}: {_NAMES[name]} {before} \N{RIGHTWARDS ARROW} {after} of it"
+    return phrase("TTFT {}: {} {} \N{RIGHTWARDS ARROW} {} of it", change, _NAMES[name], before, after)
 
 
 def _of_e2e(a: Result, b: Result) -> str | None:
@@ -107,9 +108,14 @@ def _of_e2e(a: Result, b: Result) -> str | None:
     moved = {name: parts[1][name] - parts[0][name] for name in parts[0]}
     name = max(moved, key=lambda name: moved[name] * (whole[1] - whole[0]))
     change = f"{whole[1] / whole[0] - 1:+.0%}".replace("%", " %")
-    return (
-        f"E2E {change}: {_NAMES[name]} {_ms(parts[0][name])} \N{RIGHTWARDS ARROW} {_ms(parts[1][name])} ms "
-        f"of {_ms(whole[0])} \N{RIGHTWARDS ARROW} {_ms(whole[1])} ms"
+    return phrase(
+        "E2E {}: {} {} \N{RIGHTWARDS ARROW} {} ms of {} \N{RIGHTWARDS ARROW} {} ms",
+        change,
+        _NAMES[name],
+        _ms(parts[0][name]),
+        _ms(parts[1][name]),
+        _ms(whole[0]),
+        _ms(whole[1]),
     )
 
 

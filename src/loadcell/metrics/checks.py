@@ -15,19 +15,23 @@ from loadcell.metrics import (
 )  # fmt: skip
 from loadcell.metrics.limits import FINDINGS, LIMITS, SYMPTOMS, Limits, grade, label, number
 from loadcell.metrics.model import Check, Connections, Result
+from loadcell.phrases import phrase
 
 # --- what cannot be trusted at all -----------------------------------------------------------------------------------
 
 
 def _broken(result: Result) -> Iterator[Check]:
     for reason in result.invalid:
-        yield label("accounting", "INVALID", reason, "run again")
+        yield label("accounting", "INVALID", reason, phrase("run again"))
     if not result.invalid:
-        yield label("accounting", "VALID", "planned = ok + failed + cancelled + unsent")
+        yield label("accounting", "VALID", phrase("planned = ok + failed + cancelled + unsent"))
     audited = [w for w in result.instrument.workers if w.reads is not None and w.died is None]
     if len(audited) < result.methodology.workers and not result.invalid:
         yield label(
-            "audit", "SUSPECT", "the instrument's own counters are missing: nothing says how good it was", "run again"
+            "audit",
+            "SUSPECT",
+            phrase("the instrument's own counters are missing: nothing says how good it was"),
+            phrase("run again"),
         )
 
 
@@ -41,8 +45,8 @@ def _clock(result: Result) -> Iterator[Check]:
         result,
         "clock_steps",
         count,
-        f"the wall clock was stepped {count} times during the run",
-        "let the clock settle (NTP), then run again",
+        phrase("the wall clock was stepped {} times during the run", count),
+        phrase("let the clock settle (NTP), then run again"),
     )
 
 
@@ -54,22 +58,24 @@ def _new_connections_say(used: Connections, loop: str) -> str:
     by_server, failed = used.closed_by_server, used.closed_after_failure
     if by_server is None or failed is None or by_server >= max(failed, used.new - by_server - failed):
         if loop == "open":
-            return (
+            return phrase(
                 "response times include the connect: leave the first ones out with --warmup, or look why the server "
                 "closes them"
             )
-        return (
+        return phrase(
             "no latency includes their connect, it lies between a user's requests: give a longer --duration, or "
             "look why the server closes them"
         )
     if failed >= used.new - by_server - failed:
-        return "connections of failed requests are closed here, the server closed few: look at the failures first"
+        return phrase(
+            "connections of failed requests are closed here, the server closed few: look at the failures first"
+        )
     if loop == "open":
-        return (
+        return phrase(
             "response times include the connect; the server closed few, more were in flight than ever before: leave "
             "the first ones out with --warmup"
         )
-    return (
+    return phrase(
         "no latency includes their connect; the server closed few, they opened as users began: give a longer --duration"
     )
 
@@ -80,9 +86,9 @@ def _connections(result: Result) -> Iterator[Check]:
     share = used.new / total if total else None
     if effective.get("reuse_connections") is False:
         says = (
-            "each request opens its own connection, the server keeps none: response times include the connect"
+            phrase("each request opens its own connection, the server keeps none: response times include the connect")
             if result.methodology.loop == "open"
-            else "each request opens its own connection, the server keeps none: no latency includes the connect"
+            else phrase("each request opens its own connection, the server keeps none: no latency includes the connect")
         )
         yield label("connections", "VALID", says)
     else:
@@ -90,7 +96,7 @@ def _connections(result: Result) -> Iterator[Check]:
             result,
             "connections",
             share,
-            f"{number(share, 'share')} of requests had to open a connection",
+            phrase("{} of requests had to open a connection", number(share, "share")),
             _new_connections_say(used, result.methodology.loop),
         )
     starved = None if used.no_ports is None or used.no_descriptors is None else used.no_ports + used.no_descriptors
@@ -99,15 +105,15 @@ def _connections(result: Result) -> Iterator[Check]:
         result,
         "exhaustion",
         None if starved is None or not planned else starved / planned,
-        f"{starved} connections failed for want of ports or file descriptors on this machine",
-        "raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load",
+        phrase("{} connections failed for want of ports or file descriptors on this machine", starved),
+        phrase("raise ulimit -n and net.ipv4.ip_local_port_range, or lower the load"),
     )
     if effective.get("proxy"):
         yield label(
             "proxy",
             "SUSPECT",
-            f"requests went through the proxy {effective['proxy']}: its time is in every figure",
-            "set NO_PROXY to measure the server itself",
+            phrase("requests went through the proxy {}: its time is in every figure", effective["proxy"]),
+            phrase("set NO_PROXY to measure the server itself"),
         )
 
 
@@ -120,9 +126,11 @@ def _feeding(result: Result) -> Iterator[Check]:
         result,
         "requests_made",
         made.late / issued if made.late is not None and issued else None,
-        f"{made.late} of {issued} requests were sent late, for they were not made yet when they were due",
-        "the client makes them more slowly than the load sends them: use shorter prompts or a prompt file, or load "
-        "from a machine with more cores",
+        phrase("{} of {} requests were sent late, for they were not made yet when they were due", made.late, issued),
+        phrase(
+            "the client makes them more slowly than the load sends them: use shorter prompts or a prompt file, or load "
+            "from a machine with more cores"
+        ),
     )
 
 
@@ -132,8 +140,8 @@ def _tokens(result: Result) -> Iterator[Check]:
         result,
         "token_closure",
         off,
-        f"tokens counted in the streams differ from usage by {number(off, 'share')}",
-        "per-token figures cannot be trusted: look at what the server counts",
+        phrase("tokens counted in the streams differ from usage by {}", number(off, "share")),
+        phrase("per-token figures cannot be trusted: look at what the server counts"),
     )
 
 
@@ -145,9 +153,11 @@ def _stability(result: Result) -> Iterator[Check]:
     if steady.stable is False and steady.growth_per_s.value is not None:
         paused = stall is not None and stall > SYMPTOMS["stall"].valid
         advice = (
-            "the client itself stood still: see its stall" if paused else "the server cannot keep up: lower the rate"
+            phrase("the client itself stood still: see its stall")
+            if paused
+            else phrase("the server cannot keep up: lower the rate")
         )
-        yield label("stability", "SUSPECT", f"unstable: {steady.says}", advice)
+        yield label("stability", "SUSPECT", phrase("unstable: {}", steady.says), advice)
     else:
         yield label("stability", "VALID" if steady.stable else None, steady.says)
 

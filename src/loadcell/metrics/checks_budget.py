@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from loadcell.metrics.checks_symptoms import cause, in_time
 from loadcell.metrics.glossary import GLOSSARY, SHOWN
-from loadcell.metrics.limits import Limits, beside_limit, label, number
+from loadcell.metrics.limits import Limits, beside_limit, figure_name, label, number
 from loadcell.metrics.model import Bias, Budget, Calibration, Check, Result, Summary, Word
+from loadcell.phrases import phrase
 
 LIMITS = {
-    "budget": Limits("width of a figure's error budget, over the figure", "share", 0.01, 0.05),
+    "budget": Limits(phrase("width of a figure's error budget, over the figure"), "share", 0.01, 0.05),
 }
 FLOOR_MS = 0.1
 """A latency that is known to this is VALID, whatever part of it that is."""
@@ -82,10 +84,10 @@ def judged_latencies(result: Result) -> Iterator[tuple[str, list[Judged]]]:
                 continue
             scale = summary.mean if name == "itl_ms" else None  # of a burst, most gaps are nothing
             apart = latency.response is not None  # as in the table, where both are shown
-            title = f"{latency.title} {'response' if anchor else 'service'}" if apart else latency.title
+            name_of = partial(figure_name, latency.title, ("response" if anchor else "service") if apart else "")
             found = figures_of(summary)
             yield f"{name.removesuffix('_ms')}_{anchor}budget", [
-                Judged(f"{title} {which}", value, "ms", budget, width_share(value, budget, scale),
+                Judged(name_of(which), value, "ms", budget, width_share(value, budget, scale),
                        word_of_figure(value, budget, ms=True, scale=scale))
                 for which in JUDGED
                 for value, budget in (found[which],)
@@ -97,8 +99,8 @@ def _rates(result: Result) -> list[Judged]:
     rates, good = result.throughput, result.goodput
     found = [
         ("Requests/s", rates.requests_per_s, rates.requests_budget),
-        ("Output tokens/s", rates.output_tokens_per_s, rates.output_tokens_budget),
-        ("Input tokens/s", rates.input_tokens_per_s, rates.input_tokens_budget),
+        (phrase("Output tokens/s"), rates.output_tokens_per_s, rates.output_tokens_budget),
+        (phrase("Input tokens/s"), rates.input_tokens_per_s, rates.input_tokens_budget),
     ]
     judged = [
         Judged(title, value, "", budget, width_share(value, budget),
@@ -137,8 +139,10 @@ def only_budgets(result: Result) -> bool:
 def _budgets(result: Result) -> Iterator[Check]:
     known = [entry.service for entry in result.latency.values() if entry.service.mean is not None]  # not withheld ones
     if any(of.mean_budget is None for of in known):
-        says = "the recording does not bound its times: they are the client's own, and nothing says how late it looked"
-        yield label("budget", "SUSPECT", says, "record it again with this version")
+        says = phrase(
+            "the recording does not bound its times: they are the client's own, and nothing says how late it looked"
+        )
+        yield label("budget", "SUSPECT", says, phrase("record it again with this version"))
         return
     for name, figures in (*judged_latencies(result), ("rates_budget", _rates(result))):
         if figures:
@@ -152,12 +156,12 @@ def _check(result: Result, name: str, figures: list[Judged]) -> Check:
     limits = LIMITS["budget"]
     value, low, high = (_digits(end, worst.unit) for end in (worst.value, worst.budget.low, worst.budget.high))
     bound = limits.worst if worst.word == "INVALID" else limits.valid
-    says = f"{worst.title} of {value} is {low} to {high} by the client's clock readings"
+    says = phrase("{} of {} is {} to {} by the client's clock readings", worst.title, value, low, high)
     if math.isfinite(worst.share):
-        known = f"{says}: known to {number(worst.share, 'share')}"
-        says = f"{beside_limit(known, worst.share, bound or 0.0, 'share')})"
+        known = phrase("{}: known to {}", says, number(worst.share, "share"))
+        says = beside_limit(known, worst.share, bound or 0.0, "share")
     why = cause(result)
-    advice = f"{why.says}: {why.advice}" if why is not None else in_time(result)
+    advice = phrase("{}: {}", why.says, why.advice) if why is not None else in_time(result)
     return Check(
         name=name, word=worst.word, value=worst.share, unit="share", limit=limits.valid, invalid_beyond=limits.worst,
         says=says, advice=None if worst.word == "VALID" else advice,
@@ -171,15 +175,16 @@ def _digits(value: float, unit: str) -> str:
 def _calibration(result: Result) -> Iterator[Check]:
     known = result.calibration
     if known is None:
-        yield label("selftest", None, "no self-test of this machine: loadcell selftest makes one")
+        yield label("selftest", None, phrase("no self-test of this machine: loadcell selftest makes one"))
         return
     beyond = _beyond(result, known)
-    at = f"at {known.tokens_per_s:,.0f} tokens/s"
+    at = f"{known.tokens_per_s:,.0f}"
     if beyond is None:
-        yield label("selftest", "VALID", f"self-test {at}: no bias beyond the budgets")
+        yield label("selftest", "VALID", phrase("self-test at {} tokens/s: no bias beyond the budgets", at))
         return
     which, off = beyond
-    says = f"self-test {at}: {which} was off by {number(off, 'ms')}, more than its budget here allows"
+    says = phrase("self-test at {} tokens/s: {} was off by {}, more than its budget here allows", at, which,
+                  number(off, "ms"))  # fmt: skip
     yield label("selftest", "SUSPECT", says, in_time(result))
 
 

@@ -8,10 +8,11 @@ from loadcell.metrics.checks_load import LIMITS as OF_LOAD
 from loadcell.metrics.checks_load import cached_slack, page_tells_cache
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Result, Series
+from loadcell.phrases import phrase
 
 LIMITS = {
-    "others": Limits("requests that the server counted beyond those of this run", "share", 0.01, None),
-    "preemptions": Limits("requests that the server preempted in the window", "", 0, None),
+    "others": Limits(phrase("requests that the server counted beyond those of this run"), "share", 0.01, None),
+    "preemptions": Limits(phrase("requests that the server preempted in the window"), "", 0, None),
 }
 FINDINGS = {
     "restart": "SUSPECT where the server started anew, or the size of its KV cache changed, while the run lasted",
@@ -28,23 +29,27 @@ _LEAST_WAITING = 0.5
 def _restart(result: Result) -> Iterator[Check]:
     told, watched = result.counters, [] if result.observed is None else result.observed.restarted
     if told is None and result.observed is None:
-        yield label("restart", None, "the server has no page of counters")
+        yield label("restart", None, phrase("the server has no page of counters"))
     elif watched or (told is not None and told.restarted):
         yield label(
             "restart",
             "SUSPECT",
-            "the server started anew while the run lasted, or its counters went down",
-            "what it had in its caches was lost: run again, and see why it restarts",
+            phrase("the server started anew while the run lasted, or its counters went down"),
+            phrase("what it had in its caches was lost: run again, and see why it restarts"),
         )
     elif told is not None and told.pool_before and told.pool_after and told.pool_before != told.pool_after:
         yield label(
             "restart",
             "SUSPECT",
-            f"the server's KV cache went from {told.pool_before:,.0f} to {told.pool_after:,.0f} while the run lasted",
-            "before and after are two servers: run again",
+            phrase(
+                "the server's KV cache went from {:,.0f} to {:,.0f} while the run lasted",
+                told.pool_before,
+                told.pool_after,
+            ),
+            phrase("before and after are two servers: run again"),
         )
     else:
-        yield label("restart", "VALID", "the server's counters did not start anew")
+        yield label("restart", "VALID", phrase("the server's counters did not start anew"))
 
 
 def _others(result: Result) -> Iterator[Check]:
@@ -52,24 +57,26 @@ def _others(result: Result) -> Iterator[Check]:
     told = result.counters
     more: float | None = None
     if told is not None and result.run.state in ("running", "broken"):
-        yield label("others", None, "not all that this run sent is recorded: others cannot be told from it")
+        yield label("others", None, phrase("not all that this run sent is recorded: others cannot be told from it"))
         return
-    says = "the server counts no requests"
+    says = phrase("the server counts no requests")
     if told is not None and told.own_requests:
         count, tokens, own = told.gained.get("requests_finished"), told.gained.get("output_tokens"), told.own_requests
         if count is not None:
             more = max(0.0, count - own) / own
-            says = f"the server counted {count:,.0f} requests where this run sent {own:,}"
+            says = phrase("the server counted {:,.0f} requests where this run sent {:,}", count, own)
         elif "requests_finished" not in told.gained and tokens is not None and told.own_output_tokens:
             more = max(0.0, tokens - told.own_output_tokens) / told.own_output_tokens
-            says = f"the server counted {tokens:,.0f} output tokens where this run got {told.own_output_tokens:,.0f}"
+            says = phrase(
+                "the server counted {:,.0f} output tokens where this run got {:,.0f}", tokens, told.own_output_tokens
+            )
     one = 1 / told.own_requests if told is not None and told.own_requests else 0.0  # a look by hand is no load
     yield grade(
         result,
         "others",
         more,
         says,
-        "another client loads this server: its requests are in every figure, so run when it is alone",
+        phrase("another client loads this server: its requests are in every figure, so run when it is alone"),
         limits=LIMITS["others"],
         slack=(one, one),
     )
@@ -84,8 +91,10 @@ def _preemptions(result: Result) -> Iterator[Check]:
         result,
         "preemptions",
         count,
-        f"the server preempted {number(count, '')} requests",
-        "its KV cache was full, and what was thrown out was computed again: lower the load, or give it more memory",
+        phrase("the server preempted {} requests", number(count, "")),
+        phrase(
+            "its KV cache was full, and what was thrown out was computed again: lower the load, or give it more memory"
+        ),
         limits=LIMITS["preemptions"],
     )
 
@@ -102,7 +111,7 @@ def _running(result: Result) -> Iterator[Check]:
     if result.methodology.loop == "open" or together or ordered or not flight.asked or flight.mean is None:
         return
     if running is None or running.max is None or running.mean is None or _looks(result, running) < _LEAST_LOOKS:
-        yield label("running", None, "too few looks at the server to tell how many requests it ran")
+        yield label("running", None, phrase("too few looks at the server to tell how many requests it ran"))
         return
     waits = None if waiting is None else waiting.mean
     kept_back = running.max <= flight.asked - 1 and running.mean >= _PLATEAU * running.max
@@ -110,15 +119,19 @@ def _running(result: Result) -> Iterator[Check]:
         yield label(
             "running",
             "SUSPECT",
-            f"the server ran {running.max:,.0f} requests at most while {flight.mean:,.3g} of {flight.asked:,} users "
-            "had one in flight",
+            phrase(
+                "the server ran {:,.0f} requests at most while {:,.3g} of {:,} users had one in flight",
+                running.max,
+                flight.mean,
+                flight.asked,
+            ),
             _RUNNING_ADVICE,
         )
     else:
-        yield label("running", "VALID", f"the server ran {running.max:,.0f} requests at most")
+        yield label("running", "VALID", phrase("the server ran {:,.0f} requests at most", running.max))
 
 
-_RUNNING_ADVICE = (
+_RUNNING_ADVICE = phrase(
     "the rest waited for a place, and TTFT holds it: raise the server's limit (max-num-seqs, max-running-requests, "
     "slots), or ask for fewer users"
 )
@@ -135,8 +148,8 @@ def _cached(result: Result) -> Iterator[Check]:
         result,
         "cached_prompts",
         share,
-        f"the server took {number(share, 'share')} of the prompt tokens from its cache, by its own counters",
-        "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
+        phrase("the server took {} of the prompt tokens from its cache, by its own counters", number(share, "share")),
+        phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
         limits=OF_LOAD["cached_prompts"],
         slack=cached_slack(result),
     )

@@ -10,18 +10,23 @@ from collections.abc import Callable, Iterator
 from loadcell.advice import failure_words
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Counts, Result
+from loadcell.phrases import phrase
 
 LIMITS = {
-    "failures": Limits("requests of the window that failed", "share", 0.05, 0.5),
-    "unsent": Limits("planned requests of the window that were never sent", "share", 0.0, 0.001),
-    "arrivals": Limits("difference of the sent from the planned rate in the window", "share", 0.005, 0.02),
-    "gaps": Limits("open loop: coefficient of variation of the gaps, sent against planned", "", 0.1, None),
-    "concurrency": Limits("closed loop: mean concurrency over that asked for", "share", 0.99, 0.95, least=True),
-    "prompt_tokens": Limits("synthetic prompts: tokens by the server against those planned", "share", 0.05, None),
-    "short_outputs": Limits("outputs shorter than asked, where the server was asked for all", "share", 0.01, None),
-    "long_outputs": Limits("outputs longer than asked", "share", 0.01, None),
+    "failures": Limits(phrase("requests of the window that failed"), "share", 0.05, 0.5),
+    "unsent": Limits(phrase("planned requests of the window that were never sent"), "share", 0.0, 0.001),
+    "arrivals": Limits(phrase("difference of the sent from the planned rate in the window"), "share", 0.005, 0.02),
+    "gaps": Limits(phrase("open loop: coefficient of variation of the gaps, sent against planned"), "", 0.1, None),
+    "concurrency": Limits(phrase("closed loop: mean concurrency over that asked for"), "share", 0.99, 0.95, least=True),
+    "prompt_tokens": Limits(
+        phrase("synthetic prompts: tokens by the server against those planned"), "share", 0.05, None
+    ),
+    "short_outputs": Limits(
+        phrase("outputs shorter than asked, where the server was asked for all"), "share", 0.01, None
+    ),
+    "long_outputs": Limits(phrase("outputs longer than asked"), "share", 0.01, None),
     "cached_prompts": Limits(
-        "prompt tokens that the server took from a cache, synthetic prompts, its template's part left out",
+        phrase("prompt tokens that the server took from a cache, synthetic prompts, its template's part left out"),
         "share",
         0.02,
         None,
@@ -45,8 +50,12 @@ _TEMPLATE_UNKNOWN = 0.1
 def failed_words(counts: Counts, failed_tokens_per_s: float | None) -> str:
     """The failures in words, with what they got."""
     share = counts.failed / counts.planned if counts.planned else None
-    got = f", which received {number(failed_tokens_per_s, 'tokens/s')}" if failed_tokens_per_s else ""
-    return f"{number(share, 'share')} of requests failed{got}"
+    failed = phrase("{} of requests failed", number(share, "share"))
+    return (
+        phrase("{}, which received {}", failed, number(failed_tokens_per_s, "tokens/s"))
+        if failed_tokens_per_s
+        else failed
+    )
 
 
 def failure_notes(counts: Counts, failed_tokens_per_s: float | None) -> list[str]:
@@ -54,43 +63,52 @@ def failure_notes(counts: Counts, failed_tokens_per_s: float | None) -> list[str
     share = counts.failed / counts.planned if counts.planned else 0.0
     if not FAILURES_TOLD < share <= LIMITS["failures"].valid:
         return []
-    return [f"{failed_words(counts, failed_tokens_per_s)}: rates and latencies are of those that succeeded"]
+    return [phrase("{}: rates and latencies are of those that succeeded", failed_words(counts, failed_tokens_per_s))]
 
 
 def _why(result: Result) -> tuple[str, str | None]:
-    """The most frequent failure, after what it is the reason of, in the server's words; and what to do about it."""
+    """The most frequent failure, in the server's words; and what to do about it."""
     if not result.errors:
         return "", None
     most = result.errors[0]
     words = failure_words(most.kind, most.sample)
-    return f": {words if len(words) <= _WHY_MOST else words[: _WHY_MOST - 1] + '…'}", most.advice
+    return words if len(words) <= _WHY_MOST else f"{words[: _WHY_MOST - 1]}…", most.advice
+
+
+def _because(says: str, why: str) -> str:
+    return phrase("{}: {}", says, why) if why else says
 
 
 def _failures(result: Result) -> Iterator[Check]:
     inside, whole = result.counts.window, result.counts.run
     why, advice = _why(result)
     if whole.planned and not whole.ok:
-        yield label("no success", "INVALID", f"no request succeeded{why}", advice or "see the errors")
+        yield label(
+            "no success", "INVALID", _because(phrase("no request succeeded"), why), advice or phrase("see the errors")
+        )
         return
     stopped, since = result.run.stopped, result.failing
     if stopped is not None and stopped.kind == "failures":
-        yield label("given up", "INVALID", f"the load was ended because of its failures: {stopped.reason}", advice)
-    begun = "" if since is None else f"; {number(since.share, 'share')} of them from {since.since_s:.3g} s on"
+        ended = phrase("the load was ended because of its failures")
+        yield label("given up", "INVALID", _because(ended, stopped.reason), advice)
+    says = failed_words(inside, result.throughput.failed_tokens_per_s)
+    if since is not None:
+        says = phrase("{}; {} of them from {:.3g} s on", says, number(since.share, "share"), since.since_s)
     yield grade(
         result,
         "failures",
         inside.failed / inside.planned if inside.planned else None,
-        f"{failed_words(inside, result.throughput.failed_tokens_per_s)}{begun}{why}",
-        "rates and latencies are of those that succeeded: see the errors",
+        _because(says, why),
+        phrase("rates and latencies are of those that succeeded: see the errors"),
         limits=LIMITS["failures"],
     )
 
 
-_HELD_BACK = (
+_HELD_BACK = phrase(
     "the cap on concurrency held requests back, and response times hold what they waited: raise --concurrency, or "
     "lower --rate"
 )
-_IN_TIME = "keep other work off this machine, or load from one with more cores"
+_IN_TIME = phrase("keep other work off this machine, or load from one with more cores")
 
 # --- sent against planned --------------------------------------------------------------------------------------------
 
@@ -110,15 +128,16 @@ def _sent(result: Result) -> Iterator[Check]:
     inside, audit = result.counts.window, result.instrument
     unsent = inside.unsent / inside.planned if inside.planned else None
     if result.run.state in ("interrupted", "running"):
-        left = f": {inside.unsent:,} planned requests were left" if inside.unsent else ""
-        says = f"the run ended early{left}"
-        yield label("unsent", "SUSPECT", says, "its figures are of the part that ran")
+        says = phrase("the run ended early")
+        if inside.unsent:
+            says = phrase("the run ended early: {:,} planned requests were left", inside.unsent)
+        yield label("unsent", "SUSPECT", says, phrase("its figures are of the part that ran"))
         return
     yield grade(
         result,
         "unsent",
         unsent,
-        f"{inside.unsent:,} planned requests were never sent",
+        phrase("{:,} planned requests were never sent", inside.unsent),
         _IN_TIME,
         limits=LIMITS["unsent"],
     )
@@ -129,8 +148,8 @@ def _sent(result: Result) -> Iterator[Check]:
             result,
             "arrivals",
             abs(sent / planned - 1),
-            f"{sent:,.4g} requests/s sent in the window for {planned:,.4g} planned",
-            _HELD_BACK if capped(result) else f"the load was not the one asked for: {_IN_TIME}",
+            phrase("{:,.4g} requests/s sent in the window for {:,.4g} planned", sent, planned),
+            _HELD_BACK if capped(result) else phrase("the load was not the one asked for: {}", _IN_TIME),
             limits=LIMITS["arrivals"],
             slack=(edge, edge),
             fatal=not capped(result),  # a cap that holds requests back was asked for; response times tell of it
@@ -143,8 +162,13 @@ def _sent(result: Result) -> Iterator[Check]:
             result,
             "gaps",
             apart,
-            f"gaps between sends vary by {sent_words} of their mean, planned {planned_words}: {apart_words} apart",
-            f"bursts and pauses were not those planned: {_IN_TIME}",
+            phrase(
+                "gaps between sends vary by {} of their mean, planned {}: {} apart",
+                sent_words,
+                planned_words,
+                apart_words,
+            ),
+            phrase("bursts and pauses were not those planned: {}", _IN_TIME),
             limits=LIMITS["gaps"],
         )
 
@@ -152,11 +176,11 @@ def _sent(result: Result) -> Iterator[Check]:
 def _longer(result: Result) -> str:
     made = result.instrument.feeding
     if made is not None and made.late:
-        return "users waited for their requests to be made: see how many were sent late for that"
+        return phrase("users waited for their requests to be made: see how many were sent late for that")
     load = result.methodology.spec.load
     if load.requests and not load.duration_s:
-        return "give more --requests, so that ramp and drain weigh less"
-    return "give a longer --duration, so that ramp and drain weigh less"
+        return phrase("give more --requests, so that ramp and drain weigh less")
+    return phrase("give a longer --duration, so that ramp and drain weigh less")
 
 
 def _level(result: Result) -> Iterator[Check]:
@@ -164,10 +188,12 @@ def _level(result: Result) -> Iterator[Check]:
     if result.methodology.loop == "open" or not flight.asked:
         return
     if lockstep(result):
-        yield label("concurrency", None, "concurrency: users wait for each other, so not all are in flight")
+        yield label("concurrency", None, phrase("concurrency: users wait for each other, so not all are in flight"))
         return
     if result.methodology.spec.loadgen.scenario == "offline":
-        yield label("concurrency", None, "concurrency: everything is sent at once, and the drain is part of the run")
+        yield label(
+            "concurrency", None, phrase("concurrency: everything is sent at once, and the drain is part of the run")
+        )
         return
     reached = None if flight.mean is None else flight.mean / flight.asked
     inside = result.counts.window
@@ -176,8 +202,8 @@ def _level(result: Result) -> Iterator[Check]:
         result,
         "concurrency",
         reached,
-        f"{number(flight.mean, '', 4)} of {flight.asked:,} users were in flight on average",
-        "users whose requests failed were not in flight: see the errors" if failing else _longer(result),
+        phrase("{} of {:,} users were in flight on average", number(flight.mean, "", 4), flight.asked),
+        phrase("users whose requests failed were not in flight: see the errors") if failing else _longer(result),
         limits=LIMITS["concurrency"],
         # A run too short for its users is said to be so (lasted), and failures have limits of their own.
         fatal=result.steady.method not in ("whole", "chosen") and not failing,
@@ -194,21 +220,22 @@ def _prompts(result: Result) -> Iterator[Check]:
     ratio, effective = result.instrument.tokens.prompt_ratio, result.methodology.effective
     if ratio is None:
         by = result.methodology.tokenizer
-        says = f"prompt tokens: the server does not count them; lengths are by the tokenizer {by}"
+        says = phrase("prompt tokens: the server does not count them; lengths are by the tokenizer {}", by)
         yield label("prompt_tokens", None, says)
         return
     if effective.get("prompts_counted_by") == "tokenizer" and effective.get("not_counted_by_server"):
-        advice = (
-            f"how the server counts could not be learnt before the load ({effective['not_counted_by_server']}): "
-            "say it with --set workload.template_tokens=N --set workload.token_ratio=R, or name its --tokenizer"
+        advice = phrase(
+            "how the server counts could not be learnt before the load ({}): "
+            "say it with --set workload.template_tokens=N --set workload.token_ratio=R, or name its --tokenizer",
+            effective["not_counted_by_server"],
         )
     else:
-        advice = "lengths are not those asked for: prompts near the chat template's own length cannot be made"
+        advice = phrase("lengths are not those asked for: prompts near the chat template's own length cannot be made")
     yield grade(
         result,
         "prompt_tokens",
         abs(ratio - 1),
-        f"prompts have {number(ratio, 'share')} of the tokens planned, by the server's count",
+        phrase("prompts have {} of the tokens planned, by the server's count", number(ratio, "share")),
         advice,
         limits=LIMITS["prompt_tokens"],
     )
@@ -221,16 +248,16 @@ def _outputs(result: Result) -> Iterator[Check]:
         result,
         "short_outputs",
         tokens.short_share if full else None,
-        f"{number(tokens.short_share, 'share')} of outputs are shorter than asked",
-        "the work is not the one planned: see why the server stops early (context length, stop words)",
+        phrase("{} of outputs are shorter than asked", number(tokens.short_share, "share")),
+        phrase("the work is not the one planned: see why the server stops early (context length, stop words)"),
         limits=LIMITS["short_outputs"],
     )
     yield grade(
         result,
         "long_outputs",
         tokens.long_share,
-        f"{number(tokens.long_share, 'share')} of outputs are longer than asked",
-        "the server does not keep to the limit on tokens: see which field it reads",
+        phrase("{} of outputs are longer than asked", number(tokens.long_share, "share")),
+        phrase("the server does not keep to the limit on tokens: see which field it reads"),
         limits=LIMITS["long_outputs"],
     )
 
@@ -244,8 +271,8 @@ def _cache(result: Result) -> Iterator[Check]:
         result,
         "cached_prompts",
         share if result.methodology.spec.workload.prompts is None else None,
-        f"the server took {number(share, 'share')} of the prompt tokens from its cache",
-        "prompts that it knows are answered faster: leave out --salt, or give another, or restart the server",
+        phrase("the server took {} of the prompt tokens from its cache", number(share, "share")),
+        phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
         limits=LIMITS["cached_prompts"],
         slack=cached_slack(result),
     )

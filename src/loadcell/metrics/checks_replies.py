@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from loadcell.metrics.limits import Limits, grade, number
 from loadcell.metrics.model import Check, Result
 from loadcell.metrics.replies import names_of
+from loadcell.phrases import phrase
 
 LIMITS = {
-    "usage": Limits("replies whose usage neither their events nor their text bear out", "share", 0.01, None),
-    "several_outputs": Limits("replies that hold several outputs, of which the first is measured", "share", 0.0, None),
-    "first_field": Limits("replies whose first output came in a field not known to hold output", "share", 0.01, None),
+    "usage": Limits(phrase("replies whose usage neither their events nor their text bear out"), "share", 0.01, None),
+    "several_outputs": Limits(
+        phrase("replies that hold several outputs, of which the first is measured"), "share", 0.0, None
+    ),
+    "first_field": Limits(
+        phrase("replies whose first output came in a field not known to hold output"), "share", 0.01, None
+    ),
 }
 
 
@@ -26,26 +31,33 @@ def _replies(result: Result) -> Iterator[Check]:
         result,
         "usage",
         apart,
-        f"usage counts {number(found.usage_tokens, '', 4)} output tokens a reply where "
-        f"{number(found.counted_tokens, '', 4)} came, in {number(apart, 'share')} of replies",
-        "tokens are counted by what came, which events and text agree on: see what the server counts",
+        phrase(
+            "usage counts {} output tokens a reply where {} came, in {} of replies",
+            number(found.usage_tokens, "", 4),
+            number(found.counted_tokens, "", 4),
+            number(apart, "share"),
+        ),
+        phrase("tokens are counted by what came, which events and text agree on: see what the server counts"),
         limits=LIMITS["usage"],
     )
     yield grade(
         result,
         "several_outputs",
         several,
-        f"{number(several, 'share')} of replies hold several outputs: figures are of the first of each",
-        "ask for one output a request, and for more requests instead",
+        phrase("{} of replies hold several outputs: figures are of the first of each", number(several, "share")),
+        phrase("ask for one output a request, and for more requests instead"),
         limits=LIMITS["several_outputs"],
     )
     yield grade(
         result,
         "first_field",
         first,
-        f"the first output of {number(first, 'share')} of replies came in a field that is not known to hold output: "
-        f"{names_of(found.first_fields)}",
-        "TTFT is the time of that field: see what the server sends in it",
+        phrase(
+            "the first output of {} of replies came in a field that is not known to hold output: {}",
+            number(first, "share"),
+            names_of(found.first_fields),
+        ),
+        phrase("TTFT is the time of that field: see what the server sends in it"),
         limits=LIMITS["first_field"],
     )
 

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Change, Check, Delivered, Result, Word
+from loadcell.phrases import phrase
 
 LIMITS = {
     "shared_host": Limits(
-        "server on this machine: the most of its time that the load can have taken from it", "share", 0.01, None
+        phrase("server on this machine: the most of its time that the load can have taken from it"), "share", 0.01, None
     ),
     "together": Limits(
-        "events that came together with the one before, not by the client's lateness (replies of 2 tokens or more)",
+        phrase(
+            "events that came together with the one before, not by the client's lateness (replies of 2 tokens or more)"
+        ),
         "share",
         0.1,
         None,
     ),
-    "at_once": Limits("of these replies: those whose output came at once", "share", 0.1, None),
+    "at_once": Limits(phrase("of these replies: those whose output came at once"), "share", 0.1, None),
 }
 FINDINGS = {
     "server_ttft": "SUSPECT where TTFT by the client and by the server itself are apart by more than 10 % and 5 ms",
@@ -38,13 +41,13 @@ def _change(result: Result) -> Iterator[Check]:
         yield label("change", "SUSPECT", change_says(name, found), _CHANGE_ADVICE)
     if not changed:
         yield (
-            label("change", "VALID", "TTFT and TPOT held through the window")
+            label("change", "VALID", phrase("TTFT and TPOT held through the window"))
             if judged
-            else label("change", None, "too few requests to tell whether the server changed under the load")
+            else label("change", None, phrase("too few requests to tell whether the server changed under the load"))
         )
 
 
-_CHANGE_ADVICE = (
+_CHANGE_ADVICE = phrase(
     "one figure does not stand for both parts: look for throttling, a cache that fills or others on the server, and "
     "give the part that is meant by --warmup or --window"
 )
@@ -53,11 +56,21 @@ _CHANGE_ADVICE = (
 def change_says(name: str, found: Change) -> str:
     """A change in words, with the figures of both parts."""
     title, share = GLOSSARY[name.removesuffix("_ms")].title, f"{abs(found.share or 0):.0%}".replace("%", " %")
-    did = "rose" if (found.share or 0) > 0 else "fell"
+    rose = (found.share or 0) > 0
     before, after = f"{found.before_ms:.4g}", f"{found.after_ms:.4g}"
     if found.kind == "step":
-        return f"{title} {did} by {share} at {found.at_s:.3g} s: p50 {before} ms before, {after} ms after"
-    return f"{title} {did} by {share} through the window: p50 {before} ms at first, {after} ms at last"
+        if rose:
+            return phrase(
+                "{} rose by {} at {:.3g} s: p50 {} ms before, {} ms after", title, share, found.at_s, before, after
+            )
+        return phrase(
+            "{} fell by {} at {:.3g} s: p50 {} ms before, {} ms after", title, share, found.at_s, before, after
+        )
+    if rose:
+        return phrase(
+            "{} rose by {} through the window: p50 {} ms at first, {} ms at last", title, share, before, after
+        )
+    return phrase("{} fell by {} through the window: p50 {} ms at first, {} ms at last", title, share, before, after)
 
 
 # --- the machine that it shares with the load ------------------------------------------------------------------------
@@ -67,16 +80,24 @@ def _shared_host(result: Result) -> Iterator[Check]:
     """What the load took from a server beside it is in every latency; where neither can tell how much, it is said."""
     host = result.instrument.host
     if host.server is None or host.server == "elsewhere":
-        yield label("shared_host", None if host.server is None else "VALID", f"server {host.server or 'not located'}")
+        yield label(
+            "shared_host", None if host.server is None else "VALID", phrase("server {}", host.server or "not located")
+        )
         return
-    where = "server on this machine" if host.server == "this machine" else f"server on this machine ({host.server})"
+    where = (
+        phrase("server on this machine")
+        if host.server == "this machine"
+        else phrase("server on this machine ({})", host.server)
+    )
     if host.taken_share is None:
         word: Word | None = "VALID" if host.declared or host.server == "other cores" else None
-        yield label("shared_host", word, f"{where}: what the load took from it was not measured")
+        yield label("shared_host", word, phrase("{}: what the load took from it was not measured", where))
         return
-    says = f"{where}: the load took at most {number(host.taken_share, 'share')} of its time, by {host.taken_by}"
+    says = phrase(
+        "{}: the load took at most {} of its time, by {}", where, number(host.taken_share, "share"), host.taken_by
+    )
     if host.declared:
-        yield label("shared_host", "VALID", f"{says}; it was declared by --shared-host")
+        yield label("shared_host", "VALID", phrase("{}; it was declared by --shared-host", says))
     elif host.server == "other cores":
         yield label("shared_host", "VALID", says)
     else:
@@ -85,7 +106,7 @@ def _shared_host(result: Result) -> Iterator[Check]:
         )  # fmt: skip
 
 
-_SHARED_ADVICE = "load from another machine, pin the server to other cores, or accept it with --shared-host"
+_SHARED_ADVICE = phrase("load from another machine, pin the server to other cores, or accept it with --shared-host")
 
 
 # --- the stream ------------------------------------------------------------------------------------------------------
@@ -95,7 +116,7 @@ def _stream(result: Result) -> Iterator[Check]:
     found = result.delivered
     together, at_once = (None, None) if found is None else (found.together_share, found.at_once_share)
     yield grade(
-        result, "at_once", at_once, f"{number(at_once, 'share')} of replies came in one piece",
+        result, "at_once", at_once, phrase("{} of replies came in one piece", number(at_once, 'share')),
         _STREAM_ADVICE, limits=LIMITS["at_once"],
     )  # fmt: skip
     yield grade(
@@ -107,10 +128,13 @@ def _stream(result: Result) -> Iterator[Check]:
 def _bursts_say(found: Delivered | None) -> str:
     share = None if found is None else found.together_share
     if found is None or found.itl is None or found.burst_events is None or found.burst_apart_ms is None:
-        return f"{number(share, 'share')} of events came together with the one before"
-    return (
-        f"events come in bursts of {found.burst_events:.3g}, {number(found.burst_apart_ms, 'ms')} apart: ITL and TTFT "
-        f"are the path's, for {number(share, 'share')} came together with the one before"
+        return phrase("{} of events came together with the one before", number(share, "share"))
+    return phrase(
+        "events come in bursts of {:.3g}, {} apart: ITL and TTFT "
+        "are the path's, for {} came together with the one before",
+        found.burst_events,
+        number(found.burst_apart_ms, "ms"),
+        number(share, "share"),
     )
 
 
@@ -118,14 +142,17 @@ def _ttft(result: Result) -> Iterator[Check]:
     """The server's own TTFT against the client's, over the same requests: its page's, else that of its replies."""
     told = [side for side in result.server if side.own_ttft_ms is not None and side.ttft_ms is not None]
     if not told:
-        yield label("server_ttft", None, "the server tells no TTFT of its own for the same requests")
+        yield label("server_ttft", None, phrase("the server tells no TTFT of its own for the same requests"))
         return
     side = max(told, key=lambda side: "Prometheus" in side.source)
     assert side.own_ttft_ms is not None and side.ttft_ms is not None
     apart = abs(side.ttft_ms - side.own_ttft_ms)
-    says = (
-        f"TTFT was {side.ttft_ms:.4g} ms mean at the client and {side.own_ttft_ms:.4g} ms by the server's own clock "
-        f"({side.source}, {side.requests:,} requests)"
+    says = phrase(
+        "TTFT was {:.4g} ms mean at the client and {:.4g} ms by the server's own clock ({}, {:,} requests)",
+        side.ttft_ms,
+        side.own_ttft_ms,
+        side.source,
+        side.requests,
     )
     if apart <= max(APART_SHARE * side.own_ttft_ms, APART_MS):
         yield label("server_ttft", "VALID", says)
@@ -133,13 +160,13 @@ def _ttft(result: Result) -> Iterator[Check]:
         yield label("server_ttft", "SUSPECT", says, _TTFT_ADVICE)
 
 
-_TTFT_ADVICE = (
+_TTFT_ADVICE = phrase(
     "what lies between them is in every figure: look for a proxy that buffers, a front end that is busy, or a network "
     "that is slow"
 )
 APART_SHARE, APART_MS = 0.1, 5.0
 """What the two may be apart, of the server's own or at least."""
-_STREAM_ADVICE = (
+_STREAM_ADVICE = phrase(
     "something between server and client collects the stream, or the server sends several events at once: turn off the "
     "proxy's buffering (nginx: proxy_buffering off), or measure the server itself"
 )

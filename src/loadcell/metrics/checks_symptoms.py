@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from loadcell.metrics.limits import SYMPTOMS, label, note, number
 from loadcell.metrics.model import Check, Result, Spread
+from loadcell.phrases import joined, phrase
 
-_OTHERS = "keep other work off this machine, or off the cores of the load"
+_OTHERS = phrase("keep other work off this machine, or off the cores of the load")
 
 
 def relief(result: Result) -> str:
@@ -20,15 +21,15 @@ def relief(result: Result) -> str:
     cores = int(min(cores, quota)) if isinstance(cores, int) and isinstance(quota, int | float) else cores
     more = method.workers * 2
     if isinstance(cores, int) and more < cores:
-        return f"use --workers {more} or halve the {load}"
-    return f"halve the {load}, or load from a machine with more cores"
+        return phrase("use --workers {} or halve the {}", more, load)
+    return phrase("halve the {}, or load from a machine with more cores", load)
 
 
 def in_time(result: Result) -> str:
     """How to make the client do things in time: where it has little to do, its load is not what keeps it from it."""
     busy = [worker.busy_share for worker in result.instrument.workers]
     if busy and all(share is not None and share < SYMPTOMS["busy"].valid / 2 for share in busy):
-        return "the client has little to do, so keep other work off this machine and run again"
+        return phrase("the client has little to do, so keep other work off this machine and run again")
     return relief(result)
 
 
@@ -45,22 +46,34 @@ def _worst(result: Result, name: str) -> float | None:
 def _machine(result: Result) -> Iterator[Check]:
     busy, switches, steal = _worst(result, "busy_share"), _worst(result, "switches_per_s"), _steal(result)
     stall, wait = result.instrument.longest_stall_ms, _worst(result, "core_wait_share")
-    yield note(result, "busy", busy, f"a load process was busy for {number(busy, 'share')} of the time", relief(result))
-    yield note(result, "stall", stall, _stall_says(result), "keep other work off this machine and run again")
-    says = f"the client waited for a core for {number(wait, 'share')} of the time"
+    yield note(
+        result,
+        "busy",
+        busy,
+        phrase("a load process was busy for {} of the time", number(busy, "share")),
+        relief(result),
+    )
+    yield note(result, "stall", stall, _stall_says(result), phrase("keep other work off this machine and run again"))
+    says = phrase("the client waited for a core for {} of the time", number(wait, "share"))
     yield note(result, "core_wait", wait, says, _OTHERS)
-    says = f"the client was put aside {number(switches, '')} times a second"
+    says = phrase("the client was put aside {} times a second", number(switches, ""))
     yield note(result, "switches", switches, says, _OTHERS)
-    says = f"the hypervisor took {number(steal, 'share')} of the cores' time"
-    yield note(result, "steal", steal, says, "use a machine whose cores are its own")
+    says = phrase("the hypervisor took {} of the cores' time", number(steal, "share"))
+    yield note(result, "steal", steal, says, phrase("use a machine whose cores are its own"))
     host = result.instrument.host
     if host.throttled_share is not None:
-        says = (
-            f"the container's quota of CPU time was used up in {number(host.throttled_share, 'share')} of its periods: "
-            f"its processes were put aside for {number(host.throttled_s, 's')} in all"
+        says = phrase(
+            "the container's quota of CPU time was used up in {} of its periods: "
+            "its processes were put aside for {} in all",
+            number(host.throttled_share, "share"),
+            number(host.throttled_s, "s"),
         )
         yield note(
-            result, "throttled", host.throttled_share, says, "give the container more CPU (cpu.max), or lower the load"
+            result,
+            "throttled",
+            host.throttled_share,
+            says,
+            phrase("give the container more CPU (cpu.max), or lower the load"),
         )
 
 
@@ -70,33 +83,42 @@ def _steal(result: Result) -> float | None:
 
 def _stall_says(result: Result) -> str:
     stall, pause = result.instrument.longest_stall_ms, _worst(result, "gc_pause_max_ms")
-    cause = f", a garbage collection of {number(pause, 'ms')}" if pause and stall and pause > stall / 2 else ""
-    return f"the client stood still for {number(stall, 'ms')}{cause}"
+    if pause and stall and pause > stall / 2:
+        return phrase(
+            "the client stood still for {}, a garbage collection of {}", number(stall, "ms"), number(pause, "ms")
+        )
+    return phrase("the client stood still for {}", number(stall, "ms"))
 
 
 def _sending(result: Result) -> Iterator[Check]:
     audit = result.instrument
     if result.methodology.loop == "open" and result.concurrency.asked is not None:
-        yield label("send_lateness", None, "sends wait for the cap on concurrency: lateness is not the instrument's")
+        yield label(
+            "send_lateness", None, phrase("sends wait for the cap on concurrency: lateness is not the instrument's")
+        )
         return
     name, late = _tail_ms(audit.send_lateness)
-    yield note(result, "send_lateness", late, f"sends late by {number(late, 'ms')} at {name}", in_time(result))
+    yield note(
+        result, "send_lateness", late, phrase("sends late by {} at {}", number(late, "ms"), name), in_time(result)
+    )
     off = None if audit.on_time_share is None else 1 - audit.on_time_share
-    says = f"client late or early by more than 1 ms, and more than 1 % of TTFT, on {number(off, 'share')} of sends"
+    says = phrase(
+        "client late or early by more than 1 ms, and more than 1 % of TTFT, on {} of sends", number(off, "share")
+    )
     yield note(result, "on_time", off, says, in_time(result), least=1 / (audit.send_lateness.n or 1))
 
 
 def _reading(result: Result) -> Iterator[Check]:
     audit = result.instrument
     name, lag = _tail_ms(audit.read_lag)
-    says = f"events read {number(lag, 'ms')} after they came, at {name}"
+    says = phrase("events read {} after they came, at {}", number(lag, "ms"), name)
     yield note(result, "read_lag", lag, says, in_time(result))
     merged = audit.merged_by_client_share
-    says = f"{number(merged, 'share')} of events lost their own time in reads that came late"
+    says = phrase("{} of events lost their own time in reads that came late", number(merged, "share"))
     yield note(result, "merged", merged, says, in_time(result))
     bare = audit.reads_without_stamp / audit.reads if audit.reads and audit.reads_without_stamp is not None else None
-    says = f"clock {audit.clock}: {number(bare, 'share')} of reads without a kernel stamp"
-    yield note(result, "stamps", bare, says, "measure from Linux, where the kernel stamps every read")
+    says = phrase("clock {}: {} of reads without a kernel stamp", audit.clock, number(bare, "share"))
+    yield note(result, "stamps", bare, says, phrase("measure from Linux, where the kernel stamps every read"))
 
 
 class _Noted(NamedTuple):
@@ -128,10 +150,10 @@ def cause(result: Result) -> Cause | None:
         beyond = check.value / check.limit if check.limit else float("inf")
         if check.name == "stall":
             beyond = 100 * check.value / length_ms if length_ms else beyond
-        found.append(_Noted(check.name, beyond, check.says, check.advice or "run again"))
+        found.append(_Noted(check.name, beyond, check.says, check.advice or phrase("run again")))
     causes = [one for one in found if one.name not in _EFFECTS] or found
     worst = sorted(causes, key=lambda one: -one.beyond)[:2]
-    return Cause("; ".join(one.says for one in worst), worst[0].advice) if worst else None
+    return Cause(joined("; ", (one.says for one in worst)), worst[0].advice) if worst else None
 
 
 def symptoms(result: Result) -> Iterator[Check]:

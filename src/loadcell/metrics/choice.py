@@ -10,6 +10,7 @@ import numpy as np
 
 from loadcell.metrics.looks import Part, Seen, same_server
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, RATIOS
+from loadcell.phrases import phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +79,15 @@ def _why(counted: Sequence[Part], left: Sequence[Part], seen: Sequence[Seen]) ->
     engines = " and ".join(dict.fromkeys(part.name.engine for part in counted))
     for part in left:
         if QUANTITIES[part.name.quantity].of == "gpu":
-            yield f"{names[part.source]} ({part.name.engine}) tells of the GPUs of {engines} too: not counted twice"
+            yield phrase(
+                "{} ({}) tells of the GPUs of {} too: not counted twice", names[part.source], part.name.engine, engines
+            )
         else:
-            yield (
-                f"{names[part.source]} ({part.name.engine}) stands in front of the servers that were watched: "
-                "what both tell is theirs"
+            yield phrase(
+                "{} ({}) stands in front of the servers that were watched: what both tell is theirs",
+                names[part.source],
+                part.name.engine,
             )
     for part in counted:
         if part.name.note:
-            yield f"{QUANTITIES[part.name.quantity].title}, by {part.name.engine}: {part.name.note}"
+            yield phrase("{}, by {}: {}", QUANTITIES[part.name.quantity].title, part.name.engine, part.name.note)

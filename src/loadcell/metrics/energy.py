@@ -18,10 +18,10 @@ from loadcell.metrics.looks import Part, Seen
 from loadcell.metrics.model import Energy, Throughput
 from loadcell.metrics.overtime import EDGE, UNSEEN, Stretch, gain_inside, gains, trapezoid
 from loadcell.metrics.rows import Floats
+from loadcell.phrases import joined, phrase
 
 LEAST_LOOKS = 5
 """Looks inside the window: with fewer the intervals at its edges are too much of it."""
-_COUNTER, _POWER = "energy counter", "power"
 
 
 class _Gpu(NamedTuple):
@@ -55,11 +55,12 @@ def energy(
     known = [gpu.joules for gpu in gpus if gpu.joules is not None]
     joules = float(sum(known)) if len(known) == len(gpus) else None
     troubles = Counter(trouble for gpu in gpus for trouble in gpu.troubles)
-    says = [text if count == len(gpus) else f"{text} ({count} of {len(gpus)} GPUs)" for text, count in troubles.items()]
+    says = [
+        text if count == len(gpus) else phrase("{} ({} of {} GPUs)", text, count, len(gpus))
+        for text, count in troubles.items()
+    ]
     if asked is not None and asked != len(gpus):
-        says.append(
-            f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} told it, but the spec says that {asked} serve the endpoint"
-        )
+        says.append(phrase("{} GPUs told it, but the spec says that {} serve the endpoint", len(gpus), asked))
     source = " and ".join(dict.fromkeys(gpu.by for gpu in gpus))
     watts = None if joules is None or not stretch.length else joules / (stretch.length / 1e9)
     return Energy(
@@ -70,7 +71,8 @@ def energy(
         joules_per_output_token=_over(watts, rates.output_tokens_per_s),
         joules_per_request=_over(watts, rates.requests_per_s),
         valid=joules is not None and not says,
-        says="; ".join(says) or f"by {source}, looked at every {stretch.every / 1e9:g} s; other work is in it",
+        says=joined("; ", says)
+        or phrase("by {}, looked at every {:g} s; other work is in it", source, stretch.every / 1e9),
     )
 
 
@@ -94,40 +96,45 @@ def _of_part(part: Part, source: Seen, stretch: Stretch) -> _Gpu:
         gained = gains(values, np.ones(values.size, dtype=bool))
         joules = gain_inside(t, gained, stretch)
         if joules is None and not (np.diff(values) < 0).any():
-            troubles.append("it was not read around both ends of the window")
+            troubles.append(phrase("it was not read around both ends of the window"))
         elif joules is None:
-            troubles.append("the counter went back: the driver or the exporter started anew")
+            troubles.append(phrase("the counter went back: the driver or the exporter started anew"))
     else:
         joules, found = _by_power(t, values, stretch)
         troubles += found
     if joules == 0:  # a GPU that is on takes power: this one does not measure it
-        joules, troubles = None, ["it tells 0, as a GPU does that cannot measure it"]
-    return _Gpu(joules, f"{part.name.engine} {_COUNTER if counter else _POWER}", troubles)
+        joules, troubles = None, [phrase("it tells 0, as a GPU does that cannot measure it")]
+    by = phrase("{} energy counter") if counter else phrase("{} power")
+    return _Gpu(joules, phrase(by, part.name.engine), troubles)
 
 
 def _by_power(t: Floats, watts: Floats, stretch: Stretch) -> tuple[float | None, list[str]]:
     """Joules by trapezoids; what was not seen counts at the mean power of what was."""
     area, seen = trapezoid(t, watts, stretch)
     if not seen:
-        return None, ["its power was not seen in the window"]
+        return None, [phrase("its power was not seen in the window")]
     unseen = 1 - seen / stretch.length
     edges = t[0] > stretch.start + EDGE * stretch.length or t[-1] < stretch.end - EDGE * stretch.length
-    troubles = ["it was not read around both ends of the window"] if edges else []
+    troubles = [phrase("it was not read around both ends of the window")] if edges else []
     cut = np.diff(np.clip(t, stretch.start, stretch.end)) > 0
     if (np.diff(t)[cut] > stretch.longest).any():
-        troubles.append(f"gaps of more than {stretch.longest / 1e9:g} s between readings")
+        troubles.append(phrase("gaps of more than {:g} s between readings", stretch.longest / 1e9))
     if unseen > UNSEEN:
-        troubles.append(f"power is unknown for {number(unseen, 'share')} of the window")
+        troubles.append(phrase("power is unknown for {} of the window", number(unseen, "share")))
     return area / seen * stretch.length / 1e9, troubles
 
 
 def _sampling(t: Floats, values: Floats, stretch: Stretch) -> Iterator[str]:
     """Whether there are enough readings inside the window that are not old ones repeated."""
     if t.size < LEAST_LOOKS:
-        yield f"only {t.size} readings in the window of {stretch.length / 1e9:.3g} s; {LEAST_LOOKS} are needed"
+        yield phrase(
+            "only {} readings in the window of {:.3g} s; {} are needed", t.size, stretch.length / 1e9, LEAST_LOOKS
+        )
         return
     changes = np.count_nonzero(np.diff(values))
     if not changes:
-        yield f"all {t.size} readings are the same: the sensor is not read anew"
+        yield phrase("all {} readings are the same: the sensor is not read anew", t.size)
     elif changes < (t.size - 1) / 2 and stretch.length / changes > UNSEEN * stretch.length:
-        yield f"the reading changes every {stretch.length / changes / 1e9:.2g} s only: too seldom for this window"
+        yield phrase(
+            "the reading changes every {:.2g} s only: too seldom for this window", stretch.length / changes / 1e9
+        )

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from loadcell.metrics.model import Result
+from loadcell.phrases import phrase
 from loadcell.spec import Spec
 
 Weight = Literal["forbid", "care"]
@@ -120,7 +121,7 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
             continue
         found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
     if one["prompts"] == other["prompts"] and not same_file and None not in files:
-        found.append(Difference("schedule", "forbid", "the prompt file has changed", False))
+        found.append(Difference("schedule", "forbid", phrase("the prompt file has changed"), False))
     found += _unexplained(a, b, found)
     found += _lengths(a, b, names)
     found += _cached(a, b, names)
@@ -156,9 +157,9 @@ def _known(value: Any) -> Any:
 def _say(field: Field, values: tuple[Any, Any], names: tuple[str, str]) -> str:
     if field.words:
         first, second = (field.words.get(value, str(value)) for value in values)
-        return f"{names[0]} is {first}, {names[1]} {second}"
+        return phrase(f"{{}} is {first}, {{}} {second}", *names)
     first, second = (_plain(value) for value in values)
-    return f"{field.title}: {names[0]} {first}, {names[1]} {second}"
+    return phrase("{}: {} {}, {} {}", field.title, names[0], first, names[1], second)
 
 
 def _plain(value: Any) -> str:
@@ -171,7 +172,7 @@ def _plain(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-_COUNTED_BY = {"server": "the server", "spec": "the server", "tokenizer": "the tokenizer"}
+_COUNTED_BY = {"server": phrase("the server"), "spec": phrase("the server"), "tokenizer": phrase("the tokenizer")}
 """Whose tokens the planned lengths of synthetic prompts are. A run made again takes the count from its spec."""
 _SCHEDULED = (
     "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "loop",
@@ -187,14 +188,16 @@ def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Differen
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    return [Difference("schedule", "care", "equal settings gave other schedules: loadcell has changed", False)]
+    return [Difference("schedule", "care", phrase("equal settings gave other schedules: loadcell has changed"), False)]
 
 
 def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
     ratios = [result.instrument.tokens.prompt_ratio for result in (a, b)]
     if ratios[0] is None or ratios[1] is None or abs(ratios[0] - ratios[1]) <= _LENGTHS_APART:
         return []
-    says = f"prompt tokens by the server over those planned: {names[0]} {ratios[0]:.0%}, {names[1]} {ratios[1]:.0%}"
+    says = phrase(
+        "prompt tokens by the server over those planned: {} {:.0%}, {} {:.0%}", names[0], ratios[0], names[1], ratios[1]
+    )
     return [Difference("prompt tokens", "care", says, False)]
 
 
@@ -202,5 +205,7 @@ def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
     shares = [result.instrument.tokens.cached_share for result in (a, b)]
     if shares[0] is None or shares[1] is None or abs(shares[0] - shares[1]) <= _CACHED_APART:
         return []
-    says = f"prompt tokens from the server's cache: {names[0]} {shares[0]:.0%}, {names[1]} {shares[1]:.0%}"
+    says = phrase(
+        "prompt tokens from the server's cache: {} {:.0%}, {} {:.0%}", names[0], shares[0], names[1], shares[1]
+    )
     return [Difference("cache", "care", says, False)]

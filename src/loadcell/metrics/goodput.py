@@ -11,6 +11,7 @@ from loadcell.metrics.life import requests_in
 from loadcell.metrics.model import Counts, Goodput, Limit, Share
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
+from loadcell.phrases import phrase
 from loadcell.spec import Slo
 
 
@@ -66,7 +67,9 @@ def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:
 
 def _limit(limit_ms: float, met: Mask, unknown: int, planned: int, margins: Floats, places: Ids) -> Limit:
     if unknown:
-        note = f"cannot be judged: {unknown} ok replies do not show it (not streamed, or without a token count)"
+        note = phrase(
+            "cannot be judged: {} ok replies do not show it (not streamed, or without a token count)", unknown
+        )
         share = _attainment(None, planned, margins, places)
         return Limit(limit_ms=limit_ms, met=None, attainment=share, note=note)
     share = _attainment(met, planned, margins, places)

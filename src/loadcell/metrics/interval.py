@@ -29,12 +29,13 @@ from loadcell.metrics.dependence import (
     variance_of_sum,
 )
 from loadcell.metrics.model import Estimate, Interval, Share, Spread, Summary, WithFailures
+from loadcell.phrases import phrase
 
 PERMILLE = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p99_9": 999}
 """The percentiles of a Summary. In thousandths, so that ranks are integer arithmetic."""
 ALPHA = 0.05
-PERCENTILE_DEFINITION = "nearest rank: the sample at rank ceil(p n) of n sorted samples, no interpolation"
-INTERVAL_DEFINITION = (
+PERCENTILE_DEFINITION = phrase("nearest rank: the sample at rank ceil(p n) of n sorted samples, no interpolation")
+INTERVAL_DEFINITION = phrase(
     "95 %, distribution-free from binomial ranks, of the independent samples that the samples are worth: their number "
     "over the variance inflation of what lies above the percentile, in the order of the sends; open above, with a "
     "one-sided lower end, where these (or the samples as a whole) are worth too few for an upper end; for ITL, as many "

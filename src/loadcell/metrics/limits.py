@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 from loadcell.metrics.model import Check, Result, Word
+from loadcell.phrases import phrase, reworded
 
 
 class Limits(NamedTuple):
@@ -29,33 +30,46 @@ class Limits(NamedTuple):
 
 
 LIMITS = {
-    "clock_steps": Limits("steps of the wall clock", "", 1, None),
-    "connections": Limits("requests of the window that opened a connection", "share", 0.01, None),
-    "exhaustion": Limits("connections that failed for want of ports or descriptors, per request", "share", 0.0, 0.01),
-    "requests_made": Limits("requests that were not made yet when they were to be sent", "share", 0.01, None),
-    "token_closure": Limits("tokens counted in the streams against the server's usage", "share", 0.001, 0.02),
+    "clock_steps": Limits(phrase("steps of the wall clock"), "", 1, None),
+    "connections": Limits(phrase("requests of the window that opened a connection"), "share", 0.01, None),
+    "exhaustion": Limits(
+        phrase("connections that failed for want of ports or descriptors, per request"), "share", 0.0, 0.01
+    ),
+    "requests_made": Limits(phrase("requests that were not made yet when they were to be sent"), "share", 0.01, None),
+    "token_closure": Limits(phrase("tokens counted in the streams against the server's usage"), "share", 0.001, 0.02),
 }
 SYMPTOMS = {
-    "busy": Limits("busiest load process: time spent reading and sending", "share", 0.5, None),
-    "stall": Limits("longest time in the window without a look at the sockets", "ms", 5.0, None),
-    "core_wait": Limits("time that a load process was ready to run but had no core", "share", 0.02, None),
+    "busy": Limits(phrase("busiest load process: time spent reading and sending"), "share", 0.5, None),
+    "stall": Limits(phrase("longest time in the window without a look at the sockets"), "ms", 5.0, None),
+    "core_wait": Limits(phrase("time that a load process was ready to run but had no core"), "share", 0.02, None),
     # A scheduler of slices of a few ms puts an undisturbed process aside some 200 times a second.
-    "switches": Limits("times a second that a load process was put aside for another", "per s", 1000.0, None),
-    "steal": Limits("time of the cores that the hypervisor took", "share", 0.01, None),
-    "throttled": Limits("periods in which the container's quota of CPU time was used up", "share", 0.01, None),
-    "send_lateness": Limits(
-        "sends after their time, at p99 (planned time, or when the user was ready)", "ms", 1.0, None, "ttft_ms", 0.01
+    "switches": Limits(
+        phrase("times a second that a load process was put aside for another"), phrase("per s"), 1000.0, None
     ),
-    "on_time": Limits("sends that were late or early by more than 1 ms and more than 1 % of TTFT", "share", 0.01, None),
-    "read_lag": Limits("time from the kernel's stamp to the client's read, at p99", "ms", 1.0, None),
-    "merged": Limits("events that shared a read with the next because the client read late", "share", 0.001, None),
-    "stamps": Limits("reads without a kernel stamp", "share", 0.001, None),
+    "steal": Limits(phrase("time of the cores that the hypervisor took"), "share", 0.01, None),
+    "throttled": Limits(phrase("periods in which the container's quota of CPU time was used up"), "share", 0.01, None),
+    "send_lateness": Limits(
+        phrase("sends after their time, at p99 (planned time, or when the user was ready)"),
+        "ms",
+        1.0,
+        None,
+        "ttft_ms",
+        0.01,
+    ),
+    "on_time": Limits(
+        phrase("sends that were late or early by more than 1 ms and more than 1 % of TTFT"), "share", 0.01, None
+    ),
+    "read_lag": Limits(phrase("time from the kernel's stamp to the client's read, at p99"), "ms", 1.0, None),
+    "merged": Limits(
+        phrase("events that shared a read with the next because the client read late"), "share", 0.001, None
+    ),
+    "stamps": Limits(phrase("reads without a kernel stamp"), "share", 0.001, None),
 }
 """What is usual, up to `valid`. They judge nothing: they explain an error budget that is too wide."""
 FINDINGS = {
     "accounting": "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "audit": "SUSPECT where a load process left no counters",
-    "stability": "SUSPECT where the queue grows through the window; percentiles have no interval then",
+    "stability": phrase("SUSPECT where the queue grows through the window; percentiles have no interval then"),
     "proxy": "SUSPECT where requests went through a proxy",
 }
 """Checks without a figure."""
@@ -90,7 +104,7 @@ def grade(
     if value is not None:
         word = "VALID" if keeps(limit) else "INVALID" if worst is not None and not keeps(worst) else "SUSPECT"
     bound = worst if word == "INVALID" and worst is not None else limit
-    shown = f"{beside_limit(says, value, bound, limits.unit)})" if word else f"{limits.about}: not known"
+    shown = beside_limit(says, value, bound, limits.unit) if word else phrase("{}: not known", limits.about)
     return Check(
         name=name, word=word, value=value, unit=limits.unit, limit=limit, invalid_beyond=worst, says=shown,
         advice=advice if word in ("SUSPECT", "INVALID") else None,
@@ -102,10 +116,10 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
     usual = SYMPTOMS[name]
     limit = max(usual.valid, usual.valid_part * median_ms(result, usual.of) if usual.of else 0.0, least)
     beyond = value is not None and value > limit and not math.isclose(value, limit)  # 1 - 10/11 is 1/11
-    shown = f"{beside_limit(says, value, limit, usual.unit, 'usual: up to')})"
+    shown = beside_limit(says, value, limit, usual.unit, phrase("{} (usual: up to {})"))
     return Check(
         name=name, word=None if value is None else "NOTED" if beyond else "VALID", value=value, unit=usual.unit,
-        limit=limit, invalid_beyond=None, says=f"{usual.about}: not known" if value is None else shown,
+        limit=limit, invalid_beyond=None, says=phrase("{}: not known", usual.about) if value is None else shown,
         advice=advice if beyond else None,
     )  # fmt: skip
 
@@ -113,19 +127,25 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
 def number(value: float | None, unit: str, digits: int = 2) -> str:
     """A figure with its unit, as people read it."""
     if value is None:
-        return "not known"
+        return phrase("not known")
     if unit == "share":
         return f"{_short(value * 100, digits)} %"
     return f"{_short(value, digits)} {unit}".strip()
 
 
-def beside_limit(says: str, value: float | None, limit: float, unit: str, name: str = "limit") -> str:
+def figure_name(title: str, anchor: str, statistic: str) -> str:
+    """A figure as people name it: TTFT p99, or TTFT response p99 where service times are told apart from it."""
+    key = {"response": phrase("{} response"), "service": phrase("{} service")}.get(anchor, "{}")
+    return phrase("{} {}", phrase(key, title), statistic) if statistic else phrase(key, title)
+
+
+def beside_limit(says: str, value: float | None, limit: float, unit: str, form: str = phrase("{} (limit {})")) -> str:
     """What a check says with its limit behind it; the figure in it has the digits that tell it from the limit."""
     shown, bound = number(value, unit), number(limit, unit)
     if shown == bound and value is not None and not math.isclose(value, limit):
         digits = next((d for d in range(3, 10) if number(value, unit, d) != bound), 10)
-        says = says.replace(shown, number(value, unit, digits), 1)
-    return f"{says} ({name} {bound}"
+        says = reworded(says, shown, number(value, unit, digits))
+    return phrase(form, says, bound)
 
 
 def _short(value: float, digits: int) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.phrases import Phrase
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -740,6 +741,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[Failure]
     failing: Annotated[Failing | None, Doc(description="null where failures did not become more at some time")] = None
     methodology: Methodology
+    phrases: Annotated[
+        dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
+    ] = {}
 
 
 def result_schema() -> dict[str, Any]:

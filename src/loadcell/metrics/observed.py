@@ -19,6 +19,7 @@ from loadcell.metrics.overtime import UNSEEN, Stretch, gain_inside, gains, mean
 from loadcell.metrics.rows import Floats, Ids, Mask
 from loadcell.metrics.vocabulary import FULLEST, QUANTITIES, Quantity
 from loadcell.metrics.window import Span
+from loadcell.phrases import joined, phrase
 from loadcell.recording.read import Recording
 
 MOST_POINTS = 400
@@ -46,7 +47,7 @@ def observe(recording: Recording, span: Span, extent: float, rates: Throughput) 
     series |= _fullest(counted, seen, stretch) | _hit_share(curves, series, counted, seen, stretch)
     restarts = _restarts(counted, seen)
     notes = [
-        *(f"{source.name}: {note}" for source in sources for note in source.notes),
+        *(phrase("{}: {}", source.name, note) for source in sources for note in source.notes),
         *chosen.notes,
         *(_restart_says(name, times) for name, times in restarts.items()),
         *_unseen(series),
@@ -220,17 +221,19 @@ def _says(source: Seen, twin: Seen | None, longest: float | None) -> str | None:
     """What is wrong with a source, in words; None if nothing is."""
     failed, looks = int(np.count_nonzero(~source.answered)), source.t.size
     if not looks:
-        return "never asked: the run ended before"
+        return phrase("never asked: the run ended before")
     if longest is None:
-        return f"never answered: {source.error}"
+        return phrase("never answered: {}", source.error)
     found = []
     if twin is not None:
-        found.append(f"the same server as {twin.name}: counted once")
+        found.append(phrase("the same server as {}: counted once", twin.name))
     if failed:
-        found.append(f"{failed:,} of {looks:,} looks failed, {longest:.3g} s without an answer: {source.error}")
+        found.append(
+            phrase("{:,} of {:,} looks failed, {:.3g} s without an answer: {}", failed, looks, longest, source.error)
+        )
     if source.engine is None:
-        found.append("none of its names is known here")
-    return "; ".join(found) or None
+        found.append(phrase("none of its names is known here"))
+    return joined("; ", found) or None
 
 
 def _restarts(counted: Mapping[str, Sequence[Part]], seen: Mapping[int, Seen]) -> dict[str, int]:
@@ -246,17 +249,18 @@ def _restarts(counted: Mapping[str, Sequence[Part]], seen: Mapping[int, Seen]) -
 
 
 def _restart_says(name: str, times: int) -> str:
-    often = "once" if times == 1 else f"{times} times"
-    return (
-        f"{name}: counters went down, away or were no numbers {often}: did it start anew? What they gained then is not "
-        "known"
+    often = phrase("once") if times == 1 else phrase("{} times", times)
+    return phrase(
+        "{}: counters went down, away or were no numbers {}: did it start anew? What they gained then is not known",
+        name,
+        often,
     )
 
 
 def _unseen(series: Mapping[str, Series]) -> Iterator[str]:
     """Of what lies on no counter: a share of two counters is also missing where nothing was counted."""
     if any(one.mean is None for name, one in series.items() if one.kind == "gauge" and name != _HIT_SHARE):
-        yield f"where a mean is missing, more than {UNSEEN * 100:g} % of the window was not seen"
+        yield phrase("where a mean is missing, more than {:g} % of the window was not seen", UNSEEN * 100)
 
 
 def _nearly_full(curve: Curve | None, stretch: Stretch) -> Iterator[str]:
@@ -266,7 +270,10 @@ def _nearly_full(curve: Curve | None, stretch: Stretch) -> Iterator[str]:
     inside = values[stretch.holds(t) & np.isfinite(values)]
     full = int(np.count_nonzero(inside > NEARLY_FULL))
     if full:
-        yield (
-            f"this machine's CPU was more than {NEARLY_FULL * 100:g} % busy at {full:,} of {inside.size:,} looks: "
-            "what the client measured then may be its own"
+        yield phrase(
+            "this machine's CPU was more than {:g} % busy at {:,} of {:,} looks: "
+            "what the client measured then may be its own",
+            NEARLY_FULL * 100,
+            full,
+            inside.size,
         )

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from loadcell.phrases import phrase
 from loadcell.recording.exposition import read_samples
 
 _SERVERS = ("vllm:", "sglang:", "llamacpp:")
@@ -75,16 +76,18 @@ def _vllm(old: Page, new: Page) -> Iterator[PageMeans]:
     notes = []
     if queue is not None and prefill is not None and ttft is not None:
         front = round(ttft - queue - prefill, 2) or 0.0
-        notes = [f"by the server itself TTFT was {ttft:.2f} ms mean, of which {front:.2f} ms in its front end"]
-    yield from _told("vLLM Prometheus", gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
+        notes = [
+            phrase("by the server itself TTFT was {:.2f} ms mean, of which {:.2f} ms in its front end", ttft, front)
+        ]
+    yield from _told(phrase("vLLM Prometheus"), gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
 
 
 def _sglang(old: Page, new: Page) -> Iterator[PageMeans]:
     name = "sglang:time_to_first_token_seconds"
     queue, ttft = _mean_ms(old, new, "sglang:queue_time_seconds"), _mean_ms(old, new, name)
     prefill = None if queue is None or ttft is None else ttft - queue
-    notes = ["prefill is the server's own TTFT less its queue: its front end is in it"]
-    yield from _told("SGLang Prometheus", gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
+    notes = [phrase("prefill is the server's own TTFT less its queue: its front end is in it")]
+    yield from _told(phrase("SGLang Prometheus"), gained(old, new, f"{name}_count"), queue, prefill, ttft, notes)
 
 
 def _llama(old: Page, new: Page, answered: int, prompt_tokens: float) -> Iterator[PageMeans]:
@@ -96,15 +99,21 @@ def _llama(old: Page, new: Page, answered: int, prompt_tokens: float) -> Iterato
     if total_s is None or not answered:
         return
     notes = [
-        f"prefill is the server's time for prompts over the {answered:,} requests of this run, for it counts none; "
-        "prompts that it processed together may share that time"
+        phrase(
+            "prefill is the server's time for prompts over the {:,} requests of this run, for it counts none; "
+            "prompts that it processed together may share that time",
+            answered,
+        )
     ]
     if tokens is not None and tokens > 1.01 * prompt_tokens:
         notes.append(
-            f"the server processed {tokens - prompt_tokens:,.0f} prompt tokens more than those of this run: others "
-            "load it too, and their time is in this mean"
+            phrase(
+                "the server processed {:,.0f} prompt tokens more than those of this run: others "
+                "load it too, and their time is in this mean",
+                tokens - prompt_tokens,
+            )
         )
-    yield from _told("llama.cpp Prometheus", None, None, total_s / answered * 1e3, None, notes)
+    yield from _told(phrase("llama.cpp Prometheus"), None, None, total_s / answered * 1e3, None, notes)
 
 
 def _told(
@@ -119,7 +128,9 @@ def _told(
     if queue is None and prefill is None:
         return
     if any(value is not None and not math.isfinite(value) for value in (count, queue, prefill)):
-        notes = ["the server's counters went down, vanished or were no numbers: did it start anew during the run?"]
+        notes = [
+            phrase("the server's counters went down, vanished or were no numbers: did it start anew during the run?")
+        ]
     requests = _finite(count)
     yield PageMeans(
         source, None if requests is None else round(requests), _finite(queue), _finite(prefill), _finite(ttft), notes

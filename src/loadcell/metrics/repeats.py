@@ -12,7 +12,9 @@ import msgspec
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.metrics.headline import reasons_of, word_of
+from loadcell.metrics.limits import figure_name
 from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
+from loadcell.phrases import Phrase, phrase
 
 FORMAT = 1
 """Version of the JSON of Repeats."""
@@ -79,6 +81,9 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Annotated[Word, Doc(description="the worst of the runs")]
     figures: list[Repeated]
     says: Annotated[list[str], Doc(description="what the spread tells, in words")]
+    phrases: Annotated[
+        dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
+    ] = {}
 
 
 def build_repeats(results: Sequence[Result], *, asked: int | None = None) -> Repeats:
@@ -94,7 +99,11 @@ def build_repeats(results: Sequence[Result], *, asked: int | None = None) -> Rep
         good = [result for result in results if not spoilt(result, figure.metric, figure.anchor, figure.statistic)]
         if good and len(good) < len(results):
             out = ", ".join(str(i) for i, result in enumerate(results, 1) if all(result is not one for one in good))
-            marks.append(f"{figure.title} {figure.statistic} is without run {out}: its error budget there is INVALID")
+            marks.append(
+                phrase(
+                    "{} {} is without run {}: its error budget there is INVALID", figure.title, figure.statistic, out
+                )
+            )
         told = _repeated(figure, good or results)
         values = iter(told.values)
         by_run = [next(values) if not good or any(result is one for one in good) else None for result in results]
@@ -275,15 +284,17 @@ def _alike(results: Sequence[Result]) -> Iterator[str]:
     for number, result in enumerate(results[1:], 2):
         other, now = result.methodology, _settings(result)
         differing = [
-            f"{name} {now.get(name)} instead of {came_of.get(name)}"
+            phrase("{} {} instead of {}", name, now.get(name), came_of.get(name))
             for name in sorted({*came_of, *now})
             if came_of.get(name) != now.get(name)
         ]
         if differing:
-            yield f"run {number} was not like run 1: {', '.join(differing)}"
+            yield phrase("run {} was not like run 1: {}", number, ", ".join(differing))
         same = other.bodies_hash is not None and other.bodies_hash == first.bodies_hash
         if first.spec.workload.prompts is None and same:
-            yield f"run {number} sent the same prompts as run 1: a prefix cache of the server may have answered them"
+            yield phrase(
+                "run {} sent the same prompts as run 1: a prefix cache of the server may have answered them", number
+            )
 
 
 def _settings(result: Result) -> dict[str, Any]:
@@ -298,23 +309,23 @@ def _says(figures: Sequence[Repeated], runs: int) -> Iterator[str]:
     if not figures:
         return
     if runs < ENOUGH:
-        yield f"{runs} run{'s' if runs > 1 else ''} cannot tell how runs differ: repeat {ENOUGH} times or more"
+        yield phrase("{} runs cannot tell how runs differ: repeat {} times or more", runs, ENOUGH)
         return
     names = {word: [_name(f) for f in figures if f.dominates == word] for word in ("runs", "samples")}
     if names["runs"]:
-        yield (
+        yield phrase(
             "runs differ more than the samples within a run explain: restart or cache effects. Judge by the spread "
-            f"between runs, not by the interval of one: {', '.join(names['runs'])}"
+            "between runs, not by the interval of one: {}",
+            ", ".join(names["runs"]),
         )
     if names["samples"]:
-        yield f"the samples within a run explain how runs differ: {', '.join(names['samples'])}"
+        yield phrase("the samples within a run explain how runs differ: {}", ", ".join(names["samples"]))
     if not names["runs"] and not names["samples"]:
-        yield "whether runs differ more than their samples explain cannot be told: no interval within the runs"
+        yield phrase("whether runs differ more than their samples explain cannot be told: no interval within the runs")
 
 
 def _name(figure: Repeated) -> str:
-    statistic = f" {figure.statistic}" if figure.statistic.startswith("p") else ""
-    return f"{figure.title}{f' {figure.anchor}' if figure.anchor else ''}{statistic}"
+    return figure_name(figure.title, figure.anchor, figure.statistic if figure.statistic.startswith("p") else "")
 
 
 def repeats_schema() -> dict[str, Any]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from loadcell.metrics.model import Ended, Replies
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 
-NO_REASON = "no reason"
+NO_REASON = phrase("no reason")
 _COLUMNS = (
     "finish_reason", "usage_tokens", "reasoning_tokens", "outputs", "other_fields", "first_field", "token_source",
 )  # fmt: skip
@@ -50,26 +51,32 @@ def reply_notes(found: Replies | None, tokenizer: str) -> Iterator[str]:
         return
     for source, says in _NO_USAGE.items():
         if found.without_usage.get(source):
-            yield says.format(f"{found.without_usage[source]:,}", tokenizer)
+            yield phrase(says, *(f"{found.without_usage[source]:,}", tokenizer)[: says.count("{}")])
     if found.hidden:
-        yield (
-            f"usage counts reasoning that is not in the stream, {found.hidden_tokens:,.0f} tokens a reply: it is "
-            "counted as made before the first output, so TTFT holds its time and TPOT does not"
+        yield phrase(
+            "usage counts reasoning that is not in the stream, {:,.0f} tokens a reply: it is "
+            "counted as made before the first output, so TTFT holds its time and TPOT does not",
+            found.hidden_tokens,
         )
     if found.other_fields:
-        yield (
-            f"text came in fields that are not known to hold output: {names_of(found.other_fields)}; it counts as "
-            "output that is not the visible answer"
+        yield phrase(
+            "text came in fields that are not known to hold output: {}; it counts as "
+            "output that is not the visible answer",
+            names_of(found.other_fields),
         )
 
 
 _NO_USAGE = {
-    "tokenizer": "the server sends no usage: the output tokens of {} replies are counted over their text by the "
-    "tokenizer {}, which need not be the server's",
-    "events": "the server sends no usage: the output tokens of {} replies are their events, a token each, which the "
-    "length asked for or the text by the tokenizer {} bears out",
-    "stream": "the server sends no usage: the output tokens of {} replies are the running counts in the stream",
-    "ids": "the server sends no usage: the output tokens of {} replies are those that each event lists",
+    "tokenizer": phrase(
+        "the server sends no usage: the output tokens of {} replies are counted over their text by the "
+        "tokenizer {}, which need not be the server's"
+    ),
+    "events": phrase(
+        "the server sends no usage: the output tokens of {} replies are their events, a token each, which the "
+        "length asked for or the text by the tokenizer {} bears out"
+    ),
+    "stream": phrase("the server sends no usage: the output tokens of {} replies are the running counts in the stream"),
+    "ids": phrase("the server sends no usage: the output tokens of {} replies are those that each event lists"),
 }
 
 

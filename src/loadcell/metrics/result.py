@@ -51,6 +51,7 @@ from loadcell.metrics.stream import delivered, goodput_without_pace, rates_witho
 from loadcell.metrics.throughput import throughput
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Slo, Spec
@@ -223,14 +224,16 @@ def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded
 
 def _damage(recording: Recording, lost_events: int) -> Iterator[str]:
     if recording.damaged:
-        yield f"parts of the recording cannot be read, what they held is missing: {', '.join(recording.damaged)}"
+        yield phrase(
+            "parts of the recording cannot be read, what they held is missing: {}", ", ".join(recording.damaged)
+        )
     if recording.altered:
-        yield (
-            "files are not as the run wrote them, by its checksums (the disk erred, or somebody changed them): "
-            f"{', '.join(recording.altered)}"
+        yield phrase(
+            "files are not as the run wrote them, by its checksums (the disk erred, or somebody changed them): {}",
+            ", ".join(recording.altered),
         )
     if lost_events > 0:
-        yield f"{lost_events:,} received events are missing from the recording"
+        yield phrase("{:,} received events are missing from the recording", lost_events)
 
 
 def _stopped(manifest: Manifest) -> StoppedEarly | None:
@@ -242,35 +245,43 @@ def _stopped(manifest: Manifest) -> StoppedEarly | None:
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     texts = {
-        "interrupted": f"the run was interrupted: {int((rows.ok | rows.failed).sum()):,} requests had ended",
-        "broken": f"the run broke off: {len(rows):,} requests were recorded",
-        "running": f"the run did not end: {len(rows):,} requests recorded up to its last flush",
+        "interrupted": phrase("the run was interrupted: {:,} requests had ended", int((rows.ok | rows.failed).sum())),
+        "broken": phrase("the run broke off: {:,} requests were recorded", len(rows)),
+        "running": phrase("the run did not end: {:,} requests recorded up to its last flush", len(rows)),
     }
     state = recording.manifest.state
-    died = [f"worker {a.get('worker')} died: {a['died']}" for a in recording.audits if a.get("died")]
+    died = [phrase("worker {} died: {}", a.get("worker"), a["died"]) for a in recording.audits if a.get("died")]
     lost = ", ".join(recording.damaged_beside)
-    beside = [f"of what was watched beside the load, files cannot be read and are left out: {lost}"] if lost else []
+    beside = (
+        [phrase("of what was watched beside the load, files cannot be read and are left out: {}", lost)] if lost else []
+    )
     return [*([texts[state]] if state in texts else []), *died, *beside]
 
 
 def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
     assumed = ok & rows.streamed & np.isnan(rows.first_tokens) & (rows.output_chunks > 1)
     unknown = ok & np.isnan(rows.output_tokens)
-    texts = {
-        "TPOT takes the first chunk of {:,} requests as one token: the server does not tell": assumed,
-        "{:,} ok requests have no output token count: no TPOT, NTPOT or tokens/s of theirs": unknown,
-        "{:,} replies were not streamed: no TTFT, ITL or TPOT; their tokens count when the body was complete": ok
-        & ~rows.streamed,
-    }
-    notes = [text.format(int(mask.sum())) for text, mask in texts.items() if mask.any()]
+    whole = ok & ~rows.streamed
+    texts = [
+        (phrase("TPOT takes the first chunk of {:,} requests as one token: the server does not tell"), assumed),
+        (phrase("{:,} ok requests have no output token count: no TPOT, NTPOT or tokens/s of theirs"), unknown),
+        (phrase("{:,} replies were not streamed: no TTFT, ITL or TPOT; their tokens count when the body was complete"),
+         whole),
+    ]  # fmt: skip
+    notes = [phrase(key, int(mask.sum())) for key, mask in texts if mask.any()]
     if rows.token_source.get("chunks"):
-        notes.append(f"chunks stand for tokens in {rows.token_source['chunks']:,} requests: nothing told their count")
+        notes.append(
+            phrase("chunks stand for tokens in {:,} requests: nothing told their count", rows.token_source["chunks"])
+        )
     told = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
     cached = float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else 0.0
     if cached > _CACHED_TOLD and spec.workload.prompts is not None:  # else the verdict says it
         notes.append(
-            f"the server took {cached:.0%} of the prompt tokens from its cache: prompts that repeat are answered "
-            "faster than new ones"
+            phrase(
+                "the server took {:.0%} of the prompt tokens from its cache: prompts that repeat are answered "
+                "faster than new ones",
+                cached,
+            )
         )
     return notes
 

@@ -15,9 +15,10 @@ from loadcell.metrics.interval import spread_ms
 from loadcell.metrics.model import ServerPart, ServerSide, WhereTtft
 from loadcell.metrics.prometheus import PageMeans, page_means
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 
-_NO_QUEUE = "the server does not tell how long a request queued: that is in the unattributed part"
+_NO_QUEUE = phrase("the server does not tell how long a request queued: that is in the unattributed part")
 _OTHERS = 0.01
 """Share of the requests that a page may count more or less than the client and still be of the same requests."""
 _SLACK_NS = 1_000_000
@@ -37,9 +38,9 @@ def _replies(rows: Rows, ok: Mask) -> Iterator[ServerSide]:
     told = ok & rows.streamed & rows.sent & ~np.isnan(rows.server_prefill)
     queued = ~np.isnan(rows.server_queue)
     if (told & queued).any():
-        yield _of_rows("vLLM metrics", rows, told & queued, [])
+        yield _of_rows(phrase("vLLM metrics"), rows, told & queued, [])
     if (told & ~queued).any():
-        yield _of_rows("llama.cpp timings", rows, told & ~queued, [_NO_QUEUE])
+        yield _of_rows(phrase("llama.cpp timings"), rows, told & ~queued, [_NO_QUEUE])
 
 
 def _of_rows(source: str, rows: Rows, members: Mask, notes: list[str]) -> ServerSide:
@@ -49,7 +50,10 @@ def _of_rows(source: str, rows: Rows, members: Mask, notes: list[str]) -> Server
     rest = ttft - np.nan_to_num(queue) - prefill
     over = int(np.count_nonzero(rest < -_SLACK_NS))
     if over:
-        notes = [*notes, f"queue and prefill are more than the TTFT of {over:,} requests: the server's times are wrong"]
+        notes = [
+            *notes,
+            phrase("queue and prefill are more than the TTFT of {:,} requests: the server's times are wrong", over),
+        ]
     ttft_ms = float(ttft.mean()) / 1e6
 
     def part(values: Floats) -> ServerPart:
@@ -85,7 +89,9 @@ def _pages(before: str, after: str, rows: Rows, ok: Mask) -> Iterator[ServerSide
     ttft_ms = float((rows.first_any - rows.send_start)[timed].mean()) / 1e6 if timed.any() else None
     own = int(np.count_nonzero(answered))
     inside = int(np.count_nonzero(ok))
-    says = f"these are of all {own:,} requests of the run, the latencies of the {inside:,} that the window counts"
+    says = phrase(
+        "these are of all {:,} requests of the run, the latencies of the {:,} that the window counts", own, inside
+    )
     whole = [] if own == inside else [says]
     for means in page_means(before, after, own, prompt_tokens):
         yield _of_means(means, ttft_ms, own, whole)
@@ -115,8 +121,8 @@ def _of_means(means: PageMeans, ttft_ms: float | None, own: int, whole: list[str
 
 def _difference(more: int) -> str:
     if more > 0:
-        return f"the server counted {more:,} requests more than this run got answers to: others load it too"
-    return f"the server counted {-more:,} requests fewer than this run: its page is of a part of them"
+        return phrase("the server counted {:,} requests more than this run got answers to: others load it too", more)
+    return phrase("the server counted {:,} requests fewer than this run: its page is of a part of them", -more)
 
 
 def where_ttft(sides: list[ServerSide]) -> WhereTtft | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from loadcell.phrases import phrase
+
 
 class Taken(NamedTuple):
     """A bound, and what gave it."""
@@ -15,9 +17,9 @@ class Taken(NamedTuple):
 
 
 WAITED, PRESSURE, CPU = (
-    "the time that its threads waited for a core",
-    "the time in which anything on this machine waited for a core",
-    "the CPU time of the load",
+    phrase("the time that its threads waited for a core"),
+    phrase("the time in which anything on this machine waited for a core"),
+    phrase("the CPU time of the load"),
 )
 
 

@@ -13,6 +13,7 @@ from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.model import Concurrency, Estimate, Latency, Steady, Summary
 from loadcell.metrics.rows import Floats, Rows
 from loadcell.metrics.window import LEAST_REQUESTS, Span
+from loadcell.phrases import joined, phrase
 from loadcell.recording.schema import Stopped
 
 _BATCHES = 40
@@ -67,7 +68,7 @@ def steady(
         stable=stable,
         growth_per_s=growth,
         littles_ratio=_littles_ratio(starts, ends, span),
-        says="; ".join(filter(None, (says, span.says))),
+        says=joined("; ", filter(None, (says, span.says))),
     )
 
 
@@ -87,7 +88,7 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
         return (
             None,
             Estimate(),
-            f"too little to tell whether a queue grows: {count} requests came after the first replies",
+            phrase("too little to tell whether a queue grows: {} requests came after the first replies", count),
         )
     means = InFlight(starts, ends).means(np.linspace(low, high, _BATCHES + 1))
     length_s = (high - low) / 1e9
@@ -98,18 +99,21 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
     )
     if growth.low > 0 and growth.value >= least:
         return False, growth, _says_growing(growth)
-    interval = f"95 % interval {growth.low:.2g} to {growth.high:.2g}"
+    interval = phrase("95 % interval {:.2g} to {:.2g}", growth.low, growth.high)
     return (
         True,
         growth,
-        f"no growing queue: {growth.value:+.2g} requests/s ({interval}) at {means.mean():.3g} in flight",
+        phrase("no growing queue: {:+.2g} requests/s ({}) at {:.3g} in flight", growth.value, interval, means.mean()),
     )
 
 
 def _says_growing(growth: Estimate) -> str:
-    return (
-        f"the queue grows by {growth.value:.2g} requests/s (95 % interval {growth.low:.2g} to {growth.high:.2g}): "
-        "percentiles are of a growing queue and change with the length of the run"
+    return phrase(
+        "the queue grows by {:.2g} requests/s (95 % interval {:.2g} to {:.2g}): "
+        "percentiles are of a growing queue and change with the length of the run",
+        growth.value,
+        growth.low,
+        growth.high,
     )
 
 
@@ -159,7 +163,8 @@ def _users(span: Span, count: int, flight: Concurrency) -> Finding:
         return None, Estimate(), ""
     users = flight.asked or 1
     stable = flight.mean >= _REACHED * users
-    return stable, Estimate(), f"{'' if stable else 'only '}{flight.mean:.3g} of {users:,} users in flight"
+    says = phrase("{:.3g} of {:,} users in flight", flight.mean, users)
+    return stable, Estimate(), says if stable else phrase("only {}", says)
 
 
 def _littles_ratio(starts: Floats, ends: Floats, span: Span) -> float | None:
@@ -175,7 +180,7 @@ def _littles_ratio(starts: Floats, ends: Floats, span: Span) -> float | None:
 def caveat_of(state: Steady) -> str | None:
     """Why percentiles hold for this run alone; None where they hold for others."""
     if state.stable is False and state.growth_per_s.value is not None:
-        return f"unstable: the queue grows by {state.growth_per_s.value:.2g} requests/s"
+        return phrase("unstable: the queue grows by {:.2g} requests/s", state.growth_per_s.value)
     return None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from loadcell.metrics.rows import Mask, Rows
 from loadcell.metrics.window import Span
+from loadcell.phrases import phrase
 
 IN_STEP = 0.9
 """Mean resultant length from which on users are said to be in step."""
@@ -40,7 +41,9 @@ def in_step(rows: Rows, members: Mask, span: Span, loop: str, users: int | None)
 def says_in_step(found: float, tokens: int) -> str:
     """What that hides, and what spreads them."""
     low, high = max(1, tokens // 2), tokens + tokens // 2
-    return (
-        f"users are in step (R = {found:.2f}): TTFT shows no collisions; --output-tokens uniform:{low},{high} spreads "
-        "them"
+    return phrase(
+        "users are in step (R = {:.2f}): TTFT shows no collisions; --output-tokens uniform:{},{} spreads them",
+        found,
+        low,
+        high,
     )

@@ -14,13 +14,14 @@ import numpy as np
 
 from loadcell.metrics.events import EventTotals, Streams
 from loadcell.metrics.model import Delivered, Estimate, Goodput, Latency, Summary, Throughput
+from loadcell.phrases import phrase
 from loadcell.recording.bursts import COLLECTED
 
 MOST = 0.5
 """Share of replies that came at once above which there is no pace to measure."""
 _TOGETHER = 1 - 1 / COLLECTED
 """Share of events that came with the one before above which a gap is not the server's."""
-WHOLE = (
+WHOLE = phrase(
     "not measurable: replies came in one piece, collected by the server or on its way (proxy buffering); NTPOT, with "
     "the wait for the first token in it, is what is known"
 )
@@ -52,9 +53,9 @@ def delivered(events: EventTotals) -> Delivered | None:
 
 def says_bursts(events: float) -> str:
     """Why ITL of a stream in bursts of so many events is not measurable."""
-    return (
-        f"not measurable: events come in bursts of {events:.3g}, collected by the server or on their way "
-        "(proxy buffering)"
+    return phrase(
+        "not measurable: events come in bursts of {:.3g}, collected by the server or on their way (proxy buffering)",
+        events,
     )
 
 

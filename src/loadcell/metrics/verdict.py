@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loadcell.metrics.checks import CHECKS
 from loadcell.metrics.model import Result, Verdict, Word
+from loadcell.phrases import phrase
 
 _WORST_FIRST: tuple[Word, ...] = ("INVALID", "SUSPECT")
 
@@ -13,4 +14,6 @@ def judge(result: Result) -> Verdict:
     checks = [found for check in CHECKS for found in check(result)]
     bad = [check for word in _WORST_FIRST for check in checks if check.word == word]
     word: Word = next((word for word in _WORST_FIRST if any(check.word == word for check in bad)), "VALID")
-    return Verdict(word=word, reasons=[f"{c.says}: {c.advice}" if c.advice else c.says for c in bad], checks=checks)
+    return Verdict(
+        word=word, reasons=[phrase("{}: {}", c.says, c.advice) if c.advice else c.says for c in bad], checks=checks
+    )

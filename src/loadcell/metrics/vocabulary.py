@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from loadcell.phrases import phrase
+
 Kind = Literal["gauge", "counter"]
 Over = Literal["sum", "mean", "max"]
 
@@ -31,26 +33,26 @@ class Quantity(NamedTuple):
 QUANTITIES: dict[str, Quantity] = {
     "requests_running": Quantity("Running", "requests", "gauge", "sum"),
     "requests_waiting": Quantity("Waiting", "requests", "gauge", "sum"),
-    "gateway_queue": Quantity("Gateway's queue", "requests", "gauge", "sum"),
-    "kv_cache_use": Quantity("KV cache", "share", "gauge", "mean"),
-    "kv_cache_use_max": Quantity("Fullest KV cache", "share", "gauge", "max"),
-    "prefix_cache_hit_share": Quantity("Prefix cache hits", "share", "gauge", "mean"),
-    "prefix_cache_hits": Quantity("Prefix cache hits", "tokens", "counter", "sum"),
-    "prefix_cache_queries": Quantity("Prefix cache queries", "tokens", "counter", "sum"),
+    "gateway_queue": Quantity(phrase("Gateway's queue"), "requests", "gauge", "sum"),
+    "kv_cache_use": Quantity(phrase("KV cache"), "share", "gauge", "mean"),
+    "kv_cache_use_max": Quantity(phrase("Fullest KV cache"), "share", "gauge", "max"),
+    "prefix_cache_hit_share": Quantity(phrase("Prefix cache hits"), "share", "gauge", "mean"),
+    "prefix_cache_hits": Quantity(phrase("Prefix cache hits"), "tokens", "counter", "sum"),
+    "prefix_cache_queries": Quantity(phrase("Prefix cache queries"), "tokens", "counter", "sum"),
     "preemptions": Quantity("Preemptions", "requests", "counter", "sum"),
-    "prompt_tokens": Quantity("Prompt tokens", "tokens", "counter", "sum"),
-    "output_tokens": Quantity("Output tokens", "tokens", "counter", "sum"),
+    "prompt_tokens": Quantity(phrase("Prompt tokens"), "tokens", "counter", "sum"),
+    "output_tokens": Quantity(phrase("Output tokens"), "tokens", "counter", "sum"),
     "requests_finished": Quantity("Finished", "requests", "counter", "sum"),
-    "gpu_power_watts": Quantity("GPU power", "W", "gauge", "sum", "gpu"),
-    "gpu_energy_joules": Quantity("GPU energy", "J", "counter", "sum", "gpu"),
-    "gpu_use": Quantity("GPU busy", "share", "gauge", "mean", "gpu"),
-    "gpu_memory_use": Quantity("GPU memory", "share", "gauge", "max", "gpu"),
-    "gpu_temperature_celsius": Quantity("GPU temperature", "°C", "gauge", "max", "gpu"),
-    "gpu_clock_hertz": Quantity("GPU clock", "Hz", "gauge", "mean", "gpu"),
+    "gpu_power_watts": Quantity(phrase("GPU power"), "W", "gauge", "sum", "gpu"),
+    "gpu_energy_joules": Quantity(phrase("GPU energy"), "J", "counter", "sum", "gpu"),
+    "gpu_use": Quantity(phrase("GPU busy"), "share", "gauge", "mean", "gpu"),
+    "gpu_memory_use": Quantity(phrase("GPU memory"), "share", "gauge", "max", "gpu"),
+    "gpu_temperature_celsius": Quantity(phrase("GPU temperature"), "°C", "gauge", "max", "gpu"),
+    "gpu_clock_hertz": Quantity(phrase("GPU clock"), "Hz", "gauge", "mean", "gpu"),
     "cpu_share": Quantity("CPU", "share", "gauge", "max", "host"),
-    "core_share_max": Quantity("Busiest core", "share", "gauge", "max", "host"),
+    "core_share_max": Quantity(phrase("Busiest core"), "share", "gauge", "max", "host"),
     "memory_share": Quantity("Memory", "share", "gauge", "max", "host"),
-    "load_1m": Quantity("Load average", "threads", "gauge", "max", "host"),
+    "load_1m": Quantity(phrase("Load average"), "threads", "gauge", "max", "host"),
     "kv_blocks_used": Quantity("KV blocks used", "blocks", "gauge", "sum", shown=False),
     "kv_blocks_total": Quantity("KV blocks", "blocks", "gauge", "sum", shown=False),
     "kv_pool": Quantity("KV cache size", "tokens", "gauge", "sum", shown=False),
@@ -152,7 +154,12 @@ NAMES: tuple[Name, ...] = (
         ("llamacpp:kv_cache_usage_ratio", "kv_cache_use"),  # until 2025
         ("llamacpp:tokens_predicted_total", "output_tokens"),
     ),
-    Name("llama.cpp", "llamacpp:prompt_tokens_total", "prompt_tokens", note="those taken from its cache are not in it"),
+    Name(
+        "llama.cpp",
+        "llamacpp:prompt_tokens_total",
+        "prompt_tokens",
+        note=phrase("those taken from its cache are not in it"),
+    ),
     *_names(
         "TGI",
         ("tgi_batch_current_size", "requests_running"),
@@ -185,7 +192,7 @@ NAMES: tuple[Name, ...] = (
         "requests_running",
         (("dynamo_endpoint", "generate"),),
         tier=1,
-        note="those that wait inside the worker are in it",
+        note=phrase("those that wait inside the worker are in it"),
     ),
     Name("Dynamo", "dynamo_component_requests_total", "requests_finished", (("dynamo_endpoint", "generate"),), tier=1),
     *_names(
@@ -200,14 +207,14 @@ NAMES: tuple[Name, ...] = (
         "dynamo_frontend_inflight_requests",
         "requests_running",
         tier=2,
-        note="every request that the front end holds, those that wait among them",
+        note=phrase("every request that the front end holds, those that wait among them"),
     ),
     Name(
         "Dynamo",
         "dynamo_frontend_queued_requests",
         "requests_waiting",
         tier=2,
-        note="until their first token, so that prefill is in it",
+        note=phrase("until their first token, so that prefill is in it"),
     ),
     *_names(
         "Dynamo",

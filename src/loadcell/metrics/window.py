@@ -13,6 +13,7 @@ from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, Warmup, find_warmup
+from loadcell.phrases import joined, phrase
 from loadcell.recording.schema import Manifest
 from loadcell.spec import Load
 
@@ -104,12 +105,12 @@ def extent_ns(manifest: Manifest, rows: Rows) -> float:
 def whole_run(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, last_missing: float) -> Span:
     """From the start of the load to the last reply; to the last planned request where later ones were never sent."""
     extent, sent_until = extent_ns(manifest, rows), end_of_sending(manifest, load, rows, anchor, last_missing)[0]
-    end, until = extent, "the end of the last request"
+    end, until = extent, phrase("the end of the last request")
     if _cut_short(manifest):
-        end, until = max(extent, float(manifest.ended_ns or 0)), "the end of the run"
+        end, until = max(extent, float(manifest.ended_ns or 0)), phrase("the end of the run")
     elif last_missing > extent:
-        end, until = last_missing, "the last planned request"
-    return Span(0.0, end, f"from the start of the load to {until}", "whole", min(sent_until, end))
+        end, until = last_missing, phrase("the last planned request")
+    return Span(0.0, end, phrase("from the start of the load to {}", until), "whole", min(sent_until, end))
 
 
 def pick_window(
@@ -131,20 +132,22 @@ def pick_window(
         low, high = chosen_s
         if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high):
             raise UsageError(f"--window {low:g},{high:g} is empty: give its start and its end in seconds, as in 5,65")
-        return Span(low * 1e9, high * 1e9, "chosen by --window", "chosen", end)
+        return Span(low * 1e9, high * 1e9, phrase("chosen by --window"), "chosen", end)
     short = _too_short(manifest, rows, anchor, end)
     if short is not None and not _given_up(manifest):
-        end, until, short = whole.end, whole.reason.partition(" to ")[2], f"{short}; the whole run counts"
+        end, until, short = whole.end, whole.reason.partition(" to ")[2], phrase("{}; the whole run counts", short)
     if load.warmup_s is not None or load.warmup_requests:
         start, since = _asked(load, rows, anchor, end)
-        reason = f"from {since} to {until}"
+        reason = phrase("from {} to {}", since, until)
         return Span(
             min(start, end), end, reason, "asked", min(whole.sent_until, end), first_request=load.warmup_requests
         )
     if short is not None:
-        return Span(0.0, end, f"from the start of the load to {until}", "whole", min(whole.sent_until, end), short)
+        return Span(
+            0.0, end, phrase("from the start of the load to {}", until), "whole", min(whole.sent_until, end), short
+        )
     start, since, says, unsettled = _found(manifest, load, rows, anchor, end)
-    return Span(start, end, f"from {since} to {until}", "found", end, says, unsettled)
+    return Span(start, end, phrase("from {} to {}", since, until), "found", end, says, unsettled)
 
 
 def _cut_short(manifest: Manifest) -> bool:
@@ -164,35 +167,37 @@ def end_of_sending(
     """
     if manifest.stopped is not None and manifest.window_end_ns is not None and manifest.state != "broken":
         if _given_up(manifest) and manifest.stopped.kind != "failures":
-            return max(0.0, manifest.window_end_ns - 1.0), "the first request that was given up"
-        return float(manifest.window_end_ns), "the early end of the sending"
+            return max(0.0, manifest.window_end_ns - 1.0), phrase("the first request that was given up")
+        return float(manifest.window_end_ns), phrase("the early end of the sending")
     last = float(np.nanmax(anchor[rows.counted], initial=0.0))
     ended = float(manifest.ended_ns or extent_ns(manifest, rows))
     if _cut_short(manifest) and manifest.loop == "open":
         planned = math.inf if manifest.window_end_ns is None else float(manifest.window_end_ns)
-        return min(max(ended, last), max(planned, last)), "the end of the run"  # its load may have been kept on
+        return min(max(ended, last), max(planned, last)), phrase("the end of the run")  # its load may have been kept on
     if _cut_short(manifest):  # what was in flight at the end may be missing
-        return last, "the last send"
+        return last, phrase("the last send")
     if manifest.state != "broken" and load.requests is not None and np.count_nonzero(rows.counted) >= load.requests:
-        return last, "the last planned request" if manifest.loop == "open" else "the last send"
+        return last, phrase("the last planned request") if manifest.loop == "open" else phrase("the last send")
     if manifest.window_end_ns is not None:
         if manifest.state == "broken" and ended < manifest.window_end_ns:
-            return ended, "the end of the run"
+            return ended, phrase("the end of the run")
         asked = load.duration_s is not None
-        return float(manifest.window_end_ns), "the end of the duration asked for" if asked else "the end of the sending"
+        return float(manifest.window_end_ns), phrase("the end of the duration asked for") if asked else phrase(
+            "the end of the sending"
+        )
     if manifest.loop == "open":
-        return max(last, last_missing), "the last planned request"
-    return last, "the last send"
+        return max(last, last_missing), phrase("the last planned request")
+    return last, phrase("the last send")
 
 
 def _asked(load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str]:
     if load.warmup_requests:
         later = anchor[rows.counted & (rows.request >= load.warmup_requests)]
-        since = f"the first request after the {load.warmup_requests} of the warm-up"
+        since = phrase("the first request after the {} of the warm-up", load.warmup_requests)
         return (float(later.min()) if later.size else end), since
     if load.warmup_s:
-        return load.warmup_s * 1e9, f"the end of the warm-up of {load.warmup_s:g} s"
-    return 0.0, "the start of the load"
+        return load.warmup_s * 1e9, phrase("the end of the warm-up of {:g} s", load.warmup_s)
+    return 0.0, phrase("the start of the load")
 
 
 def ramp_ns(manifest: Manifest) -> float:
@@ -209,47 +214,51 @@ def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> st
     """Why no warm-up can be found, in words; None where it can."""
     count, e2e = int(np.count_nonzero(rows.counted & (anchor <= end))), median_e2e(rows)
     if count < LEAST_REQUESTS:
-        return f"too short to find a warm-up: {count} requests of {LEAST_REQUESTS} needed"
+        return phrase("too short to find a warm-up: {} requests of {} needed", count, LEAST_REQUESTS)
     if math.isnan(e2e):
-        return "no request succeeded, so no warm-up can be found"
+        return phrase("no request succeeded, so no warm-up can be found")
     times = (end - ramp_ns(manifest)) / e2e if e2e > 0 else math.inf
     if times < _LEAST_E2E:
-        return (
-            f"too short to find a warm-up: after the ramp, sending lasted {max(times, 0):.1f} times the median E2E, "
-            f"{_LEAST_E2E:g} are needed"
+        return phrase(
+            "too short to find a warm-up: after the ramp, sending lasted {:.1f} times the median E2E, {:g} are needed",
+            max(times, 0),
+            _LEAST_E2E,
         )
     return None
 
 
 def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str, str, bool]:
     """Start of the steady part, what it is, how it was found, and whether it may come later still."""
-    start, since, says = 0.0, "the start of the load", []
+    start, since, says = 0.0, phrase("the start of the load"), []
     users = load.concurrency or 1
     if manifest.loop != "open" and users > 1:
         ramp, e2e = ramp_ns(manifest), median_e2e(rows)
-        start, since = min((ramp + e2e, "one E2E after the ramp"), (end / 2, "the middle of the sending"))
-        says.append(f"the first {start / 1e9:.3g} s are left out: {users:,} users start one after the other")
+        start, since = min(
+            (ramp + e2e, phrase("one E2E after the ramp")), (end / 2, phrase("the middle of the sending"))
+        )
+        says.append(phrase("the first {:.3g} s are left out: {:,} users start one after the other", start / 1e9, users))
     looks = [_look(name, values, anchor, start, end) for name, values in _series(rows)]
     # A queue that fills bends TTFT through half of the run: that is no warm-up, and one that empties is none either.
     found = [look for look in looks if look.warmup.cut and (look is looks[0] or _slow_start(look))]
     if found:
         latest = max(found, key=lambda look: look.until)
-        start, since = latest.until, "the end of the warm-up that was found"
-        side = "above" if latest.warmup.shift > 0 else "below"
-        says.append(
-            f"warm-up of {start / 1e9:.3g} s: {latest.name} of its requests lies {abs(latest.warmup.shift):.0%} {side} "
-            "the rest's"
-        )
+        start, since = latest.until, phrase("the end of the warm-up that was found")
+        key = phrase("warm-up of {:.3g} s: {} of its requests lies {:.0%} above the rest's")
+        if latest.warmup.shift <= 0:
+            key = phrase("warm-up of {:.3g} s: {} of its requests lies {:.0%} below the rest's")
+        says.append(phrase(key, start / 1e9, latest.name, abs(latest.warmup.shift)))
         if latest.warmup.unsettled:
-            says.append("it fills about half of what was sent, so it may not be over")
-        return start, since, "; ".join(says), latest.warmup.unsettled
+            says.append(phrase("it fills about half of what was sent, so it may not be over"))
+        return start, since, joined("; ", says), latest.warmup.unsettled
     if looks[0].seen < LEAST_SAMPLES:
-        says.append("too few requests to look for a warm-up in the replies")
+        says.append(phrase("too few requests to look for a warm-up in the replies"))
     elif looks[0].most < LEAST_LOOK:
-        says.append("too short to look for a warm-up in the replies")
+        says.append(phrase("too short to look for a warm-up in the replies"))
     else:
-        says.append(f"{looks[0].name} shows no warm-up" if len(looks) == 1 else "TPOT and TTFT show no warm-up")
-    return start, since, "; ".join(says), False
+        says.append(
+            phrase("{} shows no warm-up", looks[0].name) if len(looks) == 1 else phrase("TPOT and TTFT show no warm-up")
+        )
+    return start, since, joined("; ", says), False
 
 
 class _Look(NamedTuple):

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadcell.phrases import phrase
+
 MOST_UNPACKED = 16 * 1024 * 1024
 """What one read may unpack to, in bytes."""
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
@@ -25,7 +27,9 @@ class Unpacking:
     def __init__(self, codings: Sequence[str]) -> None:
         unknown = [coding for coding in codings if coding not in _STEPS]
         if unknown:
-            raise CodingError(f"the reply is packed as {unknown[0]!r}, which nobody asked for and nobody here reads")
+            raise CodingError(
+                phrase("the reply is packed as {!r}, which nobody asked for and nobody here reads", unknown[0])
+            )
         self._steps = [(coding, _STEPS[coding]()) for coding in reversed(codings)]
 
     def take(self, data: bytes) -> bytes:
@@ -36,7 +40,7 @@ class Unpacking:
             except CodingError:
                 raise
             except Exception as error:  # noqa: BLE001 - each library has its own error for bytes that are not its
-                raise CodingError(f"the head says {coding}, the body is not: {error}") from None
+                raise CodingError(phrase("the head says {}, the body is not: {}", coding, error)) from None
         return data
 
 
@@ -48,7 +52,7 @@ def packed_as(start: bytes) -> str | None:
 def _within(data: bytes, *, more: bool) -> bytes:
     """The data, if it is not too much; `more` says that there is more of it."""
     if more or len(data) > MOST_UNPACKED:
-        raise CodingError(f"one read unpacks to more than {MOST_UNPACKED >> 20} MiB")
+        raise CodingError(phrase("one read unpacks to more than {} MiB", MOST_UNPACKED >> 20))
     return data
 
 

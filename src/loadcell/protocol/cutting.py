@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadcell.phrases import phrase
 from loadcell.protocol.values import is_object
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -103,7 +104,7 @@ class Cutter:
             self.rest.append(data)
             self.rest_bytes += len(data)
             if self.rest_bytes > MAX_EVENT_BYTES:
-                raise TooLarge(f"an event of more than {MAX_EVENT_BYTES >> 20} MiB")
+                raise TooLarge(phrase("an event of more than {} MiB", MAX_EVENT_BYTES >> 20))
 
     def _begin(self, number: int, data: bytes) -> bytes:
         """Find out the form, if it shows by now; returns what is to be cut."""

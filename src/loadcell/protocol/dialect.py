@@ -14,6 +14,7 @@ import msgspec
 
 from loadcell.apis import find_api
 from loadcell.kinds import KIND_ERROR
+from loadcell.phrases import phrase
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.refusal import error_message
 from loadcell.protocol.values import NOT_JSON
@@ -181,5 +182,5 @@ def hear_each(one: Callable[[bytes], Heard]) -> Callable[[list[bytes], int | Non
 
 def not_heard(payload: bytes, error: Exception) -> Heard:
     """What is heard of an event that cannot be read."""
-    words = f"an event is not as the API says ({error}): {error_message(payload[:200])}"
+    words = phrase("an event is not as the API says ({}): {}", error, error_message(payload[:200]))
     return Heard(KIND_ERROR, failure=("invalid_json", words))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from loadcell.phrases import phrase
+
 _ENDS = frozenset(
     [
         "stop", "stopped", "end", "ended", "eos", "eot", "eom", "eoseq", "length", "len", "limit", "token", "tokens",
@@ -60,7 +62,7 @@ def ending(told: Any) -> tuple[str | None, str | None]:
     if _is_finished(name):
         return name, None
     said = f"{shown}: {words}" if words and words != shown else shown
-    return name[:_LONGEST], f"the server gave its output up: finish_reason {said[:_LONGEST]}"
+    return name[:_LONGEST], phrase("the server gave its output up: finish_reason {}", said[:_LONGEST])
 
 
 def _is_finished(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httptools
 
+from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking, packed_as
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -85,7 +86,7 @@ class Page:
         self._pieces.clear()
         self._bare_bytes = 0 if piece else self._bare_bytes + len(data)
         if self._bare_bytes > MAX_HEADER_BYTES:
-            raise CodingError(f"headers of more than {MAX_HEADER_BYTES // 1024} KiB")
+            raise CodingError(phrase("headers of more than {} KiB", MAX_HEADER_BYTES // 1024))
         if piece and not self._begun:
             self._begun, self._unpacking = True, self.head.unpacking(piece)
         self.body += piece if self._unpacking is None else self._unpacking.take(piece)

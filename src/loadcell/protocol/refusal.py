@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.phrases import phrase
 from loadcell.protocol.head import Head
 from loadcell.protocol.values import NOT_JSON
 
@@ -46,7 +47,7 @@ def error_message(payload: bytes) -> str:
     except NOT_JSON:
         odd = sum(not (c.isprintable() or c.isspace()) or c == "\N{REPLACEMENT CHARACTER}" for c in text)
         if odd > _MOST_ODD * len(text):
-            return f"{len(payload):,} bytes that are no text"
+            return phrase("{:,} bytes that are no text", len(payload))
         text = _of_page(text) if text.lstrip()[:1] == "<" else text
     else:
         text = _words(found, _DEPTH) or text
@@ -61,11 +62,11 @@ def is_html(payload: bytes) -> bool:
 
 def refused(status: int, head: Head, payload: bytes) -> str:
     """Why a reply with a status other than 2xx is a failure."""
-    said = error_message(payload) or "an empty body"
+    said = error_message(payload) or phrase("an empty body")
     if head.location and 300 <= status < 400:
-        return f"it redirects to {error_message(head.location)}, which is not followed"
+        return phrase("it redirects to {}, which is not followed", error_message(head.location))
     after = error_message(head.retry_after)
-    return f"{said} (Retry-After: {after})" if after else said
+    return phrase("{} (Retry-After: {})", said, after) if after else said
 
 
 def knows_no_field(said: str) -> bool:
@@ -76,24 +77,24 @@ def knows_no_field(said: str) -> bool:
 def no_http(start: bytes, error: object) -> str:
     """Why what came first is no HTTP/1.1 reply: what speaks there instead, where its first bytes tell."""
     if _TLS_RECORD.match(start):
-        return "the server speaks TLS there: write https://"
+        return phrase("the server speaks TLS there: write https://")
     if _HTTP2_SETTINGS.match(start) or start.startswith(b"HTTP/2"):
-        return "the server speaks HTTP/2 alone there (gRPC?): name the port of its HTTP/1.1 API"
+        return phrase("the server speaks HTTP/2 alone there (gRPC?): name the port of its HTTP/1.1 API")
     if not start.startswith(b"HTTP/") and (said := error_message(start.split(b"\n", 1)[0][:80])):
-        return f"the server speaks another protocol there ({said}): check the URL's scheme and port"
-    return f"not an HTTP/1.1 reply ({error}): check the URL's scheme and port"
+        return phrase("the server speaks another protocol there ({}): check the URL's scheme and port", said)
+    return phrase("not an HTTP/1.1 reply ({}): check the URL's scheme and port", error)
 
 
 def no_json(payload: bytes) -> str:
     """Why a reply that should be JSON is none."""
     if not payload:
-        return "the reply is empty"
+        return phrase("the reply is empty")
     said = error_message(payload[:_PAGE_BYTES] if is_html(payload) else payload[:200])
     if is_html(payload):
-        return f'the reply is an HTML page, "{said}"'
+        return phrase('the reply is an HTML page, "{}"', said)
     if payload.lstrip().startswith(b"["):
-        return f"the reply is JSON, but no object: {said}"
-    return f"the reply is not JSON: {said}"
+        return phrase("the reply is JSON, but no object: {}", said)
+    return phrase("the reply is not JSON: {}", said)
 
 
 def _of_page(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import httptools
 
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_OUTPUT
+from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
 from loadcell.protocol.cutting import Cutter, TooLarge
 from loadcell.protocol.dialect import Dialect
@@ -135,11 +136,11 @@ class Reply(Said):
         try:
             for number, data in enumerate(reads, first):
                 if self.complete:
-                    self._fail("protocol", "the server sent bytes after the end of its reply")
+                    self._fail("protocol", phrase("the server sent bytes after the end of its reply"))
                     return
                 http.feed_data(data)
                 if self._another:
-                    self._fail("protocol", "the server sent more than one reply")
+                    self._fail("protocol", phrase("the server sent more than one reply"))
                     return
                 if body:
                     piece = body.pop() if len(body) == 1 else b"".join(body)
@@ -161,10 +162,10 @@ class Reply(Said):
             if run:
                 self._take_run(numbers, run)
         except httptools.HttpParserUpgrade:
-            self._fail("protocol", "the server switched to another protocol")
+            self._fail("protocol", phrase("the server switched to another protocol"))
             return
         except httptools.HttpParserError as error:
-            broke = f"not an HTTP/1.1 reply: {error}" if self._header_done else no_http(reads[0], error)
+            broke = phrase("not an HTTP/1.1 reply: {}", error) if self._header_done else no_http(reads[0], error)
             self._fail("protocol", broke)
             return
         except CodingError as error:
@@ -174,10 +175,12 @@ class Reply(Said):
             self._fail("too_large", str(error))
             return
         if self._bare_bytes > MAX_HEADER_BYTES:
-            what = "trailers" if self._header_done else "headers"
-            self._fail("too_large", f"{what} of more than {MAX_HEADER_BYTES // 1024} KiB")
+            key = phrase("trailers of more than {} KiB") if self._header_done else phrase("headers of more than {} KiB")
+            self._fail("too_large", phrase(key, MAX_HEADER_BYTES // 1024))
         elif self.bytes > MAX_REPLY_BYTES or self._unpacked > MAX_REPLY_BYTES or len(self.reads) > MAX_EVENTS:
-            self._fail("too_large", f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB or {MAX_EVENTS:,} events")
+            self._fail(
+                "too_large", phrase("a reply of more than {} MiB or {:,} events", MAX_REPLY_BYTES >> 20, MAX_EVENTS)
+            )
         elif self.bytes > MAX_ERROR_BYTES and self._header_done and not self.good:
             self._finish(number)  # all that is told of it has been read
         elif self._http is not None:
@@ -191,16 +194,16 @@ class Reply(Said):
         if http is None:
             return
         if not self.complete and not self.bytes:
-            self._fail("reset", "the server closed the connection without a reply")
+            self._fail("reset", phrase("the server closed the connection without a reply"))
         elif not self._header_done:
-            self._fail("cut", "the connection ended inside the headers of the reply")
+            self._fail("cut", phrase("the connection ended inside the headers of the reply"))
         else:
             self._decode()
             ended = self.ended if self.streamed else not self._head.framed
             if self.complete or ended or not self.good:
                 self._finish(read)
             else:
-                self._fail("cut", "the connection ended before the reply did")
+                self._fail("cut", phrase("the connection ended before the reply did"))
         self.keep_alive = False
 
     def weight(self) -> int:
@@ -305,7 +308,10 @@ class Reply(Said):
             self._note(number, KIND_EMPTY, None, len(payload))
         else:
             self._note(number, KIND_ERROR, None, len(payload))
-            self.failure = self.failure or ("invalid_json", f"an event is not JSON: {error_message(payload[:200])}")
+            self.failure = self.failure or (
+                "invalid_json",
+                phrase("an event is not JSON: {}", error_message(payload[:200])),
+            )
 
     def _finish(self, read: int) -> None:
         """Judge the whole reply."""
@@ -329,7 +335,9 @@ class Reply(Said):
             claimed = self.usage.output_tokens if self.usage else None
             self.failure = (
                 "empty",
-                "the reply holds no output" + (f" (usage claims {claimed} tokens)" if claimed else ""),
+                phrase("the reply holds no output (usage claims {} tokens)", claimed)
+                if claimed
+                else phrase("the reply holds no output"),
             )
         self._release()
 
@@ -347,15 +355,15 @@ class Reply(Said):
             self.failure = self._no_api(payload)
 
     def _no_api(self, payload: bytes) -> tuple[str, str]:
-        return "protocol", f"the reply has no {self.dialect.holds}: {error_message(payload[:200])}"
+        return "protocol", phrase("the reply has no {}: {}", self.dialect.holds, error_message(payload[:200]))
 
     def _no_end(self, last: bytes) -> tuple[str, str]:
         """What went wrong with a stream that nobody ended: with what stands at its end in place of events."""
         if is_html(last):
             return "html", no_json(last)
-        words = f"the stream ended without a finish reason and without {self.dialect.ends}"
+        words = phrase("the stream ended without a finish reason and without {}", self.dialect.ends)
         said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
-        return "cut", f"{words}; its last words: {error_message(said)}" if said else words
+        return "cut", phrase("{}; its last words: {}", words, error_message(said)) if said else words
 
 
 def _fields(raw: bytes) -> tuple[bytes, str]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
+from loadcell.phrases import Phrase
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """A number of things, bytes or nanoseconds."""
 Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
@@ -49,6 +51,7 @@ class AuditForm(TypedDict, total=False):
     switches_involuntary: Count
     memory_peak_bytes: Count
     died: str | None
+    phrases: dict[str, Phrase]
 
 
 class _Sharing(TypedDict, total=False):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from loadcell.errors import RecordingError
 from loadcell.kinds import KIND_OUTPUT
+from loadcell.phrases import Phrase, learn
 from loadcell.recording.database import open_database, parquet, quoted
 from loadcell.recording.forms import AuditForm, EffectiveForm, EnvironmentForm, HostForm, decode
 from loadcell.recording.parts import Checked, cannot_be, check_part, plain_file, room_of
@@ -139,7 +140,7 @@ def open_recording(path: str | Path) -> Recording:
         manifest=manifest,
         spec=read_json(folder / "spec.json", Spec),
         environment=read_told(folder / "environment.json", EnvironmentForm),
-        audits=[read_told(file, AuditForm) for file in sorted(folder.glob("audit-*.json"))],
+        audits=_audits(folder),
         damaged=damaged,
         request_parts=parts["requests"],
         chunk_parts=parts["chunks"],
@@ -201,6 +202,7 @@ def read_manifest(folder: Path) -> Manifest:
         msgspec.convert(manifest.effective, EffectiveForm)
     except msgspec.ValidationError as error:
         raise RecordingError(f"{file} is damaged or not a loadcell file: effective: {error}") from None
+    learn(manifest.phrases)
     return manifest
 
 
@@ -245,6 +247,13 @@ def _optional(path: Path, form: Any) -> dict[str, Any] | None:
     return read_told(path, form) if os.path.lexists(path) else None
 
 
+def _audits(folder: Path) -> list[dict[str, Any]]:
+    audits = [read_told(file, AuditForm) for file in sorted(folder.glob("audit-*.json"))]
+    for audit in audits:
+        learn(msgspec.convert(audit.pop("phrases", {}), dict[str, Phrase]))
+    return audits
+
+
 def _sources(folder: Path, damaged: list[str]) -> list[Source]:
     """What was watched beside the load. A file that cannot be read goes to `damaged`."""
     file = folder / "sources.json"
@@ -253,6 +262,8 @@ def _sources(folder: Path, damaged: list[str]) -> list[Source]:
     except RecordingError:
         damaged.append(file.name)
         return []
+    for source in sources:
+        learn(source.phrases)
     return sources
 
 

@@ -28,6 +28,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from loadcell.phrases import Phrase
+
 FORMAT = 5
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
 beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
@@ -187,6 +189,8 @@ class Source(msgspec.Struct, kw_only=True):
     """What a person calls it: the page's URL without credentials, "this machine", or the GPU driver."""
     notes: list[str] = []
     """What a reader must know of it, in words."""
+    phrases: dict[str, Phrase] = {}
+    """What the errors of its looks were made of, and its notes; not there in older recordings."""
 
 
 class Stopped(msgspec.Struct, kw_only=True):
@@ -239,3 +243,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Things a reader must know, in words."""
     invalid: list[str] = []
     """Reasons why no figure of this run may be trusted, in words."""
+    phrases: dict[str, Phrase] = {}
+    """What the sentences of this file were made of; not there in older recordings."""

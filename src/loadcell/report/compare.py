@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from loadcell.compare.model import Comparison
 from loadcell.report.view import comparison as view
 from loadcell.report.words import Words
@@ -14,11 +12,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from loadcell.report.detail.model import Detail
-
-
-def comparison_json(comparison: Comparison) -> bytes:
-    """The Comparison as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n"
 
 
 def print_comparison(comparison: Comparison, console: Console, words: Words) -> None:

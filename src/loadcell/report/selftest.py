@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -152,8 +151,3 @@ def _short(limit: Highest) -> str:
     if limit.tokens_per_s is None:
         return MISSING
     return f"{'≥ ' if limit.ends != 'client' else ''}{limit.tokens_per_s:,.0f}"
-
-
-def selftest_json(value: SelfTest | list[SelfTest]) -> bytes:
-    """As indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loadcell.cells import harmless
-from loadcell.metrics import GLOSSARY, Estimate, Repeats, Result, Share, word_of
+from loadcell.metrics import GLOSSARY, Estimate, Result, Share, word_of
 from loadcell.metrics.glossary import COMPARED
+from loadcell.phrases import phrases
 
 if TYPE_CHECKING:
     from loadcell.search.model import Stage, Sweep
@@ -22,9 +23,14 @@ Row = tuple[Any, ...]
 """Up to as many values as there are columns; those that are left out are empty."""
 
 
-def to_json(result: Result | Repeats | Sweep) -> bytes:
-    """A Result, several together, or a sweep as indented JSON: keys in the schema's order, numbers finite or null."""
-    return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+def to_json(document: msgspec.Struct | list[Any]) -> bytes:
+    """A Result, a Sweep or their like as indented JSON: keys in the schema's order, numbers finite or null.
+
+    With what its sentences were made of, where it has a field for that.
+    """
+    if isinstance(document, msgspec.Struct) and "phrases" in document.__struct_fields__:
+        document = msgspec.structs.replace(document, phrases=phrases(document))
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def to_csv(result: Result) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import wilson
+from loadcell.phrases import joined, phrase
 from loadcell.search.levels import Level, bracket, levels_of
 from loadcell.search.likely import by_margins, is_likely, likely, width_of
 from loadcell.search.model import End, Ending, Found, Likely, Plan, Stable, Stage
@@ -72,13 +73,13 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
 
 def load_words(plan: Plan, level: float) -> str:
     """A load in words, as in "12.5 requests/s"."""
-    return f"{level:,.4g} requests/s" if plan.axis == "load.rate" else f"{level:,.0f} user{'s' if level != 1 else ''}"
+    return phrase("{:,.4g} requests/s", level) if plan.axis == "load.rate" else phrase("{:,.0f} users", level)
 
 
 def limit_words(name: str | None) -> str:
     """A limit in words, as in "TTFT"."""
     if name is None or name == FAILURES:
-        return "failed requests" if name else "nothing"
+        return phrase("failed requests") if name else "nothing"
     return GLOSSARY[name.removesuffix("_ms")].title
 
 
@@ -170,15 +171,20 @@ def _findings(
     ):
         assert e2e_ms is not None
         eased = next((p for p in _EASIER if _shown_by(plan, p, e2e_ms / 1e3, longest_s)), None)
-        give = f"Give --duration {3 * least_s:.0f}s"
-        advice = give if eased is None else f"{give}, or ask for no more than --attainment {100 * eased:g}%"
-        yield (
-            f"stages of {longest_s:g} s cannot show that {100 * found.target:.4g} % is kept: with requests of "
-            f"{e2e_ms / 1e3:.3g} s they need {least_s:.0f} s at least, were none to miss, and some times that near the "
-            f"boundary. {advice}"
+        give = phrase("Give --duration {:.0f}s", 3 * least_s)
+        advice = give if eased is None else phrase("{}, or ask for no more than --attainment {:g}%", give, 100 * eased)
+        yield phrase(
+            "stages of {:g} s cannot show that {:.4g} % is kept: with requests of "
+            "{:.3g} s they need {:.0f} s at least, were none to miss, and some times that near the "
+            "boundary. {}",
+            longest_s,
+            100 * found.target,
+            e2e_ms / 1e3,
+            least_s,
+            advice,
         )
     if found.word == "undecided" and e2e_ms is None:
-        yield (
+        yield phrase(
             "no request of one user alone came back in time to be judged, and its E2E sets the lengths of all other "
             "stages: give a longer --duration, or see the report of stage 1"
         )
@@ -186,43 +192,49 @@ def _findings(
     fails, passes = [x for x in firm if x.answer == "fail"], [x for x in firm if x.answer == "pass"]
     above = [x for x in passes if fails and x.level > fails[0].level]
     for level in above:
-        yield (
-            f"not monotone: {load_words(plan, level.level)} held the SLO although {load_words(plan, fails[0].level)} "
-            "did not: the server is not the same from one stage to the next"
+        yield phrase(
+            "not monotone: {} held the SLO although {} did not: the server is not the same from one stage to the next",
+            load_words(plan, level.level),
+            load_words(plan, fails[0].level),
         )
     for level in firm:
         if level.conflict:
-            yield (
-                f"unstable: stages at {load_words(plan, level.level)} contradict each other, with other arrivals and "
-                "nothing else changed"
+            yield phrase(
+                "unstable: stages at {} contradict each other, with other arrivals and nothing else changed",
+                load_words(plan, level.level),
             )
     if found.cliff and found.low and found.high and found.high.attainment.value is not None:
-        yield (
-            f"a cliff: attainment falls to {_percent(found.high.attainment.value)} within {_percent(found.width)} of "
-            "load; do not read a value off between the ends, and run well below the lower one"
+        yield phrase(
+            "a cliff: attainment falls to {} within {} of "
+            "load; do not read a value off between the ends, and run well below the lower one",
+            _percent(found.high.attainment.value),
+            _percent(found.width),
         )
     cut = [stage for stage in stages if stage.trial is not None and stage.trial.cut_out]
     if cut:
         count = sum(stage.trial.cut_out for stage in cut if stage.trial is not None)
-        yield (
-            f"the client stood still for a moment in {len(cut)} of {len(stages)} stages: {count:,} requests that were "
-            "in the air then are left out of the judgement"
+        yield phrase(
+            "the client stood still for a moment in {} of {} stages: {:,} requests that were "
+            "in the air then are left out of the judgement",
+            len(cut),
+            len(stages),
+            count,
         )
     near = found.likely
     if found.word != "likely" and near is not None and (plan.most_s is not None or found.word == "unfinished"):
         yield from _more(plan, found, near)
     elif found.word == "undecided" and found.width is not None and found.width > plan.width * 1.01:
         unclear = [x.level for x in firm if x.answer == "undecided"]
-        where = f" (undecided: {', '.join(f'{x:g}' for x in unclear[:6])})" if unclear else ""
-        yield (
-            f"the bracket is {_percent(found.width)} wide, {_percent(plan.width)} was asked: stages of "
-            f"{longest_s:.0f} s do not tell loads apart that are nearer to each other{where}; longer ones (--duration) "
-            "would"
+        key = phrase(
+            "the bracket is {} wide, {} was asked: stages of {:.0f} s do not tell loads apart that are nearer to "
+            "each other{}; longer ones (--duration) would"
         )
+        some = phrase(" (undecided: {})", ", ".join(f"{x:g}" for x in unclear[:6])) if unclear else ""
+        yield phrase(key, _percent(found.width), _percent(plan.width), longest_s, some)
     elif found.word == "undecided" and levels:
-        yield "an end of the bracket did not pass or fail beyond doubt; longer stages (--duration) would tell"
+        yield phrase("an end of the bracket did not pass or fail beyond doubt; longer stages (--duration) would tell")
     if sum(len(x.stages) for x in levels) >= MOST_STAGES - 1:
-        yield f"the search ended after {MOST_STAGES} stages without settling"
+        yield phrase("the search ended after {} stages without settling", MOST_STAGES)
 
 
 def _shown_by(plan: Plan, target: float, e2e_s: float, longest_s: float) -> bool:
@@ -237,11 +249,11 @@ def _more(plan: Plan, found: Found, near: Likely) -> Iterator[str]:
     if is_likely(plan, near):
         return
     asked, whole_s = _percent(plan.width), found.took_s + (near.more_s or found.took_s)
-    more = f"about {_time(1.1 * whole_s)} in all would do (--max-time)"
+    more = phrase("about {} in all would do (--max-time)", _time(1.1 * whole_s))
     if width is None:
-        yield f"the search ended with a bracket that has no end on one side: {more}"
+        yield phrase("the search ended with a bracket that has no end on one side: {}", more)
     else:
-        yield f"the search ended with a bracket {_percent(width)} wide, {asked} was asked: {more}"
+        yield phrase("the search ended with a bracket {} wide, {} was asked: {}", _percent(width), asked, more)
 
 
 def _time(seconds: float) -> str:
@@ -260,41 +272,55 @@ def _says(plan: Plan, found: Found, floor: Stage | None, levels: Sequence[Level]
     low, high, breaks = found.low, found.high, limit_words(found.binding)
     target = f"{100 * found.target:.4g} %"
     if found.word == "none holds" and low is None and high is None:
-        return f"no load holds the SLO: one user alone misses it, by {breaks}"
+        return phrase("no load holds the SLO: one user alone misses it, by {}", breaks)
     if found.word == "none holds" and high is not None:
-        return f"no load holds the SLO: {load_words(plan, high.level)}, the lowest tried, fails by {breaks}"
+        return phrase("no load holds the SLO: {}, the lowest tried, fails by {}", load_words(plan, high.level), breaks)
     if found.word == "all hold" and low is not None:
-        return f"every load up to {load_words(plan, low.level)}, the highest allowed, holds the SLO"
+        return phrase("every load up to {}, the highest allowed, holds the SLO", load_words(plan, low.level))
     if low is not None and high is not None:
-        start = "" if found.word == "bracketed" else f"{found.word}: "
-        return (
-            f"{start}holds the SLO for {target} of requests up to {load_words(plan, low.level)}, fails at "
-            f"{load_words(plan, high.level)}; {breaks} breaks first"
+        says = phrase(
+            "holds the SLO for {} of requests up to {}, fails at {}; {} breaks first",
+            target,
+            load_words(plan, low.level),
+            load_words(plan, high.level),
+            breaks,
         )
+        return says if found.word == "bracketed" else phrase("{}: {}", found.word, says)
     if floor is None or floor.point is None:
-        return "unfinished: the floor was not measured"
-    sides = ((low, "holds"), (high, "fails"))
-    known = [f"{verb} at {load_words(plan, end.level)}" for end, verb in sides if end is not None]
-    return f"{found.word}: {' and '.join(known) or 'no load was decided'}"
+        return phrase("unfinished: the floor was not measured")
+    sides = ((low, phrase("holds at {}")), (high, phrase("fails at {}")))
+    known = [phrase(key, load_words(plan, end.level)) for end, key in sides if end is not None]
+    return phrase("{}: {}", found.word, joined(" and ", known) or phrase("no load was decided"))
 
 
 def _likely_says(plan: Plan, found: Found, near: Likely, levels: Sequence[Level]) -> str:
     if near.low is not None and near.high is not None:
-        place = f"likely between {near.low:,.4g} and {load_words(plan, near.high)}"
+        place = phrase("likely between {:,.4g} and {}", near.low, load_words(plan, near.high))
     elif near.low is not None:
-        place = f"likely above {load_words(plan, near.low)}"
+        place = phrase("likely above {}", load_words(plan, near.low))
     else:
-        place = f"likely below {load_words(plan, near.high or 0.0)}"
+        place = phrase("likely below {}", load_words(plan, near.high or 0.0))
     target, breaks = f"{100 * found.target:.4g} %", limit_words(found.binding)
     level, kept, told = _nearest(near, levels)
     if found.word == "likely":
-        return f"{place} for {target} of requests; {level:,.4g} kept {kept}, {told}; {breaks} breaks first"
-    return f"{found.word}: {place} for {target} of requests; {level:,.4g} kept {kept}, {told}; {breaks} breaks first"
+        return phrase(
+            "{} for {} of requests; {:,.4g} kept {}, {}; {} breaks first", place, target, level, kept, told, breaks
+        )
+    return phrase(
+        "{}: {} for {} of requests; {:,.4g} kept {}, {}; {} breaks first",
+        found.word,
+        place,
+        target,
+        level,
+        kept,
+        told,
+        breaks,
+    )
 
 
 _TOLD = {
-    ("pass", True): "holds", ("pass", False): "holds, in a short stage alone",
-    ("fail", True): "fails", ("fail", False): "fails, in a short stage alone",
+    ("pass", True): "holds", ("pass", False): phrase("holds, in a short stage alone"),
+    ("fail", True): "fails", ("fail", False): phrase("fails, in a short stage alone"),
     ("undecided", True): "undecided", ("undecided", False): "undecided",
 }  # fmt: skip
 """What a load does, by its answer and whether that is firm: the table of stages shows what each one decided."""

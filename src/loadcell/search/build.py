@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from loadcell import __version__
+from loadcell.phrases import joined, phrase
 from loadcell.recording.campaign import all_set_aside
 from loadcell.search.curves import curves, left_out
 from loadcell.search.folder import SWEEP, read_sessions, stage_folders
@@ -55,38 +56,52 @@ def numbers(stages: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs]
-    return f"stage{'s' if len(stages) > 1 else ''} {', '.join(parts)}"
+    parts = [phrase("{} to {}", run[0], run[-1]) if len(run) > 2 else joined(" and ", map(str, run)) for run in runs]
+    return phrase(phrase("stages {}") if len(stages) > 1 else phrase("stage {}"), joined(", ", parts))
 
 
 def _whole(folder: Path, plan: Plan, stages: Sequence[Stage]) -> Iterator[str]:
     """Whether the sweep came to its end."""
     missing = set(range(1, len(plan.stages) + 1)) - {stage.ask.number for stage in stages}
     if missing and plan.mode == "grid":
-        yield f"{numbers(list(missing))} of {len(plan.stages)} did not run; to go on: loadcell sweep {folder} --resume"
+        yield phrase(
+            "{} of {} did not run; to go on: loadcell sweep {} --resume",
+            numbers(list(missing)),
+            len(plan.stages),
+            folder,
+        )
     for stage in stages:
         if stage.state != "complete" or stage.point is None:
-            again = "; --resume runs it again" if stage.state != "complete" else ""
-            yield f"stage {stage.ask.number}: {stage.ended or 'its figures cannot be had'}{again}"
+            ended = stage.ended or phrase("its figures cannot be had")
+            says = phrase("stage {}: {}", stage.ask.number, ended)
+            yield says if stage.state == "complete" else phrase("{}; --resume runs it again", says)
     known = {stage.folder for stage in stages}
     if strange := [path.name for path in stage_folders(folder) if path.name not in known]:
-        yield f"not counted, for they do not say which stage they are: {', '.join(strange)}; --resume runs them again"
+        yield phrase(
+            "not counted, for they do not say which stage they are: {}; --resume runs them again", ", ".join(strange)
+        )
     if aside := all_set_aside(folder):
-        yield f"set aside because they were cut off, and counted nowhere: {', '.join(path.name for path in aside)}"
+        yield phrase(
+            "set aside because they were cut off, and counted nowhere: {}", ", ".join(path.name for path in aside)
+        )
 
 
 def _apart(stages: Sequence[Stage]) -> Iterator[str]:
     """Stages that may not be set beside the others."""
     invalid = [stage for stage in stages if stage.point is not None and stage.point.verdict == "INVALID"]
     if invalid and (point := invalid[0].point) is not None:
-        why = next(iter(point.reasons), "see its report")
-        first = "" if len(invalid) == 1 else f", stage {invalid[0].ask.number} because"
-        yield f"{numbers([stage.ask.number for stage in invalid])} INVALID{first}: {why}"
+        why = next(iter(point.reasons), phrase("see its report"))
+        some = numbers([stage.ask.number for stage in invalid])
+        if len(invalid) == 1:
+            yield phrase("{} INVALID: {}", some, why)
+        else:
+            yield phrase("{} INVALID, stage {} because: {}", some, invalid[0].ask.number, why)
     unstable = [stage.ask.number for stage in stages if left_out(stage) == "unstable"]
     if unstable:
-        yield (
-            f"{numbers(unstable)} unstable: latencies there grow with the length of the stage. They are in the table, "
-            "and in no Pareto front and no fit"
+        yield phrase(
+            "{} unstable: latencies there grow with the length of the stage. They are in the table, "
+            "and in no Pareto front and no fit",
+            numbers(unstable),
         )
 
 
@@ -98,22 +113,28 @@ def _drift(plan: Plan, seen: Sequence[Seen]) -> Iterator[str]:
         values = {value for _, facts in known if (value := tell(facts)) is not None}
         if len(values) > 1 and not changed & set(paths):
             first = next((n for n, facts in known if tell(facts) not in (None, tell(known[0][1]))), None)
-            yield f"{what} changed at stage {first}: {', '.join(map(str, sorted(values)))}; the stages are not alike"
-    shared = [number for number, facts in known if facts.server_place not in (None, "elsewhere", "other cores")]
+            yield phrase(
+                "{} changed at stage {}: {}; the stages are not alike", what, first, ", ".join(map(str, sorted(values)))
+            )
+    shared = [number for number, facts in known if facts.server_place not in (None, "elsewhere", phrase("other cores"))]
     declared = all(facts.place_declared for _, facts in known)
     if shared and not declared:
-        yield "client and server share this machine's cores: more load slows the server by more than its own work"
+        yield phrase(
+            "client and server share this machine's cores: more load slows the server by more than its own work"
+        )
     cached = [number for number, facts in known if facts.cached_share is not None and facts.cached_share > _CACHED]
     if cached:
-        yield f"{numbers(cached)}: the server took prompts from its prefix cache, and is faster there than for new ones"
+        yield phrase(
+            "{}: the server took prompts from its prefix cache, and is faster there than for new ones", numbers(cached)
+        )
     differing = [path for path in changed if path.startswith("workload.")]
     if differing:
-        yield f"stages differ in {', '.join(sorted(differing))}: their tokens/s are those of different work"
+        yield phrase("stages differ in {}: their tokens/s are those of different work", ", ".join(sorted(differing)))
 
 
 _SAME: tuple[tuple[str, Callable[[Facts], str | None], tuple[str, ...]], ...] = (
-    ("the model", lambda facts: facts.model, ("endpoint.model", "endpoint.url")),
-    ("the server's address", lambda facts: facts.address, ("endpoint.url",)),
-    ("the version of loadcell", lambda facts: facts.loadcell, ()),
-    ("this machine", lambda facts: facts.machine, ()),
+    (phrase("the model"), lambda facts: facts.model, ("endpoint.model", "endpoint.url")),
+    (phrase("the server's address"), lambda facts: facts.address, ("endpoint.url",)),
+    (phrase("the version of loadcell"), lambda facts: facts.loadcell, ()),
+    (phrase("this machine"), lambda facts: facts.machine, ()),
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from loadcell.phrases import phrase
 from loadcell.search.model import Curves, Knee, Plan, Point, Scalability, Stage
 
 Floats = npt.NDArray[np.float64]
@@ -34,9 +35,9 @@ def curves(plan: Plan, stages: Sequence[Stage]) -> Curves:
 def left_out(stage: Stage) -> str | None:
     """Why a stage has no place among steady ones; None if it has."""
     if stage.point is None:
-        return "without figures"
+        return phrase("without figures")
     if stage.state != "complete":
-        return "cut off"
+        return phrase("cut off")
     if stage.point.verdict == "INVALID":
         return "INVALID"
     return "unstable" if stage.point.stable is False else None
@@ -100,8 +101,12 @@ def kneedle(x: Floats, y: Floats, *, convex: bool = False) -> int | None:
 
 Curve = tuple[str, Callable[[Point], float | None], bool]
 KNEES: tuple[Curve, ...] = (
-    ("output tokens/s against load", lambda point: point.output_tokens_per_s, False),
-    ("p99 TTFT against load", lambda point: point.ttft_ms["p99"].value if "p99" in point.ttft_ms else None, True),
+    (phrase("output tokens/s against load"), lambda point: point.output_tokens_per_s, False),
+    (
+        phrase("p99 TTFT against load"),
+        lambda point: point.ttft_ms["p99"].value if "p99" in point.ttft_ms else None,
+        True,
+    ),
 )
 
 
@@ -125,17 +130,22 @@ def knee(stages: Sequence[Stage], curve: str, figure: Callable[[Point], float | 
         return None
     means = [float(np.mean([value for at, value, _ in usable if at == level])) for level in levels]
     found = kneedle(np.array(levels), np.array(means), convex=convex)
-    method = "Kneedle (Satopaa et al. 2011), S = 1, without smoothing"
+    method = phrase("Kneedle (Satopaa et al. 2011), S = 1, without smoothing")
     if found is None:
-        says = f"{curve} shows no knee between {levels[0]:g} and {levels[-1]:g}"
+        says = phrase("{} shows no knee between {:g} and {:g}", curve, levels[0], levels[-1])
         return Knee(method=method, curve=curve, level=None, stage=None, says=says)
     return Knee(
         method=method,
         curve=curve,
         level=levels[found],
         stage=next(number for level, _, number in usable if level == levels[found]),
-        says=f"{curve} bends at {levels[found]:g}, among loads from {levels[0]:g} to {levels[-1]:g}: it moves with "
-        "that range, and decides nothing",
+        says=phrase(
+            "{} bends at {:g}, among loads from {:g} to {:g}: it moves with that range, and decides nothing",
+            curve,
+            levels[found],
+            levels[0],
+            levels[-1],
+        ),
     )
 
 
@@ -168,7 +178,7 @@ def scalability(stages: Sequence[Stage]) -> Scalability | None:
     spread = float(np.sum((rates - rates.mean()) ** 2))
     missed = float(np.sum((rates - law(flight, gamma, sigma, kappa)) ** 2))
     return Scalability(
-        figure="output tokens/s",
+        figure=phrase("output tokens/s"),
         gamma=gamma,
         sigma=sigma,
         kappa=kappa,
@@ -212,12 +222,13 @@ def fit_law(flight: Floats, rates: Floats) -> tuple[float, float, float]:
 
 def _explained(sigma: float, kappa: float, peak: float | None, gamma: float, highest: float, count: int) -> str:
     if peak is not None:
-        beyond = "" if peak <= highest else f", beyond the {highest:.3g} that were measured: a guess"
-        top = f"a peak at {peak:.3g} requests in flight{beyond}"
+        top = phrase("a peak at {:.3g} requests in flight", peak)
+        if peak > highest:
+            top = phrase("{}, beyond the {:.3g} that were measured: a guess", top, highest)
     elif kappa == 0 and sigma > 0:
-        top = f"no peak, but a ceiling of {gamma / sigma:.3g} tokens/s"
+        top = phrase("no peak, but a ceiling of {:.3g} tokens/s", gamma / sigma)
     elif kappa == 0:
-        top = "no peak and no ceiling within what was measured"
+        top = phrase("no peak and no ceiling within what was measured")
     else:
-        top = "no peak: more in flight brought less from the start"
-    return f"by the law fitted to {count} stages there is {top}. It explains the curve and decides nothing"
+        top = phrase("no peak: more in flight brought less from the start")
+    return phrase("by the law fitted to {} stages there is {}. It explains the curve and decides nothing", count, top)

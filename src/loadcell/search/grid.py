@@ -15,6 +15,7 @@ import msgspec
 
 from loadcell import __version__
 from loadcell.errors import LoadcellError, UsageError, nearest
+from loadcell.phrases import phrase
 from loadcell.search.model import Ask, Plan, Stage
 from loadcell.search.ranges import MOST_STAGES, is_grid, parse_loads
 from loadcell.spec import Spec, build_spec, redact, spec_fields
@@ -142,10 +143,12 @@ def plan_grid(spec: Spec, grid: Grid, stage_s: float, *, shuffle: bool = False) 
     notes = list(grid.notes)
     if len(kept) < len(stages):
         double = len(stages) - len(kept)
-        notes.append(f"{double} {'stage is' if double == 1 else 'stages are'} as another and run once")
+        notes.append(phrase("{} stages are as another and run once", double))
     axis = _axis(spec, kept)
     if axis == RATE and spec.load.concurrency is not None:
-        notes.append(f"load.concurrency caps every stage: at most {spec.load.concurrency} requests are in flight")
+        notes.append(
+            phrase("load.concurrency caps every stage: at most {} requests are in flight", spec.load.concurrency)
+        )
     if shuffle:
         random.Random(spec.run.seed).shuffle(kept)
     plan = make_plan(spec, mode="grid", axis=axis, stages=kept, stage_s=stage_s)
@@ -159,7 +162,7 @@ def make_plan(spec: Spec, **fields: Any) -> Plan:
 
 def _settled(spec: Spec, changes: Changes, number: int, stage_s: float) -> Changes:
     """The changes as the Spec writes them; UsageError if it refuses them, or they hold what may not be written down."""
-    told = f"stage {number} ({label(changes)})"
+    told = phrase("stage {} ({})", number, label(changes))
     try:
         changed = changed_spec(spec, {"load.duration_s": stage_s} | changes)
     except LoadcellError as error:

@@ -16,6 +16,7 @@ from loadcell.load.preflight import reachable
 from loadcell.load.scrape import ANSWER_S, CONNECT_S, FETCH_ERRORS, fetch, metrics_target
 from loadcell.load.target import Target, make_target
 from loadcell.metrics.vocabulary import NAMES
+from loadcell.phrases import phrase
 from loadcell.recording.exposition import read_page
 from loadcell.search.model import Stage
 from loadcell.spec import Spec
@@ -58,8 +59,10 @@ def wait_idle(spec: Spec, usual: float | None, left: Stage) -> str | None:
     limit_s = time.monotonic() + MOST_S
     while (there := requests_there(spec)) is not None and there > usual:
         if time.monotonic() > limit_s:
-            return (
-                f"{there:g} requests were still on the server {MOST_S:g} s after the stage before: they slow this one"
+            return phrase(
+                "{:g} requests were still on the server {:g} s after the stage before: they slow this one",
+                there,
+                MOST_S,
             )
         time.sleep(_EVERY_S)
     return None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.metrics.model import Energy, Estimate, Goodput, Interval, Share, Word
+from loadcell.phrases import Phrase
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -240,6 +241,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     curves: Curves
     findings: Annotated[list[str], Doc(description="what a reader must know of the sweep as a whole, in words")]
     took_s: float | None
+    phrases: Annotated[
+        dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
+    ] = {}
 
 
 def sweep_schema() -> dict[str, Any]:

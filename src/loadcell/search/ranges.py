@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 
 MOST_STAGES = 500
 _NUMBER = re.compile(r"[+-]?\d{1,12}(\.\d{1,9})?")
@@ -171,8 +172,10 @@ def _once(values: list[float], flag: str) -> Loads:
     if len(kept) > MOST_STAGES:
         raise UsageError(f"{flag}: {len(kept)} loads are more than the {MOST_STAGES} stages that a sweep may have")
     double = len(values) - len(kept)
-    are = "is" if double == 1 else "are"
-    return Loads(kept, [f"{flag}: {double} of the loads {are} there before and run once"] * bool(double))
+    key = phrase("{}: {} of the loads are there before and run once")
+    if double == 1:
+        key = phrase("{}: {} of the loads is there before and run once")
+    return Loads(kept, [phrase(key, flag, double)] * bool(double))
 
 
 def _say(value: Fraction) -> str:

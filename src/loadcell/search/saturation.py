@@ -10,6 +10,7 @@ import numpy.typing as npt
 from loadcell.load.steer import Outcome, Steer, Stop, View
 from loadcell.load.steering import first_pending_ns
 from loadcell.metrics import Estimate, growth_per_s
+from loadcell.phrases import phrase
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,10 +59,13 @@ def saturation_steer(stable_before_s: float | None = None) -> Steer:
         growth = growth_beyond_doubt(np.array(times), np.array(levels), low, int(came))
         if growth is None:
             return None
-        reason = (
-            f"the queue grew by {growth.value:.2g} requests/s (95 % interval {growth.low:.2g} to {growth.high:.2g})"
+        reason = phrase(
+            "the queue grew by {:.2g} requests/s (95 % interval {:.2g} to {:.2g})",
+            growth.value,
+            growth.low,
+            growth.high,
         )
-        return Stop("saturated", f"saturated: {reason}", cancel=True, window_end_ns=first_pending_ns(view))
+        return Stop("saturated", phrase("saturated: {}", reason), cancel=True, window_end_ns=first_pending_ns(view))
 
     return steer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadcell.metrics.model import Word
+from loadcell.phrases import phrase
 from loadcell.search.model import Found, Stage, Sweep
 
 
@@ -34,4 +35,4 @@ def rests_on(found: Found) -> set[int]:
 def unanswered(sweep: Sweep) -> str | None:
     """Why a search has no answer although it has a bracket; None where it has one, or none to begin with."""
     bad = invalid_ends(sweep)
-    return f"not answered: the bracket rests on INVALID stages ({', '.join(map(str, bad))})" if bad else None
+    return phrase("not answered: the bracket rests on INVALID stages ({})", ", ".join(map(str, bad))) if bad else None

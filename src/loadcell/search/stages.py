@@ -17,6 +17,7 @@ from loadcell.load.prepare import worker_count
 from loadcell.metrics import Result, TokenClosure, build_result
 from loadcell.metrics.checks import ALL_LIMITS
 from loadcell.metrics.model import Host
+from loadcell.phrases import joined, phrase
 from loadcell.recording.campaign import set_aside_of
 from loadcell.recording.read import Recording, dump_json, open_recording, read_json, read_manifest
 from loadcell.recording.schema import Manifest
@@ -209,8 +210,11 @@ def _stage(folder: Path, ask: Ask, manifest: Manifest | None, *, state: str, end
 def _why_ended(manifest: Manifest) -> str | None:
     if manifest.state == "complete":
         return manifest.stopped.reason if manifest.stopped else None
-    texts = {"interrupted": "interrupted by a person", "running": "the process was ended before the stage was"}
-    return texts.get(manifest.state) or "; ".join(manifest.invalid) or "it broke off"
+    texts = {
+        "interrupted": phrase("interrupted by a person"),
+        "running": phrase("the process was ended before the stage was"),
+    }
+    return texts.get(manifest.state) or joined("; ", manifest.invalid) or phrase("it broke off")
 
 
 def _took_s(recording: Recording) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from loadcell.metrics.checks_budget import word_of_figure
 from loadcell.metrics.goodput import limited_ns
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Rows, read_rows
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Stopped
 from loadcell.search.evidence import ENDS_EARLY, SETTLES, Evidence, decide, dependence, futile, weigh
@@ -74,10 +74,12 @@ class _Looks:
         if found.answer != "undecided":
             end = None if view.planned_ns is None or known >= view.planned_ns.size else int(view.planned_ns[known])
             cancel = found.answer == "fail" and end is not None
-            return Stop("decided", f"decided: {_words(found, self._target)}", cancel, end)
+            return Stop("decided", phrase("decided: {}", _words(found, self._target)), cancel, end)
         most = 0 if view.planned_ns is None else view.planned_ns.size - self._first
         if most and self._ask.phase in ENDS_EARLY and futile(found, self._target, most):
-            return Stop("decided", f"too near to the boundary to be decided: {_words(found, self._target)}", False)
+            return Stop(
+                "decided", phrase("too near to the boundary to be decided: {}", _words(found, self._target)), False
+            )
         return None
 
 
@@ -156,7 +158,7 @@ def trial_of(recording: Recording, result: Result, plan: Plan, ask: Ask) -> Tria
 
 def _says(stopped: Stopped | None, found: Evidence, target: float) -> str:
     if stopped is not None and stopped.kind == "saturated":
-        return "the queue grows: no limit can hold"
+        return phrase("the queue grows: no limit can hold")
     if stopped is not None and stopped.kind == "failures":
         return stopped.reason
     return _words(found, target)
@@ -190,13 +192,12 @@ def _binding(rows: Rows, margins: dict[str, Floats], judged: Judged) -> str | No
     return name if misses[name] else None
 
 
-_WORDS: dict[str, Callable[[float], str]] = {
-    "pass": lambda target: f"more than {target:.4g} %",
-    "fail": lambda target: f"less than {target:.4g} %",
-    "undecided": lambda target: f"not clear whether more or less than {target:.4g} %",
+_WORDS = {
+    "pass": phrase("{:,} of {:,} requests kept to the SLO, more than {:.4g} % will"),
+    "fail": phrase("{:,} of {:,} requests kept to the SLO, less than {:.4g} % will"),
+    "undecided": phrase("{:,} of {:,} requests kept to the SLO, not clear whether more or less than {:.4g} % will"),
 }
 
 
 def _words(found: Evidence, target: float) -> str:
-    kept = found.judged - found.missed
-    return f"{kept:,} of {found.judged:,} requests kept to the SLO, {_WORDS[found.answer](target * 100)} will"
+    return phrase(_WORDS[found.answer], found.judged - found.missed, found.judged, target * 100)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.spec import Spec
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
@@ -70,30 +71,55 @@ class PromptFile:
         seen, notes = self.seen, []
         if requests > len(self):
             notes.append(
-                f"prompts repeat: {len(self)} lines for {requests} requests; a prefix cache can answer repeats"
+                phrase(
+                    "prompts repeat: {} lines for {} requests; a prefix cache can answer repeats", len(self), requests
+                )
             )
         if same := len(self) - len(set(self.prompts)):
             notes.append(
-                f"{same} of {len(self)} lines of {self.path} repeat an earlier one; a prefix cache can answer repeats"
+                phrase(
+                    "{} of {} lines of {} repeat an earlier one; a prefix cache can answer repeats",
+                    same,
+                    len(self),
+                    self.path,
+                )
             )
         if seen.sent:
-            notes.append(f"keys of {self.path} that were sent with their prompts: {_counted(seen.sent, len(self))}")
+            notes.append(
+                phrase("keys of {} that were sent with their prompts: {}", self.path, _counted(seen.sent, len(self)))
+            )
         if seen.overruled:
             notes.append(
-                f"keys of {self.path} that settings of the run went before: {_counted(seen.overruled, len(self))}"
+                phrase(
+                    "keys of {} that settings of the run went before: {}",
+                    self.path,
+                    _counted(seen.overruled, len(self)),
+                )
             )
         if seen.unused:
-            notes.append(f"keys of {self.path} that were not used: {', '.join(sorted(seen.unused))}")
+            notes.append(phrase("keys of {} that were not used: {}", self.path, ", ".join(sorted(seen.unused))))
         if seen.replies:
             notes.append(
-                f"{seen.replies} of {len(self)} conversations of {self.path} were sent without their last reply"
+                phrase(
+                    "{} of {} conversations of {} were sent without their last reply",
+                    seen.replies,
+                    len(self),
+                    self.path,
+                )
             )
         if seen.silent:
-            notes.append(f"{seen.silent} conversations of {self.path} were left out, for nobody asks anything in them")
+            notes.append(
+                phrase("{} conversations of {} were left out, for nobody asks anything in them", seen.silent, self.path)
+            )
         if seen.uncounted:
             notes.append(
-                f"{seen.uncounted} of {len(self)} lines of {self.path} hold parts that are no text: input tokens as "
-                "planned are those of the text alone"
+                phrase(
+                    "{} of {} lines of {} hold parts that are no text: input tokens as "
+                    "planned are those of the text alone",
+                    seen.uncounted,
+                    len(self),
+                    self.path,
+                )
             )
         return notes
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadcell.phrases import phrase
 from loadcell.spec import Spec, keeps_load, parse_lengths
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import sample_lengths
@@ -94,7 +95,7 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
         notes += file.notes(slots.rows)
         prompts = FilePrompts(file.only(line), line)
         if spec.run.repetition:
-            notes.append("repetitions send the same prompts of the file: a prefix cache can answer them")
+            notes.append(phrase("repetitions send the same prompts of the file: a prefix cache can answer them"))
     else:
         input_lengths = parse_lengths(workload.input_tokens)
         input_tokens = sample_lengths(input_lengths, slots.rows, stream(seed, "input lengths"))
@@ -105,13 +106,22 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
         least = template + ratio
         if below := int(np.count_nonzero(input_tokens < math.floor(least))):
             notes.append(
-                f"{below} of {slots.rows} prompts were to have fewer tokens than the server's chat template and one "
-                f"word have ({least:.4g}): they are sent with one word"
+                phrase(
+                    "{} of {} prompts were to have fewer tokens than the server's chat template and one "
+                    "word have ({:.4g}): they are sent with one word",
+                    below,
+                    slots.rows,
+                    least,
+                )
             )
         if repeats := prompts.repeats():
             notes.append(
-                f"{repeats} of {slots.rows} prompts repeat: they are too short to be all different; "
-                "a prefix cache can answer repeats"
+                phrase(
+                    "{} of {} prompts repeat: they are too short to be all different; "
+                    "a prefix cache can answer repeats",
+                    repeats,
+                    slots.rows,
+                )
             )
     schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line)
     return Plan(schedule, prompts, tokenizer, notes)

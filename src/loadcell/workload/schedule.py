@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
 
@@ -117,7 +118,11 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
     if rows <= MAX_REQUESTS:
         return Slots("closed", None, rows, None, [])
     return Slots(
-        "closed", None, MAX_REQUESTS, None, [f"the run ends after {MAX_REQUESTS:,} requests, should it get there"]
+        "closed",
+        None,
+        MAX_REQUESTS,
+        None,
+        [phrase("the run ends after {:,} requests, should it get there", MAX_REQUESTS)],
     )
 
 

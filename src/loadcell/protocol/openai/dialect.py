@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Dialect, Form, Prompt
 from loadcell.protocol.openai.hear import hear, whole
 from loadcell.protocol.refusal import knows_no_field
@@ -65,9 +66,11 @@ def _without_ignore_eos(prefix: bytes, own: bytes) -> bytes:
 def _without(form: Form, said: str, insist: bool) -> tuple[Form, str | None] | None:
     """The form without the optional field that a refusal names, or with its other name; None if none may go."""
     if "ignore_eos" in said and form.ignore_eos and not insist:
-        return form._replace(ignore_eos=False), "the server refuses ignore_eos: outputs may be shorter than asked"
+        return form._replace(ignore_eos=False), phrase(
+            "the server refuses ignore_eos: outputs may be shorter than asked"
+        )
     if "stream_options" in said and form.usage:
-        return form._replace(usage=False), "the server refuses stream_options: it sends no usage"
+        return form._replace(usage=False), phrase("the server refuses stream_options: it sends no usage")
     if form.max_tokens_field == "max_tokens" and (
         "max_completion_tokens" in said or (re.search(r"\bmax_tokens\b", said) and knows_no_field(said))
     ):

@@ -11,6 +11,7 @@ from loadcell.metrics.model import Result
 from loadcell.metrics.result import build_result
 from loadcell.metrics.rows import Floats
 from loadcell.metrics.window import anchors, window_of
+from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.report.detail import ecdf
 from loadcell.report.detail.dots import dots
@@ -97,30 +98,35 @@ def _missing(watch: Watch, distributions: dict[str, Ecdf]) -> Iterator[str]:
     """What could not be made, in words."""
     rows, count = watch.rows, int(np.count_nonzero(watch.ok))
     if not len(rows):
-        yield "no request ended: there is nothing to draw"
+        yield phrase("no request ended: there is nothing to draw")
         return
     if not count:
-        yield "no ok request in the window: there are no latencies to draw"
+        yield phrase("no ok request in the window: there are no latencies to draw")
     for name, title in _TITLES.items():
         if count and name not in distributions:
-            yield f"no ok request of the window shows its {title}"
+            yield phrase("no ok request of the window shows its {}", title)
         elif count and name != "itl_ms" and (hidden := count - distributions[name].n):
-            yield f"{hidden:,} of {count:,} ok requests of the window do not show their {title}"
+            yield phrase("{:,} of {:,} ok requests of the window do not show their {}", hidden, count, title)
     if timeless := int(np.count_nonzero(np.isnan(anchors(rows, watch.loop)))):
-        yield f"{timeless:,} requests have no time at all: they are not drawn"
+        yield phrase("{:,} requests have no time at all: they are not drawn", timeless)
     if endless := int(np.count_nonzero(np.isnan(rows.end[rows.sent]))):
-        yield f"{endless:,} requests do not say when they ended: they are not counted in flight"
+        yield phrase("{:,} requests do not say when they ended: they are not counted in flight", endless)
     if (lost := _lost(watch)) > 0:
-        yield f"{lost:,} received events are missing: no tokens/s over time, and the gaps are those of the others"
+        yield phrase(
+            "{:,} received events are missing: no tokens/s over time, and the gaps are those of the others", lost
+        )
 
 
 def _thinned(distributions: dict[str, Ecdf]) -> Iterator[str]:
     """What was thinned or binned, in words."""
     some = [_TITLES[name] for name, e in distributions.items() if not e.exact and name != "itl_ms"]
     if some:
-        yield (
-            f"the distributions of {', '.join(some)} are drawn by {POINTS} points at most: "
-            "the smallest and the largest value are among them"
+        yield phrase(
+            "the distributions of {} are drawn by {} points at most: the smallest and the largest value are among them",
+            ", ".join(some),
+            POINTS,
         )
     if "itl_ms" in distributions:
-        yield "ITL is counted in bins: known to 0.002 % in its distribution, to 1 % over time and by concurrency"
+        yield phrase(
+            "ITL is counted in bins: known to 0.002 % in its distribution, to 1 % over time and by concurrency"
+        )

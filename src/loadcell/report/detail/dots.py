@@ -6,6 +6,7 @@ import numpy as np
 
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.throughput import input_tokens
+from loadcell.phrases import phrase
 from loadcell.report.detail.model import DOTS, Dots
 
 _LONGEST, _SHORTEST = 30, 10
@@ -73,10 +74,14 @@ def choose(figures: list[Floats], failed: Mask, most: int) -> tuple[Ids, Mask]:
 
 
 def _thinned(shown: int, of: int, failed: int, failed_shown: int) -> str:
-    failures = "all failures" if failed_shown == failed else f"{failed_shown:,} of {failed:,} failures"
-    return (
-        f"{shown:,} of {of:,} requests are drawn: the extremes of each latency, {failures}, "
-        "and of the others a sample drawn by lot"
+    failures = (
+        phrase("all failures") if failed_shown == failed else phrase("{:,} of {:,} failures", failed_shown, failed)
+    )
+    return phrase(
+        "{:,} of {:,} requests are drawn: the extremes of each latency, {}, and of the others a sample drawn by lot",
+        shown,
+        of,
+        failures,
     )
 
 

@@ -1,0 +1,115 @@
+"""Sentences in English, and what each was made of: so that a report can say it in another language.
+
+What a sentence was made of follows from its text, so there is one table for a process, as of interned strings. A
+document takes along what its own sentences were made of (`phrases`) and gives it back where it is read (`learn`).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from loadcell.grammar import one
+
+_MOST = 50_000
+"""Sentences kept: failures of servers have no end. What is forgotten stays in English."""
+_PLACE = re.compile(r"\{[^{}]*\}")
+_FORMS = string.Formatter()
+_lock = threading.Lock()
+
+
+class Phrase(msgspec.Struct, frozen=True, array_like=True):
+    """What a sentence was made of."""
+
+    key: str
+    """The sentence with {} where its values stand, by which catalogues know it."""
+    values: tuple[str, ...]
+    """As they stand in the sentence; some are sentences themselves."""
+
+
+_made: dict[str, Phrase] = {}
+
+
+def phrase(key: str, *values: object) -> str:
+    """A sentence for a reader: `key` with the values in its places, as `str.format` puts them; kept for `made_of`."""
+    if not values:  # marked as a sentence, for catalogues
+        return key
+    pieces = tuple(_pieces(key, values))
+    text = one(key.format(*values))
+    if text not in pieces:  # a row of one is that one
+        _keep({text: Phrase(_PLACE.sub("{}", key), pieces)})
+    return text
+
+
+def joined(joint: str, parts: Iterable[str]) -> str:
+    """Sentences in a row, as `joint.join` puts them."""
+    parts = list(parts)
+    return phrase(joint.join(["{}"] * len(parts)), *parts)
+
+
+def latest_phrases(most: int) -> dict[str, Phrase]:
+    """What the last `most` sentences of this process were made of."""
+    return dict(list(_made.items())[-most:])
+
+
+def reworded(text: str, value: str, other: str) -> str:
+    """The sentence with another value in the first place where this one stands."""
+    made = _made.get(text)
+    values = list(made.values) if made is not None else []
+    for i, piece in enumerate(values):
+        values[i] = other if piece == value else reworded(piece, value, other) if piece in _made else piece
+        if made is not None and values[i] != piece:
+            return phrase(made.key, *values)
+    return text if values else text.replace(value, other, 1)
+
+
+def made_of(text: str) -> Phrase | None:
+    """What a finished sentence was made of; None for one without values and for words from outside."""
+    return _made.get(text)
+
+
+def learn(known: Mapping[str, Phrase]) -> None:
+    """Take what the sentences of a document were made of; what is known already stays as it is."""
+    _keep({text: made for text, made in known.items() if text not in _made})
+
+
+def phrases(document: object) -> dict[str, Phrase]:
+    """What the sentences in a document (builtins, or Structs) were made of, those in their values included."""
+    found: dict[str, Phrase] = {}
+    left = list(_texts(msgspec.to_builtins(document)))
+    while left:
+        text = left.pop()
+        made = None if text in found else _made.get(text)
+        if made is not None:
+            found[text] = made
+            left += made.values
+    return found
+
+
+def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
+    places = ((spec, how) for _, name, spec, how in _FORMS.parse(key) if name is not None)
+    for value, (spec, how) in zip(values, places, strict=True):
+        yield format(_FORMS.convert_field(value, how), spec or "")
+
+
+def _keep(known: Mapping[str, Phrase]) -> None:
+    with _lock:
+        _made.update(known)
+        for text in list(_made)[: max(0, len(_made) - _MOST)] if len(_made) > _MOST else ():
+            del _made[text]
+
+
+def _texts(document: Any) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        for value in document.values():
+            yield from _texts(value)
+    elif isinstance(document, list | tuple):
+        for value in document:
+            yield from _texts(value)
