@@ -6,24 +6,25 @@ They stand on the ground because an SLO may be that of a benchmark (`presets`).
 from __future__ import annotations
 
 import copy
+import re
 from functools import cache
-from importlib import resources
 from typing import Any
+
+from loadcell.packaged import packaged_names, packaged_yaml
 
 Tree = dict[str, Any]
 
-ROUNDS = ("v5.0", "v5.1", "v6.0", "v6.1")
+ROUNDS = tuple(sorted(
+    (name for name in packaged_names("loadcell", "mlperf", "rules") if re.fullmatch(r"v\d+\.\d+", name)),
+    key=lambda name: [int(part) for part in name[1:].split(".")],
+))  # fmt: skip
 """Oldest first; a file each."""
 
 
 @cache
 def table(name: str) -> Tree:
     """The file NAME.yaml as it stands. Shared: not to be changed."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is: ten times as fast
-    text = resources.files(__package__).joinpath("mlperf", "rules", f"{name}.yaml").read_text(encoding="utf-8")
-    tree: Tree = yaml.load(text, loader)
+    tree: Tree = packaged_yaml("loadcell", "mlperf", "rules", f"{name}.yaml")
     return tree
 
 

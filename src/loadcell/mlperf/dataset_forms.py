@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from loadcell.errors import UsageError
+from loadcell.packaged import packaged_yaml
 from loadcell.workload.rows import Row, Rows
 
 Doc = msgspec.Meta
@@ -94,10 +94,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def tables() -> dict[str, Any]:
     """datasets.yaml as it stands. Shared: not to be changed."""
-    import yaml
-
-    text = resources.files(__package__).joinpath("datasets.yaml").read_text(encoding="utf-8")
-    tree: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    tree: dict[str, Any] = packaged_yaml("loadcell.mlperf", "datasets.yaml")
     return tree
 
 

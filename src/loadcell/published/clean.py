@@ -11,13 +11,13 @@ import math
 import re
 from collections import Counter
 from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from loadcell.errors import RecordingError, UsageError, nearest
+from loadcell.packaged import packaged_yaml
 from loadcell.published.model import SCENARIO_NAMES, Row, Source
 
 _ROUND = re.compile(r"v\d+\.\d+")
@@ -65,10 +65,7 @@ class Cleaning(msgspec.Struct, frozen=True):
 @cache
 def cleaning() -> Cleaning:
     """The rules of cleaning."""
-    import yaml
-
-    text = (files("loadcell.published") / "cleaning.yaml").read_text(encoding="utf-8")
-    return msgspec.convert(yaml.safe_load(text), Cleaning)
+    return msgspec.convert(packaged_yaml("loadcell.published", "cleaning.yaml"), Cleaning)
 
 
 def clean_summary(

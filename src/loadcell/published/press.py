@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Annotated, Literal
 
 import msgspec
 
 from loadcell.errors import LoadcellError
+from loadcell.packaged import packaged_yaml
 from loadcell.published.model import DERIVED, FORMAT, SCENARIO_NAMES, TRADEMARK, Doc, Row, number, per_accelerator
 
 ROUND = "v5.1"
@@ -109,10 +109,7 @@ class Press(msgspec.Struct, frozen=True, kw_only=True):
 
 def claims() -> list[Claim]:
     """The quoted figures."""
-    import yaml
-
-    text = (files("loadcell.published") / "press.yaml").read_text(encoding="utf-8")
-    return msgspec.convert(yaml.safe_load(text), list[Claim])
+    return msgspec.convert(packaged_yaml("loadcell.published", "press.yaml"), list[Claim])
 
 
 def check_press(rows: Sequence[Row], limits: Limits) -> Press:

@@ -29,6 +29,8 @@ from loadcell.report.words import Words
 MARKDOWN = ("summary", "errors", "notes", "latency", "method")
 PAGE = ("summary", "latency", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
+_PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "itl-by-concurrency", "stalls", "server"}
+"""Charts that a section names; any other stands with what drives the times."""
 
 
 def run_view(result: Result, detail: Detail | None, words: Words, source: str, drawn: frozenset[str]) -> View:
@@ -126,7 +128,10 @@ def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section:
     t = words.say
     found = [*said.bottleneck(result, words), *observed.server(result, words)]
     none = t("No server told where TTFT went: queue or prefill.")
-    blocks: list[Block] = [*_charts(drawn, "ttft-by-input", "itl-by-concurrency"), *([Facts(found)] if found else [])]
+    blocks: list[Block] = [
+        *_charts(drawn, "ttft-by-input", "itl-by-concurrency", *sorted(drawn - _PLACED)),
+        *([Facts(found)] if found else []),
+    ]
     return Section("drivers", t("What drives it"), [*blocks, *([] if result.where_ttft else [Note([none])])])
 
 

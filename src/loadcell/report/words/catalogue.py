@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 
 import msgspec
 
+from loadcell.packaged import packaged_names, packaged_yaml
 from loadcell.phrases import made_of
 
 _DEEPEST = 8
@@ -82,17 +82,12 @@ class Catalogue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 @cache
 def catalogue(lang: str) -> Catalogue:
     """The catalogue of a language by its code; FileNotFoundError if there is none."""
-    import yaml
-
-    text = (files(__package__) / f"{lang}.yaml").read_text(encoding="utf-8")
-    return msgspec.convert(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), Catalogue)
+    return msgspec.convert(packaged_yaml("loadcell.report.words", f"{lang}.yaml"), Catalogue)
 
 
 def catalogues() -> list[str]:
     """The codes of the languages that have one."""
-    return sorted(
-        file.name.removesuffix(".yaml") for file in files(__package__).iterdir() if file.name.endswith(".yaml")
-    )
+    return packaged_names("loadcell.report.words")
 
 
 @cache
