@@ -35,14 +35,14 @@ class Histogram:
         """Sum of the squares of the values."""
         self.min = 0
         self.max = 0
+        self.held = slice(_BINS, 0)
+        """Outside of these bins none was ever counted: they are far fewer than all, which take milliseconds to sum."""
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Count `values`."""
         if values.size:
-            bins = _bins(values)
-            low = int(bins.min())
-            counts = np.bincount(bins - low)
-            self.counts[low : low + counts.size] += counts
+            held, counts = self._counted(values)
+            self.counts[held] += counts
             least = int(values.min())
             self.min = min(self.min, least) if self.n else least
             self.n += values.size
@@ -53,17 +53,25 @@ class Histogram:
     def take(self, values: npt.NDArray[Any]) -> None:
         """Count `values` less; the maximum stays."""
         if values.size:
-            bins = _bins(values)
-            low = int(bins.min())
-            counts = np.bincount(bins - low)
-            self.counts[low : low + counts.size] -= counts
+            held, counts = self._counted(values)
+            self.counts[held] -= counts
             self.n -= values.size
             self.total -= int(values.sum(dtype=np.int64))
+
+    def _counted(self, values: npt.NDArray[Any]) -> tuple[slice, Ints]:
+        """The bins about `values`, and how many are in each."""
+        bins = _bins(values)
+        low = int(bins.min())
+        counts = np.bincount(bins - low)
+        held = slice(low, low + counts.size)
+        self.held = _around(self.held, held)
+        return held, counts
 
     def __add__(self, other: Histogram) -> Histogram:
         """Counts of the values of both."""
         both = Histogram()
-        both.counts = self.counts + other.counts
+        both.held = _around(self.held, other.held)
+        both.counts[both.held] = self.counts[both.held] + other.counts[both.held]
         both.n, both.total, both.max = self.n + other.n, self.total + other.total, max(self.max, other.max)
         both.squares = self.squares + other.squares
         both.min = min((h.min for h in (self, other) if h.n), default=0)
@@ -81,28 +89,34 @@ class Histogram:
             return None
         return math.sqrt(max(0.0, self.squares - self.total**2 / self.n) / (self.n - 1))
 
+    def sums(self) -> tuple[int, Ints]:
+        """(the first bin that may hold a value; how many values lie in or below it, and each that follows)."""
+        return self.held.start, np.cumsum(self.counts[self.held])
+
     def at(self, ranks: Sequence[int]) -> list[int]:
         """Values at ranks (from 1), to one part in 2**16; exact below 2**17 and at the last rank."""
-        bins = np.searchsorted(np.cumsum(self.counts), ranks)
+        first, sums = self.sums()
+        bins = first + np.searchsorted(sums, ranks)
         return [self.max if rank == self.n else _lowest(int(b)) for rank, b in zip(ranks, bins, strict=True)]
 
     def bins(self, ranks: Sequence[int]) -> list[tuple[int, int]]:
         """(least, largest) integer of the bin in which the value at each rank (from 1) lies."""
-        bins = np.searchsorted(np.cumsum(self.counts), ranks)
+        first, sums = self.sums()
+        bins = first + np.searchsorted(sums, ranks)
         return [(_lowest(b), _lowest(b) + _width(b) - 1) for b in bins.tolist()]
 
     def steps(self) -> tuple[Ints, Ints]:
         """(largest integer of each bin that holds values, ascending; how many values are at or below it)."""
-        bins = np.flatnonzero(self.counts)
+        bins = self.held.start + np.flatnonzero(self.counts[self.held])
         highest = np.array([_lowest(b) + _width(b) - 1 for b in bins.tolist()], dtype=np.int64)
         return np.minimum(highest, self.max), np.cumsum(self.counts[bins])
 
     def edges(self, ranks: Sequence[int]) -> list[int]:
         """For each rank (from 1) the least value of a bin such that, as nearly as bins allow, so many are less."""
-        sums = np.cumsum(self.counts)
-        bins = np.searchsorted(sums, ranks)
-        upper = 2 * np.asarray(ranks) >= 2 * sums[bins] - self.counts[bins]
-        return [_lowest(int(b)) for b in bins + upper]
+        first, sums = self.sums()
+        places = np.searchsorted(sums, ranks)
+        upper = 2 * np.asarray(ranks) >= 2 * sums[places] - self.counts[first + places]
+        return [_lowest(int(b)) for b in first + places + upper]
 
 
 def order_statistics(
@@ -113,11 +127,11 @@ def order_statistics(
     `parts` gives the counted values again, each array with the number of the first histogram that counted it; all later
     ones did too.
     """
-    below = [np.cumsum(histogram.counts) for histogram in histograms]
+    below = [histogram.sums() for histogram in histograms]
     found: list[dict[int, int]] = []
     exact: list[dict[int, int]] = []
-    for histogram, sums, wanted in zip(histograms, below, ranks, strict=True):
-        bins = {rank: int(np.searchsorted(sums, rank)) for rank in wanted}
+    for histogram, (begin, sums), wanted in zip(histograms, below, ranks, strict=True):
+        bins = {rank: begin + int(np.searchsorted(sums, rank)) for rank in wanted}
         known = {rank: _lowest(b) for rank, b in bins.items() if _width(b) == 1}
         known |= {rank: histogram.max for rank in bins if rank == histogram.n}
         exact.append(known)
@@ -135,12 +149,17 @@ def order_statistics(
         slots = slot_of[_bins(values)]
         inside = np.flatnonzero(slots >= 0)
         np.add.at(counts[first], values[inside].astype(np.int64) + shift[slots[inside]], 1)
-    for bins, known, sums, of_set in zip(found, exact, below, np.cumsum(counts, axis=0), strict=True):
+    for bins, known, (begin, sums), of_set in zip(found, exact, below, np.cumsum(counts, axis=0), strict=True):
         for rank, b in bins.items():
             slot = wide.index(b)
             within = np.cumsum(of_set[starts[slot] : starts[slot + 1]])
-            known[rank] = _lowest(b) + int(np.searchsorted(within, rank - int(sums[b - 1])))
+            lower = int(sums[b - 1 - begin]) if b > begin else 0
+            known[rank] = _lowest(b) + int(np.searchsorted(within, rank - lower))
     return exact
+
+
+def _around(one: slice, other: slice) -> slice:
+    return slice(min(one.start, other.start), max(one.stop, other.stop))
 
 
 def _bins(values: npt.NDArray[Any]) -> Ints:
