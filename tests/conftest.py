@@ -11,6 +11,7 @@ import atexit
 import functools
 import multiprocessing.process
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
@@ -35,6 +37,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What commands keep in a user's state is not that of who runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="loadcell-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
+platform.processor()  # asks a process for it once, which no test is then blamed for
 
 # Loads of a user on one machine see each other here: those of tests only those of their own process.
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="loadcell-tests-")
@@ -57,7 +61,13 @@ def alone(processes: None) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seeds", type=int, default=20, help="simulations in which a search must find the truth")
+    parser.addoption("--seeds", type=int, default=20, help="simulations of a search, and a fifth of a law's examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Tests assert what is so, not how fast: machines pause.
+    settings.register_profile("lane", deadline=None, max_examples=5 * config.getoption("--seeds"))
+    settings.load_profile("lane")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from loadcell.spec import Spec, build_spec
 Make = Callable[..., Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(run: Make) -> Result:
     return build_result(open_recording(run("a", n=60)))
 

@@ -60,6 +60,7 @@ def test_a_slowdown_of_two_percent_is_found_with_300_requests() -> None:
     assert 0.004 < np.median(halves) < 0.008
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(
     ("n", "sd", "over", "least"),
     [(300, 0.0, 0, 0.91), (300, 0.03, 3, 0.88), (300, 0.03, 10, 0.85), (1000, 0.03, 10, 0.88)],

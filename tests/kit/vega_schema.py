@@ -20,8 +20,15 @@ def _validator(kind: str) -> Any:
 
 def check_spec(spec: dict[str, Any]) -> None:
     """Assert that a specification of layers, or of views below each other, is valid Vega-Lite 6."""
+    _check_once(json.dumps(_lean(spec)))
+
+
+@cache
+def _check_once(text: str) -> None:
+    """Pages of one kind have many a chart in common, and each takes the schema 0.1 s."""
+    spec = json.loads(text)
     kind = "TopLevelVConcatSpec" if "vconcat" in spec else "TopLevelLayerSpec"
-    for error in _validator(kind).iter_errors(_lean(spec)):
+    for error in _validator(kind).iter_errors(spec):
         raise AssertionError(f"{'/'.join(map(str, error.absolute_path))}: {error.message[:500]}")
 
 

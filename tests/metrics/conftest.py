@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 import made
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from loadcell.recording.read import Recording
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Recording]:
-    """`made.build` in a folder of its own."""
-    return partial(made.build, tmp_path / "run")
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Recording]:
+    """`made.build`, each in a folder of its own."""
+    return lambda *args, **settings: made.build(tmp_path_factory.mktemp("made") / "run", *args, **settings)

@@ -156,17 +156,20 @@ def cries(make_rows: Callable[[np.random.Generator], Rows], runs: int, until_s: 
     return float(np.mean(said))
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("n", [150, 400, 1000, 3000])
 @pytest.mark.parametrize("load", [0.7, 0.9])
 def test_a_queue_near_saturation_wanders_without_a_change(load: float, n: int) -> None:
     assert cries(lambda rng: single_server(rng, load, n), 600, 0.97 * n / load) <= 0.02
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(("users", "spread"), [(16, 0.5), (64, 0.5), (16, 0.0), (64, 0.0)])
 def test_a_batcher_that_is_steady_does_not_change(users: int, spread: float) -> None:
     assert cries(lambda rng: batcher(rng, users, spread=spread), 60, 60) <= 0.02
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 @pytest.mark.parametrize("seconds", [10.0, 30.0])
 def test_users_in_step_at_one_prefill_at_a_time_do_not_change(spread: float, seconds: float) -> None:
@@ -176,6 +179,7 @@ def test_users_in_step_at_one_prefill_at_a_time_do_not_change(spread: float, sec
     assert cries(made, 100, seconds) <= 0.02
 
 
+@pytest.mark.usefixtures("thorough")
 def test_a_random_walk_passes_neither_bound_by_itself() -> None:
     rng = np.random.default_rng(6)
     walks = rng.standard_normal((4000, BATCHES)).cumsum(axis=1)

@@ -86,6 +86,7 @@ def coverage(
     return {p: (given_[p], hits[p] / max(1, given_[p])) for p in PERMILLES}
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("sigma", [0.1, 0.83], ids=["cv 0.1", "cv 1"])
 def test_independent_gaps(sigma: float) -> None:
     """The intervals are those of some 80 % of the gaps, for 20 batches only guess at the variance: they cover more."""
@@ -114,6 +115,7 @@ def test_requests_that_differ_in_their_pace(n: int, m: int, runs: int) -> None:
     assert found[500][0] >= 0.99 * runs and found[950][0] >= (0.9 * runs if n > 40 else 0)
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("level", [0.1, 0.03])
 @pytest.mark.parametrize(("n", "m", "runs"), [(400, 57, 200), (1000, 30, 200)])
 def test_a_pace_that_drifts_over_the_requests(n: int, m: int, runs: int, level: float) -> None:
@@ -131,6 +133,7 @@ def test_streams_that_share_their_steps(users: int) -> None:
     assert all(count >= 0.95 * 150 and share >= 0.92 for count, share in found.values()), found
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(("users", "stalls"), [(8, 0.01), (64, 0.02)])
 def test_stalls_that_hit_all_streams(users: int, stalls: float) -> None:
     found = coverage(lambda rng: lockstep(rng, 384, 100, users=users, step=0.1, own=0.02, stalls=stalls),

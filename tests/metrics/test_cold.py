@@ -61,6 +61,7 @@ def test_what_is_not_few_and_early_is_none(make: Make, cold: set[int]) -> None:
     assert result_of(make, cold).steady.cold_start is None
 
 
+@pytest.mark.usefixtures("thorough")
 def test_a_long_tail_is_no_cold_start(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     found = 0

@@ -97,6 +97,7 @@ def test_between_the_floors_the_upper_end_is_the_maximum() -> None:
     assert interval_ranks(500, 5) == (None, 5)  # the minimum is not low enough to be a lower end
 
 
+@pytest.mark.usefixtures("thorough")
 def test_simulated_coverage_of_p90() -> None:
     rng = np.random.default_rng(7)
     true = float(stats.lognorm.ppf(0.9, 0.5))
@@ -211,6 +212,7 @@ def test_failures_count_as_infinite_beside_the_percentiles_of_what_succeeded() -
     assert "p99_9" not in found and summarise_array(values).with_failures == {}
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
 def test_the_interval_of_a_mean_holds_it(rho: float) -> None:
     rng = np.random.default_rng(12)

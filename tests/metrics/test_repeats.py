@@ -22,7 +22,7 @@ Make = Callable[..., Recording]
 replace = msgspec.structs.replace
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(make: Make) -> Result:
     """A VALID one."""
     built = build_result(make([ok_request(i, start_ms=200 * i) for i in range(20)], slo={"ttft_ms": 60}))
@@ -62,6 +62,7 @@ def test_the_unit_and_the_order_do_not_matter(values: list[float], factor: float
             assert dominating(sd, within, len(values)) == dominating(sd * factor, within * factor, len(values))
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("n", [3, 5, 10, 20])
 @pytest.mark.parametrize("law", ["normal", "lognormal"])
 def test_the_prediction_interval_holds_the_next_run(n: int, law: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
-from made import MS, ok_request
+from made import MS, build, ok_request
 
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording
@@ -59,10 +61,10 @@ def test_few_users_and_those_who_were_told_to_are_not_judged(make: Make, load: d
     assert result.steady.in_step is None and not [note for note in result.notes if "in step" in note]
 
 
-def test_recomputed_by_hand(make: Make) -> None:
+def test_recomputed_by_hand(tmp_path: Path) -> None:
     """Of each round: how long the sum of the directions of its sends is, over all sends."""
-    result = loop(make, noise=40, ramp_ms=60)
-    table = duckdb.sql(f"SELECT send_start_ns s, end_ns e FROM '{make.args[0]}/requests-*.parquet'").fetchall()
+    result = loop(partial(build, tmp_path / "run"), noise=40, ramp_ms=60)
+    table = duckdb.sql(f"SELECT send_start_ns s, end_ns e FROM '{tmp_path}/run/requests-*.parquet'").fetchall()
     low, high = result.methodology.window.start_s * 1e9, result.methodology.window.end_s * 1e9
     inside = [(s, e) for s, e in table if low <= s <= high]
     stay = sum(e - s for s, e in inside) / len(inside)

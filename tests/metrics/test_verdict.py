@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from made import MS, ok_request
+from made import MS, build, ok_request
 
 from loadcell.metrics import Bias, Calibration, Check, Counts, Result, Summary, Verdict, build_result
 from loadcell.metrics.checks_load import failure_notes
@@ -25,12 +25,13 @@ _AUDIT = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def good(make: Make) -> Result:
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """An open loop in which nothing is wrong: TTFT 50 ms, ITL 20 ms."""
     rows = [ok_request(i, start_ms=10 * i, planned_ns=10 * i * MS, ready_ns=None, asked_tokens=10) for i in range(400)]
-    recording = make(
-        rows, loop="open", planned=[10.0 * i for i in range(400)], audits=[_AUDIT],
+    recording = build(
+        tmp_path_factory.mktemp("good") / "run", rows, loop="open", planned=[10.0 * i for i in range(400)],
+        audits=[_AUDIT],
         effective={"model": "m", "ramp_s": 0.0, "ignore_eos": True, "reuse_connections": True},
     )  # fmt: skip
     host = {"steal_share": 0.0, "server": "elsewhere"}

@@ -47,7 +47,7 @@ def made_observed(**series: Series) -> Observed:
     return Observed(sources=[source], series=series, energy=None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(make: Callable[..., Recording]) -> Result:
     """An open loop of 400 requests with failures, an SLO, and a server that was watched."""
 

@@ -96,6 +96,7 @@ def test_an_invalid_result_shows_its_figures_and_says_why_they_are_doubtful(
 
 def test_a_folder_of_recordings_names_the_newest(make: Make, tmp_path: Path) -> None:
     path = make([ok_request(0)], started_at="2026-01-01T00:00:00+00:00").path
+    shutil.copytree(path, tmp_path / "newer")
     shutil.copytree(path, tmp_path / "older")
     manifest = tmp_path / "older" / "recording.json"
     manifest.write_text(manifest.read_text().replace("2026-01-01T00:00:00+00:00", "2025-12-31T23:00:00-05:00"))

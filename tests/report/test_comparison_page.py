@@ -46,6 +46,7 @@ COMPARISONS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("kind", COMPARISONS)
 @pytest.mark.parametrize("details", [DETAILS, {}, {"B": empty_detail()}], ids=["both", "none", "empty"])
 def test_every_comparison_has_a_page_and_valid_charts(kind: str, details: dict[str, Detail]) -> None:

@@ -28,7 +28,7 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def healthy(make: Make) -> Result:
     rows = [
         ok_request(i, start_ms=10 * i + 0.1, planned_ns=10 * i * MS, ready_ns=None, last_ns=(1234 + 30 * i) * MS)

@@ -199,7 +199,7 @@ def test_a_disk_without_room_is_said_and_the_old_file_stays(make: Make, tmp_path
     with no_room(), pytest.raises(RecordingError, match=r"cannot write .*r\.parquet"):
         write_requests(recording, result, path)
     assert path.read_text() == "old"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.parquet", "run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.parquet"]
 
 
 def test_a_part_that_was_damaged_since_is_said(make: Make, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from loadcell.report import print_repeats, run_line
 replace = msgspec.structs.replace
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(make: Callable[..., Recording]) -> Result:
     """An open loop, VALID."""
     rows = [ok_request(i, start_ms=100 * i + 0.1, planned_ns=100 * i * MS, ready_ns=None) for i in range(40)]

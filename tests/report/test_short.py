@@ -23,7 +23,7 @@ def shown(result: Result, width: int = 80, **options: Any) -> list[str]:
     return text.splitlines()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def troubled(make: Make) -> Result:
     """An open loop with an SLO and more kinds of failures than are shown."""
     ok = [ok_request(i, start_ms=10 * i + 0.1, planned_ns=10 * i * MS, ready_ns=None) for i in range(320)]

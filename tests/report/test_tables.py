@@ -16,7 +16,7 @@ from loadcell.report.tables import CSV_COLUMNS
 Make = Callable[..., Recording]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(make: Make) -> Result:
     return build_result(make([ok_request(i, start_ms=i) for i in range(40)], slo={"ttft_ms": 60, "tpot_ms": 5}))
 

@@ -22,7 +22,7 @@ def drawn(result: Result, series: list[float], step_s: float, start_s: float, en
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def result(make: object) -> Result:
     recording = make([ok_request(0)])  # type: ignore[operator]
     assert isinstance(recording, Recording)

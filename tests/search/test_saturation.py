@@ -61,6 +61,7 @@ def stops_of(kind: str, servers: int, rho: float, runs: int, rate: float = 20.0)
     return found
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(
     ("kind", "servers", "rho"),
     [("M", 1, 0.9), ("M", 16, 0.9), ("D", 16, 0.9), ("lognormal", 64, 0.8), ("M", 16, 0.5)],
@@ -70,6 +71,7 @@ def test_a_load_that_is_carried_is_not_ended(kind: str, servers: int, rho: float
     assert stops_of(kind, servers, rho, runs=15) == []
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(("kind", "servers", "rho"), [("M", 16, 1.2), ("D", 16, 1.2), ("M", 16, 3.0)])
 def test_an_overload_is_ended_early(kind: str, servers: int, rho: float) -> None:
     """With more seeds: 268 of 300, 100 of 100 and 100 of 100 were ended in 60 s."""

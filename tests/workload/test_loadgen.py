@@ -189,6 +189,7 @@ def test_the_endpoints_client_has_an_order_of_its_own(case: Case) -> None:
 # --- published runs ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("thorough")
 def test_counts_and_durations_of_all_published_runs() -> None:
     runs = VECTORS["published_runs"]["cases"]
     assert len(runs) == 279
