@@ -35,8 +35,8 @@ from loadcell.mlperf.outcome import outcome
 from loadcell.mlperf.rules import endpoints_rules, find_rules
 from loadcell.mlperf.wheel.judge import judge
 from loadcell.mlperf.wheel.model import Drive, Ended, Heard
-from loadcell.report.mlperf import driven_lines, print_findings, print_outcome
-from loadcell.report.mlperf_curve import point_line, print_curve
+from loadcell.report.mlperf import print_curve, print_driven, print_findings, print_outcome
+from loadcell.report.view.curve import point_line
 from loadcell.spec import build_spec
 from loadcell.workload.loadgen import server_traffic
 
@@ -365,9 +365,11 @@ def driven(root: Path) -> Iterator[str]:
             loadgen="6.0.17", started_at="2026-01-01T00:00:00+00:00",
         )  # fmt: skip
         found = judge(asked, heard, ["a note"], root / "logs", str)
-        yield from (f"## {name}", *_lines(found.findings), *driven_lines(found, Path("logs")))
+        yield from (f"## {name}", *_lines(found.findings))
+        yield _printed(lambda console, found=found: print_driven(found, console, Path("logs")))
     cut = judge(asked, Heard(state="died", why="by signal 9"), [], root / "logs", str)
-    yield from ("## died", *_lines(cut.findings), *driven_lines(cut, Path("logs")))
+    yield from ("## died", *_lines(cut.findings))
+    yield _printed(lambda console: print_driven(cut, console, Path("logs")))
 
 
 _ALL = (

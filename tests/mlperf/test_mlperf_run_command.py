@@ -156,8 +156,11 @@ def test_a_run_can_be_moved(mlperf: Command, kept: Path, tmp_path: Path) -> None
     assert code == 1 and "has lost its prompts.jsonl" in err
 
 
-def test_the_page_of_the_recording_is_left(kept: Path) -> None:
+def test_the_pages_of_the_run_and_of_its_recording_are_left(kept: Path) -> None:
     assert "<html" in (kept / "performance" / "report.html").read_text()
+    page = (kept / "report.html").read_text()
+    for words in (UNVERIFIED, FOOTNOTE, read(kept).verdict, "LoadGen&#39;s window", "Early stop", "limit p99"):
+        assert words in page
 
 
 def test_secrets_are_asked_for_again(mlperf: Command, kept: Path) -> None:

@@ -16,9 +16,9 @@ from made_detail import empty_detail, made_detail
 from made_page import HOSTILE, hostile_result, made_result
 
 from loadcell.metrics import Result, build_result
+from loadcell.report import page as pages
 from loadcell.report.method import typed_command
-from loadcell.report.render import html as render
-from loadcell.report.render.html import clip
+from loadcell.report.render.page import clip, environment
 from loadcell.report.run import run_page
 from loadcell.report.view.figures import asked, between, estimated
 from loadcell.report.view.run import findings
@@ -176,7 +176,7 @@ def test_runs_of_which_little_is_known(tmp_path: Path) -> None:
 
 
 def test_without_the_scripts_that_draw_the_rest_remains(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadcell.report.render.html._vega", lambda: None)
+    monkeypatch.setattr("loadcell.report.render.page._vega", lambda: None)
     page = Html(run_page(result, made_detail(), EN))
     assert len([kind for kind, _ in page.scripts if kind is None]) == 1
     assert "lacks the scripts" in shown(page) and "sd" in shown(page)
@@ -245,4 +245,4 @@ def test_a_template_cannot_use_what_it_was_not_given() -> None:
     from jinja2 import UndefinedError
 
     with pytest.raises(UndefinedError):
-        render.render("view.html", EN)
+        environment(Path(pages.__file__).parent / "templates").get_template("view.html").render(t=EN.say)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.text import Text
 
 from loadcell.metrics import Share
-from loadcell.report.lines import section
+from loadcell.report.render.terminal import facts
 from loadcell.report.text import bound_digits, figure, figure_beside, found_alone, percent, plain, share_with_interval
+from loadcell.report.view.blocks import Cell, Facts
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,8 @@ def test_a_reason_in_a_line_ends_with_its_limit() -> None:
 @pytest.mark.parametrize("width", range(24, 60))
 def test_a_percent_sign_stays_with_its_number(width: int) -> None:
     console = Console(width=width, file=io.StringIO(), color_system="standard", force_terminal=True)
-    console.print(section([("SLO", Text("98.2 % of 326 kept to it, 2 % did not, 100 % were asked", style="bold"))]))
+    said = Cell("98.2 % of 326 kept to it, 2 % did not, 100 % were asked", tone="strong")
+    console.print(facts(Facts([("SLO", [said])])))
     text = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())  # type: ignore[attr-defined]
     assert not any(line.strip().startswith("%") for line in text.splitlines())
     assert "98.2 % of 326 kept to it, 2 % did not, 100 % were asked" in " ".join(text.split())

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from loadcell.browse.figures import Figures
 from loadcell.browse.listing import DEEP, MOST, Entry, Listing
 from loadcell.report.lines import load_figure
-from loadcell.report.render.html import environment
+from loadcell.report.render.page import environment
 from loadcell.report.text import plain
 from loadcell.report.words import Words
 from loadcell.search import Plan

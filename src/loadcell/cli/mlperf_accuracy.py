@@ -266,7 +266,7 @@ def _finish(args: argparse.Namespace, found: Accuracy, folder: Path | None) -> i
         print_json(found)
     else:
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.mlperf_accuracy import print_accuracy
+        from loadcell.report.mlperf import print_accuracy
 
         print_accuracy(found, Terminal(), folder, footnote=True)
     return 0 if found.passed else 4

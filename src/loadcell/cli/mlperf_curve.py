@@ -179,7 +179,7 @@ def _carry_out(args: argparse.Namespace, plan: CurvePlan, spec: Spec, folder: Pa
 
 def _page(curve: Curve, folder: Path) -> Path:
     from loadcell.report.files import write_text
-    from loadcell.report.page.curve import curve_page
+    from loadcell.report.mlperf import curve_page
 
     return write_text(folder / PAGE, curve_page(curve, source=str(folder)))
 
@@ -189,7 +189,7 @@ def _show(args: argparse.Namespace, curve: Curve, folder: Path) -> None:
         print_json(curve)
         return
     from loadcell.cli.terminal import Terminal
-    from loadcell.report.mlperf_curve import print_curve
+    from loadcell.report.mlperf import print_curve
 
     print_curve(curve, Terminal(), folder)
 
@@ -339,7 +339,7 @@ class _View:
 
     def on_point(self, one: PointRun) -> None:
         from loadcell.cli.progress import say
-        from loadcell.report.mlperf_curve import point_line
+        from loadcell.report.view.curve import point_line
 
         self._ended += 1
         say()  # what is shown of the load goes first

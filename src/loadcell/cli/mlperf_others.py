@@ -92,7 +92,6 @@ def _show(checked: Checked) -> None:
         console.print(Text(f" and {len(checked.places) - _MAX_PLACES:,} more"))
     console.print()
     print_findings(checked.findings, console)
-    console.print()
     console.print(Text(f" {FOOTNOTE}", style="dim"))
 
 
@@ -266,9 +265,10 @@ def _finish(args: argparse.Namespace, driven: Driven, folder: Path) -> int:
     if args.json:
         print_json(driven)
     else:
-        from loadcell.report.mlperf import driven_lines
+        from loadcell.cli.terminal import Terminal
+        from loadcell.report.mlperf import print_driven
 
-        sys.stdout.write("\n".join(driven_lines(driven, folder)) + "\n")
+        print_driven(driven, Terminal(), folder)
     if driven.state == "interrupted":
         sys.stderr.write("loadcell: interrupted; LoadGen cannot go on with a run: begin it again\n")
         return 130

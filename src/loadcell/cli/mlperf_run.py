@@ -20,7 +20,7 @@ from loadcell.cli.mlperf_asked import (
     print_json,
     wish_of,
 )
-from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page
+from loadcell.cli.pages import PAGE, add_page, check_lang, leave_page, run_page_file, wants_page
 from loadcell.cli.run import add_spec_flags, read_spec
 from loadcell.errors import UsageError
 from loadcell.recording.claim import output_folder
@@ -84,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--output", metavar="DIR", help="folder of the run (default: mlperf/TIME)")
     group.add_argument("--resume", action="store_true", help="go on with the run in the folder; whole parts are kept")
     group.add_argument("--json", action="store_true", help="print the outcome as JSON")
-    add_page(group, "report.html in the recording's folder")
+    add_page(group, "report.html in its folder, and that of the recording in the recording's")
     add_spec_flags(parser, but=(*BY_RULES, "--ramp"))
     for flag, text in _OTHER_WORDS.items():
         parser._option_string_actions[flag].help = text
@@ -262,6 +262,8 @@ def _finish(args: argparse.Namespace, found: Outcome, folder: Path, spec: Spec) 
             _leave_page(args, folder)
         if args.accuracy:
             accuracy = _accuracy(args, found.plan, spec, folder)
+    if wants_page(args):
+        leave_page(args, lambda _: _page(found, accuracy, folder))
     _show(args, found, accuracy, folder)
     if found.state == "interrupted":
         return _interrupted(args, folder)
@@ -312,13 +314,18 @@ def _show(args: argparse.Namespace, found: Outcome, accuracy: Accuracy | None, f
         print_json(msgspec.to_builtins(found) | ({} if accuracy is None else {"accuracy": accuracy}))
         return
     from loadcell.cli.terminal import Terminal
-    from loadcell.report.mlperf import print_outcome
+    from loadcell.report.mlperf import print_accuracy, print_outcome
 
     print_outcome(found, Terminal(), folder)
     if accuracy is not None:
-        from loadcell.report.mlperf_accuracy import print_accuracy
-
         print_accuracy(accuracy, Terminal())
+
+
+def _page(found: Outcome, accuracy: Accuracy | None, folder: Path) -> Path:
+    from loadcell.report.files import write_text
+    from loadcell.report.mlperf import outcome_page
+
+    return write_text(folder / PAGE, outcome_page(found, accuracy, folder))
 
 
 def _leave_page(args: argparse.Namespace, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich.containers import Lines
@@ -13,7 +12,6 @@ from rich.text import Text
 from loadcell.report.text import MISSING, plain
 from loadcell.search.model import Ask
 
-Line = tuple[str, str | Text]
 LABEL_WIDTH = 13
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
 
@@ -32,16 +30,6 @@ class Unbroken(Text):
 
 
 _NO_SPACE = "\ue000"
-
-
-def section(lines: Iterable[Line], style: str = "") -> Table:
-    """Labels in a column of their own, what they say beside them."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=LABEL_WIDTH, style="bold", no_wrap=True)
-    grid.add_column(overflow="fold", style=style)
-    for label, text in lines:
-        grid.add_row(Text(f" {label}"), Unbroken.assemble(text))
-    return grid
 
 
 def bare_table(gap: int = 2) -> Table:

@@ -21,12 +21,10 @@ _UNITS = {"load.rate": "/s", "load.concurrency": " users"}
 def print_sweep(sweep: Sweep, console: Console, words: Words, folder: object = None) -> None:
     """Print the sweep, the answer of a search first; `folder` names where it lies."""
     from loadcell.report.lines import indented
-    from loadcell.report.render.terminal import command, show
+    from loadcell.report.render.terminal import show
 
-    show(view.sweep_view(sweep, words).sections(view.TERMINAL), console)
-    for one in view.commands(sweep, words, str(folder or "")):
-        command(console, one)
-    console.print("", indented(view.worth(sweep, words)), sep="\n")
+    show(view.sweep_view(sweep, words, str(folder or "")).sections(view.TERMINAL), console)
+    console.print(indented(view.worth(sweep, words)))
 
 
 def sweep_markdown(sweep: Sweep, words: Words, *, source: str = "") -> str:

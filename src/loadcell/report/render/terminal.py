@@ -49,24 +49,21 @@ _LEAST_BAR, _MOST_BAR = 10, 30
 
 def show(sections: Iterable[Section], console: Console) -> None:
     """Print the sections."""
-    parts = (part for section in sections for part in _section(section, console.width))
-    console.print(Group(*parts))
-
-
-def _section(section: Section, width: int) -> Iterator[RenderableType]:
-    """Its verdict and each block with an empty line behind."""
-    if section.verdict is not None:
-        yield from verdict(section.verdict, section.title)
-        yield Text()
-    for block in section.blocks:
-        found = shown(block, width)
-        if found is not None:
-            yield found
-            yield Text()
+    for section in sections:
+        if section.verdict is not None:
+            console.print(*verdict(section.verdict, section.title), Text())
+        for block in section.blocks:
+            found = shown(block, console.width)
+            if found is not None:
+                console.print(found, Text())
+            if isinstance(block, Command):
+                command(console, block)
+        if section.blocks and isinstance(section.blocks[-1], Command):
+            console.print()
 
 
 def shown(block: Block, width: int) -> RenderableType | None:
-    """A block on a terminal of this width; None for what only a page has."""
+    """A block on a terminal of this width; None for what only a page has, and for what is not to be broken."""
     if isinstance(block, Facts):
         return facts(block)
     if isinstance(block, Table):
@@ -80,7 +77,7 @@ def shown(block: Block, width: int) -> RenderableType | None:
         return bars(block, width)
     if isinstance(block, Note):
         return Group(*(indented(plain(line, _LIMIT)) for line in block.lines))
-    assert isinstance(block, Fold | Chart | Command)  # of a page
+    assert isinstance(block, Fold | Chart | Command)  # of a page, or printed unbroken
     return None
 
 

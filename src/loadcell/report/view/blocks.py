@@ -6,7 +6,7 @@ words from outside stay words; a figure holds our own digits and marks, and is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -167,6 +167,11 @@ def figured(text: str, **more: str) -> Cell:
 def fact(label: str, *parts: str) -> Fact:
     """A line of words."""
     return label, [Cell(part) for part in parts]
+
+
+def listed(label: str, cells: Iterable[Cell]) -> list[Fact]:
+    """A line a cell below one label."""
+    return [("" if i else label, [cell]) for i, cell in enumerate(cells)]
 
 
 def told(text: str, words: Words) -> str:

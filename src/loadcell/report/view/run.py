@@ -17,7 +17,7 @@ from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Command, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Spec, Workload
+from loadcell.spec import LIMITED, Endpoint, Spec, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "failures")
@@ -68,6 +68,12 @@ def workload_words(workload: Workload, words: Words) -> str:
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens, m=out)
+
+
+def target(endpoint: Endpoint, words: Words) -> Fact:
+    """The server that was asked, by which API, for which model."""
+    model = words.say("model {name}", name=endpoint.model or words.say("(the server's first)"))
+    return words.say("Target"), [Cell(endpoint.url, kind="code"), Cell(endpoint.api), Cell(model)]
 
 
 def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:

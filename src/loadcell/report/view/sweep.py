@@ -26,16 +26,17 @@ from loadcell.report.view.blocks import (
     Verdict,
     View,
     fact,
+    listed,
     told,
 )
 from loadcell.report.view.figures import Figure, between, share_in_brackets, span
-from loadcell.report.view.run import again, limit_words, settings, workload_words
+from loadcell.report.view.run import again, limit_words, settings, target, workload_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
 from loadcell.search.soundness import rests_on, stage_word, unanswered
 
-TERMINAL = ("summary", "stages", "bars", "server", "curves", "notes")
+TERMINAL = ("summary", "stages", "bars", "server", "curves", "notes", "again")
 MARKDOWN = ("summary", "stages", "curves", "notes", "method")
 PAGE = ("summary", "search", "curves", "front", "stages", "server", "notes", "method")
 _DOUBTS = 2
@@ -59,7 +60,7 @@ def sweep_view(
     tiles = list(_grid_tiles(sweep, words) if sweep.found is None else _search_tiles(sweep, sweep.found, words))
     summary: list[Block] = [*([Tiles(tiles)] if tiles else []), Facts(list(_head(sweep, words))), *map(Chart, first)]
     bends = list(_bends(sweep, words))
-    notes = [fact("" if i else t("Notes"), told(finding, words)) for i, finding in enumerate(sweep.findings)]
+    notes = listed(t("Notes"), (Cell(told(finding, words)) for finding in sweep.findings))
 
     def section(name: str, title: str, charts: Sequence[str], *blocks: Block | None) -> list[Section]:
         found: list[Block] = [Chart(chart) for chart in charts if chart in drawn and chart not in first]
@@ -84,6 +85,7 @@ def sweep_view(
             "bars": section("bars", "", [], bars(sweep, words)),
             "server": section("server", t("The server"), ["server-by-load"], server_table(sweep, words)),
             "notes": section("notes", t("Notes"), [], Facts(notes) if notes else None),
+            "again": section("again", "", [], *commands(sweep, words, source)),
             "method": section("method", t("Method"), [], *_method(sweep, words, source)),
         },
         loadcell=sweep.loadcell,
@@ -239,9 +241,7 @@ def _nothing(_: Point) -> str:
 def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
     """What was swept, against what."""
     t, plan = words.say, sweep.plan
-    endpoint = plan.spec.endpoint
-    model = t("model {name}", name=endpoint.model or t("(the server's first)"))
-    yield t("Target"), [Cell(endpoint.url, kind="code"), Cell(endpoint.api), Cell(model)]
+    yield target(plan.spec.endpoint, words)
     fields = varied_fields(sweep)
     varied = {name: t("varied") for name in ("input_tokens", "output_tokens") if f"workload.{name}" in fields}
     workload = workload_words(msgspec.structs.replace(plan.spec.workload, **varied), words)
@@ -282,8 +282,7 @@ def _kind(sweep: Sweep, words: Words, varied: str) -> Iterator[Cell]:
 def _bends(sweep: Sweep, words: Words) -> Iterator[Fact]:
     """Knees and the fitted law; they themselves say what they may not be used for."""
     t, curves = words.say, sweep.curves
-    for i, knee in enumerate(curves.knees):
-        yield fact("" if i else t("Knees"), told(knee.says, words))
+    yield from listed(t("Knees"), (Cell(told(knee.says, words)) for knee in curves.knees))
     if curves.knees:
         yield fact("", t("by {method}", method=told(curves.knees[0].method, words)))
     if (law := curves.scalability) is not None:
