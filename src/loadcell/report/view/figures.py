@@ -72,7 +72,7 @@ def estimated(
         if estimate.caveat:
             return Figure(whole, unit, words.say("queue grows"))
         off = left_open(estimate.value, estimate.budget, scale=scale) if unit == "ms" or marked else ""
-        left = [words.say("(instrument: {off})", off=off)] if off else []
+        left = [words.say("(instrument: {off})", off="…".join(map(words.number, off.split("…"))))] if off else []
         return Figure(
             whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *left]).strip()
         )

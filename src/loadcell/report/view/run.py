@@ -343,7 +343,8 @@ def errors(result: Result, words: Words, most: int | None = None) -> Iterator[Fa
     """Kinds of failures with their number, the server's words and what to do; at most so many."""
 
     def line(one: Failure) -> Cell:
-        sample = f'"{plain(one.sample, _TEXT)}"' if one.sample else ""
+        said = one.sample or ""
+        sample = f'"{plain(told(said, words) if " " in said else said, _TEXT)}"' if said else ""
         kind = f"{words.count(one.count)} {_TIMES} {plain(one.kind, 80)}"
         return Cell(kind, tone="bad", more=sample, advice=told(one.advice or "", words))
 
