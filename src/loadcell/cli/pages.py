@@ -43,7 +43,7 @@ def add_lang(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
         "--lang",
         metavar="L",
         default=_DEFAULT_LANG,
-        help="language of what is shown: en or es",
+        help="language of what is shown, as in es (en)",
     )
 
 
