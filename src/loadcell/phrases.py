@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import string
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -52,9 +52,13 @@ def joined(joint: str, parts: Iterable[str]) -> str:
     return phrase(joint.join(["{}"] * len(parts)), *parts)
 
 
-def latest_phrases(most: int) -> dict[str, Phrase]:
-    """What the last `most` sentences of this process were made of."""
-    return dict(list(_made.items())[-most:])
+def scrubbed(text: str, clean: Callable[[str], str]) -> str:
+    """The sentence as `clean` leaves it. It stays one where that takes nothing that lies across its values."""
+    made, left = _made.get(text), clean(text)
+    if made is not None and left != text:
+        again = made.key.format(*(scrubbed(value, clean) for value in made.values))
+        return phrase(made.key, *(scrubbed(value, clean) for value in made.values)) if one(again) == left else left
+    return left
 
 
 def reworded(text: str, value: str, other: str) -> str:

@@ -127,8 +127,8 @@ def test_a_garbage_collection_inside_the_load_is_counted_and_a_stall() -> None:
     gc.collect()
     assert audit.gc_pauses == 1
     assert audit.gc_pause_max_ns > 30 * MS
-    assert (0, audit.gc_pause_max_ns) < audit.stalls[0] < (audit.load_ns, 0)
-    assert any(length >= 30 * MS for _, length in audit.stalls)
+    (pause,) = [at for at, length in audit.stalls if length == audit.gc_pause_max_ns]  # a busy machine may add others
+    assert 0 <= pause < audit.load_ns
 
 
 def test_a_loop_that_begins_too_late_stood_still() -> None:

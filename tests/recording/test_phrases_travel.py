@@ -31,7 +31,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [ok_request(i, start_ms=20 * i) for i in range(8)]
     failed = failed_request(8, "timeout", start_ms=90, error=failure)
     build(folder, [*rows, failed], events=[event for row in rows for event in events_of(row)])
-    write_audit(folder, 0, {"worker": 0})
+    write_audit(folder, 0, {"worker": 0, "phrases": phrases.phrases([failure])})
     note = phrase("the host has {} addresses; connections went to each in turn: {}", 2, "a, b")
     write_sources(folder, [Source(kind="host", name="this machine", notes=[], phrases=phrases.phrases([note]))])
     manifest = read_manifest(folder)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loadcell.errors import UsageError
 from loadcell.metrics.fingerprint import FIELDS
 from loadcell.metrics.glossary import GLOSSARY
-from loadcell.phrases import Phrase, joined, learn, made_of, phrase, phrases, reworded
+from loadcell.phrases import Phrase, joined, learn, made_of, phrase, phrases, reworded, scrubbed
 from loadcell.report.words import words_for
 from loadcell.report.words.catalogue import catalogue, catalogues
 
@@ -175,3 +175,17 @@ def test_foreign_words_without_end_are_left_in_time(text):
 def test_an_unknown_language_is_refused_with_those_there_are():
     with pytest.raises(UsageError, match="en, es"):
         words_for("sp")
+
+
+def test_a_sentence_without_its_secrets_is_one_still():
+    told = phrase("{}; its last words: {}", phrase("{} times", 3), "the key sk-secret is bad")
+    left = scrubbed(told, lambda text: text.replace("sk-secret", "***"))
+    assert left == "3 times; its last words: the key *** is bad"
+    assert ES.say(left) == "3 veces; sus últimas palabras: the key *** is bad"
+    assert "sk-secret" not in str(phrases([left]))
+
+
+def test_what_lies_across_two_values_is_no_sentence_any_more():
+    told = phrase("{}{}", "sk-sec", "ret")
+    assert scrubbed(told, lambda text: text.replace("sk-secret", "***")) == "***"
+    assert made_of("***") is None

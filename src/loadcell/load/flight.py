@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, compress
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
 from loadcell.load.clock import stamps
 from loadcell.load.looks import Look, Looks
 from loadcell.load.wire import READ_BYTES, Connection
+from loadcell.phrases import Phrase, phrases, scrubbed
 from loadcell.protocol import Count, Dialect, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
@@ -152,6 +153,10 @@ class Flight:
         return self.times[-1] if self.times else MISSING
 
 
+_MOST_PHRASES = 1000
+"""Of a load process: its failures in other words than those stay in English."""
+
+
 @dataclass
 class Ledger:
     """Where a worker's rows go."""
@@ -165,10 +170,19 @@ class Ledger:
     looks: Looks
     secrets: list[str]
     """Strings that a server may echo and that must not be written."""
+    phrases: dict[str, Phrase] = field(default_factory=dict)
+    """What the failures that were written were made of, as far as they are few."""
 
     def scrub(self, text: str | None) -> str | None:
         """The text without secrets."""
         return text and scrub(text, self.secrets)
+
+    def tell(self, why: str) -> str:
+        """The words of a failure without secrets; what they are made of is kept."""
+        words = scrubbed(why, lambda text: scrub(text, self.secrets))
+        if words not in self.phrases and len(self.phrases) < _MOST_PHRASES:
+            self.phrases |= phrases([words])
+        return words
 
 
 def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, Any]:
@@ -203,7 +217,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "connection": flight.connection.number if flight.connection else MISSING_INT,
         "status": status,
         "error_kind": failure[0] if failure and status == "failed" else None,
-        "error": clean(failure[1]) if failure and status == "failed" else None,
+        "error": ledger.tell(failure[1]) if failure and status == "failed" else None,
         "http_status": reply.status or MISSING_INT,
         "finish_reason": clean(reply.finish_reason),
         "planned_ns": flight.planned_ns,

@@ -136,7 +136,7 @@ def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     except OSError as error:  # the texts that wait to be counted have no room
         audit.died = error.strerror or str(error)
     audit.end()
-    write_audit(folder, audit.worker, audit.as_dict())
+    write_audit(folder, audit.worker, {**audit.as_dict(), "phrases": worker.ledger.phrases})
 
 
 def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:

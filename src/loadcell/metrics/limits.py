@@ -130,7 +130,9 @@ def number(value: float | None, unit: str, digits: int = 2) -> str:
         return phrase("not known")
     if unit == "share":
         return f"{_short(value * 100, digits)} %"
-    return f"{_short(value, digits)} {unit}".strip()
+    key = {"per s": phrase("{} per s"), "tokens/s": phrase("{} tokens/s")}.get(unit)
+    shown = _short(value, digits)
+    return phrase(key, shown) if key else f"{shown} {unit}".strip()
 
 
 def figure_name(title: str, anchor: str, statistic: str) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadcell.errors import RecordingError
-from loadcell.phrases import latest_phrases, phrases
+from loadcell.phrases import phrases
 from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database, quoted
 from loadcell.recording.schema import CHUNKS, FILED, MISSING, REQUESTS, TEXT, Column, Manifest, Source
@@ -35,8 +35,6 @@ from loadcell.spec import Spec, redact
 _TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d", "BOOLEAN": "b"}
 _FEW = 1000
 """Distinct words of a text column, up to which they are written by number."""
-_MOST_PHRASES = 1000
-"""Of a load process: its failures in other words than those stay in English."""
 _WRITER_NICENESS = 10
 """Not more: a thread that gets no time while it holds the interpreter keeps the event loop waiting."""
 MISSING_INT = -(2**31)
@@ -82,8 +80,8 @@ def write_part(
 
 
 def write_audit(folder: Path, worker: int, told: Mapping[str, Any]) -> None:
-    """Write what one load process says of itself, and what the failures that it told were made of."""
-    dump_json(folder / f"audit-{worker}.json", {**told, "phrases": latest_phrases(_MOST_PHRASES)})
+    """Write what one load process says of itself."""
+    dump_json(folder / f"audit-{worker}.json", told)
 
 
 def write_sources(folder: Path, sources: Sequence[Source]) -> None:
