@@ -48,6 +48,7 @@ def _rows(sent: Floats, first: Floats, last: Floats, tokens: Floats, counted: np
         "ok": counted.copy(), "failed": np.zeros(n, bool), "cancelled": np.zeros(n, bool), "ready": sent,
         "send_start": sent, "first_any": first, "last": last, "end": last,
         "input_tokens": np.full(n, 100.0), "output_tokens": tokens, "output_chunks": tokens,
+        "later_tokens": tokens - 1,
         "token_source": {"usage": n}, "failures": {}, "beyond_failed": 0,
     }  # fmt: skip
     missing = {field.name: np.full(n, np.nan) for field in fields(Rows) if field.name not in known}

@@ -32,7 +32,7 @@ def rows_of(sent: Any, first: Any, last: Any, tokens: Any) -> Rows:
         "send_start": np.asarray(sent, float)[order], "first_any": np.asarray(first, float)[order],
         "last": np.asarray(last, float)[order], "end": np.asarray(last, float)[order],
         "output_tokens": np.asarray(tokens, float)[order], "output_chunks": np.asarray(tokens, float)[order],
-        "first_tokens": np.ones(n),
+        "first_tokens": np.ones(n), "later_tokens": np.asarray(tokens, float)[order] - 1,
     }  # fmt: skip
     fields = {f.name for f in dataclasses.fields(Rows) if f.default is dataclasses.MISSING}
     return Rows(**{name: given.get(name, nan) for name in fields})

@@ -20,11 +20,12 @@ from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.early import Early
 from loadcell.metrics.events import Received
 from loadcell.metrics.interval import PERMILLE
-from loadcell.metrics.latency import LEAST_LATER, later_tokens, pace_end_ns
+from loadcell.metrics.latency import pace_end_ns, paced_tokens
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.window import Span
+from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import LIMITED, Slo
 
 _MS = 1e6
@@ -49,8 +50,7 @@ def bounds(rows: Rows, early: Early, loop: str) -> dict[str, tuple[Bounds, Bound
         planned = Bounds((first - rows.planned) / over, (stamp - rows.planned) / over) if response else None
         return service, planned
 
-    later = later_tokens(rows)
-    later = np.where(later >= LEAST_LATER, later, np.nan)
+    later = paced_tokens(rows)
     tokens = np.where(rows.output_tokens >= 1, rows.output_tokens, np.nan)
     # The time of a burst is that of the last event in it, which is its own.
     first = np.where(rows.first_events > 1, rows.first_any, early.first)
@@ -237,7 +237,7 @@ def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early:
 def _limited(rows: Rows, early: Early, loop: str) -> Iterator[tuple[Floats, Floats]]:
     """(least, most) of what an SLO limits, in the order of its fields; the pace of a single token is kept, as 0."""
     found = bounds(rows, early, loop)
-    alone = (later_tokens(rows) < LEAST_LATER) | (rows.output_tokens <= 1)
+    alone = (rows.later_tokens < LEAST_LATER) | (rows.output_tokens <= 1)
     for name in LIMITED:
         service, response = found[name]
         both = response or service

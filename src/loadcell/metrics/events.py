@@ -15,7 +15,6 @@ from loadcell.metrics.clusters import Clusters
 from loadcell.metrics.dependence import BATCHES, Effective, rank_of
 from loadcell.metrics.early import Early, GapMoves, Sooner
 from loadcell.metrics.interval import PERMILLE, Moments, batch_slots, spread_of, summarise
-from loadcell.metrics.latency import later_tokens
 from loadcell.metrics.model import Spread, Summary
 from loadcell.metrics.quantile import Histogram, order_statistics
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
@@ -130,7 +129,7 @@ def tokens_per_chunk(rows: Rows) -> Floats:
 def tokens_per_later_chunk(rows: Rows) -> Floats:
     """The same of the output events after the first, or after what came with it."""
     events = rows.output_chunks - np.fmax(rows.first_events, 1) - np.nan_to_num(rows.last_events)
-    return np.divide(later_tokens(rows), events, out=np.zeros(len(rows)), where=events > 0)
+    return np.divide(rows.later_tokens, events, out=np.zeros(len(rows)), where=events > 0)
 
 
 def scan_events(

@@ -6,12 +6,13 @@ import numpy as np
 
 from loadcell.metrics.dependence import share_inflation
 from loadcell.metrics.interval import wilson
-from loadcell.metrics.latency import LEAST_LATER, in_send_order, later_tokens, tpot_ns
+from loadcell.metrics.latency import in_send_order, tpot_ns
 from loadcell.metrics.life import requests_in
 from loadcell.metrics.model import Counts, Goodput, Limit, Share
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import Span
 from loadcell.phrases import phrase
+from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import Slo
 
 
@@ -60,7 +61,7 @@ def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:
     return {
         "ttft_ms": rows.first_any - anchor,
         # Nothing after the first token: no pace that could be too slow, so the limit is kept.
-        "tpot_ms": np.where((later_tokens(rows) < LEAST_LATER) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
+        "tpot_ms": np.where((rows.later_tokens < LEAST_LATER) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
         "e2e_ms": rows.last - anchor,
     }
 

@@ -8,24 +8,9 @@ from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.model import Budget, Estimate, Latency, Summary
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
+from loadcell.recording.tables import LEAST_LATER
 
 _MS = 1e6
-LEAST_LATER = 0.999
-"""Later tokens that make a pace: one, or shares of events that add up to it."""
-
-
-def later_tokens(rows: Rows) -> Floats:
-    """Output tokens that came after the first output, up to `pace_end_ns`; NaN if unknown or not streamed.
-
-    What came together with the first event came at its time. That holds what the server tells, else its share where
-    it is as large as the others, else one token; the other events share the rest.
-    """
-    events, tokens = rows.output_chunks, rows.output_tokens
-    with np.errstate(divide="ignore", invalid="ignore"):
-        guess = np.where((events == 1) | ~np.isnan(rows.first_events), tokens / events, 1.0)
-        rest = tokens - np.where(np.isnan(rows.first_tokens), guess, rows.first_tokens)
-        paced = rest * (events - np.fmax(rows.first_events, 1) - np.nan_to_num(rows.last_events)) / (events - 1)
-    return np.where(rows.streamed, np.where(events > 1, paced, rest), np.nan)
 
 
 def pace_end_ns(rows: Rows) -> Floats:
@@ -35,8 +20,12 @@ def pace_end_ns(rows: Rows) -> Floats:
 
 def tpot_ns(rows: Rows) -> Floats:
     """(pace_end - first_any) / tokens that came meanwhile; NaN where there are none."""
-    tokens = later_tokens(rows)
-    return (pace_end_ns(rows) - rows.first_any) / np.where(tokens >= LEAST_LATER, tokens, np.nan)
+    return (pace_end_ns(rows) - rows.first_any) / paced_tokens(rows)
+
+
+def paced_tokens(rows: Rows) -> Floats:
+    """Tokens that came after the first output; NaN where they make no pace."""
+    return np.where(rows.later_tokens >= LEAST_LATER, rows.later_tokens, np.nan)
 
 
 def ntpot_ns(rows: Rows, anchor: Floats) -> Floats:

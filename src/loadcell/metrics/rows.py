@@ -19,7 +19,7 @@ _NUMBERS = (
     "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
     "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
-    "first_events", "last_events", "pace_end_ns",
+    "first_events", "last_events", "pace_end_ns", "later_tokens",
 )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ class Rows:
     first_events: Floats
     last_events: Floats
     pace_end: Floats
+    later_tokens: Floats
+    """Output tokens that came after the first output (`recording.tables`)."""
     token_source: dict[str, int]
     """ok requests by the source of their output count."""
     failures: dict[str, tuple[int, str | None]]

@@ -43,10 +43,9 @@ def _seconds(name: str, ns: str, doc: str) -> Derived:
 _OUTPUT = "coalesce(t.output_tokens, r.output_tokens)"
 _SOURCE = "case when t.output_tokens is null then r.token_source else coalesce(t.token_source, 'tokenizer') end"
 _FIRST = "coalesce(t.first_tokens, r.first_tokens)"
-_SETTLED = {
-    "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
-    "text_tokens": "coalesce(t.text_tokens, t.output_tokens)",
-}  # fmt: skip
+# What came together with the first event came at its time. That holds what the server tells, else its share where it is
+# as large as the others, else one token; the other events share the rest. A stream that was collected is read up to its
+# last burst but one, for the last is cut short.
 _REST = (
     f"({_OUTPUT} - coalesce({_FIRST}, case when r.output_chunks = 1 or r.first_events is not null "
     f"then {_OUTPUT}::double / r.output_chunks else 1 end))"
@@ -55,6 +54,14 @@ _PACED_EVENTS = "(r.output_chunks - greatest(coalesce(r.first_events, 1), 1) - c
 _LATER_TOKENS = (
     f"(case when r.output_chunks > 1 then {_REST}::double * {_PACED_EVENTS} / (r.output_chunks - 1) else {_REST} end)"
 )
+_SETTLED = {
+    "output_tokens": _OUTPUT, "token_source": _SOURCE, "first_tokens": _FIRST, "counted": "coalesce(r.counted, true)",
+    "text_tokens": "coalesce(t.text_tokens, t.output_tokens)",
+    "later_tokens": f"case when r.first_any_ns is not null then {_LATER_TOKENS} end",
+}  # fmt: skip
+"""`later_tokens`: output tokens after the first output, up to `pace_end_ns`; NULL if unknown or not streamed."""
+LEAST_LATER = 0.999
+"""Later tokens that make a pace: one, or shares of events that add up to it."""
 _ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
 WINDOW_START = "w_start_ns"
 """Column of the table of windows: a plan that names it needs them."""
@@ -74,7 +81,7 @@ DERIVED = (
     Derived(
         Column("tpot_ms", "DOUBLE", "TPOT; NULL unless ok, streamed and with a token after the first chunk"),
         "case when r.status = 'ok' and r.first_any_ns is not null and "
-        f"{_LATER_TOKENS} >= 0.999 then (coalesce(r.pace_end_ns, r.last_ns) - r.first_any_ns)::double "
+        f"{_LATER_TOKENS} >= {LEAST_LATER} then (coalesce(r.pace_end_ns, r.last_ns) - r.first_any_ns)::double "
         f"/ {_LATER_TOKENS} / 1e6 end",
     ),
     *_latency("ntpot", "last_ns", per_token=True),
