@@ -34,102 +34,48 @@ _KEY = r"\bapi[\s_-]?key|authenticat|unauthori[sz]ed"
 _QUOTA = r"quota|credit|billing|balance|payment|insufficient\s+funds"
 
 _TABLE: tuple[tuple[str, str, str], ...] = (
-    ("http_401", "", phrase("set the API key in the environment variable that --api-key-env names")),
-    ("http_400", _TLS, phrase("the server speaks TLS there: write https://")),
-    ("http_400|http_422", _KEY, phrase("set the API key in the environment variable that --api-key-env names")),
-    ("http_402|http_403|http_429", _QUOTA, phrase("the account has no quota left: raise it, or use another key")),
-    ("http_403", "", phrase("the key may not use this model or endpoint")),
-    (
-        "http_4|http_5|stream_error",
-        _LOADING,
-        phrase("the server is still loading: wait with --wait-ready 10m, or read its log"),
-    ),
-    (
-        "http_4|http_5|stream_error",
-        _CONTEXT,
-        phrase(
-            "prompt and output are longer than the server's context: give fewer "
-            "--input-tokens or --output-tokens, or start the server with a longer context"
-        ),
-    ),
-    (
-        "http_400|http_422",
-        _FEW_TOKENS,
-        phrase("the server wants to be asked for more output tokens: raise --output-tokens"),
-    ),
-    ("http_400|http_405|http_422|http_500|http_501", _STREAM, phrase("ask for whole replies: --no-stream")),
-    ("http_400|http_403|http_404|http_422", _MODEL, phrase("name one of the server's models with --model")),
-    ("http_404", "", phrase("check the URL's path, --api and the model's name")),
-    ("http_405|http_410|http_501", "", phrase("check the URL's path and --api")),
-    (
-        "http_407",
-        "",
-        phrase("the proxy wants a name and a password: put them into the URL of http_proxy or https_proxy"),
-    ),
-    ("http_408|http_504", "", phrase("the server or a proxy gave up waiting: raise its time limit, or lower the load")),
-    (
-        "http_413",
-        "",
-        phrase(
-            "the request is too large for the server or a proxy in front of it: give fewer --input-tokens, or "
-            "raise its limit (nginx: client_max_body_size)"
-        ),
-    ),
-    ("http_429", "", phrase("the server limits the rate: lower the load, or lift its limit")),
-    (
-        "http_400|http_422",
-        "",
-        phrase("the server refused the request: check --model, the lengths and extra body fields"),
-    ),
-    ("http_4", "", phrase("the server refused the request: its words say why")),
-    ("http_502", "", phrase("a proxy in front does not reach the server: see that it is up")),
-    ("http_503|http_529", "", phrase("the server takes no more requests now: lower the load, or read its log")),
-    ("http_5", "", phrase("the server failed: read its log at that time")),
-    (
-        "http_3",
-        "",
-        phrase(
-            "the server redirects: give the URL of the API that it names, for the key goes to no other host unasked"
-        ),
-    ),
-    (
-        "connect",
-        "",
-        phrase("check the URL and that the server listens; raise --connect-timeout, or lower the load if it refuses"),
-    ),
-    ("timeout", "", phrase("raise --timeout, or lower the load: the server did not finish in time")),
-    ("stream_error", "", phrase("the server reported an error inside the stream: read its log")),
-    (
-        "gave_up",
-        "",
-        phrase("the server ended its output for a reason that is none of a whole one: read its log at that time"),
-    ),
-    ("reset", "", phrase("the server hung up without a reply: look for a crash, a proxy or a limit on connections")),
-    (
-        "cut",
-        "",
-        phrase("the connection closed before the end of the stream: look for a crash, a proxy or its time limit"),
-    ),
-    (
-        "protocol",
-        "",
-        phrase("the reply is not HTTP or SSE as it should be: check what stands between here and the server"),
-    ),
-    ("invalid_json", "", phrase("the reply is not the JSON of this API: check --api")),
-    (
-        "html",
-        "",
-        phrase("a page for people came back: check the URL, and whether a login or a proxy stands before the API"),
-    ),
-    (
-        "encoding",
-        "",
-        phrase("the server packs replies though nobody asked for it: switch that off in it, or in the proxy before it"),
-    ),
-    ("too_large", "", phrase("the reply is larger than the client accepts: check --api and the output length")),
-    ("empty", "", phrase("the reply ended without output: check the chat template, stop tokens and output length")),
-    ("lost", "", phrase("the worker died before it wrote these: see the notes and this machine's log (memory?)")),
-)
+    ("http_401", "", "set the API key in the environment variable that --api-key-env names"),
+    ("http_400", _TLS, "the server speaks TLS there: write https://"),
+    ("http_400|http_422", _KEY, "set the API key in the environment variable that --api-key-env names"),
+    ("http_402|http_403|http_429", _QUOTA, "the account has no quota left: raise it, or use another key"),
+    ("http_403", "", "the key may not use this model or endpoint"),
+    ("http_4|http_5|stream_error", _LOADING,
+     "the server is still loading: wait with --wait-ready 10m, or read its log"),
+    ("http_4|http_5|stream_error", _CONTEXT, "prompt and output are longer than the server's context: give fewer "
+     "--input-tokens or --output-tokens, or start the server with a longer context"),
+    ("http_400|http_422", _FEW_TOKENS, "the server wants to be asked for more output tokens: raise --output-tokens"),
+    ("http_400|http_405|http_422|http_500|http_501", _STREAM, "ask for whole replies: --no-stream"),
+    ("http_400|http_403|http_404|http_422", _MODEL, "name one of the server's models with --model"),
+    ("http_404", "", "check the URL's path, --api and the model's name"),
+    ("http_405|http_410|http_501", "", "check the URL's path and --api"),
+    ("http_407", "", "the proxy wants a name and a password: put them into the URL of http_proxy or https_proxy"),
+    ("http_408|http_504", "", "the server or a proxy gave up waiting: raise its time limit, or lower the load"),
+    ("http_413", "", "the request is too large for the server or a proxy in front of it: give fewer --input-tokens, or "
+     "raise its limit (nginx: client_max_body_size)"),
+    ("http_429", "", "the server limits the rate: lower the load, or lift its limit"),
+    ("http_400|http_422", "", "the server refused the request: check --model, the lengths and extra body fields"),
+    ("http_4", "", "the server refused the request: its words say why"),
+    ("http_502", "", "a proxy in front does not reach the server: see that it is up"),
+    ("http_503|http_529", "", "the server takes no more requests now: lower the load, or read its log"),
+    ("http_5", "", "the server failed: read its log at that time"),
+    ("http_3", "", "the server redirects: give the URL of the API that it names, for the key goes to no other host "
+     "unasked"),
+    ("connect", "", "check the URL and that the server listens; raise --connect-timeout, or lower the load if it "
+     "refuses"),
+    ("timeout", "", "raise --timeout, or lower the load: the server did not finish in time"),
+    ("stream_error", "", "the server reported an error inside the stream: read its log"),
+    ("gave_up", "", "the server ended its output for a reason that is none of a whole one: read its log at that time"),
+    ("reset", "", "the server hung up without a reply: look for a crash, a proxy or a limit on connections"),
+    ("cut", "", "the connection closed before the end of the stream: look for a crash, a proxy or its time limit"),
+    ("protocol", "", "the reply is not HTTP or SSE as it should be: check what stands between here and the server"),
+    ("invalid_json", "", "the reply is not the JSON of this API: check --api"),
+    ("html", "", "a page for people came back: check the URL, and whether a login or a proxy stands before the API"),
+    ("encoding", "", "the server packs replies though nobody asked for it: switch that off in it, or in the proxy "
+     "before it"),
+    ("too_large", "", "the reply is larger than the client accepts: check --api and the output length"),
+    ("empty", "", "the reply ended without output: check the chat template, stop tokens and output length"),
+    ("lost", "", "the worker died before it wrote these: see the notes and this machine's log (memory?)"),
+)  # fmt: skip
 """Beginnings of kinds, what the server's words hold (a pattern), and what to do: the first that fits counts."""
 
 

@@ -16,15 +16,34 @@ SRC = Path(loadcell.__file__).parent
 _SAYS = ("say", "t")
 _NOT_SHOWN = ("Doc", "UsageError", "RecordingError", "EndpointError")
 _SQL = re.compile(r"\s*(select|describe|copy|where|from|with) ")
+_PATTERN = re.compile(r"[{|\\]|^(INVALID|SUSPECT) where")
+"""Of table entries that no reader of a result sees: patterns, and what the documentation says."""
 _PLACE = re.compile(r"\{[^{}]*\}")
+
+
+_TABLES = ("advice", "tls_words", "limits")
+"""Modules whose tables hold sentences: there each of three words or more is one."""
 
 
 def keys(path: Path) -> set[str]:
     """The literal keys that a module hands to `phrase`, and of what it hands to `joined` the words between."""
-    found: set[str] = set()
+    found = {text for text in _plain(path) if words_in(text) >= 3} if path.stem in _TABLES else set()
     for name, literal in _handed(ast.parse(path.read_text(encoding="utf-8")), ("phrase", "joined")):
         found.add(_PLACE.sub("{}", literal) if name == "phrase" else f"{{}}{literal}{{}}")
     return {key for key in found if re.search("[a-z]", key)}
+
+
+def words_in(text: str) -> int:
+    return sum(bool(re.search("[a-z]{2}", word)) for word in text.replace("{}", "").split())
+
+
+def _plain(path: Path) -> Iterator[str]:
+    """The literals of a module that are neither docstrings nor patterns, nor parts of f-strings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    other = [n for n in ast.walk(tree) if isinstance(n, ast.Raise | ast.Expr | ast.JoinedStr | ast.Subscript)]
+    hidden = {id(part) for node in other for part in ast.walk(node)}
+    shown = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in hidden)
+    yield from (node.value for node in shown if isinstance(node.value, str) and not _PATTERN.search(node.value))
 
 
 def formatted(path: Path) -> Iterator[str]:

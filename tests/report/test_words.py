@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from english import SRC, formatted, keys, labels, literals
+from english import SRC, formatted, keys, labels, literals, words_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,10 +52,6 @@ def test_no_sentence_of_a_result_is_made_but_by_phrase():
                for path in sorted((SRC / room).rglob("*.py")) if path.stem not in ERRORS]  # fmt: skip
     made = {f"{path.relative_to(SRC)}: {text}" for path in modules for text in formatted(path) if words_in(text) >= 3}
     assert not made
-
-
-def words_in(text: str) -> int:
-    return sum(bool(re.search("[a-z]{2}", word)) for word in text.replace("{}", "").split())
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(SRC)))

@@ -7,51 +7,34 @@ import ssl
 
 from loadcell.phrases import phrase
 
-_NOT_TRUSTED = phrase("give the authority that signed it with --ca-file, or --no-verify-tls")
+_NOT_TRUSTED = "give the authority that signed it with --ca-file, or --no-verify-tls"
 _CERTIFICATE: tuple[tuple[tuple[int, ...], str, str], ...] = (
-    ((10,), phrase("has expired"), phrase("renew it on the server, or measure with --no-verify-tls")),
-    ((9,), phrase("is not valid yet"), phrase("set this machine's clock right, or measure with --no-verify-tls")),
-    (
-        (62, 64),
-        phrase("is for another name"),
-        phrase("use a name that it holds (--resolve NAME:PORT:ADDRESS), or --no-verify-tls"),
-    ),
-    (
-        (18, 19),
-        phrase("is self-signed and not trusted"),
-        phrase("give it, or the authority that signed it, with --ca-file, or --no-verify-tls"),
-    ),
-    ((20, 21, 2), phrase("is not trusted, for nobody here knows who signed it"), _NOT_TRUSTED),
-    ((23,), phrase("was revoked"), phrase("renew it on the server")),
-)
+    ((10,), "has expired", "renew it on the server, or measure with --no-verify-tls"),
+    ((9,), "is not valid yet", "set this machine's clock right, or measure with --no-verify-tls"),
+    ((62, 64), "is for another name", "use a name that it holds (--resolve NAME:PORT:ADDRESS), or --no-verify-tls"),
+    ((18, 19), "is self-signed and not trusted", "give it, or the authority that signed it, with --ca-file, or "
+     "--no-verify-tls"),
+    ((20, 21, 2), "is not trusted, for nobody here knows who signed it", _NOT_TRUSTED),
+    ((23,), "was revoked", "renew it on the server"),
+)  # fmt: skip
 """OpenSSL's numbers for what is wrong with a certificate, and what that is."""
 
-_PLAIN = phrase("the server speaks plain HTTP there: write http://, or name its port for https")
+_PLAIN = "the server speaks plain HTTP there: write http://, or name its port for https"
 _ALERTS: tuple[tuple[str, str], ...] = (
     (r"WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE", _PLAIN),
-    (r"CERTIFICATE_REQUIRED", phrase("the server wants a client certificate: give --cert FILE and --key FILE")),
-    (
-        r"PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW|INSUFFICIENT_SECURITY",
-        phrase("the server and this client have no version of TLS in common: let it take TLS 1.2 or 1.3"),
-    ),
-    (
-        r"ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED)|UNSUPPORTED_CERTIFICATE"
-        r"|ACCESS_DENIED|DECRYPT_ERROR)",
-        phrase("the server does not accept the client certificate: give one that it trusts with --cert and --key"),
-    ),
-    (
-        r"UNRECOGNIZED_NAME",
-        phrase(
-            "the server has no certificate for this name: use the one that it serves, as in --resolve NAME:PORT:ADDRESS"
-        ),
-    ),
-    (r"NO_APPLICATION_PROTOCOL", phrase("the server does not speak HTTP/1.1 over TLS: let it take http/1.1 beside h2")),
-    (
-        r"HANDSHAKE_FAILURE|NO_SHARED_CIPHER|NO_CIPHERS_AVAILABLE",
-        phrase("the server and this client have no cipher in common, or it wants a client certificate (--cert, --key)"),
-    ),
-    (r"EOF|ZERO_RETURN", phrase("the server hung up in the TLS handshake: see whether it speaks https on this port")),
-)
+    (r"CERTIFICATE_REQUIRED", "the server wants a client certificate: give --cert FILE and --key FILE"),
+    (r"PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW|INSUFFICIENT_SECURITY",
+     "the server and this client have no version of TLS in common: let it take TLS 1.2 or 1.3"),
+    (r"ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED)|UNSUPPORTED_CERTIFICATE"
+     r"|ACCESS_DENIED|DECRYPT_ERROR)",
+     "the server does not accept the client certificate: give one that it trusts with --cert and --key"),
+    (r"UNRECOGNIZED_NAME", "the server has no certificate for this name: use the one that it serves, as in --resolve "
+     "NAME:PORT:ADDRESS"),
+    (r"NO_APPLICATION_PROTOCOL", "the server does not speak HTTP/1.1 over TLS: let it take http/1.1 beside h2"),
+    (r"HANDSHAKE_FAILURE|NO_SHARED_CIPHER|NO_CIPHERS_AVAILABLE",
+     "the server and this client have no cipher in common, or it wants a client certificate (--cert, --key)"),
+    (r"EOF|ZERO_RETURN", "the server hung up in the TLS handshake: see whether it speaks https on this port"),
+)  # fmt: skip
 """OpenSSL's names of reasons, as patterns, and what they mean."""
 
 

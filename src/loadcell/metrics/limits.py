@@ -30,46 +30,33 @@ class Limits(NamedTuple):
 
 
 LIMITS = {
-    "clock_steps": Limits(phrase("steps of the wall clock"), "", 1, None),
-    "connections": Limits(phrase("requests of the window that opened a connection"), "share", 0.01, None),
-    "exhaustion": Limits(
-        phrase("connections that failed for want of ports or descriptors, per request"), "share", 0.0, 0.01
-    ),
-    "requests_made": Limits(phrase("requests that were not made yet when they were to be sent"), "share", 0.01, None),
-    "token_closure": Limits(phrase("tokens counted in the streams against the server's usage"), "share", 0.001, 0.02),
+    "clock_steps": Limits("steps of the wall clock", "", 1, None),
+    "connections": Limits("requests of the window that opened a connection", "share", 0.01, None),
+    "exhaustion": Limits("connections that failed for want of ports or descriptors, per request", "share", 0.0, 0.01),
+    "requests_made": Limits("requests that were not made yet when they were to be sent", "share", 0.01, None),
+    "token_closure": Limits("tokens counted in the streams against the server's usage", "share", 0.001, 0.02),
 }
 SYMPTOMS = {
-    "busy": Limits(phrase("busiest load process: time spent reading and sending"), "share", 0.5, None),
-    "stall": Limits(phrase("longest time in the window without a look at the sockets"), "ms", 5.0, None),
-    "core_wait": Limits(phrase("time that a load process was ready to run but had no core"), "share", 0.02, None),
+    "busy": Limits("busiest load process: time spent reading and sending", "share", 0.5, None),
+    "stall": Limits("longest time in the window without a look at the sockets", "ms", 5.0, None),
+    "core_wait": Limits("time that a load process was ready to run but had no core", "share", 0.02, None),
     # A scheduler of slices of a few ms puts an undisturbed process aside some 200 times a second.
-    "switches": Limits(
-        phrase("times a second that a load process was put aside for another"), phrase("per s"), 1000.0, None
-    ),
-    "steal": Limits(phrase("time of the cores that the hypervisor took"), "share", 0.01, None),
-    "throttled": Limits(phrase("periods in which the container's quota of CPU time was used up"), "share", 0.01, None),
+    "switches": Limits("times a second that a load process was put aside for another", "per s", 1000.0, None),
+    "steal": Limits("time of the cores that the hypervisor took", "share", 0.01, None),
+    "throttled": Limits("periods in which the container's quota of CPU time was used up", "share", 0.01, None),
     "send_lateness": Limits(
-        phrase("sends after their time, at p99 (planned time, or when the user was ready)"),
-        "ms",
-        1.0,
-        None,
-        "ttft_ms",
-        0.01,
+        "sends after their time, at p99 (planned time, or when the user was ready)", "ms", 1.0, None, "ttft_ms", 0.01
     ),
-    "on_time": Limits(
-        phrase("sends that were late or early by more than 1 ms and more than 1 % of TTFT"), "share", 0.01, None
-    ),
-    "read_lag": Limits(phrase("time from the kernel's stamp to the client's read, at p99"), "ms", 1.0, None),
-    "merged": Limits(
-        phrase("events that shared a read with the next because the client read late"), "share", 0.001, None
-    ),
-    "stamps": Limits(phrase("reads without a kernel stamp"), "share", 0.001, None),
+    "on_time": Limits("sends that were late or early by more than 1 ms and more than 1 % of TTFT", "share", 0.01, None),
+    "read_lag": Limits("time from the kernel's stamp to the client's read, at p99", "ms", 1.0, None),
+    "merged": Limits("events that shared a read with the next because the client read late", "share", 0.001, None),
+    "stamps": Limits("reads without a kernel stamp", "share", 0.001, None),
 }
 """What is usual, up to `valid`. They judge nothing: they explain an error budget that is too wide."""
 FINDINGS = {
     "accounting": "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
     "audit": "SUSPECT where a load process left no counters",
-    "stability": phrase("SUSPECT where the queue grows through the window; percentiles have no interval then"),
+    "stability": "SUSPECT where the queue grows through the window; percentiles have no interval then",
     "proxy": "SUSPECT where requests went through a proxy",
 }
 """Checks without a figure."""
@@ -127,7 +114,7 @@ def note(result: Result, name: str, value: float | None, says: str, advice: str,
 def number(value: float | None, unit: str, digits: int = 2) -> str:
     """A figure with its unit, as people read it."""
     if value is None:
-        return phrase("not known")
+        return "not known"
     if unit == "share":
         return f"{_short(value * 100, digits)} %"
     key = {"per s": phrase("{} per s"), "tokens/s": phrase("{} tokens/s")}.get(unit)
