@@ -36,7 +36,7 @@ from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
 from loadcell.search.soundness import rests_on, stage_word, unanswered
 
-TERMINAL = ("summary", "stages", "bars", "curves", "notes", "again")
+TERMINAL = ("summary", "stages", "bars", "server", "curves", "notes", "again")
 MARKDOWN = ("summary", "stages", "curves", "notes", "method")
 PAGE = ("summary", "search", "curves", "front", "stages", "server", "notes", "method")
 _DOUBTS = 2
