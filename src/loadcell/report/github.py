@@ -53,12 +53,6 @@ def folded(title: str, inside: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{inside}\n\n</details>"
 
 
-def section(title: str, lines: Iterable[str]) -> str:
-    """A list under a title of ours; nothing for an empty one."""
-    found = list(lines)
-    return f"**{title}**\n\n{bullets(found)}" if found else ""
-
-
 def joined(blocks: Iterable[str]) -> str:
     """Blocks as one document; empty ones are left out."""
     return "\n\n".join(block for block in blocks if block) + "\n"

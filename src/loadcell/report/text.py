@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from loadcell.grammar import one
-from loadcell.metrics import Counts, CountsOf, Estimate, Interval, Replies, Share
+from loadcell.metrics import Estimate, Share
 
 MISSING = "n/a"
 NO_REASON = "no reason is given"
@@ -55,14 +55,6 @@ def share_with_interval(share: Share, beside: float | None = None) -> str:
     return f"{percent(share.value, beside)} [{_points(share.low)}, {_points(share.high)}]"
 
 
-def between(interval: Interval | None) -> str:
-    """A 95 % interval in brackets, with a space before it; nothing if there is none."""
-    if interval is None:
-        return ""
-    low, high = ends(interval.low, interval.high)
-    return f" [{low}, {high}]"
-
-
 def ends(low: float, high: float, *, grouped: bool = True) -> tuple[str, str]:
     """Both ends of an interval with three digits, and with so many decimals that its half width has two."""
     decimals = interval_decimals(low, high)
@@ -106,30 +98,6 @@ def bound_digits(bound: float, value: float | None) -> int:
         return 3
     rounded, figured = float(f"{bound:.2e}"), float(f"{value:.3e}")
     return 3 if (rounded <= figured if bound <= value else rounded >= figured) else 4
-
-
-def accounts(counts: Counts) -> str:
-    """The accounting of requests in words."""
-    return (
-        f"{counts.planned:,} planned = {counts.ok:,} ok + {counts.failed:,} failed + "
-        f"{counts.cancelled:,} cancelled + {counts.unsent:,} unsent"
-    )
-
-
-def ended_by(found: Replies | None) -> str:
-    """Why the ok replies of the window ended, in words; nothing without any."""
-    if found is None:
-        return ""
-    return "ended by: " + ", ".join(f"{plain(name, 40)} {percent(one.share)}" for name, one in found.ended_by.items())
-
-
-def beyond(counts: CountsOf) -> str:
-    """The requests beyond the end in words."""
-    more = "more request" if counts.beyond == 1 else "more requests"
-    return (
-        f"{counts.beyond:,} {more} kept the load on until the last counted reply; "
-        f"{counts.beyond_failed:,} of them failed"
-    )
 
 
 def found_alone(reason: str) -> str:

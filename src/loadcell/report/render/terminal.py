@@ -13,7 +13,6 @@ from rich.text import Text
 from loadcell.report.lines import LABEL_WIDTH, Unbroken, bare_table, indented
 from loadcell.report.text import plain
 from loadcell.report.view.blocks import (
-    TONES,
     Bars,
     Block,
     Cell,
@@ -34,7 +33,6 @@ STYLES: dict[Tone, str] = {
     "": "", "good": "green", "care": "yellow", "open": "yellow", "bad": "bold red", "strong": "bold", "dim": "dim",
 }  # fmt: skip
 BADGES: dict[Tone, str] = {"good": "bold white on green", "care": "bold black on yellow", "bad": "bold white on red"}
-WORD_STYLES = {word: BADGES[tone] for word, tone in TONES.items()}
 _WIDE = 110
 """Columns from which on what stands below a figure stands beside it."""
 _LIMIT = 600

@@ -11,7 +11,7 @@ import msgspec
 
 from loadcell.mlperf.curve.model import Curve, CurvePlan, PointRun, Steady
 from loadcell.mlperf.curve.regions import NAMES
-from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED, Finding
+from loadcell.mlperf.model import UNVERIFIED, Finding
 from loadcell.report.text import MISSING, NO_REASON, figure
 from loadcell.report.view.blocks import (
     TONES,
@@ -22,8 +22,6 @@ from loadcell.report.view.blocks import (
     Command,
     Fact,
     Facts,
-    Fold,
-    Note,
     Section,
     Table,
     Tone,
@@ -33,8 +31,9 @@ from loadcell.report.view.blocks import (
     figured,
     listed,
 )
-from loadcell.report.view.mlperf import EN, finding_cell, held
-from loadcell.report.view.run import settings, target
+from loadcell.report.view.figures import moment
+from loadcell.report.view.mlperf import EN, closing, finding_cell, held
+from loadcell.report.view.run import target
 
 TERMINAL = ("summary", "points", "rules", "footnote", "again")
 PAGE = ("summary", "points", "rules", "method", "footnote")
@@ -53,25 +52,22 @@ def curve_view(curve: Curve, folder: Path | str = "", charts: Sequence[str] = ()
     cut = "" if curve.complete else f"{len(curve.points)} of {len(plan.points)} points were run"
     reasons = [Cell(mark, tone="care") for mark in (marks(plan), cut) if mark]
     points: list[Block] = [_table(curve), Facts([*_steps(curve), *_doubts(curve)])] if curve.points else []
-    again = list(_again(curve, Path(folder))) if folder else []
     started = min((one.started_at for one in curve.points if one.started_at), default="")
     declared = Facts(list(_declared(plan)))
     return View(
         title=f"{plan.model}, curve, {UNVERIFIED}",
-        eyebrow=started.replace("T", " ").replace("+00:00", " UTC"),
+        eyebrow=moment(started),
         heading=name,
         parts={
-            "summary": [Section("summary", name, [declared, *map(Chart, charts)],
-                                Verdict("UNVERIFIED", "care", "", reasons))],
+            "summary": [
+                Section("summary", name, [declared, *map(Chart, charts)], Verdict("UNVERIFIED", "care", "", reasons))
+            ],
             "points": [Section("points", "Points", points)] if points else [],
             "rules": [Section("rules", "Rules", [Facts(list(_findings(curve.findings)))])] if curve.findings else [],
-            "method": [Section("method", "Method", [*again, Fold("Everything asked for",
-                                                                 [Facts(list(settings(plan.spec, EN)))])])],
-            "footnote": [Section("footnote", "Unverified", [Note([FOOTNOTE])])],
-            "again": [Section("again", "", again)],
+            **closing(plan.spec, list(_again(curve, Path(folder))) if folder else []),
         },
         loadcell=curve.loadcell,
-    )  # fmt: skip
+    )
 
 
 def grouped(findings: Sequence[Finding]) -> list[Finding]:

@@ -37,6 +37,11 @@ def count(number: int | None, words: Words) -> str:
     return words.figure(number, max(1, len(str(number))))
 
 
+def moment(at: str) -> str:
+    """A time in UTC, ISO 8601, as people read it."""
+    return at.replace("T", " ").replace("+00:00", " UTC")
+
+
 def asked(number: float, words: Words) -> str:
     """A number that somebody chose, with the digits that it has: 10, 2.5, 4,000."""
     digits = f"{abs(number):.6g}".partition("e")[0].replace(".", "").lstrip("0")
@@ -101,14 +106,6 @@ def rate(value: float | None, interval: Interval | None, unit: str, words: Words
     if value is None:
         return Figure(MISSING)
     return Figure(words.figure(value), unit, between(interval.low, interval.high, words) if interval else "")
-
-
-def share(found: Share, words: Words) -> Figure:
-    """A proportion with its 95 % interval."""
-    if found.value is None:
-        return Figure(MISSING)
-    low, high = (None if end is None else words.percent(end) for end in (found.low, found.high))
-    return Figure(words.percent(found.value), "", f"{low} {_DASH} {high}" if low and high else "")
 
 
 def bracketed(interval: Interval | None, words: Words) -> str:

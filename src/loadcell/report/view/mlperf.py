@@ -29,7 +29,6 @@ from loadcell.report.view.blocks import (
     Command,
     Fact,
     Facts,
-    Fold,
     Note,
     Section,
     Table,
@@ -40,8 +39,10 @@ from loadcell.report.view.blocks import (
     figured,
     listed,
 )
-from loadcell.report.view.run import settings, target
+from loadcell.report.view.figures import moment
+from loadcell.report.view.run import asked_for, target
 from loadcell.report.words import Words
+from loadcell.spec import Spec
 
 EN = Words("en")
 TERMINAL = ("summary", "figures", "rules", "footnote", "again")
@@ -55,7 +56,6 @@ _NOT_COMPARABLE = "look-alike samples"
 def outcome_view(found: Outcome, folder: Path | None = None, accuracy: Accuracy | None = None) -> View:
     """The outcome, with its accuracy if there is one; `folder` names where it lies in the commands."""
     plan, name = found.plan, title(found.plan.rules)
-    again = list(_again(found, folder)) if folder else []
     blocks: list[Block] = [Facts(list(_figures(found))), _latencies(found.score, plan.rules)]
     proofs = [Cell(_proof(test), tone="" if test.met else "bad") for test in found.score.early_stopping]
     reasons = [Cell(mark, tone="care") for mark in (marks(plan), _part(found.state)) if mark]
@@ -63,20 +63,26 @@ def outcome_view(found: Outcome, folder: Path | None = None, accuracy: Accuracy 
     how = list(_how(found))
     return View(
         title=name,
-        eyebrow=found.started_at.replace("T", " ").replace("+00:00", " UTC"),
+        eyebrow=moment(found.started_at),
         heading=name,
         parts={
             "summary": [Section("summary", name, [], Verdict(found.verdict, TONES[found.verdict], "", reasons))],
             "figures": [Section("figures", "Figures", [*blocks, Facts(listed("Early stop", proofs))])],
             "accuracy": [] if accuracy is None else [accuracy_section(accuracy)],
             "rules": [Section("rules", "Rules", [Facts([*_others(found.findings), *how])])],
-            "method": [Section("method", "Method", [*again, Fold("Everything asked for",
-                                                                 [Facts(list(settings(plan.spec, EN)))])])],
-            "footnote": [Section("footnote", "Unverified", [Note([FOOTNOTE])])],
-            "again": [Section("again", "", again)],
+            **closing(plan.spec, list(_again(found, folder)) if folder else []),
         },
         loadcell=found.loadcell,
-    )  # fmt: skip
+    )
+
+
+def closing(spec: Spec, again: list[Command]) -> dict[str, list[Section]]:
+    """The last parts of a report: what to type, what was asked for, what it is worth."""
+    return {
+        "method": [Section("method", "Method", [*again, asked_for(spec, EN)])],
+        "footnote": [Section("footnote", "Unverified", [Note([FOOTNOTE])])],
+        "again": [Section("again", "", again)],
+    }
 
 
 # --- the head --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,20 @@ from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.method import setting, typed_command
 from loadcell.report.text import MISSING, plain
-from loadcell.report.view.blocks import TONES, Cell, Command, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.blocks import (
+    TONES,
+    Cell,
+    Command,
+    Fact,
+    Facts,
+    Fold,
+    Tiles,
+    Tone,
+    Verdict,
+    fact,
+    figured,
+    told,
+)
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
 from loadcell.spec import LIMITED, Endpoint, Spec, Workload
@@ -420,6 +433,11 @@ def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) 
     for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
         if isinstance(values, dict) and values:
             yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
+
+
+def asked_for(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Fold:
+    """`settings` to be opened."""
+    return Fold(words.say("Everything asked for"), [Facts(list(settings(spec, words, effective)))])
 
 
 def machine(result: Result, words: Words) -> Iterator[Fact]:

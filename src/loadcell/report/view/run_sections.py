@@ -24,6 +24,7 @@ from loadcell.report.view.blocks import (
     figured,
     told,
 )
+from loadcell.report.view.figures import moment
 from loadcell.report.words import Words
 
 MARKDOWN = ("summary", "errors", "notes", "latency", "method")
@@ -51,10 +52,9 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
         "method": _method(result, words, source),
         "notes": _notes(result, detail, words),
     }  # fmt: skip
-    started = result.run.started_at.replace("T", " ").replace("+00:00", " UTC")
     return View(
         title=f"{model or t('Run')} · {t(word_of(result))}",
-        eyebrow=f"{t('Load test')} · {started}",
+        eyebrow=f"{t('Load test')} · {moment(result.run.started_at)}",
         heading=summary.title,
         parts={name: [section] for name, section in sections.items() if section is not None},
         loadcell=result.loadcell,
@@ -149,10 +149,7 @@ def _method(result: Result, words: Words, source: str) -> Section:
             *said.again(words, source),
             *(Command(label, text) for label, text in commands if text),
             Facts(how),
-            Fold(
-                t("Everything asked for"),
-                [Facts(list(said.settings(result.methodology.spec, words, result.methodology.effective)))],
-            ),
+            said.asked_for(result.methodology.spec, words, result.methodology.effective),
             Fold(t("The machine that measured"), [Facts(list(said.machine(result, words)))]),
         ],
         detail=True,

@@ -29,8 +29,8 @@ from loadcell.report.view.blocks import (
     listed,
     told,
 )
-from loadcell.report.view.figures import Figure, between, share_in_brackets, span
-from loadcell.report.view.run import again, limit_words, settings, target, workload_words
+from loadcell.report.view.figures import Figure, between, moment, share_in_brackets, span
+from loadcell.report.view.run import again, asked_for, limit_words, target, workload_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
@@ -72,7 +72,7 @@ def sweep_view(
     eyebrow = t("Search for the highest load that holds an SLO") if search else t("Sweep over loads")
     return View(
         title=f"{t('Search') if search else t('Sweep')} · {name}",
-        eyebrow=" · ".join(filter(None, [eyebrow, started.replace("T", " ").replace("+00:00", " UTC")])),
+        eyebrow=" · ".join(filter(None, [eyebrow, moment(started)])),
         heading=name,
         parts={
             "summary": [Section("summary", answer, summary, verdict)],
@@ -322,4 +322,4 @@ def _method(sweep: Sweep, words: Words, source: str) -> Iterator[Block]:
         fact(t("Begun by"), f"loadcell {plan.loadcell}"),
         fact(t("Computed by"), f"loadcell {sweep.loadcell}"),
     ])  # fmt: skip
-    yield Fold(t("Everything asked for"), [Facts(list(settings(plan.spec, words)))])
+    yield asked_for(plan.spec, words)
