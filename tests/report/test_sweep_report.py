@@ -270,8 +270,8 @@ def test_what_the_server_told_has_a_table() -> None:
     lines = shown(replace(make_grid(), stages=stages)).splitlines()
     head = next(i for i, line in enumerate(lines) if "Running" in line)
     assert "Waiting" not in lines[head] and "J/token" in lines[head]
-    assert lines[head + 1].split() == ["1", "1", "requests/s", "n/a", "n/a", "n/a"]
-    assert lines[head + 2].split() == ["2", "10", "requests/s", "14.20", "41.5", "%", "0.840"]
+    assert lines[head + 1].split() == ["1", "1", "n/a", "n/a", "n/a"]
+    assert lines[head + 2].split() == ["2", "10", "14.20", "41.5", "%", "0.840"]
     unsure = replace(energy, valid=False)
     assert "J/token" not in shown(replace(make_grid(), stages=[make_stage(1, 1.0, server=told, energy=unsure)]))
 

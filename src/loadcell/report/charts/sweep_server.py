@@ -42,7 +42,7 @@ def server_names(words: Words) -> dict[str, tuple[str, bool]]:
         "requests_waiting": (words.say("Waiting requests"), False),
         "kv_cache_use": (words.say("KV cache in use"), True),
         "prefix_cache_hit_share": (words.say("Prefix cache hits"), True),
-        "preemptions": (words.say("Preemptions/s"), False),
+        "preemptions": (words.say("Preempted/s"), False),
         "gpu_use": (words.say("GPU use"), True),
         "gpu_power_watts": (words.say("GPU power, W"), False),
         "client_cpu_share": (words.say("Client CPU"), True),

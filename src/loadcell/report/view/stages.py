@@ -10,7 +10,6 @@ from urllib.parse import quote
 from loadcell.metrics.glossary import COMPARED
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Estimate
-from loadcell.report.charts.stages import load_words
 from loadcell.report.charts.sweep_server import server_names
 from loadcell.report.charts.sweep_slo import answer_words, phase_words
 from loadcell.report.lines import ask_label
@@ -237,14 +236,18 @@ def server_table(sweep: Sweep, words: Words) -> Table | None:
         return None
     rows = []
     for stage, point in points:
-        load = load_words(sweep.plan, stage.ask.level, words) if stage.ask.level is not None else _label(stage, words)
         cells = [
-            Cell(load),
+            Cell(_label(stage, words)),
             *(figured(_seen(point.server.get(name), share, words)) for name, (_, share) in names.items()),
         ]
         joules = point.energy.joules_per_output_token if point.energy and point.energy.valid else None
         rows.append([figured(str(stage.ask.number)), *cells, *([figured(words.figure(joules, 3))] if energy else [])])
-    columns = [Column("#", "left"), Column(words.say("Load"), "left"), *(Column(title) for title, _ in names.values())]
+    load = Column(words.say("Load"), "left", under=_unit(sweep, words))
+    columns = [
+        Column("#", "left"),
+        load,
+        *(Column(title, wide=name == "client_cpu_share") for name, (title, _) in names.items()),
+    ]
     return Table([*columns, *([Column("J/token")] if energy else [])], rows, stacked=True)
 
 
