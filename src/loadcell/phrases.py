@@ -104,8 +104,9 @@ def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
 def _keep(known: Mapping[str, Phrase]) -> None:
     with _lock:
         _made.update(known)
-        for text in list(_made)[: max(0, len(_made) - _MOST)] if len(_made) > _MOST else ():
-            del _made[text]
+        if len(_made) > _MOST:
+            for text in list(_made)[: len(_made) - _MOST + _MOST // 10]:  # the oldest, and some more: not each time
+                del _made[text]
 
 
 def _texts(document: Any) -> Iterator[str]:

@@ -101,9 +101,6 @@ def some_repeats(folder: Path) -> Repeats:
     return build_repeats([moved(50.0), moved(60.0), last], asked=5)
 
 
-_MODELS = phrase("{}: {} {}, {} {}", "model", "A", "m", "B", "x")
-
-
 def comparisons() -> dict[str, Comparison]:
     """Unpaired, paired, a duel, three sides with noise and gates, forced, forbidden, and the noise alone."""
     gates = [
@@ -116,7 +113,8 @@ def comparisons() -> dict[str, Comparison]:
         "comparable": "not comparable",
         "forbids": [phrase("{} is streamed, {} not streamed", "A", "B")],
     }
-    care: dict[str, Any] = {"comparable": "comparable with care", "care": [_MODELS, "one", "two", "three"]}
+    models = phrase("{}: {} {}, {} {}", "model", "A", "m", "B", "x")
+    care: dict[str, Any] = {"comparable": "comparable with care", "care": [models, "one", "two", "three"]}
     turns = [make_side(name, kind="turns", runs=[f"turn-{i}" for i in range(4)]) for name in "AB"]
     repeats = [make_side(name, kind="repeats", runs=["1", "2", "3"], verdict="SUSPECT") for name in "ABC"]
     return {
@@ -127,7 +125,7 @@ def comparisons() -> dict[str, Comparison]:
             duel=DuelShown(folder="duels/d", turn=50, couples=4, planned=4),
         ),
         "three": make_comparison("ABC", sides=repeats, noise=make_noise(), gates=[make_gate(side="C")]),
-        "forced": make_comparison(pairs=[make_pair(**apart, care=[_MODELS])], forced=True),
+        "forced": make_comparison(pairs=[make_pair(**apart, care=[models])], forced=True),
         "forbidden": make_comparison(
             sides=[make_side("A", kind="result", verdict="INVALID"), make_side("B")],
             pairs=[make_pair(**apart, changes=[make_change()][:0])],

@@ -185,3 +185,11 @@ def test_what_lies_across_two_values_is_no_sentence_any_more():
     told = phrase("{}{}", "sk-sec", "ret")
     assert scrubbed(told, lambda text: text.replace("sk-secret", "***")) == "***"
     assert made_of("***") is None
+
+
+def test_what_is_forgotten_is_the_oldest(monkeypatch):
+    monkeypatch.setattr("loadcell.phrases._made", {})
+    monkeypatch.setattr("loadcell.phrases._MOST", 100)
+    texts = [phrase("{} times", n) for n in range(2, 300)]
+    kept = [text for text in texts if made_of(text) is not None]
+    assert kept == texts[-len(kept) :] and 90 <= len(kept) <= 100
