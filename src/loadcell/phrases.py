@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import string
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,6 @@ _MOST = 50_000
 """Sentences kept: failures of servers have no end. What is forgotten stays in English."""
 _PLACE = re.compile(r"\{[^{}]*\}")
 _FORMS = string.Formatter()
-_lock = threading.Lock()
 
 
 class Phrase(msgspec.Struct, frozen=True, array_like=True):
@@ -102,11 +100,10 @@ def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
 
 
 def _keep(known: Mapping[str, Phrase]) -> None:
-    with _lock:
-        _made.update(known)
-        if len(_made) > _MOST:
-            for text in list(_made)[: len(_made) - _MOST + _MOST // 10]:  # the oldest, and some more: not each time
-                del _made[text]
+    _made.update(known)
+    if len(_made) > _MOST:
+        for text in list(_made)[: len(_made) - _MOST + _MOST // 10]:  # the oldest, and some more: not each time
+            _made.pop(text, None)  # another thread may have been here
 
 
 def _texts(document: Any) -> Iterator[str]:
