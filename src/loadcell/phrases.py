@@ -54,8 +54,9 @@ def scrubbed(text: str, clean: Callable[[str], str]) -> str:
     """The sentence as `clean` leaves it. It stays one where that takes nothing that lies across its values."""
     made, left = _made.get(text), clean(text)
     if made is not None and left != text:
-        again = made.key.format(*(scrubbed(value, clean) for value in made.values))
-        return phrase(made.key, *(scrubbed(value, clean) for value in made.values)) if one(again) == left else left
+        values = tuple(scrubbed(value, clean) for value in made.values)
+        if _makes(Phrase(made.key, values), left):
+            return phrase(made.key, *values)
     return left
 
 
@@ -76,8 +77,8 @@ def made_of(text: str) -> Phrase | None:
 
 
 def learn(known: Mapping[str, Phrase]) -> None:
-    """Take what the sentences of a document were made of; what is known already stays as it is."""
-    _keep({text: made for text, made in known.items() if text not in _made})
+    """Take what the sentences of a document say they were made of, if they can be: no document is believed unseen."""
+    _keep({text: made for text, made in known.items() if text not in _made and _makes(made, text)})
 
 
 def phrases(document: object) -> dict[str, Phrase]:
@@ -97,6 +98,14 @@ def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
     places = ((spec, how) for _, name, spec, how in _FORMS.parse(key) if name is not None)
     for value, (spec, how) in zip(values, places, strict=True):
         yield format(_FORMS.convert_field(value, how), spec or "")
+
+
+def _makes(made: Phrase, text: str) -> bool:
+    """Whether this makes the text, of values that are shorter than it."""
+    bare = made.key.replace("{}", "")
+    if "{" in bare or "}" in bare or made.key.count("{}") != len(made.values) or text in made.values:
+        return False
+    return one(made.key.format(*made.values)) == text
 
 
 def _keep(known: Mapping[str, Phrase]) -> None:

@@ -149,9 +149,22 @@ def test_another_value_takes_the_place_of_the_first_one_that_is_it():
     assert reworded("5 ms of outside", "5 ms", "5.01 ms") == "5.01 ms of outside"
 
 
-def test_what_a_document_says_of_its_sentences_may_go_in_a_circle():
-    learn({"round": Phrase("{} and {}", ("about", "about")), "about": Phrase("{} and {}", ("round", "round"))})
-    assert ES.say("round").count("y") > 1
+@pytest.mark.parametrize(
+    ("text", "key", "values"),
+    [
+        ("round", "{} and {}", ("about", "about")),
+        ("{}", "{}", ("{}",)),
+        ("round", "{}{}", ("round", "")),
+        ("3 times", "{} times", ()),
+        ("3 times", "{} times", ("3", "4")),
+        ("str times", "{0.__class__.__name__} times", ("3",)),
+        ("3 times", "{:1} times", ("3",)),
+        ("all is well", "{} times", ("3",)),
+    ],
+)
+def test_a_document_is_not_believed_that_makes_its_sentences_of_something_else(text, key, values):
+    learn({text: Phrase(key, values)})
+    assert made_of(text) is None and ES.say(text) in (text, "3 veces")
 
 
 def test_what_is_known_here_is_not_told_otherwise_by_a_document():
