@@ -40,7 +40,7 @@ def run_beside(args: argparse.Namespace) -> int:
         sys.stdout.write(to_json(comparison).decode())
     else:
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.beside import print_beside
+        from loadcell.report.published import print_beside
 
         print_beside(comparison, Terminal())
     return exit_code(comparison)

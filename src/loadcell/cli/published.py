@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(found: Found, args: argparse.Namespace) -> None:
     if args.md:
-        from loadcell.report.published_markdown import published_markdown
+        from loadcell.report.published import published_markdown
 
         sys.stdout.write(published_markdown(found))
     elif args.json or args.csv:

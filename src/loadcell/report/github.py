@@ -23,8 +23,13 @@ def prose(text: object, limit: int = 600) -> str:
     words = plain(text, limit)
     words = _LINKED.sub(lambda m: f"{m[0]}{_BREAK}" if m[0] != "://" else f":{_BREAK}//", words)
     words = _HASH.sub(lambda m: _BREAK.join(re.findall(".{1,6}", m[0])), words)
-    words = _MARKUP.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), words)
+    words = escaped(words)
     return _FIRST.sub(lambda m: f"{m[1]}\\" if m[1] else "\\", words)
+
+
+def escaped(text: str) -> str:
+    """A line without markup, all else of it as it is."""
+    return _MARKUP.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), text)
 
 
 def code(text: object, limit: int = 300) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from loadcell.report.github import bullets, code, folded, joined, prose
+from loadcell.report.github import bullets, code, escaped, folded, joined, prose
 from loadcell.report.github import table as raw_table
 from loadcell.report.view.blocks import (
     Bars,
@@ -32,6 +32,8 @@ def markdown(sections: Iterable[Section]) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     texts = [_block(block) for block in section.blocks]
+    if section.headed:
+        yield f"**{prose(section.title)}**"
     if section.detail:
         yield folded(section.title, "\n\n".join(filter(None, texts)))
         return
@@ -81,7 +83,7 @@ def _tiles(block: Tiles) -> str:
 def cell_text(cell: Cell) -> str:
     """A cell but for what stands below it."""
     text = cell.text if cell.kind == "figure" else code(cell.text) if cell.kind == "code" else prose(cell.text)
-    text = f"**{text}**" if cell.tone == "strong" else text
+    text = f"**{text}**" if cell.tone == "strong" else f"[{text}]({cell.link})" if cell.link else text
     text = " ".join(filter(None, [MARKS.get(cell.tone), cell.word, cell.label, text, cell.unit]))
     text = f"{text}: {prose(cell.more)}" if cell.more else text
     return f"{text} \N{RIGHTWARDS ARROW} {prose(cell.advice)}" if cell.advice else text
@@ -110,6 +112,4 @@ def _line(cells: Sequence[Cell]) -> str:
 
 
 def _stacked(cell: Cell) -> str:
-    return "".join(
-        [cell_text(cell), *(f"<br><sub>{line}</sub>" for line in cell.under.replace("<", "&lt;").splitlines())]
-    )
+    return "".join([cell_text(cell), *(f"<br><sub>{escaped(line)}</sub>" for line in cell.under.splitlines())])

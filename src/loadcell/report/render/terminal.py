@@ -50,6 +50,8 @@ def show(sections: Iterable[Section], console: Console) -> None:
     for section in sections:
         if section.verdict is not None:
             console.print(*verdict(section.verdict, section.title), Text())
+        if section.headed:
+            console.print(indented(section.title, 1, "bold"))
         for block in section.blocks:
             found = shown(block, console.width)
             if found is not None:
@@ -110,6 +112,8 @@ def words(cell: Cell, gap: str = " ", colon: str = ": ") -> Text:
     label = f"{cell.label} " if cell.label else ""
     unit = f" {cell.unit}" if cell.unit else ""
     text = Text(f"{label}{plain(cell.text, _LIMIT)}{unit}", style="" if cell.word else STYLES[cell.tone])
+    if cell.link:
+        text.stylize(f"link {cell.link}")
     text = Text.assemble(badge(cell.word, cell.tone), " ", text) if cell.word else text
     text = Text.assemble(text, (f"{gap}{cell.under}" if cell.under else "", "dim"))
     if cell.more:
@@ -150,7 +154,10 @@ def table(block: Table, width: int) -> Grid:
     for first, *rest in lines:
         name = words(first, "\n")
         name.stylize("bold", 0, len(first.text))
-        cells = (words(_fitted(cell, room) if block.stacked and not fits else cell, gap, colon) for cell in rest)
+        cells = (
+            words(_fitted(cell, room) if block.stacked and not fits and column.side == "right" else cell, gap, colon)
+            for column, cell in zip(columns[1:], rest, strict=True)
+        )
         grid.add_row(indented(name), *cells)
     return grid
 

@@ -40,7 +40,7 @@ class Cell(msgspec.Struct, frozen=True):
     term: str = ""
     """Its entry in the glossary."""
     link: str = ""
-    """Of a page: the address that it leads to."""
+    """The address that it leads to."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -141,6 +141,8 @@ class Section(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     detail: bool = False
     """Of second rank: Markdown folds it."""
+    headed: bool = False
+    """Its title stands above its blocks everywhere, not on a page alone."""
 
 
 class View(msgspec.Struct, frozen=True):
