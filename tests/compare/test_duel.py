@@ -17,6 +17,7 @@ import pytest
 from duel import simulated
 from made import MS, build, failed_request, ok_request
 from scipy.stats import binom
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.cli.main import main
 from loadcell.compare.duel import DuelPlan, couples_of, ordered_blocks, turn_length, turns_of
@@ -221,14 +222,19 @@ def two(alone: None) -> Iterator[tuple[str, str]]:
         yield a.url, b.url
 
 
-_SMALL = ["--concurrency", "1", "--turn", "5", "--requests", "40", "--input-tokens", "8", "--shared-host", "--force"]
+_SMALL = [
+    "--concurrency", "1", "--turn", "5", "--requests", "40", "--input-tokens", "8", "--shared-host", "--force",
+    "--wait-ready", "0",
+]  # fmt: skip
 
 
 @pytest.mark.timeout(240)
 def test_a_real_duel_is_recorded_judged_and_not_begun_twice(
     two: tuple[str, str], tmp_path: Path, capsys: Capture
 ) -> None:
-    words = ["duel", *two, *_SMALL, "--output-tokens", "uniform:4,20", "--output", str(tmp_path / "d"), "--json"]
+    # 40 pairs are needed; a busy machine may cost some.
+    asked = ["--turn", "6", "--requests", "48", "--output-tokens", "uniform:4,20"]
+    words = ["duel", *two, *_SMALL, *asked, "--output", str(tmp_path / "d"), "--json"]
     assert main(words) == 0
     captured = capsys.readouterr()
     found = json.loads(captured.out)
@@ -238,7 +244,7 @@ def test_a_real_duel_is_recorded_judged_and_not_begun_twice(
     assert len(list((tmp_path / "d").glob("*-A"))) == 8
     assert main(words) == 1 and "already holds files" in capsys.readouterr().err
     assert main([*words, "--turn", "4", "--resume"]) == 2
-    assert "holds a duel of another plan: turn 5 -> 4" in capsys.readouterr().err
+    assert "holds a duel of another plan: turn 6 -> 4" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 0  # there is nothing left to do
     assert json.loads(capsys.readouterr().out)["pairs"] == found["pairs"]
 
@@ -246,7 +252,7 @@ def test_a_real_duel_is_recorded_judged_and_not_begun_twice(
 @pytest.mark.timeout(240)
 def test_an_interrupted_duel_keeps_its_turns_and_goes_on(two: tuple[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "d"
-    flags = [*_SMALL, "--requests", "20", "--output-tokens", "40", "--output", str(folder)]
+    flags = [*_SMALL, "--requests", "10", "--output-tokens", "40", "--output", str(folder)]
     words = [sys.executable, "-m", "loadcell", "duel", *two, *flags]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -255,10 +261,10 @@ def test_an_interrupted_duel_keeps_its_turns_and_goes_on(two: tuple[str, str], t
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "1 turn " in out or "2 turns" in out or "nothing to compare" in err
+    assert "1 turn " in out or "nothing to compare" in err
     done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    assert "4 turns" in done.stdout
+    assert "2 turns" in done.stdout
 
 
 def test_an_end_that_cannot_be_asked_is_named_before_anything_is_sent(

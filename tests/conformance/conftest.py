@@ -36,7 +36,7 @@ def completions(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.fixture(scope="session")
-def kinds(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
+def kinds(processes: None, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Said]:
     """What is said of each stream of `stream_kinds`, by API and name; each Result is made when it is asked for."""
     return {
         (api, name): said

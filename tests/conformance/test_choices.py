@@ -10,8 +10,6 @@ from stream_kinds import CHOICES, cases
 
 from loadcell.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 Kinds = dict[tuple[str, str], Said]
 
 

@@ -10,8 +10,6 @@ from known import output, sse, tokens
 from scripted import DONE, Received, Step, delta, event, json_reply, serve, usage
 from stream_kinds import COUNTS, cases
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 WRONG = {
@@ -45,7 +43,8 @@ def test_a_wrong_usage_is_said(kinds: Kinds, api: str, name: str) -> None:
     claimed, came = WRONG[name]
     (check,) = [one for one in result.verdict.checks if one.name == "usage"]
     assert check.word == "SUSPECT"
-    assert f"usage counts {claimed} output tokens a reply where {came} came" in check.says
+    counted = f"{claimed} output token{'s' if claimed > 1 else ''}"
+    assert f"usage counts {counted} a reply where {came} came" in check.says
     found = result.replies
     assert found is not None and (found.usage_apart, found.usage_tokens, found.counted_tokens) == (EACH, claimed, came)
 

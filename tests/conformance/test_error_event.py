@@ -6,12 +6,13 @@ The server leaves every connection open; the time limit is far beyond what a tes
 from __future__ import annotations
 
 import json
-import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_runs import Ran, Run, short_spec
+from contract_runs import Ran, Run, run_once, short_spec
 from scripted import (
     DONE,
     HANG,
@@ -30,11 +31,9 @@ from scripted import (
 
 from loadcell.load import run_load
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 TIME_LIMIT_S = 60.0
 AT_ONCE_S = 20.0
-"""Far from the time limit, and far above what a busy machine takes for a few short replies."""
+"""Far from the time limit, and far above what a busy machine takes for a short reply."""
 ERROR = {"error": {"message": "the GPU fell off", "code": 500}}
 THREE = [step for _ in range(3) for step in (0.02, event(token()))]
 FINISH, USAGE = event(delta(finish="length")), event(usage_event(3))
@@ -90,38 +89,68 @@ OK: dict[str, list[Step]] = {
 }
 
 
-def after_good_ones(run: Run, steps: list[Step], **fields: Any) -> tuple[Ran, float]:
-    """A run of two users in which every second reply is `steps`, and how long it took in s."""
+EACH = 6
+
+
+def after_good_ones(folder: Path, replies: list[list[Step]]) -> Ran:
+    """A run of two users; of the six requests for each of the replies every second one gets it."""
 
     def script(request: Received) -> list[Step]:
-        return steps if request.number % 2 else clean(3)
+        return replies[request.number // EACH] if request.number % 2 else clean(3)
 
     with serve(script) as server:
-        began = time.monotonic()
-        ran = run(server.url, requests=6, concurrency=2, timeout_s=TIME_LIMIT_S, ignore_eos=False, **fields)
-        return ran, time.monotonic() - began
+        return run_once(
+            server.url, folder, requests=EACH * len(replies), concurrency=2, timeout_s=TIME_LIMIT_S, ignore_eos=False,
+            max_failures=1.0,
+        )  # fmt: skip
+
+
+def took_s(rows: list[dict[str, Any]]) -> float:
+    """The longest of these requests, in s."""
+    return float(max(row["end_ns"] - row["send_start_ns"] for row in rows)) / 1e9
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return after_good_ones(tmp_path_factory.mktemp("failed") / "run", [steps for steps, _, _ in FAILED.values()])
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return after_good_ones(tmp_path_factory.mktemp("ended") / "run", list(OK.values()))
+
+
+def rows_of(ran: Ran, cases: Iterable[str], name: str) -> list[dict[str, Any]]:
+    first = EACH * list(cases).index(name)
+    return ran.rows[first : first + EACH]
 
 
 @pytest.mark.parametrize("name", FAILED)
-def test_a_failure_that_is_known_ends_the_request(run: Run, name: str) -> None:
-    steps, kind, words = FAILED[name]
-    ran, took_s = after_good_ones(run, steps)
-    assert ran.statuses == ["ok", "failed"] * 3
-    assert ran.kinds() == {kind: 3}
-    assert all(words in row["error"] for row in ran.rows[1::2])
-    assert took_s < AT_ONCE_S
-    assert len({row["connection"] for row in ran.rows[1::2]}) == 3  # each was closed
+def test_a_failure_that_is_known_ends_the_request(failed: Ran, name: str) -> None:
+    _, kind, words = FAILED[name]
+    rows = rows_of(failed, FAILED, name)
+    assert [row["status"] for row in rows] == ["ok", "failed"] * 3
+    assert [row["error_kind"] for row in rows[1::2]] == [kind] * 3
+    assert all(words in row["error"] for row in rows[1::2])
+    assert took_s(rows) < AT_ONCE_S
+    assert len({row["connection"] for row in rows[1::2]}) == 3  # each was closed
+
+
+def test_each_is_counted_by_its_kind(failed: Ran) -> None:
+    assert failed.kinds() == Counter(kind for _, kind, _ in FAILED.values() for _ in range(3))
 
 
 @pytest.mark.parametrize("name", OK)
-def test_an_end_that_is_said_ends_the_request(run: Run, name: str) -> None:
-    ran, took_s = after_good_ones(run, OK[name])
-    assert ran.statuses == ["ok"] * 6
-    assert [row["output_tokens"] for row in ran.rows] == [3] * 6
-    assert took_s < AT_ONCE_S
-    if name == "an end mark":  # its figures are those of what was sent: what was waited is in none
-        waited = [row for row in ran.rows[1::2] if row["end_ns"] - row["last_ns"] > 90e6]
-        assert waited == []
+def test_an_end_that_is_said_ends_the_request(ended: Ran, name: str) -> None:
+    rows = rows_of(ended, OK, name)
+    assert [row["status"] for row in rows] == ["ok"] * 6
+    assert [row["output_tokens"] for row in rows] == [3] * 6
+    assert took_s(rows) < AT_ONCE_S
+
+
+def test_what_was_waited_after_the_end_is_in_no_figure(alone: None, tmp_path: Path) -> None:
+    rows = after_good_ones(tmp_path / "run", [OK["an end mark"]]).rows
+    assert [row for row in rows[1::2] if row["end_ns"] - row["last_ns"] > 90e6] == []
 
 
 def test_a_server_that_always_leaves_its_streams_open(run: Run) -> None:
@@ -135,13 +164,13 @@ def test_a_server_that_always_leaves_its_streams_open(run: Run) -> None:
     assert all(row["end_ns"] - row["send_start_ns"] >= 60e6 for row in ran.rows)
 
 
-def test_a_packed_error_is_seen_at_once_too(run: Run) -> None:
+def test_a_packed_error_is_seen_at_once_too(tmp_path: Path) -> None:
     import zlib
 
     state = zlib.compressobj(wbits=31)
     body = [state.compress(one) + state.flush(zlib.Z_SYNC_FLUSH) for one in (event(token()), event(ERROR))]
-    ran, took_s = after_good_ones(run, [SSE_HEAD % b"Content-Encoding: gzip\r\n", *map(chunked, body), HANG])
-    assert ran.kinds() == {"stream_error": 3} and took_s < AT_ONCE_S
+    ran = after_good_ones(tmp_path / "run", [[SSE_HEAD % b"Content-Encoding: gzip\r\n", *map(chunked, body), HANG]])
+    assert ran.kinds() == {"stream_error": 3} and took_s(ran.rows) < AT_ONCE_S
 
 
 def test_those_who_look_on_see_the_failure_while_the_load_runs(tmp_path: Path) -> None:

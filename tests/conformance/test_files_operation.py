@@ -76,7 +76,8 @@ def test_61_the_result_is_json_by_the_letter(hopeless: Hopeless) -> None:
     printed = strictly(hopeless.out)
     result = build_result(open_recording(hopeless.folder))
     text = to_json(result)
-    assert msgspec.json.decode(text, type=Result, strict=True) == result
+    read = msgspec.json.decode(text, type=Result, strict=True)
+    assert msgspec.structs.replace(read, phrases={}) == result  # what writes it adds these
     assert strictly(text)["counts"] == printed["counts"]
     assert set(strictly(text)) == set(printed) == set(Result.__struct_fields__)
     for file in hopeless.folder.glob("*.json"):

@@ -12,8 +12,6 @@ from stream_kinds import FIELDS, OTHER_FIELDS, PATHS, THOUGHTS, cases
 
 from loadcell.workload import load_tokenizer
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 TEN = "one two three four five six seven eight nine ten"
@@ -43,7 +41,7 @@ def test_unknown_fields_are_named(kinds: Kinds, api: str, name: str) -> None:
     assert check.word == "VALID", "there are no known ones that it came before"
 
 
-def test_thinking_in_parts_is_reasoning(kinds: Kinds) -> None:
+def test_thinking_in_parts_is_reasoning(alone: None, kinds: Kinds) -> None:
     said = kinds["chat", "content as parts, thinking first"]
     first, answer = said.service_ms("ttft_ms"), said.service_ms("ttfa_ms")
     assert first is not None and answer is not None and answer - first == pytest.approx(100, abs=25)

@@ -27,8 +27,6 @@ from scripted import (
     whole,
 )
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 TEMPLATE = 12
 
 
@@ -99,7 +97,7 @@ def test_the_probe_has_the_body_of_the_load(run: Run, lengths: str) -> None:
     }
 
 
-def test_the_probe_hangs_up_after_16_tokens() -> None:
+def test_the_probe_hangs_up_after_16_tokens(alone: None) -> None:
     """A reply of 4,000 tokens takes 80 s here; a tenth of that would be too long."""
     sent = []
 
@@ -122,7 +120,7 @@ def test_the_probe_hangs_up_after_16_tokens() -> None:
 
 
 @pytest.mark.parametrize("first_s", [0.05, 3.3])
-def test_the_probe_hangs_up_after_3_s_but_not_before_an_output(first_s: float) -> None:
+def test_the_probe_hangs_up_after_3_s_but_not_before_an_output(alone: None, first_s: float) -> None:
     """A server that is slow to begin is waited for; one that began is not waited for to end."""
     ended = []
 

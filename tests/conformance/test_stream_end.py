@@ -17,8 +17,6 @@ from stream_kinds import ENDS, GAVE_UP, GOOD, cases
 from loadcell.report.run import print_result, print_short, run_markdown, run_page
 from loadcell.report.words import words_for
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 Kinds = dict[tuple[str, str], Said]
 APIS = pytest.mark.parametrize("api", ["chat", "completions"])
 

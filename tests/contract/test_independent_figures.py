@@ -17,8 +17,6 @@ from scripted import Received, Step, clean, json_reply, serve
 
 from loadcell.cli.main import main
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[str]:

@@ -134,7 +134,7 @@ def test_the_matrix(engine: str, tmp_path: Path) -> None:
     assert all(stage.point for stage in sweep.stages)
 
 
-def test_the_search(engine: str, tmp_path: Path) -> None:
+def test_the_search(alone: None, engine: str, tmp_path: Path) -> None:
     """Few requests tell that a bored server holds the SLO for half of all."""
     words = calls(ROOT / "examples/goodput.yaml", "sweep")[0]
     sweep = swept(tmp_path, engine, *words, "--attainment", "50%", "--rate", "50..100", "--duration", "8s")
@@ -144,7 +144,7 @@ def test_the_search(engine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_the_search_on_a_real_server(server: Server, tmp_path: Path) -> None:
+def test_the_search_on_a_real_server(alone: None, server: Server, tmp_path: Path) -> None:
     """Of an SLO that one user alone misses: the whole search takes longer than a test may."""
     words = calls(ROOT / "examples/llama-cpp.yaml", "sweep")[0]
     sweep = swept(tmp_path, server.url, *words, "--slo", "ttft=1ms")

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 from real_run import Server
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.cli.main import main
 from loadcell.mlperf.judge import fails
 from loadcell.mlperf.model import Accuracy, Outcome
 from loadcell.recording.read import open_recording
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("alone")]
 
 SMALL = (
     "--benchmark", "llama3.1-8b", "--look-alike", "--samples", "3", "--quick", "--shared-host", "--no-html",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from real_run import Ran, Run, Server, command
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("alone")]
 
 PROBE = ("--input-tokens", "24", "--output-tokens", "8")
 PROBE_TOKENS = 12 + 1  # the requests before the load: one as long as its own, one that tells how replies end

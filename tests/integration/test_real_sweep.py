@@ -19,7 +19,7 @@ from loadcell.metrics import build_result
 from loadcell.recording.read import open_recording
 from loadcell.search.model import Sweep
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("alone")]
 
 USERS = [1, 2 * SLOTS]
 WORK = ("--api", "completions", "--input-tokens", "8", "--output-tokens", "4", "--shared-host")

@@ -10,7 +10,7 @@ def short_spec(url: str) -> Spec:
     return build_spec(
         {
             "endpoint": {"url": url},
-            "load": {"timeout_s": 20},
+            "load": {"timeout_s": 20, "wait_ready_s": 0},
             "workload": {"input_tokens": "8", "output_tokens": "8"},
             "observe": {"every_s": 0},
             "run": {"workers": 1, "shared_host": True},

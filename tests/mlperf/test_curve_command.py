@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from small_engine import engine
+from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
 from loadcell.cli.main import main
 from loadcell.mlperf.curve import peak, planning
@@ -21,9 +21,8 @@ from loadcell.mlperf.curve.model import Curve, PointRun
 from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.recording.read import open_recording
 from loadcell.spec import Spec
-from loadcell.workload import planning as workload
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = pytest.mark.usefixtures("processes")
 
 TINY = (
     "--benchmark", "llama3.1-8b", "--look-alike", "--quick", "--set", "workload.output_tokens=4", "--workers", "1",
@@ -36,8 +35,6 @@ def short_points() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "QUICK_DURATION_S", 0.1)
         patch.setattr(peak, "QUICK_STAGE_S", 0.15)
-        for name in ("load_tokenizer", "stable_words"):
-            patch.setattr(workload, name, functools.cache(getattr(workload, name)))
         yield
 
 
@@ -272,7 +269,7 @@ def test_another_plan_in_the_folder(made: Path, url: str, capsys: pytest.Capture
     assert (code, "knows what it is to do" in err) == (2, True)
 
 
-def test_an_endpoint_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endpoint_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], no_waiting: None) -> None:
     code, _, err = called(capsys, "http://127.0.0.1:9", *TINY, "--output", tmp_path / "c")
     assert code == 1
     assert "127.0.0.1:9" in err

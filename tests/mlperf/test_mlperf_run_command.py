@@ -29,7 +29,7 @@ from loadcell.recording.read import open_recording
 from loadcell.report.mlperf import print_findings, print_outcome
 from loadcell.workload.loadgen import server_traffic
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = pytest.mark.usefixtures("processes")
 
 URL = "http://127.0.0.1:9"
 BENCHMARK = ("--benchmark", "llama3.1-8b")
@@ -82,6 +82,7 @@ FEW = ("--set", "loadgen.min_queries=50")
 SECRET = ("--header", "x-key=secret-value")
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("scenario", _LOADS)
 def test_every_scenario_from_end_to_end(scenario: str, url: str, mlperf: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -169,6 +170,7 @@ def test_secrets_are_asked_for_again(mlperf: Command, kept: Path) -> None:
     assert code == 2 and "--header x-key=VALUE" in err
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_offline_run_that_was_too_short_is_run_again(url: str, mlperf: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     _, out, err = mlperf(url, *BENCHMARK, "--scenario", "offline", *TINY, "--concurrency", "8", "--expected-qps", "10",
@@ -179,6 +181,7 @@ def test_an_offline_run_that_was_too_short_is_run_again(url: str, mlperf: Comman
     assert (found.score.end_ns or 0) >= 0.5e9
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_server_that_misses_the_limits_is_invalid_and_says_what_to_change(mlperf: Command, tmp_path: Path) -> None:
     with engine("--ttft", "2ms", "--itl", "40ms", "--slots", "256") as slow:
         code, out, _ = mlperf(slow, *BENCHMARK, "--scenario", "interactive", *TINY, *FEW, "--target-qps", "300",
@@ -193,6 +196,7 @@ def test_a_server_that_misses_the_limits_is_invalid_and_says_what_to_change(mlpe
     )
 
 
+@pytest.mark.usefixtures("alone")
 def test_find_peak_runs_at_the_rate_that_was_found_and_steps_down(
     mlperf: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +212,7 @@ def test_find_peak_runs_at_the_rate_that_was_found_and_steps_down(
     assert (folder / "performance.cut-2").is_dir() and json.loads((folder / "mlperf.json").read_text())["find_peak"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_search_itself_on_an_engine(
     url: str, mlperf: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +303,9 @@ def test_folders_that_are_no_target(mlperf: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["offline", "server"])
-def test_a_server_that_is_not_there_leaves_nothing(scenario: str, mlperf: Command, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_leaves_nothing(
+    scenario: str, mlperf: Command, tmp_path: Path, no_waiting: None
+) -> None:
     code, out, err = mlperf("http://127.0.0.1:1", *BENCHMARK, "--scenario", scenario, *TINY,
                             *(("--target-qps", "600") if scenario == "server" else ()),
                             "--output", tmp_path / "a" / "run")  # fmt: skip
@@ -317,6 +324,7 @@ def test_a_server_that_refuses_everything_is_no_success(mlperf: Command, tmp_pat
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("alone")
 def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(url: str, mlperf: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [*BENCHMARK, "--scenario", "server", *TINY[:-1], "loadgen.min_duration_s=2s", "--target-qps", "240"]

@@ -187,7 +187,9 @@ def test_wrong_usage(
     assert not (tmp_path / "run").exists()
 
 
-def test_no_server_is_told_and_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_server_is_told_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], no_waiting: None
+) -> None:
     assert main(words_for("http://127.0.0.1:9", tmp_path / "run", *SERVER)) == 1
     assert "cannot connect" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -138,7 +138,7 @@ def test_what_cannot_run_is_told_before_anything_does(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("processes")
 def test_nothing_is_left_where_the_first_stage_could_not_begin(tmp_path: Path) -> None:
     spec = short_spec("http://127.0.0.1:1")
     with pytest.raises(EndpointError, match="cannot connect"):
@@ -146,6 +146,7 @@ def test_nothing_is_left_where_the_first_stage_could_not_begin(tmp_path: Path) -
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_saturated_stage_ends_early_and_its_queue_is_gone_before_the_next(url: str, tmp_path: Path) -> None:
     """4 slots of 88 ms carry 45 requests/s: of 120 a queue of dozens is left when the stage is given up."""
     spec = short_spec(url)
@@ -347,7 +348,7 @@ def test_a_sweep_that_is_killed_goes_on(url: str, tmp_path: Path, sign: signal.S
     assert names(folder) == ["001-rate-20", "002-rate-25", "002-rate-25.cut-1", "003-rate-30"]
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("processes")
 def test_an_endpoint_that_dies_leaves_the_stages_before(tmp_path: Path) -> None:
     """The stage in which it died shows a dying server: it is set aside, and runs again."""
     folder = tmp_path / "s"
@@ -383,7 +384,7 @@ def test_an_endpoint_that_dies_leaves_the_stages_before(tmp_path: Path) -> None:
     assert all(stage.point is not None and stage.point.failed_share == 0 for stage in found.stages)
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("processes")
 def test_a_server_that_fails_every_request_ends_the_sweep(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     server, url = start_server("0", "--error-rate", "1")
