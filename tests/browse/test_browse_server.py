@@ -209,7 +209,8 @@ def test_hostile_names_stay_text(tmp_path: Path, ask: Ask) -> None:
     assert "Set-Cookie" not in served.get("/run", id="x\r\nSet-Cookie: x=1").headers
 
 
-def test_stuck_clients_hold_nobody_up(ask: Ask) -> None:
+def test_stuck_clients_hold_nobody_up(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "_HEAD_S", 30.0)
     served = ask()
     stuck = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(40)]
     for connection in stuck:

@@ -144,6 +144,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     return Truth(ran.rows, witness, witness.t0_ns(ran.rows))
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("name", FORMS)
 def test_what_http_says_of_a_stream_changes_no_figure(truth: Truth, name: str) -> None:
     row = truth.rows[list(FORMS).index(name)]

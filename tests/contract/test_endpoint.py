@@ -372,6 +372,7 @@ def test_the_model_list_may_come_in_chunks() -> None:
         assert ask(server.url).model == "chunky"
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_probe_tells_how_long_a_request_is_likely_to_take() -> None:
     with serve(probe=lambda _: clean(2, ttft_s=0.1, gap_s=0.05)) as server:
         found = ask(server.url)

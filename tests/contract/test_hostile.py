@@ -208,7 +208,7 @@ def test_hostile_reply_is_one_failure_of_its_kind(hostile: Ran, name: str) -> No
     row = hostile.rows[2 * list(HOSTILE).index(name)]
     assert (row["status"], row["error_kind"] in HOSTILE[name][1]) == ("failed", True), (row["error_kind"], row["error"])
     assert len(row["error"]) < 700
-    assert row["end_ns"] - row["send_start_ns"] < (TIMEOUT_S + 3) * 1e9
+    assert row["end_ns"] - row["send_start_ns"] < (TIMEOUT_S + 15) * 1e9
 
 
 def test_the_next_request_is_not_harmed(hostile: Ran) -> None:

@@ -248,6 +248,7 @@ def test_each_failure_is_counted_once(ran: Ran) -> None:
     assert ran.manifest.state == "complete"
 
 
+@pytest.mark.usefixtures("alone")
 def test_e2e_and_tpot_follow_the_stream(ran: Ran) -> None:
     row = ran.rows[NAMES.index("clean")]
     spread_s = (row["last_ns"] - row["first_any_ns"]) / 1e9
@@ -255,6 +256,7 @@ def test_e2e_and_tpot_follow_the_stream(ran: Ran) -> None:
     assert row["end_ns"] >= row["last_ns"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_reasoning_is_output_and_the_answer_comes_later(ran: Ran) -> None:
     row = ran.rows[NAMES.index("reasoning, then content")]
     assert row["first_answer_ns"] - row["first_any_ns"] >= 0.8 * 5 * GAP_S * 1e9

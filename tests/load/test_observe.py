@@ -19,6 +19,8 @@ from loadcell.recording.exposition import Sample
 from loadcell.recording.read import read_json
 from loadcell.recording.schema import Source
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 EVERY_S = 0.05
 Rows = list[tuple[Any, ...]]
 

@@ -48,7 +48,7 @@ class TestIsolated:
         start = time.monotonic()
         assert tried("while True: pass").status == "time"
         assert tried("import time; time.sleep(60)").status == "time"
-        assert time.monotonic() - start < 15
+        assert time.monotonic() - start < 50
 
     def test_memory_is_limited(self) -> None:
         assert tried("x = bytearray(1 << 30)").status == "failed"
@@ -66,7 +66,7 @@ class TestIsolated:
         code = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
         before = _cells()
         assert tried(code).status in ("time", "failed")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while _cells() > before and time.monotonic() < deadline:
             time.sleep(0.05)
         assert _cells() <= before

@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_query_at_once(make: Make, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
         assert process.returncode == 130
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert err == b"loadcell: interrupted\n"
         assert list(place.iterdir()) == []
     finally:
