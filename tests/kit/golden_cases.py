@@ -37,11 +37,12 @@ from loadcell.metrics import (
     build_result,
 )
 from loadcell.phrases import phrase
-from loadcell.report import print_repeats
 from loadcell.report.compare import comparison_markdown, comparison_page, print_comparison
+from loadcell.report.render.terminal import show
 from loadcell.report.run import print_result, print_short, run_markdown, run_page
-from loadcell.report.selftest import print_selftest
 from loadcell.report.sweep import print_sweep, sweep_markdown, sweep_page
+from loadcell.report.view.repeats import repeats_section
+from loadcell.report.view.selftest import selftest_section
 from loadcell.report.words import words_for
 from loadcell.search.model import Sweep
 
@@ -258,7 +259,7 @@ def cases() -> Iterator[tuple[str, str]]:
                 f"run-{name}", "page",
             )  # fmt: skip
         repeats = some_repeats(Path(room) / "repeats")
-        yield from terminal(lambda c: print_repeats(repeats, c), "repeats")
+        yield from terminal(lambda c: show([repeats_section(repeats)], c), "repeats")
     for name, comparison in comparisons().items():
         yield from terminal(lambda c, x=comparison: print_comparison(x, c, words_for("en")), f"compare-{name}")  # type: ignore[misc]
         yield from spoken(lambda w, x=comparison: comparison_markdown(x, w), f"compare-{name}", "md")  # type: ignore[misc]
@@ -272,7 +273,7 @@ def cases() -> Iterator[tuple[str, str]]:
         yield from spoken(lambda w, x=sweep: sweep_markdown(x, w, source="sweeps/s"), f"sweep-{name}", "md")  # type: ignore[misc]
         yield from spoken(lambda w, x=sweep: sweep_page(x, w, source="sweeps/s"), f"sweep-{name}", "page")  # type: ignore[misc]
     selftest = a_selftest()
-    yield from terminal(lambda c: print_selftest(selftest, [1, 5, None], c), "selftest")
+    yield from terminal(lambda c: show([selftest_section(selftest, [1, 5, None])], c), "selftest")
 
 
 if __name__ == "__main__":

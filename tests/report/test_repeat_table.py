@@ -11,7 +11,8 @@ from rich.console import Console
 
 from loadcell.metrics import Estimate, Repeats, Result, Verdict, build_repeats, build_result
 from loadcell.recording.read import Recording
-from loadcell.report import print_repeats, run_line
+from loadcell.report.render.terminal import show
+from loadcell.report.view.repeats import repeats_section, run_line
 
 replace = msgspec.structs.replace
 
@@ -32,7 +33,7 @@ def moved(result: Result, p50_ms: float) -> Result:
 
 def shown(together: Repeats, width: int = 80, **options: Any) -> str:
     console = Console(width=width, file=io.StringIO(), **options)
-    print_repeats(together, console)
+    show([repeats_section(together)], console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 

@@ -20,7 +20,8 @@ from test_selftest_store import made
 from loadcell.cli.main import main
 from loadcell.errors import LoadcellError
 from loadcell.metrics import SelfTest
-from loadcell.report.selftest import print_selftest, print_stored
+from loadcell.report.render.terminal import show
+from loadcell.report.view.selftest import selftest_section, stored_section
 from loadcell.selftest import keep_selftest, ladder
 from loadcell.selftest.ladder import Step
 from loadcell.selftest.store import file_of
@@ -179,8 +180,8 @@ def test_the_table_fits(width: int) -> None:
     text = io.StringIO()
     selftest = made()
     console = Console(file=text, width=width)
-    print_selftest(selftest, [1, 5, None], console)
-    print_stored([(file_of(selftest.machine), made(quick=True, tls=True))], [], console)
+    kept = stored_section([(file_of(selftest.machine), made(quick=True, tls=True))], [])
+    show([selftest_section(selftest, [1, 5, None]), kept], console)
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in text.getvalue()

@@ -40,9 +40,10 @@ def run_beside(args: argparse.Namespace) -> int:
         sys.stdout.write(to_json(comparison).decode())
     else:
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.published import print_beside
+        from loadcell.report.render.terminal import show
+        from loadcell.report.view.published import beside_sections
 
-        print_beside(comparison, Terminal())
+        show(beside_sections(comparison), Terminal())
     return exit_code(comparison)
 
 

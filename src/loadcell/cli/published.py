@@ -74,9 +74,10 @@ def run(args: argparse.Namespace) -> int:
     asked = any(getattr(args, flag) is not None for flag in _FLAGS)
     if not args.words and not asked and not (args.json or args.csv or args.md):
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.published import print_registry
+        from loadcell.report.render.terminal import show
+        from loadcell.report.view.published import registry_sections
 
-        print_registry(known, Terminal())
+        show(registry_sections(known), Terminal())
         return 0
     from loadcell.published.find import find
     from loadcell.published.query import read_question, with_flags
@@ -89,18 +90,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(found: Found, args: argparse.Namespace) -> None:
     if args.md:
-        from loadcell.report.published import published_markdown
+        from loadcell.report.render.markdown import markdown
+        from loadcell.report.view.published import found_sections
 
-        sys.stdout.write(published_markdown(found))
+        sys.stdout.write(markdown(found_sections(found, whole=True)))
     elif args.json or args.csv:
         from loadcell.published.forms import to_csv, to_json
 
         sys.stdout.write(to_csv(found) if args.csv else to_json(found).decode())
     else:
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.published import print_found
+        from loadcell.report.render.terminal import show
+        from loadcell.report.view.published import found_sections
 
-        print_found(found, Terminal(), cite=args.cite)
+        show(found_sections(found, cite=args.cite), Terminal())
 
 
 def _top(text: str) -> int | None:
@@ -145,9 +148,10 @@ def _press(args: argparse.Namespace) -> int:
         sys.stdout.write(to_json(press).decode())
     else:
         from loadcell.cli.terminal import Terminal
-        from loadcell.report.published import print_press
+        from loadcell.report.render.terminal import show
+        from loadcell.report.view.published import press_sections
 
-        print_press(press, Terminal())
+        show(press_sections(press), Terminal())
     return 0
 
 

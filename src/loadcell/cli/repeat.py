@@ -50,7 +50,7 @@ def run_repeats(
             code, why = 130, f"interrupted; what was recorded of run {number} is not part of the summary"
             break
         results.append(result)
-        from loadcell.report import run_line
+        from loadcell.report.view.repeats import run_line
 
         out.write(run_line(result, number, count) + "\n")
         out.flush()
@@ -66,13 +66,16 @@ def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool
     from loadcell.cli.results import exit_code
     from loadcell.cli.terminal import Terminal
     from loadcell.metrics import build_repeats
-    from loadcell.report import print_repeats, to_json
+    from loadcell.report import to_json
+    from loadcell.report.render.terminal import show
+    from loadcell.report.view.repeats import repeats_section
 
     together: Repeats = build_repeats(results, asked=count)
     if as_json:
         sys.stdout.write(to_json(together).decode())
     else:
-        print_repeats(together, Terminal())
+        sys.stdout.write("\n")
+        show([repeats_section(together)], Terminal())
         last = f" to {folder}/{len(results)}" if len(results) > 1 else ""
         sys.stdout.write(f" Recorded in {folder}/1{last}; to see one again: loadcell report {folder}/1\n")
         if (folder / "1" / PAGE).exists():

@@ -94,10 +94,11 @@ def _warn_if_busy() -> None:
 
 def _print(selftest: SelfTest) -> None:
     from loadcell.cli.terminal import Terminal
-    from loadcell.report.selftest import print_selftest
+    from loadcell.report.render.terminal import show
+    from loadcell.report.view.selftest import selftest_section
     from loadcell.selftest.limits import level
 
-    print_selftest(selftest, [level(rung) for rung in selftest.rungs], Terminal())
+    show([selftest_section(selftest, [level(rung) for rung in selftest.rungs])], Terminal())
 
 
 def _keep(selftest: SelfTest) -> str:
@@ -114,8 +115,9 @@ def _keep(selftest: SelfTest) -> str:
 
 
 def _list(as_json: bool) -> int:
-    from loadcell.report.selftest import print_stored
+    from loadcell.report.render.terminal import show
     from loadcell.report.tables import to_json
+    from loadcell.report.view.selftest import stored_section
     from loadcell.selftest import state_folder, stored_selftests
     from loadcell.selftest.store import file_of, this_machine
 
@@ -128,7 +130,7 @@ def _list(as_json: bool) -> int:
         from loadcell.cli.terminal import Terminal
 
         own = {file_of(this_machine(tls)) for tls in (False, True)}
-        print_stored(found, own, Terminal())
+        show([stored_section(found, own)], Terminal())
     return 0
 
 

@@ -1,20 +1,35 @@
-"""What several runs of one spec say together: how they differ. In English."""
+"""What several runs of one spec say: a line each, then how they differ. In English."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadcell.metrics import Repeated, Repeats
-from loadcell.report.text import MISSING, figure, percent, sentence
+from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
+from loadcell.report.text import MISSING, figure, found_alone, percent, plain, sentence
 from loadcell.report.view.blocks import TONES, Block, Cell, Column, Note, Section, Table, Verdict, figured
 
 _DOMINATES = {"runs": "more", "samples": "no more", None: MISSING}
+_REASON = 120
+"""Characters of a reason in the line of a run."""
 _NOTE = (
     "Median over the runs. Within: half width of a run's own 95 % interval, median of the runs. Sd: standard "
     "deviation of the runs' values. Both in % of the median. Next run: where one more such run lies, 95 times of 100 "
     "(t, by the spread between runs). The last column says whether the runs differ more than the samples within a run "
     "explain (chi-square, 95 %)."
 )
+
+
+def run_line(result: Result, number: int, count: int) -> str:
+    """One run in one line."""
+    word = word_of(result)
+    reasons = reasons_of(result)
+    end = f"{word}: {plain(found_alone(reasons[0]), _REASON)}" if word != "VALID" and reasons else word
+    ttft = result.latency["ttft_ms"]
+    summary = ttft.service if ttft.response is None else ttft.response
+    return (
+        f" run {number} of {count}: TTFT p50 {figure(summary.p50.value)} p99 {figure(summary.p99.value)} ms · "
+        f"{figure(result.throughput.output_tokens_per_s)} tokens/s · {end}"
+    )
 
 
 def repeats_section(together: Repeats) -> Section:
