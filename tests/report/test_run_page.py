@@ -17,10 +17,10 @@ from made_page import HOSTILE, hostile_result, made_result
 
 from loadcell.metrics import Result, build_result
 from loadcell.report import page as pages
-from loadcell.report.method import typed_command
 from loadcell.report.render.page import clip, environment
 from loadcell.report.run import run_page
 from loadcell.report.view.figures import asked, between, estimated
+from loadcell.report.view.method import typed_command
 from loadcell.report.view.run import findings
 from loadcell.report.words import words_for
 

@@ -14,6 +14,7 @@ from loadcell.report.timeline import timeline
 from loadcell.report.view import instrument, latency, observed
 from loadcell.report.view import run as view
 from loadcell.report.view.blocks import Block, Command, Facts, Section
+from loadcell.report.view.method import settings
 from loadcell.report.words import Words
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         list(observed.observed(result, words)),
         [*instrument.instrument(result, words), *instrument.audit(result, words)],
         [*view.errors(result, words), *view.notes(result, words)],
-        [*view.settings(method.spec, words, method.effective), *view.counted(result, words, short=True),
+        [*settings(method.spec, words, method.effective), *view.counted(result, words, short=True),
          *view.identity(result, words, _DIGITS)],
     ):  # fmt: skip
         blocks += [Facts(found)] if found else []

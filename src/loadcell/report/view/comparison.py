@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from loadcell.compare.effect import RUNS_LEAST
 from loadcell.compare.model import Change, Comparison, Floor, Gate, Noise, Pair, Side
-from loadcell.report.method import typed_command
 from loadcell.report.signed import change_words, finding_words, interval_words, signed
 from loadcell.report.text import MISSING, sentence
 from loadcell.report.view.blocks import (
@@ -26,6 +25,7 @@ from loadcell.report.view.blocks import (
     figured,
     told,
 )
+from loadcell.report.view.method import typed_command
 from loadcell.report.words import Words
 
 TERMINAL = ("sides", "pairs", "noise", "gates")

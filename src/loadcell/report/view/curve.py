@@ -32,8 +32,8 @@ from loadcell.report.view.blocks import (
     listed,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.method import target
 from loadcell.report.view.mlperf import EN, closing, finding_cell, held
-from loadcell.report.view.run import target
 
 TERMINAL = ("summary", "points", "rules", "footnote", "again")
 PAGE = ("summary", "points", "rules", "method", "footnote")

@@ -40,7 +40,7 @@ from loadcell.report.view.blocks import (
     listed,
 )
 from loadcell.report.view.figures import moment
-from loadcell.report.view.run import asked_for, target
+from loadcell.report.view.method import asked_for, target
 from loadcell.report.words import Words
 from loadcell.spec import Spec
 

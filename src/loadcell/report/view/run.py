@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Any
-
-import msgspec
 
 from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
-from loadcell.report.method import setting, typed_command
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import (
     TONES,
     Cell,
-    Command,
     Fact,
-    Facts,
-    Fold,
     Tiles,
     Tone,
     Verdict,
@@ -30,7 +23,7 @@ from loadcell.report.view.blocks import (
 )
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Endpoint, Spec, Workload
+from loadcell.spec import LIMITED, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "failures")
@@ -81,12 +74,6 @@ def workload_words(workload: Workload, words: Words) -> str:
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens, m=out)
-
-
-def target(endpoint: Endpoint, words: Words) -> Fact:
-    """The server that was asked, by which API, for which model."""
-    model = words.say("model {name}", name=endpoint.model or words.say("(the server's first)"))
-    return words.say("Target"), [Cell(endpoint.url, kind="code"), Cell(endpoint.api), Cell(model)]
 
 
 def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
@@ -420,28 +407,3 @@ def identity(result: Result, words: Words, digits: int | None = None) -> Iterato
     )
     if not run.sealed:
         yield fact("", t("no checksums in the recording: that its files are as the run wrote them cannot be told"))
-
-
-def again(words: Words, source: str) -> list[Command]:
-    """What to type to see it again; nothing without a source."""
-    text = source and typed_command("loadcell", "report", source)
-    return [Command(words.say("See these figures again, without any load"), text)] if text else []
-
-
-def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Iterator[Fact]:
-    """Everything that was asked for, and what it came to, a line a part of the spec."""
-    for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
-        if isinstance(values, dict) and values:
-            yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
-
-
-def asked_for(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Fold:
-    """`settings` to be opened."""
-    return Fold(words.say("Everything asked for"), [Facts(list(settings(spec, words, effective)))])
-
-
-def machine(result: Result, words: Words) -> Iterator[Fact]:
-    """The machine that measured."""
-    for name, value in result.methodology.environment.items():
-        if name != "command" and value not in (None, "", {}, []):
-            yield fact(name, setting(value, words))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from loadcell.metrics import Result, word_of
 from loadcell.report.detail.model import Detail
-from loadcell.report.method import command_of, typed_command
 from loadcell.report.view import instrument, latency, observed
 from loadcell.report.view import run as said
 from loadcell.report.view.blocks import (
@@ -25,6 +24,7 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.words import Words
 
 MARKDOWN = ("summary", "errors", "notes", "latency", "method")
@@ -146,11 +146,11 @@ def _method(result: Result, words: Words, source: str) -> Section:
         "method",
         t("Method"),
         [
-            *said.again(words, source),
+            *again(words, source),
             *(Command(label, text) for label, text in commands if text),
             Facts(how),
-            said.asked_for(result.methodology.spec, words, result.methodology.effective),
-            Fold(t("The machine that measured"), [Facts(list(said.machine(result, words)))]),
+            asked_for(result.methodology.spec, words, result.methodology.effective),
+            Fold(t("The machine that measured"), [Facts(list(machine(result, words)))]),
         ],
         detail=True,
     )

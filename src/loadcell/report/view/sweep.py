@@ -9,7 +9,6 @@ import msgspec
 
 from loadcell.report.charts.stages import load_words, varied_fields
 from loadcell.report.lines import TITLES, ask_label
-from loadcell.report.method import setting, typed_command
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import (
     TONES,
@@ -30,7 +29,8 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import Figure, between, moment, share_in_brackets, span
-from loadcell.report.view.run import again, asked_for, limit_words, target, workload_words
+from loadcell.report.view.method import again, asked_for, setting, target, typed_command
+from loadcell.report.view.run import limit_words, workload_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
