@@ -345,6 +345,7 @@ SHORT_KEYS = dict(zip(PLACES, ("k3y0", "q7", "zz9", "u8", "p9w", "tk4", "px5", "
 LONG_KEYS = {place: f"sk-{place}-Ab3dEf9hIjKlMn+/=%{n}" for n, place in enumerate(PLACES)}
 
 
+@pytest.mark.timeout(300)  # six runs
 @settings(max_examples=4, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(RUN_KEYS, min_size=len(PLACES), max_size=len(PLACES), unique=True), st.booleans())
 @example(list(LONG_KEYS.values()), True)

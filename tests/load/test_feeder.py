@@ -240,7 +240,7 @@ def until(what: Callable[[], object], seconds: float = 60) -> None:
 def test_the_process_makes_what_is_wanted_and_waits(files: Files, live: Live) -> None:
     source = synthetic(400)
     with started(source, files, live, first=10, suggested=100) as (process, bodies):
-        until(lambda: live.made >= 100 and live.feeder_cpu_ns)
+        until(lambda: live.made >= 100 and live.feeder_cpu_ns and live.feeder_bytes)
         assert live.made == 100 and live.feeder_rows == 90  # as the probe suggested, before the load has a pace
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
         if hasattr(os, "SCHED_IDLE"):
