@@ -60,11 +60,15 @@ def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     table = {short: column(name) for short, name in names.items()}
     counts = {name: column(name) for name in ("output_tokens", "first_tokens", "output_chunks")}
     ok = np.array([row["status"] == "ok"])
+    shares = np.where(counts["output_chunks"] == 1, counts["output_tokens"], 1.0)
+    first = np.where(np.isnan(counts["first_tokens"]), shares, counts["first_tokens"])
+    later = np.where(np.isnan(table["first_any"]), np.nan, counts["output_tokens"] - first)
     alone = dict.fromkeys(("first_events", "last_events", "pace_end"), np.array([np.nan]))
     it = OneRow(
         **table,
         **counts,
         **alone,
+        later_tokens=later,
         ok=ok,
         sent=np.array([True]),
         end=table["last"],
