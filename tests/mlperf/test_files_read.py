@@ -123,6 +123,7 @@ def test_bare_nan_is_null_but_not_in_strings(bare: str) -> None:
     )
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize(
     "data",
     [b"", b"\0\1", b"[" * 200_000, b'{"a": ' * 50_000, b"\xff\xfe{}", b"{} trailing", b"nan", b"- [\n:::", b"&a [*a]"],
@@ -207,6 +208,7 @@ def test_strange_values_are_diagnosed(example: str, tmp_path: Path) -> None:
         _checked(example, DETAIL, data, tmp_path / "logs")
 
 
+@pytest.mark.usefixtures("thorough")
 @pytest.mark.parametrize("name", ["result_summary.trimmed.json", "accuracy_results.trimmed.json"])
 def test_strange_values_in_json_are_diagnosed(name: str, tmp_path: Path) -> None:
     original = json.loads(files_of(ENDPOINTS)[name])
