@@ -3,8 +3,8 @@
 A server may echo a secret whole or in part, and in another form than it was sent. What is looked for:
 
 - of every value: as it is, decoded, and as URLs, JSON, HTML, Python and base64 (of a longer text too) write it;
-- of long values that look random: every piece of eight characters; of all: four at an end where a text was cut or
-  masked (`sk-ab***yz`);
+- of long values: every piece of eight characters that no word holds by chance; of all: four at an end where a text was
+  cut or masked (`sk-ab***yz`);
 - values that are a word or a number ("EMPTY", "test", "1234"), or of up to three characters, only where they stand
   alone, and words of up to three letters only where a value is named (`key=ab`, `"ab"`): else every "a" of a text would
   be hidden, which protects nothing and tells the value.
@@ -30,8 +30,8 @@ _TINY = 3
 _MANY = 4096
 """Texts that are known: errors come by the thousand and are alike."""
 _MASK = re.compile(r"[*\u2022\u2026]+|\.{2,}|x{3,}")
-_RANDOM = re.compile(r"(?=.*[0-9]|.*[a-z].*[A-Z])(?=.*[A-Za-z])[\w.~+/=%-]+", re.ASCII)
-"""A piece that no word of a text holds by chance."""
+_RANDOM = re.compile(r"(?=.*[A-Za-z])(?:(?=.*[0-9]|.*[a-z].*[A-Z]|.*[!#$&*@^|~?{}<>\[\]])\S+|\S+ [ -~]*\S)", re.ASCII)
+"""A piece that no word holds by chance: letters with digits, in both cases or with signs; or ends of two words."""
 _ESCAPED = re.compile(
     r"(?:\\+u00|\\+x|%(?:25)*|&#x0*)([2-7][0-9a-f]);?|&#0*(3[3-9]|[4-9][0-9]|1[01][0-9]|12[0-6]);|\\+([^\w\s\\])"
     r"|(?:\\+(?:u0{0,2}|x)?[2-7]?|%(?:25)*[2-7]?|&#?x?[0-9a-f]{0,3})(?=$|[\u2026*]|\.\.)",

@@ -380,3 +380,25 @@ def test_short_keys_are_hidden_where_they_are_named() -> None:
         if form in text
     }
     assert named == set()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "aB3$xY7!kL9#pQ2@mN5&", "correct horse battery staple", "Tr0ub4dor&3-horse!battery",
+        'sk-proj-A1b2C3d4"E5f6/G7h8', "cl4v3-ñandú!12$años", "horse!battery@staple#one",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("first", "last"), [(0, 18), (3, None), (6, 17), (0, 9), (5, 14)])
+def test_no_piece_of_eight_of_a_key_of_any_signs_is_left(secret: str, first: int, last: int | None) -> None:
+    piece = secret[first:last]
+    left = scrub(f"the server says that the key {piece}, of user 7, was refused", [secret])
+    assert not [piece[at : at + 8] for at in range(len(piece) - 7) if piece[at : at + 8] in left]
+    assert left.startswith("the server says that the key ") and left.endswith("was refused")
+    broken = scrub(f"the key {secret[:10]}\n{secret[10:]} was refused", [secret])
+    assert not [secret[at : at + 8] for at in range(len(secret) - 7) if secret[at : at + 8] in broken]
+
+
+def test_words_of_a_sentence_stay_beside_a_key_of_words() -> None:
+    text = "the model was not found: name one of the models that this server lists"
+    assert scrub(text, ["correct horse battery staple", "aB3$xY7!kL9#pQ2@mN5&"]) == text
