@@ -96,4 +96,6 @@ def says_loading(said: str) -> bool:
 def failure_words(kind: str, said: str | None) -> str:
     """A kind of failure and the server's words, as in "HTTP 429: slow down"."""
     name = f"HTTP {kind.removeprefix('http_')}" if kind.startswith("http_") else kind.replace("_", " ")
+    if kind.startswith("http_") or kind == "stream_error":  # theirs, whatever ours are
+        return f"{name}: {said}" if said else name
     return phrase("{}: {}", name, said) if said else name

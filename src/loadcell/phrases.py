@@ -18,6 +18,7 @@ from loadcell.grammar import one
 _MOST = 50_000
 """Sentences kept: failures of servers have no end. What is forgotten stays in English."""
 _PLACE = re.compile(r"\{[^{}]*\}")
+_COUNT = re.compile(r"[\d,.]+")
 _FORMS = string.Formatter()
 
 
@@ -37,10 +38,10 @@ def phrase(key: str, *values: object) -> str:
     """A sentence for a reader: `key` with the values in its places, as `str.format` puts them; kept for `made_of`."""
     if not values:  # marked as a sentence, for catalogues
         return key
-    pieces = tuple(_pieces(key, values))
-    text = one(key.format(*values))
-    if text not in pieces:  # a row of one is that one
-        _keep({text: Phrase(_PLACE.sub("{}", key), pieces)})
+    made = Phrase(_PLACE.sub("{}", key), tuple(_pieces(key, values)))
+    text = _text(made)
+    if text not in made.values:  # a row of one is that one
+        _keep({text: made})
     return text
 
 
@@ -105,7 +106,16 @@ def _makes(made: Phrase, text: str) -> bool:
     bare = made.key.replace("{}", "")
     if "{" in bare or "}" in bare or made.key.count("{}") != len(made.values) or text in made.values:
         return False
-    return one(made.key.format(*made.values)) == text
+    return _text(made) == text
+
+
+def _text(made: Phrase) -> str:
+    """The sentence, in the singular where its own words count one of something; other values stay."""
+    held = [value if _COUNT.fullmatch(value) else f"\0{i}\0" for i, value in enumerate(made.values)]
+    text = one(made.key.format(*held))
+    for i, value in enumerate(made.values):
+        text = text.replace(f"\0{i}\0", value)
+    return text
 
 
 def _keep(known: Mapping[str, Phrase]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from loadcell.grammar import one
 from loadcell.metrics import Estimate, Share
 
 MISSING = "n/a"
@@ -114,5 +113,5 @@ def sentence(words: str) -> str:
 def plain(words: object, limit: int = 300) -> str:
     """Words from outside on one line: no control characters that a terminal would obey, no endless reply."""
     text = " ".join(str(words).split())
-    text = one("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

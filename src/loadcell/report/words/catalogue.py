@@ -61,15 +61,23 @@ class Catalogue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         made = made_of(text) if depth < _DEEPEST else None
         if made is None:
             return None
-        return "".join(self._filled(self.words.get(made.key, made.key), made.values, depth))
+        told: dict[str, str] = {}
+        said = self.one("".join(self._filled(self.words.get(made.key, made.key), made.values, depth, told)))
+        for place, value in told.items():
+            said = said.replace(place, value)
+        return said
 
-    def _filled(self, template: str, values: Sequence[str], depth: int) -> Iterator[str]:
-        at = count = 0
-        for place in _PLACE.finditer(template):
+    def _filled(self, template: str, values: Sequence[str], depth: int, told: dict[str, str]) -> Iterator[str]:
+        """The translation with its numbers in place, and marks where what is in `told` is to stand, untouched."""
+        at = 0
+        for count, place in enumerate(_PLACE.finditer(template)):
             yield template[at : place.start()]
             value = values[int(place[1]) if place[1] else count]
-            yield value if place[2] else self.number(value) or self.find(value, depth + 1) or value
-            at, count = place.end(), count + 1
+            number = None if place[2] else self.number(value)
+            if number is None:
+                told[f"\0{count}\0"] = value if place[2] else self.find(value, depth + 1) or value
+            yield f"\0{count}\0" if number is None else number
+            at = place.end()
         yield template[at:]
 
     def _as_sentence(self, text: str, depth: int) -> str | None:

@@ -37,8 +37,9 @@ class Words:
         other = self._other
         if other is not None:
             text = (other.words.get(text) if values else other.find(text)) or text
-        said = text.format(**values) if values else text
-        return one(said) if other is None else other.one(said)
+        if not values:  # a finished sentence is in the singular where it should be, and words from outside stay
+            return text
+        return one(text.format(**values)) if other is None else other.one(text.format(**values))
 
     def figure(self, value: float | None, digits: int = 4) -> str:
         """As `text.figure`, with the marks of the language."""
