@@ -14,7 +14,7 @@ _NOUNS = (
 )
 _ODD = {"replies": "reply", "queries": "query", "entries": "entry", "processes": "process", "hashes": "hash",
         "others": "other"}  # fmt: skip
-_BETWEEN = "planned|other|more|further|output|input|prompt|received|failed|whole|different|new|small|open"
+_BETWEEN = "planned|ok|other|more|further|output|input|prompt|received|failed|whole|different|new|small|open"
 _REGULAR = ("keep", "lie", "need", "end", "lack", "fail", "differ", "repeat", "wait", "hold", "say", "tell", "take")
 _VERBS = {"were": "was", "are": "is", "have": "has", "do": "does"} | {verb: f"{verb}s" for verb in _REGULAR}
 _ONE = re.compile(rf"(?<![\w.,/+-])1 ((?:(?:{_BETWEEN}) )*)({_NOUNS})\b(?!/)( (?:{'|'.join(_VERBS)})\b)?", re.ASCII)

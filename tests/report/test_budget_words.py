@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadcell.metrics.model import Budget
-from loadcell.report.budget import budget_text, mark
+from loadcell.report.budget import budget_text, left_open
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ def test_a_budget_as_a_part_of_its_figure(value: float, low: float, high: float,
 
 
 def test_only_what_is_not_valid_is_marked() -> None:
-    assert mark(20.0, Budget(low=19.9, high=20.0)) == ""
-    assert mark(13.1, Budget(low=4.1, high=13.1)) == "(instrument: \N{MINUS SIGN}9.0 ms)"
-    assert mark(10.0, Budget(low=9.0, high=12.0)) == "(instrument: \N{MINUS SIGN}1.0…+2.0 ms)"
-    assert mark(None, Budget(low=1.0, high=2.0)) == mark(2.0, None) == ""
-    assert mark(19.55, Budget(low=16.05, high=19.55017)) == "(instrument: \N{MINUS SIGN}3.5 ms)"
+    assert left_open(20.0, Budget(low=19.9, high=20.0)) == ""
+    assert left_open(13.1, Budget(low=4.1, high=13.1)) == "\N{MINUS SIGN}9.0 ms"
+    assert left_open(10.0, Budget(low=9.0, high=12.0)) == "\N{MINUS SIGN}1.0…+2.0 ms"
+    assert left_open(None, Budget(low=1.0, high=2.0)) == left_open(2.0, None) == ""
+    assert left_open(19.55, Budget(low=16.05, high=19.55017)) == "\N{MINUS SIGN}3.5 ms"

@@ -30,7 +30,7 @@ cannot be judged. Shares take points, as in "failed.share>+1points".
   {measures}
 
 exit codes: 0 done; 1 a gate failed, not comparable, or a side cannot be read;
-2 wrong usage; 4 a side is INVALID; 130 interrupted
+2 wrong usage; 4 no figure of a side can be trusted; 130 interrupted
 
 examples:
   loadcell compare runs/before runs/after

@@ -123,6 +123,17 @@ class _Head(msgspec.Struct):
     methodology: dict[str, object]
 
 
+_OTHERS = {"stages": "a sweep, not a run", "pairs": "a comparison, not a run", "figures": "repeats together, not a run"}
+"""By a field that only they have: what else --json prints."""
+
+
+def _other(text: bytes) -> str:
+    """What JSON is that is no result."""
+    told = msgspec.json.decode(text)
+    fields = told if isinstance(told, dict) else {}
+    return next((what for name, what in _OTHERS.items() if name in fields), "not a loadcell result")
+
+
 def read_result(path: Path) -> Result:
     """A result that was saved with --json; RecordingError if it is not one of this version."""
     try:
@@ -132,7 +143,7 @@ def read_result(path: Path) -> Result:
         raise RecordingError(f"cannot read {path}: {error.strerror}") from None
     except msgspec.ValidationError:
         raise RecordingError(
-            f"{path} is not a loadcell result: name a recording, a folder of repeats, or what --json printed"
+            f"{path} is {_other(text)}: name a recording, a folder of repeats, or what --json printed of a run"
         ) from None
     except msgspec.DecodeError as error:
         raise RecordingError(

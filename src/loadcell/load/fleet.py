@@ -47,7 +47,7 @@ from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target, secrets_for
-from loadcell.phrases import phrase
+from loadcell.phrases import phrase, scrubbed
 from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
 from loadcell.recording.schema import Manifest
@@ -127,7 +127,9 @@ def run_load(
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
             machine = environment(secrets)
             if review is not None:
-                manifest.notes += [scrub(note, secrets) for note in review(manifest, machine)]
+                manifest.notes += [
+                    scrubbed(note, lambda text: scrub(text, secrets)) for note in review(manifest, machine)
+                ]
             recording.begin(folder, manifest, asked, machine, schedule_columns(planned), selftest)
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.metrics.limits import Limits, grade, number
-from loadcell.metrics.model import Check, Result
+from loadcell.metrics.model import Check, Replies, Result
 from loadcell.metrics.replies import names_of
 from loadcell.phrases import phrase
 
@@ -31,12 +31,7 @@ def _replies(result: Result) -> Iterator[Check]:
         result,
         "usage",
         apart,
-        phrase(
-            "usage counts {} output tokens a reply where {} came, in {} of replies",
-            number(found.usage_tokens, "", 4),
-            number(found.counted_tokens, "", 4),
-            number(apart, "share"),
-        ),
+        _usage_says(found, apart),
         phrase("tokens are counted by what came, which events and text agree on: see what the server counts"),
         limits=LIMITS["usage"],
     )
@@ -52,14 +47,26 @@ def _replies(result: Result) -> Iterator[Check]:
         result,
         "first_field",
         first,
-        phrase(
-            "the first output of {} of replies came in a field that is not known to hold output: {}",
-            number(first, "share"),
-            names_of(found.first_fields),
-        ),
+        _field_says(found, first),
         phrase("TTFT is the time of that field: see what the server sends in it"),
         limits=LIMITS["first_field"],
     )
+
+
+def _usage_says(found: Replies, apart: float | None) -> str:
+    if found.usage_tokens is None or found.counted_tokens is None:
+        return phrase("usage counts other output tokens than came, in {} of replies", number(apart, "share"))
+    return phrase(
+        "usage counts {} output tokens a reply where {} came, in {} of replies",
+        number(found.usage_tokens, "", 4), number(found.counted_tokens, "", 4), number(apart, "share"),
+    )  # fmt: skip
+
+
+def _field_says(found: Replies, first: float | None) -> str:
+    says = phrase(
+        "the first output of {} of replies came in a field that is not known to hold output", number(first, "share")
+    )
+    return phrase("{}: {}", says, names_of(found.first_fields)) if found.first_fields else says
 
 
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_replies,)

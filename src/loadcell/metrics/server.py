@@ -99,7 +99,7 @@ def _pages(before: str, after: str, rows: Rows, ok: Mask) -> Iterator[ServerSide
 
 def _of_means(means: PageMeans, ttft_ms: float | None, own: int, whole: list[str]) -> ServerSide:
     queue, prefill = means.queue_ms, means.prefill_ms
-    rest = None if ttft_ms is None or prefill is None else ttft_ms - (queue or 0.0) - prefill
+    rest = None if ttft_ms is None or prefill is None else round(ttft_ms - (queue or 0.0) - prefill, 6)  # to ns
     notes = [*means.notes, *whole]
     if rest is not None and queue is None:
         notes.append(_NO_QUEUE)

@@ -24,12 +24,6 @@ def _signed(percent: float) -> str:
     return "0" if not shown else f"{_MINUS if shown < 0 else '+'}{abs(shown):g} %"
 
 
-def mark(value: float | None, budget: Budget | None, *, unit: str = "ms", scale: float | None = None) -> str:
-    """What is to stand behind a figure whose budget is not VALID: (instrument: less 9 ms); else nothing."""
-    off = left_open(value, budget, unit=unit, scale=scale)
-    return f"(instrument: {off})" if off else ""
-
-
 def left_open(value: float | None, budget: Budget | None, *, unit: str = "ms", scale: float | None = None) -> str:
     """How far the instrument leaves a figure open whose budget is not VALID; else nothing."""
     if value is None or budget is None or word_of_figure(value, budget, ms=unit == "ms", scale=scale) == "VALID":

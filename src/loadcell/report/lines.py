@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loadcell.phrases import phrase
 from loadcell.report.text import MISSING, plain
 from loadcell.search.model import Ask
 
@@ -17,19 +18,19 @@ TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "fa
 
 
 class Unbroken(Text):
-    """Text in which a percent sign stays on the line of its number."""
+    """Text in which a percent sign stays on the line of its number, and the thousands of a number beside each other."""
 
     def wrap(self, *args: Any, **options: Any) -> Lines:
-        """As Text's; the space before the sign is no place to break at."""
+        """As Text's; neither the space before the sign nor a narrow one in a number is a place to break at."""
         kept = Text.assemble(self, justify=self.justify, overflow=self.overflow, no_wrap=self.no_wrap)
-        kept.plain = kept.plain.replace(" %", f"{_NO_SPACE}%")
+        kept.plain = kept.plain.replace(" %", f"{_NO_SPACE}%").replace(_NARROW, _NO_NARROW)
         lines = kept.wrap(*args, **options)
         for line in lines:
-            line.plain = line.plain.replace(_NO_SPACE, " ")
+            line.plain = line.plain.replace(_NO_SPACE, " ").replace(_NO_NARROW, _NARROW)
         return lines
 
 
-_NO_SPACE = "\ue000"
+_NO_SPACE, _NO_NARROW, _NARROW = "\ue000", "\ue001", "\N{NARROW NO-BREAK SPACE}"
 
 
 def bare_table(gap: int = 2) -> Table:
@@ -55,7 +56,7 @@ def ask_label(ask: Ask) -> str:
         return load_figure(ask.level)
     users = ask.changes.get("load.concurrency")
     if ask.phase == "floor" and users is not None:
-        return f"{users} user{'' if users == 1 else 's'}"
+        return phrase("{} users", users)
     names = [path.rpartition(".")[2] for path in ask.changes]
     short = len(set(names)) == len(names)
     shown = zip(names if short else ask.changes, ask.changes.values(), strict=True)

@@ -29,7 +29,7 @@ def interval_words(change: Change, words: Words) -> str:
     """The 95 % interval of a change; nothing if there is none."""
     if change.low is None or change.high is None:
         return ""
-    return f"[{signed(change.low, words)}, {signed(change.high, words)}]"
+    return words.interval(signed(change.low, words), signed(change.high, words))
 
 
 def finding_words(finding: str, words: Words) -> str:

@@ -248,7 +248,11 @@ def _alt(result: Result, line: Timeline, words: Words) -> str:
     ]  # fmt: skip
     flying = [value for value in line.in_flight if value is not None]
     if flying:
-        told.append(words.say("At most {most} requests were in flight.", most=words.figure(max(flying), 3)))
+        told.append(
+            words.say(
+                "On average over a step, {most} requests were in flight at most.", most=words.figure(max(flying), 3)
+            )
+        )
     failed = sum(line.failed)
     if failed:
         told.append(words.say("{n} requests failed.", n=words.count(failed)))

@@ -120,7 +120,7 @@ def words(cell: Cell, gap: str = " ", colon: str = ": ") -> Text:
         text.append(f"{colon}{plain(cell.more, _LIMIT)}")
     if cell.advice:
         text.append(f"\n\N{RIGHTWARDS ARROW} {plain(cell.advice, _LIMIT)}", style="dim")
-    return text
+    return Unbroken.assemble(text)
 
 
 def facts(block: Facts) -> Grid:

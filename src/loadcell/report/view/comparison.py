@@ -81,7 +81,7 @@ def _sides(sides: Sequence[Side], words: Words) -> Section:
             [
                 Cell(side.path, kind="code"),
                 *_runs(side, words),
-                figured(words.count(side.requests), unit=words.say("ok requests")),
+                Cell(words.say("{n} ok requests", n=words.count(side.requests))),
                 Cell(words.say(side.verdict), tone=TONES[side.verdict]),
             ],
         )

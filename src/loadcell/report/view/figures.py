@@ -77,7 +77,7 @@ def estimated(
         if estimate.caveat:
             return Figure(whole, unit, words.say("queue grows"))
         off = left_open(estimate.value, estimate.budget, scale=scale) if unit == "ms" or marked else ""
-        left = [words.say("(instrument: {off})", off="…".join(map(words.number, off.split("…"))))] if off else []
+        left = [left_open_words(off, words)] if off else []
         return Figure(
             whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *left]).strip()
         )
@@ -90,6 +90,11 @@ def estimated(
     if estimate.needs:
         return Figure(MISSING, under=words.say("needs n = {n}", n=count(estimate.needs, words)))
     return Figure(MISSING)
+
+
+def left_open_words(off: str, words: Words) -> str:
+    """What stands behind a figure that the instrument leaves open by so much."""
+    return words.say("(instrument: {off})", off="…".join(map(words.number, off.split("…"))))
 
 
 def averaged(summary: Summary, words: Words) -> Figure:
@@ -113,28 +118,29 @@ def bracketed(interval: Interval | None, words: Words) -> str:
     if interval is None:
         return ""
     low, high = (words.number(end) for end in ends(interval.low, interval.high))
-    return f" [{low}, {high}]"
+    return f" {words.interval(low, high)}"
 
 
 def share_in_brackets(found: Share, words: Words, beside: float | None = None) -> str:
     """A proportion with its interval in a line, as in 98.5 % [97.1, 99.3]."""
     whole = share_with_interval(found, beside)
     value, bracket, interval = whole.partition(" [")
-    ends = ", ".join(words.number(end) for end in interval.removesuffix("]").split(", "))
-    return f"{words.number(value)}{bracket}{ends}]" if bracket else words.number(whole)
+    if not bracket:
+        return words.number(whole)
+    return f"{words.number(value)} {words.interval(*map(words.number, interval.removesuffix(']').split(', ')))}"
 
 
 def spread(found: Spread, words: Words) -> str:
     """The 99th percentile of a delay, or its maximum where there are too few samples."""
     if found.p99_ms is not None:
         return f"p99 {words.figure(found.p99_ms, 3)} ms"
-    return MISSING if found.max_ms is None else f"max {words.figure(found.max_ms, 3)} ms"
+    return words.say(MISSING) if found.max_ms is None else f"{words.say('max')} {words.figure(found.max_ms, 3)} ms"
 
 
 def span(seconds: float | None, words: Words) -> str:
     """A length of time, as in 42 s, 3 min 12 s or 1 h 05 min."""
     if seconds is None:
-        return MISSING
+        return words.say(MISSING)
     whole = round(seconds)
     if whole < 120:
         return words.say("{s} s", s=str(whole))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from loadcell.metrics import Calibration, Check, Result
 from loadcell.metrics.checks_budget import ALONE, JUDGED, figures_of
-from loadcell.report.budget import budget_text, mark
-from loadcell.report.text import MISSING, figure
+from loadcell.metrics.model import Budget
+from loadcell.report.budget import budget_text, left_open
+from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import TONES, Cell, Column, Fact, Table, Tone, fact, figured, told
-from loadcell.report.view.figures import asked, spread
+from loadcell.report.view.figures import asked, left_open_words, spread
 from loadcell.report.view.latency import PERCENTILES, latency_rows
 from loadcell.report.words import Words
 
@@ -19,7 +20,7 @@ _RANK = {"INVALID": 0, "SUSPECT": 1, "NOTED": 2, "VALID": 3, None: 4}
 def instrument(result: Result, words: Words) -> Iterator[Fact]:
     """Clock, lags, connections, tokens: what was measured with, and what was delivered against what was planned."""
     for i, line in enumerate(_budgets(result, words)):
-        yield fact("" if i else words.say("Error budget"), words.number(line))
+        yield fact("" if i else words.say("Error budget"), line)
     yield words.say("Instrument"), list(_itself(result, words))
     yield from _delivery(result, words)
     if result.calibration is not None:
@@ -28,14 +29,15 @@ def instrument(result: Result, words: Words) -> Iterator[Fact]:
 
 def _budgets(result: Result, words: Words) -> Iterator[str]:
     """A line for each latency and one for the rates: what the instrument leaves open of what is judged, then marks."""
+    t = words.say
     for title, summary in latency_rows(result.latency, words):
         found = figures_of(summary)
         known = [(name, *found[name]) for name in JUDGED]
-        told = [f"{name} {budget_text(v, b)}" for name, v, b in known if v is not None and b is not None]
+        told = [f"{t(name)} {_left(v, b, words)}" for name, v, b in known if v is not None and b is not None]
         marks = [
-            f"{PERCENTILES.get(name, name)} {figure(found[name][0])} {text}"
+            f"{t(PERCENTILES.get(name, name))} {words.figure(found[name][0])} {left_open_words(off, words)}"
             for name in ALONE
-            if (text := mark(*found[name], scale=summary.mean))
+            if (off := left_open(*found[name], scale=summary.mean))
         ]
         if told:
             yield f"{title}: {' · '.join([*told, *marks])}"
@@ -44,9 +46,13 @@ def _budgets(result: Result, words: Words) -> Iterator[str]:
         ("requests/s", rates.requests_per_s, rates.requests_budget),
         ("output tokens/s", rates.output_tokens_per_s, rates.output_tokens_budget),
     )
-    told = [f"{name} {budget_text(v, b)}" for name, v, b in pairs if v is not None and b is not None]
+    told = [f"{t(name)} {_left(v, b, words)}" for name, v, b in pairs if v is not None and b is not None]
     if told:
         yield " · ".join(told)
+
+
+def _left(value: float, budget: Budget, words: Words) -> str:
+    return "…".join(map(words.number, budget_text(value, budget).split("…")))
 
 
 def _itself(result: Result, words: Words) -> Iterator[Cell]:

@@ -37,7 +37,7 @@ def latency_table(
         rows.append([
             Cell(title, term=term, under=_samples(summary, words)),
             figured(mean.value, under="\n".join(filter(None, [mean.under, spread]))),
-            *(_estimate(summary, one, words) for one in shown),
+            *(_estimate(summary, one, words, scale=_scale(name, summary)) for one in shown),
             figured(words.figure(summary.max), under=_least(summary, words) if least else ""),
         ])  # fmt: skip
     columns = [Column(t("Latency, ms"), "left"), Column(t("mean")), *map(Column, shown.values()), Column(t("max"))]
@@ -55,7 +55,7 @@ def short_table(result: Result, words: Words) -> Table | None:
         rows.append([
             Cell(latency.title, under=words.say("response time") if latency.response else ""),
             averaged(summary, words).cell(),
-            *(_estimate(summary, one, words, marked=True, scale=summary.mean if name == "itl_ms" else None)
+            *(_estimate(summary, one, words, scale=_scale(name, summary))
               for one in ("p50", "p90", "p99")),
             figured(words.figure(summary.max)),
         ])  # fmt: skip
@@ -98,8 +98,13 @@ def _anchor(anchor: str, words: Words) -> str:
     return {"response": words.say("response time"), "service": words.say("service time")}.get(anchor, "")
 
 
-def _estimate(summary: Summary, name: str, words: Words, *, marked: bool = False, scale: float | None = None) -> Cell:
-    return estimated(getattr(summary, name), words, "", summary.n, name, marked=marked, scale=scale).cell()
+def _scale(name: str, summary: Summary) -> float | None:
+    """What the budget of a figure is a part of where not of itself: of a burst, most gaps are nothing."""
+    return summary.mean if name == "itl_ms" else None
+
+
+def _estimate(summary: Summary, name: str, words: Words, *, scale: float | None = None) -> Cell:
+    return estimated(getattr(summary, name), words, "", summary.n, name, marked=True, scale=scale).cell()
 
 
 def _samples(summary: Summary, words: Words) -> str:

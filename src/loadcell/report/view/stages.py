@@ -84,7 +84,7 @@ def _row(sweep: Sweep, stage: Stage, words: Words, judged: bool, ended: bool, pa
 
 def _label(stage: Stage, words: Words) -> str:
     label = ask_label(stage.ask)
-    return label if stage.ask.level is None else words.number(label)
+    return words.number(label)
 
 
 def _estimate(estimate: Estimate | None, words: Words) -> str:
@@ -226,6 +226,10 @@ def _known(values: list[float | None]) -> int:
     return sum(value is not None for value in values)
 
 
+_NARROW = 5
+"""Series of a server, up to which there is room for the client's own on a narrow terminal."""
+
+
 def server_table(sweep: Sweep, words: Words) -> Table | None:
     """Means of what the server and its machine told, a row a stage; None where nobody told anything."""
     points = [(stage, stage.point) for stage in sweep.stages if stage.point is not None]
@@ -246,7 +250,10 @@ def server_table(sweep: Sweep, words: Words) -> Table | None:
     columns = [
         Column("#", "left"),
         load,
-        *(Column(title, wide=name == "client_cpu_share") for name, (title, _) in names.items()),
+        *(
+            Column(title, wide=name == "client_cpu_share" and len(names) > _NARROW)
+            for name, (title, _) in names.items()
+        ),
     ]
     return Table([*columns, *([Column("J/token")] if energy else [])], rows, stacked=True)
 

@@ -225,7 +225,11 @@ def _grid_tiles(sweep: Sweep, words: Words) -> Iterator[tuple[Cell, list[Cell]]]
         known = [(at, stage, point) for stage, point in sound if (at := value(point)) is not None]
         if known:
             at, stage, point = (min if unit == "ms" else max)(known, key=lambda found: found[0])
-            load = ask_label(stage.ask) if stage.ask.level is None else load_words(sweep.plan, stage.ask.level, words)
+            load = (
+                words.number(ask_label(stage.ask))
+                if stage.ask.level is None
+                else load_words(sweep.plan, stage.ask.level, words)
+            )
             where = t("at {load}, {stage}", load=load, stage=named([stage.ask.number], words))
             under = " · ".join(filter(None, [more(point), where]))
             yield Cell(title, term=term), [Figure(words.figure(at), unit, under).cell()]

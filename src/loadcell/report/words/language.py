@@ -58,6 +58,11 @@ class Words:
         other = self._other
         return text if other is None else other.number(text) or self.say(text)
 
+    def interval(self, low: str, high: str) -> str:
+        """Both ends in brackets, by a mark that no number holds."""
+        other = self._other
+        return f"[{low}{'; ' if other is not None and other.numbers.decimal == ',' else ', '}{high}]"
+
     def metric(self, name: str) -> Metric:
         """The glossary's entry in this language."""
         entry = GLOSSARY[name]
