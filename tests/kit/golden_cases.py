@@ -259,7 +259,7 @@ def cases() -> Iterator[tuple[str, str]]:
                 f"run-{name}", "page",
             )  # fmt: skip
         repeats = some_repeats(Path(room) / "repeats")
-        yield from terminal(lambda c: show([repeats_section(repeats)], c), "repeats")
+        yield from terminal(lambda c: show([repeats_section(repeats, words_for("en"))], c), "repeats")
     for name, comparison in comparisons().items():
         yield from terminal(lambda c, x=comparison: print_comparison(x, c, words_for("en")), f"compare-{name}")  # type: ignore[misc]
         yield from spoken(lambda w, x=comparison: comparison_markdown(x, w), f"compare-{name}", "md")  # type: ignore[misc]

@@ -13,8 +13,10 @@ from loadcell.metrics import Estimate, Repeats, Result, Verdict, build_repeats, 
 from loadcell.recording.read import Recording
 from loadcell.report.render.terminal import show
 from loadcell.report.view.repeats import repeats_section, run_line
+from loadcell.report.words import words_for
 
 replace = msgspec.structs.replace
+EN, ES = words_for("en"), words_for("es")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def moved(result: Result, p50_ms: float) -> Result:
 
 def shown(together: Repeats, width: int = 80, **options: Any) -> str:
     console = Console(width=width, file=io.StringIO(), **options)
-    show([repeats_section(together)], console)
+    show([repeats_section(together, EN)], console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 
@@ -67,9 +69,23 @@ def test_an_invalid_set(result: Result) -> None:
 
 
 def test_the_line_of_a_run(result: Result) -> None:
-    line = run_line(moved(result, 50.25), 2, 5)
+    line = run_line(moved(result, 50.25), 2, 5, EN)
     assert line.startswith(" run 2 of 5: TTFT p50 50.10 p99 n/a ms · ") and line.endswith(" tokens/s · VALID")
     suspect = replace(result, verdict=Verdict(word="SUSPECT", reasons=["late: \x1b[2J lower the load"], checks=[]))
-    assert run_line(suspect, 1, 2).endswith("· SUSPECT: late: \N{REPLACEMENT CHARACTER}[2J lower the load")
+    assert run_line(suspect, 1, 2, EN).endswith("· SUSPECT: late: \N{REPLACEMENT CHARACTER}[2J lower the load")
     bad = replace(result, invalid=["the disk was full"])
-    assert "TTFT p50" in run_line(bad, 1, 2) and run_line(bad, 1, 2).endswith("· INVALID: the disk was full")
+    assert "TTFT p50" in run_line(bad, 1, 2, EN) and run_line(bad, 1, 2, EN).endswith("· INVALID: the disk was full")
+
+
+def test_it_is_said_in_another_language_too(result: Result) -> None:
+    bad = replace(result, invalid=["the load did not begin"])
+    console = Console(width=80, file=io.StringIO())
+    show([repeats_section(build_repeats([moved(result, 50.0), moved(result, 60.0), bad], asked=5), ES)], console)
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert (
+        "3 de 5 ejecuciones: ejecución 3 NO VÁLIDO" in text
+        and "mediana" in text
+        and "Mediana de las ejecuciones" in text
+    )
+    assert " runs " not in text and " run " not in text
+    assert run_line(bad, 1, 2, ES).startswith(" ejecución 1 de 2: TTFT p50 50,")

@@ -15,6 +15,7 @@ from loadcell.spec import Spec
 
 if TYPE_CHECKING:
     from loadcell.metrics import Repeats, Result
+    from loadcell.report.words import Words
 
 
 def run_repeats(
@@ -25,6 +26,7 @@ def run_repeats(
     *,
     as_json: bool,
     strict: bool,
+    words: Words,
 ) -> int:
     """Run `spec` `count` times into `folder`/1, /2, ..., each with the prompts of another repetition; exit code.
 
@@ -52,17 +54,17 @@ def run_repeats(
         results.append(result)
         from loadcell.report.view.repeats import run_line
 
-        out.write(run_line(result, number, count) + "\n")
+        out.write(run_line(result, number, count, words) + "\n")
         out.flush()
     if why:
         sys.stderr.write(f"loadcell: run {number} of {count}: {why}\n")
     if results:
-        worst = _summarise(results, count, folder, as_json=as_json, strict=strict)
+        worst = _summarise(results, count, folder, words, as_json=as_json, strict=strict)
         code = worst if code is None else code
     return code or 0
 
 
-def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool, strict: bool) -> int:
+def _summarise(results: list[Result], count: int, folder: Path, words: Words, *, as_json: bool, strict: bool) -> int:
     from loadcell.cli.results import exit_code
     from loadcell.cli.terminal import Terminal
     from loadcell.metrics import build_repeats
@@ -75,7 +77,7 @@ def _summarise(results: list[Result], count: int, folder: Path, *, as_json: bool
         sys.stdout.write(to_json(together).decode())
     else:
         sys.stdout.write("\n")
-        show([repeats_section(together)], Terminal())
+        show([repeats_section(together, words)], Terminal())
         last = f" to {folder}/{len(results)}" if len(results) > 1 else ""
         sys.stdout.write(f" Recorded in {folder}/1{last}; to see one again: loadcell report {folder}/1\n")
         if (folder / "1" / PAGE).exists():

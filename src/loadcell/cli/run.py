@@ -184,7 +184,7 @@ def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count:
             return result
 
         with claimed(folder):
-            return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict)
+            return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict, words=words_of(args))
     result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
     shown = result
     show(shown, folder, words_of(args), as_json=args.json, full=args.full)
