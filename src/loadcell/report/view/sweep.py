@@ -108,6 +108,9 @@ def _verdict(sweep: Sweep, words: Words) -> tuple[str, Verdict]:
         bad = [n for n in ends if known.get(n) == word != "VALID"]
         rests = t("The answer rests on {stages}, {word}", stages=named(bad, words), word=t(word))
         first += [Cell(rests, tone="strong")] if bad else []
+        void = {stage.ask.number for stage in sweep.stages if stage.point and stage.point.verdict == "INVALID"}
+        if word == "SUSPECT" and void & set(bad):
+            first.append(Cell(t("INVALID there are other figures: who kept to the limits is known.")))
         first += [Cell(told(finding, words), tone="care") for finding in found.findings] + [Cell(answer)]
         answer = told(why or found.says, words)
     reasons = [*first, *doubts(sweep, words)]
