@@ -139,6 +139,9 @@ def table(block: Table, width: int) -> Grid:
     gap, colon = (" ", ": ") if beside else ("\n", "\n")
     shown = [i for i, column in enumerate(block.columns) if width >= _WIDE or not column.wide]
     columns, lines = [block.columns[i] for i in shown], [[row[i] for i in shown] for row in block.rows]
+    if block.stacked and _natural(columns, lines) + len(columns) > width and any(column.spare for column in columns):
+        kept = [i for i, column in enumerate(columns) if not column.spare]
+        columns, lines = [columns[i] for i in kept], [[row[i] for i in kept] for row in lines]
     below = {i for row in lines for i, cell in enumerate(row) if cell.under}
     room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(columns) - len(below))) // max(1, len(below)) - 2
     natural = _natural(columns, lines)

@@ -52,6 +52,8 @@ class Column(msgspec.Struct, frozen=True):
     """What stands below the figures of this column; Markdown then has a column for it, but in a stacked table."""
     wide: bool = False
     """A narrow terminal leaves it out."""
+    spare: bool = False
+    """A stacked table that does not fit otherwise leaves it out."""
 
 
 Fact = tuple[str, Sequence[Cell]]

@@ -39,7 +39,10 @@ def stage_table(sweep: Sweep, words: Words, pages: frozenset[str]) -> Table | No
         Column("#", "left"),
         Column(t("Load"), "left", under=_unit(sweep, words)),
         *([Column(t("Answer"), "left", under=t("attainment"))] if judged else []),
-        *(Column(words.metric(name.removesuffix("_ms")).title, wide=name == "e2e_ms") for name in COMPARED),
+        *(
+            Column(words.metric(name.removesuffix("_ms")).title, wide=name == "e2e_ms", spare=name == "itl_ms")
+            for name in COMPARED
+        ),
         Column(t("Requests/s"), under=t("goodput")),
         Column(t("Tokens/s"), under=t("one user")),
         Column(t("Verdict"), "left"),
@@ -226,10 +229,6 @@ def _known(values: list[float | None]) -> int:
     return sum(value is not None for value in values)
 
 
-_NARROW = 5
-"""Series of a server, up to which there is room for the client's own on a narrow terminal."""
-
-
 def server_table(sweep: Sweep, words: Words) -> Table | None:
     """Means of what the server and its machine told, a row a stage; None where nobody told anything."""
     points = [(stage, stage.point) for stage in sweep.stages if stage.point is not None]
@@ -250,10 +249,7 @@ def server_table(sweep: Sweep, words: Words) -> Table | None:
     columns = [
         Column("#", "left"),
         load,
-        *(
-            Column(title, wide=name == "client_cpu_share" and len(names) > _NARROW)
-            for name, (title, _) in names.items()
-        ),
+        *(Column(title, spare=name in ("client_cpu_share", "preemptions")) for name, (title, _) in names.items()),
     ]
     return Table([*columns, *([Column("J/token")] if energy else [])], rows, stacked=True)
 
