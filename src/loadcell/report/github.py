@@ -18,7 +18,7 @@ _HASH = re.compile(r"\b(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,40}\b", re.IGNOR
 """What GitHub would take for a commit: letters and digits."""
 
 
-def prose(text: object, limit: int = 600) -> str:
+def prose(text: object, limit: int = 800) -> str:
     """A sentence that may hold words from outside, on one line, as text and nothing else."""
     words = plain(text, limit)
     words = _LINKED.sub(lambda m: f"{m[0]}{_BREAK}" if m[0] != "://" else f":{_BREAK}//", words)

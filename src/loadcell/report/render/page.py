@@ -31,7 +31,7 @@ CLASSES: dict[Tone, str] = {
     "": "none", "good": "valid", "care": "suspect", "open": "suspect", "bad": "invalid", "strong": "strong",
     "dim": "muted",
 }  # fmt: skip
-_CLIP = 600
+_CLIP = 800
 """Characters of a foreign string on a page."""
 _TOO_LONG = 20_000
 """No more of a foreign string is looked at: a reply may have a megabyte."""

@@ -35,7 +35,7 @@ STYLES: dict[Tone, str] = {
 BADGES: dict[Tone, str] = {"good": "bold white on green", "care": "bold black on yellow", "bad": "bold white on red"}
 _WIDE = 110
 """Columns from which on what stands below a figure stands beside it."""
-_LIMIT = 600
+_LIMIT = 800
 """Most characters of a cell."""
 _PLAIN_COLUMN = 9
 """Columns of a figure without anything below it, in a table of those that have it."""

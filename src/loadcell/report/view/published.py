@@ -80,7 +80,7 @@ def _contents(rankings: Sequence[Ranking]) -> Section:
 
 def _ranking(ranking: Ranking, cite: bool) -> Section:
     table = _table(ranking, [[*_cells(one, ranking)] for one in ranking.rows], "derived")
-    cited = [Note([f"[{one.rank}] {citation(one.row)}" for one in ranking.rows])] if cite else []
+    cited = [Command(f"[{one.rank}]", citation(one.row)) for one in ranking.rows] if cite else []
     return Section("ranking", title(ranking), [table, *cited], headed=True)
 
 
