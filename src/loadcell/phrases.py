@@ -17,7 +17,6 @@ from loadcell.grammar import one
 
 _MOST = 50_000
 """Sentences kept: failures of servers have no end. What is forgotten stays in English."""
-_PLACE = re.compile(r"\{[^{}]*\}")
 _COUNT = re.compile(r"[\d,.]+")
 _FORMS = string.Formatter()
 
@@ -38,7 +37,7 @@ def phrase(key: str, *values: object) -> str:
     """A sentence for a reader: `key` with the values in its places, as `str.format` puts them; kept for `made_of`."""
     if not values:  # marked as a sentence, for catalogues
         return key
-    made = Phrase(_PLACE.sub("{}", key), tuple(_pieces(key, values)))
+    made = Phrase(_bare(key), tuple(_pieces(key, values)))
     text = _text(made)
     if text not in made.values:  # a row of one is that one
         _keep({text: made})
@@ -95,6 +94,14 @@ def phrases(document: object) -> dict[str, Phrase]:
     return found
 
 
+def _bare(key: str) -> str:
+    """A key with {} in each of its places, its own braces twice."""
+    parts = _FORMS.parse(key)
+    return "".join(
+        f"{own.replace('{', '{{').replace('}', '}}')}{'' if name is None else '{}'}" for own, name, *_ in parts
+    )
+
+
 def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
     places = ((spec, how) for _, name, spec, how in _FORMS.parse(key) if name is not None)
     for value, (spec, how) in zip(values, places, strict=True):
@@ -103,8 +110,11 @@ def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
 
 def _makes(made: Phrase, text: str) -> bool:
     """Whether this makes the text, of values that are shorter than it."""
-    bare = made.key.replace("{}", "")
-    if "{" in bare or "}" in bare or made.key.count("{}") != len(made.values) or text in made.values:
+    try:
+        places = [place for _, *place in _FORMS.parse(made.key) if place[0] is not None]
+    except ValueError:  # no key at all
+        return False
+    if places != [["", "", None]] * len(made.values) or text in made.values:
         return False
     return _text(made) == text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from english import SRC, formatted, keys, labels, literals, words_in
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadcell.errors import UsageError
@@ -132,6 +132,8 @@ def test_foreign_words_stay(text):
 
 
 @given(st.text(max_size=20), st.lists(st.text(max_size=20), min_size=1, max_size=4))
+@example("{0}", [""])
+@example("}{", ["{}", "}"])
 def test_a_sentence_keeps_what_it_was_made_of_and_takes_it_along(fixed, values):
     key = "{}".join(fixed.replace("{", "{{").replace("}", "}}") + "." for _ in range(len(values) + 1))
     text = phrase(key, *values)
@@ -139,6 +141,10 @@ def test_a_sentence_keeps_what_it_was_made_of_and_takes_it_along(fixed, values):
     assert made is not None and made.key == key and len(made.values) == len(values)
     taken = msgspec.json.decode(msgspec.json.encode(phrases({"says": [text]})), type=dict[str, Phrase])
     assert taken[text] == made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("loadcell.phrases._made", {})
+        learn(taken)
+        assert made_of(text) == made
 
 
 def test_another_value_takes_the_place_of_the_first_one_that_is_it():
