@@ -23,11 +23,16 @@ class Landing:
         self.flights: deque[Flight] = deque()
         self.unparsed = 0
         """Reads of theirs that are to be parsed."""
+        self.bytes = 0
+        """Of memory that they take, about; each is weighed once: thousands may wait."""
+        self._weights: deque[int] = deque()
 
     def add(self, flight: Flight) -> None:
         """A reply has ended."""
         self.flights.append(flight)
         self.unparsed += flight.stored
+        self._weights.append(flight.weight())
+        self.bytes += self._weights[-1]
 
     def parse_some(self) -> None:
         """One slice of the oldest, and its rows when it is whole."""
@@ -36,6 +41,7 @@ class Landing:
         if not flight.parse():
             return
         self.flights.popleft()
+        self.bytes -= self._weights.popleft()
         reply = flight.reply
         if not reply.closed:
             if not flight.cancelled and not flight.failure:

@@ -18,10 +18,23 @@ class Room:
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self._before = _resident_bytes()
+        self._weighed = 0
+        """What the process held when the replies were weighed last."""
 
     def is_tight(self) -> bool:
-        """Whether it is worth to weigh the replies: a look at the process alone, whatever its load."""
-        return _resident_bytes() - self._before > self.most_bytes // 2
+        """Whether it is worth to weigh the replies: a look at the process alone, whatever its load.
+
+        Weighing a thousand streams takes a tenth of the time between two looks: within the bound it is done anew only
+        when the process has grown.
+        """
+        held = _resident_bytes() - self._before
+        if held <= self.most_bytes // 2 or self._weighed <= held < min(self._weighed + self._step(), self.most_bytes):
+            return False
+        self._weighed = held
+        return True
+
+    def _step(self) -> int:
+        return self.most_bytes // 16
 
     def too_much(self, flights: Iterable[Flight]) -> list[tuple[Flight, int, int]]:
         """The flights in the air that must end for the others to have room, the largest first, with their bytes and
@@ -36,9 +49,9 @@ class Room:
             held -= weight
         return found
 
-    def is_full(self, landed: Iterable[Flight]) -> bool:
+    def is_full(self, landed_bytes: int) -> bool:
         """Whether what has landed takes more than its half."""
-        return sum(flight.weight() for flight in landed) > self.most_bytes // 2
+        return landed_bytes > self.most_bytes // 2
 
 
 def _resident_bytes() -> int:

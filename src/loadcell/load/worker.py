@@ -399,7 +399,7 @@ class Worker:
             flight.reply.close(max(len(flight.times) - 1, 0))
             self._land(flight, reuse=False)
         limit = monotonic_ns() + TICK_NS
-        while self.landed.flights and self.room.is_full(self.landed.flights) and monotonic_ns() < limit:
+        while self.landed.flights and self.room.is_full(self.landed.bytes) and monotonic_ns() < limit:
             self._parse_some()
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
