@@ -22,7 +22,7 @@ from loadcell.mlperf.model import FOOTNOTE, UNVERIFIED
 from loadcell.recording.read import open_recording
 from loadcell.spec import Spec
 
-pytestmark = pytest.mark.usefixtures("processes")
+pytestmark = pytest.mark.usefixtures("alone")
 
 TINY = (
     "--benchmark", "llama3.1-8b", "--look-alike", "--quick", "--set", "workload.output_tokens=4", "--workers", "1",
