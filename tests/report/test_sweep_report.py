@@ -23,12 +23,12 @@ from rich.console import Console
 
 from loadcell.cli.sweep import exit_code
 from loadcell.metrics.model import Energy, Estimate
-from loadcell.report.lines import ask_label, load_figure
+from loadcell.report.lines import ask_label
 from loadcell.report.sweep import print_sweep, stage_line
 from loadcell.report.tables import sweep_csv, to_json
 from loadcell.report.view.sweep import finished
 from loadcell.report.words import Words
-from loadcell.search.model import Ask, Stable, Sweep
+from loadcell.search.model import Ask, Stable, Sweep, load_figure
 from loadcell.spec import Slo
 
 replace = msgspec.structs.replace
@@ -332,8 +332,8 @@ def test_json_is_the_sweep() -> None:
 
 
 def test_small_words() -> None:
-    assert [load_figure(x) for x in (None, 1.0, 12.5, 41.234, 1024.0, 123456.0)] == [
-        "n/a", "1", "12.5", "41.23", "1024", "123,456",
+    assert [load_figure(x) for x in (1.0, 12.5, 41.234, 1024.0, 123456.0)] == [
+        "1", "12.5", "41.23", "1,024", "123,456",
     ]  # fmt: skip
     users = Ask(number=1, phase="floor", changes={"load.concurrency": 1, "load.rate": None}, level=None)
     assert ask_label(users) == "1 user"

@@ -12,11 +12,11 @@ from markupsafe import Markup
 
 from loadcell.browse.figures import Figures
 from loadcell.browse.listing import DEEP, MOST, Entry, Listing
-from loadcell.report.lines import load_figure
 from loadcell.report.render.page import environment
 from loadcell.report.text import plain
 from loadcell.report.words import Words
 from loadcell.search import Plan
+from loadcell.search.model import load_figure
 
 if TYPE_CHECKING:
     pass

@@ -186,13 +186,12 @@ class SweepView:
         ask = self.ask
         if ask is None:
             return []
-        from loadcell.report.charts.stages import load_words
         from loadcell.report.lines import ask_label
         from loadcell.report.text import plain
-        from loadcell.report.words import Words
+        from loadcell.search.model import load_words
 
         many = len(self.plan.stages) if self.plan.mode == "grid" else 0
-        load = ask_label(ask) if ask.level is None else load_words(self.plan, ask.level, Words("en"))
+        load = ask_label(ask) if ask.level is None else load_words(self.plan, ask.level)
         parts = [f"stage {ask.number}{f'/{many}' if many else ''}", plain(load, 24)]
         parts += [] if ask.phase == "grid" else [ask.phase]
         if many:

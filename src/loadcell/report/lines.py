@@ -11,7 +11,7 @@ from rich.text import Text
 
 from loadcell.phrases import phrase
 from loadcell.report.text import MISSING, plain
-from loadcell.search.model import Ask
+from loadcell.search.model import Ask, load_figure
 
 LABEL_WIDTH = 13
 TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
@@ -41,13 +41,6 @@ def bare_table(gap: int = 2) -> Table:
 def indented(text: str | Text, columns: int = 1, style: str = "") -> Padding:
     """Text of which every line starts at the same column, wrapped ones too."""
     return Padding(Unbroken.assemble((text, style) if isinstance(text, str) else text), (0, 0, 0, columns))
-
-
-def load_figure(level: float | None) -> str:
-    """A load without its unit: 4 digits, as in 41.23, 12.5 or 1,024."""
-    if level is None:
-        return MISSING
-    return f"{level:.4g}" if abs(level) < 9999.5 else f"{level:,.0f}"
 
 
 def ask_label(ask: Ask) -> str:

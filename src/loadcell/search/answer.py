@@ -12,7 +12,7 @@ from loadcell.metrics.interval import wilson
 from loadcell.phrases import joined, phrase
 from loadcell.search.levels import Level, bracket, levels_of
 from loadcell.search.likely import by_margins, is_likely, likely, width_of
-from loadcell.search.model import End, Ending, Found, Likely, Plan, Stable, Stage
+from loadcell.search.model import End, Ending, Found, Likely, Plan, Stable, Stage, load_figure, load_words
 from loadcell.search.next import (
     MOST_STAGES,
     floor_fails,
@@ -69,11 +69,6 @@ def answer(plan: Plan, stages: Sequence[Stage]) -> Found:
         findings=list(_findings(plan, found, levels, longest or 0.0, stages)),
         says=_says(plan, found, floor, levels),
     )
-
-
-def load_words(plan: Plan, level: float) -> str:
-    """A load in words, as in "12.5 requests/s"."""
-    return phrase("{:,.4g} requests/s", level) if plan.axis == "load.rate" else phrase("{:,.0f} users", level)
 
 
 def limit_words(name: str | None) -> str:
@@ -295,7 +290,7 @@ def _says(plan: Plan, found: Found, floor: Stage | None, levels: Sequence[Level]
 
 def _likely_says(plan: Plan, found: Found, near: Likely, levels: Sequence[Level]) -> str:
     if near.low is not None and near.high is not None:
-        place = phrase("likely between {:,.4g} and {}", near.low, load_words(plan, near.high))
+        place = phrase("likely between {} and {}", load_figure(near.low), load_words(plan, near.high))
     elif near.low is not None:
         place = phrase("likely above {}", load_words(plan, near.low))
     else:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.metrics.model import Energy, Estimate, Goodput, Interval, Share, Word
-from loadcell.phrases import Phrase
+from loadcell.phrases import Phrase, phrase
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -244,6 +244,17 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     phrases: Annotated[
         dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
     ] = {}
+
+
+def load_figure(level: float) -> str:
+    """A load without its unit: 4 digits, as in 41.23, 12.5 or 1,024."""
+    return f"{level:,.4g}" if abs(level) < 9999.5 else f"{level:,.0f}"
+
+
+def load_words(plan: Plan, level: float) -> str:
+    """A load in words, as in "12.5 requests/s" or "1 user"; without a unit where several fields make it."""
+    key = {"load.rate": phrase("{} requests/s"), "load.concurrency": phrase("{} users")}.get(str(plan.axis), "{}")
+    return phrase(key, load_figure(level))
 
 
 def sweep_schema() -> dict[str, Any]:

@@ -10,11 +10,11 @@ import msgspec
 from loadcell.metrics.model import Estimate
 from loadcell.report.charts.drawing import DASHES, Encoding, Row, line
 from loadcell.report.charts.model import Chart, Spec
-from loadcell.report.lines import ask_label, load_figure, value_words
+from loadcell.report.lines import ask_label, value_words
 from loadcell.report.order import ordered
 from loadcell.report.text import plain
 from loadcell.report.words import Words
-from loadcell.search.model import Plan, Point, Stage, Sweep
+from loadcell.search.model import Point, Stage, Sweep, load_figure
 
 LOADS = ("load.rate", "load.concurrency")
 _LOG_FROM = 10.0
@@ -81,16 +81,6 @@ def varied_fields(sweep: Sweep) -> list[str]:
 
 def _settings(changes: Mapping[str, Any], names: Iterable[str]) -> str:
     return plain(", ".join(f"{name.rpartition('.')[2]} {value_words(changes.get(name))}" for name in names), 60)
-
-
-def load_words(plan: Plan, level: float | None, words: Words) -> str:
-    """A load with its unit, as in 41.23 requests/s, or 1 user."""
-    shown = words.number(load_figure(level))
-    if plan.axis == "load.rate":
-        return words.say("{load} requests/s", load=shown)
-    if plan.axis == "load.concurrency":
-        return words.say("1 user") if level == 1 else words.say("{load} users", load=shown)
-    return shown
 
 
 def x_title(axis: Axis, words: Words) -> str:

@@ -18,9 +18,9 @@ from loadcell.report.charts.drawing import (
 )
 from loadcell.report.charts.model import Chart, Spec
 from loadcell.report.charts.pieces import stack
-from loadcell.report.charts.stages import Axis, about, colours, load_words, rows, x_encoding, x_title
+from loadcell.report.charts.stages import Axis, about, colours, rows, x_encoding, x_title
 from loadcell.report.words import Words
-from loadcell.search.model import Point, Stage, Sweep
+from loadcell.search.model import Point, Stage, Sweep, load_words
 
 ANSWERS = {"pass": ("good", "circle"), "fail": ("bad", "cross"), "undecided": ("doubt", "diamond")}
 """Style and shape of each answer: told apart without colour too."""
@@ -161,7 +161,7 @@ def _bracket(sweep: Sweep, axis: Axis, words: Words, x: Encoding) -> list[Spec]:
         near = None
     if low is None or high is None:
         return []
-    shown = {"low": load_words(sweep.plan, low, words), "high": load_words(sweep.plan, high, words)}
+    shown = {name: words.number(load_words(sweep.plan, end)) for name, end in (("low", low), ("high", high))}
     says = (
         words.say("likely between {low} and {high}", **shown)
         if near
@@ -258,7 +258,7 @@ def _ends(sweep: Sweep, words: Words) -> list[Spec]:
     ends = ((found.low, "good", words.say("holds"), "top"), (found.high, "bad", words.say("fails"), "bottom"))
     for end, style, verb, baseline in ends:
         if end is not None:
-            says = f"{verb}: {load_words(sweep.plan, end.level, words)}"
+            says = f"{verb}: {words.number(load_words(sweep.plan, end.level))}"
             off = {"baseline": baseline, "dy": 4 if baseline == "top" else -4}
             layers.append(rule("y", end.level, f"{style}-line"))
             layers.append(words_at(says, f"{style}-label", x={"value": 4}, y={"datum": end.level}, **off))

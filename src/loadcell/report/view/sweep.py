@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from loadcell.report.charts.stages import load_words, varied_fields
+from loadcell.report.charts.stages import varied_fields
 from loadcell.report.lines import TITLES, ask_label
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import (
@@ -33,7 +33,7 @@ from loadcell.report.view.method import again, asked_for, setting, target, typed
 from loadcell.report.view.run import limit_words, workload_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
-from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep
+from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep, load_words
 from loadcell.search.soundness import rests_on, stage_word, unanswered
 
 TERMINAL = ("summary", "stages", "bars", "server", "curves", "notes", "again")
@@ -168,7 +168,7 @@ def _limit(name: str | None, words: Words) -> str:
 
 
 def _load(plan: Plan, level: float | None, under: str, words: Words, tone: Tone = "") -> Cell:
-    shown, _, unit = (MISSING if level is None else load_words(plan, level, words)).partition(" ")
+    shown, _, unit = (MISSING if level is None else words.number(load_words(plan, level))).partition(" ")
     return Cell(shown, kind="figure", unit=unit, under=under, tone=tone if unit else "dim")
 
 
@@ -195,7 +195,7 @@ def _stable(sweep: Sweep, found: Found, words: Words) -> Cell:
     grows = (
         t("no growing queue was seen")
         if stable.high is None
-        else t("it grows at {load}", load=load_words(plan, stable.high, words))
+        else t("it grows at {load}", load=words.number(load_words(plan, stable.high)))
     )
     carries = "" if stable.served_per_s is None else words.figure(stable.served_per_s, 3)
     more = [t("carries {rate} requests/s with a queue", rate=carries)] if carries else []
@@ -231,7 +231,7 @@ def _grid_tiles(sweep: Sweep, words: Words) -> Iterator[tuple[Cell, list[Cell]]]
             load = (
                 words.number(ask_label(stage.ask))
                 if stage.ask.level is None
-                else load_words(sweep.plan, stage.ask.level, words)
+                else words.number(load_words(sweep.plan, stage.ask.level))
             )
             where = t("at {load}, {stage}", load=load, stage=named([stage.ask.number], words))
             under = " · ".join(filter(None, [more(point), where]))
