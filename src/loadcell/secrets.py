@@ -23,6 +23,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
 
+from loadcell.phrases import scrubbed
+
 REDACTED = "<redacted>"
 _PIECE, _CUT = 8, 4
 _TINY = 3
@@ -192,6 +194,11 @@ def _decoded(text: str) -> str:
 def scrub(text: str, secrets: Sequence[str]) -> str:
     """The text without the secrets, which a server may have echoed; nor with pieces of one, or its cut beginning."""
     return _scrubbed(text, tuple(secrets)) if len(text) < _MANY else _finder(tuple(secrets)).scrub(text)
+
+
+def scrub_sentence(text: str, secrets: Sequence[str]) -> str:
+    """As `scrub`, of a sentence of ours: it stays one (`loadcell.phrases`)."""
+    return scrubbed(text, lambda part: scrub(part, secrets))
 
 
 def scrub_tree(value: Any, secrets: Sequence[str]) -> Any:

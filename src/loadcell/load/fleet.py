@@ -47,12 +47,12 @@ from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
 from loadcell.load.target import Target, make_target, secrets_for
-from loadcell.phrases import phrase, scrubbed
+from loadcell.phrases import phrase
 from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
 from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import seal
-from loadcell.secrets import scrub
+from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Spec, with_defaults
 from loadcell.workload import Vocabulary, plan, vocabulary_of
 
@@ -127,9 +127,7 @@ def run_load(
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
             machine = environment(secrets)
             if review is not None:
-                manifest.notes += [
-                    scrubbed(note, lambda text: scrub(text, secrets)) for note in review(manifest, machine)
-                ]
+                manifest.notes += [scrub_sentence(note, secrets) for note in review(manifest, machine)]
             recording.begin(folder, manifest, asked, machine, schedule_columns(planned), selftest)
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))

@@ -12,11 +12,11 @@ from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
 from loadcell.load.clock import stamps
 from loadcell.load.looks import Look, Looks
 from loadcell.load.wire import READ_BYTES, Connection
-from loadcell.phrases import Phrase, phrases, scrubbed
+from loadcell.phrases import Phrase, phrases
 from loadcell.protocol import Count, Dialect, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
-from loadcell.secrets import scrub
+from loadcell.secrets import scrub, scrub_sentence
 
 FIELDS = 4
 """Entries of a stored read: data, raw kernel stamp, monotonic ns, and of its turn (clock offset, *Look)."""
@@ -179,7 +179,7 @@ class Ledger:
 
     def tell(self, why: str) -> str:
         """The words of a failure without secrets; what they are made of is kept."""
-        words = scrubbed(why, lambda text: scrub(text, self.secrets))
+        words = scrub_sentence(why, self.secrets)
         if words not in self.phrases and len(self.phrases) < _MOST_PHRASES:
             self.phrases |= phrases([words])
         return words

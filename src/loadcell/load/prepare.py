@@ -23,11 +23,11 @@ from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
-from loadcell.phrases import phrase, scrubbed
+from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
-from loadcell.secrets import scrub
+from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
 from loadcell.workload import FilePrompts, Plan
 
@@ -139,7 +139,7 @@ def make_manifest(
         clock="kernel" if HAS_KERNEL_STAMPS else "user",
         window_end_ns=None if load.min_requests is not None else planned_end_ns(load),
         effective=effective,
-        notes=[scrubbed(note, lambda text: scrub(text, secrets)) for note in notes],
+        notes=[scrub_sentence(note, secrets) for note in notes],
     )
 
 
@@ -158,7 +158,7 @@ def _prompt_settings(spec: Spec, count: PromptCount | None, secrets: list[str]) 
         "template_tokens": count.template_tokens,
         "token_ratio": count.token_ratio,
         "prompts_counted_by": count.by,
-        "not_counted_by_server": None if count.why is None else scrubbed(count.why, lambda text: scrub(text, secrets)),
+        "not_counted_by_server": None if count.why is None else scrub_sentence(count.why, secrets),
     }
 
 
