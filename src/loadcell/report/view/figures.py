@@ -6,6 +6,7 @@ import msgspec
 
 from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
 from loadcell.metrics.interval import PERMILLE, shown_from
+from loadcell.metrics.model import Budget
 from loadcell.report.budget import left_open
 from loadcell.report.text import MISSING, bound_digits, ends, estimate_text, interval_decimals, share_with_interval
 from loadcell.report.view.blocks import Cell
@@ -76,11 +77,8 @@ def estimated(
         whole = f"{words.number(value) if '.' in value else words.figure(estimate.value)}{mark}"
         if estimate.caveat:
             return Figure(whole, unit, words.say("queue grows"))
-        off = left_open(estimate.value, estimate.budget, scale=scale) if unit == "ms" or marked else ""
-        left = [left_open_words(off, words)] if off else []
-        return Figure(
-            whole, unit, " ".join([between(estimate.low, estimate.high, words, estimate.value), *left]).strip()
-        )
+        left = left_open_words(estimate.value, estimate.budget, words, scale) if unit == "ms" or marked else ""
+        return Figure(whole, unit, f"{between(estimate.low, estimate.high, words, estimate.value)} {left}".strip())
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:
@@ -92,9 +90,10 @@ def estimated(
     return Figure(MISSING)
 
 
-def left_open_words(off: str, words: Words) -> str:
-    """What stands behind a figure that the instrument leaves open by so much."""
-    return words.say("(instrument: {off})", off="…".join(map(words.number, off.split("…"))))
+def left_open_words(value: float | None, budget: Budget | None, words: Words, scale: float | None = None) -> str:
+    """What stands behind a figure in ms that the instrument leaves open; nothing where it does not."""
+    off = left_open(value, budget, scale=scale, number=words.number)
+    return words.say("(instrument: {off})", off=off) if off else ""
 
 
 def averaged(summary: Summary, words: Words) -> Figure:

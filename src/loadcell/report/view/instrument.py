@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from loadcell.metrics import Calibration, Check, Result
 from loadcell.metrics.checks_budget import ALONE, JUDGED, figures_of
-from loadcell.metrics.model import Budget
-from loadcell.report.budget import budget_text, left_open
+from loadcell.report.budget import budget_text
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import TONES, Cell, Column, Fact, Table, Tone, fact, figured, told
 from loadcell.report.view.figures import asked, left_open_words, spread
@@ -33,11 +32,13 @@ def _budgets(result: Result, words: Words) -> Iterator[str]:
     for title, summary in latency_rows(result.latency, words):
         found = figures_of(summary)
         known = [(name, *found[name]) for name in JUDGED]
-        told = [f"{t(name)} {_left(v, b, words)}" for name, v, b in known if v is not None and b is not None]
+        told = [
+            f"{t(name)} {budget_text(v, b, words.number)}" for name, v, b in known if v is not None and b is not None
+        ]
         marks = [
-            f"{t(PERCENTILES.get(name, name))} {words.figure(found[name][0])} {left_open_words(off, words)}"
+            f"{t(PERCENTILES.get(name, name))} {words.figure(found[name][0])} {left}"
             for name in ALONE
-            if (off := left_open(*found[name], scale=summary.mean))
+            if (left := left_open_words(*found[name], words, summary.mean))
         ]
         if told:
             yield f"{title}: {' · '.join([*told, *marks])}"
@@ -46,13 +47,9 @@ def _budgets(result: Result, words: Words) -> Iterator[str]:
         ("requests/s", rates.requests_per_s, rates.requests_budget),
         ("output tokens/s", rates.output_tokens_per_s, rates.output_tokens_budget),
     )
-    told = [f"{t(name)} {_left(v, b, words)}" for name, v, b in pairs if v is not None and b is not None]
+    told = [f"{t(name)} {budget_text(v, b, words.number)}" for name, v, b in pairs if v is not None and b is not None]
     if told:
         yield " · ".join(told)
-
-
-def _left(value: float, budget: Budget, words: Words) -> str:
-    return "…".join(map(words.number, budget_text(value, budget).split("…")))
 
 
 def _itself(result: Result, words: Words) -> Iterator[Cell]:
