@@ -37,7 +37,7 @@ def phrase(key: str, *values: object) -> str:
     """A sentence for a reader: `key` with the values in its places, as `str.format` puts them; kept for `made_of`."""
     if not values:  # marked as a sentence, for catalogues
         return key
-    made = Phrase(_bare(key), tuple(_pieces(key, values)))
+    made = _made_with(key, values)
     text = _text(made)
     if text not in made.values:  # a row of one is that one
         _keep({text: made})
@@ -94,18 +94,16 @@ def phrases(document: object) -> dict[str, Phrase]:
     return found
 
 
-def _bare(key: str) -> str:
-    """A key with {} in each of its places, its own braces twice."""
-    parts = _FORMS.parse(key)
-    return "".join(
-        f"{own.replace('{', '{{').replace('}', '}}')}{'' if name is None else '{}'}" for own, name, *_ in parts
-    )
-
-
-def _pieces(key: str, values: tuple[object, ...]) -> Iterator[str]:
-    places = ((spec, how) for _, name, spec, how in _FORMS.parse(key) if name is not None)
-    for value, (spec, how) in zip(values, places, strict=True):
-        yield format(_FORMS.convert_field(value, how), spec or "")
+def _made_with(key: str, values: tuple[object, ...]) -> Phrase:
+    """A key with {} in each of its places, its own braces twice, and its values as they stand there."""
+    bare, pieces, left = "", [], iter(values)
+    for own, name, spec, how in _FORMS.parse(key):
+        bare += own.replace("{", "{{").replace("}", "}}")
+        if name is not None:
+            bare += "{}"
+            pieces.append(format(_FORMS.convert_field(next(left), how), spec or ""))
+    assert next(left, None) is None, "more values than places"
+    return Phrase(bare, tuple(pieces))
 
 
 def _makes(made: Phrase, text: str) -> bool:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.metrics.interval import PERMILLE
-from loadcell.phrases import phrase
 
 LATENCIES = tuple(name.removesuffix("_ms") for name in COMPARED)
 PERCENTILES = ("p50", "p90", "p95", "p99")
@@ -49,7 +48,7 @@ MEASURES = {
             for name in LATENCIES
             for stat in (*(() if name == "itl" else MEANS), *PERCENTILES)
         ),
-        Measure("output_tokens_per_s", "mean", phrase("Output tokens/s"), "tokens/s", 1, True),
+        Measure("output_tokens_per_s", "mean", "Output tokens/s", "tokens/s", 1, True),
         Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),
         Measure("slo_attainment", "share", GLOSSARY["slo_attainment"].title, "share", 1, False),
         Measure("failed", "share", "Failed", "share", -1, False),

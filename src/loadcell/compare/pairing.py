@@ -91,14 +91,12 @@ def align(a: Rows, b: Rows, *, fixed: bool = False) -> tuple[Ids, Ids, str]:
             return (
                 one,
                 other,
-                (
-                    phrase(
-                        "the schedules ask for other lengths: request {} for {:.0f} and {:.0f} {} tokens",
-                        a.request[one[i]],
-                        first[i],
-                        second[i],
-                        what,
-                    )
+                phrase(
+                    "the schedules ask for other lengths: request {} for {:.0f} and {:.0f} {} tokens",
+                    a.request[one[i]],
+                    first[i],
+                    second[i],
+                    what,
                 ),
             )
     if not fixed and not any(varied(values[one]) for values in (a.asked_tokens, a.input_tokens)):

@@ -24,17 +24,16 @@ class Room:
     def is_tight(self) -> bool:
         """Whether it is worth to weigh the replies: a look at the process alone, whatever its load.
 
-        Weighing a thousand streams takes a tenth of the time between two looks: within the bound it is done anew only
+        Weighing a thousand streams takes milliseconds in which nothing is read: within the bound it is done anew only
         when the process has grown.
         """
         held = _resident_bytes() - self._before
-        if held <= self.most_bytes // 2 or self._weighed <= held < min(self._weighed + self._step(), self.most_bytes):
+        if held <= self.most_bytes // 2 or self._weighed <= held < min(
+            self._weighed + self.most_bytes // 16, self.most_bytes
+        ):
             return False
         self._weighed = held
         return True
-
-    def _step(self) -> int:
-        return self.most_bytes // 16
 
     def too_much(self, flights: Iterable[Flight]) -> list[tuple[Flight, int, int]]:
         """The flights in the air that must end for the others to have room, the largest first, with their bytes and

@@ -43,7 +43,7 @@ def find_sources(
         elif spec.observe.gpu == "nvml":
             notes.append(phrase("no GPU was watched: {}", gpus))
     if spec.observe.host:
-        watched.append(Watched(Source(kind="host", name=phrase("this machine")), machine_look()))
+        watched.append(Watched(Source(kind="host", name="this machine"), machine_look()))
     return watched, notes
 
 

@@ -59,18 +59,15 @@ def change_says(name: str, found: Change) -> str:
     rose = (found.share or 0) > 0
     before, after = f"{found.before_ms:.4g}", f"{found.after_ms:.4g}"
     if found.kind == "step":
+        at_s = f"{found.at_s:.3g}"
+        key = phrase("{} fell by {} at {} s: p50 {} ms before, {} ms after")
         if rose:
-            return phrase(
-                "{} rose by {} at {:.3g} s: p50 {} ms before, {} ms after", title, share, found.at_s, before, after
-            )
-        return phrase(
-            "{} fell by {} at {:.3g} s: p50 {} ms before, {} ms after", title, share, found.at_s, before, after
-        )
+            key = phrase("{} rose by {} at {} s: p50 {} ms before, {} ms after")
+        return phrase(key, title, share, at_s, before, after)
+    key = phrase("{} fell by {} through the window: p50 {} ms at first, {} ms at last")
     if rose:
-        return phrase(
-            "{} rose by {} through the window: p50 {} ms at first, {} ms at last", title, share, before, after
-        )
-    return phrase("{} fell by {} through the window: p50 {} ms at first, {} ms at last", title, share, before, after)
+        key = phrase("{} rose by {} through the window: p50 {} ms at first, {} ms at last")
+    return phrase(key, title, share, before, after)
 
 
 # --- the machine that it shares with the load ------------------------------------------------------------------------

@@ -74,25 +74,12 @@ def cold_says(cold: ColdStart) -> str:
     title = GLOSSARY[cold.metric.removesuffix("_ms")].title
     least, most, later = (number(ms, "ms") for ms in (cold.least_ms, cold.most_ms, cold.later_most_ms))
     slow, first = f"{cold.slow:,}", f"{cold.of_first:,}"
-    if cold.in_window:
-        return phrase(
-            "few requests, early: {} of {} of the first {} was {} to {}, later {} at most",
-            title,
-            slow,
-            first,
-            least,
-            most,
-            later,
+    key = phrase("few requests, early: {} of {} of the first {} was {} to {}, later {} at most")
+    if not cold.in_window:
+        key = phrase(
+            "few requests, early, outside of the window: {} of {} of the first {} was {} to {}, later {} at most"
         )
-    return phrase(
-        "few requests, early, outside of the window: {} of {} of the first {} was {} to {}, later {} at most",
-        title,
-        slow,
-        first,
-        least,
-        most,
-        later,
-    )
+    return phrase(key, title, slow, first, least, most, later)
 
 
 def _cold(result: Result) -> Iterator[Check]:

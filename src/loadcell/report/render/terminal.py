@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
@@ -175,7 +176,7 @@ def _natural(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> int:
 def _fitted(cell: Cell, room: int) -> Cell:
     """With what stands below the figure broken at a dash or a space where it does not fit."""
     lines = [part for line in cell.under.splitlines() for part in _broken(line, room)]
-    return Cell(**{name: getattr(cell, name) for name in Cell.__struct_fields__} | {"under": "\n".join(lines)})
+    return msgspec.structs.replace(cell, under="\n".join(lines))
 
 
 def _broken(line: str, room: int) -> list[str]:

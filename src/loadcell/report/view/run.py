@@ -10,17 +10,7 @@ from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.text import MISSING, plain
-from loadcell.report.view.blocks import (
-    TONES,
-    Cell,
-    Fact,
-    Tiles,
-    Tone,
-    Verdict,
-    fact,
-    figured,
-    told,
-)
+from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.words import Words
 from loadcell.spec import LIMITED, Workload
