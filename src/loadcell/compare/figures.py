@@ -12,7 +12,7 @@ from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
-from loadcell.metrics.latency import in_send_order, tpot_ns
+from loadcell.metrics.latency import in_send_order, of_requests
 from loadcell.metrics.model import Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows, read_rows
@@ -213,9 +213,9 @@ def rate_grid(value: float, interval: Interval) -> Floats:
 
 
 def latencies_ns(rows: Rows, loop: str) -> dict[str, Floats]:
-    """Latencies of each request by metric; response times in an open loop, service times in a closed one."""
-    since = rows.planned if loop == "open" else rows.send_start
-    return {"ttft": rows.first_any - since, "tpot": tpot_ns(rows), "e2e": rows.last - since}
+    """Latencies of each request that are compared, by metric; from its planned time in an open loop, else its send."""
+    each, anchor = of_requests(rows), 1 if loop == "open" else 0
+    return {name: each[name][anchor] for name in LATENCIES if name in each}
 
 
 def _samples(result: Result, recording: Recording, rows: Rows) -> Samples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.glossary import GLOSSARY, LATENCIES
 from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.model import Budget, Estimate, Latency, Summary
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
@@ -40,30 +40,38 @@ def in_send_order(rows: Rows, chosen: Mask) -> Ids:
     return places[np.argsort(times, kind="stable")]
 
 
+def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
+    """Every latency of each request by metric, ns: from its send, and from its planned time; one that has no anchor
+    twice. ITL, which belongs to gaps, is not among them."""
+    sent, planned = rows.send_start, rows.planned
+    tpot = tpot_ns(rows)
+    return {
+        "ttft": (rows.first_any - sent, rows.first_any - planned),
+        "ttfa": (rows.first_answer - sent, rows.first_answer - planned),
+        "tpot": (tpot, tpot),
+        "ntpot": (ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
+        "e2e": (rows.last - sent, rows.last - planned),
+    }
+
+
 def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0) -> dict[str, Latency]:
     """Every latency metric of the ok requests of the window, from both anchors; `failed` others were in it."""
-    places = in_send_order(rows, ok)
+    places, each = in_send_order(rows, ok), of_requests(rows)
 
-    def both(name: str, service: Floats, response: Floats) -> Latency:
+    def summed(name: str) -> Latency:
+        title, unit = GLOSSARY[name].title, GLOSSARY[name].unit
+        if name not in each:
+            return Latency(title=title, unit=unit, service=itl)
+        service, response = each[name]
+        anchored = loop == "open" and response is not service
         return Latency(
-            title=GLOSSARY[name].title,
-            unit=GLOSSARY[name].unit,
+            title=title,
+            unit=unit,
             service=summarise_array(service[places], _MS, failed),
-            response=summarise_array(response[places], _MS, failed) if loop == "open" else None,
+            response=summarise_array(response[places], _MS, failed) if anchored else None,
         )
 
-    def one(name: str, summary: Summary) -> Latency:
-        return Latency(title=GLOSSARY[name].title, unit=GLOSSARY[name].unit, service=summary)
-
-    sent, planned = rows.send_start, rows.planned
-    return {
-        "ttft_ms": both("ttft", rows.first_any - sent, rows.first_any - planned),
-        "ttfa_ms": both("ttfa", rows.first_answer - sent, rows.first_answer - planned),
-        "itl_ms": one("itl", itl),
-        "tpot_ms": one("tpot", summarise_array(tpot_ns(rows)[places], _MS, failed)),
-        "ntpot_ms": both("ntpot", ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
-        "e2e_ms": both("e2e", rows.last - sent, rows.last - planned),
-    }
+    return {field: summed(metric.name) for field, metric in LATENCIES.items()}
 
 
 def user_rates(tpot: Summary) -> dict[str, Estimate]:

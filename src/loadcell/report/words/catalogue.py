@@ -55,6 +55,8 @@ class Catalogue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def one(self, text: str) -> str:
         """A text with the singular wherever it counts one of something."""
+        if not self.singular:
+            return text
         return _ones(tuple(self.singular)).sub(lambda found: f"1 {self.singular[found[1]]}", text)
 
     def _made(self, text: str, depth: int) -> str | None:
