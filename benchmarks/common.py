@@ -62,7 +62,7 @@ def work_folder() -> Iterator[Path]:
 def run_loadcell(target: Engine, folder: Path, *flags: str) -> Outcome:
     """Run a load to its end; RuntimeError if a request failed."""
     ca = ("--ca-file", target.ca_file) if target.ca_file else ()
-    before, start = _children_cpu_s(), time.perf_counter()
+    before, start = children_cpu_s(), time.perf_counter()
     done = subprocess.run(
         [*LOADCELL, "run", target.url, *ca, *flags, *_HERE, "--output", str(folder), "--json"],
         stdout=subprocess.PIPE,
@@ -71,7 +71,7 @@ def run_loadcell(target: Engine, folder: Path, *flags: str) -> Outcome:
     wall_s = time.perf_counter() - start
     if done.returncode not in (0, _INVALID):
         raise RuntimeError(f"loadcell run ended with status {done.returncode}")
-    cpu_s, result = _children_cpu_s() - before, msgspec.json.decode(done.stdout)
+    cpu_s, result = children_cpu_s() - before, msgspec.json.decode(done.stdout)
     check_clean(result)
     return Outcome(result, folder, wall_s, cpu_s)
 
@@ -83,6 +83,7 @@ def check_clean(result: dict[str, Any]) -> None:
         raise RuntimeError(f"the run is not clean: {counts}, {result['invalid']}, {result['errors']}")
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """User and system time of all processes that this one has started and waited for, and of theirs."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
