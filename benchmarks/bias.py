@@ -152,19 +152,30 @@ def load_flags(load: Load) -> tuple[str, ...]:
 
 def compare(load: Load, outcome: Outcome, target: Engine) -> list[Row]:
     """A row for each metric and percentile of a run."""
+    rows = []
+    for (metric, percent), (seen, true) in reported_and_true(outcome, target).items():
+        bar = load.bars.get((metric, percent))
+        cells = (f"{seen:.3f}", f"{true:.3f}", f"{seen - true:+.3f}", f"{(seen - true) / true:+.2%}")
+        met = bar.holds(seen, true) if bar else None
+        rows.append(Row((load.name, f"{metric.upper()} p{percent}", *cells), str(bar or ""), met))
+    return rows
+
+
+def reported_and_true(outcome: Outcome, target: Engine) -> dict[tuple[str, int], tuple[float, float]]:
+    """What a run reports of its window and what the server knows of the same requests, ms, by metric and percentile.
+
+    RuntimeError unless the JSON result says the same as the recording.
+    """
     window = outcome.result["methodology"]["window"]
     members, reported = reported_ms(open_recording(outcome.folder), window["start_s"], window["end_s"])
     truth = truth_ms(target.truth(), str(outcome.result["run"]["id"]), members)
-    rows = []
+    found = {}
     for metric in METRICS:
         for percent in PERCENTS:
             seen, true = (nearest_rank(side[metric], percent) for side in (reported, truth))
             _check_result(outcome, metric, percent, seen)
-            bar = load.bars.get((metric, percent))
-            cells = (f"{seen:.3f}", f"{true:.3f}", f"{seen - true:+.3f}", f"{(seen - true) / true:+.2%}")
-            met = bar.holds(seen, true) if bar else None
-            rows.append(Row((load.name, f"{metric.upper()} p{percent}", *cells), str(bar or ""), met))
-    return rows
+            found[metric, percent] = (seen, true)
+    return found
 
 
 def inside_budgets(load: Load, outcome: Outcome, target: Engine) -> list[Row]:

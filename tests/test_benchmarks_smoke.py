@@ -35,6 +35,25 @@ def test_bias_finds_every_percentile_on_both_sides() -> None:
     assert min(found["8 x 100/s", "TTFT p50"][:2]) >= 20
 
 
+def test_peers_puts_ours_beside_the_floor_and_the_truth() -> None:
+    done = _run("peers", "--quick")
+    assert done.returncode == 0, done.stderr
+    if "not measured" in done.stdout:
+        pytest.skip(done.stdout)  # no compiler
+    tree, worker = (
+        tuple(map(float, values))
+        for values in re.findall(r"^\s*8 x 100/s\s+384\s+([\d.]+)\s+([\d.]+)\s", done.stdout, re.MULTILINE)
+    )
+    assert tree[1] == worker[1]
+    assert tree[0] > worker[0] > worker[1] > 0
+    assert "No Rust client: left out by --quick." in done.stdout
+    truth = dict(re.findall(r"^\s*8 x 100/s\s+(\w+ p\d+)\s+([\d.]+)\s", done.stdout, re.MULTILINE))
+    assert len(truth) == 6
+    assert float(truth["TTFT p50"]) >= 20
+    assert float(truth["E2E p50"]) >= 20 + 15 * 10
+    assert re.search(r"8 x 200/s\s+1,600\s+[\d,]+\s+(VALID|SUSPECT|INVALID)\s", done.stdout)
+
+
 def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     done = _run("bais")
     assert done.returncode == 2
