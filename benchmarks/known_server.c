@@ -233,8 +233,8 @@ static bool begin(Conn *conn, bool chat, const char *head, const char *body, int
     return answer(conn, "400 Bad Request", NOT_SERVED, sizeof NOT_SERVED - 1);
   if ((stamps += (size_t)total) > MAX_STAMPS) errno = ENOSPC;
   check(stamps <= MAX_STAMPS, "known_server: more tokens than it remembers; DELETE /truth between loads");
-  Truth *truth = conn->now = need(malloc(sizeof *truth + sizeof *truth->tokens * (size_t)total));
-  *truth = (Truth){.arrival = arrival};
+  Truth *truth = conn->now = need(calloc(1, sizeof *truth + sizeof *truth->tokens * (size_t)total));
+  truth->arrival = arrival;
   int length = 0;
   const char *id = header(head, "X-Request-Id:", &length);
   if (id && length < ID_SIZE && (int)strcspn(id, "\"\\\r") == length) memcpy(truth->id, id, (size_t)length);
@@ -322,7 +322,7 @@ static bool speak(Conn *conn) {
     data = both, size += conn->last_size;
   }
   int64_t now = clock_ns(CLOCK_MONOTONIC);
-  if (!conn->part) truth->tokens[truth->sent] = now;
+  if (!truth->tokens[truth->sent]) truth->tokens[truth->sent] = now;
   ssize_t sent = send(conn->fd, data + conn->part, (size_t)(size - conn->part), MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN) return false;
   if (sent > 0) conn->part += (int)sent;
