@@ -11,7 +11,7 @@ from made import MS, build, ok_request
 
 from loadcell.metrics import Bias, Calibration, Check, Counts, Result, Summary, Verdict, build_result
 from loadcell.metrics.checks_load import failure_notes
-from loadcell.metrics.model import Budget, Goodput, Share
+from loadcell.metrics.model import Budget, Feeding, Goodput, ServerPart, ServerSide, Share, StoppedEarly
 from loadcell.metrics.verdict import judge
 from loadcell.recording.read import Recording
 
@@ -367,6 +367,61 @@ def test_a_run_without_its_audit_is_suspect(make: Make) -> None:
 def test_a_proxy_is_said(good: Result) -> None:
     method = replace(good.methodology, effective=good.methodology.effective | {"proxy": "http://p:3128"})
     assert "http://p:3128" in judge(replace(good, methodology=method)).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("loop", "ends"), [("open", "response times include the connect"), ("closed", "no latency includes the connect")]
+)
+def test_a_server_that_keeps_no_connection_is_said(good: Result, loop: str, ends: str) -> None:
+    """Each request opens its own, however many that are: no share of them is judged."""
+    method = replace(good.methodology, loop=loop, effective=good.methodology.effective | {"reuse_connections": False})
+    used = replace(good.instrument.connections, new=400, reused=0)
+    check = named(judge(with_instrument(replace(good, methodology=method), connections=used)), "connections")
+    assert check.word == "VALID" and check.says.endswith(ends)
+
+
+@pytest.mark.parametrize(("late", "word"), [(4, "VALID"), (5, "SUSPECT"), (None, None)])
+def test_requests_that_were_made_too_late(good: Result, late: int | None, word: str | None) -> None:
+    """Of 400."""
+    feeding = Feeding(made=400, bytes=1, cpu_s=0.1, late=late, wait_s=None)
+    check = named(judge(with_instrument(good, feeding=feeding)), "requests_made")
+    assert check.word == word
+    assert late is None or check.says.startswith(f"{late} of 400 requests were sent late")
+
+
+def with_own_ttft(result: Result, *sides: tuple[str, float, float]) -> Result:
+    part = ServerPart(mean_ms=None, p50_ms=None, p99_ms=None, share=None)
+    told = [
+        ServerSide(
+            source=source, requests=400, ttft_ms=ttft, queue=part, prefill=part, unattributed=part, own_ttft_ms=own
+        )
+        for source, ttft, own in sides
+    ]
+    return replace(result, server=told)
+
+
+@pytest.mark.parametrize(
+    ("ttft", "own", "word"),
+    [
+        (50.0, 45.0, "VALID"), (50.1, 45.0, "SUSPECT"), (45.0, 50.1, "SUSPECT"), (220.0, 200.0, "VALID"),
+        (221.0, 200.0, "SUSPECT"), (180.0, 200.0, "VALID"), (179.0, 200.0, "SUSPECT"),
+    ],
+)  # fmt: skip
+def test_the_servers_own_ttft(good: Result, ttft: float, own: float, word: str) -> None:
+    """Of its page where that tells it, else of its replies; 10 % apart at most, or 5 ms."""
+    check = named(judge(with_own_ttft(good, ("vLLM metrics", 50.0, 9.0), ("Prometheus", ttft, own))), "server_ttft")
+    assert check.word == word
+    assert check.says.startswith(
+        f"TTFT was {ttft:.4g} ms mean at the client and {own:.4g} ms by the server's own clock"
+    )
+
+
+@pytest.mark.parametrize(("kind", "told"), [("failures", True), ("saturated", False), ("decided", False)])
+def test_a_load_that_its_failures_ended_is_invalid(good: Result, kind: str, told: bool) -> None:
+    stopped = StoppedEarly(kind=kind, at_s=2.0, reason="too many failed", cancelled=True)
+    checks = judge(replace(good, run=replace(good.run, stopped=stopped))).checks
+    found = [(check.word, check.says) for check in checks if check.name == "given up"]
+    assert found == [("INVALID", "the load was ended because of its failures: too many failed")] * told
 
 
 @pytest.mark.parametrize(

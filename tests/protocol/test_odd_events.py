@@ -43,6 +43,8 @@ THINKING = [
         ({"content": None, "reasoning_details": [{"type": "reasoning.text", "text": "hm "}]}, "", "hm "),
         ({"reasoning": "hm ", "reasoning_details": [{"text": "hm "}]}, "", "hm "),
         ({"thinking": "hm "}, "", "hm "),
+        ({"thinking": [{"type": "text", "text": "hm "}]}, "", "hm "),
+        ({"text": "word "}, "word ", ""),
         ({"content": "word ", "reasoning_details": [], "annotations": []}, "word ", ""),
         ({"content": "word ", "tool_calls": "", "function_call": False}, "word ", ""),
         ({"content": "word ", "audio": None, "annotations": [], "name": "x"}, "word ", ""),
@@ -66,7 +68,7 @@ def test_output_in_any_form(delta: Any, answer: str, thought: str) -> None:
         {"usage": {"prompt_tokens_details": []}}, {"error": ""},
         {"error": False}, {"error": {}}, {"error": {"code": 0, "message": ""}}, {"error": {"message": None}},
         {"error": "None"}, {"error": {"code": 200, "message": "ok"}}, {"error": [None]}, {"error": 0.0},
-        {"system_fingerprint": {}},
+        {"error": "0"}, {"error": "no"}, {"system_fingerprint": {}},
     ],
 )  # fmt: skip
 def test_odd_fields_of_an_event(fields: dict[str, Any]) -> None:
@@ -134,6 +136,7 @@ def test_counts_as_servers_write_them(told: Any) -> None:
                 {"type": "response.failed", "response": {"error": {"message": "no memory"}}},
             )
         ),
+        ({"status": "failed"}, "stream_error", '{"status": "failed"}'),
     ],
 )  # fmt: skip
 def test_errors_in_other_forms(told: dict[str, Any], kind: str, words: str) -> None:
@@ -221,6 +224,37 @@ def test_a_finish_reason_before_more_output_is_no_end() -> None:
     assert parse([HEAD, words[0], LAST]).failure is None
 
 
+def test_of_several_outputs_in_one_event_the_first_is_measured() -> None:
+    both = {"choices": [{"index": index, "delta": {"content": f"{index} "}} for index in (0, 1)]}
+    reply = stream(token("0 "), both)
+    assert said(reply) == (None, "0 0 ", "")
+    assert reply.indexes == {1}
+
+
+def test_a_tool_call_may_be_the_first_output() -> None:
+    call = {"choices": [{"index": 1, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "{1}"}}]}}]}
+    reply = stream(call, token("word "), call)
+    assert [kind & KIND_OUTPUT for kind in reply.kinds[:3]] == [KIND_TOOL, 0, KIND_TOOL]
+    assert reply.indexes == {0}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"index": 0, "delta": {"content": "word "}}, {"index": 0, "message": {"content": "word "}},
+        {"index": 0, "text": "word "}, {"0": {"index": 0, "delta": {"content": "word "}}},
+    ],
+)  # fmt: skip
+def test_choices_that_are_no_list(choices: dict[str, Any]) -> None:
+    """One that stands alone, or several by index."""
+    assert said(stream(*[{"choices": choices}] * 3)) == (None, "word " * 3, "")
+
+
+def test_token_ids_count_in_an_odd_event_too() -> None:
+    reply = stream({"choices": [{"index": "0", "delta": {"content": "word "}, "token_ids": [1, 2]}]})
+    assert (reply.tokens[0], reply.token_source) == (2, "ids")
+
+
 @pytest.mark.parametrize("last", [{}, {"completion_tokens": 0}, {"prompt_tokens": 7}, {"completion_tokens": None}])
 def test_an_empty_usage_takes_no_usage_back(last: dict[str, Any]) -> None:
     told = [{"choices": [], "usage": usage} for usage in ({"prompt_tokens": 7, "completion_tokens": 40}, last)]
@@ -231,3 +265,5 @@ def test_an_empty_usage_takes_no_usage_back(last: dict[str, Any]) -> None:
 def test_output_beside_a_delta_that_is_not_there() -> None:
     reply = stream(*[{"choices": [{"index": 0, "content": "word "}]}] * 3)
     assert said(reply) == (None, "word " * 3, "")
+    reply = stream(*[{"choices": [{"index": 0, "reasoning": "hm "}]}] * 3)
+    assert said(reply) == (None, "", "hm " * 3)

@@ -35,6 +35,7 @@ def test_data_however_it_is_spaced(before: bytes) -> None:
     [
         b"data: null", b'data: ""', b"data: []", b"data: {}", b"data: ping", b'data: "ping"', b"data: [PING]",
         b"data: keep-alive", b"event: ping\ndata: ping", b"event: heartbeat\ndata: 12:01:07", b"event: open\ndata: hi",
+        b'data: {"note": "a\tb"}',
     ],
 )  # fmt: skip
 def test_signs_of_life_are_no_output_and_no_failure(line: bytes) -> None:

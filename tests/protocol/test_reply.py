@@ -279,6 +279,37 @@ def test_bytes_after_the_end_are_a_failure_or_the_next_reads(after: bytes, same_
     assert not (reply.keep_alive and reply.failure)
 
 
+USAGE = {"choices": [], "usage": {"completion_tokens": 4, "prompt_tokens": 9}}
+PLAIN = HEAD.replace(b"text/event-stream", b"application/json")
+
+
+@pytest.mark.parametrize(
+    ("reads", "wait_s"),
+    [
+        ([], None),
+        ([HEAD], None),
+        ([HEAD, chunk(event(token("word ")))], None),
+        ([HEAD.replace(b"200 OK", b"503 No")], 1),
+        ([HEAD, chunk(event(FINISH))], 5),
+        ([HEAD, chunk(event(FINISH)), chunk(event(USAGE))], 1),
+        ([HEAD, chunk(event(token("word "))), chunk(DONE)], 0.1),
+        ([HEAD, chunk(event(token("word "))), chunk(DONE.strip())], 1),
+        ([HEAD, chunk(event(token("word "))), chunk(b"data: [DO")], None),
+        ([HEAD, chunk(event(token("word "))), chunk(b'data: {"error": "no memory"}')], 1),
+        ([HEAD, chunk(event(token("word "))), chunk(b'data: {"error": "no mem')], None),
+        ([HEAD, chunk(event(token("word "))), chunk(b"event: error\ndata: no memory")], 1),
+        ([PLAIN, chunk(b'{"error": "no memory"}')], 1),
+        ([PLAIN, chunk(b'{"error": "no mem')], None),
+    ],
+)
+def test_how_long_silence_is_waited_out(reads: list[bytes], wait_s: float | None) -> None:
+    """Of a server that leaves its reply open, until what came is all that is to be judged."""
+    reply = Reply(CHAT)
+    for number, read in enumerate(reads):
+        reply.feed([read], number)
+    assert reply.patience_ns == (None if wait_s is None else round(wait_s * 1e9))
+
+
 @pytest.mark.parametrize("content", ["a", "word", "é", "another text"])
 def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
     payload = json.dumps(token(content), ensure_ascii=False).encode()

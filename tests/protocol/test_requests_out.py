@@ -67,6 +67,27 @@ def test_optional_fields(fields: dict[str, Any], there: dict[str, Any], absent: 
     assert whole["messages"] == [{"role": "user", "content": "hello"}]
 
 
+@pytest.mark.parametrize(
+    ("said", "form", "left"),
+    [
+        ("no ignore_eos here", Form(True), Form(False)),
+        ("no ignore_eos here", Form(False), None),
+        ("no stream_options here", Form(True), Form(True, usage=False)),
+        ("no stream_options here", Form(True, usage=False), None),
+        ("use max_completion_tokens", Form(True), Form(True, max_tokens_field="max_completion_tokens")),
+        ("unknown field max_tokens", Form(True), Form(True, max_tokens_field="max_completion_tokens")),
+        ("max_tokens is above 4096", Form(True), None),
+        ("use max_completion_tokens", Form(True, max_tokens_field="max_completion_tokens"), None),
+        ("no model m here", Form(True), None),
+    ],
+)
+def test_what_a_refusal_names_is_left_out_or_said_otherwise(said: str, form: Form, left: Form | None) -> None:
+    found = dialect_of("chat").without(form, said, False)
+    assert (found and found[0]) == left
+    insisted = dialect_of("chat").without(form, said, True)
+    assert insisted == (None if "ignore_eos" in said else found)
+
+
 def test_no_field_stands_twice() -> None:
     text = text_of("chat", "p", 5, extra={"model": "n", "stream": True, "max_tokens": 1, "messages": []})
     names = [name for name, _ in json.loads(text, object_pairs_hook=list)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -101,6 +102,20 @@ def test_every_load_holds_when_the_highest_allowed_does() -> None:
     found = answer(plan, stages)
     assert found.word == "all hold" and found.low and found.low.level == 7.77777
     assert len(found.low.stages) >= 2 and max(s.ask.level or 0 for s in stages) == 7.77777
+
+
+def test_the_ramp_doubles_the_load_up_to_the_highest_allowed() -> None:
+    ramp = [s.ask.level or 0.0 for s in search(msgspec.structs.replace(PLAN, highest=9.0)) if s.ask.phase == "ramp"]
+    assert len(ramp) > 2 and ramp[-1] == 9.0
+    assert all(after == min(2 * before, 9.0) for before, after in itertools.pairwise(ramp))
+
+
+def test_an_answer_says_how_long_its_stages_took() -> None:
+    """But for those of which nobody knows."""
+    stages = [
+        msgspec.structs.replace(s, took_s=took) for s, took in zip(search(PLAN)[:3], (4.0, None, 2.5), strict=True)
+    ]
+    assert answer(PLAN, stages).took_s == 6.5
 
 
 def test_a_stage_in_which_the_client_was_in_trouble_is_run_again() -> None:
