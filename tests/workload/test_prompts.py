@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import pickle
-from collections.abc import Sequence
+import string
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from loadcell.errors import LoadcellError, UsageError
-from loadcell.workload import SyntheticPrompts, Tokenizer
+from loadcell.spec import Spec
+from loadcell.workload import SyntheticPrompts, Tokenizer, plan
 from loadcell.workload.prompts import check_exact, find_words, stable_words
 
 LETTERS = "abcdefgh"
@@ -28,6 +32,12 @@ def words(tokenizer: Tokenizer) -> list[str]:
     return stable_words(tokenizer)
 
 
+@pytest.fixture(scope="session")
+def foreign(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokens by one that is not packaged: nothing is known of its words."""
+    return dataclasses.replace(tokenizer, packaged=False)
+
+
 def metaspace_bpe() -> Tokenizer:
     """A SentencePiece-like tokenizer with merges, whose words carry the space before them."""
     vocabulary = {t: i for i, t in enumerate(["<unk>", "▁", *LETTERS])}
@@ -40,13 +50,13 @@ def metaspace_bpe() -> Tokenizer:
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
     backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     backend.decoder = decoders.Metaspace()
-    return Tokenizer("metaspace", False, backend)
+    return Tokenizer("metaspace", False, lambda: backend)
 
 
 def word_level(vocabulary: list[str]) -> Tokenizer:
     backend = tokenizers.Tokenizer(models.WordLevel({w: i for i, w in enumerate(vocabulary)}, unk_token=vocabulary[0]))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return Tokenizer("words", False, backend)
+    return Tokenizer("words", False, lambda: backend)
 
 
 @settings(max_examples=40, deadline=None)
@@ -137,19 +147,19 @@ def test_a_tokenizer_without_stable_words_is_refused() -> None:
     assert len(stable_words(word_level(["<unk>", *TRIPLES]))) == len(TRIPLES)
 
 
-def test_an_inexact_prompt_is_an_error(tokenizer: Tokenizer) -> None:
-    split = next(w for w in TRIPLES if tokenizer.count(w) > 1)
+def test_an_inexact_prompt_is_an_error(foreign: Tokenizer) -> None:
+    split = next(w for w in TRIPLES if foreign.count(w) > 1)
     with pytest.raises(LoadcellError, match="instead of 3: its words do not stay one token"):
-        check_exact(synthetic([split] * 64, [3]), tokenizer)
+        check_exact(synthetic([split] * 64, [3]), foreign)
 
 
 def test_many_prompts_are_checked_by_a_sample(
-    tokenizer: Tokenizer, words: list[str], monkeypatch: pytest.MonkeyPatch
+    foreign: Tokenizer, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loadcell.workload.prompts._CHECK_ALL_TOKENS", 12_000)
-    assert check_exact(synthetic(words, [10] * 1200), tokenizer) == 1200
-    assert check_exact(synthetic(words, [10] * 5000), tokenizer) == 1000
-    assert check_exact(synthetic(words, [7000] * 5), tokenizer) == 2
+    assert check_exact(synthetic(words, [10] * 1200), foreign) == 1200
+    assert check_exact(synthetic(words, [10] * 5000), foreign) == 1000
+    assert check_exact(synthetic(words, [7000] * 5), foreign) == 2
 
 
 def test_the_library_of_tokenizers_starts_no_threads() -> None:
@@ -159,3 +169,35 @@ def test_the_library_of_tokenizers_starts_no_threads() -> None:
 def test_the_packaged_words_are_those_of_the_packaged_tokenizer(tokenizer: Tokenizer) -> None:
     assert tokenizer.packaged
     assert stable_words(tokenizer) == find_words(tokenizer), "run python tools/make_words.py"
+
+
+def test_packaged_words_stay_one_token_each_whatever_stands_beside_them(tokenizer: Tokenizer, words: list[str]) -> None:
+    """Why no prompt of them needs to be counted.
+
+    The text is parted before any tokens are merged, and by the kinds of its characters alone: so if words of letters
+    part at each space, any do. What is left is one piece each, with its space or without, and a piece is one token.
+    """
+    rules = json.loads(tokenizer.backend.to_str())
+    digits, by_kind = rules["pre_tokenizer"]["pretokenizers"]
+    assert (digits["type"], by_kind["type"], by_kind["use_regex"]) == ("Digits", "ByteLevel", True)
+    assert rules["normalizer"] is None
+    assert not any(set(added["content"]) <= set(string.ascii_lowercase + " ") for added in rules["added_tokens"])
+
+    assert all(set(word) <= set(string.ascii_lowercase) for word in words)
+    parting = tokenizer.backend.pre_tokenizer
+    edges = {a + b: f"x{a} {b}x" for a in string.ascii_lowercase for b in string.ascii_lowercase}
+    for (a, b), text in edges.items():
+        assert [piece for piece, _ in parting.pre_tokenize_str(text)] == [f"x{a}", f"Ġ{b}x"]
+    vocabulary = tokenizer.backend.get_vocab(with_added_tokens=False)
+    first, later = [vocabulary[word] for word in words], [vocabulary[f"Ġ{word}"] for word in words]
+    encode = tokenizer.backend.encode
+    assert [encode(word).ids for word in words] == [[token] for token in first]
+    for order in (np.random.default_rng(seed).permutation(len(words)).tolist() for seed in range(8)):
+        ids = encode(" ".join(words[i] for i in order)).ids
+        assert ids == [first[order[0]], *(later[i] for i in order[1:])]
+
+
+def test_a_plan_of_packaged_words_reads_no_tokenizer(spec_of: Callable[..., Spec]) -> None:
+    made = plan(spec_of(load_concurrency=2, load_requests=20, workload_input_tokens="128"))
+    assert "backend" not in vars(made.tokenizer) and len(list(made.prompts)) == 20
+    assert made.tokenizer.count("one two three") == 3 and "backend" in vars(made.tokenizer)

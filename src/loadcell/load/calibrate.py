@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadcell.load.preflight import PROBE_PROMPT, Endpoint, ask_briefly
+from loadcell.load.preflight import PROBE_PROMPT, PROBE_TOKENS, Endpoint, ask_briefly
 from loadcell.load.target import Target
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
@@ -59,7 +59,8 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     if not small:
         return found.no_usage
     known = spec.workload.template_tokens
-    template = max(0, small - words.tokenizer.count(PROBE_PROMPT)) if known is None else known
+    ours = PROBE_TOKENS if words.tokenizer.packaged else words.tokenizer.count(PROBE_PROMPT)
+    template = max(0, small - ours) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
     reply = ask_briefly(spec, target, found, words.probe, phrase("a second probe of {} words", words.probe_words))

@@ -24,7 +24,8 @@ from loadcell.protocol import Dialect, Form, Page, Reply, dialect_of, is_html, k
 from loadcell.spec import Spec, parse_lengths
 
 PROBE_PROMPT = "Say yes."
-"""Three tokens by nearly every tokenizer."""
+PROBE_TOKENS = 3
+"""By the packaged tokenizer, as by nearly every one."""
 FEW_TOKENS = 16
 """Output tokens asked for where a reply is wanted whole and short, and the server refuses to give a single one."""
 _BRIEF_MOST_S = 60.0

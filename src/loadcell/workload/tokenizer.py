@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadcell.errors import UsageError
+
+if TYPE_CHECKING:
+    import tokenizers
 
 # The library starts threads at the first batch and warns at every fork after it; workers are forked.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-import tokenizers
-
-from loadcell.errors import UsageError
 
 PACKAGED = "smollm2"
 """SmolLM2's byte-level BPE, 49,152 tokens, in the package: needs no network."""
@@ -26,7 +29,15 @@ class Tokenizer:
 
     name: str
     packaged: bool
-    backend: tokenizers.Tokenizer
+    make: Callable[[], tokenizers.Tokenizer]
+
+    @cached_property
+    def backend(self) -> tokenizers.Tokenizer:
+        """The library's tokenizer, made when it is first asked for: reading the packaged one takes 0.15 s."""
+        made = self.make()
+        made.no_truncation()  # a tokenizer.json may carry both, made for training: counts would stop or be filled up
+        made.no_padding()
+        return made
 
     def count(self, text: str) -> int:
         """Tokens of `text`."""
@@ -41,20 +52,25 @@ def load_tokenizer(name: str) -> Tokenizer:
     """The tokenizer `name`: "smollm2", a path (a tokenizer.json or the folder that holds it), else a hub id.
 
     The hub is asked through huggingface_hub: HF_HOME, HF_TOKEN and HF_HUB_OFFLINE hold. UsageError if there is none.
+    All but the packaged one are read here; that one when it first counts.
     """
-    backend = _packaged() if name == PACKAGED else _local(name) or _from_hub(name)
-    backend.no_truncation()  # a tokenizer.json may carry both, made for training: counts would stop or be filled up
-    backend.no_padding()
-    return Tokenizer(name, name == PACKAGED, backend)
+    if name == PACKAGED:
+        return Tokenizer(name, True, _packaged)
+    found = _local(name) or _from_hub(name)
+    return Tokenizer(name, False, lambda: found)
 
 
 def _packaged() -> tokenizers.Tokenizer:
+    import tokenizers
+
     packed = resources.files(__package__).joinpath("data", "smollm2.tokenizer.json.gz").read_bytes()
     return tokenizers.Tokenizer.from_buffer(gzip.decompress(packed))
 
 
 def _local(name: str) -> tokenizers.Tokenizer | None:
     """The tokenizer at the path `name`; None if `name` is not a path."""
+    import tokenizers
+
     path = Path(name).expanduser()
     if not path.exists():
         if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") > 1:
@@ -70,6 +86,8 @@ def _local(name: str) -> tokenizers.Tokenizer | None:
 
 
 def _from_hub(name: str) -> tokenizers.Tokenizer:
+    import tokenizers
+
     try:
         return tokenizers.Tokenizer.from_pretrained(name)
     except Exception as error:  # noqa: BLE001 - network, hub and file errors of three libraries without a common base

@@ -38,6 +38,8 @@ def main() -> int:
     import mlperf_loadgen as lg
 
     tokenizer = load_tokenizer(job.tokenizer) if job.tokenizer != "none" else None
+    if tokenizer is not None:
+        tokenizer.count("")  # it is read now, not beside the load
     client = Client(job, tokenizer, *_ears(lg, counted=job.settings["use_token_latencies"]), tell)
     if error := client.prepare():
         tell(Message(error=error))
