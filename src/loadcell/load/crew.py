@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,14 @@ class Crew:
                 raise EndpointError(scrub(answer["error"], secrets))
         if self.feeder is not None and (why := feeder.said(self.feeder)) is not None:
             raise RecordingError(why)
+
+    def await_end(self, most_s: float) -> None:
+        """Wait until one of the workers that still run ends, which closes its output, or for `most_s`."""
+        with selectors.DefaultSelector() as ends:
+            for process in self.processes:
+                if process.poll() is None and process.stdout is not None:
+                    ends.register(process.stdout, selectors.EVENT_READ)
+            ends.select(most_s)
 
     def kill(self) -> None:
         """End those that still run, and take leave of all."""

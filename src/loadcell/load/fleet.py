@@ -58,6 +58,8 @@ from loadcell.workload import Vocabulary, plan, vocabulary_of
 
 _START_DELAY_NS = 50_000_000
 _SALT_BYTES = 4
+LOOK_S = 0.125
+"""Time between two looks at the load; its end is seen at once."""
 
 
 Watch = Callable[[Progress], None]
@@ -277,7 +279,7 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.all()):
             live.stop = True
-        time.sleep(0.05)
+        crew.await_end(LOOK_S)
 
 
 def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Progress:

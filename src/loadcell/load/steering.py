@@ -12,7 +12,7 @@ from loadcell.load.steer import Outcome, Steer, Stop, View
 from loadcell.recording.schema import Manifest, Stopped
 from loadcell.workload.schedule import Schedule
 
-EVERY_NS = 200_000_000
+EVERY_NS = 250_000_000
 """Time between two looks."""
 AHEAD_NS = 100_000_000
 """The end of sending is set this long before it comes, so that every worker can know it by then."""
