@@ -205,6 +205,7 @@ def driver(count: int = 2, lost: tuple[int, ...] = (), without: tuple[str, ...] 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType | None], None]:
     """Put a driver in place; None for a machine without its library."""
+    monkeypatch.setattr(gpu, "has_driver", lambda: True)
     return lambda module: monkeypatch.setitem(sys.modules, "pynvml", module)  # type: ignore[arg-type]
 
 
@@ -270,6 +271,14 @@ def test_gpus_are_watched_where_the_server_is(
     install(driver())
     found, notes = kinds({"observe": {"gpu": asked, "host": False}}, answered=False, place=place)
     assert found == (["nvml NVIDIA driver 550.1"] if watched else []) and notes == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the driver's library has another name")
+def test_where_there_is_no_driver_nothing_is_imported_to_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.setattr(gpu, "_LIBRARY", "libno-such-driver.so.1")
+    assert open_gpus() == "NVML: the NVIDIA driver's library libno-such-driver.so.1 is not here"
+    assert "pynvml" not in sys.modules
 
 
 def test_a_driver_that_never_answers_is_not_waited_for(

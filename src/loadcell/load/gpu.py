@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +15,7 @@ from loadcell.phrases import joined, phrase
 from loadcell.recording.exposition import Sample
 from loadcell.recording.schema import Source
 
+_LIBRARY = "libnvidia-ml.so.1"
 _OPEN_S = 5.0
 """A driver that has lost a GPU may never answer."""
 
@@ -38,7 +41,20 @@ def open_gpus() -> Watched | str:
     return answers[0] if answers else phrase("the NVIDIA driver did not answer within {:g} s", _OPEN_S)
 
 
+def has_driver() -> bool:
+    """Whether the driver's library can be here: looking costs less than importing what asks it."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return False
+    return True
+
+
 def _open() -> Watched | str:
+    if not has_driver():
+        return phrase("NVML: the NVIDIA driver's library {} is not here", _LIBRARY)
     try:
         import pynvml
     except ImportError:
