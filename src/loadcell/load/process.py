@@ -17,6 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+if __name__ == "__main__":
+    gc.disable()  # until its load is over: what is imported now stays, and looking through it takes 20 ms
+
 import msgspec
 
 from loadcell.errors import LoadcellError, RecordingError
@@ -109,7 +112,6 @@ def _wait_for_start(live: Live) -> int | None:
 def _settle() -> None:
     """Put the garbage collector away, before the start: looking through all that was imported takes it long."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.collect()
     gc.freeze()
     gc.disable()
 
