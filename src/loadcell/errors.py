@@ -8,7 +8,6 @@ LoadcellError           exit 1
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -34,5 +33,7 @@ class RecordingError(LoadcellError):
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Return " (did you mean X?)" for the valid word closest to `word`, or ""."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""

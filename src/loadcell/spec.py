@@ -17,7 +17,6 @@ import msgspec
 
 from loadcell.apis import check_api
 from loadcell.errors import UsageError, nearest
-from loadcell.presets import find_preset
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
@@ -361,6 +360,8 @@ def parse_arrivals(text: str) -> Arrivals:
 
 def parse_slo(text: str) -> Slo:
     """The limits of "ttft=500ms,tpot=30ms", of a preset ("chat") or of both ("chat,e2e=20s"); UsageError else."""
+    from loadcell.presets import find_preset
+
     limits: dict[str, float] = {}
     for number, part in enumerate(filter(None, (p.strip() for p in text.split(",")))):
         name, mark, value = part.partition("=")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,35 @@ def test_a_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-of-the-team" not in done.stdout
     again = loadcell("report", str(tmp_path / "run"), "--json")
     assert (again.returncode, again.stderr, json.loads(again.stdout)) == (done.returncode, "", result)
+
+
+NOT_NEEDED = {"rich", "tokenizers", "yaml", "statistics", "urllib.request", "loadcell.presets", "loadcell.report.run"}
+
+
+def test_a_run_for_programs_imports_nothing_that_only_people_are_shown_or_few_ask_for(tmp_path: Path) -> None:
+    flags = ("--requests", "2", "--concurrency", "1", "--input-tokens", "64", "--output-tokens", "4")
+    words = ("--output", str(tmp_path / "run"), "--json", "--no-html", *flags)
+    with serve() as server:
+        command = (sys.executable, "-X", "importtime", "-m", "loadcell", "run", server.url, *words)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert json.loads(done.stdout)["counts"]["run"]["ok"] == 2
+    assert "loadcell.metrics.result" in imported and not NOT_NEEDED & imported
+
+
+@pytest.mark.parametrize(("given", "holds"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_numpy_gets_no_threads_that_nobody_asked_for(given: dict[str, str], holds: str) -> None:
+    code = "import os; from loadcell.cli.main import main; main(); print(os.environ['OPENBLAS_NUM_THREADS'])"
+    around = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        (sys.executable, "-c", code, "--version"),
+        env=around | given,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[1:] == [holds]
 
 
 def test_a_run_without_a_good_request_exits_with_1(tmp_path: Path) -> None:

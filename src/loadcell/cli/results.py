@@ -54,6 +54,13 @@ def exit_code(result: Result, *, strict: bool) -> int:
     return {"INVALID": 4, "SUSPECT": 3 if strict else 0, "VALID": 0}[word_of(result)]
 
 
+def show_json(result: Result) -> None:
+    """Print a result as JSON, without what only people need: rich, the words of a language."""
+    from loadcell.report import to_json
+
+    sys.stdout.write(to_json(result).decode())
+
+
 def show(
     result: Result,
     folder: Path | None,
@@ -68,13 +75,14 @@ def show(
 
     For people, `folder` names where its recording lies; they get one screen, or `full` all that is known.
     """
+    if as_json:
+        show_json(result)
+        return
     from loadcell.cli.terminal import Terminal
-    from loadcell.report import to_csv, to_json
+    from loadcell.report import to_csv
     from loadcell.report.run import print_result, print_short, run_markdown
 
-    if as_json:
-        sys.stdout.write(to_json(result).decode())
-    elif as_csv:
+    if as_csv:
         sys.stdout.write(to_csv(result))
     elif as_markdown:
         sys.stdout.write(run_markdown(result, words))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
-from loadcell.cli.results import add_full, add_judging, add_slo, exit_code, show
+from loadcell.cli.results import add_full, add_judging, add_slo, exit_code, show, show_json
 from loadcell.errors import UsageError
 from loadcell.recording.claim import claimed, output_folder
 from loadcell.spec import Spec
@@ -185,9 +185,12 @@ def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count:
 
         with claimed(folder):
             return run_repeats(spec, folder, count, one_of, as_json=args.json, strict=args.strict, words=words_of(args))
-    result, detail = run_once(spec, folder, recorded, detailed=wants_page(args))
+    result, detail = run_once(spec, folder, recorded, detailed=wants_page(args), spoken=not args.json)
     shown = result
-    show(shown, folder, words_of(args), as_json=args.json, full=args.full)
+    if args.json:
+        show_json(shown)
+    else:
+        show(shown, folder, words_of(args), full=args.full)
     if wants_page(args):
         leave_page(args, lambda words: run_page_file(shown, detail, folder, words))
     return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)
@@ -200,17 +203,21 @@ def run_once(
     *,
     silent: bool = False,
     detailed: bool = False,
+    spoken: bool = True,
     head: Sequence[str] = (),
 ) -> tuple[Result, Detail | None]:
     """One run, recorded in `folder`; if it is `recorded` again, it says so unless `silent`.
 
-    Returns its result and, if `detailed`, what the charts of its page need. `head` stands before the progress.
+    Returns its result and, if `detailed`, what the charts of its page need. `spoken`: whether people are shown it, not
+    JSON alone. `head` stands before the progress.
     """
     from loadcell.cli.progress import show_progress
     from loadcell.load import Progress, run_load
     from loadcell.selftest import known_selftest
 
     review = None if recorded is None else make_review(recorded, spec, silent=silent)
+    rooms = ["report.run"] if spoken else ["report"]
+    rooms += ["report.detail", "report.render.page"] if detailed else []
     steer = None
     if spec.load.stop_when_saturated and spec.load.rate is not None:
         from loadcell.search import saturation_steer
@@ -222,7 +229,7 @@ def run_once(
             show_stage(now)
             if now.stage == "start":  # half a second's worth of libraries, while the workers connect
                 with interrupts_later():  # a library that is interrupted while it is imported complains at the end
-                    for room in ("report.run", "report.detail", "report.render.page") if detailed else ("report.run",):
+                    for room in rooms:
                         importlib.import_module(f"loadcell.{room}")
 
         selftest = known_selftest(spec.endpoint.url.startswith("https"))

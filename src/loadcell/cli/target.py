@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import urllib.request
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +42,8 @@ def is_url(target: str, things: str) -> bool:
 
 
 def _resolves(target: str) -> bool:
+    import urllib.request
+
     host = urlsplit(full_url(target)).hostname or ""
     if "." in host and urllib.request.getproxies_environment():
         return True  # a proxy may know names that this machine does not

@@ -11,7 +11,6 @@ from array import array
 from dataclasses import asdict, dataclass, field
 from heapq import heappush, heappushpop
 from pathlib import Path
-from statistics import median_low
 from typing import Any
 
 from loadcell.load.flight import Flight
@@ -125,7 +124,7 @@ class Audit:
         self.cpu_system_s = usage.ru_stime - self._cpu_s[1]
         self.cpu_s = usage.ru_utime - self._cpu_s[0] + self.cpu_system_s
         self.memory_peak_bytes = _memory_peak_bytes(usage)
-        self.min_rtt_ns = median_low(self._rtts) if self._rtts else None
+        self.min_rtt_ns = sorted(self._rtts)[(len(self._rtts) - 1) // 2] if self._rtts else None
 
     def as_dict(self) -> dict[str, Any]:
         """The counters by name."""

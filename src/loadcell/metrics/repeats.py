@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -200,6 +199,8 @@ def _half(interval: Estimate | Interval | Share | None) -> float | None:
 
 
 def _repeated(figure: _Figure, results: Sequence[Result]) -> Repeated:
+    import statistics
+
     told = [figure.of(result) for result in results]
     values = [t.value for t in told]
     known = [value for value in values if value is not None]
@@ -239,6 +240,8 @@ def next_run(values: Sequence[float], *, whole: float | None = None) -> tuple[fl
     are normal and independent, as those of one spec in a row are taken to be. Unlike the interval of one run it holds
     what restarts and caches do.
     """
+    import statistics
+
     n = len(values)
     if n < ENOUGH:
         return None, None
