@@ -139,10 +139,10 @@ def owners(inodes: set[str]) -> Iterator[int]:
     """Processes that hold one of the sockets, as far as this user may see them; one may come more than once."""
     names = {f"socket:[{inode}]" for inode in inodes}
     for descriptors in _PROC.glob("[0-9]*/fd") if names else ():
-        with suppress(OSError):  # another user's process, or gone meanwhile
-            for link in list(descriptors.iterdir()):
+        with suppress(OSError), os.scandir(descriptors) as links:  # another user's process, or gone meanwhile
+            for link in links:
                 with suppress(FileNotFoundError):  # closed meanwhile
-                    if str(link.readlink()) in names:
+                    if os.readlink(link.path) in names:  # noqa: PTH115 - a Path for each takes three times the CPU
                         yield int(descriptors.parent.name)
 
 

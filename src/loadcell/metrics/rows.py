@@ -85,10 +85,10 @@ class Rows:
 
 def read_rows(recording: Recording) -> Rows:
     """The requests of a recording, text columns already counted."""
-    table = recording.requests(("request", "worker", *_NUMBERS))
+    table = recording.requests(("request", "worker", "counted", *_NUMBERS))
     numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
     status = recording.requests(("status",))["status"]
-    counted = recording.requests(("counted",))["counted"].astype(bool)
+    counted = table["counted"].astype(bool)
     ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
     source = recording.requests(("token_source",))["token_source"][ok]
     return Rows(
