@@ -25,7 +25,7 @@ from loadcell.selftest.store import this_machine
 
 NAMES = (
     "startup", "size", "pacing", "bias", "peers", "verdicts", "selftest", "search", "real", "memory", "live", "mlperf",
-    "duel", "coverage", "coverage_engine", "coverage_llama", "edges",
+    "duel", "coverage", "coverage_engine", "coverage_llama", "edges", "fuzz",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\

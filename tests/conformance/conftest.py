@@ -10,6 +10,8 @@ from scripted import DONE, LAST_CHUNK, Scripted, delta, event, serve, usage_even
 from stream_kinds import ALL
 from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
+from loadcell.core.native import CHOICE
+
 
 @pytest.fixture(autouse=True)
 def _processes(processes: None) -> None:
@@ -33,6 +35,14 @@ def chat(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sai
 def completions(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """The same for the completions API."""
     return measure("completions", tmp_path_factory.mktemp("completions") / "run")
+
+
+@pytest.fixture(scope="session")
+def python(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    """Those of the chat API once more, by the core's form in Python."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CHOICE, "no")
+        return measure("chat", tmp_path_factory.mktemp("python") / "run")
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,11 @@ PARSE_S = 0.03
 SLOW_PARSER = """
 import time
 from loadcell.protocol.reply import Reply
-plain = Reply.feed
-def feed(self, reads, first):
+plain = Reply.take
+def take(self, tape, most):
     time.sleep({seconds})
-    plain(self, reads, first)
-Reply.feed = feed
+    plain(self, tape, most)
+Reply.take = take
 """
 
 

@@ -1,4 +1,4 @@
-"""What is said of each difficult stream: one row a stream, through both APIs."""
+"""What is said of each difficult stream: one row a stream, through both APIs, and by both forms of the core."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from difficult import ROWS, Said, holds
 pytestmark = pytest.mark.usefixtures("alone")
 
 CASES = [
-    (api, name) for api in ("chat", "completions") for name, row in ROWS.items() if api == "chat" or not row.chat_only
+    (of, name)
+    for of in ("chat", "completions", "python")
+    for name, row in ROWS.items()
+    if of != "completions" or not row.chat_only
 ]
 
 
 @pytest.fixture
-def said(request: pytest.FixtureRequest, api: str, name: str) -> Said:
-    found: dict[str, Said] = request.getfixturevalue(api)
+def said(request: pytest.FixtureRequest, of: str, name: str) -> Said:
+    found: dict[str, Said] = request.getfixturevalue(of)
     return found[name]
 
 
-@pytest.mark.parametrize(("api", "name"), CASES)
+@pytest.mark.parametrize(("of", "name"), CASES)
 def test_stream(said: Said, name: str) -> None:
     holds(said, ROWS[name])

@@ -13,6 +13,7 @@ import pytest
 from engine_client import Start
 from fault_runs import ENGINE, run_with, worker_with, workers
 
+from loadcell.core.native import CHOICE
 from loadcell.load.host import allowed_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults and what shows them are Linux's")
@@ -83,9 +84,10 @@ def test_busy_neighbours_on_the_core_of_the_worker(start: Start, tmp_path: Path)
 
 CLOCK = """
 from time import monotonic_ns
+from loadcell.core import native, reader
 from loadcell.load import worker
 
-time_ns, offset, run = worker.time_ns, worker.clock_offset, worker.Worker.run
+time_ns, offset, run, turn = reader.time_ns, reader.clock_offset, worker.Worker.run, native.NativeReader.turn
 began = monotonic_ns()
 
 def moved():
@@ -96,13 +98,21 @@ def begin(self, t0_ns):
     began = t0_ns
     run(self, t0_ns)
 
-worker.time_ns, worker.clock_offset = lambda: time_ns() + moved(), lambda: offset() + moved()
-worker.Worker.run = begin
+def skewed(self, until_ns, *, wait):
+    self._of.skew = moved()
+    return turn(self, until_ns, wait=wait)
+
+reader.time_ns, reader.clock_offset = lambda: time_ns() + moved(), lambda: offset() + moved()
+worker.Worker.run, native.NativeReader.turn = begin, skewed
 """
 
 
-def test_a_wall_clock_that_is_stepped_twice(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["auto", "no"])
+def test_a_wall_clock_that_is_stepped_twice(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     """0.1 ms ahead for a second: enough to be a step, and a stamp that is moved by so much still looks like one."""
+    monkeypatch.setenv(CHOICE, form)
     worker_with(monkeypatch, CLOCK)
     ran = run_with(start(*ENGINE), tmp_path / "run")
     (audit,) = ran.audits

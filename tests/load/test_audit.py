@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import gc
 import time
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadcell.core import STALL_NS
 from loadcell.load import audit as audit_module
-from loadcell.load.audit import STALL_NS, Audit
-from loadcell.load.worker import TICK_NS, Worker
+from loadcell.load.audit import Audit
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -84,27 +82,6 @@ def test_of_too_many_stalls_the_longest_are_kept(audit: Audit, monkeypatch: pyte
     for length in (9, 6, 8, 7, 10):
         audit.stall(T0 + length * SECOND, length * MS)
     assert noted(audit) == [(8 * SECOND, 8 * MS), (9 * SECOND, 9 * MS), (10 * SECOND, 10 * MS)]
-
-
-@pytest.mark.parametrize(
-    ("due_ms", "parsing", "woke_ms", "expected"),
-    [
-        (None, False, 54, []),  # within its patience of 50 ms and what may be
-        (None, False, 60, [(50, 10)]),
-        (10, False, 14, []),  # the timer ends the wait
-        (10, False, 17, [(10, 7)]),
-        (100, False, 60, [(50, 10)]),
-        (-3, False, 7, [(0, 7)]),  # what is due already does not make the poll longer
-        (None, True, 8, [(0, 8)]),  # a poll that was not to wait at all
-    ],
-)
-def test_a_poll_that_comes_back_late_is_a_stall(
-    audit: Audit, due_ms: int | None, parsing: bool, woke_ms: int, expected: list[tuple[int, int]]
-) -> None:
-    assert TICK_NS == 50 * MS
-    worker = SimpleNamespace(audit=audit, due=SimpleNamespace(at_ns=0 if due_ms is None else T0 + due_ms * MS))
-    Worker._waited(cast(Any, worker), T0, T0 + woke_ms * MS, parsing=parsing)
-    assert noted(audit) == [(begin * MS, length * MS) for begin, length in expected]
 
 
 # --- over the load ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadcell.load.clock import OFFSET_SLACK_NS, Timer, clock_offset, stamps
+from loadcell.core.clock import OFFSET_SLACK_NS, Timer, clock_offset, stamps
 from loadcell.recording.schema import MISSING
 
 OFFSET = 1_700_000_000_000_000_000

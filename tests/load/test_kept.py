@@ -16,9 +16,9 @@ import pytest
 from contract_runs import short_spec
 from scripted import clean, serve
 
+from loadcell.core.poller import make_poller
 from loadcell.load import run_load, wire
 from loadcell.load.audit import Audit
-from loadcell.load.poller import make_poller
 from loadcell.load.pool import Pool
 from loadcell.load.wire import Connection
 

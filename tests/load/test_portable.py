@@ -11,14 +11,15 @@ import pytest
 from contract_runs import run_once
 from scripted import clean, serve
 
+from loadcell.core.poller import READABLE, WRITABLE, EpollPoller, Poller, SelectorPoller
 from loadcell.load import crew
-from loadcell.load.poller import READABLE, WRITABLE, EpollPoller, Poller, SelectorPoller
 
 pytestmark = pytest.mark.usefixtures("processes")
 
 PORTABLE = """
-from loadcell.load import clock, wire, worker
-from loadcell.load.poller import SelectorPoller
+from loadcell.core import clock
+from loadcell.core.poller import SelectorPoller
+from loadcell.load import wire, worker
 from loadcell.load.process import main
 import os
 

@@ -29,13 +29,13 @@ class Air:
             return False
         self._counted_ns, grown, silent, longest = now, 0, 0, 0
         for flight in flights:
-            reads = len(flight.times) + flight.stored
+            reads = flight.tape.reads
             if reads > flight.air_reads:
                 grown += reads - flight.air_reads
                 flight.air_reads, flight.heard_ns = reads, now
             elif flight.counted and (quiet := now - (flight.heard_ns or flight.send_start_ns)) > SILENT_NS:
                 silent, longest = silent + 1, max(longest, quiet)
-            if flight.reads and flight.counted and not (flight.first_told or flight.first_sought):
+            if flight.tape.stored and flight.counted and not (flight.first_told or flight.first_sought):
                 flight.first_sought = True
                 self.first.append(flight)
         self._cells[Count.AIR_READS] += grown
@@ -53,4 +53,4 @@ class Air:
         planned = flight.planned_ns
         since = flight.send_start_ns if planned == MISSING else t0_ns + planned
         flight.first_told = True
-        tell_first(self._cells, flight.times[reply.reads[first]] - since)
+        tell_first(self._cells, int(flight.tape.columns()[0][reply.reads[first]]) - since)

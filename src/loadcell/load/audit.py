@@ -13,11 +13,12 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from loadcell.core import STALL_NS
 from loadcell.load.flight import Flight
 from loadcell.recording.schema import MISSING
 
-STALL_NS = 5_000_000
-"""A time without a look at the sockets that is longer than this is noted by itself."""
 _STALLS_MOST = 10_000
 _SECOND_NS = 1_000_000_000
 
@@ -94,9 +95,9 @@ class Audit:
 
     def landed(self, flight: Flight) -> None:
         """Take the counts of one request."""
-        self.reads += len(flight.times)
-        self.reads_without_stamp += flight.lags.count(MISSING)
-        self.stamps_dropped += flight.dropped
+        self.reads += flight.tape.reads
+        self.reads_without_stamp += int(np.count_nonzero(flight.tape.columns()[1] == MISSING))
+        self.stamps_dropped += flight.tape.dropped
 
     def begin(self, t0_ns: int) -> None:
         """The loop is about to start, in the thread that calls; the clock starts at `t0_ns`."""

@@ -7,8 +7,8 @@ from array import array
 from collections.abc import Callable
 from time import monotonic_ns
 
+from loadcell.core.clock import Timer
 from loadcell.load.audit import Audit
-from loadcell.load.clock import Timer
 from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live

@@ -5,39 +5,36 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass, field
-from itertools import chain, compress
 from typing import IO, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from loadcell.core import make_tape
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
-from loadcell.load.clock import stamps
-from loadcell.load.looks import Look, Looks
-from loadcell.load.wire import READ_BYTES, Connection
+from loadcell.load.looks import Looks
+from loadcell.load.wire import Connection
 from loadcell.phrases import Phrase, phrases
 from loadcell.protocol import Count, Dialect, Evidence, Reply, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.secrets import scrub, scrub_sentence
 
-FIELDS = 4
-"""Entries of a stored read: data, raw kernel stamp, monotonic ns, and of its turn (clock offset, *Look)."""
-_READ_BYTES = 250
-"""Of memory for a stored read, beside its data."""
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
+Ids = npt.NDArray[np.int64]
 
 
 class Flight:
     """A request from its send to its record. Times are monotonic; MISSING until known."""
 
     __slots__ = (
-        "_left",
         "air_reads",
         "asked_tokens",
         "bytes_sent",
         "cancelled",
         "connection",
         "counted",
-        "dropped",
         "end_ns",
         "failure",
         "first_sought",
@@ -45,19 +42,15 @@ class Flight:
         "fresh",
         "heard_ns",
         "input_tokens",
-        "lags",
-        "looks",
         "planned_ns",
-        "reads",
         "ready_ns",
         "reply",
         "request",
         "send_end_ns",
         "send_start_ns",
-        "slow",
         "sought",
         "sought_ns",
-        "times",
+        "tape",
     )  # fmt: skip
 
     def __init__(
@@ -90,67 +83,35 @@ class Flight:
         """Whether its reads wait to be parsed while it is in the air."""
         self.sought_ns = 0
         """Since when they did, the last time."""
-        self.slow = True
-        """Whether each read must be parsed as it comes to know where the reply ends."""
-        self.reads: list[Any] = []
-        """Reads to be parsed, flat as the loop appends them, `FIELDS` entries each."""
-        self.times = array("q")
-        self.lags = array("q")
-        self.looks = array("q")
-        """Of each read its `Look`, flat."""
-        self._left: Look | None = None
-        """That of the last read, if it may have left something behind."""
-        self.dropped = 0
+        self.tape = make_tape()
+        """What came, and when."""
         self.reply = Reply(dialect)
 
-    @property
-    def stored(self) -> int:
-        """Number of reads to be parsed."""
-        return len(self.reads) // FIELDS
-
     def parse(self, most: int = SLICE_READS) -> bool:
-        """Parse up to `most` stored reads; True when none is left."""
-        batch = self.reads[: FIELDS * most]
-        if batch:
-            del self.reads[: FIELDS * most]
-            first = len(self.times)
-            floor = self.times[-1] if first else self.send_start_ns
-            offsets, *looks = zip(*batch[3::FIELDS], strict=True)
-            times, lags, dropped = stamps(batch[1::FIELDS], batch[2::FIELDS], offsets, floor)
-            self.times.extend(times)
-            self.lags.extend(lags)
-            self.looks.extend(chain.from_iterable(zip(*looks, strict=True)))
-            if self._left:
-                self.looks[3 * first : 3 * first + 3] = array("q", self._left)
-            self._left = self.look(-1) if len(batch[-FIELDS]) >= READ_BYTES // 2 else None
-            self.dropped += dropped
-            self.reply.feed(batch[::FIELDS], first)
-        return not self.reads
-
-    def weight(self) -> int:
-        """Bytes of memory that its reply takes, about."""
-        return self.reply.weight() + sum(map(len, self.reads[::FIELDS])) + _READ_BYTES * self.stored
-
-    def forget(self) -> None:
-        """Let go of the reads that are not parsed: nobody will look at them."""
-        self.reply.bytes += sum(map(len, self.reads[::FIELDS]))
-        self.reads.clear()
-
-    def look(self, read: int) -> Look:
-        """That of a parsed read."""
-        before, asked, woke = self.looks[3 * read : 3 * read + 3 or None]
-        return before, asked, woke
+        """Parse about so many of the stored reads; True when none is left."""
+        self.reply.take(self.tape, most)
+        return not self.tape.stored
 
     def parse_all(self) -> None:
         """Parse every stored read."""
-        self.parse(self.stored)
+        while self.tape.stored:
+            self.reply.take(self.tape, self.tape.stored)
 
-    def last_read_ns(self) -> int:
-        """Receive time of the newest read; MISSING if there is none."""
-        if self.reads:
-            _, raw, mono, (offset, *_) = self.reads[-FIELDS:]
-            return stamps([raw], [mono], [offset], self.send_start_ns)[0][0]
-        return self.times[-1] if self.times else MISSING
+    def close(self) -> None:
+        """No more comes: the reply is judged by what did."""
+        self.reply.close(max(self.tape.reads - 1, 0))
+
+    def give_up(self) -> None:
+        """No more is waited for, though its server leaves it open."""
+        self.reply.give_up(max(self.tape.reads - 1, 0))
+
+    def weight(self) -> int:
+        """Bytes of memory that its reply takes, about."""
+        return self.reply.weight() + self.tape.weight()
+
+    def forget(self) -> None:
+        """Let go of the reads that are not parsed: nobody will look at them."""
+        self.reply.bytes += self.tape.drop()
 
 
 _MOST_PHRASES = 1000
@@ -188,7 +149,8 @@ class Ledger:
 def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, Any]:
     """Append the rows of a landed flight; returns that of the request. `body` is its body if text is to be recorded."""
     writer, t0_ns, clean = ledger.writer, ledger.t0_ns, ledger.scrub
-    reply, times = flight.reply, flight.times
+    reply = flight.reply
+    times, lags = flight.tape.columns()
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
     outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
@@ -197,13 +159,13 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
     each = _by_event(reply, outputs, told, found, each)
     if status == "ok" and not found.sure and ledger.uncounted is not None:
         ledger.uncounted.write(json.dumps([flight.request, told, reply.text()]) + "\n")
-    _write_chunks(flight, ledger, each)
+    _write_chunks(flight, ledger, each, times, lags)
 
     def since(moment: int | None) -> int:
         return MISSING if moment is None or moment == MISSING else moment - t0_ns
 
     def at(event: int | None) -> int:
-        return MISSING if event is None else times[reply.reads[event]] - t0_ns
+        return MISSING if event is None else int(times[reply.reads[event]]) - t0_ns
 
     timed = outputs if reply.streamed else []
     answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
@@ -227,7 +189,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "conn_tls_ns": since(fresh.tls_ns) if fresh else MISSING,
         "send_start_ns": since(flight.send_start_ns),
         "send_end_ns": since(flight.send_end_ns),
-        "first_byte_ns": since(times[0]) if times else MISSING,
+        "first_byte_ns": since(int(times[0])) if times.size else MISSING,
         "first_any_ns": at(timed[0] if timed else None),
         "first_answer_ns": at(answer),
         "last_ns": at(outputs[-1] if outputs else None),
@@ -290,31 +252,36 @@ def _first_field(reply: Reply, outputs: list[int]) -> str | None:
     return next((path for path, texts in reply.others.items() if texts[0][0] == outputs[0]), None)
 
 
-def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None]) -> None:
-    reply, times, lags, t0_ns = flight.reply, flight.times, flight.lags, ledger.t0_ns
-    columns, numbers = ledger.writer.chunks.data, flight.reply.reads
+def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None], times: Ids, lags: Ids) -> None:
+    reply, columns = flight.reply, ledger.writer.chunks.data
+    numbers = np.array(reply.reads, dtype=np.int32)
     columns["request"].extend(array("q", [flight.request]) * len(numbers))
-    columns["read"].extend(array("i", numbers))
-    columns["t_ns"].extend([times[n] - t0_ns for n in numbers])
-    columns["lag_ns"].extend([lags[n] for n in numbers])
-    columns["poll_ns"].extend(_polls(flight, ledger))
+    columns["read"].frombytes(numbers.tobytes())
+    columns["t_ns"].frombytes((times[numbers] - ledger.t0_ns).tobytes())
+    columns["lag_ns"].frombytes(lags[numbers].tobytes())
+    columns["poll_ns"].frombytes(_polls(flight, ledger, numbers, lags).tobytes())
     columns["kind"].extend(array("B", reply.kinds))
     columns["tokens"].extend([MISSING_INT if t is None else t for t in each])
     columns["bytes"].extend(array("i", reply.sizes))
 
 
-def _polls(flight: Flight, ledger: Ledger) -> list[int]:
+def _polls(flight: Flight, ledger: Ledger, numbers: npt.NDArray[np.int32], lags: Ids) -> Ids:
     """For each event that may have come before the stamp of its read, the earliest time that it can have; else MISSING.
 
     A read has one stamp, that of the last it brought: other events in it may be older. Without a kernel stamp all may.
     """
-    numbers, tails, lags = flight.reply.reads, flight.reply.tails, flight.lags
-    found = [n == after or n in tails for n, after in zip(numbers, (*numbers, -1)[1:], strict=True)]
-    if MISSING in lags:
-        found = [shared or lags[n] == MISSING for shared, n in zip(found, numbers, strict=True)]
+    found = lags[numbers] == MISSING
+    found[:-1] |= numbers[:-1] == numbers[1:]
+    if flight.reply.tails:
+        left = np.zeros(lags.size, dtype=bool)
+        left[list(flight.reply.tails)] = True
+        found |= left[numbers]
+    polls = np.full(numbers.size, MISSING, dtype=np.int64)
     writing, t0_ns = ledger.writer.was_writing, ledger.t0_ns
-    earliest = {n: ledger.looks.earliest(flight.look(n), writing) - t0_ns for n in set(compress(numbers, found))}
-    return [earliest[n] if early else MISSING for n, early in zip(numbers, found, strict=True)]
+    reads = numbers[found].tolist()
+    earliest = {n: ledger.looks.earliest(flight.tape.look(n), writing) - t0_ns for n in set(reads)}
+    polls[found] = [earliest[n] for n in reads]
+    return polls
 
 
 def _or_missing(value: int | None) -> int:

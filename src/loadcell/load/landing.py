@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from loadcell.load.audit import Audit
-from loadcell.load.flight import SLICE_READS, Flight, Ledger, write_rows
+from loadcell.load.flight import Flight, Ledger, write_rows
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of, tell
 from loadcell.load.outcome import outcome
@@ -30,15 +30,17 @@ class Landing:
     def add(self, flight: Flight) -> None:
         """A reply has ended."""
         self.flights.append(flight)
-        self.unparsed += flight.stored
+        self.unparsed += flight.tape.stored
         self._weights.append(flight.weight())
         self.bytes += self._weights[-1]
 
     def parse_some(self) -> None:
         """One slice of the oldest, and its rows when it is whole."""
         flight = self.flights[0]
-        self.unparsed -= min(SLICE_READS, flight.stored)
-        if not flight.parse():
+        stored = flight.tape.stored
+        whole = flight.parse()
+        self.unparsed -= stored - flight.tape.stored
+        if not whole:
             return
         self.flights.popleft()
         self.bytes -= self._weights.popleft()
@@ -46,10 +48,11 @@ class Landing:
         if not reply.closed:
             if not flight.cancelled and not flight.failure:
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
-            reply.close(max(len(flight.times) - 1, 0))
+            flight.close()
         body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
         row = write_rows(flight, self._ledger, body)
         self._audit.landed(flight)
+        flight.tape.close()
         self._outcomes[flight.request] = outcome(row, self._job.slo)
         self._count[Count.AIR_READS] -= flight.air_reads
         tell(self._count, row, len(reply.kinds), first_told=flight.first_told)

@@ -13,13 +13,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from time import monotonic_ns
 
-LOOK_NS = 1_000_000
-"""What a poll saw it hands over within this: the writing thread gives the interpreter back in half of it."""
+from loadcell.core import LOOK_NS, Look
+
 _PROMPT_NS = 50_000
 """So long, at most, is the way out of a poll while no other thread has the interpreter."""
-
-Look = tuple[int, int, int]
-"""Of the turn that read: the last look before it, when its own poll began and when that returned, monotonic ns."""
 
 
 def waited_ns_of_this_thread() -> Callable[[], int] | None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Protocol
 
+from loadcell.core.poller import READABLE, WRITABLE, Poller
 from loadcell.load.audit import Audit
 from loadcell.load.host import descriptor_limit
-from loadcell.load.poller import READABLE, WRITABLE, Poller
 from loadcell.load.target import Address, Target, host_of
 from loadcell.load.wire import ConnectError, Connection
 from loadcell.phrases import phrase

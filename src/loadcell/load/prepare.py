@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from loadcell import __version__
+from loadcell.core.clock import HAS_KERNEL_STAMPS
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load.calibrate import PromptCount
-from loadcell.load.clock import HAS_KERNEL_STAMPS
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
 from loadcell.load.machine import usable_cores

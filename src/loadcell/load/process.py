@@ -22,8 +22,9 @@ if __name__ == "__main__":
 
 import msgspec
 
+from loadcell.core import STALL_NS
 from loadcell.errors import LoadcellError, RecordingError
-from loadcell.load.audit import STALL_NS, Audit
+from loadcell.load.audit import Audit
 from loadcell.load.flight import Ledger
 from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job

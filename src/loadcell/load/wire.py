@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable
 from time import monotonic_ns
 
-from loadcell.load.clock import STAMP_BYTES, Message, enable_kernel_stamps
-from loadcell.load.poller import READABLE, WRITABLE
+from loadcell.core import READ_BYTES
+from loadcell.core.clock import STAMP_BYTES, Message, enable_kernel_stamps
+from loadcell.core.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert, tls_words
 from loadcell.phrases import phrase
 from loadcell.protocol import error_message
 
-READ_BYTES = 65536
 _MAX_PROXY_REPLY = 16 * 1024
 
 
@@ -163,6 +163,11 @@ class Connection:
                 raise
             # Else a close without notice: HTTP's own framing tells whether the reply was whole.
         return b"".join(plain), notes, flags, address
+
+    @property
+    def plain(self) -> bool:
+        """Whether its bytes are those of its socket."""
+        return self._tls is None
 
     def send(self, data: bytes) -> bool:
         """Give bytes to the kernel; False if some are left for `flush`."""

@@ -9,33 +9,28 @@ from __future__ import annotations
 import os
 from array import array
 from collections import deque
-from collections.abc import Callable
-from time import monotonic_ns, time_ns
-from typing import Any
+from time import monotonic_ns
 
+from loadcell.core import BULK_BYTES, Event, Note, What, make_reader
+from loadcell.core.clock import Timer
+from loadcell.core.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.air import Air
-from loadcell.load.audit import STALL_NS, Audit
-from loadcell.load.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, Timer, clock_offset
+from loadcell.load.audit import Audit
 from loadcell.load.due import Due
-from loadcell.load.flight import FIELDS, Flight, Ledger
+from loadcell.load.flight import Flight, Ledger
 from loadcell.load.job import Job
 from loadcell.load.landing import Landing, plain_stream
 from loadcell.load.live import Count, Live
-from loadcell.load.looks import LOOK_NS
-from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.room import Room
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
-from loadcell.load.wire import READ_BYTES, Connection, describe
+from loadcell.load.wire import Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
 
-TICK_S = 0.05
 TICK_NS = 50_000_000
-BULK_BYTES = READ_BYTES // 2
-"""A read this large is parsed at once: it is no token stream, and storing such reads would not be bounded."""
 STORED_READS = 256
 """A stream with more stored reads is parsed as it goes, when nothing else is to be done."""
 STORED_READS_MOST = 4096
@@ -53,9 +48,6 @@ GUARD_NS = 300_000
 SPARE = 2
 """Idle connections that are kept at hand in an open loop."""
 
-Entry = tuple[Callable[[int, int], Message], Callable[[Any], None], Flight]
-"""What the loop needs for a readable socket: how to read, where to put it, whose it is."""
-
 
 class Worker:
     """The event loop of one worker. `prepare`, then `run`."""
@@ -67,6 +59,7 @@ class Worker:
         self.tail = Tail(job, live)
         self.schedule = schedule
         self.poller = make_poller()
+        self.reader = make_reader(self.poller)
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
         self.head = job.target.post_head(self.dialect.path, stream=job.stream)
@@ -75,7 +68,7 @@ class Worker:
         self.t0 = 0
         self.parent = os.getppid()
 
-        self.flights: dict[int, Entry] = {}
+        self.flights: dict[int, Flight] = {}
         self.handlers: Handlers = {}
         self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, job.worker)
         self.waiting: deque[Flight] = deque()
@@ -98,90 +91,61 @@ class Worker:
         self.due.begin(t0_ns)
         next_tick = t0_ns
         self.ledger.looks.begin()
-        flights, poll, mono, real, audit = self.flights, self.poller.poll, monotonic_ns, time_ns, self.audit
-        due, long, first, landing = self.due, self.long, self.air.first, self.landed
+        audit, due, long, first, landing, reader = (
+            self.audit, self.due, self.long, self.air.first, self.landed, self.reader,
+        )  # fmt: skip
         landed, unparsed_most = landing.flights, UNPARSED_READS // self.job.workers
-        size, notes, bulk, end, slack = READ_BYTES, STAMP_BYTES, BULK_BYTES, b"\r\n\r\n", OFFSET_SLACK_NS
-        tell_above, busy = 0, 0
-        looked, all_told = t0_ns, self.poller.most
-        now = mono()
-        offset = clock_offset()
+        reader.begin(t0_ns)
+        busy, told = 0, 0
+        now = monotonic_ns()
         while True:
             # Wait only if there is nothing to do; a planned send ends the wait through the timer.
-            parsing = (landed or long or first) and (not due.at_ns or due.at_ns - now > GUARD_NS)
-            ready = poll(0 if parsing else self._patience())
-            woke = mono()
-            if woke - now > STALL_NS:
-                self._waited(now, woke, parsing=bool(parsing))
-            if not -slack < real() - woke - offset < slack:
-                offset = self._new_offset(offset)
-            turn = (offset, looked, now, woke)
-            for fd, mask in ready:
-                entry = flights.get(fd)
-                if entry is None:
-                    handler = self.handlers.get(fd)
-                    if handler is not None:
-                        handler(mask)
-                    continue
-                recvmsg, append, flight = entry
-                if mask & WRITABLE:
-                    self._send_more(flight)
-                    if mask == WRITABLE:
-                        continue
-                try:
-                    data, ancillary, _, _ = recvmsg(size, notes)
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    self._lost(flight, error)
-                    continue
-                append(data)
-                append(ancillary[0][2] if ancillary else b"")
-                append(mono())
-                append(turn)
-                # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
-                if not 3 < len(data) < bulk or data[-4:] == end or flight.slow:
-                    self._look(flight, data)
-            if len(ready) < all_told:  # what was not told was not there: what the next poll tells came later than this
-                looked = woke - LOOK_NS if woke - now > LOOK_NS else now
-            now = mono()
+            parsing = bool(landed or long or first) and (not due.at_ns or due.at_ns - now > GUARD_NS)
+            until = min(next_tick, due.at_ns) if due.at_ns else next_tick
+            for event in reader.turn(until, wait=not parsing):
+                self._see_to(event)
+            for note in reader.notes:
+                self._noted(note)
+            now = monotonic_ns()
             if due.at_ns and now >= due.at_ns:
                 due.send(now)
-                now = mono()
+                now = monotonic_ns()
             if now >= next_tick:
                 next_tick = now + TICK_NS
-                audit.busy(busy + now - woke, now)
-                busy = woke - now  # what this turn has told already
+                own = now - reader.woke_ns
+                audit.clock_steps = reader.clock_steps
+                audit.busy(busy + own + reader.busy_ns - told, now)
+                busy, told = -own, reader.busy_ns  # what this turn has told already
                 if self._tick(now):
                     return
-                now = mono()
-            busy += now - woke
-            if (parsing and not ready) or landing.unparsed > unparsed_most:
+                now = monotonic_ns()
+            busy += now - reader.woke_ns
+            if (parsing and not reader.ready) or landing.unparsed > unparsed_most:
                 self._parse_some()
-                now = mono()
-            if now - woke > tell_above:
-                tell_above = audit.turn(woke, now - woke)
+                now = monotonic_ns()
+            if now - reader.woke_ns > reader.tell_above_ns:
+                reader.tell_above_ns = audit.turn(reader.woke_ns, now - reader.woke_ns)
 
-    def _waited(self, began: int, woke: int, *, parsing: bool) -> None:
-        """Note a poll that came back later than it should have: the process was stopped, or had no core."""
-        wake_by = began if parsing else began + TICK_NS
-        if not parsing and self.due.at_ns:
-            wake_by = max(began, min(wake_by, self.due.at_ns))
-        self.audit.stall(wake_by, woke - wake_by)
+    def _see_to(self, event: Event) -> None:
+        """What the reader leaves to its caller."""
+        flight = self.flights.get(event.fd)
+        if flight is None:
+            handler = self.handlers.get(event.fd)
+            if handler is not None and event.what is What.READY:
+                handler(event.mask)
+        elif event.what is What.WRITABLE:
+            self._send_more(flight)
+        elif event.error is not None:
+            self._lost(flight, event.error)
+        elif event.what is not What.READY:
+            self._look(flight, ended=event.what is What.ENDED)
 
-    def _new_offset(self, offset: int) -> int:
-        """Offset of the wall clock after two readings that disagree with the old one."""
-        found = clock_offset()
-        if abs(found - offset) <= OFFSET_SLACK_NS:
-            return offset
-        self.audit.clock_steps += 1
-        return found
-
-    def _patience(self) -> float:
-        """Seconds to wait at most; without a timer descriptor, until the next planned thing."""
-        if self.timer.fd is not None or not self.due.at_ns:
-            return TICK_S
-        return min(TICK_S, max(0.0, (self.due.at_ns - monotonic_ns()) / 1e9))
+    def _noted(self, note: Note) -> None:
+        """A time without a look at the sockets: the process was stopped, or had no core, or had much to read."""
+        if note.late:
+            self.audit.stall(note.began_ns, note.length_ns)
+        else:
+            self.reader.tell_above_ns = self.audit.turn(note.began_ns, note.length_ns)
 
     def _timer_fired(self) -> None:
         self.timer.clear()
@@ -241,8 +205,10 @@ class Worker:
         self.count[Count.BEYOND] += not flight.counted
         self.count[Count.IN_FLIGHT] = self.in_flight
         self.handlers.pop(connection.fd, None)
-        self.flights[connection.fd] = (connection.recvmsg, flight.reads.append, flight)
+        self.flights[connection.fd] = flight
+        self.reader.watch(connection.fd, flight.tape, connection.recvmsg, plain=connection.plain)
         flight.send_start_ns = monotonic_ns()
+        flight.tape.begin(flight.send_start_ns)
         try:
             out = connection.send(head + body)
         except OSError as error:
@@ -264,34 +230,33 @@ class Worker:
 
     # --- the end of a reply ---
 
-    def _look(self, flight: Flight, data: bytes) -> None:
+    def _look(self, flight: Flight, *, ended: bool) -> None:
         """Decide what an unusual read means; most of these are the first or the last of their reply."""
-        reads, reply = flight.reads, flight.reply
-        if not data:
-            del reads[-FIELDS:]  # the end of the connection is no read of the reply, and carries no stamp
+        tape, reply = flight.tape, flight.reply
+        if ended:
             flight.parse_all()
-            reply.close(max(len(flight.times) - 1, 0))
+            flight.close()
             self._land(flight, reuse=False)
             return
-        if flight.slow and len(reads) == FIELDS and not reply.bytes:
-            flight.slow = self.job.left_open or not plain_stream(data, flight)
-        if not flight.slow and len(data) < BULK_BYTES:
+        data = tape.newest()
+        if tape.watchful and tape.reads == 1:
+            tape.watchful = self.job.left_open or not plain_stream(data, flight)
+        if not tape.watchful and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
-            before, mark = reads[-2 * FIELDS] if len(reads) > FIELDS else b"", self.dialect.mark
-            if data.endswith(b"0\r\n\r\n") and mark and (mark in data or mark in before):
+            if data.endswith(b"0\r\n\r\n") and self.dialect.mark and self.dialect.mark in tape.newest(2):
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()
         if self.job.left_open and reply.done:
-            reply.give_up(len(flight.times) - 1)
+            flight.give_up()
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
 
     def _lost(self, flight: Flight, error: OSError) -> None:
         """The connection broke."""
         flight.parse_all()
-        flight.reply.close(max(len(flight.times) - 1, 0))
+        flight.close()
         if not flight.reply.bytes:
             flight.failure = ("reset", phrase("the connection was lost before the reply: {}", describe(error)))
         self._land(flight, reuse=False)
@@ -304,9 +269,10 @@ class Worker:
         connection = flight.connection
         assert connection is not None
         now = monotonic_ns()
-        heard = flight.last_read_ns()
+        heard = flight.tape.last_ns()
         flight.end_ns = now if flight.failure or flight.cancelled or heard == MISSING else heard
         self.flights.pop(connection.fd, None)
+        self.reader.leave(connection.fd)
         self.in_flight -= 1
         self.count[Count.IN_FLIGHT] = self.in_flight
         if flight.counted:
@@ -348,24 +314,8 @@ class Worker:
             self._cancel()
         elif self.tail.is_last(now - self.t0, self.due.at_ns - self.t0 if self.due.at_ns else None):
             self._give_up_beyond()
-        timeout = int(self.job.timeout_s * 1e9)
-        for _, _, flight in list(self.flights.values()):
-            if now - flight.send_start_ns > timeout:
-                self._time_out(flight)
-            elif flight.stored > STORED_READS_MOST:
-                flight.parse_all()
-                if flight.reply.closed:
-                    self._land(flight, reuse=flight.reply.keep_alive)
-            elif not flight.reads:
-                self._wait_no_longer(flight, now)
-            elif not flight.sought and (
-                flight.stored > STORED_READS
-                or now - flight.reads[-2] > QUIET_NS
-                or now - max(flight.sought_ns, flight.send_start_ns) > UNREAD_NS
-            ):
-                flight.sought, flight.sought_ns = True, now
-                self.long.append(flight)
-        if self.air.count((flight for _, _, flight in self.flights.values()), now):
+        if self.air.count(self.flights.values(), now):
+            self._walk(now)
             self._make_room()
         self.pool.end_late(now)
         if self.due.starved_ns:
@@ -379,12 +329,31 @@ class Worker:
                 self.live.stop = True
         return not (self.flights or self.waiting or self.landed.flights or self.due.at_ns)
 
+    def _walk(self, now: int) -> None:
+        """See to those in the air that took too long, stored much, or fell silent."""
+        timeout = int(self.job.timeout_s * 1e9)
+        for flight in list(self.flights.values()):
+            if now - flight.send_start_ns > timeout:
+                self._time_out(flight)
+            elif (stored := flight.tape.stored) > STORED_READS_MOST:
+                flight.parse_all()
+                if flight.reply.closed:
+                    self._land(flight, reuse=flight.reply.keep_alive)
+            elif not stored:
+                self._wait_no_longer(flight, now)
+            elif not flight.sought and (
+                stored > STORED_READS
+                or now - flight.tape.heard_ns() > QUIET_NS
+                or now - max(flight.sought_ns, flight.send_start_ns) > UNREAD_NS
+            ):
+                flight.sought, flight.sought_ns = True, now
+                self.long.append(flight)
+
     def _make_room(self) -> None:
         """End the largest replies while all of them together take more memory than they may."""
         if not self.room.is_tight():
             return
-        flights = [flight for _, _, flight in self.flights.values()]
-        for flight, weight, held in self.room.too_much(flights):
+        for flight, weight, held in self.room.too_much(self.flights.values()):
             flight.forget()
             flight.failure = (
                 "too_large",
@@ -396,7 +365,7 @@ class Worker:
                     self.room.most_bytes >> 20,
                 ),
             )
-            flight.reply.close(max(len(flight.times) - 1, 0))
+            flight.close()
             self._land(flight, reuse=False)
         limit = monotonic_ns() + TICK_NS
         while self.landed.flights and self.room.is_full(self.landed.bytes) and monotonic_ns() < limit:
@@ -404,22 +373,23 @@ class Worker:
 
     def _wait_no_longer(self, flight: Flight, now: int) -> None:
         """End a reply that is known to be over, though its server leaves it open."""
-        if not flight.times or now - flight.times[-1] < TICK_NS:
+        heard = flight.tape.last_ns()
+        if heard == MISSING or now - heard < TICK_NS:
             return
         patience_ns = flight.reply.patience_ns
-        if patience_ns is not None and now - flight.times[-1] > patience_ns:
-            flight.reply.give_up(len(flight.times) - 1)
+        if patience_ns is not None and now - heard > patience_ns:
+            flight.give_up()
             self._land(flight, reuse=False, known_ns=now)
 
     def _time_out(self, flight: Flight) -> None:
         flight.parse_all()
         reply = flight.reply
         if reply.patience_ns is not None:
-            reply.give_up(max(len(flight.times) - 1, 0))
+            flight.give_up()
         elif not reply.failure:
             came = phrase("after {} events", len(reply.kinds)) if reply.kinds else phrase("without any output")
             flight.failure = ("timeout", phrase("not complete after {:g} s, {}", self.job.timeout_s, came))
-        reply.close(max(len(flight.times) - 1, 0))
+        flight.close()
         self._land(flight, reuse=False)
 
     def _cancel(self) -> None:
@@ -436,7 +406,7 @@ class Worker:
                 self.landed.add(flight)
         self.waiting.clear()
         self.due.end()
-        for _, _, flight in list(self.flights.values()):
+        for flight in list(self.flights.values()):
             flight.cancelled = True
             self._land(flight, reuse=False)
 
@@ -445,7 +415,7 @@ class Worker:
         self.tail.over = True
         self.waiting.clear()
         self.due.none()
-        for _, _, flight in list(self.flights.values()):
+        for flight in list(self.flights.values()):
             flight.cancelled = True
             self._land(flight, reuse=False)
 

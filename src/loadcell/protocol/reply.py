@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import httptools
+import msgspec
 
+from loadcell.core import Scan, Tape
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_OUTPUT
 from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
@@ -24,6 +26,7 @@ MAX_REPLY_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_EVENTS = 1_000_000
 _ERROR_BODY_BYTES = 64 * 1024
+_BEGUN_BYTES = 1024
 _END_NS, _WORDS_NS, _USAGE_NS = 100_000_000, 1_000_000_000, 5_000_000_000
 """Silence after which a reply is over whose server leaves it open: after its end mark; after its usage, or where only
 words of a refusal may follow; after its finish reason, when usage may still come."""
@@ -31,7 +34,11 @@ _EVENT_BYTES = 120
 """Of memory for an event, beside its text."""
 _SIGNS_OF_LIFE = frozenset([b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"])
 _FIELDS = (b"id:", b"event:", b"retry:", b":")
-_FRAME_BYTES = len(b"data: \n\n")
+_STRING = msgspec.json.Decoder(str)
+_CHEAPER = 4
+"""An event of the known form costs less than a read that is parsed, by this factor and more."""
+_MISSES_MOST = 64
+"""Reads that are cut as they came after as many in a row that were unlike, until the form is tried again."""
 
 
 class Reply(Said):
@@ -56,6 +63,11 @@ class Reply(Said):
         self._unpacked = 0
         self._header_done = False
         self._another = False
+        self._began = b""
+        """What came first, for the words where it is no HTTP."""
+        self._between = False
+        """Whether a chunk has ended with what was fed last."""
+        self._misses = 1
         self._head = Head()
         self._http: httptools.HttpResponseParser | None = None
         self.on_header = self._head.on_header
@@ -121,18 +133,71 @@ class Reply(Said):
     def on_message_complete(self) -> None:
         self.complete = self.status >= 200
 
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
+
     # --- called by the load ---
+
+    def take(self, tape: Tape, most: int) -> None:
+        """Parse about so many of the reads that wait in a tape: events of the known form at once, others one by one."""
+        while most > 0 and tape.stored and not self.closed:
+            found = self._scan(tape, _CHEAPER * most)
+            if found is not None:
+                most -= -(-len(found.reads) // _CHEAPER)
+                self._misses = 1
+                self._alike(found)
+                continue
+            first = tape.taken
+            parted = bool(self.reads) and first == self.reads[-1]
+            pieces = tape.pieces(1 if parted else min(most, self._misses))
+            most -= len(pieces)
+            if not self._eager or self._twin is not None:
+                self._misses = min(2 * self._misses, _MISSES_MOST)
+            self.feed(pieces, first)
+            self._between = self._between and pieces[-1].endswith(b"\r\n")
+            if parted and self._cut.rest:
+                self._cut.tails.add(first)
+        if self.closed:
+            self.bytes += tape.drop()
+
+    def _scan(self, tape: Tape, most: int) -> Scan | None:
+        """Events of the known form, where the stream is at the begin of a chunk and of an event."""
+        twin = self._twin
+        if twin is None or not (self._between and self._plain and self.streamed) or self._cut.rest or self.complete:
+            return None
+        return tape.scan(twin.head, twin.tail, min(most, MAX_EVENTS + 1 - len(self.reads)))
+
+    def _alike(self, found: Scan) -> None:
+        """Take events that differ from a decoded one in their content alone."""
+        n, last = len(found.reads), self.reads[-1] if self.reads else -1
+        self._went_on = self._went_on or self.finish_reason is not None
+        self.content.append(_STRING.decode(b'"%b"' % found.text) if found.escaped else found.text.decode())
+        if found.begins != found.reads:  # what came after the end of an event was the begin of the next
+            befores = [last, *found.reads]
+            self._cut.tails.update(
+                begin for begin, end, before in zip(found.begins, found.reads, befores, strict=False)
+                if begin == before != end
+            )  # fmt: skip
+        self.reads += found.reads
+        self.kinds += [KIND_ANSWER] * n
+        self.tokens += [None] * n
+        self.sizes += found.sizes
+        self.bytes += found.taken
+        self._bare_bytes = 0
+        self._bound()
 
     def feed(self, reads: Sequence[bytes], first: int) -> None:
         """Take socket reads in order; `first` is the number of the first one. Never raises on what a server sends."""
         http, body = self._http, self._body
+        self.bytes += sum(map(len, reads))
         if http is None:
             return
-        self.bytes += sum(map(len, reads))
         number = first
-        run: list[bytes] = []
-        numbers: list[int] = []
-        plain, rest, bare_bytes = self._plain, self._cut.rest, self._bare_bytes
+        self._began = self._began or reads[0][:_BEGUN_BYTES]
+        plain, bare_bytes = self._plain, self._bare_bytes
         try:
             for number, data in enumerate(reads, first):
                 if self.complete:
@@ -148,24 +213,18 @@ class Reply(Said):
                     bare_bytes = 0
                     if not plain:
                         piece = self._unpack(piece)
-                        plain, rest = self._plain, self._cut.rest
+                        plain = self._plain
                         if not piece:
                             continue
-                    if self._twin is None or rest:
-                        self._take(number, piece)
-                    else:
-                        run.append(piece)
-                        numbers.append(number)
+                    self._take(number, piece)
                 else:
                     bare_bytes += len(data)
             self._bare_bytes = bare_bytes
-            if run:
-                self._take_run(numbers, run)
         except httptools.HttpParserUpgrade:
             self._fail("protocol", phrase("the server switched to another protocol"))
             return
         except httptools.HttpParserError as error:
-            broke = phrase("not an HTTP/1.1 reply: {}", error) if self._header_done else no_http(reads[0], error)
+            broke = phrase("not an HTTP/1.1 reply: {}", error) if self._header_done else no_http(self._began, error)
             self._fail("protocol", broke)
             return
         except CodingError as error:
@@ -174,6 +233,17 @@ class Reply(Said):
         except TooLarge as error:
             self._fail("too_large", str(error))
             return
+        if self._bound():
+            return
+        if self.bytes > MAX_ERROR_BYTES and self._header_done and not self.good:
+            self._finish(number)  # all that is told of it has been read
+        elif self._http is not None:
+            self._decode()
+            if self.complete or self.failure:  # what has failed is not waited for
+                self._finish(number)
+
+    def _bound(self) -> bool:
+        """Fail what is larger than any reply."""
         if self._bare_bytes > MAX_HEADER_BYTES:
             key = phrase("trailers of more than {} KiB") if self._header_done else phrase("headers of more than {} KiB")
             self._fail("too_large", phrase(key, MAX_HEADER_BYTES // 1024))
@@ -181,12 +251,9 @@ class Reply(Said):
             self._fail(
                 "too_large", phrase("a reply of more than {} MiB or {:,} events", MAX_REPLY_BYTES >> 20, MAX_EVENTS)
             )
-        elif self.bytes > MAX_ERROR_BYTES and self._header_done and not self.good:
-            self._finish(number)  # all that is told of it has been read
-        elif self._http is not None:
-            self._decode()
-            if self.complete or self.failure:  # what has failed is not waited for
-                self._finish(number)
+        else:
+            return False
+        return True
 
     def close(self, read: int) -> None:
         """The connection ended at read number `read`."""
@@ -238,24 +305,6 @@ class Reply(Said):
         self._body.clear()
         self._cut.parts.clear()
         self._cut.drop()
-
-    def _take_run(self, numbers: list[int], pieces: list[bytes]) -> None:
-        """Body bytes of reads that began at the start of an event and most likely hold one token event each."""
-        assert self._twin is not None
-        texts, odd = self._twin.texts(pieces)
-        if texts:
-            if self._cut.parts:
-                self._decode()
-            if self.failure:
-                return
-            self._went_on = self._went_on or self.finish_reason is not None
-            self.content.append(texts)
-            self.reads += numbers[:odd]
-            self.kinds += [KIND_ANSWER] * odd
-            self.tokens += [None] * odd
-            self.sizes += [len(piece) - _FRAME_BYTES for piece in pieces[:odd]]
-        for number, piece in zip(numbers[odd:], pieces[odd:], strict=True):
-            self._take(number, piece)
 
     def _take(self, number: int, data: bytes) -> None:
         """Body bytes of one read: cut out whole events, keep the rest."""

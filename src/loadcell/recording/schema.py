@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from loadcell.kinds import MISSING as MISSING
 from loadcell.phrases import Phrase
 
 FORMAT = 5
@@ -37,8 +38,6 @@ beside the load, and runs that were ended before their time. 4 added which promp
 bodies, which that of the schedule holds no more."""
 Ns = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Nanoseconds since the start of the load, or a number of requests, as far as floats are exact."""
-MISSING = -(2**63)
-"""NULL inside integer columns while they are in memory."""
 
 
 class Column(NamedTuple):

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic_ns
 
+from loadcell.core import READ_BYTES
+from loadcell.core.clock import STAMP_BYTES, clock_offset, stamps
+from loadcell.core.poller import READABLE, WRITABLE, make_poller
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.audit import Audit
-from loadcell.load.clock import STAMP_BYTES, clock_offset, stamps
-from loadcell.load.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
-from loadcell.load.wire import READ_BYTES, Connection
+from loadcell.load.wire import Connection
 from loadcell.mlperf.wheel.model import ROW, Ended, Job, Message
 from loadcell.mlperf.wheel.replies import IdReply, count_tokens, token_ids
 from loadcell.protocol import Dialect, dialect_of

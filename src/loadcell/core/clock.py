@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from operator import sub
 from time import monotonic_ns, time_ns
 
-from loadcell.recording.schema import MISSING
+from loadcell.kinds import MISSING
 
 SO_TIMESTAMPNS = 35
 """Linux on x86-64 and arm64: ask for the kernel's receive time with every read (asm-generic/socket.h).

@@ -21,6 +21,7 @@ class EpollPoller:
         self.add = self._epoll.register
         self.change = self._epoll.modify
         self.remove = self._epoll.unregister
+        self.fileno = self._epoll.fileno
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
         """(descriptor, bits) of what is ready; waits up to `timeout_s`."""

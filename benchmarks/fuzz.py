@@ -1,0 +1,116 @@
+"""Fuzz: tapes of both forms take the same random byte streams in the same pieces, and must say the same of them.
+
+`python benchmarks/fuzz.py FIRST COUNT [LIBRARY]` fuzzes the streams of these numbers, with a library of its own perhaps
+(one that was compiled with sanitizers), and ends with the number of the first that differs.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from common import cores
+from tables import Row, Table
+
+from loadcell.core import Tape, native
+
+STREAMS, BATCH = 10_000_000, 20_000
+_HEAD, _TAIL = b'data: {"t":"', b'"}\n\n'
+_MS, _OFFSET = 1_000_000, 1_700_000_000_000_000_000
+_TEXTS = (
+    b"word", b" a", b"", b"\\n", b"\\u00e9", b"\\ud83d\\ude00", b"\\ud83d", b"\\x", b"\\", b'"', b"\n", b"\xc3\xa9",
+    b"\xe6\xbc\xa2", b"\xff", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"x" * 300,
+)  # fmt: skip
+_ODD = (
+    b"0\r\n\r\n", b"\r\n", b"5;x=1\r\nabcde\r\n", b"fffffffff\r\n", b"1\r\na\r\n", b"data: [DONE]\n\n", b": ping\n\n",
+    b"7fffffff\r\n", b"\x00" * 9,
+)  # fmt: skip
+
+
+def stream_of(rng: Random) -> bytes:
+    """Chunks of events that look alike, some of them not, some spoilt."""
+    parts = []
+    for _ in range(rng.randrange(1, 7)):
+        if rng.random() < 0.2:
+            parts.append(rng.choice(_ODD))
+            continue
+        event = _HEAD + b"".join(rng.choices(_TEXTS, k=rng.randrange(1, 3))) + _TAIL
+        parts.append(b"%x\r\n%b\r\n" % (len(event), event))
+    data = bytearray(b"".join(parts))
+    for _ in range(rng.randrange(3) if rng.random() < 0.5 else 0):
+        place = rng.randrange(len(data) + 1)
+        data[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+    return bytes(data)
+
+
+def told(tape: Tape, data: bytes, rng: Random) -> list[Any]:
+    """What a tape says of a stream that comes in random pieces, some with stamps, and is handed on at random."""
+    said: list[Any] = []
+    tape.begin(0)
+    number = 0
+    while data or tape.stored:
+        number += 1
+        if data and rng.random() < 0.7:
+            size = rng.choice((1, 3, 7, 20, 40, 300))
+            mono = number * _MS
+            stamp = b"" if rng.random() < 0.1 else _stamp(mono - rng.choice((0, 50_000, 2 * _MS, -20_000)))
+            tape.append(data[:size], stamp, mono, (_OFFSET, number, number + 1, number + 2))
+            data = data[size:]
+        elif rng.random() < 0.7:
+            said.append(tape.scan(_HEAD, _TAIL, rng.randrange(1, 5)))
+        else:
+            said.append(tape.pieces(rng.randrange(1, 4)))
+    times, lags = tape.columns()
+    said += [tape.reads, tape.taken, tape.dropped, times.tolist(), lags.tolist(), tape.last_ns()]
+    said.append([tape.look(read) for read in range(tape.reads)])
+    return said
+
+
+def _stamp(mono_ns: int) -> bytes:
+    return struct.pack("=qq", *divmod(mono_ns + _OFFSET, 1_000_000_000))
+
+
+def first_difference(first: int, count: int) -> int | None:
+    """The number of the first stream of these that both forms do not say the same of."""
+    for number in range(first, first + count):
+        data = stream_of(Random(number))
+        seed = Random(~number).random()
+        one, other = (told(make(), data, Random(seed)) for make in (Tape, native.NativeTape))
+        if one != other:
+            return number
+    return None
+
+
+def measure(quick: bool) -> list[Table]:
+    """Ten million streams, or a few thousand."""
+    table = Table("Both forms of the core", ("streams", "seconds", "that differ"), notes=(
+        "A stream is 1 to 6 chunks of events, spoilt at random, which comes in random pieces and is handed on in "
+        "random order. What both forms say of it at every step, and of the times of its reads, must be equal.",
+    ))  # fmt: skip
+    if native.library()[0] is None:
+        table.rows.append(Row(("-", "-", f"no library: {native.library()[1]}")))
+        return [table]
+    streams, batch = (2_000, 500) if quick else (STREAMS, BATCH)
+    began = time.perf_counter()
+    with ProcessPoolExecutor(len(cores())) as pool:
+        found = pool.map(first_difference, range(0, streams, batch), [batch] * (streams // batch))
+        wrong = [number for number in found if number is not None]
+    cells = (f"{streams:,}", f"{time.perf_counter() - began:.0f}", f"{len(wrong)} batches, of streams {wrong[:5]}")
+    table.rows.append(Row(cells if wrong else (*cells[:2], "0"), "0", not wrong))
+    return [table]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        native.LIBRARY = Path(sys.argv[3])
+    _, why = native.library()
+    if why:
+        sys.exit(why)
+    differs = first_difference(int(sys.argv[1]), int(sys.argv[2]))
+    if differs is not None:
+        sys.exit(f"stream {differs} differs")

@@ -1,0 +1,26 @@
+"""The innermost part of a load: one reply's bytes with the time of each read, and waiting for many of them.
+
+Two forms of one contract: `tape` and `reader` in Python, which say what it is and run anywhere, and `core.c`, which
+`native` calls. Framing only: neither knows an API.
+"""
+
+from loadcell.core.native import form, make_reader, make_tape
+from loadcell.core.reader import Event, Note, Reader, What
+from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, Look, Scan, Tape
+
+__all__ = [
+    "BULK_BYTES",
+    "LOOK_NS",
+    "READ_BYTES",
+    "STALL_NS",
+    "Event",
+    "Look",
+    "Note",
+    "Reader",
+    "Scan",
+    "Tape",
+    "What",
+    "form",
+    "make_reader",
+    "make_tape",
+]

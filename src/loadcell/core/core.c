@@ -1,0 +1,337 @@
+/* What tape.py and reader.py do, without the interpreter: waiting, reading, stamping, and events that look alike.
+ *
+ * Plain C11 for Linux, called through ctypes. One thread at a time. Structs are laid out as native.py says; whoever
+ * calls owns them, and frees what they hold with tape_free and reader_free. Times are CLOCK_MONOTONIC in ns.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define VERSION 1
+#define MISSING INT64_MIN
+#define SECOND 1000000000LL
+#define READ_BYTES 65536
+#define BULK (READ_BYTES / 2) /* a read this large may have left something behind */
+#define TOLERANCE 10000       /* clocks agree within this */
+#define OFFSET_SLACK 2000
+#define LOOK 1000000
+#define STALL 5000000
+#define BATCH 64
+#define NOTES 64
+#define EVENT_MOST (16 << 20)
+#define FRAME 8 /* "data: " and the blank line, which are not of an event's size */
+
+enum { READY, WRITABLE, READ, ENDED, LOST };
+enum { LATE, LONG };
+
+struct row { /* of a read */
+  int64_t end, time, lag, looked, asked, woke;
+};
+
+struct tape {
+  int64_t reads, taken; /* taken: handed on whole */
+  int64_t floor, dropped, watchful, bulk;
+  int64_t base, cursor, size, room; /* cursor: the first byte that was not handed on, from the reply's begin, as base */
+  int64_t rows_room;
+  char *bytes;
+  struct row *rows;
+};
+
+struct event {
+  int32_t fd, what, mask, error;
+};
+
+struct note {
+  int64_t kind, began, length;
+};
+
+struct reader {
+  int64_t epoll, fds, events_n, notes_n;
+  int64_t offset, looked, next, asked, woke, ready; /* next: `looked` of the turn to come; ready: what the last found */
+  int64_t busy, steps, tell_above;
+  int64_t slow, skew; /* faults, for tests: spent after each read; added to the wall clock */
+  struct tape **tapes;                        /* by descriptor */
+  struct event events[2 * BATCH];
+  struct note notes[NOTES];
+  char scratch[READ_BYTES];
+};
+
+int64_t core_version(void) { return VERSION; }
+int64_t core_sizes(int32_t of) { return of == 0 ? sizeof(struct tape) : of == 1 ? sizeof(struct reader) : sizeof(struct row); }
+
+static int64_t clock_of(clockid_t id) {
+  struct timespec t;
+  clock_gettime(id, &t);
+  return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static int64_t now_ns(void) { return clock_of(CLOCK_MONOTONIC); }
+
+/* Wall clock less monotonic clock, of a few pairs of readings the one that was least interrupted. */
+int64_t core_offset(void) {
+  int64_t best = 0, width = INT64_MAX;
+  for (int i = 0; i < 5; i++) {
+    int64_t before = now_ns(), real = clock_of(CLOCK_REALTIME), after = now_ns();
+    if (after - before < width) best = real - (before + after) / 2, width = after - before;
+  }
+  return best;
+}
+
+/* --- tape --- */
+
+void tape_free(struct tape *t) {
+  free(t->bytes);
+  free(t->rows);
+  t->bytes = NULL, t->rows = NULL;
+  t->room = t->rows_room = t->size = t->reads = t->taken = 0;
+}
+
+static int grow(void **at, int64_t *room, int64_t wanted, int64_t each, int64_t least) {
+  if (wanted <= *room) return 0;
+  int64_t more = *room * 2 > wanted ? *room * 2 : wanted;
+  if (more < least) more = least;
+  void *moved = realloc(*at, (size_t)(more * each));
+  if (!moved) return -1;
+  *at = moved, *room = more;
+  return 0;
+}
+
+/* Store a read with its stamp on the wall clock (0: none) and the clocks of its turn; -1 without memory. */
+int32_t tape_append(struct tape *t, const char *data, int64_t n, int64_t stamp, int64_t mono, int64_t offset,
+                    int64_t looked, int64_t asked, int64_t woke) {
+  int64_t used = t->cursor - t->base;
+  if (used && (used == t->size || used + used > t->room)) { /* what was handed on makes room */
+    memmove(t->bytes, t->bytes + used, (size_t)(t->size - used));
+    t->base += used, t->size -= used;
+  }
+  if (grow((void **)&t->bytes, &t->room, t->size + n, 1, 2048)) return -1;
+  if (grow((void **)&t->rows, &t->rows_room, t->reads + 1, sizeof(struct row), 32)) return -1;
+  if (n) memcpy(t->bytes + t->size, data, (size_t)n);
+  t->size += n;
+  int64_t time = mono, lag = MISSING, came = stamp - offset;
+  if (stamp) { /* nothing came before the read ahead of it, nor after it was read */
+    if (came >= t->floor - TOLERANCE && came <= mono + TOLERANCE)
+      time = came < mono ? came : mono, lag = mono - time;
+    else
+      t->dropped++;
+  }
+  t->floor = time;
+  struct row *row = t->rows + t->reads;
+  *row = (struct row){t->base + t->size, time, lag, looked, asked, woke};
+  if (t->bulk) row->looked = row[-1].looked, row->asked = row[-1].asked, row->woke = row[-1].woke;
+  t->bulk = n >= BULK;
+  t->reads++;
+  return 0;
+}
+
+static void skip_to(struct tape *t, int64_t cursor) {
+  t->cursor = cursor;
+  while (t->taken < t->reads && t->rows[t->taken].end <= cursor) t->taken++;
+}
+
+/* Hand on the bytes up to the end of a read: they were copied. */
+void tape_take(struct tape *t, int64_t reads) {
+  if (reads > t->taken) skip_to(t, t->rows[reads - 1].end);
+}
+
+static int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+static int32_t unit(const char *p, const char *end) { /* four hex digits, -1 for none */
+  int32_t found = 0;
+  if (end - p < 4) return -1;
+  for (int i = 0; i < 4; i++) {
+    int digit = hex(p[i]);
+    if (digit < 0) return -1;
+    found = found * 16 + digit;
+  }
+  return found;
+}
+
+/* Bytes of the escape at p, 0 for none that JSON knows, or a half of a character. */
+static int escape(const char *p, const char *end) {
+  if (end - p < 2) return 0;
+  if (p[1] != 'u') return memchr("\"\\/bfnrt", p[1], 8) ? 2 : 0;
+  int32_t first = unit(p + 2, end);
+  if (first < 0 || (first >= 0xDC00 && first < 0xE000)) return 0;
+  if (first < 0xD800 || first >= 0xE000) return 6;
+  if (end - p < 12 || p[6] != '\\' || p[7] != 'u') return 0;
+  int32_t second = unit(p + 8, end);
+  return second >= 0xDC00 && second < 0xE000 ? 12 : 0;
+}
+
+/* Bytes of the UTF-8 character at p that is not ASCII, 0 for none (Unicode 15, table 3-7). */
+static int character(const unsigned char *p, const unsigned char *end) {
+  int n = p[0] >= 0xC2 && p[0] <= 0xDF ? 2 : (p[0] & 0xF0) == 0xE0 ? 3 : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4 : 0;
+  if (!n || end - p < n) return 0;
+  for (int i = 1; i < n; i++)
+    if ((p[i] & 0xC0) != 0x80) return 0;
+  if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F)) return 0;
+  if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) return 0;
+  return n;
+}
+
+/* Whether these bytes are the inside of a JSON string; notes whether any of it is escaped. */
+static int is_text(const char *p, const char *end, int64_t *escaped) {
+  while (p < end) {
+    unsigned char c = (unsigned char)*p;
+    int n = c < 0x20 || c == '"' ? 0 : c < 0x80 ? 1 : character((const unsigned char *)p, (const unsigned char *)end);
+    if (c == '\\') n = escape(p, end), *escaped = 1;
+    if (!n) return 0;
+    p += n;
+  }
+  return 1;
+}
+
+/* Events that look alike but for a text, each a whole chunk of its own, from the cursor on: at most `most`.
+ *
+ * Of each: the read that brought its end, the one that brought its begin, its size. The texts stand behind one another
+ * at found[0], found[1] bytes; found[2]: whether any is escaped; found[3]: bytes that were taken. */
+int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *tail, int64_t tail_n, int64_t most,
+                  int32_t *ends, int32_t *begins, int32_t *sizes, int64_t *found) {
+  int64_t n = 0, begun = t->cursor - t->base, text = begun;
+  const char *p = t->bytes + begun, *end = t->bytes + t->size;
+  found[2] = 0;
+  while (n < most) {
+    const char *digits = p;
+    int64_t size = 0;
+    while (p < end && p - digits < 8 && hex(*p) >= 0) size = size * 16 + hex(*p++);
+    if (p == digits || size > EVENT_MOST || size <= head_n + tail_n || end - p < size + 4) break;
+    if (p[0] != '\r' || p[1] != '\n' || p[size + 2] != '\r' || p[size + 3] != '\n') break;
+    const char *payload = p + 2, *from = payload + head_n, *to = payload + size - tail_n;
+    if (memcmp(payload, head, (size_t)head_n) || memcmp(to, tail, (size_t)tail_n)) break;
+    int64_t escaped = 0;
+    if (!is_text(from, to, &escaped)) break;
+    found[2] |= escaped;
+    int64_t first = t->base + (payload - t->bytes), last = t->base + (payload + size - t->bytes);
+    while (t->rows[t->taken].end <= first) t->taken++;
+    begins[n] = (int32_t)t->taken;
+    while (t->rows[t->taken].end < last) t->taken++;
+    ends[n] = (int32_t)t->taken;
+    sizes[n++] = (int32_t)(size - FRAME);
+    p = payload + size + 2;
+    memmove(t->bytes + text, from, (size_t)(to - from)); /* its place was handed on */
+    text += to - from;
+    skip_to(t, t->base + (p - t->bytes));
+  }
+  found[0] = begun, found[1] = text - begun, found[3] = t->cursor - t->base - begun;
+  return n;
+}
+
+/* --- reader --- */
+
+void reader_free(struct reader *r) {
+  free(r->tapes);
+  r->tapes = NULL, r->fds = 0;
+}
+
+/* Read into a tape whatever comes on a descriptor; NULL: no more. -1 without memory. */
+int32_t reader_watch(struct reader *r, int32_t fd, struct tape *tape) {
+  int64_t before = r->fds;
+  if (grow((void **)&r->tapes, &r->fds, fd + 1, sizeof(struct tape *), 1024)) return -1;
+  if (r->fds > before) memset(r->tapes + before, 0, (size_t)(r->fds - before) * sizeof(struct tape *));
+  r->tapes[fd] = tape;
+  return 0;
+}
+
+static void tell(struct reader *r, int32_t fd, int32_t what, int32_t mask, int32_t error) {
+  r->events[r->events_n++] = (struct event){fd, what, mask, error};
+}
+
+static void note(struct reader *r, int64_t kind, int64_t began, int64_t length) {
+  if (r->notes_n < NOTES) r->notes[r->notes_n++] = (struct note){kind, began, length};
+}
+
+/* The kernel's receive time that a message carries, 0 for none. */
+static int64_t stamp_of(struct msghdr *m) {
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
+      struct timespec t;
+      memcpy(&t, CMSG_DATA(c), sizeof t);
+      return t.tv_sec * SECOND + t.tv_nsec;
+    }
+  return 0;
+}
+
+static void read_one(struct reader *r, int32_t fd, struct tape *t) {
+  union {
+    char room[CMSG_SPACE(sizeof(struct timespec))];
+    struct cmsghdr align;
+  } control;
+  struct iovec into = {r->scratch, READ_BYTES};
+  struct msghdr m = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(fd, &m, 0);
+  if (n < 0) {
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) tell(r, fd, LOST, 0, errno);
+    return;
+  }
+  if (!n) {
+    tell(r, fd, ENDED, 0, 0);
+    return;
+  }
+  int64_t mono = now_ns();
+  if (tape_append(t, r->scratch, n, stamp_of(&m), mono, r->offset, r->looked, r->asked, r->woke)) {
+    tell(r, fd, LOST, 0, ENOMEM);
+    return;
+  }
+  /* A token is a few hundred bytes; the end of a reply, or anything odd, is looked at. */
+  if (n <= 3 || n >= BULK || t->watchful || !memcmp(r->scratch + n - 4, "\r\n\r\n", 4)) tell(r, fd, READ, 0, 0);
+  if (r->slow)
+    while (now_ns() - mono < r->slow) continue;
+}
+
+/* Wait up to a time (ms) and read all that is ready, with the clocks of that turn. */
+static void look_once(struct reader *r, int64_t until, int32_t wait) {
+  struct epoll_event ready[BATCH];
+  int64_t asked = now_ns(), left = until > asked ? (until - asked + 999999) / 1000000 : 0;
+  int n = epoll_wait((int)r->epoll, ready, BATCH, wait ? (int)left : 0);
+  int64_t woke = now_ns(), late = woke - (wait && until > asked ? until : asked);
+  if (late > STALL) note(r, LATE, woke - late, late);
+  int64_t apart = clock_of(CLOCK_REALTIME) + r->skew - woke - r->offset;
+  if (apart <= -OFFSET_SLACK || apart >= OFFSET_SLACK) {
+    int64_t found = core_offset() + r->skew;
+    if (found - r->offset > OFFSET_SLACK || r->offset - found > OFFSET_SLACK) r->offset = found, r->steps++;
+  }
+  r->looked = r->next, r->asked = asked, r->woke = woke, r->ready = n < 0 ? 0 : n;
+  for (int i = 0; i < n; i++) {
+    int32_t fd = ready[i].data.fd, mask = (int32_t)ready[i].events;
+    struct tape *t = fd < r->fds ? r->tapes[fd] : NULL;
+    if (!t) {
+      tell(r, fd, READY, mask, 0);
+      continue;
+    }
+    if (mask & EPOLLOUT) tell(r, fd, WRITABLE, mask, 0);
+    if (mask & ~EPOLLOUT) read_one(r, fd, t);
+  }
+  /* What was not told was not there: what the next wait tells came later than this one. */
+  if (r->ready < BATCH) r->next = woke - asked > LOOK ? woke - LOOK : asked;
+}
+
+/* Read until a time, until something is for the caller to do, or, without `wait`, until nothing is ready.
+ *
+ * Returns the number of events; notes tell of waits that came back late and of turns longer than `tell_above`. The time
+ * since the last `woke` is for the caller to count as busy. */
+int64_t reader_turn(struct reader *r, int64_t until, int32_t wait) {
+  r->events_n = r->notes_n = 0;
+  for (;;) {
+    look_once(r, until, wait);
+    int64_t now = now_ns();
+    if (r->events_n || r->notes_n || now >= until || (!wait && !r->ready)) return r->events_n;
+    int64_t length = now - r->woke;
+    r->busy += length;
+    if (length > r->tell_above) {
+      note(r, LONG, r->woke, length);
+      r->woke = now;
+      return 0;
+    }
+  }
+}

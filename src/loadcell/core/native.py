@@ -1,0 +1,277 @@
+"""The same contract in C: `core.c`, compiled when the package is built, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from loadcell.core.clock import clock_offset
+from loadcell.core.poller import EpollPoller, Poller
+from loadcell.core.reader import Event, Note, Reader, ReadOnce, What
+from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Ids, Look, Scan, Tape, Turn
+from loadcell.kinds import MISSING
+
+LIBRARY = Path(__file__).with_name("core.so")
+VERSION = 1
+"""Of the contract between this file and the library."""
+CHOICE = "LOADCELL_NATIVE"
+"""Of the environment: `no` for the Python form, `require` to fail without the library."""
+_MOST = 4096
+"""Events of one scan."""
+_BATCH, _NOTES = 64, 64
+_ROW = struct.Struct("=6q")
+_TIMESPEC = struct.Struct("=qq")
+_LATE = 0
+
+
+class _Tape(Structure):
+    _fields_: ClassVar[Any] = [(name, c_int64) for name in (
+        "reads", "taken", "floor", "dropped", "watchful", "bulk", "base", "cursor", "size", "room", "rows_room",
+    )] + [("bytes", c_void_p), ("rows", c_void_p)]  # fmt: skip
+
+
+class _Event(Structure):
+    _fields_ = [(name, c_int32) for name in ("fd", "what", "mask", "error")]
+
+
+class _Note(Structure):
+    _fields_ = [(name, c_int64) for name in ("kind", "began", "length")]
+
+
+class _Reader(Structure):
+    _fields_: ClassVar[Any] = [(name, c_int64) for name in (
+        "epoll", "fds", "events_n", "notes_n", "offset", "looked", "next", "asked", "woke", "ready", "busy", "steps",
+        "tell_above", "slow", "skew",
+    )] + [
+        ("tapes", c_void_p), ("events", _Event * (2 * _BATCH)), ("notes", _Note * _NOTES),
+        ("scratch", c_char * READ_BYTES),
+    ]  # fmt: skip
+
+
+@cache
+def library() -> tuple[Any, str]:
+    """The library, and why there is none: None and words, or the library and ""."""
+    choice = os.environ.get(CHOICE, "auto")
+    found, why = (None, f"{CHOICE}=no") if choice == "no" else _load(LIBRARY)
+    if found is None and choice == "require":
+        raise RuntimeError(f"{CHOICE}=require: {why}")
+    return found, why
+
+
+def _load(path: Path) -> tuple[Any, str]:
+    if not path.exists():
+        return None, "this installation has none: it was built without a C compiler" if sys.platform == "linux" else (
+            f"there is none for {sys.platform}"
+        )
+    try:
+        found = ctypes.CDLL(str(path))
+        found.core_version.restype = found.core_sizes.restype = c_int64
+        if found.core_version() != VERSION:
+            return None, f"it is of version {found.core_version()}, not {VERSION}: install Loadcell anew"
+        if [found.core_sizes(i) for i in range(3)] != [ctypes.sizeof(_Tape), ctypes.sizeof(_Reader), _ROW.size]:
+            return None, "it lays its data out in another way: install Loadcell anew"
+        _declare(found)
+    except (OSError, AttributeError) as error:  # of another machine, damaged, or a part of it is missing
+        return None, str(error)
+    return found, ""
+
+
+def _declare(lib: Any) -> None:
+    tape, reader, ints = POINTER(_Tape), POINTER(_Reader), POINTER(c_int32)
+    functions: tuple[Any, ...] = (
+        ("tape_free", None, tape),
+        ("tape_append", c_int32, tape, c_char_p, *[c_int64] * 7),
+        ("tape_take", None, tape, c_int64),
+        ("tape_scan", c_int64, tape, c_char_p, c_int64, c_char_p, c_int64, c_int64, ints, ints, ints, POINTER(c_int64)),
+        ("reader_watch", c_int32, reader, c_int32, tape),
+        ("reader_turn", c_int64, reader, c_int64, c_int32),
+        ("reader_free", None, reader),
+    )
+    for name, answer, *words in functions:
+        function = getattr(lib, name)
+        function.restype, function.argtypes = answer, words
+
+
+def form() -> tuple[str, str]:
+    """Which form a load of this process uses, "C" or "Python", and why not the former."""
+    found, why = library()
+    return ("Python", why) if found is None else ("C", "")
+
+
+def make_tape() -> Tape:
+    """A tape of the form that there is."""
+    return Tape() if library()[0] is None else NativeTape()
+
+
+def make_reader(poller: Poller) -> Reader:
+    """A reader on a poller, of the form that there is."""
+    return NativeReader(poller) if library()[0] is not None and isinstance(poller, EpollPoller) else Reader(poller)
+
+
+class NativeTape(Tape):
+    """As `Tape`."""
+
+    __slots__ = ("_at", "_lib", "_of")
+
+    def __init__(self) -> None:
+        self._of, self._lib = _Tape(watchful=1), library()[0]
+        self._at = byref(self._of)
+
+    @property
+    def address(self) -> Any:
+        return self._at
+
+    @property
+    def watchful(self) -> bool:
+        return bool(self._of.watchful)
+
+    @watchful.setter
+    def watchful(self, watchful: bool) -> None:
+        self._of.watchful = watchful
+
+    @property
+    def reads(self) -> int:
+        return int(self._of.reads)
+
+    @property
+    def taken(self) -> int:  # type: ignore[override]
+        return int(self._of.taken)
+
+    @property
+    def stored(self) -> int:
+        return int(self._of.reads - self._of.taken)
+
+    @property
+    def dropped(self) -> int:  # type: ignore[override]
+        return int(self._of.dropped)
+
+    def begin(self, not_before_ns: int) -> None:
+        self._of.floor = not_before_ns
+
+    def append(self, data: bytes, stamp: bytes, mono_ns: int, turn: Turn) -> None:
+        seconds, ns = _TIMESPEC.unpack(stamp) if len(stamp) == _TIMESPEC.size else (0, 0)
+        if self._lib.tape_append(self._at, data, len(data), seconds * 1_000_000_000 + ns, mono_ns, *turn):
+            raise MemoryError
+
+    def weight(self) -> int:
+        of = self._of
+        return int(of.base + of.size - of.cursor + READ_MEMORY_BYTES * (of.reads - of.taken))
+
+    def last_ns(self) -> int:
+        return self._row(self._of.reads - 1)[1] if self._of.reads else MISSING
+
+    def heard_ns(self) -> int:
+        _, time, lag, *_ = self._row(self._of.reads - 1)
+        return time + (0 if lag == MISSING else lag)
+
+    def newest(self, reads: int = 1) -> bytes:
+        of = self._of
+        before = of.reads - reads
+        begin = max(of.cursor, self._row(before - 1)[0] if before > 0 else 0)
+        return string_at(of.bytes + begin - of.base, of.base + of.size - begin) if of.reads > of.taken else b""
+
+    def columns(self) -> tuple[Ids, Ids]:
+        rows = np.frombuffer(string_at(self._of.rows, _ROW.size * self._of.reads), np.int64).reshape(-1, 6)
+        return rows[:, 1], rows[:, 2]
+
+    def look(self, read: int) -> Look:
+        before, asked, woke = self._row(read)[3:]
+        return before, asked, woke
+
+    def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
+        of = self._of
+        n = self._lib.tape_scan(self._at, head, len(head), tail, len(tail), min(most, _MOST), *_SPACE)
+        if not n:
+            return None
+        reads, begins, sizes, told = _SPACE
+        at, length, escaped, taken = told
+        return Scan(reads[:n], begins[:n], sizes[:n], string_at(of.bytes + at, length), bool(escaped), taken)
+
+    def pieces(self, most: int) -> list[bytes]:
+        of = self._of
+        until = min(of.taken + most, of.reads)
+        if until == of.taken:
+            return []
+        rows = string_at(of.rows + _ROW.size * of.taken, _ROW.size * (until - of.taken))
+        begin, ends = of.cursor, [row[0] for row in _ROW.iter_unpack(rows)]
+        data = string_at(of.bytes + begin - of.base, ends[-1] - begin)
+        self._lib.tape_take(self._at, until)
+        return [data[a - begin : b - begin] for a, b in zip([begin, *ends], ends, strict=False)]
+
+    def drop(self) -> int:
+        of = self._of
+        left = of.base + of.size - of.cursor
+        self._lib.tape_take(self._at, of.reads)
+        return int(left)
+
+    def close(self) -> None:
+        self._lib.tape_free(self._at)
+
+    def _row(self, read: int) -> tuple[int, ...]:
+        return _ROW.unpack(string_at(self._of.rows + _ROW.size * (read % self._of.reads), _ROW.size))
+
+    def __del__(self) -> None:
+        self._lib.tape_free(self._at)
+
+
+_SPACE = ((c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int64 * 4)())
+"""Where a scan tells what it found: one thread of a process scans."""
+
+
+class NativeReader(Reader):
+    """As `Reader`; what is not plain is read as there."""
+
+    def __init__(self, poller: EpollPoller) -> None:
+        super().__init__(poller)
+        self._of, self._lib = _Reader(epoll=poller.fileno(), offset=clock_offset()), library()[0]
+        self._at = byref(self._of)
+        self._kept: dict[int, Tape] = {}
+        """The tapes that the library knows, which must not go."""
+
+    def begin(self, at_ns: int) -> None:
+        self._of.next = at_ns
+
+    def watch(self, fd: int, tape: Tape, read: ReadOnce, *, plain: bool) -> None:
+        if not plain or not isinstance(tape, NativeTape):
+            super().watch(fd, tape, read, plain=plain)
+            return
+        self._kept[fd] = tape
+        if self._lib.reader_watch(self._at, fd, tape.address):
+            raise MemoryError
+
+    def leave(self, fd: int) -> None:
+        super().leave(fd)
+        if self._kept.pop(fd, None) is not None:
+            self._lib.reader_watch(self._at, fd, None)
+
+    def turn(self, until_ns: int, *, wait: bool) -> list[Event]:
+        of = self._of
+        of.tell_above = self.tell_above_ns
+        n = self._lib.reader_turn(self._at, until_ns, wait)
+        self.woke_ns, self.ready, self.busy_ns, self.clock_steps = of.woke, of.ready, of.busy, of.steps
+        self.notes = [Note(note.kind == _LATE, note.began, note.length) for note in of.notes[: of.notes_n]]
+        events: list[Event] = []
+        for event in of.events[:n]:
+            self._told(event, events)
+        return events
+
+    def _told(self, event: _Event, events: list[Event]) -> None:
+        fd, what = event.fd, event.what
+        if what == What.READY and fd in self._watched:
+            of = self._of
+            self._offset, self._looked, self._asked = of.offset, of.looked, of.asked
+            self._serve(fd, event.mask, events)
+            return
+        error = OSError(event.error, os.strerror(event.error)) if what == What.LOST else None
+        events.append(Event(fd, What(what), event.mask, error))
+
+    def close(self) -> None:
+        self._lib.reader_free(self._at)

@@ -1,0 +1,219 @@
+"""One reply's bytes as they came, and of each read when: what parsing takes its events and their times from."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from loadcell.core.clock import stamps
+from loadcell.kinds import MISSING
+
+LOOK_NS = 1_000_000
+"""What a poll saw it hands over within this: the writing thread gives the interpreter back in half of it."""
+STALL_NS = 5_000_000
+"""A time without a look at the sockets that is longer than this is noted by itself."""
+READ_BYTES = 65536
+BULK_BYTES = READ_BYTES // 2
+"""A read this large may have left something behind: what follows it may have come as early as it."""
+EVENT_MOST_BYTES = 16 << 20
+READ_MEMORY_BYTES = 250
+"""Of memory for a stored read, beside its data."""
+_FRAME_BYTES = len(b"data: \n\n")
+
+Ids = npt.NDArray[np.int64]
+Look = tuple[int, int, int]
+"""Of the turn that read: the last look before it, when its own poll began and when that returned, monotonic ns."""
+Turn = tuple[int, int, int, int]
+"""Of a poll: wall clock less monotonic clock at its return, and its `Look`."""
+
+
+class Scan(NamedTuple):
+    """Events that look alike but for a text."""
+
+    reads: list[int]
+    """Of each event the read that brought its last byte."""
+    begins: list[int]
+    """And the one that brought its first."""
+    sizes: list[int]
+    """Bytes of its data."""
+    text: bytes
+    """The texts behind one another, as they stand in their JSON strings."""
+    escaped: bool
+    """Whether any of it is escaped."""
+    taken: int
+    """Bytes of the reply that were handed on."""
+
+
+class Tape:
+    """Reads are stored in order; their bytes are handed on once, by `scan` or by `pieces`; their times stay."""
+
+    __slots__ = (
+        "_bulk", "_ends", "_floor_ns", "_lags", "_looks", "_rest", "_times", "dropped", "raw", "taken", "watchful",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.raw: list[Any] = []
+        """Of each read whose time is not worked out yet: data, raw stamp, monotonic ns after it, turn; flat."""
+        self.taken = 0
+        """Reads that were handed on whole."""
+        self.dropped = 0
+        """Stamps that could not be true."""
+        self.watchful = True
+        """Whether each read is to be looked at as it comes."""
+        self._floor_ns = 0
+        self._times, self._lags, self._looks = array("q"), array("q"), array("q")
+        self._ends: list[int] = []
+        """Of each read that waits: where it ends in `_rest`."""
+        self._rest = bytearray()
+        self._bulk = False
+
+    def begin(self, not_before_ns: int) -> None:
+        """Nothing can have come before this, monotonic ns."""
+        self._floor_ns = not_before_ns
+
+    def append(self, data: bytes, stamp: bytes, mono_ns: int, turn: Turn) -> None:
+        """Store a read: its bytes, the kernel's stamp as it came (b"" for none), and when it was over."""
+        self.raw += (data, stamp, mono_ns, turn)
+
+    @property
+    def reads(self) -> int:
+        """How many there are."""
+        return len(self._times) + len(self.raw) // 4
+
+    @property
+    def stored(self) -> int:
+        """Reads that wait to be handed on."""
+        return self.reads - self.taken
+
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about."""
+        waiting = len(self._rest) + sum(map(len, self.raw[::4]))
+        return waiting + READ_MEMORY_BYTES * self.stored
+
+    def last_ns(self) -> int:
+        """Receive time of the newest read; MISSING if there is none."""
+        self._settle()
+        return self._times[-1] if self._times else MISSING
+
+    def heard_ns(self) -> int:
+        """When the newest read was over; there is one."""
+        if self.raw:
+            return int(self.raw[-2])
+        return self._times[-1] + (0 if self._lags[-1] == MISSING else self._lags[-1])
+
+    def newest(self, reads: int = 1) -> bytes:
+        """The bytes of the newest reads, as far as they wait."""
+        self._settle()
+        ends = [0, *self._ends][-reads - 1 :]
+        return bytes(self._rest[ends[0] :])
+
+    def columns(self) -> tuple[Ids, Ids]:
+        """Receive time of each read, monotonic ns, and how late it was read: MISSING without a stamp of the kernel."""
+        self._settle()
+        return np.array(self._times, dtype=np.int64), np.array(self._lags, dtype=np.int64)
+
+    def look(self, read: int) -> Look:
+        """That of a read."""
+        self._settle()
+        before, asked, woke = self._looks[3 * read : 3 * read + 3]
+        return before, asked, woke
+
+    def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
+        """Hand on events that are `head`, the inside of a JSON string, and `tail`, each of them a chunk (RFC 9112, 7.1)
+        of its own without extensions, as far as they follow one another whole: at most `most`; None for none.
+
+        The bytes that wait must begin with a chunk.
+        """
+        self._settle()
+        found = Scan([], [], [], b"", False, 0)
+        texts, at, rest = [], 0, bytes(self._rest)
+        event, first = _event(head, tail), 0
+        while len(found.reads) < most and (hit := event.match(rest, at)):
+            size, text = int(hit[1], 16), hit[2]
+            begin = hit.end(1) + 2
+            if begin + size != hit.end() - 2 or size > EVENT_MOST_BYTES or not _is_utf8(text):
+                break
+            first = _reaching(self._ends, begin + 1, first)
+            found.begins.append(self.taken + first)
+            first = _reaching(self._ends, begin + size, first)
+            found.reads.append(self.taken + first)
+            found.sizes.append(size - _FRAME_BYTES)
+            texts.append(text)
+            at = hit.end()
+        if not texts:
+            return None
+        text = b"".join(texts)
+        self._hand_on(at)
+        return found._replace(text=text, escaped=b"\\" in text, taken=at)
+
+    def pieces(self, most: int) -> list[bytes]:
+        """Hand on up to so many reads as they came, of the first what is left of it; its number was `taken`."""
+        self._settle()
+        ends = self._ends[:most]
+        found = [bytes(self._rest[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+        if ends:
+            self._hand_on(ends[-1])
+        return found
+
+    def drop(self) -> int:
+        """Forget the bytes that wait; how many they were."""
+        self._settle()
+        left = len(self._rest)
+        self._hand_on(left)
+        return left
+
+    def close(self) -> None:
+        """Free what it holds: it is not used any more."""
+
+    def _hand_on(self, bytes_: int) -> None:
+        del self._rest[:bytes_]
+        gone = sum(end <= bytes_ for end in self._ends)
+        self._ends = [end - bytes_ for end in self._ends[gone:]]
+        self.taken += gone
+
+    def _settle(self) -> None:
+        """Work out the times of the reads that are new."""
+        raw = self.raw
+        if not raw:
+            return
+        offsets, *looks = zip(*raw[3::4], strict=True)
+        times, lags, dropped = stamps(raw[1::4], raw[2::4], offsets, self._floor_ns)
+        for data, *look in zip(raw[::4], *looks, strict=True):
+            self._looks.extend(self._looks[-3:] if self._bulk else look)
+            self._bulk = len(data) >= BULK_BYTES
+            self._rest += data
+            self._ends.append(len(self._rest))
+        self._times.extend(times)
+        self._lags.extend(lags)
+        self._floor_ns = times[-1]
+        self.dropped += dropped
+        raw.clear()
+
+
+@lru_cache(maxsize=64)
+def _event(head: bytes, tail: bytes) -> re.Pattern[bytes]:
+    """One chunk that holds one event: its size, and the inside of its JSON string (RFC 8259, 7)."""
+    half = rb"\\u(?!d[89a-f])[0-9a-f]{4}"
+    whole = rb"\\u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2})"
+    text = rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|(?i:%b)|%b)+' % (half, whole)
+    return re.compile(rb"([0-9a-fA-F]{1,8})\r\n%b(%b)%b\r\n" % (re.escape(head), text, re.escape(tail)))
+
+
+def _reaching(ends: list[int], place: int, first: int) -> int:
+    """The first read, from one on, that ends at a place or later."""
+    while ends[first] < place:
+        first += 1
+    return first
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
