@@ -78,6 +78,13 @@ def test_what_does_not_matter(result: Result, path: str, value: Any) -> None:
     assert differences(result, changed(result, path, value)) == []
 
 
+def test_two_forms_of_the_hot_path_call_for_care_where_both_are_known(result: Result) -> None:
+    one, other = changed(result, "core", "C"), changed(result, "core", "Python")
+    assert [(d.weight, d.says) for d in differences(one, other)] == [("care", "form of the hot path: A C, B Python")]
+    assert result.methodology.core is None  # as in recordings of older versions
+    assert differences(result, one) == differences(other, result) == []
+
+
 def test_a_prompt_file_is_known_by_its_name_and_by_what_it_holds(result: Result) -> None:
     first = changed(changed(result, "spec.workload.prompts", "/here/chat.jsonl"), "effective.prompts_sha256", "1" * 64)
     assert differences(first, changed(first, "spec.workload.prompts", "/there/chat.jsonl")) == []

@@ -21,7 +21,7 @@ _PATTERN = re.compile(r"[{|\\]|^(INVALID|SUSPECT) where")
 _PLACE = re.compile(r"\{[^{}]*\}")
 
 
-_TABLES = ("advice", "tls_words", "limits")
+_TABLES = ("advice", "compiled", "tls_words", "limits")
 """Modules whose tables hold sentences: there each of three words or more is one."""
 
 

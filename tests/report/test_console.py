@@ -63,6 +63,12 @@ def test_it_shows_what_was_measured_and_all_figures(healthy: Result) -> None:
     assert "INVALID" not in text and "Errors" not in text
 
 
+def test_the_form_of_the_hot_path_stands_beside_the_clock(make: Make) -> None:
+    said = [words(shown(build_result(make([ok_request(0)], core=core)))) for core in (None, "C", "Python")]
+    assert ["hot path" in text for text in said] == [False, True, True]
+    assert "clock kernel · hot path C ·" in said[1] and "hot path Python" in said[2]
+
+
 def test_plain_when_piped_and_coloured_on_a_terminal(healthy: Result) -> None:
     assert "\x1b" not in shown(healthy)
     assert "\x1b[" in shown(healthy, force_terminal=True, color_system="standard")

@@ -180,11 +180,13 @@ def test_the_table_fits(width: int) -> None:
     text = io.StringIO()
     selftest = made()
     console = Console(file=text, width=width)
-    kept = stored_section([(file_of(selftest.machine), made(quick=True, tls=True))], [])
+    machine = selftest.machine | {"core": "Python"}
+    kept = stored_section([(file_of(selftest.machine), made(quick=True, tls=True, machine=machine))], [])
     show([selftest_section(selftest, [1, 5, None]), kept], console)
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in text.getvalue()
     assert f"256{TIMES}200/s" in text.getvalue()
     assert file_of(selftest.machine).name in text.getvalue()
+    assert "TLS quick" in text.getvalue() and "Python  " in text.getvalue()
     assert any("50,027" in line and "> 5 %" in line for line in lines)

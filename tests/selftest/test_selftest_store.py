@@ -46,7 +46,7 @@ def test_what_is_kept_is_known_by_machine_and_tls(state: Path) -> None:
     assert sorted(p.suffix for p in state.iterdir()) == [".json", ".json"]
 
 
-@pytest.mark.parametrize("fact", ["cpu", "cores_allowed", "system", "python", "loadcell", "tls"])
+@pytest.mark.parametrize("fact", ["cpu", "cores_allowed", "system", "python", "loadcell", "core", "tls"])
 def test_another_machine_has_another_file(fact: str) -> None:
     here = this_machine(False)
     assert file_of(here) != file_of(here | {fact: "another"})

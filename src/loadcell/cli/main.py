@@ -62,7 +62,7 @@ commands:
 {commands}
 
 options:
-  --version  print the version
+  --version  print the version, and whether the compiled core is missing
   -h, --help
 
 `loadcell COMMAND --help` tells more. To begin:
@@ -167,6 +167,15 @@ def _without_secrets(text: str, words: list[str]) -> str:
     return bare_urls(scrub(text, sorted(of_words(words), key=len, reverse=True)))
 
 
+def _without_core() -> str:
+    """A line where the hot path runs in Python, and why."""
+    from loadcell.compiled import opened
+
+    library, why = opened()
+    says = "" if library else str(why[0]).format(*why[1:])
+    return says and f"The hot path runs in Python, without the compiled core: {says}\n"
+
+
 def _listed(commands: Mapping[str, str]) -> str:
     width = max(map(len, commands))
     return "\n".join(f"  {name:{width}}  {text}" for name, text in commands.items())
@@ -178,7 +187,7 @@ def _run(words: list[str], out: Output) -> int:
         sys.stdout.write(_HELP.format(commands=_listed(COMMANDS)))
         return 0
     if command in ("--version", "-V"):
-        sys.stdout.write(f"loadcell {__version__}\n")
+        sys.stdout.write(f"loadcell {__version__}\n{_without_core()}")
         return 0
     if command not in COMMANDS:
         what = "flag" if command.startswith("-") else "command"

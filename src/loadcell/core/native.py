@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
 from functools import cache
 from pathlib import Path
@@ -13,17 +12,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from loadcell.compiled import CHOICE as CHOICE
+from loadcell.compiled import LIBRARY as LIBRARY
+from loadcell.compiled import UNUSABLE, choice, opened
 from loadcell.core.clock import clock_offset
 from loadcell.core.poller import EpollPoller, Poller
 from loadcell.core.reader import Event, Note, Reader, ReadOnce, What
 from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Ids, Look, Scan, Tape, Turn
+from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
+from loadcell.phrases import phrase
 
-LIBRARY = Path(__file__).with_name("core.so")
-VERSION = 1
-"""Of the contract between this file and the library."""
-CHOICE = "LOADCELL_NATIVE"
-"""Of the environment: `no` for the Python form, `require` to fail without the library."""
 _MOST = 4096
 """Events of one scan."""
 _BATCH, _NOTES = 64, 64
@@ -58,29 +57,27 @@ class _Reader(Structure):
 
 @cache
 def library() -> tuple[Any, str]:
-    """The library, and why there is none: None and words, or the library and ""."""
-    choice = os.environ.get(CHOICE, "auto")
-    found, why = (None, f"{CHOICE}=no") if choice == "no" else _load(LIBRARY)
-    if found is None and choice == "require":
-        raise RuntimeError(f"{CHOICE}=require: {why}")
+    """The library, and why there is none: None and words, or the library and "".
+
+    LoadcellError where the environment requires it.
+    """
+    found, why = _load(LIBRARY)
+    if found is None and choice() == "require":
+        raise LoadcellError(f"{CHOICE}=require, but the compiled core cannot be used: {why}")
     return found, why
 
 
 def _load(path: Path) -> tuple[Any, str]:
-    if not path.exists():
-        return None, "this installation has none: it was built without a C compiler" if sys.platform == "linux" else (
-            f"there is none for {sys.platform}"
-        )
+    found, why = opened(path)
+    if found is None:
+        return None, phrase(*map(str, why))
     try:
-        found = ctypes.CDLL(str(path))
-        found.core_version.restype = found.core_sizes.restype = c_int64
-        if found.core_version() != VERSION:
-            return None, f"it is of version {found.core_version()}, not {VERSION}: install Loadcell anew"
+        found.core_sizes.restype = c_int64
         if [found.core_sizes(i) for i in range(3)] != [ctypes.sizeof(_Tape), ctypes.sizeof(_Reader), _ROW.size]:
-            return None, "it lays its data out in another way: install Loadcell anew"
+            return None, phrase("it lays its data out in another way: install Loadcell anew")
         _declare(found)
-    except (OSError, AttributeError) as error:  # of another machine, damaged, or a part of it is missing
-        return None, str(error)
+    except AttributeError as error:  # a part of it is missing
+        return None, phrase(UNUSABLE, str(error))
     return found, ""
 
 

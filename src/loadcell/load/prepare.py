@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from loadcell import __version__
+from loadcell.core import form
 from loadcell.core.clock import HAS_KERNEL_STAMPS
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load.calibrate import PromptCount
@@ -100,6 +101,9 @@ def make_manifest(
     notes = [*found.notes, *planned.notes]
     if not HAS_KERNEL_STAMPS:
         notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
+    core, why_python = form()
+    if why_python:
+        notes.append(phrase("the hot path ran in Python, without the compiled core: {}", why_python))
     if spec.load.stop_when_saturated and schedule.loop == "closed":
         notes.append(phrase("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it"))
     proxy = target.proxy if target.proxy else None
@@ -137,6 +141,7 @@ def make_manifest(
         workers=workers,
         schedule_hash=schedule.hash,
         clock="kernel" if HAS_KERNEL_STAMPS else "user",
+        core=core,
         window_end_ns=None if load.min_requests is not None else planned_end_ns(load),
         effective=effective,
         notes=[scrub_sentence(note, secrets) for note in notes],

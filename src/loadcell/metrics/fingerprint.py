@@ -54,6 +54,7 @@ FIELDS = (
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
     Field("clock", "clock", "forbid"),
+    Field("form of the hot path", "core", "care"),
     Field("definition of a percentile", "percentile", "forbid"),
     Field("model", "effective.model", "care"),
     Field("requests/s", "spec.load.rate", "care", hashed=True),
@@ -133,6 +134,7 @@ def _tree(result: Result) -> dict[str, Any]:
     prompts = method.spec.workload.prompts
     return {
         **msgspec.to_builtins(method),
+        "core": method.core or _UNKNOWN,
         "prompts": None if prompts is None else PurePath(prompts).name,
         "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),
         "token_sources": sorted(method.token_source),

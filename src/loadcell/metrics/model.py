@@ -692,6 +692,9 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     ]
     tokenizer: str
     clock: str
+    core: Annotated[
+        str | None, Doc(description="C or Python: the form of the hot path; null in recordings of older versions")
+    ] = None
     window: Window
     token_source: Annotated[dict[str, int], Doc(description="ok requests by the source of their output count")]
     prompt_token_source: Annotated[dict[str, int], Doc(description="requests by the source of their input count")]

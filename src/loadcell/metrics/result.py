@@ -307,6 +307,7 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         bodies_hash=manifest.bodies_hash,
         tokenizer=str(manifest.effective.get("tokenizer", spec.workload.tokenizer)),
         clock=manifest.clock,
+        core=manifest.core,
         window=span.published(),
         token_source=rows.token_source,
         prompt_token_source={name: count for name, count in sources.items() if count},

@@ -226,6 +226,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """SHA-256 over the bodies of all planned requests; None up to format 4."""
     clock: str
     """kernel, user or mixed: who stamped the received chunks."""
+    core: str | None = None
+    """C or Python: the form of what waited, read and stamped; None in recordings of older versions."""
     window_end_ns: Ns | None = None
     """Planned end of sending, where a duration was asked for. A run that was stopped counts up to here; where what
     was in the air was given up, that is the last time before which every request's outcome was known."""

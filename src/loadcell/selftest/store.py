@@ -29,12 +29,15 @@ def state_folder() -> Path:
 
 def this_machine(tls: bool) -> dict[str, Any]:
     """What the figures of a self-test depend on."""
+    from loadcell.core import form
+
     return {
         "cpu": _cpu_model(),
         "cores_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "loadcell": __version__,
+        "core": form()[0],
         "tls": tls,
     }
 

@@ -59,6 +59,8 @@ def _itself(result: Result, words: Words) -> Iterator[Cell]:
         return Cell(text, label=label, term=term)
 
     yield of(t("clock"), audit.clock)
+    if result.methodology.core is not None:
+        yield of(t("hot path"), result.methodology.core)
     yield of(t("read lag"), spread(audit.read_lag, words), "read_lag")
     yield of(t("sent late by"), spread(audit.send_lateness, words), "send_lateness")
     if audit.on_time_share is not None:

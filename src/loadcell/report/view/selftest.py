@@ -91,6 +91,8 @@ def _machine(selftest: SelfTest) -> Iterator[str]:
     yield str(machine.get("system"))
     yield f"Python {machine.get('python')}"
     yield f"loadcell {machine.get('loadcell')}"
+    if core := machine.get("core"):
+        yield f"hot path {core}"
     if selftest.tls:
         yield "TLS"
     if selftest.quick:
@@ -103,14 +105,17 @@ def stored_section(found: Sequence[tuple[Path, SelfTest]], own: Collection[Path]
         [
             Cell(f"{selftest.measured_at[:16]}{' *' if file in own else ''}"),
             *(figured(_short(selftest.limits.get(level))) for level in ("1", "2", "5")),
-            Cell(" ".join([*(["TLS"] if selftest.tls else []), *(["quick"] if selftest.quick else [])])),
+            Cell(
+                " ".join([*(["TLS"] if selftest.tls else []), *(["quick"] if selftest.quick else [])]),
+                under="Python" if selftest.machine.get("core") == "Python" else "",
+            ),
             Cell(file.name),
         ]
         for file, selftest in found
     ]
     columns = [Column("Measured at", "left"), *map(Column, ("<= 1 %", "<= 2 %", "<= 5 %")), Column("", "left"),
                Column("File", "left")]  # fmt: skip
-    below = "Highest tokens/s within such a bias. * this machine as it is now."
+    below = "Highest tokens/s within such a bias. * this machine as it is now. Python: without the compiled core."
     return Section("stored", "Kept", [Table(columns, rows, [below])])
 
 
