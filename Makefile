@@ -70,8 +70,9 @@ $(VENV)/.stamp:
 	'$(PYTHON)' -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.run-stamp: $(VENV)/.stamp pyproject.toml
+$(VENV)/.run-stamp: $(VENV)/.stamp pyproject.toml hatch_build.py src/loadcell/core/core.c
 	$(PIP) --editable .
+	@$(BIN)/loadcell --version | sed 1d  # where it has no compiled core
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
