@@ -61,6 +61,7 @@ def forked_workers() -> Iterator[None]:
         return subprocess.Popen(words, **options)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "can_fork", lambda: False)  # not from a test's own process
         patch.setattr(crew, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
         yield
     mother.end()

@@ -16,13 +16,16 @@ import msgspec
 from loadcell.errors import EndpointError, RecordingError
 from loadcell.load import feeder
 from loadcell.load.feeder import Feed
+from loadcell.load.forked import Forked, can_fork
 from loadcell.load.job import Job
 from loadcell.load.live import Live
 from loadcell.phrases import phrase
 from loadcell.secrets import scrub
 
-WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
-"""What starts a load process."""
+_WORKER_COMMAND = WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
+"""What starts a load process where it cannot be forked."""
+
+Process = subprocess.Popen[bytes] | Forked
 
 
 @dataclass
@@ -30,28 +33,22 @@ class Crew:
     """The processes of a run."""
 
     live: Live
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     """The workers."""
     feeder: subprocess.Popen[bytes] | None = None
     """Makes bodies while the load runs; None where all are there before it."""
     feed: Feed | None = None
 
-    def all(self) -> list[subprocess.Popen[bytes]]:
+    def all(self) -> list[Process]:
         """The workers, and the feeder if there is one."""
         return self.processes if self.feeder is None else [*self.processes, self.feeder]
 
     def start(self, descriptors: Sequence[int], folder: Path) -> None:
-        """Start the workers; each loads its libraries and waits for its job."""
+        """Start the workers, with the libraries that are loaded here if they can be forked; each waits for its job."""
+        begin = _fork if WORKER_COMMAND is _WORKER_COMMAND and can_fork() else _spawn
         for _ in range(self.live.workers):
             try:
-                process = subprocess.Popen(
-                    (*WORKER_COMMAND, str(folder)),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    process_group=0,  # Ctrl-C on the terminal is for this process alone
-                    pass_fds=descriptors,
-                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would start a thread for every core
-                )
+                process = begin(descriptors, folder)
             except OSError as error:
                 raise RecordingError(
                     f"a load process could not be started: {error.strerror}; raise the limit of processes (ulimit -u, "
@@ -99,3 +96,24 @@ class Crew:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None and not pipe.closed:
                     pipe.close()
+
+
+def _fork(descriptors: Sequence[int], folder: Path) -> Process:
+    from loadcell.load import process
+
+    def work() -> int:
+        sys.argv[1:] = [str(folder)]
+        return process.main()
+
+    return Forked(work, descriptors)
+
+
+def _spawn(descriptors: Sequence[int], folder: Path) -> Process:
+    return subprocess.Popen(
+        (*WORKER_COMMAND, str(folder)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C on the terminal is for the parent alone
+        pass_fds=descriptors,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would start a thread for every core
+    )
