@@ -16,8 +16,8 @@ from loadcell.compiled import CHOICE as CHOICE
 from loadcell.compiled import LIBRARY as LIBRARY
 from loadcell.compiled import UNUSABLE, choice, opened
 from loadcell.core.clock import clock_offset
-from loadcell.core.poller import EpollPoller, Poller
-from loadcell.core.reader import Event, Note, Reader, ReadOnce, What
+from loadcell.core.poller import WRITABLE, EpollPoller, Poller
+from loadcell.core.reader import Event, Note, Reader, ReadOnce, What, read_once
 from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Ids, Look, Scan, Tape, Turn
 from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
@@ -264,8 +264,11 @@ class NativeReader(Reader):
         fd, what = event.fd, event.what
         if what == What.READY and fd in self._watched:
             of = self._of
-            self._offset, self._looked, self._asked = of.offset, of.looked, of.asked
-            self._serve(fd, event.mask, events)
+            if event.mask & WRITABLE:
+                events.append(Event(fd, What.WRITABLE, event.mask))
+            if event.mask != WRITABLE:
+                odd = read_once(fd, *self._watched[fd], (of.offset, of.looked, of.asked, of.woke))
+                events += [] if odd is None else [odd]
             return
         error = OSError(event.error, os.strerror(event.error)) if what == What.LOST else None
         events.append(Event(fd, What(what), event.mask, error))

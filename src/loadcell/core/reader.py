@@ -54,7 +54,7 @@ class Reader:
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self._watched: dict[int, tuple[ReadOnce, Tape]] = {}
-        self._offset, self._looked, self._asked = clock_offset(), monotonic_ns(), 0
+        self._offset, self._looked = clock_offset(), monotonic_ns()
         self.woke_ns = 0
         """When the last wait returned."""
         self.ready = 0
@@ -94,29 +94,27 @@ class Reader:
             self.notes.append(Note(True, woke - late, late))
         if not -OFFSET_SLACK_NS < time_ns() - woke - self._offset < OFFSET_SLACK_NS:
             self._new_offset()
-        self._asked, self.woke_ns, self.ready = asked, woke, len(ready)
+        self.woke_ns, self.ready = woke, len(ready)
         events: list[Event] = []
+        turn, watched = (self._offset, self._looked, asked, woke), self._watched
         for fd, mask in ready:
-            self._serve(fd, mask, events)
+            found = watched.get(fd)
+            if found is None:
+                events.append(Event(fd, What.READY, mask))
+                continue
+            if mask & WRITABLE:
+                events.append(Event(fd, What.WRITABLE, mask))
+                if mask == WRITABLE:
+                    continue
+            event = read_once(fd, *found, turn)
+            if event is not None:
+                events.append(event)
         if len(ready) < self._poller.most:  # what was not told was not there: what the next wait tells came later
             self._looked = woke - LOOK_NS if woke - asked > LOOK_NS else asked
         return events
 
     def close(self) -> None:
         """Free what it holds."""
-
-    def _serve(self, fd: int, mask: int, events: list[Event]) -> None:
-        watched = self._watched.get(fd)
-        if watched is None:
-            events.append(Event(fd, What.READY, mask))
-            return
-        if mask & WRITABLE:
-            events.append(Event(fd, What.WRITABLE, mask))
-        if mask & ~WRITABLE:
-            turn = (self._offset, self._looked, self._asked, self.woke_ns)
-            event = read_once(fd, *watched, turn)
-            if event is not None:
-                events.append(event)
 
     def _new_offset(self) -> None:
         """After two readings that disagree with the old one."""

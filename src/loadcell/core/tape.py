@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from array import array
+from bisect import bisect_right
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,21 +132,24 @@ class Tape:
         The bytes that wait must begin with a chunk.
         """
         self._settle()
-        found = Scan([], [], [], b"", False, 0)
-        texts, at, rest = [], 0, bytes(self._rest)
-        event, first = _event(head, tail), 0
-        while len(found.reads) < most and (hit := event.match(rest, at)):
-            size, text = int(hit[1], 16), hit[2]
-            begin = hit.end(1) + 2
-            if begin + size != hit.end() - 2 or size > EVENT_MOST_BYTES or not _is_utf8(text):
+        found, at = Scan([], [], [], b"", False, 0), 0
+        texts: list[bytes] = []
+        match, rest, ends, taken, read = _event(head, tail).match, self._rest, self._ends, self.taken, 0
+        while len(texts) < most and (hit := match(rest, at)):
+            digits, text = hit.groups()
+            size, end = int(digits, 16), hit.end() - 2
+            if at + len(digits) + 2 + size != end or size > EVENT_MOST_BYTES or not (text.isascii() or _is_utf8(text)):
                 break
-            first = _reaching(self._ends, begin + 1, first)
-            found.begins.append(self.taken + first)
-            first = _reaching(self._ends, begin + size, first)
-            found.reads.append(self.taken + first)
+            begin = end - size
+            while ends[read] <= begin:
+                read += 1
+            found.begins.append(taken + read)
+            while ends[read] < end:
+                read += 1
+            found.reads.append(taken + read)
             found.sizes.append(size - _FRAME_BYTES)
             texts.append(text)
-            at = hit.end()
+            at = end + 2
         if not texts:
             return None
         text = b"".join(texts)
@@ -172,7 +177,7 @@ class Tape:
 
     def _hand_on(self, bytes_: int) -> None:
         del self._rest[:bytes_]
-        gone = sum(end <= bytes_ for end in self._ends)
+        gone = bisect_right(self._ends, bytes_)
         self._ends = [end - bytes_ for end in self._ends[gone:]]
         self.taken += gone
 
@@ -183,11 +188,12 @@ class Tape:
             return
         offsets, *looks = zip(*raw[3::4], strict=True)
         times, lags, dropped = stamps(raw[1::4], raw[2::4], offsets, self._floor_ns)
-        for data, *look in zip(raw[::4], *looks, strict=True):
+        sizes = list(map(len, raw[::4]))
+        self._ends += list(accumulate(sizes, initial=len(self._rest)))[1:]
+        self._rest += b"".join(raw[::4])
+        for size, look in zip(sizes, zip(*looks, strict=True), strict=True):
             self._looks.extend(self._looks[-3:] if self._bulk else look)
-            self._bulk = len(data) >= BULK_BYTES
-            self._rest += data
-            self._ends.append(len(self._rest))
+            self._bulk = size >= BULK_BYTES
         self._times.extend(times)
         self._lags.extend(lags)
         self._floor_ns = times[-1]
@@ -202,13 +208,6 @@ def _event(head: bytes, tail: bytes) -> re.Pattern[bytes]:
     whole = rb"\\u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2})"
     text = rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|(?i:%b)|%b)+' % (half, whole)
     return re.compile(rb"([0-9a-fA-F]{1,8})\r\n%b(%b)%b\r\n" % (re.escape(head), text, re.escape(tail)))
-
-
-def _reaching(ends: list[int], place: int, first: int) -> int:
-    """The first read, from one on, that ends at a place or later."""
-    while ends[first] < place:
-        first += 1
-    return first
 
 
 def _is_utf8(text: bytes) -> bool:

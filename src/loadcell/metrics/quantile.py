@@ -20,6 +20,8 @@ _KEPT = 16
 _SHIFT = 52 - _KEPT
 _ONE = 1023 << _KEPT
 """Bits of 1.0 after the shift."""
+_SPARSE = 8
+"""Values that are fewer than the bins between them by this factor are sorted: that is less work than a count of all."""
 _BINS = (53 << _KEPT) + 1
 """Zero and every octave up to 2**53, where a float64 stops being exact."""
 
@@ -37,6 +39,8 @@ class Histogram:
         self.max = 0
         self.held = slice(_BINS, 0)
         """Outside of these bins none was ever counted: they are far fewer than all, which take milliseconds to sum."""
+        self._sums: Ints | None = None
+        """Of the counts, until one changes."""
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Count `values`."""
@@ -58,14 +62,15 @@ class Histogram:
             self.n -= values.size
             self.total -= int(values.sum(dtype=np.int64))
 
-    def _counted(self, values: npt.NDArray[Any]) -> tuple[slice, Ints]:
-        """The bins about `values`, and how many are in each."""
+    def _counted(self, values: npt.NDArray[Any]) -> tuple[slice | Ints, Ints]:
+        """Bins that hold all of `values`, each of them once, and how many are in each."""
         bins = _bins(values)
-        low = int(bins.min())
-        counts = np.bincount(bins - low)
-        held = slice(low, low + counts.size)
-        self.held = _around(self.held, held)
-        return held, counts
+        low, high = int(bins.min()), int(bins.max()) + 1
+        self.held = _around(self.held, slice(low, high))
+        self._sums = None
+        if _SPARSE * bins.size < high - low:
+            return np.unique(bins, return_counts=True)
+        return slice(low, high), np.bincount(bins - low)
 
     def __add__(self, other: Histogram) -> Histogram:
         """Counts of the values of both."""
@@ -91,7 +96,9 @@ class Histogram:
 
     def sums(self) -> tuple[int, Ints]:
         """(the first bin that may hold a value; how many values lie in or below it, and each that follows)."""
-        return self.held.start, np.cumsum(self.counts[self.held])
+        if self._sums is None:
+            self._sums = np.cumsum(self.counts[self.held])
+        return self.held.start, self._sums
 
     def at(self, ranks: Sequence[int]) -> list[int]:
         """Values at ranks (from 1), to one part in 2**16; exact below 2**17 and at the last rank."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from loadcell.phrases import phrase
@@ -44,6 +45,10 @@ def ending(told: Any) -> tuple[str | None, str | None]:
 
     Without a reason the output goes on; with words it was given up, in the server's own.
     """
+    return _ending_of(told) if isinstance(told, str) else _ending(told)
+
+
+def _ending(told: Any) -> tuple[str | None, str | None]:
     words = ""
     if isinstance(told, list) and len(told) == 1:
         told = told[0]
@@ -63,6 +68,10 @@ def ending(told: Any) -> tuple[str | None, str | None]:
         return name, None
     said = f"{shown}: {words}" if words and words != shown else shown
     return name[:_LONGEST], phrase("the server gave its output up: finish_reason {}", said[:_LONGEST])
+
+
+_ending_of = lru_cache(maxsize=256)(_ending)
+"""Of a string: every reply of a load ends in one of a few."""
 
 
 def _is_finished(name: str) -> bool:

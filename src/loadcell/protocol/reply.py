@@ -295,6 +295,7 @@ class Reply(Said):
         return piece
 
     def _fail(self, kind: str, words: str) -> None:
+        self._decode()  # what came before it may have failed for itself
         self.failure = self.failure or (kind, words)
         self.keep_alive = False
         self._release()
