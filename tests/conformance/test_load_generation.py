@@ -166,8 +166,15 @@ with open({flag!r}) as file:
     moved = mmap.mmap(file.fileno(), 1, access=mmap.ACCESS_READ)
 time.time_ns = lambda: plain_ns() + 3_600_000_000_000 * moved[0]
 time.time = lambda: plain() + 3600 * moved[0]
+
+from loadcell.core.native import NativeReader
+turn = NativeReader.turn
+def skewed(self, until_ns, *, wait):
+    self._of.skew = 3_600_000_000_000 * moved[0]
+    return turn(self, until_ns, wait=wait)
+NativeReader.turn = skewed
 """
-"""A call that took longer than the two clocks may differ by would look like a step itself."""
+"""In either form. A call that took longer than the two clocks may differ by would look like a step itself."""
 
 
 def test_30_a_step_of_the_wall_clock_moves_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,6 @@ def wait_for(sock: socket.socket, size: int) -> None:
 def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
     loop = Loop(request.param)
     yield loop
-    loop.reader.close()
     for sock in loop.open:
         sock.close()
 

@@ -198,6 +198,8 @@ def test_packaged_words_stay_one_token_each_whatever_stands_beside_them(tokenize
 
 
 def test_a_plan_of_packaged_words_reads_no_tokenizer(spec_of: Callable[..., Spec]) -> None:
-    made = plan(spec_of(load_concurrency=2, load_requests=20, workload_input_tokens="128"))
+    spec = spec_of(load_concurrency=2, load_requests=20, workload_input_tokens="128")
+    vars(plan(spec).tokenizer).pop("backend", None)  # another test may have counted by it
+    made = plan(spec)
     assert "backend" not in vars(made.tokenizer) and len(list(made.prompts)) == 20
     assert made.tokenizer.count("one two three") == 3 and "backend" in vars(made.tokenizer)

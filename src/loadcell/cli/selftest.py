@@ -30,7 +30,7 @@ examples:
 Runs show the bias that the kept self-test found at a load like theirs. It is
 kept under $XDG_STATE_HOME/loadcell (default: ~/.local/state) for this CPU, its
 cores, kernel, Python and version of loadcell, with and without TLS, and for the
-form of its hot path: compiled, or in Python (LOADCELL_NATIVE=no loadcell selftest).
+form of its hot path: compiled, or in Python (LOADCELL_NATIVE=no).
 
 exit codes: 0 done, whatever was found; 1 it could not be measured; 2 wrong
 usage; 130 interrupted

@@ -1,7 +1,7 @@
 /* What tape.py and reader.py do, without the interpreter: waiting, reading, stamping, and events that look alike.
  *
  * Plain C11 for Linux, called through ctypes. One thread at a time. Structs are laid out as native.py says; whoever
- * calls owns them, and frees what they hold with tape_free and reader_free. Times are CLOCK_MONOTONIC in ns.
+ * calls owns them, and frees what a tape holds with tape_free. Times are CLOCK_MONOTONIC in ns.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define VERSION 1
+#define VERSION 2
 #define MISSING INT64_MIN
 #define SECOND 1000000000LL
 #define READ_BYTES 65536
@@ -35,7 +35,8 @@ struct row { /* of a read */
 
 struct tape {
   int64_t reads, taken; /* taken: handed on whole */
-  int64_t floor, dropped, watchful, bulk;
+  int64_t floor, heard, last; /* of the newest read: its time, when it was over, its bytes */
+  int64_t dropped, watchful, bulk;
   int64_t base, cursor, size, room; /* cursor: the first byte that was not handed on, from the reply's begin, as base */
   int64_t rows_room;
   char *bytes;
@@ -55,7 +56,7 @@ struct reader {
   int64_t offset, looked, next, asked, woke, ready; /* next: `looked` of the turn to come; ready: what the last found */
   int64_t busy, steps, tell_above;
   int64_t slow, skew; /* faults, for tests: spent after each read; added to the wall clock */
-  struct tape **tapes;                        /* by descriptor */
+  struct tape **tapes; /* by descriptor, `fds` of them, the caller's; NULL: it is not read here */
   struct event events[2 * BATCH];
   struct note notes[NOTES];
   char scratch[READ_BYTES];
@@ -120,7 +121,7 @@ int32_t tape_append(struct tape *t, const char *data, int64_t n, int64_t stamp, 
     else
       t->dropped++;
   }
-  t->floor = time;
+  t->floor = time, t->heard = mono, t->last = n;
   struct row *row = t->rows + t->reads;
   *row = (struct row){t->base + t->size, time, lag, looked, asked, woke};
   if (t->bulk) row->looked = row[-1].looked, row->asked = row[-1].asked, row->woke = row[-1].woke;
@@ -228,20 +229,6 @@ int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *
 }
 
 /* --- reader --- */
-
-void reader_free(struct reader *r) {
-  free(r->tapes);
-  r->tapes = NULL, r->fds = 0;
-}
-
-/* Read into a tape whatever comes on a descriptor; NULL: no more. -1 without memory. */
-int32_t reader_watch(struct reader *r, int32_t fd, struct tape *tape) {
-  int64_t before = r->fds;
-  if (grow((void **)&r->tapes, &r->fds, fd + 1, sizeof(struct tape *), 1024)) return -1;
-  if (r->fds > before) memset(r->tapes + before, 0, (size_t)(r->fds - before) * sizeof(struct tape *));
-  r->tapes[fd] = tape;
-  return 0;
-}
 
 static void tell(struct reader *r, int32_t fd, int32_t what, int32_t mask, int32_t error) {
   r->events[r->events_n++] = (struct event){fd, what, mask, error};

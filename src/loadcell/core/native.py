@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
+from array import array
+from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from loadcell.compiled import CHOICE as CHOICE
 from loadcell.compiled import LIBRARY as LIBRARY
@@ -18,7 +17,7 @@ from loadcell.compiled import UNUSABLE, choice, opened
 from loadcell.core.clock import clock_offset
 from loadcell.core.poller import WRITABLE, EpollPoller, Poller
 from loadcell.core.reader import Event, Note, Reader, ReadOnce, What, read_once
-from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Ids, Look, Scan, Tape, Turn
+from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Look, Scan, Tape, Turn
 from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
 from loadcell.phrases import phrase
@@ -29,11 +28,15 @@ _BATCH, _NOTES = 64, 64
 _ROW = struct.Struct("=6q")
 _TIMESPEC = struct.Struct("=qq")
 _LATE = 0
+_FDS = 1024
+"""Descriptors that a reader has room for at first."""
+_WHATS = tuple(What)
 
 
 class _Tape(Structure):
     _fields_: ClassVar[Any] = [(name, c_int64) for name in (
-        "reads", "taken", "floor", "dropped", "watchful", "bulk", "base", "cursor", "size", "room", "rows_room",
+        "reads", "taken", "floor", "heard", "last", "dropped", "watchful", "bulk", "base", "cursor", "size", "room",
+        "rows_room",
     )] + [("bytes", c_void_p), ("rows", c_void_p)]  # fmt: skip
 
 
@@ -82,15 +85,13 @@ def _load(path: Path) -> tuple[Any, str]:
 
 
 def _declare(lib: Any) -> None:
-    tape, reader, ints = POINTER(_Tape), POINTER(_Reader), POINTER(c_int32)
+    tape, reader, ints = c_void_p, c_void_p, POINTER(c_int32)
     functions: tuple[Any, ...] = (
         ("tape_free", None, tape),
         ("tape_append", c_int32, tape, c_char_p, *[c_int64] * 7),
         ("tape_take", None, tape, c_int64),
         ("tape_scan", c_int64, tape, c_char_p, c_int64, c_char_p, c_int64, c_int64, ints, ints, ints, POINTER(c_int64)),
-        ("reader_watch", c_int32, reader, c_int32, tape),
         ("reader_turn", c_int64, reader, c_int64, c_int32),
-        ("reader_free", None, reader),
     )
     for name, answer, *words in functions:
         function = getattr(lib, name)
@@ -116,15 +117,11 @@ def make_reader(poller: Poller) -> Reader:
 class NativeTape(Tape):
     """As `Tape`."""
 
-    __slots__ = ("_at", "_lib", "_of")
+    __slots__ = ("_at", "_lib", "_of", "address")
 
     def __init__(self) -> None:
         self._of, self._lib = _Tape(watchful=1), library()[0]
-        self._at = byref(self._of)
-
-    @property
-    def address(self) -> Any:
-        return self._at
+        self.address = self._at = addressof(self._of)
 
     @property
     def watchful(self) -> bool:
@@ -163,21 +160,24 @@ class NativeTape(Tape):
         return int(of.base + of.size - of.cursor + READ_MEMORY_BYTES * (of.reads - of.taken))
 
     def last_ns(self) -> int:
-        return self._row(self._of.reads - 1)[1] if self._of.reads else MISSING
+        return int(self._of.floor) if self._of.reads else MISSING
 
     def heard_ns(self) -> int:
-        _, time, lag, *_ = self._row(self._of.reads - 1)
-        return time + (0 if lag == MISSING else lag)
+        return int(self._of.heard)
 
     def newest(self, reads: int = 1) -> bytes:
         of = self._of
-        before = of.reads - reads
-        begin = max(of.cursor, self._row(before - 1)[0] if before > 0 else 0)
-        return string_at(of.bytes + begin - of.base, of.base + of.size - begin) if of.reads > of.taken else b""
+        end = of.base + of.size
+        begin = end - of.last if reads == 1 else self._row(of.reads - reads - 1)[0] if reads < of.reads else 0
+        waits = end - max(begin, of.cursor)
+        return string_at(of.bytes + of.size - waits, waits) if waits > 0 else b""
 
-    def columns(self) -> tuple[Ids, Ids]:
-        rows = np.frombuffer(string_at(self._of.rows, _ROW.size * self._of.reads), np.int64).reshape(-1, 6)
-        return rows[:, 1], rows[:, 2]
+    def columns(self) -> tuple[array[int], array[int]]:
+        rows = array("q", string_at(self._of.rows, _ROW.size * self._of.reads) if self._of.reads else b"")
+        return rows[1::6], rows[2::6]
+
+    def time(self, read: int) -> int:
+        return self._row(read)[1]
 
     def look(self, read: int) -> Look:
         before, asked, woke = self._row(read)[3:]
@@ -213,7 +213,7 @@ class NativeTape(Tape):
         self._lib.tape_free(self._at)
 
     def _row(self, read: int) -> tuple[int, ...]:
-        return _ROW.unpack(string_at(self._of.rows + _ROW.size * (read % self._of.reads), _ROW.size))
+        return _ROW.unpack(string_at(self._of.rows + _ROW.size * read, _ROW.size))
 
     def __del__(self) -> None:
         self._lib.tape_free(self._at)
@@ -229,9 +229,11 @@ class NativeReader(Reader):
     def __init__(self, poller: EpollPoller) -> None:
         super().__init__(poller)
         self._of, self._lib = _Reader(epoll=poller.fileno(), offset=clock_offset()), library()[0]
-        self._at = byref(self._of)
+        self._at = addressof(self._of)
         self._kept: dict[int, Tape] = {}
         """The tapes that the library knows, which must not go."""
+        self._tapes = (c_void_p * _FDS)()
+        self._of.tapes, self._of.fds = addressof(self._tapes), _FDS
 
     def begin(self, at_ns: int) -> None:
         self._of.next = at_ns
@@ -241,28 +243,34 @@ class NativeReader(Reader):
             super().watch(fd, tape, read, plain=plain)
             return
         self._kept[fd] = tape
-        if self._lib.reader_watch(self._at, fd, tape.address):
-            raise MemoryError
+        if fd >= len(self._tapes):
+            more = (c_void_p * (2 * fd))(*self._tapes)
+            self._of.tapes, self._of.fds, self._tapes = addressof(more), 2 * fd, more
+        self._tapes[fd] = tape.address
 
     def leave(self, fd: int) -> None:
         super().leave(fd)
         if self._kept.pop(fd, None) is not None:
-            self._lib.reader_watch(self._at, fd, None)
+            self._tapes[fd] = None
 
     def turn(self, until_ns: int, *, wait: bool) -> list[Event]:
         of = self._of
         of.tell_above = self.tell_above_ns
         n = self._lib.reader_turn(self._at, until_ns, wait)
         self.woke_ns, self.ready, self.busy_ns, self.clock_steps = of.woke, of.ready, of.busy, of.steps
-        self.notes = [Note(note.kind == _LATE, note.began, note.length) for note in of.notes[: of.notes_n]]
+        self.notes = [self._note(place) for place in range(of.notes_n)]
         events: list[Event] = []
-        for event in of.events[:n]:
-            self._told(event, events)
+        for place in range(n):
+            self._told(of.events[place], events)
         return events
 
+    def _note(self, place: int) -> Note:
+        note = self._of.notes[place]
+        return Note(note.kind == _LATE, note.began, note.length)
+
     def _told(self, event: _Event, events: list[Event]) -> None:
-        fd, what = event.fd, event.what
-        if what == What.READY and fd in self._watched:
+        fd, what = event.fd, _WHATS[event.what]
+        if what is What.READY and fd in self._watched:
             of = self._of
             if event.mask & WRITABLE:
                 events.append(Event(fd, What.WRITABLE, event.mask))
@@ -270,8 +278,5 @@ class NativeReader(Reader):
                 odd = read_once(fd, *self._watched[fd], (of.offset, of.looked, of.asked, of.woke))
                 events += [] if odd is None else [odd]
             return
-        error = OSError(event.error, os.strerror(event.error)) if what == What.LOST else None
-        events.append(Event(fd, What(what), event.mask, error))
-
-    def close(self) -> None:
-        self._lib.reader_free(self._at)
+        error = OSError(event.error, os.strerror(event.error)) if what is What.LOST else None
+        events.append(Event(fd, what, event.mask, error))

@@ -113,9 +113,6 @@ class Reader:
             self._looked = woke - LOOK_NS if woke - asked > LOOK_NS else asked
         return events
 
-    def close(self) -> None:
-        """Free what it holds."""
-
     def _new_offset(self) -> None:
         """After two readings that disagree with the old one."""
         found = clock_offset()

@@ -9,9 +9,6 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from loadcell.core.clock import stamps
 from loadcell.kinds import MISSING
 
@@ -27,7 +24,6 @@ READ_MEMORY_BYTES = 250
 """Of memory for a stored read, beside its data."""
 _FRAME_BYTES = len(b"data: \n\n")
 
-Ids = npt.NDArray[np.int64]
 Look = tuple[int, int, int]
 """Of the turn that read: the last look before it, when its own poll began and when that returned, monotonic ns."""
 Turn = tuple[int, int, int, int]
@@ -114,10 +110,15 @@ class Tape:
         ends = [0, *self._ends][-reads - 1 :]
         return bytes(self._rest[ends[0] :])
 
-    def columns(self) -> tuple[Ids, Ids]:
+    def columns(self) -> tuple[array[int], array[int]]:
         """Receive time of each read, monotonic ns, and how late it was read: MISSING without a stamp of the kernel."""
         self._settle()
-        return np.array(self._times, dtype=np.int64), np.array(self._lags, dtype=np.int64)
+        return self._times, self._lags
+
+    def time(self, read: int) -> int:
+        """Receive time of a read."""
+        self._settle()
+        return self._times[read]
 
     def look(self, read: int) -> Look:
         """That of a read."""

@@ -53,4 +53,4 @@ class Air:
         planned = flight.planned_ns
         since = flight.send_start_ns if planned == MISSING else t0_ns + planned
         flight.first_told = True
-        tell_first(self._cells, int(flight.tape.columns()[0][reply.reads[first]]) - since)
+        tell_first(self._cells, flight.tape.time(reply.reads[first]) - since)

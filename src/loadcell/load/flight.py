@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import IO, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from loadcell.core import make_tape
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
@@ -22,7 +20,6 @@ from loadcell.secrets import scrub, scrub_sentence
 
 SLICE_READS = 64
 """Reads parsed at a time (about 0.2 ms), so that a send or a read is never kept waiting for long."""
-Ids = npt.NDArray[np.int64]
 
 
 class Flight:
@@ -146,11 +143,13 @@ class Ledger:
         return words
 
 
-def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, Any]:
-    """Append the rows of a landed flight; returns that of the request. `body` is its body if text is to be recorded."""
+def write_rows(flight: Flight, ledger: Ledger, body: str | None, times: array[int], lags: array[int]) -> dict[str, Any]:
+    """Append the rows of a landed flight, with the columns of its tape; returns that of the request.
+
+    `body` is its body if text is to be recorded.
+    """
     writer, t0_ns, clean = ledger.writer, ledger.t0_ns, ledger.scrub
     reply = flight.reply
-    times, lags = flight.tape.columns()
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
     outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
@@ -165,7 +164,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         return MISSING if moment is None or moment == MISSING else moment - t0_ns
 
     def at(event: int | None) -> int:
-        return MISSING if event is None else int(times[reply.reads[event]]) - t0_ns
+        return MISSING if event is None else times[reply.reads[event]] - t0_ns
 
     timed = outputs if reply.streamed else []
     answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
@@ -189,7 +188,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None) -> dict[str, An
         "conn_tls_ns": since(fresh.tls_ns) if fresh else MISSING,
         "send_start_ns": since(flight.send_start_ns),
         "send_end_ns": since(flight.send_end_ns),
-        "first_byte_ns": since(int(times[0])) if times.size else MISSING,
+        "first_byte_ns": since(times[0] if times else None),
         "first_any_ns": at(timed[0] if timed else None),
         "first_answer_ns": at(answer),
         "last_ns": at(outputs[-1] if outputs else None),
@@ -252,36 +251,31 @@ def _first_field(reply: Reply, outputs: list[int]) -> str | None:
     return next((path for path, texts in reply.others.items() if texts[0][0] == outputs[0]), None)
 
 
-def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None], times: Ids, lags: Ids) -> None:
-    reply, columns = flight.reply, ledger.writer.chunks.data
-    numbers = np.array(reply.reads, dtype=np.int32)
+def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None], times: array[int], lags: array[int]) -> None:
+    reply, t0_ns = flight.reply, ledger.t0_ns
+    columns, numbers = ledger.writer.chunks.data, reply.reads
     columns["request"].extend(array("q", [flight.request]) * len(numbers))
-    columns["read"].frombytes(numbers.tobytes())
-    columns["t_ns"].frombytes((times[numbers] - ledger.t0_ns).tobytes())
-    columns["lag_ns"].frombytes(lags[numbers].tobytes())
-    columns["poll_ns"].frombytes(_polls(flight, ledger, numbers, lags).tobytes())
+    columns["read"].extend(array("i", numbers))
+    columns["t_ns"].extend([times[n] - t0_ns for n in numbers])
+    columns["lag_ns"].extend([lags[n] for n in numbers])
+    columns["poll_ns"].extend(_polls(flight, ledger, lags))
     columns["kind"].extend(array("B", reply.kinds))
     columns["tokens"].extend([MISSING_INT if t is None else t for t in each])
     columns["bytes"].extend(array("i", reply.sizes))
 
 
-def _polls(flight: Flight, ledger: Ledger, numbers: npt.NDArray[np.int32], lags: Ids) -> Ids:
+def _polls(flight: Flight, ledger: Ledger, lags: array[int]) -> list[int]:
     """For each event that may have come before the stamp of its read, the earliest time that it can have; else MISSING.
 
     A read has one stamp, that of the last it brought: other events in it may be older. Without a kernel stamp all may.
     """
-    found = lags[numbers] == MISSING
-    found[:-1] |= numbers[:-1] == numbers[1:]
-    if flight.reply.tails:
-        left = np.zeros(lags.size, dtype=bool)
-        left[list(flight.reply.tails)] = True
-        found |= left[numbers]
-    polls = np.full(numbers.size, MISSING, dtype=np.int64)
+    numbers, tails = flight.reply.reads, flight.reply.tails
+    found = [n == after or n in tails for n, after in zip(numbers, (*numbers, -1)[1:], strict=True)]
+    if MISSING in lags:
+        found = [shared or lags[n] == MISSING for shared, n in zip(found, numbers, strict=True)]
     writing, t0_ns = ledger.writer.was_writing, ledger.t0_ns
-    reads = numbers[found].tolist()
-    earliest = {n: ledger.looks.earliest(flight.tape.look(n), writing) - t0_ns for n in set(reads)}
-    polls[found] = [earliest[n] for n in reads]
-    return polls
+    earliest = {n: ledger.looks.earliest(flight.tape.look(n), writing) - t0_ns for n in set(compress(numbers, found))}
+    return [earliest[n] if early else MISSING for n, early in zip(numbers, found, strict=True)]
 
 
 def _or_missing(value: int | None) -> int:

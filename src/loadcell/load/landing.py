@@ -50,8 +50,9 @@ class Landing:
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
         body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
-        row = write_rows(flight, self._ledger, body)
-        self._audit.landed(flight)
+        times, lags = flight.tape.columns()
+        row = write_rows(flight, self._ledger, body, times, lags)
+        self._audit.landed(flight, lags)
         flight.tape.close()
         self._outcomes[flight.request] = outcome(row, self._job.slo)
         self._count[Count.AIR_READS] -= flight.air_reads

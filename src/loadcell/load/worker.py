@@ -244,7 +244,8 @@ class Worker:
         if not tape.watchful and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
-            if data.endswith(b"0\r\n\r\n") and self.dialect.mark and self.dialect.mark in tape.newest(2):
+            mark = self.dialect.mark
+            if mark and data.endswith(b"0\r\n\r\n") and (mark in data or mark in tape.newest(2)):
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()
