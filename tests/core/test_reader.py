@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -174,6 +175,18 @@ def test_it_waits_until_a_time_and_without_waiting_not_at_all(loop: Loop) -> Non
     for _ in range(100):
         assert loop.reader.turn(time.monotonic_ns() + 1000 * MS, wait=False) == []
     assert time.thread_time() - cpu < 1
+
+
+def test_where_little_is_to_be_read_its_caller_is_kept_warm(loop: Loop) -> None:
+    """It comes back after a long wait, though there is nothing to tell."""
+    _, tape, theirs = loop.watched()
+    later = threading.Timer(0.05, theirs.send, [b"a token"])
+    later.start()
+    began = time.monotonic()
+    while not tape.reads:
+        assert loop.reader.turn(time.monotonic_ns() + 60_000 * MS, wait=True) == []
+    assert time.monotonic() - began < 50
+    later.join()
 
 
 def test_many_are_all_read(loop: Loop) -> None:

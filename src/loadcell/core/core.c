@@ -21,6 +21,7 @@
 #define OFFSET_SLACK 2000
 #define LOOK 1000000
 #define STALL 5000000
+#define IDLE 500000 /* after a wait so long there is time for the caller, who is slow where it has not run for long */
 #define BATCH 64
 #define NOTES 64
 #define EVENT_MOST (16 << 20)
@@ -63,7 +64,9 @@ struct reader {
 };
 
 int64_t core_version(void) { return VERSION; }
-int64_t core_sizes(int32_t of) { return of == 0 ? sizeof(struct tape) : of == 1 ? sizeof(struct reader) : sizeof(struct row); }
+int64_t core_sizes(int32_t of) {
+  return of == 0 ? sizeof(struct tape) : of == 1 ? sizeof(struct reader) : sizeof(struct row);
+}
 
 static int64_t clock_of(clockid_t id) {
   struct timespec t;
@@ -303,7 +306,7 @@ static void look_once(struct reader *r, int64_t until, int32_t wait) {
   if (r->ready < BATCH) r->next = woke - asked > LOOK ? woke - LOOK : asked;
 }
 
-/* Read until a time, until something is for the caller to do, or, without `wait`, until nothing is ready.
+/* Read until a time, until something is for the caller to do or little is to be read; without `wait`, until nothing is.
  *
  * Returns the number of events; notes tell of waits that came back late and of turns longer than `tell_above`. The time
  * since the last `woke` is for the caller to count as busy. */
@@ -312,7 +315,8 @@ int64_t reader_turn(struct reader *r, int64_t until, int32_t wait) {
   for (;;) {
     look_once(r, until, wait);
     int64_t now = now_ns();
-    if (r->events_n || r->notes_n || now >= until || (!wait && !r->ready)) return r->events_n;
+    int rest = wait ? r->woke - r->asked > IDLE : !r->ready;
+    if (r->events_n || r->notes_n || now >= until || rest) return r->events_n;
     int64_t length = now - r->woke;
     r->busy += length;
     if (length > r->tell_above) {
