@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 from array import array
+from collections.abc import Iterable
 from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ _MOST = 4096
 _BATCH, _NOTES = 64, 64
 _ROW = struct.Struct("=6q")
 _TIMESPEC = struct.Struct("=qq")
+_EVENT = struct.Struct("=4i")
 _LATE = 0
 _FDS = 1024
 """Descriptors that a reader has room for at first."""
@@ -230,6 +232,7 @@ class NativeReader(Reader):
         super().__init__(poller)
         self._of, self._lib = _Reader(epoll=poller.fileno(), offset=clock_offset()), library()[0]
         self._at = addressof(self._of)
+        self._events_at = self._at + _Reader.events.offset
         self._kept: dict[int, Tape] = {}
         """The tapes that the library knows, which must not go."""
         self._tapes = (c_void_p * _FDS)()
@@ -259,24 +262,26 @@ class NativeReader(Reader):
         n = self._lib.reader_turn(self._at, until_ns, wait)
         self.woke_ns, self.ready, self.busy_ns, self.clock_steps = of.woke, of.ready, of.busy, of.steps
         self.notes = [self._note(place) for place in range(of.notes_n)]
-        events: list[Event] = []
-        for place in range(n):
-            self._told(of.events[place], events)
+        return self._told(_EVENT.iter_unpack(string_at(self._events_at, _EVENT.size * n))) if n else []
+
+    def _told(self, told: Iterable[tuple[int, ...]]) -> list[Event]:
+        of, watched, events = self._of, self._watched, list[Event]()
+        turn = (of.offset, of.looked, of.asked, of.woke)
+        for fd, what, mask, code in told:
+            found = watched.get(fd)
+            if found is None:
+                error = OSError(code, os.strerror(code)) if what == What.LOST else None
+                events.append(Event(fd, _WHATS[what], mask, error))
+                continue
+            if mask & WRITABLE:
+                events.append(Event(fd, What.WRITABLE, mask))
+                if mask == WRITABLE:
+                    continue
+            odd = read_once(fd, *found, turn)
+            if odd is not None:
+                events.append(odd)
         return events
 
     def _note(self, place: int) -> Note:
         note = self._of.notes[place]
         return Note(note.kind == _LATE, note.began, note.length)
-
-    def _told(self, event: _Event, events: list[Event]) -> None:
-        fd, what = event.fd, _WHATS[event.what]
-        if what is What.READY and fd in self._watched:
-            of = self._of
-            if event.mask & WRITABLE:
-                events.append(Event(fd, What.WRITABLE, event.mask))
-            if event.mask != WRITABLE:
-                odd = read_once(fd, *self._watched[fd], (of.offset, of.looked, of.asked, of.woke))
-                events += [] if odd is None else [odd]
-            return
-        error = OSError(event.error, os.strerror(event.error)) if what is What.LOST else None
-        events.append(Event(fd, what, event.mask, error))
