@@ -185,6 +185,8 @@ def with_rate_budgets(
         return None if value is None else Budget(low=value * (1 - less), high=value * (1 + more) / (1 - think))
 
     prompts, output = (budget(rates.input_tokens_per_s, least, most), budget(rates.output_tokens_per_s, before, after))
+    if output is not None and not tokens:  # of nothing there is no part: what may have come instead is told as it is
+        output = Budget(low=0.0, high=received.crossing[1] / span.length_s / (1 - think))
     return replace(
         rates,
         requests_budget=budget(rates.requests_per_s, least, most),
