@@ -24,6 +24,7 @@ from loadcell.metrics.latency import pace_end_ns, paced_tokens
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.throughput import input_tokens
 from loadcell.metrics.window import Span
 from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import LIMITED, Slo
@@ -176,20 +177,21 @@ def with_rate_budgets(
     that a closed loop would not have lost."""
     if not early.known or span.length_s is None:
         return rates
-    think = think_share(rows, span, loop)
-    least, most = _lives_inside(rows, span, early, clock)
-    tokens = float(received.tokens.sum())
-    before, after = (part / tokens for part in received.crossing) if tokens else (0.0, 0.0)
+    think, length_s = think_share(rows, span, loop), span.length_s
+    less, more = _lives_inside(rows, span, early, clock)
+    each = np.nan_to_num(input_tokens(rows))
 
-    def budget(value: float | None, less: float, more: float) -> Budget | None:
-        return None if value is None else Budget(low=value * (1 - less), high=value * (1 + more) / (1 - think))
+    def budget(value: float | None, out: float, into: float) -> Budget | None:
+        """Of a rate of which so much may belong outside of the window, and so much more into it."""
+        if value is None:
+            return None
+        return Budget(low=max(0.0, value - out / length_s), high=(value + into / length_s) / (1 - think))
 
-    prompts, output = (budget(rates.input_tokens_per_s, least, most), budget(rates.output_tokens_per_s, before, after))
-    if output is not None and not tokens:  # of nothing there is no part: what may have come instead is told as it is
-        output = Budget(low=0.0, high=received.crossing[1] / span.length_s / (1 - think))
+    prompts = budget(rates.input_tokens_per_s, float((less * each).sum()), float((more * each).sum()))
+    output = budget(rates.output_tokens_per_s, *received.crossing)
     return replace(
         rates,
-        requests_budget=budget(rates.requests_per_s, least, most),
+        requests_budget=budget(rates.requests_per_s, float(less.sum()), float(more.sum())),
         input_tokens_budget=prompts,
         output_tokens_budget=output,
         total_tokens_budget=_sum(prompts, output),
@@ -200,25 +202,20 @@ def _sum(a: Budget | None, b: Budget | None) -> Budget | None:
     return a and b and Budget(low=a.low + b.low, high=a.high + b.high)
 
 
-def _lives_inside(rows: Rows, span: Span, early: Early, clock: str) -> tuple[float, float]:
-    """(by what part the lives of requests inside the window can be less, and more, than their stamps say)."""
+def _lives_inside(rows: Rows, span: Span, early: Early, clock: str) -> tuple[Floats, Floats]:
+    """(by how much less of each request's life can lie inside the window than its stamps say, and how much more)."""
     lived = rows.ok & (rows.end > rows.send_start)
-    if not lived.any():
-        return 0.0, 0.0
     # The last read of a reply has nothing after it: with a kernel stamp, its time is its own.
     ended = rows.end if clock == "kernel" else np.fmin(rows.end, np.where(rows.streamed, early.last, rows.end))
     begun = np.fmax(rows.send_start, rows.send_end)
 
     def inside(start: Floats, end: Floats) -> Floats:
-        start, end = start[lived], np.maximum(end[lived], start[lived] + 1)
-        part: Floats = np.maximum(np.minimum(end, span.end) - np.maximum(start, span.start), 0) / (end - start)
-        return part
+        end = np.maximum(end, start + 1)
+        part = np.maximum(np.minimum(end, span.end) - np.maximum(start, span.start), 0) / (end - start)
+        return np.where(lived, part, 0.0)
 
     corners = np.array([inside(start, end) for start in (rows.send_start, begun) for end in (rows.end, ended)])
-    told = float(corners[0].sum())
-    if not told:
-        return 0.0, 0.0
-    return 1 - float(corners.min(axis=0).sum()) / told, float(corners.max(axis=0).sum()) / told - 1
+    return corners[0] - corners.min(axis=0), corners.max(axis=0) - corners[0]
 
 
 def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early: Early, loop: str) -> Goodput:
