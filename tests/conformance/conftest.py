@@ -10,7 +10,7 @@ from scripted import DONE, LAST_CHUNK, Scripted, delta, event, serve, usage_even
 from stream_kinds import ALL
 from surroundings import forked_workers, one_tokenizer, plain_environment  # noqa: F401
 
-from loadcell.core.native import CHOICE
+from loadcell.compiled import CHOICE
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from engine_client import Start
 from fault_runs import ENGINE, run_with, worker_with, workers
 
-from loadcell.core.native import CHOICE
+from loadcell.compiled import CHOICE
 from loadcell.load.host import allowed_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults and what shows them are Linux's")

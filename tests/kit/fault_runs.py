@@ -88,3 +88,4 @@ def worker_with(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Let the load processes of this test run some code before their own."""
     code = f"{fault}\nimport os\nfrom loadcell.load.process import main\nos._exit(main())"
     monkeypatch.setattr(crew, "WORKER_COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(crew, "can_fork", lambda: False)

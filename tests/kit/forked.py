@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from loadcell.load.forked import Child
+
 _PR_SET_CHILD_SUBREAPER = 36
 _LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
 _WORDS = 1 << 18
@@ -68,42 +70,23 @@ def _adopting() -> Iterator[None]:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-class Forked:
-    """What a crew needs of `subprocess.Popen`."""
+class Forked(Child):
+    """Borne by the mother, with the arguments of `subprocess.Popen`."""
 
     def __init__(
         self, mother: Mother, args: Sequence[str], *, pass_fds: Sequence[int], env: Mapping[str, str], **_: object
     ) -> None:
-        self.returncode: int | None = None
         read, write = os.pipe(), os.pipe()
         message = {
             "args": list(args[2:]), "env": dict(env), "cwd": str(Path.cwd()), "cores": list(os.sched_getaffinity(0)),
             "limits": [resource.getrlimit(limit) for limit in _LIMITS], "files": [0, 1, 2, *pass_fds],
         }  # fmt: skip
         try:
-            self.pid = mother.bear(message, [read[0], write[1], 2, *pass_fds])
+            pid = mother.bear(message, [read[0], write[1], 2, *pass_fds])
         finally:
             os.close(read[0])
             os.close(write[1])
-        self.stdin, self.stdout = os.fdopen(read[1], "wb", 0), os.fdopen(write[0], "rb")
-
-    def poll(self) -> int | None:
-        return self._ended(os.WNOHANG)
-
-    def wait(self) -> int:
-        code = self._ended(0)
-        assert code is not None
-        return code
-
-    def kill(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _ended(self, options: int) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, options)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
+        super().__init__(pid, read[1], write[0])
 
 
 # --- in the process that is forked -----------------------------------------------------------------------------------

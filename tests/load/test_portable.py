@@ -39,6 +39,7 @@ os._exit(main())
 @pytest.mark.parametrize("load", [{"concurrency": 3}, {"rate": 60.0}], ids=["closed", "open"])
 def test_a_run_without_any_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: dict[str, Any]) -> None:
     monkeypatch.setattr(crew, "WORKER_COMMAND", (sys.executable, "-c", PORTABLE))
+    monkeypatch.setattr(crew, "can_fork", lambda: False)
     with serve(lambda _: clean(3, ttft_s=0.02)) as server:
         ran = run_once(server.url, tmp_path / "run", requests=9, **load)
     rows = ran.rows

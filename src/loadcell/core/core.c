@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define VERSION 2
+#define VERSION 3
 #define MISSING INT64_MIN
 #define SECOND 1000000000LL
 #define READ_BYTES 65536
@@ -77,7 +77,7 @@ static int64_t clock_of(clockid_t id) {
 static int64_t now_ns(void) { return clock_of(CLOCK_MONOTONIC); }
 
 /* Wall clock less monotonic clock, of a few pairs of readings the one that was least interrupted. */
-int64_t core_offset(void) {
+static int64_t clock_offset(void) {
   int64_t best = 0, width = INT64_MAX;
   for (int i = 0; i < 5; i++) {
     int64_t before = now_ns(), real = clock_of(CLOCK_REALTIME), after = now_ns();
@@ -184,12 +184,12 @@ static int character(const unsigned char *p, const unsigned char *end) {
   return n;
 }
 
-/* Whether these bytes are the inside of a JSON string; notes whether any of it is escaped. */
-static int is_text(const char *p, const char *end, int64_t *escaped) {
+/* Whether these bytes are the inside of a JSON string. */
+static int is_text(const char *p, const char *end) {
   while (p < end) {
     unsigned char c = (unsigned char)*p;
     int n = c < 0x20 || c == '"' ? 0 : c < 0x80 ? 1 : character((const unsigned char *)p, (const unsigned char *)end);
-    if (c == '\\') n = escape(p, end), *escaped = 1;
+    if (c == '\\') n = escape(p, end);
     if (!n) return 0;
     p += n;
   }
@@ -199,12 +199,11 @@ static int is_text(const char *p, const char *end, int64_t *escaped) {
 /* Events that look alike but for a text, each a whole chunk of its own, from the cursor on: at most `most`.
  *
  * Of each: the read that brought its end, the one that brought its begin, its size. The texts stand behind one another
- * at found[0], found[1] bytes; found[2]: whether any is escaped; found[3]: bytes that were taken. */
+ * at found[0], found[1] bytes; found[2]: bytes that were taken. */
 int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *tail, int64_t tail_n, int64_t most,
                   int32_t *ends, int32_t *begins, int32_t *sizes, int64_t *found) {
   int64_t n = 0, begun = t->cursor - t->base, text = begun;
   const char *p = t->bytes + begun, *end = t->bytes + t->size;
-  found[2] = 0;
   while (n < most) {
     const char *digits = p;
     int64_t size = 0;
@@ -213,9 +212,7 @@ int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *
     if (p[0] != '\r' || p[1] != '\n' || p[size + 2] != '\r' || p[size + 3] != '\n') break;
     const char *payload = p + 2, *from = payload + head_n, *to = payload + size - tail_n;
     if (memcmp(payload, head, (size_t)head_n) || memcmp(to, tail, (size_t)tail_n)) break;
-    int64_t escaped = 0;
-    if (!is_text(from, to, &escaped)) break;
-    found[2] |= escaped;
+    if (!is_text(from, to)) break;
     int64_t first = t->base + (payload - t->bytes), last = t->base + (payload + size - t->bytes);
     while (t->rows[t->taken].end <= first) t->taken++;
     begins[n] = (int32_t)t->taken;
@@ -227,7 +224,7 @@ int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *
     text += to - from;
     skip_to(t, t->base + (p - t->bytes));
   }
-  found[0] = begun, found[1] = text - begun, found[3] = t->cursor - t->base - begun;
+  found[0] = begun, found[1] = text - begun, found[2] = t->cursor - t->base - begun;
   return n;
 }
 
@@ -288,7 +285,7 @@ static void look_once(struct reader *r, int64_t until, int32_t wait) {
   if (late > STALL) note(r, LATE, woke - late, late);
   int64_t apart = clock_of(CLOCK_REALTIME) + r->skew - woke - r->offset;
   if (apart <= -OFFSET_SLACK || apart >= OFFSET_SLACK) {
-    int64_t found = core_offset() + r->skew;
+    int64_t found = clock_offset() + r->skew;
     if (found - r->offset > OFFSET_SLACK || r->offset - found > OFFSET_SLACK) r->offset = found, r->steps++;
   }
   r->looked = r->next, r->asked = asked, r->woke = woke, r->ready = n < 0 ? 0 : n;

@@ -6,18 +6,15 @@ import ctypes
 import os
 import struct
 from array import array
-from collections.abc import Iterable
 from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_int32, c_int64, c_void_p, string_at
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from loadcell.compiled import CHOICE as CHOICE
+from loadcell.compiled import CHOICE, UNUSABLE, choice, opened
 from loadcell.compiled import LIBRARY as LIBRARY
-from loadcell.compiled import UNUSABLE, choice, opened
-from loadcell.core.clock import clock_offset
-from loadcell.core.poller import WRITABLE, EpollPoller, Poller
-from loadcell.core.reader import Event, Note, Reader, ReadOnce, What, read_once
+from loadcell.core.poller import EpollPoller, Poller
+from loadcell.core.reader import Event, Note, Reader, ReadOnce, What
 from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Look, Scan, Tape, Turn
 from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
@@ -119,11 +116,11 @@ def make_reader(poller: Poller) -> Reader:
 class NativeTape(Tape):
     """As `Tape`."""
 
-    __slots__ = ("_at", "_lib", "_of", "address")
+    __slots__ = ("_lib", "_of", "address")
 
     def __init__(self) -> None:
         self._of, self._lib = _Tape(watchful=1), library()[0]
-        self.address = self._at = addressof(self._of)
+        self.address = addressof(self._of)
 
     @property
     def watchful(self) -> bool:
@@ -154,7 +151,7 @@ class NativeTape(Tape):
 
     def append(self, data: bytes, stamp: bytes, mono_ns: int, turn: Turn) -> None:
         seconds, ns = _TIMESPEC.unpack(stamp) if len(stamp) == _TIMESPEC.size else (0, 0)
-        if self._lib.tape_append(self._at, data, len(data), seconds * 1_000_000_000 + ns, mono_ns, *turn):
+        if self._lib.tape_append(self.address, data, len(data), seconds * 1_000_000_000 + ns, mono_ns, *turn):
             raise MemoryError
 
     def weight(self) -> int:
@@ -187,12 +184,12 @@ class NativeTape(Tape):
 
     def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
         of = self._of
-        n = self._lib.tape_scan(self._at, head, len(head), tail, len(tail), min(most, _MOST), *_SPACE)
+        n = self._lib.tape_scan(self.address, head, len(head), tail, len(tail), min(most, _MOST), *_SPACE)
         if not n:
             return None
         reads, begins, sizes, told = _SPACE
-        at, length, escaped, taken = told
-        return Scan(reads[:n], begins[:n], sizes[:n], string_at(of.bytes + at, length), bool(escaped), taken)
+        at, length, taken = told
+        return Scan(reads[:n], begins[:n], sizes[:n], string_at(of.bytes + at, length), taken)
 
     def pieces(self, most: int) -> list[bytes]:
         of = self._of
@@ -202,26 +199,25 @@ class NativeTape(Tape):
         rows = string_at(of.rows + _ROW.size * of.taken, _ROW.size * (until - of.taken))
         begin, ends = of.cursor, [row[0] for row in _ROW.iter_unpack(rows)]
         data = string_at(of.bytes + begin - of.base, ends[-1] - begin)
-        self._lib.tape_take(self._at, until)
+        self._lib.tape_take(self.address, until)
         return [data[a - begin : b - begin] for a, b in zip([begin, *ends], ends, strict=False)]
 
     def drop(self) -> int:
         of = self._of
         left = of.base + of.size - of.cursor
-        self._lib.tape_take(self._at, of.reads)
+        self._lib.tape_take(self.address, of.reads)
         return int(left)
 
     def close(self) -> None:
-        self._lib.tape_free(self._at)
+        self._lib.tape_free(self.address)
+
+    __del__ = close
 
     def _row(self, read: int) -> tuple[int, ...]:
         return _ROW.unpack(string_at(self._of.rows + _ROW.size * read, _ROW.size))
 
-    def __del__(self) -> None:
-        self._lib.tape_free(self._at)
 
-
-_SPACE = ((c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int64 * 4)())
+_SPACE = ((c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int64 * 3)())
 """Where a scan tells what it found: one thread of a process scans."""
 
 
@@ -230,7 +226,7 @@ class NativeReader(Reader):
 
     def __init__(self, poller: EpollPoller) -> None:
         super().__init__(poller)
-        self._of, self._lib = _Reader(epoll=poller.fileno(), offset=clock_offset()), library()[0]
+        self._of, self._lib = _Reader(epoll=poller.fileno(), offset=self._offset), library()[0]
         self._at = addressof(self._of)
         self._events_at = self._at + _Reader.events.offset
         self._kept: dict[int, Tape] = {}
@@ -262,25 +258,17 @@ class NativeReader(Reader):
         n = self._lib.reader_turn(self._at, until_ns, wait)
         self.woke_ns, self.ready, self.busy_ns, self.clock_steps = of.woke, of.ready, of.busy, of.steps
         self.notes = [self._note(place) for place in range(of.notes_n)]
-        return self._told(_EVENT.iter_unpack(string_at(self._events_at, _EVENT.size * n))) if n else []
+        return self._told(n) if n else []
 
-    def _told(self, told: Iterable[tuple[int, ...]]) -> list[Event]:
-        of, watched, events = self._of, self._watched, list[Event]()
-        turn = (of.offset, of.looked, of.asked, of.woke)
-        for fd, what, mask, code in told:
-            found = watched.get(fd)
-            if found is None:
+    def _told(self, n: int) -> list[Event]:
+        of, events, ready = self._of, list[Event](), []
+        for fd, what, mask, code in _EVENT.iter_unpack(string_at(self._events_at, _EVENT.size * n)):
+            if what == What.READY:
+                ready.append((fd, mask))
+            else:
                 error = OSError(code, os.strerror(code)) if what == What.LOST else None
                 events.append(Event(fd, _WHATS[what], mask, error))
-                continue
-            if mask & WRITABLE:
-                events.append(Event(fd, What.WRITABLE, mask))
-                if mask == WRITABLE:
-                    continue
-            odd = read_once(fd, *found, turn)
-            if odd is not None:
-                events.append(odd)
-        return events
+        return events + self._served(ready, (of.offset, of.looked, of.asked, of.woke))
 
     def _note(self, place: int) -> Note:
         note = self._of.notes[place]

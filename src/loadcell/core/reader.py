@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
@@ -95,8 +95,15 @@ class Reader:
         if not -OFFSET_SLACK_NS < time_ns() - woke - self._offset < OFFSET_SLACK_NS:
             self._new_offset()
         self.woke_ns, self.ready = woke, len(ready)
+        events = self._served(ready, (self._offset, self._looked, asked, woke))
+        if len(ready) < self._poller.most:  # what was not told was not there: what the next wait tells came later
+            self._looked = woke - LOOK_NS if woke - asked > LOOK_NS else asked
+        return events
+
+    def _served(self, ready: Iterable[tuple[int, int]], turn: Turn) -> list[Event]:
+        """Read what is ready of those that are watched here; what is to be seen to."""
         events: list[Event] = []
-        turn, watched = (self._offset, self._looked, asked, woke), self._watched
+        watched = self._watched
         for fd, mask in ready:
             found = watched.get(fd)
             if found is None:
@@ -106,11 +113,9 @@ class Reader:
                 events.append(Event(fd, What.WRITABLE, mask))
                 if mask == WRITABLE:
                     continue
-            event = read_once(fd, *found, turn)
+            event = _read_once(fd, *found, turn)
             if event is not None:
                 events.append(event)
-        if len(ready) < self._poller.most:  # what was not told was not there: what the next wait tells came later
-            self._looked = woke - LOOK_NS if woke - asked > LOOK_NS else asked
         return events
 
     def _new_offset(self) -> None:
@@ -121,7 +126,7 @@ class Reader:
             self.clock_steps += 1
 
 
-def read_once(fd: int, read: ReadOnce, tape: Tape, turn: Turn) -> Event | None:
+def _read_once(fd: int, read: ReadOnce, tape: Tape, turn: Turn) -> Event | None:
     """Store what a descriptor has; what is to be seen to."""
     try:
         data, ancillary, _, _ = read(READ_BYTES, STAMP_BYTES)

@@ -41,8 +41,6 @@ class Scan(NamedTuple):
     """Bytes of its data."""
     text: bytes
     """The texts behind one another, as they stand in their JSON strings."""
-    escaped: bool
-    """Whether any of it is escaped."""
     taken: int
     """Bytes of the reply that were handed on."""
 
@@ -133,7 +131,7 @@ class Tape:
         The bytes that wait must begin with a chunk.
         """
         self._settle()
-        found, at = Scan([], [], [], b"", False, 0), 0
+        found, at = Scan([], [], [], b"", 0), 0
         texts: list[bytes] = []
         match, rest, ends, taken, read = _event(head, tail).match, self._rest, self._ends, self.taken, 0
         while len(texts) < most and (hit := match(rest, at)):
@@ -153,9 +151,8 @@ class Tape:
             at = end + 2
         if not texts:
             return None
-        text = b"".join(texts)
         self._hand_on(at)
-        return found._replace(text=text, escaped=b"\\" in text, taken=at)
+        return found._replace(text=b"".join(texts), taken=at)
 
     def pieces(self, most: int) -> list[bytes]:
         """Hand on up to so many reads as they came, of the first what is left of it; its number was `taken`."""

@@ -22,7 +22,7 @@ from loadcell.load.live import Live
 from loadcell.phrases import phrase
 from loadcell.secrets import scrub
 
-_WORKER_COMMAND = WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
+WORKER_COMMAND = (sys.executable, "-m", "loadcell.load.process")
 """What starts a load process where it cannot be forked."""
 
 Process = subprocess.Popen[bytes] | Forked
@@ -45,7 +45,7 @@ class Crew:
 
     def start(self, descriptors: Sequence[int], folder: Path) -> None:
         """Start the workers, with the libraries that are loaded here if they can be forked; each waits for its job."""
-        begin = _fork if WORKER_COMMAND is _WORKER_COMMAND and can_fork() else _spawn
+        begin = _fork if can_fork() else _spawn
         for _ in range(self.live.workers):
             try:
                 process = begin(descriptors, folder)

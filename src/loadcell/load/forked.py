@@ -20,30 +20,13 @@ def can_fork() -> bool:
     return sys.platform == "linux" and len(list(_TASKS.iterdir())) == 1
 
 
-class Forked:
-    """What a crew needs of `subprocess.Popen`: a child that does `work`, with pipes, and no file but those it is given.
+class Child:
+    """What a crew needs of `subprocess.Popen`: a child of this process, and its pipes."""
 
-    It is the leader of a process group of its own: Ctrl-C on the terminal is not for it.
-    """
-
-    def __init__(self, work: Callable[[], int], pass_fds: Sequence[int]) -> None:
+    def __init__(self, pid: int, stdin: int, stdout: int) -> None:
+        self.pid = pid
         self.returncode: int | None = None
-        (child_in, ours_in), (ours_out, child_out) = os.pipe(), os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        try:
-            self.pid = os.fork()
-        except OSError:
-            for fd in (child_in, ours_in, ours_out, child_out):
-                os.close(fd)
-            raise
-        if not self.pid:
-            _be(work, child_in, child_out, pass_fds)
-        with suppress(ProcessLookupError, PermissionError):  # the child does it too: whoever is first
-            os.setpgid(self.pid, self.pid)
-        os.close(child_in)
-        os.close(child_out)
-        self.stdin, self.stdout = os.fdopen(ours_in, "wb", 0), os.fdopen(ours_out, "rb")
+        self.stdin, self.stdout = os.fdopen(stdin, "wb", 0), os.fdopen(stdout, "rb")
 
     def poll(self) -> int | None:
         """Its exit status, as Popen tells it, if it has ended."""
@@ -65,6 +48,31 @@ class Forked:
             pid, status = os.waitpid(self.pid, options)
             self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode
+
+
+class Forked(Child):
+    """A child that does `work`, with no file but those it is given.
+
+    It is the leader of a process group of its own: Ctrl-C on the terminal is not for it.
+    """
+
+    def __init__(self, work: Callable[[], int], pass_fds: Sequence[int]) -> None:
+        (child_in, ours_in), (ours_out, child_out) = os.pipe(), os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pid = os.fork()
+        except OSError:
+            for fd in (child_in, ours_in, ours_out, child_out):
+                os.close(fd)
+            raise
+        if not pid:
+            _be(work, child_in, child_out, pass_fds)
+        with suppress(ProcessLookupError, PermissionError):  # the child does it too: whoever is first
+            os.setpgid(pid, pid)
+        os.close(child_in)
+        os.close(child_out)
+        super().__init__(pid, ours_in, ours_out)
 
 
 def _be(work: Callable[[], int], stdin: int, stdout: int, pass_fds: Sequence[int]) -> None:

@@ -37,8 +37,8 @@ _FIELDS = (b"id:", b"event:", b"retry:", b":")
 _STRING = msgspec.json.Decoder(str)
 _CHEAPER = 4
 """An event of the known form costs less than a read that is parsed, by this factor and more."""
-_MISSES_MOST = 64
-"""Reads that are cut as they came after as many in a row that were unlike, until the form is tried again."""
+_AT_A_TIME_MOST = 64
+"""Reads that are cut as they came before the form is tried again, where as many in a row were unlike it."""
 
 
 class Reply(Said):
@@ -67,7 +67,8 @@ class Reply(Said):
         """What came first, for the words where it is no HTTP."""
         self._between = False
         """Whether a chunk has ended with what was fed last."""
-        self._misses = 1
+        self._at_a_time = 1
+        """Reads that are cut as they came before the form is tried again."""
         self._head = Head()
         self._http: httptools.HttpResponseParser | None = None
         self.on_header = self._head.on_header
@@ -147,15 +148,15 @@ class Reply(Said):
             found = self._scan(tape, _CHEAPER * most)
             if found is not None:
                 most -= -(-len(found.reads) // _CHEAPER)
-                self._misses = 1
+                self._at_a_time = 1
                 self._alike(found)
                 continue
             first = tape.taken
             parted = bool(self.reads) and first == self.reads[-1]
-            pieces = tape.pieces(1 if parted else min(most, self._misses))
+            pieces = tape.pieces(1 if parted else min(most, self._at_a_time))
             most -= len(pieces)
             if not self._eager or self._twin is not None:
-                self._misses = min(2 * self._misses, _MISSES_MOST)
+                self._at_a_time = min(2 * self._at_a_time, _AT_A_TIME_MOST)
             self.feed(pieces, first)
             self._between = self._between and pieces[-1].endswith(b"\r\n")
             if parted and self._cut.rest:
@@ -174,7 +175,7 @@ class Reply(Said):
         """Take events that differ from a decoded one in their content alone."""
         n, last = len(found.reads), self.reads[-1] if self.reads else -1
         self._went_on = self._went_on or self.finish_reason is not None
-        self.content.append(_STRING.decode(b'"%b"' % found.text) if found.escaped else found.text.decode())
+        self.content.append(_STRING.decode(b'"%b"' % found.text) if b"\\" in found.text else found.text.decode())
         if found.begins != found.reads:  # what came after the end of an event was the begin of the next
             befores = [last, *found.reads]
             self._cut.tails.update(
