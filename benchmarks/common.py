@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "benchmarks" / ".work"
 LOADCELL = (sys.executable, "-m", "loadcell")
 _HERE = ("--set", "run.shared_host=true")
-_INVALID = 4
+INVALID = 4
 """Status of a run whose audit calls it invalid; here the truth is the judge."""
 
 
@@ -69,7 +69,7 @@ def run_loadcell(target: Engine, folder: Path, *flags: str) -> Outcome:
         check=False,
     )
     wall_s = time.perf_counter() - start
-    if done.returncode not in (0, _INVALID):
+    if done.returncode not in (0, INVALID):
         raise RuntimeError(f"loadcell run ended with status {done.returncode}")
     cpu_s, result = children_cpu_s() - before, msgspec.json.decode(done.stdout)
     check_clean(result)
