@@ -49,7 +49,7 @@ def test_events_that_look_alike_are_one_text(tape: Tape) -> None:
     assert found is not None
     assert found.text == b"one two three"
     assert (list(found.reads), list(found.begins)) == ([1, 1, 2], [0, 1, 2])
-    assert found.sizes == [len(HEAD + text + TAIL) - 8 for text in (b"one ", b"two ", b"three")]
+    assert list(found.sizes) == [len(HEAD + text + TAIL) - 8 for text in (b"one ", b"two ", b"three")]
     assert found.taken == len(whole) + len(token(b"three"))
     assert (tape.stored, tape.taken, tape.pieces(9)) == (0, 3, [])
 

@@ -119,7 +119,7 @@ def test_any_split_of_the_same_bytes_gives_the_same_events(
         ends.append(at + len(chunk(one)) - 2)
         at += len(chunk(one))
     sums = list(accumulate(map(len, reads)))
-    assert reply.reads == [next(i for i, total in enumerate(sums) if total >= end) for end in ends]
+    assert list(reply.reads) == [next(i for i, total in enumerate(sums) if total >= end) for end in ends]
 
 
 @given(st.lists(TEXTS, min_size=6, max_size=30), st.booleans(), st.integers(1, 40))
@@ -133,7 +133,7 @@ def test_the_short_way_for_events_of_one_form_means_the_same(texts: list[str], a
     events += [event(FINISH), DONE]
     reply = parse([HEAD, *map(chunk, events), LAST], batch)
     assert "".join(reply.content) == "".join(texts)
-    assert reply.reads == list(range(1, len(events) + 1))
+    assert list(reply.reads) == list(range(1, len(events) + 1))
     assert [bool(kind & KIND_ANSWER) for kind in reply.kinds] == [bool(text) for text in texts] + [False, False]
     assert said(reply) == said(parse([HEAD + b"".join(map(chunk, events)) + LAST]))
 
@@ -241,7 +241,7 @@ def test_what_an_event_is() -> None:
         KIND_ANSWER, reasoning_only, KIND_TOOL, KIND_ANSWER, KIND_ANSWER,
     ]  # fmt: skip
     assert not any(kind & KIND_OUTPUT for kind in reply.kinds[5:])
-    assert reply.kinds[7:] == [KIND_FINISH, KIND_USAGE, KIND_DONE]
+    assert list(reply.kinds[7:]) == [KIND_FINISH, KIND_USAGE, KIND_DONE]
     assert reply.usage is not None and (reply.usage.prompt_tokens, reply.usage.output_tokens) == (9, 4)
 
 

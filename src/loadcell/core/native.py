@@ -189,7 +189,8 @@ class NativeTape(Tape):
             return None
         reads, begins, sizes, told = _SPACE
         at, length, taken = told
-        return Scan(reads[:n], begins[:n], sizes[:n], string_at(of.bytes + at, length), taken)
+        ends, firsts, lengths = (array("i", string_at(column, 4 * n)) for column in (reads, begins, sizes))
+        return Scan(ends, firsts, lengths, string_at(of.bytes + at, length), taken)
 
     def pieces(self, most: int) -> list[bytes]:
         of = self._of

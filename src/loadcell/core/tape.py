@@ -33,11 +33,11 @@ Turn = tuple[int, int, int, int]
 class Scan(NamedTuple):
     """Events that look alike but for a text."""
 
-    reads: list[int]
+    reads: array[int]
     """Of each event the read that brought its last byte."""
-    begins: list[int]
+    begins: array[int]
     """And the one that brought its first."""
-    sizes: list[int]
+    sizes: array[int]
     """Bytes of its data."""
     text: bytes
     """The texts behind one another, as they stand in their JSON strings."""
@@ -131,7 +131,7 @@ class Tape:
         The bytes that wait must begin with a chunk.
         """
         self._settle()
-        found, at = Scan([], [], [], b"", 0), 0
+        found, at = Scan(array("i"), array("i"), array("i"), b"", 0), 0
         texts: list[bytes] = []
         match, rest, ends, taken, read = _event(head, tail).match, self._rest, self._ends, self.taken, 0
         while len(texts) < most and (hit := match(rest, at)):

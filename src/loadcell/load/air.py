@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.flight import Flight
 from loadcell.load.live import SILENT_NS, Count, tell_first
 from loadcell.recording.schema import MISSING
@@ -47,8 +46,8 @@ class Air:
         reply, flight.first_sought = flight.reply, False
         if flight.first_told or not flight.counted or not reply.streamed or flight.end_ns != MISSING:
             return
-        first = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT), None)
-        if first is None:
+        first = reply.outputs().find(1)
+        if first < 0:
             return
         planned = flight.planned_ns
         since = flight.send_start_ns if planned == MISSING else t0_ns + planned

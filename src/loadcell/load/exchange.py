@@ -8,10 +8,10 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import compress
 
 import httptools
 
-from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.target import Address, Target
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
@@ -129,13 +129,12 @@ def _hear_alert(target: Target, address: Address, timeout_s: float) -> None:
 
 def _outputs(reply: Reply) -> int:
     """Output tokens that came so far; an event is one where nobody tells."""
-    pairs = zip(reply.kinds, reply.tokens, strict=True)
-    return sum(1 if tokens is None else tokens for kind, tokens in pairs if kind & KIND_OUTPUT)
+    return sum(1 if tokens is None else tokens for tokens in compress(reply.tokens, reply.outputs()))
 
 
 def _look_s(reply: Reply, start_s: float) -> float:
     """Until when a probe waits for its next read: without an output so far, for ever."""
-    if any(kind & KIND_OUTPUT for kind in reply.kinds):
+    if 1 in reply.outputs():
         return max(start_s + _ENOUGH_S, time.monotonic() + 1e-3)  # what has come already is read
     return float("inf")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from loadcell.core import make_tape
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
@@ -152,26 +154,25 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, times: array[in
     reply = flight.reply
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
-    outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
-    told, each = evidence(reply, outputs, flight.asked_tokens)
+    outputs = reply.outputs()
+    told, each = evidence(reply, flight.asked_tokens)
     found = count(told)
-    each = _by_event(reply, outputs, told, found, each)
+    by_event = _by_event(reply, outputs, told, found, each)
     if status == "ok" and not found.sure and ledger.uncounted is not None:
         ledger.uncounted.write(json.dumps([flight.request, told, reply.text()]) + "\n")
-    _write_chunks(flight, ledger, each, times, lags)
+    _write_chunks(flight, ledger, by_event, times, lags)
 
     def since(moment: int | None) -> int:
         return MISSING if moment is None or moment == MISSING else moment - t0_ns
 
-    def at(event: int | None) -> int:
-        return MISSING if event is None else times[reply.reads[event]] - t0_ns
+    def at(event: int) -> int:
+        return MISSING if event < 0 else times[reply.reads[event]] - t0_ns
 
-    timed = outputs if reply.streamed else []
-    answer = next((i for i in timed if reply.kinds[i] & KIND_ANSWER), None)
+    first = outputs.find(1) if reply.streamed else -1
+    answer = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_ANSWER), -1) if first >= 0 else -1
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
     cached = usage.cached_tokens if usage else None
     times_told = reply.told.times
-    first_tokens = each[outputs[0]] if timed else None
     row = {
         "request": flight.request,
         "worker": ledger.worker,
@@ -189,9 +190,9 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, times: array[in
         "send_start_ns": since(flight.send_start_ns),
         "send_end_ns": since(flight.send_end_ns),
         "first_byte_ns": since(times[0] if times else None),
-        "first_any_ns": at(timed[0] if timed else None),
+        "first_any_ns": at(first),
         "first_answer_ns": at(answer),
-        "last_ns": at(outputs[-1] if outputs else None),
+        "last_ns": at(outputs.rfind(1)),
         "end_ns": since(flight.end_ns),
         "input_tokens": flight.input_tokens,
         "asked_tokens": flight.asked_tokens,
@@ -201,12 +202,12 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, times: array[in
         "usage_tokens": _or_missing(usage.output_tokens if usage else None),
         "output_tokens": _or_missing(found.tokens),
         "token_source": found.source,
-        "first_tokens": _or_missing(first_tokens),
-        "output_chunks": len(outputs),
+        "first_tokens": MISSING_INT if first < 0 else by_event[first],
+        "output_chunks": outputs.count(1),
         "first_events": MISSING_INT,  # bursts are looked for when the rows are written
         "last_events": MISSING_INT,
         "pace_end_ns": MISSING,
-        "outputs": 1 + len(reply.indexes) if outputs else 0,
+        "outputs": 1 + len(reply.indexes) if 1 in outputs else 0,
         "other_fields": clean(", ".join(reply.others)) or None,
         "first_field": clean(_first_field(reply, outputs)),
         "server_queue_ns": _ns_or_missing(times_told.queue_ns),
@@ -224,58 +225,73 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, times: array[in
     return row
 
 
-def _by_event(
-    reply: Reply, outputs: list[int], told: Evidence, found: Count, each: list[int | None]
-) -> list[int | None]:
+def _by_event(reply: Reply, outputs: bytes, told: Evidence, found: Count, each: list[int | None]) -> array[int]:
     """Tokens by event: as it tells, or one each where there are as many; else unknown, but for what was hidden."""
     if not reply.streamed or found.tokens is None or found.source == "chunks":
-        return each
+        return _known(each)
     if told.told is not None and (each is reply.tokens or told.told == found.tokens):
-        return each
-    each = [None] * len(each)
-    if found.came == len(outputs):
-        each = [1 if kind & KIND_OUTPUT else None for kind in reply.kinds]
+        return _known(each)
+    by_event = array("i", [MISSING_INT]) * len(each)
+    events = outputs.count(1)
+    if found.came == events:
+        by_event = array("i", np.where(np.frombuffer(outputs, "u1"), 1, MISSING_INT).astype("i4").tobytes())
     if found.before:
-        first = outputs[0]
-        each[first] = found.before + (each[first] or max(1, round(found.came / len(outputs))))
-    return each
+        first = outputs.index(1)
+        here = max(1, round(found.came / events)) if by_event[first] == MISSING_INT else by_event[first]
+        by_event[first] = found.before + here
+    return by_event
 
 
-def _first_field(reply: Reply, outputs: list[int]) -> str | None:
+def _known(tokens: list[int | None]) -> array[int]:
+    if tokens.count(None) == len(tokens):
+        return array("i", [MISSING_INT]) * len(tokens)
+    return array("i", [MISSING_INT if one is None else one for one in tokens])
+
+
+def _first_field(reply: Reply, outputs: bytes) -> str | None:
     """The field that is not known to hold output, if such a one alone brought the first, before known ones."""
-    if not reply.others or not outputs or reply.kinds[outputs[0]] & KIND_OUTPUT != KIND_REASONING:
+    first = outputs.find(1)
+    if not reply.others or first < 0 or reply.kinds[first] & KIND_OUTPUT != KIND_REASONING:
         return None
     alone = {event for texts in reply.others.values() for event, _ in texts}
-    if all(event in alone and not reply.kinds[event] & KIND_ANSWER for event in outputs):
+    if all(event in alone and not reply.kinds[event] & KIND_ANSWER for event, one in enumerate(outputs) if one):
         return None
-    return next((path for path, texts in reply.others.items() if texts[0][0] == outputs[0]), None)
+    return next((path for path, texts in reply.others.items() if texts[0][0] == first), None)
 
 
-def _write_chunks(flight: Flight, ledger: Ledger, each: list[int | None], times: array[int], lags: array[int]) -> None:
-    reply, t0_ns = flight.reply, ledger.t0_ns
-    columns, numbers = ledger.writer.chunks.data, reply.reads
-    columns["request"].extend(array("q", [flight.request]) * len(numbers))
-    columns["read"].extend(array("i", numbers))
-    columns["t_ns"].extend([times[n] - t0_ns for n in numbers])
-    columns["lag_ns"].extend([lags[n] for n in numbers])
-    columns["poll_ns"].extend(_polls(flight, ledger, lags))
-    columns["kind"].extend(array("B", reply.kinds))
-    columns["tokens"].extend([MISSING_INT if t is None else t for t in each])
-    columns["bytes"].extend(array("i", reply.sizes))
+def _write_chunks(flight: Flight, ledger: Ledger, by_event: array[int], times: array[int], lags: array[int]) -> None:
+    reply, columns = flight.reply, ledger.writer.chunks.data
+    if not reply.reads:
+        return
+    numbers = np.frombuffer(reply.reads, "i4")
+    lag_ns = np.frombuffer(lags, "i8")[numbers]
+    columns["request"].extend(array("q", [flight.request]) * numbers.size)
+    columns["read"].extend(reply.reads)
+    columns["t_ns"].frombytes((np.frombuffer(times, "i8")[numbers] - ledger.t0_ns).tobytes())
+    columns["lag_ns"].frombytes(lag_ns.tobytes())
+    columns["poll_ns"].frombytes(_polls(flight, ledger, numbers, lag_ns).tobytes())
+    columns["kind"].frombytes(reply.kinds)
+    columns["tokens"].extend(by_event)
+    columns["bytes"].extend(reply.sizes)
 
 
-def _polls(flight: Flight, ledger: Ledger, lags: array[int]) -> list[int]:
+def _polls(flight: Flight, ledger: Ledger, numbers: npt.NDArray[Any], lag_ns: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """For each event that may have come before the stamp of its read, the earliest time that it can have; else MISSING.
 
     A read has one stamp, that of the last it brought: other events in it may be older. Without a kernel stamp all may.
     """
-    numbers, tails = flight.reply.reads, flight.reply.tails
-    found = [n == after or n in tails for n, after in zip(numbers, (*numbers, -1)[1:], strict=True)]
-    if MISSING in lags:
-        found = [shared or lags[n] == MISSING for shared, n in zip(found, numbers, strict=True)]
-    writing, t0_ns = ledger.writer.was_writing, ledger.t0_ns
-    earliest = {n: ledger.looks.earliest(flight.tape.look(n), writing) - t0_ns for n in set(compress(numbers, found))}
-    return [earliest[n] if early else MISSING for n, early in zip(numbers, found, strict=True)]
+    polls = np.full(numbers.size, MISSING)
+    early = lag_ns == MISSING
+    early[:-1] |= numbers[1:] == numbers[:-1]
+    for read in flight.reply.tails:
+        early |= numbers == read
+    writing, earliest, last = ledger.writer.was_writing, MISSING, -1
+    for event in np.flatnonzero(early).tolist():
+        if numbers[event] != last:
+            last = int(numbers[event])
+            earliest = ledger.looks.earliest(flight.tape.look(last), writing) - ledger.t0_ns
+        polls[event] = earliest
+    return polls
 
 
 def _or_missing(value: int | None) -> int:

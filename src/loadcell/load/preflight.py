@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 
 from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
-from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
 from loadcell.load.target import Address, Target, host_of, resolve
@@ -323,7 +323,7 @@ def _tokens_of(spec: Spec) -> int:
 
 def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
     """Note how long the probe took; `read_s` holds when each of its reads came."""
-    came_s = [read_s[number] for number, kind in zip(reply.reads, reply.kinds, strict=True) if kind & KIND_OUTPUT]
+    came_s = [read_s[number] for number in compress(reply.reads, reply.outputs())]
     if not came_s:
         return
     found.probe_first_s = came_s[0]

@@ -7,6 +7,7 @@ tokenizer, bears out one of them. A tokenizer is not the server's own, so that i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 from typing import NamedTuple
 
 from loadcell.kinds import TOKENIZER_TOLERANCE
@@ -67,31 +68,31 @@ class Count(NamedTuple):
         return (self.tokens or 0) - self.before
 
 
-def evidence(reply: Reply, outputs: list[int], asked: int | None) -> tuple[Evidence, list[int | None]]:
-    """What a reply tells of its length, and what each event tells of its own; `outputs` are those with output.
+def evidence(reply: Reply, asked: int | None) -> tuple[Evidence, list[int | None]]:
+    """What a reply tells of its length, and what each event tells of its own.
 
     `asked` tokens were asked for, if that is known.
     """
-    usage, each = reply.usage, reply.tokens
+    usage, each, holds = reply.usage, reply.tokens, reply.outputs()
+    outputs = holds.count(1)
     claimed = None if usage is None or reply.indexes else usage.output_tokens
     told: int | None = None
     if reply.token_source is not None and outputs:
-        known = [tokens for i in outputs if (tokens := each[i]) is not None]
-        told = sum(known) if len(known) == len(outputs) else None
+        known = [tokens for tokens in compress(each, holds) if tokens is not None]
+        told = sum(known) if len(known) == outputs else None
         # It does not count along: each event may tell its own tokens.
         if told is not None and known.count(0) * 4 > len(known):
-            told = sum(reply.running) if len(reply.running) == len(outputs) and all(reply.running) else None
-            each = [None] * len(each)
+            told = sum(reply.running) if len(reply.running) == outputs and all(reply.running) else None
+            each, running = [None] * len(each), iter(reply.running)
             if told is not None:
-                for i, tokens in zip(outputs, reply.running, strict=True):
-                    each[i] = tokens
+                each = [next(running) if holds_one else None for holds_one in holds]
     return Evidence(
         usage=None if claimed == 0 and outputs else claimed,
         reasoning=usage.reasoning_tokens if usage else None,
         shown=bool(reply.reasoning or reply.others),
         told=told or None,
         told_by=reply.token_source if told else None,
-        events=len(outputs) if reply.streamed else 0,
+        events=outputs if reply.streamed else 0,
         limit=asked if reply.finish_reason == "length" else None,
         size=0 if reply.streamed or not outputs else len(reply.text().encode()),
     ), each

@@ -12,7 +12,7 @@ import httptools
 import msgspec
 
 from loadcell.core import Scan, Tape
-from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_OUTPUT
+from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR
 from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
 from loadcell.protocol.cutting import Cutter, TooLarge
@@ -35,6 +35,7 @@ _EVENT_BYTES = 120
 _SIGNS_OF_LIFE = frozenset([b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"])
 _FIELDS = (b"id:", b"event:", b"retry:", b":")
 _STRING = msgspec.json.Decoder(str)
+_ANSWER = bytes([KIND_ANSWER])
 _CHEAPER = 4
 """An event of the known form costs less than a read that is parsed, by this factor and more."""
 _AT_A_TIME_MOST = 64
@@ -183,7 +184,7 @@ class Reply(Said):
                 if begin == before != end
             )  # fmt: skip
         self.reads += found.reads
-        self.kinds += [KIND_ANSWER] * n
+        self.kinds += _ANSWER * n
         self.tokens += [None] * n
         self.sizes += found.sizes
         self.bytes += found.taken
@@ -382,7 +383,7 @@ class Reply(Said):
             self._whole(read, document)
         if self.others:
             self.settle()
-        if self.failure is None and not any(kind & KIND_OUTPUT for kind in self.kinds):
+        if self.failure is None and 1 not in self.outputs():
             claimed = self.usage.output_tokens if self.usage else None
             self.failure = (
                 "empty",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 
 import msgspec
@@ -24,6 +25,7 @@ from loadcell.protocol.values import counts_as_text, tool_text
 _LESSONS = 4
 """Token events that are looked at to learn their form: the first ones may have an odd content."""
 
+_HOLDS_OUTPUT = bytes(bool(kind & KIND_OUTPUT) for kind in range(256))
 _EAGER = 12
 """Events with output that are each decoded as they come, so that a form is known soon; later ones in batches."""
 
@@ -41,10 +43,10 @@ class Said:
         self.usage: Usage | None = None
         self.told = Told()
         # Events, by column.
-        self.reads: list[int] = []
-        self.kinds: list[int] = []
+        self.reads = array("i")
+        self.kinds = bytearray()
         self.tokens: list[int | None] = []
-        self.sizes: list[int] = []
+        self.sizes = array("i")
         self.token_source: str | None = None
         self.content: list[str] = []
         self.reasoning: list[str] = []
@@ -71,6 +73,10 @@ class Said:
     def ended(self) -> bool:
         """Whether the stream says that its output is whole; a reason that more output followed says nothing."""
         return self.done or (self.finish_reason is not None and not self._went_on)
+
+    def outputs(self) -> bytes:
+        """Of each event 1 if it holds output, else 0."""
+        return bytes(self.kinds.translate(_HOLDS_OUTPUT))
 
     def _classify(self, numbers: list[int], payloads: list[bytes]) -> None:
         for number, heard, payload in zip(numbers, self.dialect.hear(payloads, self._index), payloads, strict=True):

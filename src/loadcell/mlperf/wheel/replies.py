@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 
-from loadcell.kinds import KIND_OUTPUT
 from loadcell.protocol import Dialect, Reply, Text, count, evidence
 from loadcell.protocol.dialect import Heard
 from loadcell.workload import Tokenizer
@@ -27,13 +26,14 @@ def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:
 
     "usage", "stream" (running counts), "ids", "events" or "tokenizer" (over the text); without a tokenizer "chunks".
     """
-    outputs = [i for i, kind in enumerate(reply.kinds) if kind & KIND_OUTPUT]
-    told, _ = evidence(reply, outputs, None)
+    told, _ = evidence(reply, None)
     found = count(told)
     if not found.sure and tokenizer is not None:
         text = reply.text()
         found = count(told, Text(tokenizer.count(text), len(text.split())))
-    return (len(outputs), "chunks") if found.tokens is None or found.source is None else (found.tokens, found.source)
+    if found.tokens is None or found.source is None:
+        return reply.outputs().count(1), "chunks"
+    return found.tokens, found.source
 
 
 def token_ids(reply: IdReply, tokenizer: Tokenizer | None) -> tuple[array[int], str]:
