@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ def test_the_end_of_a_load_process_is_seen_at_once() -> None:
             process = two[-running]
             assert process.stdin is not None
             process.stdin.close()
+            if running == 2:  # even where it has ended before anyone waits for that
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             began = time.monotonic()
             crew.await_end(60)
             process.wait(60)

@@ -80,10 +80,10 @@ class Crew:
             raise RecordingError(why)
 
     def await_end(self, most_s: float) -> None:
-        """Wait until one of the workers that still run ends, which closes its output, or for `most_s`."""
+        """Wait until one of the workers ends that were not seen to have ended, which closes its output, or `most_s`."""
         with selectors.DefaultSelector() as ends:
             for process in self.processes:
-                if process.poll() is None and process.stdout is not None:
+                if process.returncode is None and process.stdout is not None:
                     ends.register(process.stdout, selectors.EVENT_READ)
             ends.select(most_s)
 
