@@ -65,9 +65,7 @@ def told(tape: Tape, data: bytes, rng: Random) -> list[Any]:
             said.append(tape.scan(_HEAD, _TAIL, rng.randrange(1, 5)))
         else:
             said.append(tape.pieces(rng.randrange(1, 4)))
-    times, lags = tape.columns()
-    said += [tape.reads, tape.taken, tape.dropped, times.tolist(), lags.tolist(), tape.last_ns()]
-    said.append([tape.look(read) for read in range(tape.reads)])
+    said += [tape.reads, tape.taken, tape.dropped, tape.stamps().tolist(), tape.last_ns()]
     return said
 
 

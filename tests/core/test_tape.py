@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tapes import tapes
 
-from loadcell.core import BULK_BYTES, Tape
+from loadcell.core import BULK_BYTES, STAMP_COLUMNS, Tape
 from loadcell.kinds import MISSING
 
 MS = 1_000_000
@@ -120,16 +120,16 @@ def test_times_are_the_kernels_as_far_as_they_can_be(tape: Tape) -> None:
     tape.append(b"b", b"", 13 * MS, turn)
     tape.append(b"c", stamp(5 * MS), 14 * MS, turn)  # before the read ahead of it: the clock was stepped
     tape.append(b"d", stamp(15 * MS + 5_000), 15 * MS, turn)  # a little later than it was read: clocks differ so much
-    times, lags = tape.columns()
-    assert times.tolist() == [11 * MS, 13 * MS, 14 * MS, 15 * MS]
-    assert lags.tolist() == [1 * MS, MISSING, MISSING, 0]
+    stamps = tape.stamps()
+    assert stamps[::STAMP_COLUMNS].tolist() == [11 * MS, 13 * MS, 14 * MS, 15 * MS]
+    assert stamps[1::STAMP_COLUMNS].tolist() == [1 * MS, MISSING, MISSING, 0]
     assert (tape.dropped, tape.last_ns(), tape.heard_ns()) == (1, 15 * MS, 15 * MS)
 
 
 def test_what_follows_a_bulk_may_have_come_as_early_as_it(tape: Tape) -> None:
     for number, size in enumerate((5, BULK_BYTES, BULK_BYTES, 5, 5)):
         tape.append(b"x" * size, b"", number, (0, 10 * number, 10 * number + 1, 10 * number + 2))
-    assert [tape.look(read)[0] for read in range(5)] == [0, 10, 10, 10, 40]
+    assert tape.stamps()[2::STAMP_COLUMNS].tolist() == [0, 10, 10, 10, 40]
 
 
 def test_the_newest_reads_as_far_as_they_wait(tape: Tape) -> None:
@@ -185,7 +185,6 @@ def _told(tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[in
             said.append(tape.pieces(size))
         else:
             said.append(tape.newest(size) if step == "newest" else tape.drop())
-        times, lags = tape.columns()
-        said += [tape.reads, tape.taken, tape.stored, tape.dropped, tape.weight(), times.tolist(), lags.tolist()]
-        said += [tape.last_ns(), [tape.look(read) for read in range(tape.reads)]]
+        said += [tape.reads, tape.taken, tape.stored, tape.dropped, tape.weight(), tape.last_ns()]
+        said.append(tape.stamps().tolist())
     return said

@@ -6,13 +6,14 @@ Two forms of one contract: `tape` and `reader` in Python, which say what it is a
 
 from loadcell.core.native import form, make_reader, make_tape
 from loadcell.core.reader import Event, Note, Reader, What
-from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, Look, Scan, Tape
+from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Look, Scan, Tape
 
 __all__ = [
     "BULK_BYTES",
     "LOOK_NS",
     "READ_BYTES",
     "STALL_NS",
+    "STAMP_COLUMNS",
     "Event",
     "Look",
     "Note",

@@ -15,7 +15,7 @@ from loadcell.compiled import CHOICE, UNUSABLE, choice, opened
 from loadcell.compiled import LIBRARY as LIBRARY
 from loadcell.core.poller import EpollPoller, Poller
 from loadcell.core.reader import Event, Note, Reader, ReadOnce, What
-from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, Look, Scan, Tape, Turn
+from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, STAMP_COLUMNS, Scan, Tape, Turn
 from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
 from loadcell.phrases import phrase
@@ -143,7 +143,7 @@ class NativeTape(Tape):
         return int(self._of.reads - self._of.taken)
 
     @property
-    def dropped(self) -> int:  # type: ignore[override]
+    def dropped(self) -> int:
         return int(self._of.dropped)
 
     def begin(self, not_before_ns: int) -> None:
@@ -171,16 +171,13 @@ class NativeTape(Tape):
         waits = end - max(begin, of.cursor)
         return string_at(of.bytes + of.size - waits, waits) if waits > 0 else b""
 
-    def columns(self) -> tuple[array[int], array[int]]:
+    def stamps(self) -> array[int]:
         rows = array("q", string_at(self._of.rows, _ROW.size * self._of.reads) if self._of.reads else b"")
-        return rows[1::6], rows[2::6]
+        del rows[:: STAMP_COLUMNS + 1]  # where its bytes end
+        return rows
 
     def time(self, read: int) -> int:
         return self._row(read)[1]
-
-    def look(self, read: int) -> Look:
-        before, asked, woke = self._row(read)[3:]
-        return before, asked, woke
 
     def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
         of = self._of

@@ -24,6 +24,9 @@ READ_MEMORY_BYTES = 250
 """Of memory for a stored read, beside its data."""
 _FRAME_BYTES = len(b"data: \n\n")
 
+STAMP_COLUMNS = 5
+"""Numbers that a tape tells of a read."""
+
 Look = tuple[int, int, int]
 """Of the turn that read: the last look before it, when its own poll began and when that returned, monotonic ns."""
 Turn = tuple[int, int, int, int]
@@ -49,7 +52,7 @@ class Tape:
     """Reads are stored in order; their bytes are handed on once, by `scan` or by `pieces`; their times stay."""
 
     __slots__ = (
-        "_bulk", "_ends", "_floor_ns", "_lags", "_looks", "_rest", "_times", "dropped", "raw", "taken", "watchful",
+        "_bulk", "_dropped", "_ends", "_floor_ns", "_lags", "_looks", "_rest", "_times", "raw", "taken", "watchful",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -57,8 +60,7 @@ class Tape:
         """Of each read whose time is not worked out yet: data, raw stamp, monotonic ns after it, turn; flat."""
         self.taken = 0
         """Reads that were handed on whole."""
-        self.dropped = 0
-        """Stamps that could not be true."""
+        self._dropped = 0
         self.watchful = True
         """Whether each read is to be looked at as it comes."""
         self._floor_ns = 0
@@ -86,6 +88,12 @@ class Tape:
         """Reads that wait to be handed on."""
         return self.reads - self.taken
 
+    @property
+    def dropped(self) -> int:
+        """Stamps that could not be true."""
+        self._settle()
+        return self._dropped
+
     def weight(self) -> int:
         """Bytes of memory that it takes, about."""
         waiting = len(self._rest) + sum(map(len, self.raw[::4]))
@@ -108,21 +116,20 @@ class Tape:
         ends = [0, *self._ends][-reads - 1 :]
         return bytes(self._rest[ends[0] :])
 
-    def columns(self) -> tuple[array[int], array[int]]:
-        """Receive time of each read, monotonic ns, and how late it was read: MISSING without a stamp of the kernel."""
+    def stamps(self) -> array[int]:
+        """Of each read, flat: receive time, monotonic ns; how late it was read, MISSING without a stamp of the kernel;
+        and its `Look`."""
         self._settle()
-        return self._times, self._lags
+        found = array("q", bytes(8 * STAMP_COLUMNS * len(self._times)))
+        found[0::STAMP_COLUMNS], found[1::STAMP_COLUMNS] = self._times, self._lags
+        for i in range(3):
+            found[2 + i :: STAMP_COLUMNS] = self._looks[i::3]
+        return found
 
     def time(self, read: int) -> int:
         """Receive time of a read."""
         self._settle()
         return self._times[read]
-
-    def look(self, read: int) -> Look:
-        """That of a read."""
-        self._settle()
-        before, asked, woke = self._looks[3 * read : 3 * read + 3]
-        return before, asked, woke
 
     def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
         """Hand on events that are `head`, the inside of a JSON string, and `tail`, each of them a chunk (RFC 9112, 7.1)
@@ -195,7 +202,7 @@ class Tape:
         self._times.extend(times)
         self._lags.extend(lags)
         self._floor_ns = times[-1]
-        self.dropped += dropped
+        self._dropped += dropped
         raw.clear()
 
 

@@ -13,7 +13,7 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import Any
 
-from loadcell.core import STALL_NS
+from loadcell.core import STALL_NS, STAMP_COLUMNS
 from loadcell.load.flight import Flight
 from loadcell.recording.schema import MISSING
 
@@ -91,10 +91,10 @@ class Audit:
         self._longest: list[tuple[int, int]] = []
         self._rtts = array("q")
 
-    def landed(self, flight: Flight, lags: array[int]) -> None:
-        """Take the counts of one request, with the lags of its reads."""
+    def landed(self, flight: Flight, stamps: array[int]) -> None:
+        """Take the counts of one request, with the stamps of its reads."""
         self.reads += flight.tape.reads
-        self.reads_without_stamp += lags.count(MISSING)
+        self.reads_without_stamp += stamps[1::STAMP_COLUMNS].count(MISSING)
         self.stamps_dropped += flight.tape.dropped
 
     def begin(self, t0_ns: int) -> None:

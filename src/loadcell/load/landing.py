@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 from loadcell.load.audit import Audit
-from loadcell.load.flight import Flight, Ledger, write_rows
+from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of, tell
 from loadcell.load.outcome import outcome
+from loadcell.load.rows import Ledger, write_rows
 from loadcell.load.spool import Bodies
 from loadcell.phrases import phrase
 
@@ -50,9 +51,9 @@ class Landing:
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
         body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
-        times, lags = flight.tape.columns()
-        row = write_rows(flight, self._ledger, body, times, lags)
-        self._audit.landed(flight, lags)
+        stamps = flight.tape.stamps()
+        row = write_rows(flight, self._ledger, body, stamps)
+        self._audit.landed(flight, stamps)
         flight.tape.close()
         self._outcomes[flight.request] = outcome(row, self._job.slo)
         self._count[Count.AIR_READS] -= flight.air_reads

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
+from typing import Any
 
-from loadcell.core import LOOK_NS, Look
+import numpy as np
+import numpy.typing as npt
+
+from loadcell.core import LOOK_NS
+
+Ints = npt.NDArray[Any]
 
 _PROMPT_NS = 50_000
 """So long, at most, is the way out of a poll while no other thread has the interpreter."""
@@ -58,20 +63,23 @@ class Looks:
             self._waited_ns.append(self._waited())
             self._at_ns.append(monotonic_ns())
 
-    def earliest(self, look: Look, writing: Callable[[int, int], bool]) -> int:
-        """The earliest time that something can have come which a read brought after `look`, monotonic ns.
+    def earliest(self, looks: Ints, spells: Sequence[tuple[int, int]]) -> Ints:
+        """The earliest time that something can have come which a read brought after its look, a row each, monotonic ns.
 
-        `writing` tells whether another thread worked between two times: then the loop may have waited for it too.
+        `spells`: when another thread worked, begin and end; in these the loop may have waited for it too.
         """
-        looked, asked, woke = look
-        if self._waited is None or woke - asked > self._most_ns:
+        looked: Ints
+        looked, asked, woke = looks.T
+        at = np.array(self._at_ns[:], "i8")  # a copy: the loop goes on
+        if self._waited is None or not at.size:
             return looked
-        if self._at_ns[-1] < woke:
-            self.sample()
-        before, after = bisect_right(self._at_ns, asked) - 1, bisect_left(self._at_ns, woke)
-        if before < 0:
-            return looked
-        late = self._waited_ns[after] - self._waited_ns[before]
-        late += LOOK_NS if writing(asked, woke) else _PROMPT_NS
+        waited = np.array(self._waited_ns[: at.size], "i8")
+        before, after = np.searchsorted(at, asked, "right") - 1, np.searchsorted(at, woke)
+        known = (before >= 0) & (after < at.size) & (woke - asked <= self._most_ns)
+        late = waited[np.minimum(after, at.size - 1)] - waited[before]
+        begins, ends = np.array(spells, "i8").reshape(-1, 2).T
+        beside = np.searchsorted(begins, woke, "right") > np.searchsorted(ends, asked)
+        late += np.where(beside, LOOK_NS, _PROMPT_NS)
         # It slept for some of its time, so nothing was there when it fell asleep.
-        return max(looked, woke - late) if late < woke - asked else looked
+        earliest: Ints = np.where(known & (late < woke - asked), np.maximum(looked, woke - late), looked)
+        return earliest

@@ -25,11 +25,11 @@ import msgspec
 from loadcell.core import STALL_NS
 from loadcell.errors import LoadcellError, RecordingError
 from loadcell.load.audit import Audit
-from loadcell.load.flight import Ledger
 from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
+from loadcell.load.rows import Events, Ledger
 from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
 from loadcell.recording.read import read_columns
@@ -58,12 +58,14 @@ def main() -> int:
     with nameless_file(folder, "w+") as uncounted:
         try:
             schedule = _read_schedule(job, folder)
-            writer = PartWriter(folder, job.worker)  # its thread may use every core; the loop stays on one
+            looks, spells = Looks(TICK_NS + STALL_NS), list[tuple[int, int]]()
+            events = Events(looks, spells)
+            writer = PartWriter(folder, job.worker, events, spells)  # its thread may use every core; the loop one
             if job.cpu is not None:
                 os.sched_setaffinity(0, {job.cpu})
             kept = uncounted if job.tokenizer != "none" else None
-            ledger = Ledger(job.worker, 0, writer, kept, Looks(TICK_NS + STALL_NS), job.secrets)
-            worker = Worker(job, live, ledger, schedule, audit)
+            ledger = Ledger(job.worker, 0, writer, events, kept, job.secrets)
+            worker = Worker(job, live, ledger, looks, schedule, audit)
             error = worker.prepare()
         except LoadcellError as problem:
             error = str(problem)
@@ -74,7 +76,7 @@ def main() -> int:
         t0_ns = _wait_for_start(live)
         if t0_ns is None:
             return 0
-        ledger.t0_ns = t0_ns
+        ledger.t0_ns = events.t0_ns = t0_ns
         _run(worker, t0_ns)
         try:
             _finish(worker, uncounted, folder)

@@ -17,12 +17,14 @@ from loadcell.core.poller import READABLE, WRITABLE, make_poller
 from loadcell.load.air import Air
 from loadcell.load.audit import Audit
 from loadcell.load.due import Due
-from loadcell.load.flight import Flight, Ledger
+from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.landing import Landing, plain_stream
 from loadcell.load.live import Count, Live
+from loadcell.load.looks import Looks
 from loadcell.load.pool import OPENING_MOST, Handlers, Pool
 from loadcell.load.room import Room
+from loadcell.load.rows import Ledger
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
 from loadcell.load.wire import Connection, describe
@@ -55,8 +57,10 @@ SPARE = 2
 class Worker:
     """The event loop of one worker. `prepare`, then `run`."""
 
-    def __init__(self, job: Job, live: Live, ledger: Ledger, schedule: dict[str, array[int]], audit: Audit) -> None:
-        self.job, self.live, self.ledger, self.audit = job, live, ledger, audit
+    def __init__(
+        self, job: Job, live: Live, ledger: Ledger, looks: Looks, schedule: dict[str, array[int]], audit: Audit
+    ) -> None:
+        self.job, self.live, self.ledger, self.looks, self.audit = job, live, ledger, looks, audit
         self.count = live.cells(job.worker)
         self.bodies = Bodies(job.segments, job.places_fd, job.rows, live)
         self.tail = Tail(job, live)
@@ -93,7 +97,7 @@ class Worker:
         self.t0 = self.last_flush_ns = t0_ns
         self.due.begin(t0_ns)
         next_tick = t0_ns
-        self.ledger.looks.begin()
+        self.looks.begin()
         audit, due, long, first, landing, reader = (
             self.audit, self.due, self.long, self.air.first, self.landed, self.reader,
         )  # fmt: skip
@@ -315,7 +319,7 @@ class Worker:
 
     def _tick(self, now: int) -> bool:
         """What is done a few times a second; True when the run is over."""
-        self.ledger.looks.sample()
+        self.looks.sample()
         self.count[Count.BUSY_NS], self.count[Count.STALL_NS] = self.audit.busy_ns, self.audit.stalled_ns
         self.due.past_end()
         if self.live.stop or os.getppid() != self.parent:

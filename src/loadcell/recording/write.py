@@ -13,12 +13,11 @@ import sys
 import tempfile
 import threading
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import takewhile
 from pathlib import Path
 from time import monotonic_ns
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import duckdb
 import numpy as np
@@ -28,7 +27,7 @@ from loadcell.errors import RecordingError
 from loadcell.phrases import phrases
 from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database, quoted
-from loadcell.recording.schema import CHUNKS, FILED, MISSING, REQUESTS, TEXT, Column, Manifest, Source
+from loadcell.recording.schema import FILED, MISSING, REQUESTS, TEXT, Column, Manifest, Source
 from loadcell.recording.seal import MANIFEST, dump_json
 from loadcell.spec import Spec, redact
 
@@ -176,6 +175,15 @@ def _cause(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error).partition("\n")[0]
 
 
+class Rows(Protocol):
+    """Rows of one table that wait to be written."""
+
+    def __len__(self) -> int: ...
+
+    def take(self) -> Callable[[], dict[str, Any]]:
+        """Start anew; what gives the columns of those so far, in any thread."""
+
+
 class Columns:
     """Growing columns of one table: `array` for numbers, `list` for text."""
 
@@ -189,6 +197,11 @@ class Columns:
         full = self.data
         self.data = {c.name: [] if c.sql == "VARCHAR" else array(_TYPECODES[c.sql]) for c in self.table}
         return full
+
+    def take(self) -> Callable[[], dict[str, Any]]:
+        """As `Rows` tells."""
+        full = self.clear()
+        return lambda: full
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One row more, NULL in the columns that it does not name or has None in."""
@@ -207,35 +220,27 @@ class PartWriter:
     `error` is set when a part could not be written (full disk); nothing is written after that.
     """
 
-    def __init__(self, folder: Path, worker: int) -> None:
+    def __init__(self, folder: Path, worker: int, chunks: Rows, spells: list[tuple[int, int]]) -> None:
+        """`spells` takes when something was written, begin and end, monotonic ns."""
         self.folder = folder
         self.worker = worker
-        self.requests = Columns(REQUESTS)
-        self.chunks = Columns(CHUNKS)
-        self.text = Columns(TEXT)
+        self.requests, self.chunks, self.text = Columns(REQUESTS), chunks, Columns(TEXT)
         self.error: str | None = None
         self._part = 0
-        self._spells: list[tuple[int, int]] = []
-        self._began_ns = 0
-        """Of the writing that goes on; 0 for none."""
+        self._spells = spells
         self._database = open_database()
-        self._jobs: queue.SimpleQueue[list[tuple[str, dict[str, Any]]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[dict[str, Callable[[], dict[str, Any]]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_parts, name="part-writer", daemon=True)
         self._thread.start()
 
     def flush(self) -> None:
         """Hand what is buffered to the writing thread. Events go first, so no request is seen without its events."""
-        tables = (("chunks", self.chunks), ("text", self.text), ("requests", self.requests))
-        job = [(name, columns.clear()) for name, columns in tables if len(columns)]
+        tables: tuple[tuple[str, Rows], ...] = (
+            ("chunks", self.chunks), ("text", self.text), ("requests", self.requests),
+        )  # fmt: skip
+        job = {name: rows.take() for name, rows in tables if len(rows)}
         if job:
             self._jobs.put(job)
-
-    def was_writing(self, begin_ns: int, end_ns: int) -> bool:
-        """Whether something was being written at any time between two of the monotonic clock."""
-        if 0 < self._began_ns <= end_ns:
-            return True
-        recent = takewhile(lambda spell: spell[1] >= begin_ns, reversed(self._spells))
-        return any(began <= end_ns for began, _ in recent)
 
     def close(self) -> None:
         """Write what is left and wait for it; `error` tells whether it was written."""
@@ -249,18 +254,20 @@ class PartWriter:
         while (job := self._jobs.get()) is not None:
             if self.error:
                 continue
-            self._began_ns = monotonic_ns()
+            began_ns = monotonic_ns()
             try:
-                by_name = dict(job)
-                if by_name.keys() >= {"requests", "chunks"}:
-                    note_bursts(by_name["requests"], by_name["chunks"])
-                for name, data in job:
+                tables = {name: made() for name, made in job.items()}
+                if tables.keys() >= {"requests", "chunks"}:
+                    note_bursts(tables["requests"], tables["chunks"])
+                for name, data in tables.items():
                     write_part(self.folder, name, data, worker=self.worker, part=self._part, connection=self._database)
             except RecordingError as error:
                 self.error = str(error)
+            except Exception as error:
+                self.error = f"{type(error).__name__}: {error}"
+                raise
             self._part += 1
-            self._spells.append((self._began_ns, monotonic_ns()))
-            self._began_ns = 0
+            self._spells.append((began_ns, monotonic_ns()))
 
 
 def lower_priority() -> None:
