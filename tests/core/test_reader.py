@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from tapes import tapes
 
-from loadcell.core import BULK_BYTES, LOOK_NS, STALL_NS, Event, Reader, Tape, What, reader
+from loadcell.core import BULK_BYTES, LOOK_NS, STALL_NS, STAMP_COLUMNS, Event, Reader, Tape, What, reader
 from loadcell.core.clock import HAS_KERNEL_STAMPS, enable_kernel_stamps
 from loadcell.core.native import NativeReader, NativeTape, library
 from loadcell.core.poller import READABLE, WRITABLE, Poller, make_poller
@@ -292,6 +293,45 @@ def test_what_is_not_plain_is_read_by_its_own_way(loop: Loop) -> None:
     came, lag, *_ = tape.stamps()
     assert lag != MISSING and 0 <= lag < 30 * MS and came <= time.monotonic_ns()
     loop.reader.leave(ours.fileno())
+
+
+@pytest.mark.skipif(library()[0] is None or not HAS_KERNEL_STAMPS, reason="only the library rests, by their stamps")
+def test_where_much_comes_it_is_read_a_little_later_and_more_at_a_time() -> None:
+    """Its waits are apart, and the stamps are those of the kernel all the same."""
+    loop = Loop(native=True)
+    assert isinstance(loop.reader, NativeReader)
+    watched = [loop.watched() for _ in range(20)]
+    _, first, theirs = loop.watched()
+    while not first.reads or first.stamps()[-STAMP_COLUMNS + 1] == MISSING:  # a kernel begins to stamp some time after
+        theirs.send(b"a token")
+        loop.turn(2)
+    loop.reader.may_rest, loop.reader.tell_above_ns = True, 1000 * MS
+    loop.reader._of.rests, loop.reader._of.paced = 1, 2**62  # as after such a pace, which is not told anew
+    sent: list[tuple[int, int]] = []
+
+    def send() -> None:
+        for number in range(200):
+            before = time.monotonic_ns()
+            watched[number % 20][2].send(b"a token")
+            sent.append((before, time.monotonic_ns()))
+            while time.monotonic_ns() < before + 40_000:
+                continue
+        watched[0][2].send(b"the end\r\n\r\n")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert [event.fd for event in loop.turn(10_000)] == [watched[0][0]]
+    sender.join()
+    stamps = [tape.stamps() for _, tape, _ in watched]
+    waits = sorted({wait for one in stamps for wait in zip(one[4::STAMP_COLUMNS], one[3::STAMP_COLUMNS], strict=True)})
+    apart = [
+        after - woke for (woke, asked), (after, _) in pairwise(waits) if woke - asked < MS // 2
+    ]  # else it comes back
+    assert apart and min(apart) >= 225_000
+    for one, (before, after) in zip(stamps, sent, strict=False):
+        assert before - 20_000 <= one[0] <= after + 20_000 and one[1] != MISSING
+    for sock in loop.open:
+        sock.close()
 
 
 def test_a_reader_of_the_library_takes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define VERSION 3
+#define VERSION 4
 #define MISSING INT64_MIN
 #define SECOND 1000000000LL
 #define READ_BYTES 65536
@@ -22,6 +22,9 @@
 #define LOOK 1000000
 #define STALL 5000000
 #define IDLE 500000 /* after a wait so long there is time for the caller, who is slow where it has not run for long */
+#define PACE 5000000  /* over which the pace of reads is told */
+#define REST 300000   /* the kernel stamps: where REST_READS come in it, reads are taken that late, more a wait */
+#define REST_READS 8
 #define BATCH 64
 #define NOTES 64
 #define EVENT_MOST (16 << 20)
@@ -56,6 +59,7 @@ struct reader {
   int64_t epoll, fds, events_n, notes_n;
   int64_t offset, looked, next, asked, woke, ready; /* next: `looked` of the turn to come; ready: what the last found */
   int64_t busy, steps, tell_above;
+  int64_t may_rest, stamped, paced, reads, rests; /* stamped: the last read was; paced: since then, so many reads */
   int64_t slow, skew; /* faults, for tests: spent after each read; added to the wall clock */
   struct tape **tapes; /* by descriptor, `fds` of them, the caller's; NULL: it is not read here */
   struct event events[2 * BATCH];
@@ -265,8 +269,9 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
     tell(r, fd, ENDED, 0, 0);
     return;
   }
-  int64_t mono = now_ns();
-  if (tape_append(t, r->scratch, n, stamp_of(&m), mono, r->offset, r->looked, r->asked, r->woke)) {
+  int64_t mono = now_ns(), stamp = stamp_of(&m);
+  r->reads++, r->stamped = stamp != 0;
+  if (tape_append(t, r->scratch, n, stamp, mono, r->offset, r->looked, r->asked, r->woke)) {
     tell(r, fd, LOST, 0, ENOMEM);
     return;
   }
@@ -303,6 +308,20 @@ static void look_once(struct reader *r, int64_t until, int32_t wait) {
   if (r->ready < BATCH) r->next = woke - asked > LOOK ? woke - LOOK : asked;
 }
 
+/* After a wait: leave the core until so much time has passed since, where that spares waits and costs no accuracy. */
+static void rest(struct reader *r, int64_t now, int64_t until) {
+  if (r->woke - r->paced > PACE) {
+    r->rests = r->reads * REST > REST_READS * (r->woke - r->paced);
+    r->paced = r->woke, r->reads = 0;
+  }
+  int64_t to = r->woke + REST < until ? r->woke + REST : until;
+  if (!r->rests || !r->stamped || !r->may_rest || to - now < REST / 4) return;
+  struct timespec t = {to / SECOND, to % SECOND};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+  int64_t late = now_ns() - to;
+  if (late > STALL) note(r, LATE, to, late);
+}
+
 /* Read until a time, until something is for the caller to do or little is to be read; without `wait`, until nothing is.
  *
  * Returns the number of events; notes tell of waits that came back late and of turns longer than `tell_above`. The time
@@ -312,8 +331,8 @@ int64_t reader_turn(struct reader *r, int64_t until, int32_t wait) {
   for (;;) {
     look_once(r, until, wait);
     int64_t now = now_ns();
-    int rest = wait ? r->woke - r->asked > IDLE : !r->ready;
-    if (r->events_n || r->notes_n || now >= until || rest) return r->events_n;
+    int idle = wait ? r->woke - r->asked > IDLE : !r->ready;
+    if (r->events_n || r->notes_n || now >= until || idle) return r->events_n;
     int64_t length = now - r->woke;
     r->busy += length;
     if (length > r->tell_above) {
@@ -321,5 +340,6 @@ int64_t reader_turn(struct reader *r, int64_t until, int32_t wait) {
       r->woke = now;
       return 0;
     }
+    if (wait) rest(r, now, until);
   }
 }

@@ -50,7 +50,7 @@ class _Note(Structure):
 class _Reader(Structure):
     _fields_: ClassVar[Any] = [(name, c_int64) for name in (
         "epoll", "fds", "events_n", "notes_n", "offset", "looked", "next", "asked", "woke", "ready", "busy", "steps",
-        "tell_above", "slow", "skew",
+        "tell_above", "may_rest", "stamped", "paced", "reads", "rests", "slow", "skew",
     )] + [
         ("tapes", c_void_p), ("events", _Event * (2 * _BATCH)), ("notes", _Note * _NOTES),
         ("scratch", c_char * READ_BYTES),
@@ -252,7 +252,7 @@ class NativeReader(Reader):
 
     def turn(self, until_ns: int, *, wait: bool) -> list[Event]:
         of = self._of
-        of.tell_above = self.tell_above_ns
+        of.tell_above, of.may_rest = self.tell_above_ns, self.may_rest
         n = self._lib.reader_turn(self._at, until_ns, wait)
         self.woke_ns, self.ready, self.busy_ns, self.clock_steps = of.woke, of.ready, of.busy, of.steps
         self.notes = [self._note(place) for place in range(of.notes_n)]

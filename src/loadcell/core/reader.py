@@ -65,6 +65,8 @@ class Reader:
         """Times that the wall clock was moved against the monotonic one."""
         self.tell_above_ns = 0
         """A turn that is longer is noted."""
+        self.may_rest = False
+        """Whether reads with stamps of the kernel may be taken a little later, more at a time: nothing else waits."""
         self.notes: list[Note] = []
         """Of the last turn."""
 

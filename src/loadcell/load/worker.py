@@ -113,6 +113,7 @@ class Worker:
                 parse_from = min(parse_from, now)
             parsing = bool(long or now >= parse_from) and (not due.at_ns or due.at_ns - now > GUARD_NS)
             until = min(next_tick, due.at_ns) if due.at_ns else next_tick
+            reader.may_rest = not self.pool.opening
             for event in reader.turn(until, wait=not parsing):
                 self._see_to(event)
             for note in reader.notes:
