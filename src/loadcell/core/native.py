@@ -266,7 +266,7 @@ class NativeReader(Reader):
             else:
                 error = OSError(code, os.strerror(code)) if what == What.LOST else None
                 events.append(Event(fd, _WHATS[what], mask, error))
-        return events + self._served(ready, (of.offset, of.looked, of.asked, of.woke))
+        return events + self._served(ready, (of.offset, of.looked, of.asked, of.woke)) if ready else events
 
     def _note(self, place: int) -> Note:
         note = self._of.notes[place]
