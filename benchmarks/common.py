@@ -23,7 +23,7 @@ from loadcell.selftest.witness import make_certificate
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "benchmarks" / ".work"
 LOADCELL = (sys.executable, "-m", "loadcell")
-_HERE = ("--set", "run.shared_host=true")
+HERE = ("--set", "run.shared_host=true")
 INVALID = 4
 """Status of a run whose audit calls it invalid; here the truth is the judge."""
 
@@ -64,7 +64,7 @@ def run_loadcell(target: Engine, folder: Path, *flags: str) -> Outcome:
     ca = ("--ca-file", target.ca_file) if target.ca_file else ()
     before, start = children_cpu_s(), time.perf_counter()
     done = subprocess.run(
-        [*LOADCELL, "run", target.url, *ca, *flags, *_HERE, "--output", str(folder), "--json"],
+        [*LOADCELL, "run", target.url, *ca, *flags, *HERE, "--output", str(folder), "--json"],
         stdout=subprocess.PIPE,
         check=False,
     )

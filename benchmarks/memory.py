@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import msgspec
-from common import LOADCELL, WORK, check_clean, engine, work_folder
+from common import HERE, INVALID, LOADCELL, WORK, check_clean, engine, work_folder
+from compiled import NotCompiled, known_server
 from processes import EVERY_S, Watched, tree, watch
 from tables import Row, Table, at_most
 
@@ -20,6 +21,8 @@ _REQUESTS = 1_000_000
 _TOKENS = 128
 _BAR_MB = 1000.0
 _BAR_GROWTH = 1.1
+_STREAMS, _RATE, _TURNS = 1400, 20, 2
+_BAR_LOAD_MB, _BAR_COMMAND_MB = 120.0, 200.0
 _DISK_BYTES = 4_000_000_000
 _NOTES = (
     "PSS: sum over the tree of processes of the proportional set size (/proc/PID/smaps_rollup), sampled four times a "
@@ -37,6 +40,7 @@ def measure(quick: bool) -> list[Table]:
     with work_folder() as folder:
         table.rows.extend(_recorded(folder, 2_000 if quick else _REQUESTS))
     table.rows.extend(_live(2_000 if quick else 60_000))
+    table.rows.extend(_streams(20 if quick else _STREAMS))
     table.rows.extend(_interrupted(5_000 if quick else _REQUESTS, 1.0 if quick else 10.0))
     return [table]
 
@@ -86,6 +90,26 @@ def _live(requests: int) -> list[Row]:
         Row((f"{what}: took", f"{found.wall_s:,.1f} s")),
         at_most(f"{what}: peak PSS, all processes", found.peak_pss_bytes / 1e6, _BAR_MB, "MB", 0),
         at_most(f"{what}: growth", growth, _BAR_GROWTH, "x"),
+    ]
+
+
+def _streams(streams: int) -> list[Row]:
+    """Many streams at once, of the server in C."""
+    flags = ("--concurrency", str(streams), "--requests", str(_TURNS * streams), "--output-tokens", "200", "--json")
+    try:
+        with known_server(20, 1e3 / _RATE) as target, work_folder() as folder:
+            command = [*LOADCELL, "run", target.url, *flags, "--output", str(folder / "r")]
+            found = watch([*command, *HERE], folder / "result.json")
+            check_clean(msgspec.json.decode((folder / "result.json").read_bytes()))
+    except NotCompiled as error:
+        return [Row((f"{streams:,} streams", str(error)))]
+    if found.status not in (0, INVALID):
+        found.check()
+    what = f"{streams:,} streams x {_RATE}/s"
+    loading = max(sample.pss_bytes for sample in found.samples[: -len(found.samples) // 4] if sample.processes > 1)
+    return [
+        at_most(f"{what}: most PSS while it loads, all processes", loading / 1e6, _BAR_LOAD_MB, "MB", 0),
+        at_most(f"{what}: peak PSS, all processes", found.peak_pss_bytes / 1e6, _BAR_COMMAND_MB, "MB", 0),
     ]
 
 

@@ -75,16 +75,16 @@ class Events:
         read = _joined((one.reads for one in brought), "i4")
         place = read + np.repeat(before, lengths)
         tails = np.concatenate([at + np.array([*one.tails], "i8") for at, one in zip(before, brought, strict=True)])
-        return {
+        columns = {
             "request": np.repeat([one.request for one in brought], lengths),
             "read": read,
-            "t_ns": stamps[place, 0] - self.t0_ns,
-            "lag_ns": stamps[place, 1],
-            "poll_ns": self._polls(stamps, place, tails),
             "kind": _joined((one.kinds for one in brought), "u1"),
             "tokens": _joined((one.tokens for one in brought), "i4"),
             "bytes": _joined((one.sizes for one in brought), "i4"),
         }
+        brought.clear()  # all of it was copied: it is the most that a worker holds
+        columns |= {"t_ns": stamps[place, 0] - self.t0_ns, "lag_ns": stamps[place, 1]}
+        return columns | {"poll_ns": self._polls(stamps, place, tails)}
 
     def _polls(self, stamps: Ints, place: Ints, tails: Ints) -> Ints:
         """Of each event that may have come before the stamp of its read the earliest time that it can have; MISSING.
