@@ -4,8 +4,9 @@ Two forms of one contract: `tape` and `reader` in Python, which say what it is a
 `native` calls. Framing only: neither knows an API.
 """
 
-from loadcell.core.native import form, make_reader, make_tape
+from loadcell.core.native import form, make_reader, make_records, make_tape
 from loadcell.core.reader import Event, Note, Reader, What
+from loadcell.core.records import Records, Sealed
 from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Look, Scan, Tape
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     "Look",
     "Note",
     "Reader",
+    "Records",
     "Scan",
+    "Sealed",
     "Tape",
     "What",
     "form",
     "make_reader",
+    "make_records",
     "make_tape",
 ]

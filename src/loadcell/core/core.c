@@ -27,7 +27,9 @@
 #define REST_READS 8
 #define BATCH 64
 #define NOTES 64
+#define SEALED_MOST 16 /* reads that wait to be opened: the newest is known only after all of them */
 #define EVENT_MOST (16 << 20)
+#define APPLICATION_DATA 23
 #define FRAME 8 /* "data: " and the blank line, which are not of an event's size */
 
 enum { READY, WRITABLE, READ, ENDED, LOST };
@@ -43,8 +45,19 @@ struct tape {
   int64_t dropped, watchful, bulk;
   int64_t base, cursor, size, room; /* cursor: the first byte that was not handed on, from the reply's begin, as base */
   int64_t rows_room;
+  int64_t opened; /* reads of a TLS connection whose bytes are plain; those after them are as they came */
   char *bytes;
   struct row *rows;
+  struct records *records; /* the caller's; NULL: what comes is plain */
+};
+
+/* Where records of a TLS connection begin (RFC 8446, 5.1), and how long those are that need no look. */
+struct records {
+  int64_t had, left; /* of the one that has begun: bytes of its header that came, bytes that are still to come */
+  int64_t odd;       /* whether it is of another length or type */
+  int64_t least, most;
+  int64_t alone; /* length of the record that the newest bytes are, whole and alone; 0 if they are not */
+  unsigned char head[8];
 };
 
 struct event {
@@ -69,7 +82,8 @@ struct reader {
 
 int64_t core_version(void) { return VERSION; }
 int64_t core_sizes(int32_t of) {
-  return of == 0 ? sizeof(struct tape) : of == 1 ? sizeof(struct reader) : sizeof(struct row);
+  const int64_t sizes[] = {sizeof(struct tape), sizeof(struct reader), sizeof(struct row), sizeof(struct records)};
+  return sizes[of];
 }
 
 static int64_t clock_of(clockid_t id) {
@@ -96,7 +110,7 @@ void tape_free(struct tape *t) {
   free(t->bytes);
   free(t->rows);
   t->bytes = NULL, t->rows = NULL;
-  t->room = t->rows_room = t->size = t->reads = t->taken = 0;
+  t->room = t->rows_room = t->size = t->reads = t->taken = t->opened = 0;
 }
 
 static int grow(void **at, int64_t *room, int64_t wanted, int64_t each, int64_t least) {
@@ -107,6 +121,15 @@ static int grow(void **at, int64_t *room, int64_t wanted, int64_t each, int64_t 
   if (!moved) return -1;
   *at = moved, *room = more;
   return 0;
+}
+
+/* The row of the next read, of n bytes: what follows a large one may have come as early as it. */
+static void lay(struct tape *t, struct row row, int64_t n) {
+  struct row *at = t->rows + t->reads++;
+  if (t->bulk) row.looked = at[-1].looked, row.asked = at[-1].asked, row.woke = at[-1].woke;
+  t->bulk = n >= BULK;
+  t->last = n;
+  *at = row;
 }
 
 /* Store a read with its stamp on the wall clock (0: none) and the clocks of its turn; -1 without memory. */
@@ -128,12 +151,32 @@ int32_t tape_append(struct tape *t, const char *data, int64_t n, int64_t stamp, 
     else
       t->dropped++;
   }
-  t->floor = time, t->heard = mono, t->last = n;
-  struct row *row = t->rows + t->reads;
-  *row = (struct row){t->base + t->size, time, lag, looked, asked, woke};
-  if (t->bulk) row->looked = row[-1].looked, row->asked = row[-1].asked, row->woke = row[-1].woke;
-  t->bulk = n >= BULK;
-  t->reads++;
+  t->floor = time, t->heard = mono;
+  struct row row = {t->base + t->size, time, lag, looked, asked, woke};
+  if (t->records)
+    t->rows[t->reads++] = row;
+  else
+    lay(t, row, n);
+  return 0;
+}
+
+/* Put plain bytes in the place of the reads that were not opened, by the number that each of them completed: of one
+ * that completed none nothing stays. -1 without memory. */
+int32_t tape_open(struct tape *t, const char *plain, const int64_t *sizes) {
+  int64_t reads = t->reads, first = t->opened, n = 0;
+  for (int64_t i = first; i < reads; i++) n += sizes[i - first];
+  t->size = (first ? t->rows[first - 1].end : 0) - t->base;
+  if (grow((void **)&t->bytes, &t->room, t->size + n, 1, 2048)) return -1;
+  memcpy(t->bytes + t->size, plain, (size_t)n);
+  t->reads = first;
+  for (int64_t i = first; i < reads; i++) {
+    if (!sizes[i - first]) continue;
+    struct row row = t->rows[i];
+    row.end = t->base + (t->size += sizes[i - first]);
+    lay(t, row, sizes[i - first]);
+  }
+  if (t->reads) t->floor = t->rows[t->reads - 1].time;
+  t->opened = t->reads;
   return 0;
 }
 
@@ -253,6 +296,25 @@ static int64_t stamp_of(struct msghdr *m) {
   return 0;
 }
 
+/* Go over bytes of a TLS connection: whether they hold something of a record that is to be looked at. */
+int32_t records_walk(struct records *s, const unsigned char *p, int64_t n) {
+  int64_t odd = 0, begun = 0, inside = s->had || s->left, length = 0;
+  while (n) {
+    if (s->left) {
+      int64_t step = n < s->left ? n : s->left;
+      p += step, n -= step, s->left -= step, odd |= s->odd;
+      continue;
+    }
+    s->head[s->had++] = *p++, n--;
+    if (s->had < 5) continue;
+    length = s->left = s->head[3] << 8 | s->head[4];
+    s->had = 0, begun++, s->odd = s->head[0] != APPLICATION_DATA || length < s->least || length > s->most;
+    odd |= s->odd;
+  }
+  s->alone = begun == 1 && !inside && !s->had && !s->left ? length : 0;
+  return odd != 0;
+}
+
 static void read_one(struct reader *r, int32_t fd, struct tape *t) {
   union {
     char room[CMSG_SPACE(sizeof(struct timespec))];
@@ -276,7 +338,9 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
     return;
   }
   /* A token is a few hundred bytes; the end of a reply, or anything odd, is looked at. */
-  if (n <= 3 || n >= BULK || t->watchful || !memcmp(r->scratch + n - 4, "\r\n\r\n", 4)) tell(r, fd, READ, 0, 0);
+  int odd = t->records ? records_walk(t->records, (unsigned char *)r->scratch, n) || t->reads - t->opened >= SEALED_MOST
+                       : n <= 3 || !memcmp(r->scratch + n - 4, "\r\n\r\n", 4);
+  if (odd || n >= BULK || t->watchful) tell(r, fd, READ, 0, 0);
   if (r->slow)
     while (now_ns() - mono < r->slow) continue;
 }

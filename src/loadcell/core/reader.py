@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from loadcell.core.clock import OFFSET_SLACK_NS, STAMP_BYTES, Message, clock_offset
 from loadcell.core.poller import WRITABLE, Poller
+from loadcell.core.records import Sealed
 from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, Tape, Turn
 
 ReadOnce = Callable[[int, int], Message]
@@ -74,13 +75,20 @@ class Reader:
         """The load starts: what comes did not come before."""
         self._looked = at_ns
 
-    def watch(self, fd: int, tape: Tape, read: ReadOnce, *, plain: bool) -> None:
-        """Read a descriptor into a tape from now on; `plain` if `read` is no more than the system's."""
+    def watch(self, fd: int, tape: Tape, read: ReadOnce, *, plain: bool, sealed: Sealed | None = None) -> None:
+        """Read a descriptor into a tape from now on; `plain` if `read` is no more than the system's.
+
+        `sealed`: what it does beside that, which may then be done later and for many reads at a time.
+        """
         self._watched[fd] = (read, tape)
 
     def leave(self, fd: int) -> None:
         """Do not read it any more."""
         self._watched.pop(fd, None)
+
+    def overdue(self, fd: int) -> Event | None:
+        """What was to be seen to of a descriptor that has fallen silent, and was not told: it came sealed."""
+        return None
 
     def turn(self, until_ns: int, *, wait: bool) -> list[Event]:
         """Wait up to a time, or with `wait` false not at all, and read what is ready; what is to be seen to.
@@ -139,7 +147,9 @@ def _read_once(fd: int, read: ReadOnce, tape: Tape, turn: Turn) -> Event | None:
     if not data:
         return Event(fd, What.ENDED)
     tape.append(data, ancillary[0][2] if ancillary else b"", monotonic_ns(), turn)
-    # A token is a few hundred bytes; the end of a reply, or anything odd, is looked at.
-    if 3 < len(data) < BULK_BYTES and not tape.watchful and data[-4:] != b"\r\n\r\n":
-        return None
-    return Event(fd, What.READ)
+    return Event(fd, What.READ) if is_odd(data, tape) else None
+
+
+def is_odd(data: bytes, tape: Tape) -> bool:
+    """Whether a read is to be looked at: a token is a few hundred bytes, and no end of a reply."""
+    return tape.watchful or not 3 < len(data) < BULK_BYTES or data[-4:] == b"\r\n\r\n"

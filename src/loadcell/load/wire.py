@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic_ns
 
-from loadcell.core import READ_BYTES
+from loadcell.core import READ_BYTES, Records, Sealed, make_records
 from loadcell.core.clock import STAMP_BYTES, Message, enable_kernel_stamps
 from loadcell.core.poller import READABLE, WRITABLE
 from loadcell.load.target import Address, Target
@@ -41,7 +41,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_context", "_in", "_out", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
+        "_context", "_in", "_out", "_records", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
         "address", "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
     )  # fmt: skip
 
@@ -54,6 +54,7 @@ class Connection:
         self.idle_since_ns = 0
         self._target, self._context = target, context
         self._tls: ssl.SSLObject | None = None
+        self._records: Records | None = None
         self._send_rest = b""
         self._reply = b""
         family, where = address
@@ -120,6 +121,7 @@ class Connection:
             return None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._context.wrap_bio(self._in, self._out, server_hostname=self._target.server_name)
+        self._records = make_records()
         self._step = self._shake_hands
         return self._shake_hands()
 
@@ -137,6 +139,8 @@ class Connection:
                 if not data:
                     raise ConnectError(tls_words(ssl.SSLEOFError())) from None
                 self._in.write(data)
+                if self._records:
+                    self._records.walk(data)
             else:
                 self._push(self._out.read())
                 self.tls_ns = monotonic_ns()
@@ -145,15 +149,18 @@ class Connection:
 
     def _recv_tls(self, size: int, ancillary: int) -> Message:
         """As `socket.recvmsg`, with plain text: the stamp is that of the read that completed the record."""
-        assert self._tls is not None
         data, notes, flags, address = self._sock.recvmsg(size, ancillary)
-        if data:
-            self._in.write(data)
-        else:
-            self._in.write_eof()
+        if self._records:
+            self._records.walk(data)
+        return self._open(data), notes, flags, address
+
+    def _open(self, data: bytes) -> bytes:
+        """What the records hold that these bytes complete; b"" for the end, errors as of `recvmsg`."""
+        assert self._tls is not None
+        self._in.write(data)
         plain = []
         try:
-            while piece := self._tls.read(READ_BYTES):
+            while self._in.pending and (piece := self._tls.read(READ_BYTES)):
                 plain.append(piece)
         except ssl.SSLWantReadError:
             if not plain:  # session tickets, or part of a record
@@ -162,12 +169,17 @@ class Connection:
             if not plain and is_alert(error):
                 raise
             # Else a close without notice: HTTP's own framing tells whether the reply was whole.
-        return b"".join(plain), notes, flags, address
+        return plain[0] if len(plain) == 1 else b"".join(plain)
 
     @property
     def plain(self) -> bool:
         """Whether its bytes are those of its socket."""
         return self._tls is None
+
+    @property
+    def sealed(self) -> Sealed | None:
+        """What makes plain text of its bytes later than they are read, where the core can do without for a while."""
+        return (self._records, self._open) if self._records else None
 
     def send(self, data: bytes) -> bool:
         """Give bytes to the kernel; False if some are left for `flush`."""

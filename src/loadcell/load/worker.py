@@ -218,7 +218,9 @@ class Worker:
         self.count[Count.IN_FLIGHT] = self.in_flight
         self.handlers.pop(connection.fd, None)
         self.flights[connection.fd] = flight
-        self.reader.watch(connection.fd, flight.tape, connection.recvmsg, plain=connection.plain)
+        self.reader.watch(
+            connection.fd, flight.tape, connection.recvmsg, plain=connection.plain, sealed=connection.sealed
+        )
         flight.send_start_ns = monotonic_ns()
         flight.tape.begin(flight.send_start_ns)
         try:
@@ -345,7 +347,7 @@ class Worker:
     def _walk(self, now: int) -> None:
         """See to those in the air that took too long, stored much, or fell silent."""
         timeout = int(self.job.timeout_s * 1e9)
-        for flight in list(self.flights.values()):
+        for fd, flight in list(self.flights.items()):
             if now - flight.send_start_ns > timeout:
                 self._time_out(flight)
             elif (stored := flight.tape.stored) > STORED_READS_MOST:
@@ -354,6 +356,8 @@ class Worker:
                     self._land(flight, reuse=flight.reply.keep_alive)
             elif not stored:
                 self._wait_no_longer(flight, now)
+            elif now - flight.tape.heard_ns() > TICK_NS and (event := self.reader.overdue(fd)):
+                self._see_to(event)  # the end of a reply in a TLS record as long as a token's
             elif not flight.sought and (
                 stored > STORED_READS
                 or now - flight.tape.heard_ns() > QUIET_NS
