@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
+import trustme
 from contract_runs import Ran, Run, run_once
 from difficult import TOKENS, Said, measure
 from known import Witness, sse, tokens
@@ -43,6 +45,16 @@ def python(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, S
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CHOICE, "no")
         return measure("chat", tmp_path_factory.mktemp("python") / "run")
+
+
+@pytest.fixture(scope="session")
+def tls(alone: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    """And over TLS."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    folder = tmp_path_factory.mktemp("tls")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    return measure("chat", folder / "run", context=context, ca_file=str(folder / "ca.pem"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What is said of each difficult stream: one row a stream, through both APIs, and by both forms of the core."""
+"""What is said of each difficult stream: one row a stream, through both APIs, by both forms of the core, over TLS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 CASES = [
     (of, name)
-    for of in ("chat", "completions", "python")
+    for of in ("chat", "completions", "python", "tls")
     for name, row in ROWS.items()
     if of != "completions" or not row.chat_only
 ]

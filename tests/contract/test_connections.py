@@ -15,7 +15,23 @@ from pathlib import Path
 import pytest
 import trustme
 from contract_runs import Run
-from scripted import CLOSE, Received, Step, clean, clean_pieces, serve, stream, whole
+from scripted import (
+    CLOSE,
+    DONE,
+    SSE_HEAD,
+    Received,
+    Step,
+    chunked,
+    clean,
+    clean_pieces,
+    delta,
+    event,
+    serve,
+    stream,
+    token,
+    usage_event,
+    whole,
+)
 
 from loadcell.errors import EndpointError, UsageError
 
@@ -105,6 +121,24 @@ def test_tls_with_a_large_request_and_a_large_reply(run: Run, tls: Tls) -> None:
         ran = run(server.url, requests=2, ca_file=str(tls.ca_file), input_tokens=40_000, keep_text=True)
     assert ran.statuses == ["ok"] * 2
     assert all(len(request.body) > 100_000 for request in server.load)
+
+
+def test_tls_with_an_end_as_long_as_a_token(run: Run, tls: Tls) -> None:
+    """It is not looked at when it comes: it costs its user a quarter of a second once, and no figure."""
+    one = chunked(event(token()))
+    end = chunked(DONE) + b"0\r\n%b\r\n"
+    end %= b"x: %b\r\n" % (b"x" * (len(one) - len(end) - 3))
+    assert len(end) == len(one)
+    words = [step for _ in range(6) for step in (one, 0.005)]
+    steps = [SSE_HEAD % b"", 0.02, *words, chunked(event(delta(finish="stop")) + event(usage_event(6))), 0.005, end]
+    with serve(lambda _: steps, context=tls.context) as server:
+        ran = run(server.url, requests=8, ca_file=str(tls.ca_file), concurrency=1)
+    assert ran.statuses == ["ok"] * 8
+    assert len({request.connection for request in server.load}) == 1
+    ends, sends = [row["end_ns"] for row in ran.rows], [row["send_start_ns"] for row in ran.rows]
+    assert all(row["end_ns"] - row["first_any_ns"] < 0.2e9 for row in ran.rows), "by the stamp of what ended it"
+    waits = sorted(after - before for before, after in zip(ends, sends[1:], strict=False))
+    assert waits[-1] < 1e9 and waits[-2] < 0.04e9
 
 
 def test_tls_without_trust_says_what_to_do(run: Run, tls: Tls) -> None:

@@ -6,6 +6,7 @@ and `[DONE]`. Eight requests get each stream, all in one run at a constant rate;
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -223,7 +224,9 @@ ROWS: dict[str, Row] = {
 }
 
 
-def measure(api: str, folder: Path, table: dict[str, Row] = ROWS, **fields: Any) -> dict[str, Said]:
+def measure(
+    api: str, folder: Path, table: dict[str, Row] = ROWS, context: ssl.SSLContext | None = None, **fields: Any
+) -> dict[str, Said]:
     """Run all streams of a table through an API at once, and give each its own Result; `fields` are of the Spec."""
     names = [name for name, row in table.items() if api == "chat" or not row.chat_only]
     words, witness = Words(api), Witness()
@@ -231,7 +234,7 @@ def measure(api: str, folder: Path, table: dict[str, Row] = ROWS, **fields: Any)
     def script(request: Received) -> list[Step]:
         return table[names[request.number // EACH]].steps(words, request.number)
 
-    with serve(witness(script)) as server:
+    with serve(witness(script), context=context) as server:
         ran = run_once(
             server.url, folder, api=api, rate=RATE, arrivals="constant", requests=EACH * len(names), timeout_s=5,
             **{"output_tokens": ASKED, "keep_text": True} | fields,
