@@ -27,7 +27,7 @@
 #define REST_READS 8
 #define BATCH 64
 #define NOTES 64
-#define SEALED_MOST 16 /* reads that wait to be opened: the newest is known only after all of them */
+#define SEALED_MOST 32 /* reads that wait to be opened: the newest is known only after all of them */
 #define EVENT_MOST (16 << 20)
 #define APPLICATION_DATA 23
 #define FRAME 8 /* "data: " and the blank line, which are not of an event's size */
@@ -338,8 +338,9 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
     return;
   }
   /* A token is a few hundred bytes; the end of a reply, or anything odd, is looked at. */
-  int odd = t->records ? records_walk(t->records, (unsigned char *)r->scratch, n) || t->reads - t->opened >= SEALED_MOST
+  int odd = t->records ? records_walk(t->records, (unsigned char *)r->scratch, n)
                        : n <= 3 || !memcmp(r->scratch + n - 4, "\r\n\r\n", 4);
+  if (t->records && (t->reads + fd) % SEALED_MOST == 0) odd = 1; /* not of all streams that go in step at once */
   if (odd || n >= BULK || t->watchful) tell(r, fd, READ, 0, 0);
   if (r->slow)
     while (now_ns() - mono < r->slow) continue;

@@ -185,11 +185,11 @@ class NativeTape(Tape):
         of, open_ = self._of, self._open
         if open_ is None or of.reads == of.opened:
             return None
-        begin = self._row(of.opened - 1)[0] if of.opened else 0
-        data = string_at(of.bytes + begin - of.base, of.base + of.size - begin)
         rows = string_at(of.rows + _ROW.size * of.opened, _ROW.size * (of.reads - of.opened))
-        ends = [row[0] - begin for row in _ROW.iter_unpack(rows)]
-        found = [_opened(open_, data[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+        ends = array("q", rows)[::6].tolist()
+        begin = self._row(of.opened - 1)[0] if of.opened else 0
+        data = string_at(of.bytes + begin - of.base, ends[-1] - begin)
+        found = [_opened(open_, data[a - begin : b - begin]) for a, b in zip([begin, *ends], ends, strict=False)]
         plain = [piece if isinstance(piece, bytes) else b"" for piece in found]
         sizes = array("q", map(len, plain))
         if self._lib.tape_open(self.address, b"".join(plain), sizes.buffer_info()[0]):
