@@ -18,11 +18,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from loadcell.core.clock import HAS_KERNEL_STAMPS, STAMP_BYTES, enable_kernel_stamps
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
@@ -58,6 +61,23 @@ def thorough() -> None:
 @pytest.fixture(scope="session")
 def alone(processes: None) -> None:
     """For those whose figures depend on when something happens: they run one after another, on a quiet machine."""
+
+
+@pytest.fixture(scope="session")
+def stamping(processes: None) -> Iterator[None]:
+    """For those that look at the kernel's stamps: it begins with them some time after the first socket asks for them,
+    and goes on while one that did is open."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        enable_kernel_stamps(ours)
+        limit = time.monotonic() + 10
+        with theirs:
+            while HAS_KERNEL_STAMPS and time.monotonic() < limit:
+                theirs.send(b"a token")
+                if ours.recvmsg(100, STAMP_BYTES)[1]:
+                    break
+                time.sleep(0.001)
+            yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
