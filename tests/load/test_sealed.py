@@ -21,7 +21,7 @@ import trustme
 from tapes import tapes
 
 from loadcell.core import BULK_BYTES, STAMP_COLUMNS, Event, Reader, Tape, What, make_records
-from loadcell.core.clock import HAS_KERNEL_STAMPS, STAMP_BYTES, enable_kernel_stamps
+from loadcell.core.clock import HAS_KERNEL_STAMPS
 from loadcell.core.native import NativeReader, NativeTape, library
 from loadcell.core.poller import READABLE, make_poller
 from loadcell.load import wire
@@ -164,22 +164,6 @@ class Loop:
 class Contexts:
     client: ssl.SSLContext
     server: ssl.SSLContext
-
-
-@pytest.fixture(scope="module")
-def stamping() -> Iterator[None]:
-    """The kernel stamps what comes: it begins some time after the first socket has asked for it."""
-    limit = time.monotonic() + 10
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as ours:
-        enable_kernel_stamps(ours)
-        ours.connect(listener.getsockname())
-        with listener.accept()[0] as theirs:
-            stamped = not HAS_KERNEL_STAMPS
-            while not stamped:
-                theirs.send(b"x")
-                stamped = bool(ours.recvmsg(9, STAMP_BYTES)[1])
-                assert time.monotonic() < limit
-            yield
 
 
 @pytest.fixture(scope="module")
