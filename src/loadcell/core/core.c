@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h> /* what the C library calls for us can be cancelled by another thread, and pays for that */
 #include <time.h>
+#include <unistd.h>
 
 #define VERSION 4
 #define MISSING INT64_MIN
@@ -322,7 +324,7 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
   } control;
   struct iovec into = {r->scratch, READ_BYTES};
   struct msghdr m = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  ssize_t n = recvmsg(fd, &m, 0);
+  ssize_t n = syscall(SYS_recvmsg, fd, &m, 0);
   if (n < 0) {
     if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) tell(r, fd, LOST, 0, errno);
     return;
@@ -350,7 +352,7 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
 static void look_once(struct reader *r, int64_t until, int32_t wait) {
   struct epoll_event ready[BATCH];
   int64_t asked = now_ns(), left = until > asked ? (until - asked + 999999) / 1000000 : 0;
-  int n = epoll_wait((int)r->epoll, ready, BATCH, wait ? (int)left : 0);
+  int n = (int)syscall(SYS_epoll_pwait, (int)r->epoll, ready, BATCH, wait ? (int)left : 0, NULL, 0);
   int64_t woke = now_ns(), late = woke - (wait && until > asked ? until : asked);
   if (late > STALL) note(r, LATE, woke - late, late);
   int64_t apart = clock_of(CLOCK_REALTIME) + r->skew - woke - r->offset;
