@@ -1,5 +1,4 @@
-"""The rows of landed replies: that of a request as it lands, those of its events with many others, when they are
-written."""
+"""The rows of landed replies: that of a request as it lands, those of its events together with those of others."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import json
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +23,8 @@ from loadcell.secrets import scrub, scrub_sentence
 
 Ints = npt.NDArray[Any]
 
+_ROWS_AT_ONCE = 2048
+"""Of events: a third of a millisecond, as a slice of a reply takes to be parsed."""
 _MOST_PHRASES = 1000
 """Of a load process: its failures in other words than those stay in English."""
 
@@ -45,14 +45,18 @@ class Brought(NamedTuple):
 
 
 class Events:
-    """What landed replies brought. The thread that writes makes the rows of many at once."""
+    """What landed replies brought, and the rows of it, which are made of some replies at a time.
+
+    By the loop's thread, when it has time: another one would keep the interpreter from it.
+    """
 
     def __init__(self, looks: Looks, spells: list[tuple[int, int]]) -> None:
         """`spells`: when something was written, begin and end, monotonic ns."""
         self.t0_ns = 0
         self._looks, self._spells = looks, spells
         self._brought: list[Brought] = []
-        self._rows = 0
+        self._made: list[dict[str, Ints]] = []
+        self._rows = self._waiting = 0
 
     def __len__(self) -> int:
         return self._rows
@@ -61,30 +65,37 @@ class Events:
         """A reply has landed."""
         self._brought.append(brought)
         self._rows += len(brought.reads)
+        self._waiting += len(brought.reads)
+        if self._waiting >= _ROWS_AT_ONCE:
+            self._make()
 
     def take(self) -> Callable[[], dict[str, Any]]:
-        """Start anew; what makes the rows of those so far, in any thread. By the loop's thread."""
-        brought, self._brought, self._rows = self._brought, [], 0
-        self._looks.sample()  # they reach as far as what is told of
-        return partial(self._columns, brought)
+        """Start anew; what gives the rows of those so far, in any thread."""
+        self._make()
+        made, self._made, self._rows = self._made, [], 0
+        return lambda: {name: np.concatenate([some[name] for some in made]) for name in made[0]}
 
-    def _columns(self, brought: list[Brought]) -> dict[str, Any]:
+    def _make(self) -> None:
+        brought, self._brought, self._waiting = self._brought, [], 0
+        if not brought:
+            return
+        self._looks.sample()  # they reach as far as what is told of
         lengths = [len(one.reads) for one in brought]
         stamps = _joined((one.stamps for one in brought), "i8").reshape(-1, STAMP_COLUMNS)
         before = np.cumsum([0, *(len(one.stamps) // STAMP_COLUMNS for one in brought)])[:-1]
         read = _joined((one.reads for one in brought), "i4")
         place = read + np.repeat(before, lengths)
         tails = np.concatenate([at + np.array([*one.tails], "i8") for at, one in zip(before, brought, strict=True)])
-        columns = {
+        self._made.append({
             "request": np.repeat([one.request for one in brought], lengths),
             "read": read,
+            "t_ns": stamps[place, 0] - self.t0_ns,
+            "lag_ns": stamps[place, 1],
+            "poll_ns": self._polls(stamps, place, tails),
             "kind": _joined((one.kinds for one in brought), "u1"),
             "tokens": _joined((one.tokens for one in brought), "i4"),
             "bytes": _joined((one.sizes for one in brought), "i4"),
-        }
-        brought.clear()  # all of it was copied: it is the most that a worker holds
-        columns |= {"t_ns": stamps[place, 0] - self.t0_ns, "lag_ns": stamps[place, 1]}
-        return columns | {"poll_ns": self._polls(stamps, place, tails)}
+        })  # fmt: skip
 
     def _polls(self, stamps: Ints, place: Ints, tails: Ints) -> Ints:
         """Of each event that may have come before the stamp of its read the earliest time that it can have; MISSING.

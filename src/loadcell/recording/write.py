@@ -34,6 +34,7 @@ from loadcell.spec import Spec, redact
 _TYPECODES = {"BIGINT": "q", "INTEGER": "i", "UTINYINT": "B", "DOUBLE": "d", "BOOLEAN": "b"}
 _FEW = 1000
 """Distinct words of a text column, up to which they are written by number."""
+_FOREVER_NS = 2**63 - 1
 _WRITER_NICENESS = 10
 """Not more: a thread that gets no time while it holds the interpreter keeps the event loop waiting."""
 MISSING_INT = -(2**31)
@@ -255,6 +256,7 @@ class PartWriter:
             if self.error:
                 continue
             began_ns = monotonic_ns()
+            self._spells.append((began_ns, _FOREVER_NS))
             try:
                 tables = {name: made() for name, made in job.items()}
                 if tables.keys() >= {"requests", "chunks"}:
@@ -267,7 +269,7 @@ class PartWriter:
                 self.error = f"{type(error).__name__}: {error}"
                 raise
             self._part += 1
-            self._spells.append((began_ns, monotonic_ns()))
+            self._spells[-1] = (began_ns, monotonic_ns())
 
 
 def lower_priority() -> None:
