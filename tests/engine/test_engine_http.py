@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadcell.engine import api, http
-from loadcell.engine.api import ApiError, Asked, Phrases, Voice, read_request
+from loadcell.engine.api import ApiError, Asked, OpenAIVoice, Phrases, read_request
 from loadcell.engine.http import HttpError, take_head
 from loadcell.engine.model import TABLE
 from loadcell.engine.options import EngineOptions
@@ -167,7 +167,7 @@ def test_words_are_of_one_size() -> None:
 @pytest.mark.parametrize("crlf", [True, False])
 def test_the_quick_form_of_an_event_equals_the_slow_one(chat: bool, crlf: bool) -> None:
     asked = read(chat=chat, messages=MESSAGES, prompt="a", stream=True, max_tokens=9)
-    voice = Voice(Phrases(EngineOptions(crlf=crlf, model='a"b')), asked, 'x"é', 123, TABLE - 1)
+    voice = OpenAIVoice(Phrases(EngineOptions(crlf=crlf, model='a"b')), asked, 'x"é', 123, TABLE - 1)
     events = [voice.prefix + voice.tails[(TABLE - 1 + i) % TABLE] for i in range(3)]
     assert events == [voice.tokens(i, 1) for i in range(3)]
     assert len({len(event) for event in events}) == 1

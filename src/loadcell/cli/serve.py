@@ -20,7 +20,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `loadcell serve`; the destinations are the fields of EngineOptions."""
     parser.description = (
-        "Serve an OpenAI-compatible streaming API whose timing is known. GET /truth\n"
+        "Serve the streaming APIs that loadcell loads, with known timing. GET /truth\n"
         "tells, for every finished request, when it arrived and when each token was\n"
         "sent; DELETE /truth forgets. A word is a token."
     )
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     server.add_argument("--port", type=int, help="port to listen on; 0 takes any free one (default: 8000)")
     server.add_argument("--model", metavar="NAME", help="model name (default: loadcell-engine)")
-    server.add_argument("--api-key", metavar="KEY", help="refuse /v1 requests without this bearer token")
+    server.add_argument("--api-key", metavar="KEY", help="refuse /v1 requests without this key")
     server.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM: serve https")
     server.add_argument("--tls-key", metavar="FILE", help="private key of the certificate, PEM")
     server.add_argument("--cpu", type=int, metavar="N", help="bind the process to this CPU")
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _seconds(trouble, "--slow-accept", "wait this long before each accept (default: 0ms)")
     trouble.add_argument("--crlf", action="store_true", help="end the lines of events with CRLF")
     trouble.add_argument("--no-usage", action="store_true", help="never send usage")
-    trouble.add_argument("--no-done", action="store_true", help="end streams without [DONE]")
+    trouble.add_argument("--no-done", action="store_true", help="end streams without their end mark ([DONE])")
     defaults = EngineOptions()
     parser.set_defaults(**{field: getattr(defaults, field) for field in EngineOptions.__struct_fields__})
 

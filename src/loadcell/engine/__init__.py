@@ -1,4 +1,4 @@
-"""An OpenAI-compatible streaming server that knows its own truth.
+"""A streaming server of the APIs of OpenAI and Anthropic that knows its own truth.
 
 It serves demos, tests and calibration. It imports nothing from the rest of Loadcell, so that what it says about
 a load is the word of an independent witness. `Server` is imported on first use.

@@ -1,4 +1,6 @@
-"""The OpenAI API, the server's half, as vLLM speaks it: bodies in, events out. Pure functions.
+"""OpenAI's chat and completions, the server's half, as vLLM speaks them: bodies in, events out. Pure functions.
+
+What other APIs need too stands here: words, refusals, what is asked for.
 
 A word is a token. All words are four letters long and single tokens, with their leading space, in GPT-2-like
 vocabularies, so that every token event of a stream has the same size.
@@ -6,7 +8,7 @@ vocabularies, so that every token event of a stream has the same size.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -31,8 +33,12 @@ class ApiError(Exception):
 
     def __init__(self, status: int, message: str, kind: str = "BadRequestError", param: str | None = None) -> None:
         super().__init__(message)
-        self.status = status
-        self.body = error_body(status, message, kind, param)
+        self.status, self.message, self.kind, self.param = status, message, kind, param
+
+    @property
+    def body(self) -> bytes:
+        """In the form of OpenAI's APIs."""
+        return error_body(self.status, self.message, self.kind, self.param)
 
 
 def error_body(status: int, message: str, kind: str, param: str | None = None) -> bytes:
@@ -42,13 +48,13 @@ def error_body(status: int, message: str, kind: str, param: str | None = None) -
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 
-class _Part(msgspec.Struct):
+class Part(msgspec.Struct):
     text: str = ""
 
 
-class _Message(msgspec.Struct):
+class Message(msgspec.Struct):
     role: str
-    content: str | list[_Part] | None = None
+    content: str | list[Part] | None = None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -63,7 +69,7 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: int | None = None
-    messages: list[_Message] | None = None
+    messages: list[Message] | None = None
     prompt: str | list[int | str | list[int]] | None = None
 
 
@@ -73,39 +79,57 @@ _decoder = msgspec.json.Decoder(_Body)
 class Asked(NamedTuple):
     """What a request asks for."""
 
-    chat: bool
     prompt_tokens: int
     max_tokens: int
     stream: bool
-    usage: bool
+    usage: bool = True
     """In a stream: a usage event at the end."""
-    continuous_usage: bool
+    continuous_usage: bool = False
+    chat: bool = False
 
 
-def read_request(body: bytes, chat: bool, model: str) -> Asked:
-    """The request in `body`; ApiError if it cannot be served."""
+B = TypeVar("B")
+
+
+def decoded(decoder: msgspec.json.Decoder[B], body: bytes) -> B:
+    """The body of a request; ApiError if it is none."""
     try:
-        asked = _decoder.decode(body)
+        return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"The body cannot be read: {error}") from None
-    if asked.model is not None and asked.model != model:
-        raise ApiError(404, f"The model `{asked.model}` does not exist.", "NotFoundError", "model")
-    if asked.n not in (None, 1):
-        raise ApiError(400, "n must be 1.", param="n")
-    if asked.stream_options and not asked.stream:
-        raise ApiError(400, "Stream options can only be defined when `stream=True`.", param="stream_options")
-    prompt_tokens = _chat_tokens(asked.messages) if chat else _prompt_tokens(asked.prompt)
-    max_tokens = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
-    if max_tokens is None:
-        max_tokens = DEFAULT_MAX_TOKENS
+
+
+def check_model(asked: str | None, model: str) -> None:
+    """ApiError if another model is asked for."""
+    if asked is not None and asked != model:
+        raise ApiError(404, f"The model `{asked}` does not exist.", "NotFoundError", "model")
+
+
+def check_tokens(prompt_tokens: int, max_tokens: int, field: str) -> None:
+    """ApiError if so many output tokens cannot be served."""
     if max_tokens < 1:
-        raise ApiError(400, f"max_tokens must be at least 1, got {max_tokens}.", param="max_tokens")
+        raise ApiError(400, f"{field} must be at least 1, got {max_tokens}.", param=field)
     if prompt_tokens + max_tokens > MAX_MODEL_LEN:
         raise ApiError(
             400,
             f"This model's maximum context length is {MAX_MODEL_LEN} tokens. However, you requested {max_tokens} "
             f"output tokens and your prompt contains {prompt_tokens} input tokens.",
         )
+
+
+def read_request(body: bytes, chat: bool, model: str) -> Asked:
+    """The request in `body`; ApiError if it cannot be served."""
+    asked = decoded(_decoder, body)
+    check_model(asked.model, model)
+    if asked.n not in (None, 1):
+        raise ApiError(400, "n must be 1.", param="n")
+    if asked.stream_options and not asked.stream:
+        raise ApiError(400, "Stream options can only be defined when `stream=True`.", param="stream_options")
+    prompt_tokens = chat_tokens(asked.messages) if chat else _prompt_tokens(asked.prompt)
+    max_tokens = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    if max_tokens is None:
+        max_tokens = DEFAULT_MAX_TOKENS
+    check_tokens(prompt_tokens, max_tokens, "max_tokens")
     wanted = asked.stream_options or _StreamOptions()
     return Asked(
         chat=chat,
@@ -117,15 +141,16 @@ def read_request(body: bytes, chat: bool, model: str) -> Asked:
     )
 
 
-def _chat_tokens(messages: list[_Message] | None) -> int:
+def chat_tokens(messages: list[Message] | None, field: str = "messages") -> int:
+    """Words of messages; ApiError if there is none."""
     if not messages:
-        raise ApiError(400, "messages: at least one message is required.", param="messages")
-    count = 0
-    for message in messages:
-        content = message.content
-        texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
-        count += sum(len(text.split()) for text in texts)
-    return count
+        raise ApiError(400, f"{field}: at least one message is required.", param=field)
+    return sum(content_tokens(message.content) for message in messages)
+
+
+def content_tokens(content: str | list[Part] | None) -> int:
+    texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
+    return sum(len(text.split()) for text in texts)
 
 
 def _prompt_tokens(prompt: object) -> int:
@@ -191,24 +216,56 @@ class Phrases:
         self.usage = not options.no_usage
         self.request_metrics = options.request_metrics
         self.words = [b" " + WORDS[i].encode() for i in text_indices(options.seed, len(WORDS), TABLE)]
-        self.tails = {
-            shape: [word + shape.after + b"}" + self.eol * 2 + b"\r\n" for word in self.words]
-            for shape in (_CHAT, _TEXT)
-        }
+        self._tails: dict[bytes, list[bytes]] = {}
 
-    def event(self, data: bytes) -> bytes:
+    def tails(self, after: bytes) -> list[bytes]:
+        """What follows the opening of an event of one token: each word, then this, and the ends of event and chunk."""
+        if after not in self._tails:
+            self._tails[after] = [word + after + self.eol * 2 + b"\r\n" for word in self.words]
+        return self._tails[after]
+
+    def text(self, first: int, count: int) -> bytes:
+        """So many words from a place of the table on."""
+        return b"".join([self.words[i % TABLE] for i in range(first, first + count)])
+
+    def event(self, data: bytes, name: bytes = b"") -> bytes:
         """One server-sent event in one HTTP chunk."""
-        return chunk(b"data: " + data + self.eol * 2)
+        return chunk(self.begun(data, name) + self.eol * 2)
+
+    def begun(self, data: bytes, name: bytes) -> bytes:
+        """An event without its end."""
+        return (b"event: " + name + self.eol if name else b"") + b"data: " + data
+
+
+class Voice(Protocol):
+    """The words of one response. Positions are those of its tokens in the stream, from 0."""
+
+    tails: list[bytes]
+    """Token i of the stream as one event: prefix + tails[(offset + i) % TABLE]."""
+    prefix: bytes
+    alike: bool
+    """Whether that is so: in some APIs each event has its number."""
+
+    def role(self) -> bytes:
+        """What comes before the first token."""
+
+    def tokens(self, first: int, count: int) -> bytes:
+        """One event with `count` tokens."""
+
+    def finish(self, count: int, times: Times) -> bytes:
+        """All that follows the last of `count` tokens, up to the end of the body."""
 
     def stream_error(self, message: str) -> bytes:
         """An error inside a stream, and the end of the stream."""
-        return self.event(error_body(500, message, "InternalServerError")) + self.done + LAST_CHUNK
+
+    def whole(self, count: int, times: Times) -> bytes:
+        """The body of a response that is not streamed."""
 
 
-class Voice:
-    """The words of one response. Positions are those of its tokens in the stream, from 0."""
+class OpenAIVoice:
+    """That of chat and completions."""
 
-    __slots__ = ("_asked", "_created_s", "_offset", "_phrases", "_shape", "_start", "id", "prefix", "tails")
+    __slots__ = ("_asked", "_created_s", "_offset", "_phrases", "_shape", "_start", "alike", "id", "prefix", "tails")
 
     def __init__(self, phrases: Phrases, asked: Asked, name: str, created_s: int, offset: int) -> None:
         shape = _CHAT if asked.chat else _TEXT
@@ -217,8 +274,8 @@ class Voice:
         self.id = msgspec.json.encode(shape.id + name)
         self._start = self._opening(shape.event)
         opening = b"data: " + self._start + shape.before
-        self.tails = phrases.tails[shape]
-        """Token i of the stream as one event: prefix + tails[(offset + i) % TABLE]."""
+        self.tails = phrases.tails(shape.after + b"}")
+        self.alike = not asked.continuous_usage
         self.prefix = b"%x\r\n" % (len(opening) + len(self.tails[0]) - 2) + opening
 
     def _opening(self, kind: str) -> bytes:
@@ -245,6 +302,11 @@ class Voice:
             parts.append(self._phrases.event(self._start + b"[]" + told + b"}"))
         return b"".join([*parts, self._phrases.done, LAST_CHUNK])
 
+    def stream_error(self, message: str) -> bytes:
+        """An error inside a stream, and the end of the stream."""
+        phrases = self._phrases
+        return phrases.event(error_body(500, message, "InternalServerError")) + phrases.done + LAST_CHUNK
+
     def whole(self, count: int, times: Times) -> bytes:
         """The body of a response that is not streamed."""
         text = self._text(0, count)
@@ -258,8 +320,7 @@ class Voice:
         return self._phrases.event(self._start + choices + usage + b"}")
 
     def _text(self, first: int, count: int) -> bytes:
-        words = self._phrases.words
-        return b"".join([words[(self._offset + i) % TABLE] for i in range(first, first + count)])
+        return self._phrases.text(self._offset + first, count)
 
     def _usage(self, count: int) -> bytes:
         prompt = self._asked.prompt_tokens

@@ -2,7 +2,7 @@
 
 The price of a token is a clock reading, a concatenation, a send and an append; all else happens when a request
 starts, ends or meets trouble. A streamed response sends its headers when the request has arrived, whatever the
-queue; the first token's write holds the role event too, the last one's the finish, usage and [DONE] events, so each
+queue; the first token's write holds the role event too, the last one's the finish, usage and end events, so each
 token is one segment and no event without a token disturbs the timing.
 """
 
@@ -17,7 +17,8 @@ from array import array
 from collections.abc import Callable, Iterator
 
 from loadcell.engine import http
-from loadcell.engine.api import ApiError, Asked, Phrases, Times, Voice, error_body, models_body, read_request
+from loadcell.engine.api import ApiError, Asked, Phrases, Times, Voice, error_body, models_body
+from loadcell.engine.apis import APIS, OPENAI, Api
 from loadcell.engine.connection import Connection
 from loadcell.engine.model import TABLE, Model, Stream
 from loadcell.engine.options import EngineOptions
@@ -32,16 +33,30 @@ _ACCEPTS_PER_POLL = 64
 _ACCEPT_RETRY_NS = 100_000_000
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
+_FAILED = "The engine failed, as it was asked to."
+
 _now = time.monotonic_ns
 
 
 class Exchange(Stream):
     """A request that is being answered."""
 
-    __slots__ = ("arrival_ns", "asked", "conn", "plain_until", "request_id", "stamps", "trouble", "trouble_at", "voice")
+    __slots__ = (
+        "api",
+        "arrival_ns",
+        "asked",
+        "conn",
+        "plain_until",
+        "request_id",
+        "stamps",
+        "trouble",
+        "trouble_at",
+        "voice",
+    )
 
     conn: Connection[Exchange]
     arrival_ns: int
+    api: Api
     asked: Asked
     voice: Voice
     request_id: str | None
@@ -164,11 +179,11 @@ class Server:
             if ended:
                 parts.append(voice.finish(sent, _times(exchange)))
             elif met == "stream_error":
-                parts.append(self._phrases.stream_error("The engine failed, as it was asked to."))
+                parts.append(voice.stream_error(_FAILED))
         elif ended:
             parts = [http.response(200, voice.whole(sent, _times(exchange)), close=conn.closing)]
         elif met == "stream_error":
-            parts = [_error(500, "The engine failed, as it was asked to.", "InternalServerError")]
+            parts = [exchange.api.response(ApiError(500, _FAILED, "InternalServerError"))]
         data = b"".join(parts)
         stamp = _now()
         if data:
@@ -185,7 +200,7 @@ class Server:
 
     def _plain_until(self, exchange: Exchange) -> int:
         """The count up to which tokens are plain events: before trouble and before the last."""
-        if not exchange.asked.stream or exchange.asked.continuous_usage or self._options.tokens_per_chunk > 1:
+        if not exchange.asked.stream or not exchange.voice.alike or self._options.tokens_per_chunk > 1:
             return 0
         if exchange.sent < exchange.trouble_at and exchange.trouble != "stall":
             return exchange.trouble_at - 1
@@ -270,7 +285,7 @@ class Server:
                 if len(conn.buffer) < head.length:
                     return
             except http.HttpError as error:
-                conn.write(_error(error.status, error.message, "BadRequestError", close=True))
+                conn.write(OPENAI.response(ApiError(error.status, error.message), close=True))
                 self._end_connection(conn)
                 return
             body = bytes(conn.buffer[: head.length])
@@ -280,7 +295,7 @@ class Server:
             try:
                 self._route(conn, head, body)
             except ApiError as error:
-                conn.write(http.response(error.status, error.body))
+                conn.write(APIS.get(head.path, OPENAI).response(error))
             if not head.keep_alive:
                 self._end_connection(conn)
 
@@ -292,21 +307,22 @@ class Server:
 
     def _route(self, conn: Connection[Exchange], head: http.Head, body: bytes) -> None:
         path, key = head.path, self._options.api_key
-        if key is not None and path.startswith("/v1/") and head.headers.get("authorization") != f"Bearer {key}":
+        sent = (head.headers.get("authorization"), head.headers.get("x-api-key"))
+        if key is not None and path.startswith("/v1/") and sent[0] != f"Bearer {key}" and sent[1] != key:
             raise ApiError(401, "Unauthorized: send the server's API key as a bearer token.", "AuthenticationError")
-        generates = path in ("/v1/chat/completions", "/v1/completions")
-        methods = ["POST"] if generates else list(self._routes.get(path, ()))
+        api = APIS.get(path)
+        methods = ["POST"] if api else list(self._routes.get(path, ()))
         if not methods:
             raise ApiError(404, f"There is no {path} here.", "NotFoundError")
         if head.method not in methods:
             error = error_body(405, f"{path} takes {' and '.join(methods)}.", "MethodNotAllowedError")
             conn.write(http.response(405, error, extra=f"allow: {', '.join(methods)}\r\n"))
-        elif generates:
-            self._generate(conn, head, read_request(body, path == "/v1/chat/completions", self._options.model))
+        elif api:
+            self._generate(conn, head, api, api.read(body, head.headers, self._options.model))
         else:
             self._routes[path][head.method](conn)
 
-    def _generate(self, conn: Connection[Exchange], head: http.Head, asked: Asked) -> None:
+    def _generate(self, conn: Connection[Exchange], head: http.Head, api: Api, asked: Asked) -> None:
         seed, seq = self._options.seed, self._seq
         self._seq += 1
         trouble = fate(self._options, seq)
@@ -315,7 +331,7 @@ class Server:
         request_id = head.headers.get("x-request-id")
         name = request_id or f"{mix(seed, seq, NAME):016x}{mix(seed, seq, NAME2):016x}"
         exchange.conn, exchange.asked, exchange.request_id = conn, asked, request_id
-        exchange.voice = Voice(self._phrases, asked, name, int(time.time()), exchange.offset)
+        exchange.api, exchange.voice = api, api.voice(self._phrases, asked, name, int(time.time()), exchange.offset)
         exchange.arrival_ns = conn.arrival_ns()
         exchange.stamps = array("q")
         exchange.trouble, exchange.trouble_at = trouble, half if trouble else 0
@@ -323,13 +339,10 @@ class Server:
         if trouble in ("reject", "error"):
             refused = trouble == "reject"
             self._truth.add(_truth_of(exchange, "rejected" if refused else "error", _now()))
+            failed = ApiError(500, _FAILED, "InternalServerError")
             if refused:
-                reply = _error(
-                    429, "Too many requests, as was asked for.", "RateLimitError", extra="retry-after: 1\r\n"
-                )
-            else:
-                reply = _error(500, "The engine failed, as it was asked to.", "InternalServerError")
-            conn.write(reply)
+                failed = ApiError(429, "Too many requests, as was asked for.", "RateLimitError")
+            conn.write(api.response(failed, extra="retry-after: 1\r\n" if refused else ""))
             return
         if asked.stream:
             kind = "text/event-stream; charset=utf-8"
@@ -392,7 +405,3 @@ def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
         completion_tokens=len(exchange.stamps),
         outcome=outcome,
     )
-
-
-def _error(status: int, message: str, kind: str, *, close: bool = False, extra: str = "") -> bytes:
-    return http.response(status, error_body(status, message, kind), close=close, extra=extra)
