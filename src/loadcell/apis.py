@@ -14,6 +14,7 @@ from loadcell.errors import UsageError, nearest
 _OURS = {
     "chat": "loadcell.protocol.openai.dialect:CHAT",
     "completions": "loadcell.protocol.openai.dialect:COMPLETIONS",
+    "messages": "loadcell.protocol.messages:MESSAGES",
 }
 _GROUP = "loadcell.apis"
 

@@ -40,6 +40,24 @@ def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Server) -
     assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
 
 
+@pytest.mark.parametrize("api", ["messages"])
+def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: str) -> None:
+    before = server.metric("tokens_predicted_total")
+    sizes = ("--input-tokens", "20", "--output-tokens", "12")
+    ran = run(server.url, "--api", api, "--concurrency", "2", "--requests", "10", *sizes)
+    assert ran.measured, ran.err
+    assert counts(ran) == (10, 10, 0, 0, 0)
+    assert ran.result.methodology.token_source == {"usage": 10}
+    assert ran.column("output_tokens") == [12] * 10
+    assert server.metric("tokens_predicted_total") - before == 10 * 12 + PROBE_TOKENS
+    # What came from the cache is of the prompt: the chat template adds the same tokens to every one.
+    assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
+    assert max(ran.column("cached_tokens")) > 0
+    whole = run(server.url, "--api", api, "--no-stream", "--concurrency", "2", "--requests", "4", *PROBE)
+    assert counts(whole) == (4, 4, 0, 0, 0)
+    assert whole.column("output_tokens") == [8] * 4
+
+
 def test_the_settings_of_make_real_llama_are_ones_that_its_server_takes(
     run: Run, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

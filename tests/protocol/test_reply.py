@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from spoken import HEAD, LAST, SPOKEN, Spoken, chunk, event
 from tapes import tapes
 
 from loadcell.core import Tape
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIND_REASONING, KIND_TOOL, KIND_USAGE
-from loadcell.protocol import Reply
+from loadcell.protocol import Dialect, Reply
 from loadcell.protocol.cutting import MAX_EVENT_BYTES
+from loadcell.protocol.dialect import Heard
 from loadcell.protocol.head import MAX_HEADER_BYTES
 from loadcell.protocol.openai.dialect import CHAT
 from loadcell.protocol.twin import learn_twin
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-LAST = b"0\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def event(value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=ascii_only).encode() + 2 * eol
+in_every_api = pytest.mark.parametrize("spoken", SPOKEN.values(), ids=SPOKEN)
 
 
 def token(text: str, **more: Any) -> dict[str, Any]:
@@ -39,26 +34,26 @@ FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 DONE = b"data: [DONE]\n\n"
 
 
-def parse(reads: list[bytes], batch: int = 1) -> Reply:
+def parse(reads: list[bytes], batch: int = 1, dialect: Dialect = CHAT) -> Reply:
     """A reply that got these reads, so many at a time, and then the end of its connection.
 
     It is what it is from reads, and from a tape of either form.
     """
-    reply = Reply(CHAT)
+    reply = Reply(dialect)
     for start in range(0, len(reads), batch):
         reply.feed(reads[start : start + batch], start)
     reply.close(max(len(reads) - 1, 0))
     for make in tapes():
-        other = taken(reads, batch, make())
+        other = taken(reads, batch, make(), dialect)
         assert said(other) == said(reply)
         assert other.reads == reply.reads
         assert other.tails == reply.tails or reply.failure  # where it fails depends on how much was parsed at a time
     return reply
 
 
-def taken(reads: list[bytes], batch: int, tape: Tape) -> Reply:
+def taken(reads: list[bytes], batch: int, tape: Tape, dialect: Dialect) -> Reply:
     """As `parse`, from a tape."""
-    reply = Reply(CHAT)
+    reply = Reply(dialect)
     for start in range(0, len(reads), batch):
         for data in reads[start : start + batch]:
             tape.append(data, b"", start, (0, 0, 0, 0))
@@ -91,6 +86,7 @@ TEXTS = st.text(
 EOLS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
+@in_every_api
 @given(
     st.lists(TEXTS, min_size=1, max_size=12),
     EOLS,
@@ -99,20 +95,16 @@ EOLS = st.sampled_from([b"\n", b"\r\n", b"\r"])
     st.integers(1, 9),
 )
 def test_any_split_of_the_same_bytes_gives_the_same_events(
-    texts: list[str], eol: bytes, ascii_only: bool, places: list[int], batch: int
+    spoken: Spoken, texts: list[str], eol: bytes, ascii_only: bool, places: list[int], batch: int
 ) -> None:
-    events = [event(token(text), eol, ascii_only) for text in texts]
-    events += [
-        event(FINISH, eol),
-        event({"choices": [], "usage": {"completion_tokens": 7}}, eol),
-        b"data: [DONE]" + 2 * eol,
-    ]
+    events = spoken.stream(texts, eol, ascii_only)
     whole = HEAD + b"".join(map(chunk, events)) + LAST
     reads = cut(whole, places)
-    reply = parse(reads, batch)
-    assert said(reply) == said(parse([whole]))
+    reply = parse(reads, batch, spoken.dialect)
+    assert said(reply) == said(parse([whole], dialect=spoken.dialect))
     assert "".join(reply.content) == "".join(texts)
-    assert (reply.done, reply.finish_reason) == (True, "stop")
+    assert (reply.done, reply.finish_reason) == (True, spoken.finish)
+    assert reply.usage is not None and reply.usage.output_tokens == 7
     # Each event belongs to the read that brought its last byte.
     ends, at = [], len(HEAD)
     for one in events:
@@ -122,48 +114,76 @@ def test_any_split_of_the_same_bytes_gives_the_same_events(
     assert list(reply.reads) == [next(i for i, total in enumerate(sums) if total >= end) for end in ends]
 
 
+@in_every_api
 @given(st.lists(TEXTS, min_size=6, max_size=30), st.booleans(), st.integers(1, 40))
 @example(['"', "\\", "\\\\", '\\"', "a\\", '","', '"', "ok", "ok", '"}}]}'], True, 40)
 @example(["plain"] * 5 + ["", "x", "", ""], True, 40)
 @example(["a"] * 6 + ['","finish_reason":"stop"'], True, 1)
-def test_the_short_way_for_events_of_one_form_means_the_same(texts: list[str], ascii_only: bool, batch: int) -> None:
+@example(["a"] * 6 + ['"}}', "a", '"},"index":1}'], True, 1)
+def test_the_short_way_for_events_of_one_form_means_the_same(
+    spoken: Spoken, texts: list[str], ascii_only: bool, batch: int
+) -> None:
     """One event a read: what is taken for a twin of a decoded event is what decoding would have given."""
     texts = ["word", *texts]  # a form is learnt from a plain one
-    events = [event(token(text), ascii_only=ascii_only) for text in texts]
-    events += [event(FINISH), DONE]
-    reply = parse([HEAD, *map(chunk, events), LAST], batch)
+    events = spoken.stream(texts, ascii_only=ascii_only)
+    reply = parse([HEAD, *map(chunk, events), LAST], batch, spoken.dialect)
     assert "".join(reply.content) == "".join(texts)
     assert list(reply.reads) == list(range(1, len(events) + 1))
-    assert [bool(kind & KIND_ANSWER) for kind in reply.kinds] == [bool(text) for text in texts] + [False, False]
-    assert said(reply) == said(parse([HEAD + b"".join(map(chunk, events)) + LAST]))
+    around = [False] * len(spoken.begin), [False] * (len(events) - len(texts) - len(spoken.begin))
+    assert [bool(kind & KIND_ANSWER) for kind in reply.kinds] == around[0] + [bool(text) for text in texts] + around[1]
+    payloads = [one.partition(b"data: ")[2].removesuffix(b"\n\n") for one in events]
+    assert list(reply.sizes) == list(map(len, payloads)), "of its data alone, without its name"
+    assert said(reply) == said(parse([HEAD + b"".join(map(chunk, events)) + LAST], dialect=spoken.dialect))
 
 
-ODD = st.sampled_from(
-    [
-        event(token("word") | {"usage": {"completion_tokens": 3}}),
-        event(token("word", reasoning="hm")),
-        event({"error": "broken"}),
-        event(FINISH),
-        b": ping\n\n",
-        b"event: error\ndata: no\n\n",
-        b'data: {"id": "x", "choices": [{"index": 0, "delta": {"content": "a"b"}, "finish_reason": null}]}\n\n',
-        event(token("word")).replace(b"word", b"a\nb"),
-        event(token("word")).replace(b"word", b"a\tb"),
-        event(token("word")).replace(b"word", b"\xff"),
-        event(token("word")).replace(b"word", b"a\rb"),
-        event(token("word"))[:-1],
-        event(token("word")) * 2,
-        event(token("word"))[:20],
-    ]
-)
+@in_every_api
+@pytest.mark.parametrize("make", tapes())
+def test_events_of_one_form_are_not_decoded_one_by_one(spoken: Spoken, make: Callable[[], Tape]) -> None:
+    """So that a token costs about the same in every API."""
+    decoded: list[bytes] = []
+
+    def hear(payloads: list[bytes], index: int | None) -> Iterator[Heard]:
+        decoded.extend(payloads)
+        return spoken.dialect.hear(payloads, index)
+
+    counting = replace(spoken.dialect, hear=hear)
+    reads = [HEAD, *map(chunk, spoken.stream([f" {n:04d}" for n in range(200)])), LAST]
+    assert taken(reads, 64, make(), counting).failure is None
+    assert len(decoded) < 40
 
 
-@given(st.lists(st.one_of(ODD, TEXTS.map(lambda text: event(token(text)))), max_size=20), st.integers(1, 30))
-def test_odd_events_among_twins_mean_the_same(events: list[bytes], batch: int) -> None:
-    events = [event(token("word"))] * 2 + events
+def odd(spoken: Spoken) -> st.SearchStrategy[bytes]:
+    """Events among a stream's tokens that are not like them."""
+    word = event(spoken.token("word"))
+    return st.sampled_from(
+        [
+            *map(event, spoken.more),
+            event(spoken.thought("hm")),
+            event(spoken.error),
+            b": ping\n\n",
+            b"event: error\ndata: no\n\n",
+            word.replace(b"word", b'a"b'),
+            word.replace(b"word", b"a\nb"),
+            word.replace(b"word", b"a\tb"),
+            word.replace(b"word", b"\xff"),
+            word.replace(b"word", b"a\rb"),
+            word.replace(b"data: ", b"event: error\ndata: "),
+            word.replace(b"data: ", b"event: other\ndata: "),
+            word[:-1],
+            word * 2,
+            word[:20],
+        ]
+    )
+
+
+@in_every_api
+@given(st.data(), st.integers(1, 30))
+def test_odd_events_among_twins_mean_the_same(spoken: Spoken, data: st.DataObject, batch: int) -> None:
+    some = st.one_of(odd(spoken), TEXTS.map(lambda text: event(spoken.token(text))))
+    events = [event(spoken.token("word"))] * 2 + data.draw(st.lists(some, max_size=20))
     slowly, at_once = (
-        said(parse(*how))
-        for how in (([HEAD, *map(chunk, events), LAST], batch), ([HEAD + b"".join(map(chunk, events)) + LAST],))
+        said(parse(*how, spoken.dialect))
+        for how in (([HEAD, *map(chunk, events), LAST], batch), ([HEAD + b"".join(map(chunk, events)) + LAST], 1))
     )
     if slowly["failure"]:  # what has failed takes no further reads
         assert slowly.pop("bytes") <= at_once.pop("bytes")
@@ -173,27 +193,30 @@ def test_odd_events_among_twins_mean_the_same(events: list[bytes], batch: int) -
 GOOD = HEAD + b"".join(map(chunk, [event(token("one")), event(token("two")), event(FINISH), DONE])) + LAST
 
 
+@in_every_api
 @given(st.binary(max_size=300), st.lists(st.integers(0, 10**6), max_size=8))
-def test_random_bytes_end_in_a_failure(data: bytes, places: list[int]) -> None:
-    reply = parse(cut(data, places) if data else [])
+def test_random_bytes_end_in_a_failure(spoken: Spoken, data: bytes, places: list[int]) -> None:
+    reply = parse(cut(data, places) if data else [], dialect=spoken.dialect)
     assert reply.closed
     assert reply.failure is not None
 
 
+@in_every_api
 @given(
-    st.lists(
-        st.tuples(st.integers(0, len(GOOD) - 1), st.binary(max_size=4), st.integers(0, 4)), min_size=1, max_size=4
-    ),
+    st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=4), st.integers(0, 4)), min_size=1, max_size=4),
     st.lists(st.integers(0, 10**6), max_size=8),
     st.integers(1, 5),
 )
-def test_spoilt_replies_are_judged(spoils: list[tuple[int, bytes, int]], places: list[int], batch: int) -> None:
+def test_spoilt_replies_are_judged(
+    spoken: Spoken, spoils: list[tuple[int, bytes, int]], places: list[int], batch: int
+) -> None:
     """Bytes replaced, put in or left out anywhere: the reply ends, as a success or as a failure in words."""
-    data = GOOD
+    data = spoken.reply(["one", "two"])
     for place, put, drop in spoils:
+        place %= max(1, len(data))
         data = data[:place] + put + data[place + drop :]
     reads = cut(data, places) if data else []
-    reply = parse(reads, batch)
+    reply = parse(reads, batch, spoken.dialect)
     assert reply.closed
     assert len(reply.reads) == len(reply.kinds) == len(reply.tokens) == len(reply.sizes)
     assert all(0 <= number < max(len(reads), 1) for number in reply.reads)
@@ -206,20 +229,42 @@ def test_spoilt_replies_are_judged(spoils: list[tuple[int, bytes, int]], places:
     assert reply.closed
 
 
-NAMES = """choices delta message content text usage completion_tokens timings predicted_n error logprobs token_ids
-tool_calls finish_reason object"""
-FIELDS = st.sampled_from(NAMES.split())
-LEAF = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
-ANY_JSON: st.SearchStrategy[Any] = st.deferred(
-    lambda: LEAF | st.lists(ANY_JSON, max_size=3) | st.dictionaries(FIELDS, ANY_JSON, max_size=4)
-)
+@in_every_api
+def test_a_cut_anywhere_before_the_end_is_a_failure(spoken: Spoken) -> None:
+    """Where the API ends its streams by an event of its own, up to that; else up to the reason."""
+    events = [HEAD, *map(chunk, spoken.stream(["one", "two"])), LAST]
+    data = b"".join(events)
+    needed = len(events) - 1 if spoken.dialect.strict else len(events) - 1 - len(spoken.end)
+    tells = sum(map(len, events[:needed])) - 3  # the line ends of its chunk, and the second of its own, may be missing
+    for place in range(len(data)):
+        reply = Reply(spoken.dialect)
+        reply.feed([data[:place]], 0)
+        reply.close(0)
+        assert (reply.failure is None) <= (place >= tells), data[:place]
 
 
-@given(ANY_JSON)
-def test_events_of_any_json_are_judged(value: Any) -> None:
-    assert parse([HEAD, chunk(event(value)), chunk(event(FINISH)), LAST]).closed
+def any_json(names: str) -> st.SearchStrategy[Any]:
+    """Any value, its fields named as the API names some."""
+    leaf = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(names.split())
+    fields = st.sampled_from(names.split())
+    found: st.SearchStrategy[Any] = st.deferred(
+        lambda: leaf | st.lists(found, max_size=3) | st.dictionaries(fields, found, max_size=4)
+    )
+    return found
+
+
+@in_every_api
+@given(st.data())
+def test_events_of_any_json_are_judged(spoken: Spoken, data: st.DataObject) -> None:
+    value = data.draw(any_json(spoken.fields))
+    kinds = [one["type"] for one in (*spoken.begin, *spoken.end, spoken.token("x")) if "type" in one]
+    if isinstance(value, dict) and kinds:
+        value["type"] = data.draw(st.sampled_from(kinds) | st.just("unknown"))
     text = json.dumps(value).encode()
-    assert parse([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)]).closed
+    end = map(chunk, spoken.stream([]))
+    assert parse([HEAD, chunk(b"data: " + text + b"\n\n"), *end, LAST], dialect=spoken.dialect).closed
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+    assert parse([whole], dialect=spoken.dialect).closed
 
 
 def test_what_an_event_is() -> None:

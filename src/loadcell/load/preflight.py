@@ -221,7 +221,7 @@ def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> Endpo
             401: f"it refuses the key in {name}: {key}" if os.environ.get(name) else f"the server wants a key: {key}",
             403: f"the key may not do this: {key}",
             404: listing if method == "GET" else f"{path}, --api and --model",
-            405: listing if method == "GET" else path,
+            405: listing if method == "GET" else f"{path} and --api",
         }
         advice = own.get(status, advice)
     error = NotReady if status in _NOT_UP or says_loading(said) else EndpointError

@@ -152,6 +152,10 @@ class Dialect:
     known only once the last reads are parsed."""
     ends: str
     """What ends a stream, in words."""
+    strict: bool = False
+    """Whether every stream ends so: then one that only told why its output ends was cut."""
+    harmless: frozenset[str] = frozenset()
+    """Names of events (`event:`) that sound like an error of the reply and tell of none."""
     holds: str
     """What a reply must have, in words."""
     headers: Callable[[str | None], dict[str, str]] = lambda key: {"Authorization": f"Bearer {key}"} if key else {}

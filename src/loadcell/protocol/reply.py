@@ -6,6 +6,7 @@ the number of the read that completed it, through which it gets its time.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import httptools
@@ -20,6 +21,7 @@ from loadcell.protocol.dialect import Dialect
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.said import Said
+from loadcell.protocol.twin import DATA
 from loadcell.protocol.values import EMPTY, FAILED, NOT_JSON
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
@@ -111,8 +113,12 @@ class Reply(Said):
         rest = b"".join(self._cut.rest).strip()
         payload, name = _fields(rest) if rest else (b"", "")
         if payload.startswith(b"{"):
-            return name == "error" or (b'"error"' in payload and payload.endswith(b"}"))
-        return bool(payload) and (name == "error" or self.dialect.is_end(payload))
+            return self._tells_error(name) or (b'"error"' in payload and payload.endswith(b"}"))
+        return bool(payload) and (self._tells_error(name) or self.dialect.is_end(payload))
+
+    def _tells_error(self, name: str) -> bool:
+        """Whether an event of this name tells of an error."""
+        return name.endswith(FAILED) and name not in self.dialect.harmless
 
     @property
     def closed(self) -> bool:
@@ -188,7 +194,8 @@ class Reply(Said):
         self.reads += found.reads
         self.kinds += _ANSWER * n
         self.tokens += [None] * n
-        self.sizes += found.sizes
+        beside = self._twin.beside if self._twin else 0
+        self.sizes += array("i", [size - beside for size in found.sizes]) if beside else found.sizes
         self.bytes += found.taken
         self._bare_bytes = 0
         self._bound()
@@ -328,29 +335,33 @@ class Reply(Said):
             return
         numbers: list[int] = []
         payloads: list[bytes] = []
+        leads: list[bytes] = []
         for number, raw in pending:
+            lead = DATA
             if raw.startswith(b"data: ") and b"\n" not in raw:
                 payload, name = raw[6:], ""
             else:
                 payload, name = _fields(raw)
+                lead = raw.removesuffix(payload)
             if not payload.startswith(b"{"):
                 payload = payload.strip()
-            if payload.startswith(b"{") and name != "error":
+            if payload.startswith(b"{") and not (name and self._tells_error(name)):
                 numbers.append(number)
                 payloads.append(payload)
+                leads.append(lead)
                 continue
             if payloads:
-                self._classify(numbers, payloads)
-                numbers, payloads = [], []
+                self._classify(numbers, payloads, leads)
+                numbers, payloads, leads = [], [], []
             if self.failure is None:
                 self._odd(number, payload, name)
         pending.clear()
         if payloads:
-            self._classify(numbers, payloads)
+            self._classify(numbers, payloads, leads)
 
     def _odd(self, number: int, payload: bytes, name: str) -> None:
         """An event that is not a JSON object: the end mark, an error by name, a comment, a sign of life, or junk."""
-        if name == "error":
+        if self._tells_error(name):
             self._note(number, KIND_ERROR, None, len(payload))
             self.failure = self.failure or ("stream_error", error_message(payload))
         elif self.dialect.is_end(payload):
@@ -402,7 +413,7 @@ class Reply(Said):
         except NOT_JSON:
             self.failure = self.failure or ("html" if is_html(payload) else "invalid_json", no_json(payload))
             return
-        self._hear(read, heard, payload)
+        self._hear(read, heard, payload, b"")
         # Its usage counts the whole reply: there is no first token in it to be timed.
         self.tokens[-1], self.token_source = None, None
         if self.failure is None and not heard.known:
@@ -415,14 +426,19 @@ class Reply(Said):
         """What went wrong with a stream that nobody ended: with what stands at its end in place of events."""
         if is_html(last):
             return "html", no_json(last)
-        words = phrase("the stream ended without a finish reason and without {}", self.dialect.ends)
+        key = phrase("the stream ended without a finish reason and without {}")
+        if self.dialect.strict:
+            key = phrase("the stream ended without {}")
+        words = phrase(key, self.dialect.ends)
         said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
         return "cut", phrase("{}; its last words: {}", words, error_message(said)) if said else words
 
 
 def _fields(raw: bytes) -> tuple[bytes, str]:
-    """The data of an event in any legal form, and its name, "error" for any that tells of one (WHATWG, server-sent
-    events). Fields are taken in any case, with spaces around their names: a line that is skipped is output lost."""
+    """The data of an event in any legal form, and its name (WHATWG, server-sent events).
+
+    Fields are taken in any case, with spaces around their names: a line that is skipped is output lost.
+    """
     data: list[bytes] = []
     event = ""
     for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):
@@ -437,4 +453,4 @@ def _fields(raw: bytes) -> tuple[bytes, str]:
             data.append(value)
         elif line.startswith(b"{"):  # no legal field: a server that writes its error as a bare line
             data.append(line)
-    return b"\n".join(data), "error" if event.endswith(FAILED) else event
+    return b"\n".join(data), event

@@ -72,19 +72,20 @@ class Said:
     @property
     def ended(self) -> bool:
         """Whether the stream says that its output is whole; a reason that more output followed says nothing."""
-        return self.done or (self.finish_reason is not None and not self._went_on)
+        return self.done or (self.finish_reason is not None and not self._went_on and not self.dialect.strict)
 
     def outputs(self) -> bytes:
         """Of each event 1 if it holds output, else 0."""
         return bytes(self.kinds.translate(_HOLDS_OUTPUT))
 
-    def _classify(self, numbers: list[int], payloads: list[bytes]) -> None:
-        for number, heard, payload in zip(numbers, self.dialect.hear(payloads, self._index), payloads, strict=True):
+    def _classify(self, numbers: list[int], payloads: list[bytes], leads: list[bytes]) -> None:
+        told = self.dialect.hear(payloads, self._index)
+        for number, heard, payload, lead in zip(numbers, told, payloads, leads, strict=True):
             if self.failure:  # the first failure ends the reply: nothing after it counts, however the reads fell
                 return
-            self._hear(number, heard, payload)
+            self._hear(number, heard, payload, lead)
 
-    def _hear(self, number: int, heard: Heard, payload: bytes) -> None:
+    def _hear(self, number: int, heard: Heard, payload: bytes, lead: bytes) -> None:
         kind, tokens = heard.kind, None
         self._index = heard.index
         if heard.told is not None:
@@ -123,7 +124,7 @@ class Said:
             self._eager -= 1
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
-            self._twin = learn_twin(payload, self.content[-1], self.dialect.whole) or self._twin
+            self._twin = learn_twin(payload, self.content[-1], self.dialect.whole, lead) or self._twin
 
     def _with_prompt(self, told: Usage) -> Usage:
         """A usage with what an earlier one told of the prompt."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from loadcell.protocol.dialect import Heard
 from loadcell.protocol.values import NOT_JSON
 
+DATA = b"data: "
+_LEAD = re.compile(rb"(?:event: [^\n]*\n)?data: ")
 _OTHER = "another text"
 
 
@@ -20,10 +23,17 @@ class Twin(NamedTuple):
 
     head: bytes
     tail: bytes
+    beside: int
+    """Bytes of the head that are neither data nor the name of its field: those of the event's own name."""
 
 
-def learn_twin(payload: bytes, content: str, read: Callable[[bytes], Heard]) -> Twin | None:
-    """What stands around the content of an event, as `read` tells it; None unless it is certain where that stands."""
+def learn_twin(payload: bytes, content: str, read: Callable[[bytes], Heard], lead: bytes = DATA) -> Twin | None:
+    """What stands around the content of an event, as `read` tells it; None unless it is certain where that stands.
+
+    `lead` is what the event has before its data.
+    """
+    if not _LEAD.fullmatch(lead):
+        return None
     quoted = b'"%b"' % content.encode()
     if payload.count(quoted) != 1 or not content.isprintable():
         return None
@@ -33,4 +43,4 @@ def learn_twin(payload: bytes, content: str, read: Callable[[bytes], Heard]) -> 
         other = read(before + _OTHER.encode() + after)
     except NOT_JSON:
         return None
-    return Twin(b"data: " + before, after + b"\n\n") if other.answer == _OTHER else None
+    return Twin(lead + before, after + b"\n\n", len(lead) - len(DATA)) if other.answer == _OTHER else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,12 +20,50 @@ NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
 """Output whose characters are no text to be counted."""
 
 
+_MOST_TOKENS = 2**31
+
+
 def is_object(data: bytes) -> bool:
     """Whether bytes are one whole JSON object."""
     try:
         return isinstance(msgspec.json.decode(data), dict)
     except NOT_JSON:
         return False
+
+
+def lenient(payload: bytes) -> Any:
+    """The value in bytes that may be spoilt; one of NOT_JSON else. NaN and infinities, which some servers write, count
+    as null; halves of characters and bare control characters spoil a text, not the event."""
+    return json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)
+
+
+def mended(payload: bytes) -> bytes:
+    """The same as JSON that any reader takes: halves of characters, which cannot be written, are replaced."""
+    text = json.dumps(lenient(payload), ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def as_integer(value: Any) -> int | None:
+    """A whole number that is written as one, as a float or as a string; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int else None
+
+
+def as_count(value: Any) -> int | None:
+    """A count of tokens, likewise."""
+    number = as_integer(value)
+    return number if number is not None and 0 <= number < _MOST_TOKENS else None
+
+
+def is_done(payload: bytes) -> bool:
+    """Whether it is the end mark [DONE], in any spelling."""
+    return payload.strip(b'"[] \n').upper() == b"DONE"
 
 
 def present(raw: msgspec.Raw) -> bool:

@@ -105,7 +105,7 @@ RUNS = (
     Column("sweep", "VARCHAR", "folder of the sweep that it is a stage of; NULL outside of one"),
     Column("stage", "INTEGER", "number of the stage in its sweep"),
     Column("url", "VARCHAR", "endpoint, without credentials"),
-    Column("api", "VARCHAR", "chat or completions"),
+    Column("api", "VARCHAR", "the API, as chat or messages"),
     Column("model", "VARCHAR", "model that was loaded"),
     Column("loop", "VARCHAR", "open or closed"),
     Column("rate", "DOUBLE", "open loop: requests/s asked for"),

@@ -115,7 +115,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
         tokens = 0
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
     _settle(fields, spec, seen)
-    own = _in_form(fields, where, find_api(spec.endpoint.api).talks)
+    own = _in_form(fields, where, spec.endpoint.api)
     seen.sent.update(key for key in own if key not in ("prompt", "messages"))
     seen.uncounted += any(map(_no_text, _parts(own)))
     return Request(msgspec.json.encode(own), tokens)
@@ -151,7 +151,7 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
     if isinstance(url, str):
         api = next((api for end, api in _URLS.items() if url.rstrip("/").endswith(end)), None)
         if api is None:
-            raise UsageError(f"{where}: is a request for {url}; only chat and completions can be loaded")
+            raise UsageError(f"{where}: is a request for {url}; only chat and completions requests are taken")
         if api != spec.endpoint.api:
             raise UsageError(
                 f"{where}: is a request for {url}, the run for the {spec.endpoint.api} API: give --api {api}"
@@ -262,13 +262,13 @@ def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
             seen.overruled[key] += 1
 
 
-def _in_form(fields: Fields, where: str, talks: bool) -> Fields:
-    """The fields in the form of the API: its prompt first."""
+def _in_form(fields: Fields, where: str, api: str) -> Fields:
+    """The fields in the form that the dialect of the API takes: the prompt first."""
     prompt, messages = fields.pop("prompt", None), fields.pop("messages", None)
-    if talks:
+    if find_api(api).talks:
         if messages is None:
             if not isinstance(prompt, str):
-                raise UsageError(f"{where}: token ids cannot be sent to the chat API: give --api completions")
+                raise UsageError(f"{where}: token ids cannot be sent to the {api} API: give --api completions")
             messages = [{"role": "user", "content": prompt}]
         return {"messages": messages, **fields}
     if messages is not None:

@@ -16,9 +16,9 @@ class IdReply(Reply):
         super().__init__(dialect)
         self.ids = array("i")
 
-    def _hear(self, number: int, heard: Heard, payload: bytes) -> None:
+    def _hear(self, number: int, heard: Heard, payload: bytes, lead: bytes) -> None:
         self.ids.extend(heard.ids or ())
-        super()._hear(number, heard, payload)
+        super()._hear(number, heard, payload, lead)
 
 
 def count_tokens(reply: Reply, tokenizer: Tokenizer | None) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from loadcell.protocol.openai.events import (
     PromptDetails,
     Usage,
 )
-from loadcell.protocol.values import ABSENT, FAILED, NO_TEXT, NOT_JSON
+from loadcell.protocol.values import ABSENT, FAILED, NO_TEXT, NOT_JSON, as_count, as_integer, lenient
 
 _EVENT = msgspec.json.Decoder(Event)
 _ANSWERS = ("content", "text", "refusal")
@@ -39,7 +39,6 @@ _NO_ERROR = frozenset(["", "0", "200", "null", "none", "no", "false", "ok", "suc
 """What says that nothing is wrong."""
 _KNOWN = frozenset(_THOUGHTS) | {"name"} | (frozenset(Delta.__struct_fields__) - {"audio", "annotations"})
 _KNOWN_OF_CHOICE = _KNOWN | frozenset(Choice.__struct_fields__)
-_MOST_TOKENS = 2**31
 
 
 class OddChoice(Choice):
@@ -93,13 +92,12 @@ def _is_error_code(code: Any) -> bool:
     """A status of HTTP from 400 on, or a name: "InternalError"."""
     if isinstance(code, str) and not code.isdigit():
         return code.strip().lower() not in _NO_ERROR
-    number = _integer(code)
+    number = as_integer(code)
     return number is not None and number >= 400
 
 
 def _odd_event(payload: bytes) -> Event:
-    # Halves of characters and bare control characters spoil a text, not the event.
-    found: Any = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)
+    found: Any = lenient(payload)
     if not isinstance(found, dict):
         raise ValueError("it is no object")
     choices = found.get("choices") or None
@@ -136,7 +134,7 @@ def _choice(found: dict[str, Any]) -> Choice:
     if error is not None:
         whole = {"type": whole if isinstance(whole, str) and ending(whole)[1] else "error", "error": error}
     return OddChoice(
-        index=_integer(index),
+        index=as_integer(index),
         delta=delta,
         message=message,
         text=text or None,
@@ -221,30 +219,15 @@ def _usage(found: Any) -> Usage | None:
         return None
     prompt, completion = (found.get(f"{name}_tokens_details") for name in ("prompt", "completion"))
     return Usage(
-        prompt_tokens=_count(found.get("prompt_tokens")),
-        completion_tokens=_count(found.get("completion_tokens")),
-        prompt_tokens_details=PromptDetails(_count(prompt.get("cached_tokens"))) if isinstance(prompt, dict) else None,
-        completion_tokens_details=CompletionDetails(_count(completion.get("reasoning_tokens")))
+        prompt_tokens=as_count(found.get("prompt_tokens")),
+        completion_tokens=as_count(found.get("completion_tokens")),
+        prompt_tokens_details=PromptDetails(as_count(prompt.get("cached_tokens")))
+        if isinstance(prompt, dict)
+        else None,
+        completion_tokens_details=CompletionDetails(as_count(completion.get("reasoning_tokens")))
         if isinstance(completion, dict)
         else None,
     )
-
-
-def _integer(value: Any) -> int | None:
-    """A whole number that is written as one, as a float or as a string; None for anything else."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int else None
-
-
-def _count(value: Any) -> int | None:
-    number = _integer(value)
-    return number if number is not None and 0 <= number < _MOST_TOKENS else None
 
 
 def _raw(found: dict[str, Any], name: str) -> msgspec.Raw:
