@@ -23,7 +23,10 @@ from tables import Row, Table
 from loadcell.core import Tape, native
 
 STREAMS, BATCH = 10_000_000, 20_000
-_HEAD, _TAIL = b'data: {"t":"', b'"}\n\n'
+_FORMS = (
+    (b'data: {"t":"', b'"}\n\n'), (b'event: t\ndata: {"n":\0,"t":"', b'"}\n\n'), (b'data: {"t":"', b'","n":\0}\n\n'),
+)  # fmt: skip
+_NUMBERS = (b"0", b"7", b"99", b"1234567890", b"12345678901", b"07", b"", b"-1")
 _MS, _OFFSET = 1_000_000, 1_700_000_000_000_000_000
 _TEXTS = (
     b"word", b" a", b"", b"\\n", b"\\u00e9", b"\\ud83d\\ude00", b"\\ud83d", b"\\x", b"\\", b'"', b"\n", b"\xc3\xa9",
@@ -35,14 +38,15 @@ _ODD = (
 )  # fmt: skip
 
 
-def stream_of(rng: Random) -> bytes:
+def stream_of(rng: Random, form: tuple[bytes, bytes]) -> bytes:
     """Chunks of events that look alike, some of them not, some spoilt."""
     parts = []
     for _ in range(rng.randrange(1, 7)):
         if rng.random() < 0.2:
             parts.append(rng.choice(_ODD))
             continue
-        event = _HEAD + b"".join(rng.choices(_TEXTS, k=rng.randrange(1, 3))) + _TAIL
+        head, tail = (part.replace(b"\0", rng.choice(_NUMBERS)) for part in form)
+        event = head + b"".join(rng.choices(_TEXTS, k=rng.randrange(1, 3))) + tail
         parts.append(b"%x\r\n%b\r\n" % (len(event), event))
     data = bytearray(b"".join(parts))
     for _ in range(rng.randrange(3) if rng.random() < 0.5 else 0):
@@ -76,7 +80,7 @@ class Opening:
         raise BlockingIOError
 
 
-def told(tape: Tape, data: bytes, rng: Random, *, sealed: bool = False) -> list[Any]:
+def told(tape: Tape, data: bytes, rng: Random, form: tuple[bytes, bytes], *, sealed: bool = False) -> list[Any]:
     """What a tape says of a stream that comes in random pieces, some with stamps, and is handed on at random.
 
     Of a sealed one no stamp is untrue: reads that are gone tell nothing of those after them.
@@ -102,7 +106,7 @@ def told(tape: Tape, data: bytes, rng: Random, *, sealed: bool = False) -> list[
             if not data and isinstance(tape, native.NativeTape):
                 tape.settle()
         elif rng.random() < 0.7:
-            said.append(tape.scan(_HEAD, _TAIL, rng.randrange(1, 5)))
+            said.append(tape.scan(*form, rng.randrange(1, 5)))
         else:
             said.append(tape.pieces(rng.randrange(1, 4)))
     said += [tape.reads, tape.taken, tape.dropped, tape.stamps().tolist(), tape.last_ns()]
@@ -116,11 +120,11 @@ def _stamp(mono_ns: int) -> bytes:
 def first_difference(first: int, count: int) -> int | None:
     """The number of the first stream of these that both forms do not say the same of."""
     for number in range(first, first + count):
-        data = stream_of(Random(number))
-        sealed = number % 3 == 2
+        form, sealed = _FORMS[number % len(_FORMS)], number // len(_FORMS) % 3 == 2
+        data = stream_of(Random(number), form)
         data = records_of(data, Random(number)) if sealed else data
         seed = Random(~number).random()
-        one, other = (told(make(), data, Random(seed), sealed=sealed) for make in (Tape, native.NativeTape))
+        one, other = (told(make(), data, Random(seed), form, sealed=sealed) for make in (Tape, native.NativeTape))
         if one != other:
             return number
     return None

@@ -15,6 +15,7 @@ _OURS = {
     "chat": "loadcell.protocol.openai.dialect:CHAT",
     "completions": "loadcell.protocol.openai.dialect:COMPLETIONS",
     "messages": "loadcell.protocol.messages:MESSAGES",
+    "responses": "loadcell.protocol.openai.responses:RESPONSES",
 }
 _GROUP = "loadcell.apis"
 

@@ -47,8 +47,8 @@ _ALONE = r"(?<![^\W_])%s(?![^\W_])"
 # --- which values are secrets ----------------------------------------------------------------------------------------
 
 _PLAIN_HEADERS = {
-    "accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection", "content-type",
-    "host", "pragma", "user-agent",
+    "accept", "accept-charset", "accept-encoding", "accept-language", "anthropic-beta", "anthropic-version",
+    "cache-control", "connection", "content-type", "host", "pragma", "user-agent",
 }  # fmt: skip
 """Headers whose values tell nothing of who asks."""
 _NAMES = {

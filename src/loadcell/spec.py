@@ -36,7 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The server under test and how it is spoken to."""
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
-    api: Annotated[str, Doc(description="API to load")] = "chat"
+    api: Annotated[str, Doc(description="API to load: chat, completions, messages or responses")] = "chat"
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None

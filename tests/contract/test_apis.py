@@ -21,8 +21,8 @@ from loadcell.errors import EndpointError
 MS = 1e6
 TTFT_MS, ITL_MS, TOKENS, PROMPT = 15, 4, 6, 8
 PACE = ("--ttft", f"{TTFT_MS}ms", "--itl", f"{ITL_MS}ms", "--slots", "4")
-every_api = pytest.mark.parametrize("api", ["chat", "completions", "messages"])
-with_own_end = pytest.mark.parametrize("api", ["messages"])
+every_api = pytest.mark.parametrize("api", ["chat", "completions", "messages", "responses"])
+with_own_end = pytest.mark.parametrize("api", ["messages", "responses"])
 
 
 def truth_of(url: str) -> list[dict[str, Any]]:

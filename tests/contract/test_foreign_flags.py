@@ -83,7 +83,7 @@ def test_what_means_the_same_is_taken(line: str, means: str) -> None:
         ("--profile sweep", "loadcell sweep"),
         ("--profile synchronous", "--concurrency 1"),
         ("--request-rate inf", "--concurrency N --requests N"),
-        ("--backend tensorrt-llm", "--api takes chat or completions"),
+        ("--backend tensorrt-llm", "--api takes chat, completions, messages, responses"),
         ("--spawn-rate 2", "--ramp T"),
         ("-q 5", "hey's is of each worker"),
         ("-c config.yml", "--spec FILE"),

@@ -54,6 +54,29 @@ def test_events_that_look_alike_are_one_text(tape: Tape) -> None:
     assert (tape.stored, tape.taken, tape.pieces(9)) == (0, 3, [])
 
 
+NUMBERED = [(b'data: {"n":\0,"t":"', TAIL), (HEAD, b'","n":\0}\n\n')]
+NUMBERS = {b"0": True, b"7": True, b"1234567890": True, b"12345678901": False, b"07": False, b"": False, b"-1": False,
+           b"1.5": False, b"x": False}  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "tail"), NUMBERED)
+@pytest.mark.parametrize(("number", "taken"), NUMBERS.items())
+def test_a_nul_in_a_form_is_any_whole_number(tape: Tape, head: bytes, tail: bytes, number: bytes, taken: bool) -> None:
+    events = [
+        (head + text + tail).replace(b"\0", n) for text, n in ((b"one ", b"99"), (b'a\\"b', number), (b"c", b"5"))
+    ]
+    found = store(tape, b"".join(map(chunk, events))).scan(head, tail, 100)
+    assert found is not None
+    assert found.text == (b'one a\\"bc' if taken else b"one ")
+    assert list(found.sizes) == [len(event) - 8 for event in events[: len(found.sizes)]]
+
+
+@pytest.mark.parametrize("text", [b"", b'a"b', b"a\\", b"a\nb", b"a\\ud83d"])
+def test_what_looks_otherwise_than_a_numbered_form_comes_in_pieces(tape: Tape, text: bytes) -> None:
+    head, tail = NUMBERED[1]
+    assert store(tape, chunk((head + text + tail).replace(b"\0", b"3"))).scan(head, tail, 9) is None
+
+
 UNLIKE = {
     "another event": chunk(b"data: {}\n\n"),
     "no text": token(b""),
@@ -152,22 +175,38 @@ def test_its_weight_is_that_of_what_waits(tape: Tape) -> None:
 TEXTS = st.binary(min_size=1, max_size=6) | st.text(min_size=1, max_size=6).map(
     lambda text: re.sub(r'["\\\x00-\x1f\ud800-\udfff]', "a", text).encode()
 )
-PARTS = st.one_of(TEXTS.map(token), st.sampled_from([*UNLIKE.values(), token(rb"\n"), token(b"word")]))
+ODD = st.sampled_from([*UNLIKE.values(), token(rb"\n"), token(b"word")])
+FORMS = [(HEAD, TAIL), *NUMBERED]
+
+
+def parts(form: tuple[bytes, bytes]) -> st.SearchStrategy[list[bytes]]:
+    """Chunks of events of a form, some of them not."""
+    numbers = st.sampled_from([*NUMBERS, b"8", b"9"])
+    alike = st.builds(
+        lambda text, n: chunk(form[0].replace(b"\0", n) + text + form[1].replace(b"\0", n)), TEXTS, numbers
+    )
+    return st.lists(st.one_of(alike, ODD), max_size=12)
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["append", "scan", "pieces", "newest", "drop"]), st.integers(1, 40)), max_size=30
 )
 
 
-@given(
-    st.lists(PARTS, max_size=12), STEPS, st.lists(st.none() | st.integers(-20 * MS, 20 * MS), min_size=1, max_size=8)
-)
-def test_both_forms_do_the_same(parts: list[bytes], steps: list[tuple[str, int]], stamps: list[int | None]) -> None:
+@pytest.mark.parametrize("form", FORMS)
+@given(st.data(), STEPS, st.lists(st.none() | st.integers(-20 * MS, 20 * MS), min_size=1, max_size=8))
+def test_both_forms_do_the_same(
+    form: tuple[bytes, bytes], data: st.DataObject, steps: list[tuple[str, int]], stamps: list[int | None]
+) -> None:
     """Whatever comes in whatever pieces, with whatever stamps, handed on in whatever order."""
-    told = [_told(make(), b"".join(parts), steps, stamps) for make in tapes()]
+    stream = b"".join(data.draw(parts(form)))
+    told = [_told(make(), stream, steps, stamps, form) for make in tapes()]
     assert all(one == told[0] for one in told)
 
 
-def _told(tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[int | None]) -> list[Any]:
+def _told(
+    tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[int | None], form: tuple[bytes, bytes]
+) -> list[Any]:
     """What a tape says at every step."""
     said: list[Any] = []
     tape.begin(0)
@@ -180,7 +219,7 @@ def _told(tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[in
             stamp = b"" if apart is None else struct.pack("=qq", *divmod(mono + apart + OFFSET, 1_000_000_000))
             tape.append(piece, stamp, mono, (OFFSET, number, number + 1, number + 2))
         elif step == "scan":
-            said.append(tape.scan(HEAD, TAIL, size))
+            said.append(tape.scan(*form, size))
         elif step == "pieces":
             said.append(tape.pieces(size))
         else:

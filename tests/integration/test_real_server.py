@@ -40,7 +40,7 @@ def test_streamed_chat_counts_what_the_server_counts(run: Run, server: Server) -
     assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
 
 
-@pytest.mark.parametrize("api", ["messages"])
+@pytest.mark.parametrize("api", ["messages", "responses"])
 def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: str) -> None:
     before = server.metric("tokens_predicted_total")
     sizes = ("--input-tokens", "20", "--output-tokens", "12")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loadcell.protocol import Dialect
 from loadcell.protocol.messages import MESSAGES
 from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
+from loadcell.protocol.openai.responses import RESPONSES
 
 Value = dict[str, Any]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,11 +45,16 @@ class Spoken:
     """Names of its fields, for events of any JSON."""
     more: tuple[Value, ...] = field(default=())
     """Events that hold something odd among tokens and end nothing."""
+    numbered: bool = False
+    """Whether each event has its number."""
 
     def stream(self, texts: list[str], eol: bytes = b"\n", ascii_only: bool = True) -> list[bytes]:
         """The events of a whole stream."""
         tokens = [self.token(text) for text in texts]
-        events = [event(value, eol, ascii_only) for value in (*self.begin, *tokens, *self.end)]
+        values = [*self.begin, *tokens, *self.end]
+        if self.numbered:
+            values = [value | {"sequence_number": number} for number, value in enumerate(values)]
+        events = [event(value, eol, ascii_only) for value in values]
         return [*events, *([self.mark + 2 * eol] if self.mark else [])]
 
     def reply(self, texts: list[str]) -> bytes:
@@ -66,6 +72,14 @@ def _text(text: str, finish: str | None = None) -> Value:
 
 def _delta(kind: str, **delta: Any) -> Value:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": kind, **delta}}
+
+
+def _response(kind: str, **fields: Any) -> Value:
+    return {"type": f"response.{kind}", "response": {"id": "resp_1", "object": "response"} | fields}
+
+
+def _part(kind: str, **fields: Any) -> Value:
+    return {"type": f"response.{kind}", "item_id": "msg_1", "output_index": 0, "content_index": 0} | fields
 
 
 _USAGE = {"choices": [], "usage": {"completion_tokens": 7}}
@@ -116,4 +130,31 @@ SPOKEN = {
             {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
         ),
     ),
+    "responses": Spoken(
+        RESPONSES,
+        lambda text: _part("output_text.delta", delta=text),
+        lambda text: _part("reasoning_text.delta", delta=text),
+        {"type": "error", "code": "server_error", "message": "The server had an error", "param": None},
+        (
+            _part("output_text.done", text="all of it"),
+            _part("content_part.done", part={"type": "output_text", "text": "all of it"}),
+            {"type": "response.output_item.done", "output_index": 0, "item": {"id": "msg_1", "type": "message"}},
+            _response("completed", status="completed", usage={"input_tokens": 9, "output_tokens": 7}),
+        ),
+        (
+            _response("created", status="in_progress", usage=None),
+            _response("in_progress", status="in_progress", usage=None),
+            {"type": "response.output_item.added", "output_index": 0, "item": {"id": "msg_1", "type": "message"}},
+            _part("content_part.added", part={"type": "output_text", "text": ""}),
+        ),
+        finish="completed",
+        fields="type delta response item usage output_tokens input_tokens error output status incomplete_details "
+        "reason logprobs content text timings",
+        more=(
+            _part("output_text.delta", delta="word", logprobs=[{"token": "word", "logprob": -0.1}]),
+            {"type": "response.mcp_call.failed", "item_id": "mcp_1", "output_index": 1},
+            {"type": "response.queued", "response": {}},
+        ),
+    ),
 }  # fmt: skip
+SPOKEN["responses, numbered"] = replace(SPOKEN["responses"], numbered=True)

@@ -196,5 +196,7 @@ def test_any_split_of_its_bytes_is_heard_alike(cuts: list[int]) -> None:
 
 
 def test_a_name_that_nobody_speaks_is_refused_with_those_that_are(registered: Path) -> None:
-    with pytest.raises(UsageError, match=r"endpoint\.api: 'oracel' is not one of chat, completions, messages, oracle"):
+    with pytest.raises(
+        UsageError, match=r"endpoint\.api: 'oracel' is not one of chat, completions, messages, responses, oracle"
+    ):
         short_spec("http://127.0.0.1:1", api="oracel")

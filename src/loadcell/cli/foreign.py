@@ -114,6 +114,8 @@ _API = {
     "v1/chat/completions chat_completions",
     "completions": "openai vllm sglang-oai lmdeploy completions openai-completions /v1/completions /completions "
     "v1/completions text_completions",
+    "messages": "anthropic anthropic-messages messages /v1/messages /messages v1/messages",
+    "responses": "responses openai-responses /v1/responses /responses v1/responses",
 }
 _FOR_API = ("--backend", "--endpoint", "--endpoint-type", "--request-type", "--request-format")
 _LIMITS = {"ttft": "ttft", "time_to_first_token": "ttft", "tpot": "tpot", "inter_token_latency": "tpot",
@@ -289,7 +291,7 @@ def _api(now: _Taking, name: str, value: str, words: list[str]) -> None:
     if value in _APIS:
         now.take(f"{name} {value}", "--api", _APIS[value])
     else:
-        now.wrong.append(f"  {name} {value}: --api takes chat or completions; a path before them belongs to the URL")
+        now.wrong.append(f"  {name} {value}: --api takes {', '.join(_API)}; a path before them belongs to the URL")
 
 
 def _dataset_name(now: _Taking, name: str, value: str, words: list[str]) -> None:

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION 4
+#define VERSION 5
 #define MISSING INT64_MIN
 #define SECOND 1000000000LL
 #define READ_BYTES 65536
@@ -245,7 +245,27 @@ static int is_text(const char *p, const char *end) {
   return 1;
 }
 
-/* Events that look alike but for a text, each a whole chunk of its own, from the cursor on: at most `most`.
+/* Where a form ends that stands at p, NULL if it does not: a NUL in it is a whole number of up to ten digits. */
+static const char *past(const char *p, const char *end, const char *form, int64_t n, const char *number) {
+  int64_t before = number ? number - form : n;
+  if (end - p < before || memcmp(p, form, (size_t)before)) return NULL;
+  p += before;
+  if (!number) return p;
+  const char *digits = p;
+  while (p < end && p - digits < 10 && *p >= '0' && *p <= '9') p++;
+  if (p == digits || (*digits == '0' && p - digits > 1)) return NULL;
+  n -= before + 1;
+  return end - p < n || memcmp(p, number + 1, (size_t)n) ? NULL : p + n;
+}
+
+/* The end of a JSON string from its inside on, `end` where it has none. */
+static const char *unquoted(const char *p, const char *end) {
+  while (p < end && *p != '"') p += *p == '\\' ? 2 : 1;
+  return p < end ? p : end;
+}
+
+/* Events that look alike but for a text, and a number where the form has a NUL, each a whole chunk of its own, from the cursor on:
+ * at most `most`.
  *
  * Of each: the read that brought its end, the one that brought its begin, its size. The texts stand behind one another
  * at found[0], found[1] bytes; found[2]: bytes that were taken. */
@@ -253,15 +273,17 @@ int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *
                   int32_t *ends, int32_t *begins, int32_t *sizes, int64_t *found) {
   int64_t n = 0, begun = t->cursor - t->base, text = begun;
   const char *p = t->bytes + begun, *end = t->bytes + t->size;
+  const char *in_head = memchr(head, 0, (size_t)head_n), *in_tail = memchr(tail, 0, (size_t)tail_n);
   while (n < most) {
     const char *digits = p;
     int64_t size = 0;
     while (p < end && p - digits < 8 && hex(*p) >= 0) size = size * 16 + hex(*p++);
     if (p == digits || size > EVENT_MOST || size <= head_n + tail_n || end - p < size + 4) break;
     if (p[0] != '\r' || p[1] != '\n' || p[size + 2] != '\r' || p[size + 3] != '\n') break;
-    const char *payload = p + 2, *from = payload + head_n, *to = payload + size - tail_n;
-    if (memcmp(payload, head, (size_t)head_n) || memcmp(to, tail, (size_t)tail_n)) break;
-    if (!is_text(from, to)) break;
+    const char *payload = p + 2, *stop = payload + size, *from = past(payload, stop, head, head_n, in_head);
+    if (!from) break;
+    const char *to = in_tail ? unquoted(from, stop) : stop - tail_n;
+    if (to <= from || past(to, stop, tail, tail_n, in_tail) != stop || !is_text(from, to)) break;
     int64_t first = t->base + (payload - t->bytes), last = t->base + (payload + size - t->bytes);
     while (t->rows[t->taken].end <= first) t->taken++;
     begins[n] = (int32_t)t->taken;

@@ -41,7 +41,7 @@ class Scan(NamedTuple):
     begins: array[int]
     """And the one that brought its first."""
     sizes: array[int]
-    """Bytes of its data."""
+    """Bytes of its data, where nothing but that stands in it."""
     text: bytes
     """The texts behind one another, as they stand in their JSON strings."""
     taken: int
@@ -133,7 +133,8 @@ class Tape:
 
     def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
         """Hand on events that are `head`, the inside of a JSON string, and `tail`, each of them a chunk (RFC 9112, 7.1)
-        of its own without extensions, as far as they follow one another whole: at most `most`; None for none.
+        of its own without extensions, as far as they follow one another whole: at most `most`; None for none. A NUL in
+        `head` or `tail`, one in each at most, stands for a whole number of up to ten digits.
 
         The bytes that wait must begin with a chunk.
         """
@@ -212,7 +213,8 @@ def _event(head: bytes, tail: bytes) -> re.Pattern[bytes]:
     half = rb"\\u(?!d[89a-f])[0-9a-f]{4}"
     whole = rb"\\u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2})"
     text = rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|(?i:%b)|%b)+' % (half, whole)
-    return re.compile(rb"([0-9a-fA-F]{1,8})\r\n%b(%b)%b\r\n" % (re.escape(head), text, re.escape(tail)))
+    head, tail = (re.escape(form).replace(b"\0", b"(?:0|[1-9][0-9]{0,9})") for form in (head, tail))
+    return re.compile(rb"([0-9a-fA-F]{1,8})\r\n%b(%b)%b\r\n" % (head, text, tail))
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from loadcell.engine import http
 from loadcell.engine.api import ApiError, Asked, OpenAIVoice, Phrases, Voice, error_body, read_request
 from loadcell.engine.messages import MessagesVoice, messages_error, read_messages
+from loadcell.engine.responses import ResponsesVoice, read_responses
 
 
 class Api(NamedTuple):
@@ -30,4 +31,5 @@ APIS = {
     "/v1/chat/completions": OPENAI,
     "/v1/completions": Api(lambda body, _, model: read_request(body, False, model), OpenAIVoice),
     "/v1/messages": Api(read_messages, MessagesVoice, messages_error),
+    "/v1/responses": Api(read_responses, ResponsesVoice),
 }

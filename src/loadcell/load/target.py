@@ -163,6 +163,8 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     port = url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
     dialect = dialect_of(endpoint.api)
+    if (why := dialect.refused(endpoint.extra_body)) is not None:
+        raise UsageError(f"endpoint.extra_body {why}")
     if url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
         headers = dialect.headers(None) | {"Authorization": _basic(url)}
     else:

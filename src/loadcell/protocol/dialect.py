@@ -154,10 +154,14 @@ class Dialect:
     """What ends a stream, in words."""
     strict: bool = False
     """Whether every stream ends so: then one that only told why its output ends was cut."""
+    number: bytes = b""
+    """The field by which each event has a number of its own, which means nothing here; empty where there is none."""
     harmless: frozenset[str] = frozenset()
     """Names of events (`event:`) that sound like an error of the reply and tell of none."""
     holds: str
     """What a reply must have, in words."""
+    refused: Callable[[Mapping[str, Any]], str | None] = lambda _: None
+    """What makes further fields of a body ones that no load can have, in words; None if nothing does."""
     headers: Callable[[str | None], dict[str, str]] = lambda key: {"Authorization": f"Bearer {key}"} if key else {}
     """Of every request, with the key if there is one."""
     models: str = "/models"

@@ -439,6 +439,9 @@ def _fields(raw: bytes) -> tuple[bytes, str]:
 
     Fields are taken in any case, with spaces around their names: a line that is skipped is output lost.
     """
+    name, _, value = raw.partition(b"\n")
+    if name.startswith(b"event: ") and value.startswith(DATA) and b"\n" not in value:  # as most servers name them
+        return value[len(DATA) :], name[7:].strip().lower().decode("utf-8", "replace")
     data: list[bytes] = []
     event = ""
     for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):

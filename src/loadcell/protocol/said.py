@@ -124,7 +124,8 @@ class Said:
             self._eager -= 1
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
-            self._twin = learn_twin(payload, self.content[-1], self.dialect.whole, lead) or self._twin
+            dialect = self.dialect
+            self._twin = learn_twin(payload, self.content[-1], dialect.whole, lead, dialect.number) or self._twin
 
     def _with_prompt(self, told: Usage) -> Usage:
         """A usage with what an earlier one told of the prompt."""
