@@ -31,6 +31,8 @@ class Landing:
     def add(self, flight: Flight) -> None:
         """A reply has ended."""
         self.flights.append(flight)
+        self._count[Count.AIR_READS] += flight.tape.reads - flight.air_reads  # until it is parsed, and its tokens told
+        flight.air_reads = flight.tape.reads
         self.unparsed += flight.tape.stored
         self._weights.append(flight.weight())
         self.bytes += self._weights[-1]

@@ -43,7 +43,7 @@ UNREAD_NS = 2_000_000_000
 """And one that does not pause, every so often: what has failed may go on speaking."""
 UNPARSED_READS = 600_000
 """With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
-TOGETHER, TOGETHER_NS = 12, 250_000_000
+TOGETHER, TOGETHER_NS = 12, 100_000_000
 """So many landed replies, or what has waited for so long, are parsed one after the other: code that has just run is
 fast, and one reply at a time takes twice the time."""
 FLUSH_ROWS = 250_000
