@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loadcell.protocol import Dialect
+from loadcell.protocol import Dialect, Reply
 from loadcell.protocol.messages import MESSAGES
 from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
 from loadcell.protocol.openai.responses import RESPONSES
@@ -25,6 +25,23 @@ def event(value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
     """An event; one that says its type is named after it."""
     name = f"event: {value['type']}".encode() + eol if isinstance(value, dict) and "type" in value else b""
     return name + b"data: " + json.dumps(value, ensure_ascii=ascii_only).encode() + 2 * eol
+
+
+def streamed(dialect: Dialect, values: Iterable[Value]) -> Reply:
+    """A reply of these events, each read by itself."""
+    reply = Reply(dialect)
+    for number, read in enumerate([HEAD, *(chunk(event(value)) for value in values), LAST]):
+        reply.feed([read], number)
+    assert reply.closed
+    return reply
+
+
+def at_once(dialect: Dialect, value: Value) -> Reply:
+    """A reply that is not streamed."""
+    data = json.dumps(value).encode()
+    reply = Reply(dialect)
+    reply.feed([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(data), data)], 0)
+    return reply
 
 
 @dataclass(frozen=True)

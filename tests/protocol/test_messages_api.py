@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from spoken import HEAD, LAST, SPOKEN, chunk, event
+from spoken import HEAD, LAST, SPOKEN, at_once, chunk, event, streamed
 
 from loadcell.kinds import (
     KIND_ANSWER,
@@ -52,19 +52,11 @@ def end(reason: Any = "end_turn", **usage: Any) -> dict[str, Any]:
 
 
 def stream(*values: dict[str, Any]) -> Reply:
-    reply = Reply(MESSAGES)
-    reads = [HEAD, *(chunk(event(value)) for value in values), LAST]
-    for number, read in enumerate(reads):
-        reply.feed([read], number)
-    assert reply.closed
-    return reply
+    return streamed(MESSAGES, values)
 
 
 def whole(**fields: Any) -> Reply:
-    text = json.dumps(MESSAGE | fields).encode()
-    reply = Reply(MESSAGES)
-    reply.feed([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)], 0)
-    return reply
+    return at_once(MESSAGES, MESSAGE | fields)
 
 
 def kinds(reply: Reply) -> list[int]:
@@ -162,7 +154,7 @@ def test_the_output_that_a_message_begins_with_is_no_count_of_it() -> None:
     ("reason", "name"),
     [
         ("end_turn", "end_turn"),
-        ("max_tokens", "length"),
+        ("max_tokens", "max_tokens"),
         ("stop_sequence", "stop_sequence"),
         ("tool_use", "tool_use"),
         ("pause_turn", "pause_turn"),

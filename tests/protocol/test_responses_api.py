@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from spoken import HEAD, LAST, SPOKEN, chunk, event
+from spoken import HEAD, LAST, SPOKEN, at_once, chunk, event, streamed
 
 from loadcell.errors import UsageError
 from loadcell.kinds import (
@@ -63,20 +63,11 @@ BEGIN = [of("created", response=RESPONSE), of("in_progress", response=RESPONSE)]
 
 
 def stream(*values: dict[str, Any]) -> Reply:
-    reply = Reply(RESPONSES)
-    numbered = [value | {"sequence_number": number} for number, value in enumerate(values)]
-    reads = [HEAD, *(chunk(event(value)) for value in numbered), LAST]
-    for number, read in enumerate(reads):
-        reply.feed([read], number)
-    assert reply.closed
-    return reply
+    return streamed(RESPONSES, [value | {"sequence_number": number} for number, value in enumerate(values)])
 
 
 def whole(**fields: Any) -> Reply:
-    data = json.dumps(RESPONSE | fields).encode()
-    reply = Reply(RESPONSES)
-    reply.feed([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(data), data)], 0)
-    return reply
+    return at_once(RESPONSES, RESPONSE | fields)
 
 
 def test_a_stream_of_text_says_its_output_once() -> None:
@@ -166,9 +157,9 @@ def test_a_summary_is_none_of_the_reasoning_tokens_that_usage_counts() -> None:
     ("value", "name"),
     [
         (end(), "completed"),
-        (end("incomplete", incomplete_details={"reason": "max_output_tokens"}), "length"),
+        (end("incomplete", incomplete_details={"reason": "max_output_tokens"}), "max_output_tokens"),
         (end("incomplete", incomplete_details={"reason": "content_filter"}), "content_filter"),
-        (end(status="incomplete", incomplete_details={"reason": "max_output_tokens"}), "length"),
+        (end(status="incomplete", incomplete_details={"reason": "max_output_tokens"}), "max_output_tokens"),
     ],
 )
 def test_why_an_output_ends(value: dict[str, Any], name: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from spoken import SPOKEN, streamed
 
-from loadcell.protocol import Evidence, Text, count
+from loadcell.protocol import Evidence, Text, count, evidence
+from loadcell.protocol.openai.dialect import CHAT
 
 
 def of(usage: int | None, events: int, **more: Any) -> Evidence:
@@ -81,3 +83,13 @@ def test_without_a_text_what_is_told_stands_in() -> None:
     assert count(of(None, 10))[:2] == (10, "chunks")
     assert count(of(None, 0, size=9))[:2] == (None, "chunks")
     assert count(of(None, 0)) == (None, None, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit"), [("length", 1), ("MAX_TOKENS", 1), ("max_output_tokens", 1), ("stop", None)]
+)
+def test_a_reply_that_ended_at_its_limit_has_the_tokens_that_were_asked_for(reason: str, limit: int | None) -> None:
+    """By whichever name its API knows that."""
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    told, _ = evidence(streamed(CHAT, [SPOKEN["chat"].token("a"), end]), 1)
+    assert told.limit == limit

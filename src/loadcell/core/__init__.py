@@ -7,7 +7,7 @@ Two forms of one contract: `tape` and `reader` in Python, which say what it is a
 from loadcell.core.native import form, make_reader, make_records, make_tape
 from loadcell.core.reader import Event, Note, Reader, What
 from loadcell.core.records import Records, Sealed
-from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Look, Scan, Tape
+from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Scan, Tape
 
 __all__ = [
     "BULK_BYTES",
@@ -16,7 +16,6 @@ __all__ = [
     "STALL_NS",
     "STAMP_COLUMNS",
     "Event",
-    "Look",
     "Note",
     "Reader",
     "Records",

@@ -264,8 +264,8 @@ static const char *unquoted(const char *p, const char *end) {
   return p < end ? p : end;
 }
 
-/* Events that look alike but for a text, and a number where the form has a NUL, each a whole chunk of its own, from the cursor on:
- * at most `most`.
+/* Events that look alike but for a text, and a number where the form has a NUL, each a whole chunk of its own, from the
+ * cursor on: at most `most`.
  *
  * Of each: the read that brought its end, the one that brought its begin, its size. The texts stand behind one another
  * at found[0], found[1] bytes; found[2]: bytes that were taken. */

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from time import monotonic_ns
 from typing import Any
 
@@ -70,14 +71,16 @@ class Looks:
         """
         looked: Ints
         looked, asked, woke = looks.T
-        at = np.array(self._at_ns[:], "i8")  # a copy: the loop goes on
-        if self._waited is None or not at.size:
+        if self._waited is None or not looked.size:
             return looked
-        waited = np.array(self._waited_ns[: at.size], "i8")
+        # No copies: there are more of them the longer the run. These are gone before the next sample.
+        at, waited = np.frombuffer(self._at_ns, "i8"), np.frombuffer(self._waited_ns, "i8")
         before, after = np.searchsorted(at, asked, "right") - 1, np.searchsorted(at, woke)
         known = (before >= 0) & (after < at.size) & (woke - asked <= self._most_ns)
         late = waited[np.minimum(after, at.size - 1)] - waited[before]
-        begins, ends = np.array(spells, "i8").reshape(-1, 2).T
+        first = asked.min()
+        recent = [*takewhile(lambda spell: spell[1] >= first, reversed(spells))][::-1]
+        begins, ends = np.array(recent, "i8").reshape(-1, 2).T
         beside = np.searchsorted(begins, woke, "right") > np.searchsorted(ends, asked)
         late += np.where(beside, LOOK_NS, _PROMPT_NS)
         # It slept for some of its time, so nothing was there when it fell asleep.

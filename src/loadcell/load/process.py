@@ -64,7 +64,7 @@ def main() -> int:
             if job.cpu is not None:
                 os.sched_setaffinity(0, {job.cpu})
             kept = uncounted if job.tokenizer != "none" else None
-            ledger = Ledger(job.worker, 0, writer, events, kept, job.secrets)
+            ledger = Ledger(job.worker, writer, events, kept, job.secrets)
             worker = Worker(job, live, ledger, looks, schedule, audit)
             error = worker.prepare()
         except LoadcellError as problem:
@@ -76,7 +76,7 @@ def main() -> int:
         t0_ns = _wait_for_start(live)
         if t0_ns is None:
             return 0
-        ledger.t0_ns = events.t0_ns = t0_ns
+        events.t0_ns = t0_ns
         _run(worker, t0_ns)
         try:
             _finish(worker, uncounted, folder)

@@ -53,6 +53,7 @@ class Events:
     def __init__(self, looks: Looks, spells: list[tuple[int, int]]) -> None:
         """`spells`: when something was written, begin and end, monotonic ns."""
         self.t0_ns = 0
+        """Start of the load on the monotonic clock; all recorded times count from it."""
         self._looks, self._spells = looks, spells
         self._brought: list[Brought] = []
         self._made: list[dict[str, Ints]] = []
@@ -121,8 +122,6 @@ class Ledger:
     """Where a worker's rows go."""
 
     worker: int
-    t0_ns: int
-    """Start of the load on the monotonic clock; all recorded times count from it."""
     writer: PartWriter
     events: Events
     """What becomes the rows of the events."""
@@ -150,7 +149,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, stamps: array[i
 
     `body` is its body if text is to be recorded.
     """
-    writer, t0_ns, clean = ledger.writer, ledger.t0_ns, ledger.scrub
+    writer, t0_ns, clean = ledger.writer, ledger.events.t0_ns, ledger.scrub
     reply = flight.reply
     failure = flight.failure or reply.failure
     status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
@@ -226,7 +225,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, stamps: array[i
     return row
 
 
-def _by_event(reply: Reply, outputs: bytes, told: Evidence, found: Count, each: list[int | None]) -> array[int]:
+def _by_event(reply: Reply, outputs: bytearray, told: Evidence, found: Count, each: list[int | None]) -> array[int]:
     """Tokens by event: as it tells, or one each where there are as many; else unknown, but for what was hidden."""
     if not reply.streamed or found.tokens is None or found.source == "chunks":
         return _known(each)
@@ -251,7 +250,7 @@ def _known(tokens: list[int | None]) -> array[int]:
     return array("i", [MISSING_INT if one is None else one for one in tokens])
 
 
-def _first_field(reply: Reply, outputs: bytes) -> str | None:
+def _first_field(reply: Reply, outputs: bytearray) -> str | None:
     """The field that is not known to hold output, if such a one alone brought the first, before known ones."""
     first = outputs.find(1)
     if not reply.others or first < 0 or reply.kinds[first] & KIND_OUTPUT != KIND_REASONING:

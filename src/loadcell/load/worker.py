@@ -45,7 +45,7 @@ UNPARSED_READS = 600_000
 """With more reads than this in landed replies (about 300 MB, all workers together), parsing comes before reading."""
 TOGETHER, TOGETHER_NS = 12, 100_000_000
 """So many landed replies, or what has waited for so long, are parsed one after the other: code that has just run is
-fast, and one reply at a time takes twice the time."""
+fast, and between reads of the kernel it is not."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
 GUARD_NS = 300_000

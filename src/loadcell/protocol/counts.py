@@ -11,6 +11,7 @@ from itertools import compress
 from typing import NamedTuple
 
 from loadcell.kinds import TOKENIZER_TOLERANCE
+from loadcell.protocol.endings import LIMIT
 from loadcell.protocol.reply import Reply
 
 _EVENTS_TOLERANCE = 1.25
@@ -93,7 +94,7 @@ def evidence(reply: Reply, asked: int | None) -> tuple[Evidence, list[int | None
         told=told or None,
         told_by=reply.token_source if told else None,
         events=outputs if reply.streamed else 0,
-        limit=asked if reply.finish_reason == "length" else None,
+        limit=asked if reply.finish_reason in LIMIT else None,
         size=0 if reply.streamed or not outputs else len(reply.text().encode()),
     ), each
 

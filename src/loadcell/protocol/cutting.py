@@ -6,6 +6,8 @@ from loadcell.phrases import phrase
 from loadcell.protocol.values import is_object
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+DATA = b"data: "
+"""What stands before the data of an event, as almost all servers write it."""
 _MARKS = (b"data:", b"event:", b"id:", b"retry:", b":")
 """With one of these begins an event stream."""
 _LONGEST_MARK = max(map(len, _MARKS))
@@ -135,3 +137,28 @@ class Cutter:
 
 def _ends_line(data: bytes) -> bool:
     return b"\n" in data or b"\r" in data
+
+
+def fields(raw: bytes) -> tuple[bytes, str]:
+    """The data of an event in any legal form, and its name (WHATWG, server-sent events).
+
+    Fields are taken in any case, with spaces around their names: a line that is skipped is output lost.
+    """
+    name, _, value = raw.partition(b"\n")
+    if name.startswith(b"event: ") and value.startswith(DATA) and b"\n" not in value:  # as most servers name them
+        return value[len(DATA) :], name[7:].strip().lower().decode("utf-8", "replace")
+    data: list[bytes] = []
+    event = ""
+    for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        name, value = name.strip().lower(), value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value.strip().lower().decode("utf-8", "replace")
+        elif name == b"error":  # no legal field either
+            event = "error"
+            data.append(value)
+        elif line.startswith(b"{"):  # no legal field: a server that writes its error as a bare line
+            data.append(line)
+    return b"\n".join(data), event

@@ -25,6 +25,8 @@ _BESIDE = frozenset(
     ]
 )  # fmt: skip
 """Words that stand beside those and tell of nothing else."""
+LIMIT = frozenset(["length", "max_tokens", "max_output_tokens"])
+"""The reasons by which an API says that all tokens which were asked for were made."""
 _LEADS = ("finish_reason_", "finish_type_", "finish_", "stop_reason_")
 """What stands before the reason where a server writes the names of its code."""
 _UNFINISHED = frozenset(

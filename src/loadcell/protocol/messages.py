@@ -11,15 +11,13 @@ from loadcell.kinds import KIND_ANSWER, KIND_REASONING, KIND_TOOL
 from loadcell.protocol.asking import begun, ended, ended_own, without_ignore_eos
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, Usage, hear_each
 from loadcell.protocol.refusal import error_message
-from loadcell.protocol.values import ABSENT, NOT_JSON, as_count, is_done, mended, present
+from loadcell.protocol.values import ABSENT, as_count, is_done, mended, present, read_as
 
 VERSION = "2023-06-01"
 _OURS, _LEASED = "sk-ant-", "sk-ant-oat"
 """How keys of Anthropic begin, and those among them that stand for a person's login."""
 _TOOLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 """Blocks of which a model writes the name and the input."""
-_REASONS = {"max_tokens": "length"}
-"""Reasons by the name under which the limit that was asked for is known."""
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -78,10 +76,7 @@ _EVENTS = frozenset(
 
 def read(payload: bytes) -> Heard:
     """What an event says, or a message that was not streamed; one of NOT_JSON if it is none."""
-    try:
-        event = _EVENT.decode(payload)
-    except NOT_JSON:
-        event = _EVENT.decode(mended(payload))
+    event = read_as(_EVENT, payload)
     if event.type == "content_block_delta" and event.delta is not None:
         return _of_delta(event.delta, payload)
     if event.type == "content_block_start" and event.content_block is not None:
@@ -91,10 +86,10 @@ def read(payload: bytes) -> Heard:
         heard.usage = _usage(event.message.usage, begins=True)
     elif event.type == "message_delta":
         heard.usage = _usage(event.usage)
-        heard.finish = _reason(event.delta.stop_reason) if event.delta is not None else None
+        heard.finish = event.delta.stop_reason if event.delta is not None else None
     elif event.content is not None:
         _put_blocks(heard, event.content)
-        heard.usage, heard.finish = _usage(event.usage), _reason(event.stop_reason)
+        heard.usage, heard.finish = _usage(event.usage), event.stop_reason
     if event.type == "error" or present(event.error):
         heard.failure = ("stream_error", error_message(payload))
     return heard
@@ -149,10 +144,6 @@ def _usage(told: _Usage | None, *, begins: bool = False) -> Usage | None:
     prompt = [as_count(told.input_tokens), as_count(told.cache_creation_input_tokens), read_again]
     whole = sum(count or 0 for count in prompt)
     return Usage(whole or None, None if begins else as_count(told.output_tokens), read_again if whole else None)
-
-
-def _reason(told: Any) -> Any:
-    return _REASONS.get(told, told) if isinstance(told, str) else told
 
 
 # --- requests out -----------------------------------------------------------------------------------------------------

@@ -16,12 +16,11 @@ from loadcell.core import Scan, Tape
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR
 from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
-from loadcell.protocol.cutting import Cutter, TooLarge
+from loadcell.protocol.cutting import DATA, Cutter, TooLarge, fields
 from loadcell.protocol.dialect import Dialect
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.said import Said
-from loadcell.protocol.twin import DATA
 from loadcell.protocol.values import EMPTY, FAILED, NOT_JSON
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
@@ -111,7 +110,7 @@ class Reply(Said):
     def _last_words(self) -> bool:
         """Whether an event that nobody has ended yet is an end mark or a failure."""
         rest = b"".join(self._cut.rest).strip()
-        payload, name = _fields(rest) if rest else (b"", "")
+        payload, name = fields(rest) if rest else (b"", "")
         if payload.startswith(b"{"):
             return self._tells_error(name) or (b'"error"' in payload and payload.endswith(b"}"))
         return bool(payload) and (self._tells_error(name) or self.dialect.is_end(payload))
@@ -341,7 +340,7 @@ class Reply(Said):
             if raw.startswith(b"data: ") and b"\n" not in raw:
                 payload, name = raw[6:], ""
             else:
-                payload, name = _fields(raw)
+                payload, name = fields(raw)
                 lead = raw.removesuffix(payload)
             if not payload.startswith(b"{"):
                 payload = payload.strip()
@@ -430,30 +429,5 @@ class Reply(Said):
         if self.dialect.strict:
             key = phrase("the stream ended without {}")
         words = phrase(key, self.dialect.ends)
-        said = b"" if _fields(last)[0] or last.startswith(_FIELDS) else last.strip()
+        said = b"" if fields(last)[0] or last.startswith(_FIELDS) else last.strip()
         return "cut", phrase("{}; its last words: {}", words, error_message(said)) if said else words
-
-
-def _fields(raw: bytes) -> tuple[bytes, str]:
-    """The data of an event in any legal form, and its name (WHATWG, server-sent events).
-
-    Fields are taken in any case, with spaces around their names: a line that is skipped is output lost.
-    """
-    name, _, value = raw.partition(b"\n")
-    if name.startswith(b"event: ") and value.startswith(DATA) and b"\n" not in value:  # as most servers name them
-        return value[len(DATA) :], name[7:].strip().lower().decode("utf-8", "replace")
-    data: list[bytes] = []
-    event = ""
-    for line in raw.lstrip(b"\xef\xbb\xbf\x1e\n").split(b"\n"):
-        name, _, value = line.partition(b":")
-        name, value = name.strip().lower(), value.removeprefix(b" ")
-        if name == b"data":
-            data.append(value)
-        elif name == b"event":
-            event = value.strip().lower().decode("utf-8", "replace")
-        elif name == b"error":  # no legal field either
-            event = "error"
-            data.append(value)
-        elif line.startswith(b"{"):  # no legal field: a server that writes its error as a bare line
-            data.append(line)
-    return b"\n".join(data), event

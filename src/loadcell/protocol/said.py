@@ -74,9 +74,9 @@ class Said:
         """Whether the stream says that its output is whole; a reason that more output followed says nothing."""
         return self.done or (self.finish_reason is not None and not self._went_on and not self.dialect.strict)
 
-    def outputs(self) -> bytes:
+    def outputs(self) -> bytearray:
         """Of each event 1 if it holds output, else 0."""
-        return bytes(self.kinds.translate(_HOLDS_OUTPUT))
+        return self.kinds.translate(_HOLDS_OUTPUT)
 
     def _classify(self, numbers: list[int], payloads: list[bytes], leads: list[bytes]) -> None:
         told = self.dialect.hear(payloads, self._index)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+from loadcell.protocol.cutting import DATA
 from loadcell.protocol.dialect import Heard
 from loadcell.protocol.values import NOT_JSON
 
-DATA = b"data: "
 _LEAD = re.compile(rb"(?:event: [^\n]*\n)?data: ")
 _OTHER = "another text"
 

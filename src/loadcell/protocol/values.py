@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
 
 
 _MOST_TOKENS = 2**31
+T = TypeVar("T")
 
 
 def is_object(data: bytes) -> bool:
@@ -41,6 +42,14 @@ def mended(payload: bytes) -> bytes:
     """The same as JSON that any reader takes: halves of characters, which cannot be written, are replaced."""
     text = json.dumps(lenient(payload), ensure_ascii=False)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def read_as(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
+    """What bytes say that may be spoilt as `mended` knows; one of NOT_JSON if nothing."""
+    try:
+        return decoder.decode(payload)
+    except NOT_JSON:
+        return decoder.decode(mended(payload))
 
 
 def as_integer(value: Any) -> int | None:

@@ -13,7 +13,7 @@ from loadcell.protocol.asking import begun, ended, ended_own, without_ignore_eos
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, Told, Usage, hear_each
 from loadcell.protocol.openai.told import timings_of
 from loadcell.protocol.refusal import error_message
-from loadcell.protocol.values import ABSENT, NOT_JSON, as_count, is_done, mended, present
+from loadcell.protocol.values import ABSENT, as_count, is_done, present, read_as
 
 _ANSWERS = frozenset(["response.output_text.delta", "response.refusal.delta"])
 _THOUGHTS = frozenset(["response.reasoning_text.delta", "response.reasoning.delta"])
@@ -32,8 +32,6 @@ _WRITTEN = frozenset(
 _ENDS = frozenset(["response.completed", "response.incomplete", "response.cancelled"])
 _FAILED = frozenset(["error", "response.failed", "response.error"])
 _TOOLS = ("function_call", "custom_tool_call", "mcp_call")
-_REASONS = {"max_output_tokens": "length", "max_tokens": "length"}
-"""Reasons by the name under which the limit that was asked for is known."""
 _HARMLESS = frozenset(["response.mcp_call.failed", "response.mcp_list_tools.failed"])
 """A tool of the server failed: the model is told, and goes on."""
 
@@ -94,10 +92,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 def read(payload: bytes) -> Heard:
     """What an event says, or a response that was not streamed; one of NOT_JSON if it is none."""
-    try:
-        event = _EVENT.decode(payload)
-    except NOT_JSON:
-        event = _EVENT.decode(mended(payload))
+    event = read_as(_EVENT, payload)
     kind = event.type or ""
     if kind.endswith(".delta"):
         return _of_delta(kind, event)
@@ -159,8 +154,7 @@ def _put_output(heard: Heard, output: list[_Item]) -> None:
 def _put_end(heard: Heard, response: _Response) -> None:
     """Put the usage and the reason of a response that has ended into what is heard of it."""
     why = response.incomplete_details.reason if response.incomplete_details is not None else None
-    reason = why or response.status or "completed"
-    heard.finish = _REASONS.get(reason, reason) if isinstance(reason, str) else reason
+    heard.finish = why or response.status or "completed"
     if (told := response.usage) is not None:
         prompt, output = told.input_tokens_details or _Details(), told.output_tokens_details or _Details()
         counts = (told.input_tokens, told.output_tokens, prompt.cached_tokens, output.reasoning_tokens)
