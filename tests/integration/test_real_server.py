@@ -50,9 +50,11 @@ def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: 
     assert ran.result.methodology.token_source == {"usage": 10}
     assert ran.column("output_tokens") == [12] * 10
     assert server.metric("tokens_predicted_total") - before == 10 * 12 + PROBE_TOKENS
-    # What came from the cache is of the prompt: the chat template adds the same tokens to every one.
-    assert len(set(np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens")))) == 1
-    assert max(ran.column("cached_tokens")) > 0
+    # What came from the cache is of the prompt: the chat template adds the same tokens to every one. Where its first
+    # token is part of a character, llama.cpp leaves out the event with these counts: they are missing then, and no 0.
+    beside = np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens"))
+    assert len(set(beside[~np.isnan(beside)])) == 1
+    assert np.nanmax(ran.column("cached_tokens")) > 0
     whole = run(server.url, "--api", api, "--no-stream", "--concurrency", "2", "--requests", "4", *PROBE)
     assert counts(whole) == (4, 4, 0, 0, 0)
     assert whole.column("output_tokens") == [8] * 4
