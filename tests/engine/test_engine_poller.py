@@ -53,6 +53,11 @@ def test_a_due_time_ends_the_wait_and_never_early(poller: Poller) -> None:
         assert due - 1_000_000 <= time.monotonic_ns()
 
 
+def test_no_wait_is_so_long_that_a_missed_signal_matters(poller: Poller) -> None:
+    assert poller.wait(None) == []
+    assert poller.wait(time.monotonic_ns() + 3600 * 10**9) == []
+
+
 def test_a_hang_up_is_told(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     poller.register(ours, READ)

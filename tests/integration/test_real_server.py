@@ -48,8 +48,11 @@ def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: 
     assert ran.measured, ran.err
     assert counts(ran) == (10, 10, 0, 0, 0)
     assert ran.result.methodology.token_source == {"usage": 10}
-    assert ran.column("output_tokens") == [12] * 10
-    assert server.metric("tokens_predicted_total") - before == 10 * 12 + PROBE_TOKENS
+    # llama.cpp drops `ignore_eos` of a message: a model that ends by itself has told fewer tokens than asked.
+    outputs = ran.column("output_tokens")
+    assert max(outputs) == 12 and (api == "messages" or min(outputs) == 12)
+    probes = server.metric("tokens_predicted_total") - before - sum(outputs)
+    assert probes == PROBE_TOKENS or (api == "messages" and 1 < probes < PROBE_TOKENS)
     # What came from the cache is of the prompt: the chat template adds the same tokens to every one. Where its first
     # token is part of a character, llama.cpp leaves out the event with these counts: they are missing then, and no 0.
     beside = np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens"))
@@ -57,7 +60,7 @@ def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: 
     assert np.nanmax(ran.column("cached_tokens")) > 0
     whole = run(server.url, "--api", api, "--no-stream", "--concurrency", "2", "--requests", "4", *PROBE)
     assert counts(whole) == (4, 4, 0, 0, 0)
-    assert whole.column("output_tokens") == [8] * 4
+    assert all(count == 8 or (api == "messages" and 0 < count < 8) for count in whole.column("output_tokens"))
 
 
 def test_the_settings_of_make_real_llama_are_ones_that_its_server_takes(

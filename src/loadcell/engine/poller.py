@@ -13,6 +13,8 @@ from typing import Protocol
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _MAX_EVENTS = 256
+_LOOK_S = 0.5
+"""No wait is longer: a signal between the interpreter's last look for one and the wait itself ends no wait."""
 
 
 class Poller(Protocol):
@@ -23,7 +25,7 @@ class Poller(Protocol):
     def unregister(self, sock: socket.socket) -> None: ...
 
     def wait(self, due_ns: int | None) -> list[tuple[int, int]]:
-        """(descriptor, mask) of what is ready; returns empty at `due_ns` on CLOCK_MONOTONIC; None waits for ever."""
+        """(descriptor, mask) of what is ready; empty at `due_ns` on CLOCK_MONOTONIC, or after `_LOOK_S` before it."""
         ...
 
     def close(self) -> None: ...
@@ -59,8 +61,8 @@ class SelectorPoller:
         self.modify(sock, 0)
 
     def wait(self, due_ns: int | None) -> list[tuple[int, int]]:
-        timeout = None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
-        return [(key.fd, mask) for key, mask in self._selector.select(timeout)]
+        left_s = _LOOK_S if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+        return [(key.fd, mask) for key, mask in self._selector.select(min(_LOOK_S, left_s))]
 
     def close(self) -> None:
         self._selector.close()
@@ -105,14 +107,14 @@ if sys.platform == "linux":
 
         def wait(self, due_ns: int | None) -> list[tuple[int, int]]:
             if due_ns is None:
-                found = self._epoll.poll(-1, _MAX_EVENTS)
+                found = self._epoll.poll(_LOOK_S, _MAX_EVENTS)
             elif due_ns <= time.monotonic_ns():
                 found = self._epoll.poll(0, _MAX_EVENTS)
             else:
                 self._spec.value_s, self._spec.value_ns = divmod(due_ns, 1_000_000_000)
                 if self._settime(self._timer, _TIMER_ABSTIME, self._spec_at, None):
                     raise OSError(ctypes.get_errno(), "timerfd_settime failed")
-                found = self._epoll.poll(-1, _MAX_EVENTS)
+                found = self._epoll.poll(_LOOK_S, _MAX_EVENTS)
             # errors and hang-ups count as both: the next read or write says what it is
             return [
                 (fd, READ if mask == 1 else (READ if mask & ~4 else 0) | (WRITE if mask & ~3 else 0))
