@@ -28,6 +28,8 @@ SHORT = {
     "chat.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s"),
     "open-loop.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s", "load.rate=40"),
     "completions.yaml": ("load.requests=16",),
+    "messages.yaml": ("load.duration_s=1s",),
+    "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 
