@@ -20,6 +20,11 @@ _OURS = {
 _GROUP = "loadcell.apis"
 
 
+def our_apis() -> str:
+    """The names of those that need no other package."""
+    return ", ".join(_OURS)
+
+
 def check_api(name: str, said: str) -> None:
     """UsageError, which begins with `said`, if there is no such API."""
     if name not in _OURS and name not in (others := _others()):

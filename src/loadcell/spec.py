@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from loadcell.apis import check_api
+from loadcell.apis import check_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
@@ -36,7 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The server under test and how it is spoken to."""
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
-    api: Annotated[str, Doc(description="API to load: chat, completions, messages or responses")] = "chat"
+    api: Annotated[str, Doc(description=f"API to load: {our_apis()}")] = "chat"
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from scripted import CLOSE, LAST_CHUNK, Received, Step, chunked, json_reply, ser
 from loadcell import apis
 from loadcell.errors import UsageError
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING
+from loadcell.load.target import make_target
 from loadcell.protocol import Dialect, Form, Reply
 from loadcell.protocol.dialect import Heard, Prompt, Usage, hear_each
+from loadcell.spec import Endpoint
 
 # --- the API: JSON lines, with names of its own for everything -------------------------------------------------------
 
@@ -67,6 +70,7 @@ def _without(form: Form, said: str, insist: bool) -> tuple[Form, str | None] | N
 
 ORACLE = Dialect(
     path="/oracle",
+    path_whole="/verdict",
     paths=("/oracle",),
     base="/delphi",
     talks=False,
@@ -166,6 +170,17 @@ def test_it_is_read_whole_too(run: Run) -> None:
     with serve(whole, probe=whole, models=names) as server:
         ran = run(server.url, requests=2, stream=False)
     assert [(row["status"], row["output_tokens"]) for row in ran.rows] == [("ok", TOKENS)] * 2
+    assert {request.path for request in server.received} == {"/delphi/verdict", "/delphi/oracles"}
+    assert ran.manifest.effective["url"].endswith("/delphi/verdict")
+
+
+def test_one_that_has_no_ignore_eos_is_not_asked_for_it(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = Endpoint(url="http://127.0.0.1:1", api="oracle", ignore_eos=True)
+    make_target(endpoint, None)
+    silent = replace(ORACLE, form=ORACLE.form._replace(ignore_eos=False))
+    monkeypatch.setattr("loadcell.load.target.dialect_of", lambda _: silent)
+    with pytest.raises(UsageError, match="the oracle API cannot be asked for every output token"):
+        make_target(endpoint, None)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +211,5 @@ def test_any_split_of_its_bytes_is_heard_alike(cuts: list[int]) -> None:
 
 
 def test_a_name_that_nobody_speaks_is_refused_with_those_that_are(registered: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"endpoint\.api: 'oracel' is not one of chat, completions, messages, responses, oracle"
-    ):
+    with pytest.raises(UsageError, match=rf"endpoint\.api: 'oracel' is not one of {apis.our_apis()}, oracle"):
         short_spec("http://127.0.0.1:1", api="oracel")

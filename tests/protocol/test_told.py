@@ -84,7 +84,7 @@ def test_the_short_way_takes_the_tokens_and_the_last_event_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [-1, -0.001, 1e30, 10**40, "12", True, None, [], {}, float("nan"), float("inf"), -float("inf")]
+    "bad", [-1, -0.001, 1e30, 10**40, 10**400, "12", True, None, [], {}, float("nan"), float("inf"), -float("inf")]
 )
 def test_times_that_cannot_be_are_missing_and_fail_nothing(bad: Any) -> None:
     reply = of_stream(metrics=METRICS | {"queue_time_ms": bad})

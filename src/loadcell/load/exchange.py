@@ -51,17 +51,18 @@ def post(
     target: Target,
     address: Address,
     dialect: Dialect,
+    stream: bool,
     payload: bytes,
     timeouts: tuple[float, float],
     read_s: list[float] | None = None,
     await_end: bool = True,
 ) -> Reply:
-    """The reply to a body in a dialect; timeouts and errors as of `get`.
+    """The reply, which is asked for as a stream or not, to a body in a dialect; timeouts and errors as of `get`.
 
     `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
     told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
     """
-    with _sent(target, address, "POST", dialect.path, payload, timeouts) as (sock, start_s):
+    with _sent(target, address, "POST", dialect.path_of(stream), payload, timeouts) as (sock, start_s):
         reply, number, limit_s = Reply(dialect), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)

@@ -232,12 +232,12 @@ def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> Endpo
 def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
-    dialect, timeouts = dialect_of(spec.endpoint.api), _timeouts(spec)
-    url = target.origin + target.prefix + dialect.path
+    dialect, timeouts, stream = dialect_of(spec.endpoint.api), _timeouts(spec), spec.endpoint.stream
+    url = target.origin + target.prefix + dialect.path_of(stream)
     for _ in range(4):
         read_s: list[float] = []
         with _asking(f"POST {url}", timeouts[1]):
-            reply = post(target, found.address, dialect, probe_body(spec, found), timeouts, read_s)
+            reply = post(target, found.address, dialect, stream, probe_body(spec, found), timeouts, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
             raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None:
@@ -304,7 +304,7 @@ def ask_briefly(
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
         payload = dialect.body(prefix_of(spec, found), prompt, tokens, found.form.max_tokens_field)
         try:
-            reply = post(target, found.address, dialect, payload, timeouts, await_end=await_end)
+            reply = post(target, found.address, dialect, spec.endpoint.stream, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
             return phrase("{} got no answer ({})", what, str(error) or type(error).__name__)
         if reply.good:

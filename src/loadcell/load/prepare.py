@@ -114,7 +114,7 @@ def make_manifest(
             phrase("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
         )
     effective: dict[str, Any] = {
-        "url": target.origin + target.prefix + dialect_of(endpoint.api).path,
+        "url": target.origin + target.prefix + dialect_of(endpoint.api).path_of(endpoint.stream),
         "address": str(found.address[1][0]),
         "proxy": proxy,
         "model": scrub(found.model, secrets),

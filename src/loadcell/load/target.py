@@ -165,6 +165,11 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     dialect = dialect_of(endpoint.api)
     if (why := dialect.refused(endpoint.extra_body)) is not None:
         raise UsageError(f"endpoint.extra_body {why}")
+    if endpoint.ignore_eos and not dialect.form.ignore_eos:
+        raise UsageError(
+            f"the {endpoint.api} API cannot be asked for every output token: leave --ignore-eos out; outputs end where "
+            "the model ends them"
+        )
     if url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
         headers = dialect.headers(None) | {"Authorization": _basic(url)}
     else:

@@ -105,6 +105,8 @@ class Heard(msgspec.Struct, gc=False):
     """Output tokens of this event, by what it lists of each."""
     ids: list[int] | None = None
     """Ids of these, where the server tells them."""
+    so_far: bool = False
+    """Whether its answer and its ids are all so far, where the dialect is `cumulative`."""
     told: Told | None = None
     tools: list[msgspec.Raw] | None = None
     """Tool calls as they came, for their text."""
@@ -126,12 +128,16 @@ class Dialect:
 
     path: str
     """Below the base of the URL."""
+    path_whole: str = ""
+    """Where a reply is asked for that is not streamed; empty where that is the same."""
     paths: tuple[str, ...]
     """What people name in place of the base: cut off the end of their URL."""
     base: str = "/v1"
     """Where a URL names none."""
     talks: bool
     """Whether prompts are messages, else one text."""
+    takes_ids: bool = True
+    """Whether what is else one text may be token ids too."""
     form: Form
     """What bodies have at first."""
     prefix: Callable[[str, bool, Form, Mapping[str, Any]], bytes]
@@ -154,6 +160,8 @@ class Dialect:
     """What ends a stream, in words."""
     strict: bool = False
     """Whether every stream ends so: then one that only told why its output ends was cut."""
+    cumulative: bool = False
+    """Whether events may hold all output so far (`Heard.so_far`), of which what is new counts."""
     number: bytes = b""
     """The field by which each event has a number of its own, which means nothing here; empty where there is none."""
     harmless: frozenset[str] = frozenset()
@@ -167,6 +175,10 @@ class Dialect:
     models: str = "/models"
     """Where the models are listed, below the base."""
     listed: Callable[[bytes], list[str] | None] = listed_models
+
+    def path_of(self, stream: bool) -> str:
+        """Where requests go."""
+        return self.path if stream else self.path_whole or self.path
 
 
 def dialect_of(api: str) -> Dialect:

@@ -17,6 +17,7 @@ from loadcell.kinds import (
     KIND_REASONING,
     KIND_USAGE,
 )
+from loadcell.protocol.cumulative import SoFar
 from loadcell.protocol.dialect import Dialect, Heard, Told, Usage
 from loadcell.protocol.endings import ending
 from loadcell.protocol.twin import Twin, learn_twin
@@ -66,7 +67,8 @@ class Said:
         self._went_on = False
         self._counted = 0
         self._twin: Twin | None = None
-        self._lessons = _LESSONS
+        self._so_far = SoFar() if dialect.cumulative else None
+        self._lessons = 0 if dialect.cumulative else _LESSONS
         self._eager = _EAGER
 
     @property
@@ -80,6 +82,8 @@ class Said:
 
     def _classify(self, numbers: list[int], payloads: list[bytes], leads: list[bytes]) -> None:
         told = self.dialect.hear(payloads, self._index)
+        if self._so_far is not None:
+            told = self._so_far.news(told)
         for number, heard, payload, lead in zip(numbers, told, payloads, leads, strict=True):
             if self.failure:  # the first failure ends the reply: nothing after it counts, however the reads fell
                 return
@@ -182,6 +186,7 @@ class Said:
                 self.token_source = "stream"
                 return step
         if heard.tokens:
+            self._counted += heard.tokens  # what runs along later may begin with these
             self.token_source = self.token_source or "ids"
         return heard.tokens or None
 

@@ -21,6 +21,7 @@ NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
 
 
 _MOST_TOKENS = 2**31
+_MOST_NS = 86_400e9
 T = TypeVar("T")
 
 
@@ -68,6 +69,11 @@ def as_count(value: Any) -> int | None:
     """A count of tokens, likewise."""
     number = as_integer(value)
     return number if number is not None and 0 <= number < _MOST_TOKENS else None
+
+
+def as_ns(value: Any, unit_ns: float) -> int | None:
+    """Nanoseconds of a time in such units, from 0 to a day; None for anything else."""
+    return round(value * unit_ns) if type(value) in (int, float) and 0 <= value <= _MOST_NS / unit_ns else None
 
 
 def is_done(payload: bytes) -> bool:

@@ -264,11 +264,11 @@ def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
 
 def _in_form(fields: Fields, where: str, api: str) -> Fields:
     """The fields in the form that the dialect of the API takes: the prompt first."""
-    prompt, messages = fields.pop("prompt", None), fields.pop("messages", None)
-    if find_api(api).talks:
+    prompt, messages, dialect = fields.pop("prompt", None), fields.pop("messages", None), find_api(api)
+    if messages is None and not isinstance(prompt, str) and not (dialect.takes_ids and not dialect.talks):
+        raise UsageError(f"{where}: token ids cannot be sent to the {api} API: give --api completions")
+    if dialect.talks:
         if messages is None:
-            if not isinstance(prompt, str):
-                raise UsageError(f"{where}: token ids cannot be sent to the {api} API: give --api completions")
             messages = [{"role": "user", "content": prompt}]
         return {"messages": messages, **fields}
     if messages is not None:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.dialect import AS_BEFORE, Running, ServerTimes
-from loadcell.protocol.values import ABSENT, NOT_JSON, present
+from loadcell.protocol.values import ABSENT, NOT_JSON, as_ns, present
 
-_MOST_MS = 86_400_000.0
+_MS = 1e6
 _MOST_COUNT = 2**31
 
 
@@ -44,7 +44,7 @@ def timings_of(raw: msgspec.Raw) -> Running | None:
     if not present(raw):
         return AS_BEFORE
     told: _Timings = _decoded(_TIMINGS, raw, _Timings())
-    times = ServerTimes(None, _ns(told.prompt_ms), _ns(told.predicted_ms))
+    times = ServerTimes(None, as_ns(told.prompt_ms, _MS), as_ns(told.predicted_ms, _MS))
     return Running(times, _count(told.predicted_n), _count(told.cache_n))
 
 
@@ -53,7 +53,9 @@ def metrics_of(raw: msgspec.Raw) -> ServerTimes | None:
     if not present(raw):
         return None
     told: _Metrics = _decoded(_METRICS, raw, _Metrics())
-    return ServerTimes(_ns(told.queue_time_ms), _ns(told.time_to_first_token_ms), _ns(told.generation_time_ms))
+    return ServerTimes(
+        as_ns(told.queue_time_ms, _MS), as_ns(told.time_to_first_token_ms, _MS), as_ns(told.generation_time_ms, _MS)
+    )
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, empty: Any) -> Any:
@@ -65,8 +67,3 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, empty: Any) -
 
 def _count(told: Any) -> int | None:
     return told if type(told) is int and 0 <= told < _MOST_COUNT else None
-
-
-def _ns(told_ms: Any) -> int | None:
-    """Nanoseconds of milliseconds from 0 to a day."""
-    return round(told_ms * 1e6) if type(told_ms) in (int, float) and 0 <= told_ms <= _MOST_MS else None
