@@ -16,6 +16,11 @@ _OURS = {
     "completions": "loadcell.protocol.openai.dialect:COMPLETIONS",
     "messages": "loadcell.protocol.messages:MESSAGES",
     "responses": "loadcell.protocol.openai.responses:RESPONSES",
+    "sglang": "loadcell.protocol.engines.sglang:SGLANG",
+    "tgi": "loadcell.protocol.engines.tgi:TGI",
+    "ollama": "loadcell.protocol.engines.ollama:CHAT",
+    "ollama-generate": "loadcell.protocol.engines.ollama:GENERATE",
+    "llamacpp": "loadcell.protocol.engines.llamacpp:LLAMACPP",
 }
 _GROUP = "loadcell.apis"
 

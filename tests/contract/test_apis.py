@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_runs import Run, ask
+from engine_scripts import ENGINES
 from scripted import Received, json_reply, serve
 from small_engine import engine
 
 from loadcell import apis
+from loadcell.apis import find_api
 from loadcell.cli.main import main
+from loadcell.engine import apis as engine_apis
 from loadcell.errors import EndpointError
 
 MS = 1e6
@@ -100,20 +103,38 @@ def test_a_server_that_lacks_it_is_told_the_path_that_was_tried(api: str, status
     assert "--api" in said and "\n" not in said
 
 
-def test_each_command_of_the_page_on_apis_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parents[2] / "docs/apis.md").read_text()
-    commands = re.findall(r"^loadcell (run http://localhost:8000 .*)$", page, re.MULTILINE)
-    told = {words[words.index("--api") + 1] for words in map(str.split, commands)}
-    assert told == set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(apis._OURS)
-    with engine() as url:
-        for command in commands:
-            words = command.replace("http://localhost:8000", url).split()
-            name = words[words.index("--api") + 1]
-            main([*words, "--output", str(tmp_path / name), "--json", "--no-html"])
-            told = capsys.readouterr()
-            assert told.out, told.err
-            result = json.loads(told.out)
-            assert result["counts"]["run"]["ok"] == 40, command
+PAGE = (Path(__file__).parents[2] / "docs/apis.md").read_text()
+COMMANDS = {
+    words.split()[words.split().index("--api") + 1]: words
+    for words in re.findall(r"^loadcell (run http://localhost:\d+ .*)$", PAGE, re.MULTILINE)
+}
+
+
+def test_the_page_on_apis_has_a_command_for_each() -> None:
+    assert set(COMMANDS) == set(re.findall(r"^\| `([a-z][a-z-]*)`", PAGE, re.MULTILINE)) == set(apis._OURS)
+    spoken = {api for api in COMMANDS if "/v1" + find_api(api).path in engine_apis.APIS}
+    assert {api for api, command in COMMANDS.items() if "localhost:8000 " in command} == spoken
+    assert set(COMMANDS) - spoken == set(ENGINES), "each that the engine does not speak has a server that does"
+
+
+@pytest.mark.parametrize("api", COMMANDS)
+def test_each_command_of_the_page_on_apis_runs(
+    api: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_at(url: str) -> None:
+        words = re.sub(r"http://localhost:\d+", url, COMMANDS[api]).split()
+        main([*words, "--output", str(tmp_path / api), "--json", "--no-html"])
+        told = capsys.readouterr()
+        assert told.out, told.err
+        assert json.loads(told.out)["counts"]["run"]["ok"] == 40
+
+    if api not in ENGINES:
+        with engine() as url:
+            run_at(url)
+        return
+    script = ENGINES[api].script(0.001, 0.0002)
+    with serve(script, probe=script, models=ENGINES[api].names) as server:
+        run_at(server.url)
 
 
 def test_a_key_for_messages_goes_both_ways_and_into_no_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from loadcell.protocol import Dialect, Reply
+from loadcell.protocol.engines.llamacpp import LLAMACPP
+from loadcell.protocol.engines.ollama import CHAT as OLLAMA_CHAT
+from loadcell.protocol.engines.ollama import GENERATE as OLLAMA_GENERATE
+from loadcell.protocol.engines.sglang import SGLANG
+from loadcell.protocol.engines.tgi import TGI
 from loadcell.protocol.messages import MESSAGES
 from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
 from loadcell.protocol.openai.responses import RESPONSES
 
 Value = dict[str, Any]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LINES_HEAD = HEAD.replace(b"text/event-stream", b"application/x-ndjson")
 LAST = b"0\r\n\r\n"
 
 
@@ -27,10 +34,16 @@ def event(value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
     return name + b"data: " + json.dumps(value, ensure_ascii=ascii_only).encode() + 2 * eol
 
 
-def streamed(dialect: Dialect, values: Iterable[Value]) -> Reply:
-    """A reply of these events, each read by itself."""
-    reply = Reply(dialect)
-    for number, read in enumerate([HEAD, *(chunk(event(value)) for value in values), LAST]):
+def line(value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
+    """An event as a line of JSON."""
+    return json.dumps(value, ensure_ascii=ascii_only).encode() + eol
+
+
+def streamed(dialect: Dialect, values: Iterable[Value], mark: bytes = b"", lines: bool = False) -> Reply:
+    """A reply of these events, each read by itself, and of an end mark."""
+    reply, write = Reply(dialect), line if lines else event
+    events = [*map(write, values), *([mark] if mark else [])]
+    for number, read in enumerate([LINES_HEAD if lines else HEAD, *map(chunk, events), LAST]):
         reply.feed([read], number)
     assert reply.closed
     return reply
@@ -64,19 +77,33 @@ class Spoken:
     """Events that hold something odd among tokens and end nothing."""
     numbered: bool = False
     """Whether each event has its number."""
+    lines: bool = False
+    """Whether its events are lines of JSON."""
+    so_far: str = ""
+    """The field that holds all text so far."""
+    alike: bool = True
+    """Whether its token events differ in nothing but their text and a number."""
+
+    @property
+    def head(self) -> bytes:
+        return LINES_HEAD if self.lines else HEAD
+
+    def event(self, value: Any, eol: bytes = b"\n", ascii_only: bool = True) -> bytes:
+        return (line if self.lines else event)(value, eol, ascii_only)
 
     def stream(self, texts: list[str], eol: bytes = b"\n", ascii_only: bool = True) -> list[bytes]:
         """The events of a whole stream."""
-        tokens = [self.token(text) for text in texts]
-        values = [*self.begin, *tokens, *self.end]
+        tokens = [self.token(text) for text in (accumulate(texts) if self.so_far else texts)]
+        end = [value | {self.so_far: "".join(texts)} for value in self.end] if self.so_far else self.end
+        values = [*self.begin, *tokens, *end]
         if self.numbered:
             values = [value | {"sequence_number": number} for number, value in enumerate(values)]
-        events = [event(value, eol, ascii_only) for value in values]
+        events = [self.event(value, eol, ascii_only) for value in values]
         return [*events, *([self.mark + 2 * eol] if self.mark else [])]
 
     def reply(self, texts: list[str]) -> bytes:
         """The same as a reply."""
-        return HEAD + b"".join(map(chunk, self.stream(texts))) + LAST
+        return self.head + b"".join(map(chunk, self.stream(texts))) + LAST
 
 
 def _chat(finish: str | None = None, **delta: Any) -> Value:
@@ -99,6 +126,38 @@ def _part(kind: str, **fields: Any) -> Value:
     return {"type": f"response.{kind}", "item_id": "msg_1", "output_index": 0, "content_index": 0} | fields
 
 
+def _generated(text: str, made: int = 1, why: Any = None, **more: Any) -> Value:
+    return {"text": text, "output_ids": [5] * made, "meta_info": {
+        "id": "x", "finish_reason": why, "prompt_tokens": 9, "completion_tokens": made, "cached_tokens": 0,
+    }, **more}  # fmt: skip
+
+
+def _token(text: str, special: bool = False, **more: Any) -> Value:
+    token = {"id": 5, "text": text, "logprob": -0.5, "special": special}
+    return {"index": 1, "token": token, "generated_text": None, "details": None} | more
+
+
+def _said(text: str, **more: Any) -> Value:
+    message = {"role": "assistant", "content": text}
+    return {"model": "m", "created_at": "2025-10-26T17:15:24.09Z", "message": message, "done": False} | more
+
+
+def _response_line(text: str, **more: Any) -> Value:
+    return {"model": "m", "created_at": "2025-10-26T17:15:24.09Z", "response": text, "done": False} | more
+
+
+def _completion(text: str, **more: Any) -> Value:
+    found = {"index": 0, "content": text, "tokens": [5], "stop": False, "id_slot": -1, "tokens_predicted": 1}
+    return found | {"tokens_evaluated": 9} | more
+
+
+_DONE = {
+    "done": True, "done_reason": "stop", "total_duration": 174560334, "load_duration": 101397084,
+    "prompt_eval_count": 9, "prompt_eval_duration": 13074791, "eval_count": 7, "eval_duration": 52479709,
+}  # fmt: skip
+_OLLAMA = (
+    "message content thinking tool_calls function name arguments response done eval_count error logprobs done_reason"
+)
 _USAGE = {"choices": [], "usage": {"completion_tokens": 7}}
 _OPENAI = """choices delta message content text usage completion_tokens timings predicted_n error logprobs token_ids
 tool_calls finish_reason object"""
@@ -172,6 +231,79 @@ SPOKEN = {
             {"type": "response.mcp_call.failed", "item_id": "mcp_1", "output_index": 1},
             {"type": "response.queued", "response": {}},
         ),
+    ),
+    "sglang": Spoken(
+        SGLANG,
+        _generated,
+        _generated,
+        {"error": {"message": "The input is longer than the context."}},
+        (_generated("", 7, {"type": "stop", "matched": 2}),),
+        mark=b"data: [DONE]",
+        fields="text output_ids meta_info finish_reason completion_tokens prompt_tokens cached_tokens type error "
+        "message queue_time forward_entry_time prefill_finished_time decode_throughput",
+        more=(_generated("other text", 9), _generated("w", 9), {"text": "word and more"}, {"output_ids": [1, 2]}),
+        so_far="text",
+        alike=False,
+    ),
+    "tgi": Spoken(
+        TGI,
+        _token,
+        _token,
+        {"error": "Request failed during generation", "error_type": "generation"},
+        (
+            _token("</s>", True, index=7, generated_text="all of it", details={
+                "finish_reason": "eos_token", "generated_tokens": 7, "seed": None, "input_length": 9,
+            }),
+        ),
+        finish="eos_token",
+        fields="index token id text special generated_text details finish_reason generated_tokens input_length error",
+        more=(_token("<b>", True), _token("word", index=4), {"token": {"text": "no id"}}),
+        alike=False,
+    ),
+    "ollama": Spoken(
+        OLLAMA_CHAT,
+        _said,
+        lambda text: _said("") | {"message": {"role": "assistant", "content": "", "thinking": text}},
+        {"error": "an error was encountered while running the model"},
+        (_said("", **_DONE),),
+        fields=_OLLAMA,
+        more=(
+            _said("") | {"message": {"tool_calls": [{"function": {"name": "f", "arguments": {}}}]}},
+            _said("word", logprobs=[{"token": "word", "logprob": -0.1}]),
+        ),
+        lines=True,
+        alike=False,
+    ),
+    "ollama-generate": Spoken(
+        OLLAMA_GENERATE,
+        _response_line,
+        lambda text: _response_line("", thinking=text),
+        {"error": "an error was encountered while running the model"},
+        (_response_line("", context=[1, 2, 3], **_DONE),),
+        fields=_OLLAMA,
+        more=(_response_line("word", logprobs=[{"token": "word", "logprob": -0.1}]),),
+        lines=True,
+        alike=False,
+    ),
+    "llamacpp": Spoken(
+        LLAMACPP,
+        _completion,
+        _completion,
+        {"error": {"code": 500, "message": "context shift is disabled", "type": "server_error"}},
+        (
+            _completion("", tokens=[], stop=True, stop_type="eos", stopping_word="", tokens_predicted=7, timings={
+                "cache_n": 0, "prompt_n": 9, "prompt_ms": 20.5, "predicted_n": 7, "predicted_ms": 60.25,
+            }),
+        ),
+        finish="eos",
+        fields="content tokens stop stop_type tokens_predicted tokens_evaluated timings predicted_n prompt_ms cache_n "
+        "error stopped_limit",
+        more=(
+            _completion("word", timings={"predicted_n": 3, "prompt_ms": 1}),
+            _completion("", prompt_progress={"total": 9, "cache": 0, "processed": 3, "time_ms": 5}),
+            _completion("wo", tokens=[7, 8], tokens_predicted=4),
+        ),
+        alike=False,
     ),
 }  # fmt: skip
 SPOKEN["responses, numbered"] = replace(SPOKEN["responses"], numbered=True)

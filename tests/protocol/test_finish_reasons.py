@@ -27,7 +27,7 @@ def test_the_output_goes_on(told: Any) -> None:
         ("FINISH_LENGTH", "length"), ("END_ID", "end_id"), ("stop:eos", "stop:eos"), ("<|im_end|>", "<|im_end|>"),
         ("max_seq_len", "max_seq_len"), ("model_context_window_exceeded", "model_context_window_exceeded"),
         ({"Length": 10}, "length"), ({"stop": True}, "stop"), ({"reason": {"type": "stop"}}, "stop"),
-        (["stop"], "stop"),
+        (["stop"], "stop"), ("word", "word"), ("limit", "limit"), ("stop_sequence", "stop_sequence"),
     ],
 )  # fmt: skip
 def test_the_output_is_whole(told: Any, reason: str) -> None:

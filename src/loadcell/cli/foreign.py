@@ -116,6 +116,11 @@ _API = {
     "v1/completions text_completions",
     "messages": "anthropic anthropic-messages messages /v1/messages /messages v1/messages",
     "responses": "responses openai-responses /v1/responses /responses v1/responses",
+    "sglang": "sglang sglang-native",
+    "tgi": "tgi /generate_stream",
+    "ollama": "ollama /api/chat",
+    "ollama-generate": "/api/generate",
+    "llamacpp": "llama.cpp /completion",
 }
 _FOR_API = ("--backend", "--endpoint", "--endpoint-type", "--request-type", "--request-format")
 _LIMITS = {"ttft": "ttft", "time_to_first_token": "ttft", "tpot": "tpot", "inter_token_latency": "tpot",

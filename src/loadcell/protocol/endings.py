@@ -13,19 +13,19 @@ _ENDS = frozenset(
         "stop", "stopped", "end", "ended", "eos", "eot", "eom", "eoseq", "length", "len", "limit", "token", "tokens",
         "window", "complete", "completed", "done", "finished", "finish", "final", "normal", "success", "ok", "true",
         "tool", "tools", "function", "filter", "filtered", "refusal", "safety", "sensitive", "recitation", "guardrail",
-        "guardrails", "prohibited", "blocklist", "spii", "repetition", "pause", "1",
+        "guardrails", "prohibited", "blocklist", "spii", "repetition", "pause", "word", "1",
     ]
 )  # fmt: skip
 """Every word that tells of a whole output: what the API names, and what servers write in its place."""
 _BESIDE = frozenset(
     [
-        "of", "text", "sequence", "sequences", "seq", "turn", "word", "words", "string", "str", "id", "ids", "found",
+        "of", "text", "sequence", "sequences", "seq", "turn", "words", "string", "str", "id", "ids", "found",
         "hit", "max", "maximum", "new", "output", "completion", "reached", "predicted", "model", "context", "exceeded",
         "call", "calls", "use", "content", "criteria", "im",
     ]
 )  # fmt: skip
 """Words that stand beside those and tell of nothing else."""
-LIMIT = frozenset(["length", "max_tokens", "max_output_tokens"])
+LIMIT = frozenset(["length", "max_tokens", "max_output_tokens", "limit"])
 """The reasons by which an API says that all tokens which were asked for were made."""
 _LEADS = ("finish_reason_", "finish_type_", "finish_", "stop_reason_")
 """What stands before the reason where a server writes the names of its code."""
