@@ -63,6 +63,60 @@ def test_other_apis_count_what_the_server_counts(run: Run, server: Server, api: 
     assert all(count == 8 or (api == "messages" and 0 < count < 8) for count in whole.column("output_tokens"))
 
 
+def test_its_own_api_counts_and_times_as_the_server_does(run: Run, server: Server) -> None:
+    names = ("tokens_predicted_total", "prompt_seconds_total", "tokens_predicted_seconds_total")
+    before = [server.metric(name) for name in names]
+    sizes = ("--input-tokens", "48", "--output-tokens", "12")
+    counted = ("--set", "workload.template_tokens=0", "--set", "workload.token_ratio=1")  # so no long probe is sent
+    ran = run(server.url, "--api", "llamacpp", "--concurrency", "1", "--requests", "6", *sizes, *counted)
+    assert ran.measured, ran.err
+    made, prompt_s, decode_s = (server.metric(name) - was for name, was in zip(names, before, strict=True))
+    assert counts(ran) == (6, 6, 0, 0, 0)
+    assert ran.result.methodology.effective["url"].endswith("/completion")
+    assert ran.result.methodology.effective["model"] == "smollm2-135m"
+    assert ran.result.methodology.token_source == {"usage": 6}
+    assert ran.column("output_tokens") == [12] * 6
+    assert made == 7 * 12, "one request comes before the load"
+    assert set(ran.column("finish_reason")) == {"limit"}
+    assert ran.column("prompt_tokens") == ran.column("input_tokens"), "no template stands around them"
+    # Each event tells its own tokens: all but a last one that is half a character.
+    tokens = np.concatenate([part["tokens"] for part in ran.recording.chunks(("tokens",))])
+    assert 6 * 11 <= np.nansum(tokens) <= 6 * 12
+    # What the server tells of each request adds up to its own sums, which hold the one before the load too.
+    prefill, decode = (np.array(ran.column(f"server_{part}_ns")) / 1e9 for part in ("prefill", "decode"))
+    assert 0.6 * prompt_s < prefill.sum() <= prompt_s + 0.01
+    assert 0.6 * decode_s < decode.sum() <= decode_s + 0.01
+    # And of none less time was seen here than the server worked on it.
+    sent, first, last = (np.array(ran.column(name)) / 1e9 for name in ("send_start_ns", "first_any_ns", "last_ns"))
+    assert (first - sent > prefill).all()
+    assert (last - sent > 0.8 * (prefill + decode)).all()
+
+
+def test_its_own_api_that_is_not_streamed_has_its_counts(run: Run, server: Server) -> None:
+    ran = run(server.url, "--api", "llamacpp", "--no-stream", "--concurrency", "2", "--requests", "4", *PROBE)
+    assert counts(ran) == (4, 4, 0, 0, 0)
+    assert ran.column("output_tokens") == [8] * 4 and set(ran.column("token_source")) == {"usage"}
+    assert ran.result.latency["ttft_ms"].service.n == 0
+
+
+def test_what_its_own_api_takes_from_the_cache_is_told(run: Run, server: Server, tmp_path: Path) -> None:
+    prompts = tmp_path / "same.jsonl"
+    prompts.write_text(json.dumps({"prompt": "Name the five oldest bridges over the rivers of the north."}) + "\n")
+    flags = ("--api", "llamacpp", "--concurrency", "1", "--requests", "3", "--output-tokens", "2")
+    ran = run(server.url, *flags, "--prompts", str(prompts))
+    assert ran.column("cached_tokens")[1:] == [ran.column("prompt_tokens")[0] - 1] * 2
+
+
+def test_its_own_api_ends_where_the_model_ends_or_a_word_stops_it(run: Run, server: Server, tmp_path: Path) -> None:
+    prompts = tmp_path / "stop.jsonl"
+    lines = [{"prompt": "One, two, three, four, five, six,", "stop": [","], "temperature": 0}]
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    flags = ("--api", "llamacpp", "--concurrency", "1", "--requests", "2", "--output-tokens", "60")
+    ran = run(server.url, *flags, "--prompts", str(prompts), "--no-ignore-eos")
+    assert counts(ran) == (2, 2, 0, 0, 0)
+    assert set(ran.column("finish_reason")) == {"word"} and max(ran.column("output_tokens")) < 60
+
+
 def test_the_settings_of_make_real_llama_are_ones_that_its_server_takes(
     run: Run, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
