@@ -23,6 +23,7 @@ from tables import Row, Table
 from loadcell.core import Tape, native
 
 STREAMS, BATCH = 10_000_000, 20_000
+REPLIES = 200_000
 _FORMS = (
     (b'data: {"t":"', b'"}\n\n'), (b'event: t\ndata: {"n":\0,"t":"', b'"}\n\n'), (b'data: {"t":"', b'","n":\0}\n\n'),
 )  # fmt: skip
@@ -131,7 +132,28 @@ def first_difference(first: int, count: int) -> int | None:
 
 
 def measure(quick: bool) -> list[Table]:
-    """Ten million streams, or a few thousand."""
+    """Ten million streams, or a few thousand; and of replies a fiftieth."""
+    return [*_tapes(quick), _replies(quick)]
+
+
+def _replies(quick: bool) -> Table:
+    import fuzz_replies  # only here: what runs this file alone lacks the kit of the tests
+
+    table = Table("Replies of every API", ("streams", "seconds", "that differ"), notes=(
+        f"Streams of {len(fuzz_replies.SPOKEN)} APIs, with odd and spoilt events among the others, taken whole, in "
+        "random pieces, and from tapes of both forms: what is heard must be equal, and one that is cut must fail.",
+    ))  # fmt: skip
+    streams, batch = (400, 100) if quick else (REPLIES, 1000)
+    began = time.perf_counter()
+    with ProcessPoolExecutor(len(cores())) as pool:
+        found = pool.map(fuzz_replies.first_wrong, range(0, streams, batch), [batch] * (streams // batch))
+        wrong = [number for number in found if number is not None]
+    cells = (f"{streams:,}", f"{time.perf_counter() - began:.0f}", f"{len(wrong)} batches, of streams {wrong[:5]}")
+    table.rows.append(Row(cells if wrong else (*cells[:2], "0"), "0", not wrong))
+    return table
+
+
+def _tapes(quick: bool) -> list[Table]:
     table = Table("Both forms of the core", ("streams", "seconds", "that differ"), notes=(
         "A stream is 1 to 6 chunks of events, spoilt at random, which comes in random pieces and is handed on in "
         "random order; a third of them in records that one form opens later. What both forms say of it at every step, "
