@@ -17,6 +17,7 @@ from loadcell.advice import advice_for, failure_words, says_loading
 from loadcell.errors import EndpointError, nearest
 from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
+from loadcell.load.lacking import check_reply, overheard
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.phrases import phrase
@@ -170,6 +171,8 @@ def _asking(request: str, timeout_s: float) -> Iterator[None]:
 
 def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
     """Raise if the server lists models and the one asked for is not among them."""
+    if not dialect_of(spec.endpoint.api).models:
+        return
     _, names = _list_models(spec, target, found.address)
     if names and found.model not in names:
         raise EndpointError(
@@ -191,7 +194,10 @@ def _some(names: list[str]) -> str:
 
 def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> str:
     """The first model that the server lists and that generates text."""
-    url = f"{target.origin}{target.prefix}{dialect_of(spec.endpoint.api).models}"
+    path = dialect_of(spec.endpoint.api).models
+    if not path:
+        raise EndpointError(f"{spec.endpoint.api} does not say where models are listed: name the model with --model")
+    url = f"{target.origin}{target.prefix}{path}"
     page, names = _list_models(spec, target, address)
     payload = bytes(page.body)
     if not 200 <= page.status < 300:
@@ -232,7 +238,8 @@ def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> Endpo
 def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
-    dialect, timeouts, stream = dialect_of(spec.endpoint.api), _timeouts(spec), spec.endpoint.stream
+    (dialect, told), timeouts = overheard(dialect_of(spec.endpoint.api)), _timeouts(spec)
+    stream = spec.endpoint.stream
     url = target.origin + target.prefix + dialect.path_of(stream)
     for _ in range(4):
         read_s: list[float] = []
@@ -256,6 +263,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         if _is_busy(reply.status, said, last=last):
             break
         raise _refusal(spec, "POST", url, reply.status, said)
+    check_reply(dialect, told, reply, found.notes)
     if reply.failure is not None:
         found.notes.append(
             phrase(
@@ -268,10 +276,11 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     _time_probe(found, reply, read_s)
     keep_alive = reply.keep_alive
     if not reply.closed:  # what only the end of a reply tells is asked of a short one
-        short = ask_briefly(spec, target, found, PROBE_PROMPT, phrase("a short probe"), await_end=True)
+        short = ask_briefly(spec, target, found, PROBE_PROMPT, phrase("a short probe"), dialect, await_end=True)
         if isinstance(short, str):
             found.no_usage = short
         else:
+            check_reply(dialect, told, short, found.notes)
             reply, keep_alive = short, keep_alive and short.keep_alive
     if reply.usage is not None:
         found.probe_tokens = reply.usage.prompt_tokens
@@ -294,11 +303,18 @@ def _is_busy(status: int, said: str, *, last: bool) -> bool:
 
 
 def ask_briefly(
-    spec: Spec, target: Target, found: Endpoint, prompt: str, what: str, *, await_end: bool = False
+    spec: Spec,
+    target: Target,
+    found: Endpoint,
+    prompt: str,
+    what: str,
+    dialect: Dialect | None = None,
+    *,
+    await_end: bool = False,
 ) -> Reply | str:
     """The whole reply to a prompt, of as few output tokens as the server gives, in the form of the load's bodies; or
     why there is none, `what` being what is asked: nothing here fails a run."""
-    dialect, most = dialect_of(spec.endpoint.api), _tokens_of(spec)
+    dialect, most = dialect or dialect_of(spec.endpoint.api), _tokens_of(spec)
     timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _BRIEF_MOST_S))
     ladder = sorted({1, min(FEW_TOKENS, most), most})
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:

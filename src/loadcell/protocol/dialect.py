@@ -166,14 +166,21 @@ class Dialect:
     """The field by which each event has a number of its own, which means nothing here; empty where there is none."""
     harmless: frozenset[str] = frozenset()
     """Names of events (`event:`) that sound like an error of the reply and tell of none."""
+    alike: bool = True
+    """Whether events that differ in their text alone mean the same but for it, whatever the text is."""
+    costs: int = 1
+    """What it takes to read an event, in events of chat, about: so many fewer are read at a time."""
     holds: str
     """What a reply must have, in words."""
+    missed: Callable[[list[bytes], bool, bool | None], tuple[list[str], list[str]]] = lambda *_: ([], [])
+    """(JSON of a reply, whether it is of events, whether these told their end; None: they were not awaited) to what of
+    the API is not in it, in words: without which no load can be measured, and what is only to be noted."""
     refused: Callable[[Mapping[str, Any]], str | None] = lambda _: None
     """What makes further fields of a body ones that no load can have, in words; None if nothing does."""
     headers: Callable[[str | None], dict[str, str]] = lambda key: {"Authorization": f"Bearer {key}"} if key else {}
     """Of every request, with the key if there is one."""
     models: str = "/models"
-    """Where the models are listed, below the base."""
+    """Where the models are listed, below the base; empty: nowhere."""
     listed: Callable[[bytes], list[str] | None] = listed_models
 
     def path_of(self, stream: bool) -> str:

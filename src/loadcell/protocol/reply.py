@@ -159,10 +159,11 @@ class Reply(Said):
                 continue
             first = tape.taken
             parted = bool(self.reads) and first == self.reads[-1]
-            pieces = tape.pieces(1 if parted else min(most, self._at_a_time))
+            costs = self.dialect.costs
+            pieces = tape.pieces(1 if parted else min(-(-most // costs), self._at_a_time))
             if not pieces:  # none of what waited was more than a part of a TLS record
                 return
-            most -= len(pieces)
+            most -= costs * len(pieces)
             if not self._eager or self._twin is not None:
                 self._at_a_time = min(2 * self._at_a_time, _AT_A_TIME_MOST)
             self.feed(pieces, first)

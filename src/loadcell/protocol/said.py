@@ -68,7 +68,7 @@ class Said:
         self._counted = 0
         self._twin: Twin | None = None
         self._so_far = SoFar() if dialect.cumulative else None
-        self._lessons = 0 if dialect.cumulative else _LESSONS
+        self._lessons = _LESSONS if dialect.alike and not dialect.cumulative else 0
         self._eager = _EAGER
 
     @property
@@ -128,8 +128,12 @@ class Said:
             self._eager -= 1
         if kind == KIND_ANSWER and tokens is None and self._lessons:
             self._lessons -= 1
-            dialect = self.dialect
-            self._twin = learn_twin(payload, self.content[-1], dialect.whole, lead, dialect.number) or self._twin
+            field = self.dialect.number
+            self._twin = learn_twin(payload, self.content[-1], self._heard_alone, lead, field) or self._twin
+
+    def _heard_alone(self, payload: bytes) -> Heard:
+        """What one event says."""
+        return next(self.dialect.hear([payload], self._index))
 
     def _with_prompt(self, told: Usage) -> Usage:
         """A usage with what an earlier one told of the prompt."""
