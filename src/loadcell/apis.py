@@ -1,15 +1,21 @@
 """The APIs that can be loaded, by name, and where each is spoken: a `Dialect` of `protocol`.
 
-A new one stands here, or is brought by a package that names it as an entry point of the group `loadcell.apis`.
+A new one stands here, or is brought by a package that names it as an entry point of the group `loadcell.apis`; or a
+person describes it in YAML, in a `Template`.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from loadcell.api_template import ENDINGS, Template, read_template, template_of
 from loadcell.errors import UsageError, nearest
+
+Api = str | Template
+"""The name of one, or what it says itself."""
 
 _OURS = {
     "chat": "loadcell.protocol.openai.dialect:CHAT",
@@ -30,16 +36,29 @@ def our_apis() -> str:
     return ", ".join(_OURS)
 
 
-def check_api(name: str, said: str) -> None:
-    """UsageError, which begins with `said`, if there is no such API."""
-    if name not in _OURS and name not in (others := _others()):
+def given_api(value: Any, said: str) -> Any:
+    """What names an API or describes it, as a Spec holds it: the file of a template is read. UsageError begins with
+    `said`, or with the file."""
+    if isinstance(value, str) and value.endswith(ENDINGS):
+        return read_template(value, said)
+    return template_of(value, said) if isinstance(value, Mapping) else value
+
+
+def check_api(name: Api, said: str) -> None:
+    """UsageError, which begins with `said`, if there is no such API; or with its name, if its template cannot be."""
+    if isinstance(name, Template):
+        find_api(name)
+    elif name not in _OURS and name not in (others := _others()):
         names = [*_OURS, *others]
-        raise UsageError(f"{said}: {name!r} is not one of {', '.join(names)}{nearest(name, names)}")
+        listed = f"{', '.join(names)}{nearest(name, names)}"
+        raise UsageError(f"{said}: {name!r} is not one of {listed}; a template of another is named as FILE.yaml")
 
 
 @cache
-def find_api(name: str) -> Any:
+def find_api(name: Api) -> Any:
     """The dialect of an API that was checked."""
+    if isinstance(name, Template):
+        return importlib.import_module("loadcell.protocol.template.dialect").dialect_from(name)
     module, _, attribute = (_OURS.get(name) or _others()[name]).partition(":")
     return getattr(importlib.import_module(module), attribute)
 

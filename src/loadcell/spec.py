@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from loadcell.apis import check_api, our_apis
+from loadcell.api_template import Template
+from loadcell.apis import Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
@@ -36,7 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The server under test and how it is spoken to."""
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
-    api: Annotated[str, Doc(description=f"API to load: {our_apis()}")] = "chat"
+    api: Annotated[Api, Doc(description=f"API to load: {our_apis()}; or FILE.yaml, which describes one")] = "chat"
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None
@@ -417,7 +418,8 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if key.endswith(("_s", "_ms", "_mb", "max_failures")):
         return _plain(key, text, flag)
     if path == "endpoint.api":
-        check_api(text, flag)
+        check_api(api := given_api(text, flag), flag)
+        return api
     kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
     if any(isinstance(k, msgspec.inspect.DictType) for k in kinds):
@@ -466,7 +468,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
-        tree = _with_full_urls(tree)
+        tree = _written_out(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
@@ -489,12 +491,14 @@ def _plain(key: str, value: Any, name: str) -> Any:
     return value
 
 
-def _with_full_urls(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree with every URL written out; what is no text is left to the validation."""
+def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with every URL and the template of an API written out; what is no text is left to the validation."""
     found = {section: dict(values) for section, values in tree.items()}
     endpoint, observe = found.get("endpoint", {}), found.get("observe", {})
     if isinstance(endpoint.get("url"), str):
         endpoint["url"] = full_url(endpoint["url"])
+    if "api" in endpoint:
+        endpoint["api"] = given_api(endpoint["api"], "endpoint.api")
     if isinstance(page := endpoint.get("metrics_url"), str) and page != "none":
         endpoint["metrics_url"] = full_url(page, _PAGE)
     if isinstance(urls := observe.get("urls"), list):
@@ -680,6 +684,13 @@ def redact(spec: Spec) -> Spec:
         metrics_url=spec.endpoint.metrics_url and bare_url(spec.endpoint.metrics_url),
         headers=dict.fromkeys(spec.endpoint.headers, REDACTED),
         extra_body=scrub_tree(bare_body(spec.endpoint.extra_body), known),
+        api=_scrubbed(spec.endpoint.api, known),
     )
     observe = msgspec.structs.replace(spec.observe, urls=[bare_url(url) for url in spec.observe.urls])
     return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe)
+
+
+def _scrubbed(api: Api, secrets: list[str]) -> Api:
+    if isinstance(api, str):
+        return api
+    return msgspec.convert(scrub_tree(msgspec.to_builtins(api), secrets), Template)

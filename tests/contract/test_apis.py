@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from contract_runs import Run, ask
 from engine_scripts import ENGINES
 from scripted import Received, json_reply, serve
-from small_engine import engine
+from small_engine import engine, truth_of
 
 from loadcell import apis
 from loadcell.apis import find_api
@@ -26,14 +24,6 @@ TTFT_MS, ITL_MS, TOKENS, PROMPT = 15, 4, 6, 8
 PACE = ("--ttft", f"{TTFT_MS}ms", "--itl", f"{ITL_MS}ms", "--slots", "4")
 every_api = pytest.mark.parametrize("api", ["chat", "completions", "messages", "responses"])
 with_own_end = pytest.mark.parametrize("api", ["messages", "responses"])
-
-
-def truth_of(url: str) -> list[dict[str, Any]]:
-    """What the engine says of the load's requests, in the order of the schedule; the probe has no number."""
-    with urllib.request.urlopen(f"{url}/truth", timeout=10) as reply:
-        records = [json.loads(line) for line in reply]
-    named = [record for record in records if record["id"] and record["id"].rpartition("-")[2].isdigit()]
-    return sorted(named, key=lambda record: int(record["id"].rpartition("-")[2]))
 
 
 @every_api

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
-from loadcell.protocol import Dialect, Reply
+from loadcell.api_template import read_template
+from loadcell.protocol import Dialect, Reply, dialect_of
 from loadcell.protocol.engines.llamacpp import LLAMACPP
 from loadcell.protocol.engines.ollama import CHAT as OLLAMA_CHAT
 from loadcell.protocol.engines.ollama import GENERATE as OLLAMA_GENERATE
@@ -19,6 +21,7 @@ from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
 from loadcell.protocol.openai.responses import RESPONSES
 
 Value = dict[str, Any]
+_EXAMPLES = Path(__file__).parents[2] / "examples/apis"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LINES_HEAD = HEAD.replace(b"text/event-stream", b"application/x-ndjson")
 LAST = b"0\r\n\r\n"
@@ -306,4 +309,12 @@ SPOKEN = {
         alike=False,
     ),
 }  # fmt: skip
+
+
+def by_template(name: str) -> Dialect:
+    """The example of a template for an API."""
+    return dialect_of(read_template(str(_EXAMPLES / f"{name}.yaml"), "examples"))
+
+
+SPOKEN |= {f"{name}, by template": replace(SPOKEN[name], dialect=by_template(name)) for name in ("chat", "messages")}
 SPOKEN["responses, numbered"] = replace(SPOKEN["responses"], numbered=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadcell.api_template import template_of
 from loadcell.load import feeder
 from loadcell.load.ahead import AHEAD_NS, Pace, first_rows, horizon_ns, used_rows
 from loadcell.load.bodies import Source
@@ -259,6 +260,22 @@ def test_the_process_ends_with_the_load(files: Files, live: Live) -> None:
         live.stop = True
         assert process.wait(60) == 0
     assert live.made < 400
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_template_that_makes_no_body_is_told(files: Files, live: Live) -> None:
+    body = '{"p": {{ prompt | tojson }}, "n": {{ 100 // (50 - max_tokens) }}}'
+    api = template_of({"name": "t.yaml", "path": "/p", "body": body, "event": {"text": "t", "done": "d"}}, "t.yaml")
+    dialect = dialect_of(api)
+    prefix = dialect.prefix("m", True, dialect.form, {})
+    with started(dataclasses.replace(synthetic(400), api=api, prefix=prefix), files, live, first=10, suggested=400) as (
+        process,
+        bodies,
+    ):
+        words = "t.yaml: body, line 1: integer division or modulo by zero"
+        assert feeder.said(process) == f"the request bodies could not be made: {words}"
+        assert process.wait(60) == 1
+        assert bodies.read(0).endswith(b',"n":2}')
 
 
 @pytest.mark.usefixtures("processes")

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from loadcell.apis import Api
 from loadcell.protocol import dialect_of
 from loadcell.workload import FilePrompts, SyntheticPrompts
 
@@ -24,7 +25,7 @@ HASH_FORM = "b2:"
 class Source:
     """Everything that the bodies are made of. It can be pickled."""
 
-    api: str
+    api: Api
     prefix: bytes
     """Of each body, with what is the same in all."""
     max_tokens_field: str

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadcell.errors import UsageError
 from loadcell.load.ahead import Pace, used_rows
 from loadcell.load.bodies import Source
 from loadcell.load.live import Live
@@ -101,8 +102,9 @@ def main() -> int:
     sys.stdout.flush()
     try:
         make(feed, live)
-    except OSError as error:
-        sys.stdout.write(json.dumps({"error": error.strerror or str(error)}) + "\n")
+    except (OSError, UsageError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        sys.stdout.write(json.dumps({"error": why or str(error)}) + "\n")
         return 1
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from loadcell.apis import Api
 from loadcell.load.target import Address, Target
 from loadcell.spec import Slo
 
@@ -18,7 +19,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     addresses: list[Address]
     """Of the host to dial: connections go to each in turn."""
-    api: str
+    api: Api
     stream: bool
     live_fd: int
     outcomes_fd: int

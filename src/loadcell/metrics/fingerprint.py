@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from loadcell.api_template import Template
 from loadcell.metrics.model import Result
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
@@ -101,7 +102,7 @@ class Difference(NamedTuple):
 def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> str:
     """SHA-256 of the workload as asked; equal for equal workloads (see the head of this module)."""
     tokenizer = effective.get("tokenizer", _UNKNOWN)
-    tree = {"spec": msgspec.to_builtins(spec), "effective": effective, "tokenizer": tokenizer}
+    tree = {"spec": _plain_spec(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
@@ -129,11 +130,20 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
     return sorted(found, key=lambda difference: difference.weight != "forbid")
 
 
+def _plain_spec(spec: Spec) -> dict[str, Any]:
+    """The Spec as plain sections; an API by a template is what that says, whatever it is called."""
+    tree: dict[str, Any] = msgspec.to_builtins(spec)
+    if isinstance(api := spec.endpoint.api, Template):
+        tree["endpoint"]["api"] = f"template {api.digest[:16]}"
+    return tree
+
+
 def _tree(result: Result) -> dict[str, Any]:
     method = result.methodology
     prompts = method.spec.workload.prompts
     return {
         **msgspec.to_builtins(method),
+        "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
         "prompts": None if prompts is None else PurePath(prompts).name,
         "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),

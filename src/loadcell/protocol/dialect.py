@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from loadcell.apis import find_api
+from loadcell.apis import Api, find_api
 from loadcell.kinds import KIND_ERROR
 from loadcell.phrases import phrase
 from loadcell.protocol.models import listed_models
@@ -188,7 +188,7 @@ class Dialect:
         return self.path if stream else self.path_whole or self.path
 
 
-def dialect_of(api: str) -> Dialect:
+def dialect_of(api: Api) -> Dialect:
     """The dialect of an API that the Spec may name."""
     found: Dialect = find_api(api)
     return found

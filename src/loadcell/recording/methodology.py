@@ -165,6 +165,11 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
             f"run {recorded.id} sent further fields that hold a key, which is never recorded. Give them all again: "
             "--set endpoint.extra_body=JSON"
         )
+    if holds_redacted(endpoint.get("api")):
+        raise UsageError(
+            f"run {recorded.id} spoke an API by a template that holds a key, which is never recorded. Name it again: "
+            "--api FILE.yaml"
+        )
     files = {"--prompts": tree["workload"].get("prompts"), "--ca-file": endpoint.get("ca_file"),
              "--cert": endpoint.get("cert_file"), "--key": endpoint.get("key_file")}  # fmt: skip
     for flag, name in files.items():

@@ -204,7 +204,7 @@ def _told(manifest: Manifest, spec: Spec) -> dict[str, Any]:
         "started_at": _utc(manifest.started_at),
         "lasted_s": None if manifest.ended_ns is None else manifest.ended_ns / 1e9,
         "url": spec.endpoint.url,
-        "api": spec.endpoint.api,
+        "api": str(spec.endpoint.api),
         "model": manifest.effective.get("model") or spec.endpoint.model,
         **{name: getattr(spec.load, name) for name in ("rate", "concurrency", "duration_s")},
         "arrivals": spec.load.arrivals if manifest.loop == "open" else None,

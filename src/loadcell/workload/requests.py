@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadcell.apis import find_api
+from loadcell.apis import Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
 from loadcell.workload.lengths import MAX_TOKENS
@@ -262,7 +262,7 @@ def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
             seen.overruled[key] += 1
 
 
-def _in_form(fields: Fields, where: str, api: str) -> Fields:
+def _in_form(fields: Fields, where: str, api: Api) -> Fields:
     """The fields in the form that the dialect of the API takes: the prompt first."""
     prompt, messages, dialect = fields.pop("prompt", None), fields.pop("messages", None), find_api(api)
     if messages is None and not isinstance(prompt, str) and not (dialect.takes_ids and not dialect.talks):

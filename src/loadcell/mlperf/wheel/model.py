@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from loadcell.apis import Api
 from loadcell.load.target import Address, Target
 from loadcell.mlperf.model import RunPlan
 from loadcell.spec import Spec
@@ -50,7 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of LoadGen's logs."""
     target: Target
     addresses: list[Address]
-    api: str
+    api: Api
     stream: bool
     reuse: bool
     """Whether a connection may carry more than one request."""

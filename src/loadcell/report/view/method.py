@@ -41,7 +41,7 @@ def setting(value: Any, words: Words) -> str:
 def target(endpoint: Endpoint, words: Words) -> Fact:
     """The server that was asked, by which API, for which model."""
     model = words.say("model {name}", name=endpoint.model or words.say("(the server's first)"))
-    return words.say("Target"), [Cell(endpoint.url, kind="code"), Cell(endpoint.api), Cell(model)]
+    return words.say("Target"), [Cell(endpoint.url, kind="code"), Cell(str(endpoint.api)), Cell(model)]
 
 
 def again(words: Words, source: str) -> list[Command]:

@@ -1,0 +1,1 @@
+"""An API that a person describes in YAML (`loadcell.api_template`): requests by Jinja, replies by JMESPath."""
