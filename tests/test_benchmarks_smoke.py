@@ -59,3 +59,14 @@ def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     assert done.returncode == 2
     assert "there is no benchmark bais" in done.stderr
     assert "bias" in done.stderr
+
+
+def test_templates_stand_beside_the_apis_own_files() -> None:
+    done = _run("templates", "--quick")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(
+        r"^\s*(\w+(?:, by template)?(?:, searched)?) {2,}([\d.]+)\s+[\d.]+\s+([\d.]+)\s*$", done.stdout, re.MULTILINE
+    )
+    costs = {name: float(token) for name, token, _ in rows}
+    assert len(costs) == 5 and min(costs.values()) > 0
+    assert costs["chat, by template, searched"] > 5 * costs["chat, by template"], "the latter is taken unread"

@@ -117,6 +117,22 @@ def test_its_own_api_ends_where_the_model_ends_or_a_word_stops_it(run: Run, serv
     assert set(ran.column("finish_reason")) == {"word"} and max(ran.column("output_tokens")) < 60
 
 
+@pytest.mark.parametrize("name", ["chat", "messages"])
+@pytest.mark.parametrize("flag", ["--stream", "--no-stream"])
+def test_a_template_counts_what_the_server_counts(run: Run, server: Server, name: str, flag: str) -> None:
+    api = str(Path(__file__).parents[2] / f"examples/apis/{name}.yaml")
+    before = server.metric("tokens_predicted_total")
+    ran = run(server.url, "--api", api, flag, "--concurrency", "2", "--requests", "8", *PROBE)
+    assert ran.measured, ran.err
+    assert counts(ran) == (8, 8, 0, 0, 0)
+    assert ran.result.methodology.token_source == {"usage": 8}
+    outputs = ran.column("output_tokens")
+    assert max(outputs) == 8 and (name == "messages" or min(outputs) == 8)
+    assert 1 < server.metric("tokens_predicted_total") - before - sum(outputs) <= PROBE_TOKENS
+    beside = np.subtract(ran.column("prompt_tokens"), ran.column("input_tokens"))
+    assert len(set(beside[~np.isnan(beside)])) == 1
+
+
 def test_the_settings_of_make_real_llama_are_ones_that_its_server_takes(
     run: Run, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
