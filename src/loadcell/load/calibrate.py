@@ -7,13 +7,14 @@ planned in the server's tokens: N of them are (N - offset) / ratio of the tokeni
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
-from loadcell.load.preflight import PROBE_PROMPT, PROBE_TOKENS, Endpoint, ask_briefly
-from loadcell.load.target import Target
+from loadcell.load.preflight import PROBE_PROMPT, PROBE_TOKENS, Endpoint
 from loadcell.phrases import phrase
+from loadcell.protocol.said import Said
 from loadcell.spec import Spec
 from loadcell.workload import Vocabulary
 
@@ -31,13 +32,17 @@ class PromptCount(NamedTuple):
     why: str | None = None
 
 
-def count_prompts(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> PromptCount:
+Ask = Callable[[str, str], Said | str]
+"""Sends a prompt, with what that is in words, and returns the reply; or why there is none."""
+
+
+def count_prompts(spec: Spec, found: Endpoint, words: Vocabulary, ask: Ask) -> PromptCount:
     """How the server counts prompts of `words`. What the spec says is not asked for; a server that does not tell, or
     tells what cannot be, leaves the counting to the tokenizer: nothing here fails a run."""
     asked = spec.workload
     if asked.template_tokens is not None and asked.token_ratio is not None:
         return PromptCount(asked.template_tokens, asked.token_ratio, "spec")
-    learnt = _learn(spec, target, found, words)
+    learnt = _learn(spec, found, words, ask)
     if isinstance(learnt, str):
         given = (asked.template_tokens, asked.token_ratio) != (None, None)
         by = "spec" if given else "tokenizer"
@@ -53,7 +58,7 @@ def counted(spec: Spec, count: PromptCount) -> Spec:
     return msgspec.structs.replace(spec, workload=workload)
 
 
-def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tuple[int, float] | str:
+def _learn(spec: Spec, found: Endpoint, words: Vocabulary, ask: Ask) -> tuple[int, float] | str:
     """(template's tokens, server's tokens a word), or why they are not known."""
     small = found.probe_tokens
     if not small:
@@ -63,7 +68,7 @@ def _learn(spec: Spec, target: Target, found: Endpoint, words: Vocabulary) -> tu
     template = max(0, small - ours) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
-    reply = ask_briefly(spec, target, found, words.probe, phrase("a second probe of {} words", words.probe_words))
+    reply = ask(words.probe, phrase("a second probe of {} words", words.probe_words))
     if isinstance(reply, str):
         return reply
     if reply.usage is None or not reply.usage.prompt_tokens:

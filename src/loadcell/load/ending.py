@@ -8,6 +8,7 @@ import numpy as np
 
 from loadcell.load.live import Count, Live
 from loadcell.load.steering import AHEAD_NS
+from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 from loadcell.spec import LEAST_DURATION_S, LEAST_E2E, Spec, keeps_load
 from loadcell.workload.schedule import Schedule
@@ -71,3 +72,10 @@ class OwnEnd:
             manifest.window_end_ns = manifest.ended_ns  # it had no more requests, or no more workers
         if manifest.window_end_ns is not None:
             manifest.effective["duration_s"] = manifest.window_end_ns / 1e9
+
+
+def ran_out(live: Live) -> str:
+    """What it means that the schedule of a closed loop held fewer requests than its time had room for."""
+    if live.total(Count.OK) >= live.total(Count.FAILED):
+        return phrase("the schedule ran out before the time did: give --requests with more than this run sent")
+    return phrase("the schedule ran out before the time did: most requests failed, and took no time")

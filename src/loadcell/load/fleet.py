@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from loadcell.errors import EndpointError
 from loadcell.load import feeder
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.crew import Crew
-from loadcell.load.ending import OwnEnd
+from loadcell.load.ending import OwnEnd, ran_out
 from loadcell.load.environment import environment
 from loadcell.load.failing import FailureWatch
 from loadcell.load.fit import check_fit
@@ -30,7 +31,7 @@ from loadcell.load.live import Count, Live, outcomes_of
 from loadcell.load.machine import Throttling, throttled, throttling
 from loadcell.load.neighbours import Neighbours, neighbours
 from loadcell.load.observe import Watched, observing
-from loadcell.load.preflight import Endpoint, preflight
+from loadcell.load.preflight import Endpoint, ask_briefly, preflight
 from loadcell.load.prepare import (
     fill,
     make_job,
@@ -68,7 +69,7 @@ Review = Callable[[Manifest, dict[str, Any]], list[str]]
 
 
 @dataclass
-class _Crew(Crew):
+class LoadCrew(Crew):
     """The processes of a run, and who looks on."""
 
     beside: Neighbours = field(kw_only=True)
@@ -82,6 +83,14 @@ class _Crew(Crew):
     """Clock ticks of the cores when the load began."""
     throttling_before: Throttling = field(default_factory=dict)
     watched: list[Watched] = field(default_factory=list)
+
+    def look(self) -> None:
+        """To be called often while the load runs: what fails, who steers, who shares the machine, its own end."""
+        if self.failures is not None:
+            self.failures.look(max(0, time.monotonic_ns() - self.live.t0_ns))
+        for one in (self.steering, self.sharing, self.own_end, self.beside):
+            if one is not None:
+                one.look()
 
 
 def run_load(
@@ -112,7 +121,7 @@ def run_load(
         nameless_files(folder) as files,
     ):
         fill(files.live, Live.size(workers))
-        crew = _Crew(Live(files.live, workers), beside=beside)
+        crew = LoadCrew(Live(files.live, workers), beside=beside)
         try:
             crew.start(files.all(), folder)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
@@ -162,7 +171,7 @@ def run_load(
             try:
                 _drive(crew, jobs, manifest, spec, folder, watch, meter)
                 if has_page:
-                    with _signals(crew.live):  # there is nothing left to stop
+                    with signals_stop(crew.live):  # there is nothing left to stop
                         notes = scrape(spec.endpoint, target, found.address, folder / "server-after.prom", secrets)
                     manifest.notes += notes
             finally:
@@ -189,7 +198,7 @@ def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, P
     if spec.workload.prompts is not None:
         return spec, None, None
     words = vocabulary_of(spec)
-    count = count_prompts(spec, target, found, words)
+    count = count_prompts(spec, found, words, partial(ask_briefly, spec, target, found))
     return counted(spec, count), count, words
 
 
@@ -206,10 +215,10 @@ def _ask(spec: Spec, target: Target, secrets: list[str], watch: Watch) -> Endpoi
 
 
 def _drive(
-    crew: _Crew, jobs: list[Job], manifest: Manifest, spec: Spec, folder: Path, watch: Watch, meter: Meter
+    crew: LoadCrew, jobs: list[Job], manifest: Manifest, spec: Spec, folder: Path, watch: Watch, meter: Meter
 ) -> None:
     """Start the load, watch it, and close the recording, however it ends."""
-    with _signals(crew.live) as interrupts:
+    with signals_stop(crew.live) as interrupts:
         try:
             _start(crew, jobs, watch)
             with observing(crew.watched, folder, crew.live.t0_ns, spec.observe.every_s, manifest.notes):
@@ -225,11 +234,11 @@ def _drive(
             watch(Progress("finish"))
             if interrupts:
                 manifest.state = "interrupted"
-            _close(crew, manifest, folder)
+            close_run(crew, manifest, folder)
 
 
 @contextmanager
-def _signals(live: Live) -> Iterator[list[int]]:
+def signals_stop(live: Live) -> Iterator[list[int]]:
     """Take Ctrl-C and termination as the sign to stop; the list grows by one for each. What is ignored stays so."""
     taken: list[int] = []
     kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(kind) != signal.SIG_IGN]
@@ -246,7 +255,7 @@ def _signals(live: Live) -> Iterator[list[int]]:
             signal.signal(kind, handler)
 
 
-def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
+def _start(crew: LoadCrew, jobs: list[Job], watch: Watch) -> None:
     """Give the workers their jobs and wait until each has its connections; EndpointError if one cannot."""
     crew.tell(jobs)
     watch(Progress("start"))
@@ -257,24 +266,18 @@ def _start(crew: _Crew, jobs: list[Job], watch: Watch) -> None:
     crew.live.t0_ns = time.monotonic_ns() + _START_DELAY_NS
 
 
-def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int], meter: Meter) -> None:
+def _watch_load(
+    crew: LoadCrew, manifest: Manifest, spec: Spec, watch: Watch, interrupts: list[int], meter: Meter
+) -> None:
     """Show progress until every worker has ended."""
     live, shown_ns = crew.live, 0
     crew.beside.look()
     while any(process.poll() is None for process in crew.processes):
         now = time.monotonic_ns()
-        if crew.failures is not None:
-            crew.failures.look(max(0, now - live.t0_ns))
+        crew.look()
         if now - shown_ns >= EVERY_NS:  # figures cost CPU that a server here may miss
             shown_ns = now
-            watch(_progress(meter, crew, manifest, spec))
-        if crew.steering is not None:
-            crew.steering.look()
-        if crew.sharing is not None:
-            crew.sharing.look()
-        if crew.own_end is not None:
-            crew.own_end.look()
-        crew.beside.look()
+            watch(progress_of(meter, crew, manifest, spec))
         if len(interrupts) > 1:
             raise KeyboardInterrupt
         if any(process.poll() not in (None, 0) for process in crew.all()):
@@ -282,7 +285,7 @@ def _watch_load(crew: _Crew, manifest: Manifest, spec: Spec, watch: Watch, inter
         crew.await_end(LOOK_S)
 
 
-def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Progress:
+def progress_of(meter: Meter, crew: LoadCrew, manifest: Manifest, spec: Spec) -> Progress:
     """What there is to show of the load now."""
     live = crew.live
     now = max(0, time.monotonic_ns() - live.t0_ns)
@@ -324,7 +327,7 @@ def _progress(meter: Meter, crew: _Crew, manifest: Manifest, spec: Spec) -> Prog
     )
 
 
-def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
+def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
     """Say in the manifest how the run ended; write the audit of workers that could not."""
     if manifest.ended_ns is None and crew.live.t0_ns:
         manifest.ended_ns = max(0, time.monotonic_ns() - crew.live.t0_ns)
@@ -346,11 +349,7 @@ def _close(crew: _Crew, manifest: Manifest, folder: Path) -> None:
                 manifest.state = "broken"
                 manifest.invalid.append(phrase("worker {} could not write its data: {}", worker, audit["died"]))
             if audit["exhausted"]:
-                manifest.notes.append(
-                    phrase("the schedule ran out before the time did: give --requests with more than this run sent")
-                    if crew.live.total(Count.OK) >= crew.live.total(Count.FAILED)
-                    else phrase("the schedule ran out before the time did: most requests failed, and took no time")
-                )
+                manifest.notes.append(ran_out(crew.live))
         elif code and crew.live.t0_ns:
             cells = crew.live.cells(worker)
             died = (

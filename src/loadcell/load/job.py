@@ -9,24 +9,13 @@ from loadcell.load.target import Address, Target
 from loadcell.spec import Slo
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """The slice of a run that one worker does: the requests w, w + W, w + 2W, ... of the schedule."""
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker has of a run: the requests w, w + W, w + 2W, ... of the schedule, whatever they are sent to."""
 
-    folder: str
     worker: int
     workers: int
-    run_id: str
-    target: Target
-    addresses: list[Address]
-    """Of the host to dial: connections go to each in turn."""
-    api: Api
-    stream: bool
-    live_fd: int
     outcomes_fd: int
     """File of one byte a request: its `steer.Outcome`."""
-    places_fd: int
-    segments: list[int]
-    """Files of the request bodies; `places_fd` tells where that of each row lies (`spool`)."""
     rows: int
     requests: int | None
     """Requests of the whole run, if their number ends it."""
@@ -34,12 +23,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: users of this worker; None in an open loop."""
     cap: int | None
     """Open loop: most requests of this worker in flight; None for no limit."""
-    reuse: bool
-    """Whether a connection may carry more than one request."""
-    left_open: bool
-    """Whether the server leaves a stream open after its end mark, which ends it then."""
-    pool: int
-    """Connections to open before the clock starts."""
     starts_ns: list[int]
     """Closed loop: when each user sends its first request, after t0."""
     end_ns: int | None
@@ -52,12 +35,34 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Closed loop: users wait until all have their replies, then send together."""
     e2e_ns: int
     """What a request is likely to take, by the probe; 0 where it does not tell."""
-    memory_bytes: int
-    """What all replies of this worker may take together."""
     timeout_s: float
-    connect_timeout_s: float
     slo: Slo
     keep_text: bool
+
+
+class Job(Slice, frozen=True, kw_only=True):
+    """A slice of a run on a server, and how a load process sends it."""
+
+    folder: str
+    run_id: str
+    target: Target
+    addresses: list[Address]
+    """Of the host to dial: connections go to each in turn."""
+    api: Api
+    stream: bool
+    live_fd: int
+    places_fd: int
+    segments: list[int]
+    """Files of the request bodies; `places_fd` tells where that of each row lies (`spool`)."""
+    reuse: bool
+    """Whether a connection may carry more than one request."""
+    left_open: bool
+    """Whether the server leaves a stream open after its end mark, which ends it then."""
+    pool: int
+    """Connections to open before the clock starts."""
+    memory_bytes: int
+    """What all replies of this worker may take together."""
+    connect_timeout_s: float
     tokenizer: str
     secrets: list[str]
     cpu: int | None

@@ -19,7 +19,7 @@ from loadcell.core.clock import HAS_KERNEL_STAMPS
 from loadcell.errors import RecordingError, UsageError
 from loadcell.load.calibrate import PromptCount
 from loadcell.load.host import allowed_cores
-from loadcell.load.job import Job
+from loadcell.load.job import Job, Slice
 from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
@@ -96,16 +96,13 @@ def make_manifest(
     count: PromptCount | None,
 ) -> Manifest:
     """The manifest of a run that is about to begin; `count` says how its synthetic prompts are counted."""
-    schedule, endpoint, load = planned.schedule, spec.endpoint, spec.load
-    now = datetime.now(UTC).astimezone()
+    endpoint = spec.endpoint
     notes = [*found.notes, *planned.notes]
     if not HAS_KERNEL_STAMPS:
         notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
     core, why_python = form()
     if why_python:
         notes.append(phrase("the hot path ran in Python, without the compiled core: {}", why_python))
-    if spec.load.stop_when_saturated and schedule.loop == "closed":
-        notes.append(phrase("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it"))
     proxy = target.proxy if target.proxy else None
     if proxy:
         notes.append(phrase("requests went through the proxy {} that the environment sets", proxy))
@@ -122,13 +119,38 @@ def make_manifest(
         "include_usage": found.form.usage and endpoint.stream,
         "max_tokens_field": found.form.max_tokens_field,
         "reuse_connections": found.reuse,
+    }
+    clock = "kernel" if HAS_KERNEL_STAMPS else "user"
+    return manifest_of(spec, planned, workers, secrets, count, effective, notes, clock=clock, core=core)
+
+
+def manifest_of(
+    spec: Spec,
+    planned: Plan,
+    workers: int,
+    secrets: list[str],
+    count: PromptCount | None,
+    found: dict[str, Any],
+    notes: list[str],
+    *,
+    clock: str,
+    core: str | None,
+) -> Manifest:
+    """The manifest of a run that is about to begin; `found` are the effective settings of what is loaded."""
+    schedule, load = planned.schedule, spec.load
+    now = datetime.now(UTC).astimezone()
+    if load.stop_when_saturated and schedule.loop == "closed":
+        says = phrase("a closed loop has no queue that could grow: stop_when_saturated has no meaning in it")
+        notes = [*notes, says]
+    effective: dict[str, Any] = {
+        **found,
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
         "prompts_sha256": planned.prompts.digest().hex() if isinstance(planned.prompts, FilePrompts) else None,
         **_prompt_settings(spec, count, secrets),
         "workers": workers,
-        "ramp_s": spec.load.ramp_s,
-        "duration_s": spec.load.duration_s,
+        "ramp_s": load.ramp_s,
+        "duration_s": load.duration_s,
         "keep_load": keeps_load(spec),
         "rows": len(schedule),
     }
@@ -140,7 +162,7 @@ def make_manifest(
         planned=schedule.planned,
         workers=workers,
         schedule_hash=schedule.hash,
-        clock="kernel" if HAS_KERNEL_STAMPS else "user",
+        clock=clock,
         core=core,
         window_end_ns=None if load.min_requests is not None else planned_end_ns(load),
         effective=effective,
@@ -188,6 +210,33 @@ def fill(fd: int, size: int) -> None:
         raise RecordingError(f"cannot write the recording: {error.strerror}; free some space") from None
 
 
+def slice_of(spec: Spec, worker: int, workers: int, planned: Plan, files: Files, e2e_s: float | None) -> Slice:
+    """The requests, the users and the times of one worker; `e2e_s` is what a request takes, as far as is known."""
+    load, schedule = spec.load, planned.schedule
+    closed = schedule.loop == "closed"
+    # Users and caps are dealt out like requests: worker w has those with number w, w + W, ...
+    mine = range(worker, load.concurrency or 0, workers)
+    spread_ns = (load.ramp_s or 0.0) * 1e9 / max(load.concurrency or 1, 1)
+    return Slice(
+        worker=worker,
+        workers=workers,
+        outcomes_fd=files.outcomes,
+        rows=len(schedule),
+        requests=load.requests if closed else None,
+        users=len(mine) if closed else None,
+        cap=len(mine) if load.concurrency and not closed else None,
+        starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
+        end_ns=planned_end_ns(load),
+        keep=keeps_load(spec),
+        least=load.min_requests or 0,
+        lockstep=load.lockstep,
+        e2e_ns=int(1e9 * (e2e_s or 0.0)),
+        timeout_s=load.timeout_s,
+        slo=spec.slo,
+        keep_text=spec.run.keep_text,
+    )
+
+
 def make_job(
     spec: Spec,
     folder: Path,
@@ -201,15 +250,11 @@ def make_job(
     secrets: list[str],
 ) -> Job:
     load, schedule, cores = spec.load, planned.schedule, allowed_cores()
-    closed = schedule.loop == "closed"
-    # Users and caps are dealt out like requests: worker w has those with number w, w + W, ...
-    mine = range(worker, load.concurrency or 0, workers)
-    spread_ns = (load.ramp_s or 0.0) * 1e9 / max(load.concurrency or 1, 1)
     guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
+    mine = slice_of(spec, worker, workers, planned, files, found.e2e_s(float(schedule.output_tokens.mean())))
     return Job(
+        **msgspec.structs.asdict(mine),
         folder=str(folder),
-        worker=worker,
-        workers=workers,
         run_id=manifest.id,
         target=target,
         addresses=found.addresses,
@@ -218,25 +263,11 @@ def make_job(
         live_fd=files.live,
         places_fd=files.places,
         segments=files.segments,
-        outcomes_fd=files.outcomes,
-        rows=len(schedule),
-        requests=load.requests if closed else None,
-        users=len(mine) if closed else None,
-        cap=len(mine) if load.concurrency and not closed else None,
         reuse=found.reuse,
         left_open=found.left_open,
         pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
-        starts_ns=[int(user * spread_ns) for user in mine] if closed else [],
-        end_ns=planned_end_ns(load),
-        keep=keeps_load(spec),
-        least=load.min_requests or 0,
-        lockstep=load.lockstep,
-        e2e_ns=int(1e9 * (found.e2e_s(float(schedule.output_tokens.mean())) or 0.0)),
         memory_bytes=int(spec.run.memory_mb * 1e6),
-        timeout_s=load.timeout_s,
         connect_timeout_s=load.connect_timeout_s,
-        slo=spec.slo,
-        keep_text=spec.run.keep_text,
         tokenizer=spec.workload.tokenizer,
         secrets=secrets,
         # The highest cores: interrupts and busy neighbours tend to live on the lowest.

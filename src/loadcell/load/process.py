@@ -137,18 +137,18 @@ def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     audit.died = audit.died or writer.error
     try:
         if not audit.died and uncounted.tell():
-            _count_tokens(uncounted, worker.job, folder)
+            count_tokens(uncounted, worker.job.tokenizer, folder, worker.job.worker)
     except OSError as error:  # the texts that wait to be counted have no room
         audit.died = error.strerror or str(error)
     audit.end()
     write_audit(folder, audit.worker, {**audit.as_dict(), "phrases": worker.ledger.phrases})
 
 
-def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
+def count_tokens(uncounted: IO[str], name: str, folder: Path, worker: int) -> None:
     """Count the text of replies of which two sources do not agree, now that nothing is due any more."""
     from loadcell.workload import load_tokenizer
 
-    tokenizer = load_tokenizer(job.tokenizer)
+    tokenizer = load_tokenizer(name)
     uncounted.seek(0)
     columns = Columns(TOKENS)
     for line in uncounted:
@@ -166,7 +166,7 @@ def _count_tokens(uncounted: IO[str], job: Job, folder: Path) -> None:
         if found.before:
             row["first_tokens"] = found.before + max(1, round(found.came / evidence.events))
         columns.add(row)
-    write_part(folder, "tokens", columns.data, worker=job.worker)
+    write_part(folder, "tokens", columns.data, worker=worker)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,14 @@ def find_sources(
     """
     if not spec.observe.every_s:
         return [], []
-    watched = list(_pages(spec, target, address, answered, secrets))
-    notes = []
-    here = place not in (None, "elsewhere")
+    beside, notes = local_sources(spec, here=place not in (None, "elsewhere"))
+    return [*_pages(spec, target, address, answered, secrets), *beside], notes
+
+
+def local_sources(spec: Spec, *, here: bool) -> tuple[list[Watched], list[str]]:
+    """What the spec wants watched of this machine, likewise; `here`: whether the model runs on it."""
+    watched: list[Watched] = []
+    notes: list[str] = []
     if spec.observe.gpu == "nvml" or (spec.observe.gpu == "auto" and here):
         gpus = open_gpus()
         if isinstance(gpus, Watched):

@@ -6,14 +6,14 @@ each other by a counter each; nothing is added to a read.
 
 from __future__ import annotations
 
-from loadcell.load.job import Job
+from loadcell.load.job import Slice
 from loadcell.load.live import Count, Live
 
 
 class Tail:
     """Which requests of a worker are counted, and whether those beyond are still to be sent. Times since t0."""
 
-    def __init__(self, job: Job, live: Live) -> None:
+    def __init__(self, job: Slice, live: Live) -> None:
         self._job, self._live = job, live
         self._cells = live.cells(job.worker)
         self.left = 0
