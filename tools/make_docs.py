@@ -60,6 +60,8 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   (one burst, or less than 0.1 ms an event), TPOT, the user's rate and a limit on TPOT are not measurable: see NTPOT.
 - **In step.** Replies of one length keep the users of a closed loop together. Of each round (a mean E2E) the
   mean resultant length R of the sends is taken; from 0.9 on a note says so, for then few prefills meet.
+- **Clock.** `kernel`: the kernel stamped what was received, on Linux. `user`: the client did, after it had read; or, of
+  a Python callable, when a piece was with its consumer: no network is in it. Results of two clocks are not compared.
 - **Missing.** A figure that cannot be measured is null, never 0.
 
 ## Percentiles and intervals
@@ -183,6 +185,8 @@ allows. That is arithmetic, not a model:
   came no earlier than the loop woke, less the time that it then waited for a core by the scheduler's own count. (A
   process that is stopped for less than 55 ms amid its sleep does not see that; a longer stop it does.)
 - Without kernel stamps (macOS) an event came between that look and the clock reading after its read.
+- A piece of a Python callable came before its stamp by no more than a thread that waits (or the asyncio loop) was late
+  by in the looks around it, 100 a second. That is an estimate, not arithmetic: its own thread may have waited longer.
 - Closed loop: the client's own time between a reply's end and the next send, over a user's cycle, is what every rate
   would be higher by.
 - Percentiles are those of all the lowest and of all the highest values; a rate's edges likewise.

@@ -28,6 +28,9 @@ _OURS = {
     "ollama-generate": "loadcell.protocol.engines.ollama:GENERATE",
     "llamacpp": "loadcell.protocol.engines.llamacpp:LLAMACPP",
 }
+CALLABLE, IN_PYTHON = "callable", "python:"
+"""The API of a Python callable, which no server has, and what its URL begins with: only `loadcell.run` loads it."""
+_INSIDE = {CALLABLE: "loadcell.protocol.callable:CALLABLE"}
 _GROUP = "loadcell.apis"
 
 
@@ -59,7 +62,7 @@ def find_api(name: Api) -> Any:
     """The dialect of an API that was checked."""
     if isinstance(name, Template):
         return importlib.import_module("loadcell.protocol.template.dialect").dialect_from(name)
-    module, _, attribute = (_OURS.get(name) or _others()[name]).partition(":")
+    module, _, attribute = (_OURS.get(name) or _INSIDE.get(name) or _others()[name]).partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from loadcell.api_template import Template
-from loadcell.apis import Api, check_api, given_api, our_apis
+from loadcell.apis import CALLABLE, IN_PYTHON, Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
@@ -495,7 +495,7 @@ def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tree with every URL and the template of an API written out; what is no text is left to the validation."""
     found = {section: dict(values) for section, values in tree.items()}
     endpoint, observe = found.get("endpoint", {}), found.get("observe", {})
-    if isinstance(endpoint.get("url"), str):
+    if isinstance(endpoint.get("url"), str) and not endpoint["url"].startswith(IN_PYTHON):
         endpoint["url"] = full_url(endpoint["url"])
     if "api" in endpoint:
         endpoint["api"] = given_api(endpoint["api"], "endpoint.api")
@@ -508,7 +508,10 @@ def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(spec: Spec) -> None:
     load = spec.load
-    check_api(spec.endpoint.api, "endpoint.api")
+    if not spec.endpoint.url.startswith(IN_PYTHON):
+        check_api(spec.endpoint.api, "endpoint.api")
+    elif spec.endpoint.api != CALLABLE:
+        raise UsageError(f"{spec.endpoint.url} is a Python callable: it is loaded by loadcell.run(fn, ...) in Python")
     parse_lengths(spec.workload.input_tokens)
     parse_lengths(spec.workload.output_tokens)
     parse_arrivals(load.arrivals)

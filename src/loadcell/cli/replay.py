@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.apis import IN_PYTHON
 from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.secrets import REDACTED
@@ -40,6 +41,11 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     """
     from loadcell.recording.methodology import check_secrets
 
+    if tree["endpoint"]["url"].startswith(IN_PYTHON):
+        raise UsageError(
+            f"run {recorded.id} was of the Python callable {tree['endpoint']['url'].removeprefix(IN_PYTHON)}: "
+            "load it again by loadcell.run(fn, ...) in Python"
+        )
     headers: dict[str, str] = tree["endpoint"]["headers"]
     known = {name.lower() for name, value in headers.items() if value != REDACTED}
     tree["endpoint"]["headers"] = {n: v for n, v in headers.items() if v != REDACTED or n.lower() not in known}

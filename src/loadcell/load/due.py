@@ -6,11 +6,12 @@ import heapq
 from array import array
 from collections.abc import Callable
 from time import monotonic_ns
+from typing import Protocol
 
-from loadcell.core.clock import Timer
 from loadcell.load.audit import Audit
+from loadcell.load.call import Call
 from loadcell.load.flight import Flight
-from loadcell.load.job import Job
+from loadcell.load.job import Slice
 from loadcell.load.live import Count, Live
 from loadcell.load.tail import Tail
 from loadcell.recording.schema import MISSING
@@ -22,17 +23,24 @@ STARVED_NS = 1_000_000
 """A request whose body is not made yet looks for it this often."""
 
 
+class Alarm(Protocol):
+    """Wakes the loop at a time."""
+
+    def arm(self, when_ns: int) -> None:
+        """Wake it at a monotonic time."""
+
+
 class Due:
     """The requests of one worker that are to be sent. `request` is called for each that is due, with (planned, ready),
     either of them MISSING, both since the start."""
 
     def __init__(
         self,
-        job: Job,
+        job: Slice,
         live: Live,
         tail: Tail,
         planned_ns: array[int],
-        timer: Timer,
+        timer: Alarm,
         audit: Audit,
         request: Callable[[int, int], None],
     ) -> None:
@@ -141,7 +149,7 @@ class Due:
             self._last_ready_ns = ready_ns
         return ready_ns > self._last_ready_ns
 
-    def go_on(self, flight: Flight, now: int, known_ns: int | None, *, alone: bool) -> None:
+    def go_on(self, flight: Flight | Call, now: int, known_ns: int | None, *, alone: bool) -> None:
         """The user of a landed flight becomes ready again: at once, or after a pause if its request failed; in lockstep
         all do, when nothing else is on its way (`alone`)."""
         ready_ns = flight.end_ns if known_ns is None else known_ns
@@ -158,7 +166,7 @@ class Due:
         else:
             self.user_ready(ready_ns - self._t0)
 
-    def _after_failure_ns(self, flight: Flight, now: int) -> int:
+    def _after_failure_ns(self, flight: Flight | Call, now: int) -> int:
         """When the user of a flight that failed sends again."""
         ok = self._count[Count.OK]
         usual = self._count[Count.E2E_NS] // ok if ok else self._job.e2e_ns

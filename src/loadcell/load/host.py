@@ -14,8 +14,9 @@ from typing import Literal
 
 from loadcell.load.target import Address, Target
 
-Place = Literal["elsewhere", "other cores", "same cores", "this machine"]
-"""Where the server runs, seen from the load's cores; "this machine": here, on cores that cannot be told."""
+Place = Literal["elsewhere", "other cores", "same cores", "this machine", "this process"]
+"""Where the server runs, seen from the load's cores; "this machine": here, on cores that cannot be told;
+"this process": it is a Python callable."""
 
 _PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6")

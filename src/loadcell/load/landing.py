@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 
 from loadcell.load.audit import Audit
+from loadcell.load.call import Call
 from loadcell.load.flight import Flight
-from loadcell.load.job import Job
+from loadcell.load.job import Job, Slice
 from loadcell.load.live import Count, Live, outcomes_of, tell
 from loadcell.load.outcome import outcome
 from loadcell.load.rows import Ledger, write_rows
@@ -14,13 +16,30 @@ from loadcell.load.spool import Bodies
 from loadcell.phrases import phrase
 
 
+class Book:
+    """Where what has ended is written, and told to the parent, who looks on: of one worker."""
+
+    def __init__(self, job: Slice, live: Live, ledger: Ledger) -> None:
+        self._job, self._live, self._ledger = job, live, ledger
+        self._count = live.cells(job.worker)
+        self._outcomes = outcomes_of(job.outcomes_fd, job.rows)
+
+    def enter(self, flight: Flight | Call, body: str | None, stamps: array[int], *, first_told: bool = False) -> None:
+        """A request is over and its reply was heard; `body` and `stamps` as `write_rows` takes them."""
+        row = write_rows(flight, self._ledger, body, stamps)
+        self._outcomes[flight.request] = outcome(row, self._job.slo)
+        tell(self._count, row, len(flight.reply.kinds), first_told=first_told)
+        if row["status"] == "failed" and row["counted"]:
+            self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])
+
+
 class Landing:
     """Those of one worker."""
 
     def __init__(self, job: Job, live: Live, ledger: Ledger, audit: Audit, bodies: Bodies) -> None:
-        self._job, self._live, self._ledger, self._audit, self._bodies = job, live, ledger, audit, bodies
+        self._job, self._audit, self._bodies = job, audit, bodies
         self._count = live.cells(job.worker)
-        self._outcomes = outcomes_of(job.outcomes_fd, job.rows)
+        self._book = Book(job, live, ledger)
         self.flights: deque[Flight] = deque()
         self.unparsed = 0
         """Reads of theirs that are to be parsed."""
@@ -54,14 +73,10 @@ class Landing:
             flight.close()
         body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
         stamps = flight.tape.stamps()
-        row = write_rows(flight, self._ledger, body, stamps)
         self._audit.landed(flight, stamps)
-        flight.tape.close()
-        self._outcomes[flight.request] = outcome(row, self._job.slo)
         self._count[Count.AIR_READS] -= flight.air_reads
-        tell(self._count, row, len(reply.kinds), first_told=flight.first_told)
-        if row["status"] == "failed" and row["counted"]:
-            self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])
+        self._book.enter(flight, body, stamps, first_told=flight.first_told)
+        flight.tape.close()
 
 
 def plain_stream(data: bytes, flight: Flight) -> bool:

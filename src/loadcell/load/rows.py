@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from loadcell.core import STAMP_COLUMNS
 from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
+from loadcell.load.call import Call
 from loadcell.load.flight import Flight
 from loadcell.load.looks import Looks
 from loadcell.phrases import Phrase, phrases
-from loadcell.protocol import Count, Evidence, Reply, count, evidence
+from loadcell.protocol import Answer, Count, Evidence, count, evidence
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT, PartWriter
 from loadcell.secrets import scrub, scrub_sentence
@@ -144,7 +145,7 @@ class Ledger:
         return words
 
 
-def write_rows(flight: Flight, ledger: Ledger, body: str | None, stamps: array[int]) -> dict[str, Any]:
+def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: array[int]) -> dict[str, Any]:
     """Append the rows of a landed flight, with the stamps of its tape; returns that of the request.
 
     `body` is its body if text is to be recorded.
@@ -225,7 +226,7 @@ def write_rows(flight: Flight, ledger: Ledger, body: str | None, stamps: array[i
     return row
 
 
-def _by_event(reply: Reply, outputs: bytearray, told: Evidence, found: Count, each: list[int | None]) -> array[int]:
+def _by_event(reply: Answer, outputs: bytearray, told: Evidence, found: Count, each: list[int | None]) -> array[int]:
     """Tokens by event: as it tells, or one each where there are as many; else unknown, but for what was hidden."""
     if not reply.streamed or found.tokens is None or found.source == "chunks":
         return _known(each)
@@ -250,7 +251,7 @@ def _known(tokens: list[int | None]) -> array[int]:
     return array("i", [MISSING_INT if one is None else one for one in tokens])
 
 
-def _first_field(reply: Reply, outputs: bytearray) -> str | None:
+def _first_field(reply: Answer, outputs: bytearray) -> str | None:
     """The field that is not known to hold output, if such a one alone brought the first, before known ones."""
     first = outputs.find(1)
     if not reply.others or first < 0 or reply.kinds[first] & KIND_OUTPUT != KIND_REASONING:

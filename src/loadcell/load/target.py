@@ -159,6 +159,8 @@ def _no_password() -> str:
 def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     """The target of an endpoint, with the proxy that the environment names for it."""
     url = urlsplit(endpoint.url)
+    if url.scheme not in _PORTS:
+        raise UsageError(f"{endpoint.url} is a Python callable: it is loaded by loadcell.run(fn, ...) in Python")
     host, tls = _ascii(unquote(url.hostname or "")), url.scheme == "https"
     port = url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host

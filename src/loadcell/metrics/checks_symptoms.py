@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from loadcell.apis import CALLABLE
 from loadcell.metrics.limits import SYMPTOMS, label, note, number
 from loadcell.metrics.model import Check, Result, Spread
 from loadcell.phrases import joined, phrase
@@ -19,6 +20,8 @@ def relief(result: Result) -> str:
     load = "rate" if method.loop == "open" else "concurrency"
     cores, quota = method.environment.get("cores_allowed"), method.environment.get("cores_quota")
     cores = int(min(cores, quota)) if isinstance(cores, int) and isinstance(quota, int | float) else cores
+    if method.spec.endpoint.api == CALLABLE:
+        return phrase("halve the {}, or put a server in front of the engine and load that", load)
     more = method.workers * 2
     if isinstance(cores, int) and more < cores:
         return phrase("use --workers {} or halve the {}", more, load)
@@ -118,7 +121,12 @@ def _reading(result: Result) -> Iterator[Check]:
     yield note(result, "merged", merged, says, in_time(result))
     bare = audit.reads_without_stamp / audit.reads if audit.reads and audit.reads_without_stamp is not None else None
     says = phrase("clock {}: {} of reads without a kernel stamp", audit.clock, number(bare, "share"))
-    yield note(result, "stamps", bare, says, phrase("measure from Linux, where the kernel stamps every read"))
+    stamped = phrase("measure from Linux, where the kernel stamps every read")
+    if result.methodology.spec.endpoint.api == CALLABLE:
+        stamped = phrase(
+            "a Python callable has no stamps of the kernel: put a server in front of the engine to have them"
+        )
+    yield note(result, "stamps", bare, says, stamped)
 
 
 class _Noted(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from loadcell.apis import CALLABLE
 from loadcell.metrics.delivery import arrivals, connections, token_closure
 from loadcell.metrics.events import EventTotals, lag_spread
 from loadcell.metrics.interval import spread_ms
@@ -60,7 +61,7 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         on_time_share=float(np.mean(np.abs(sent) <= allowed)) if sent.size else None,
         longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
         arrivals=arrivals(rows, members, span, manifest.loop),
-        connections=connections(recording.audits, rows, members),
+        connections=connections(recording.audits, rows, members & (recording.spec.endpoint.api != CALLABLE)),
         tokens=token_closure(
             rows, members & rows.ok, events, _template_tokens(manifest.effective), _by_tokenizer(recording)
         ),

@@ -1,7 +1,7 @@
 """What goes over the wire: request bodies out, replies and their events in. Bytes only, no sockets and no clocks."""
 
 from loadcell.protocol.coding import CodingError
-from loadcell.protocol.counts import Count, Evidence, Text, count, evidence
+from loadcell.protocol.counts import Answer, Count, Evidence, Text, count, evidence
 from loadcell.protocol.dialect import Dialect, Form, dialect_of
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
@@ -10,6 +10,7 @@ from loadcell.protocol.reply import Reply
 from loadcell.protocol.values import is_object
 
 __all__ = [
+    "Answer",
     "CodingError",
     "Count",
     "Dialect",

@@ -11,8 +11,12 @@ from itertools import compress
 from typing import NamedTuple
 
 from loadcell.kinds import TOKENIZER_TOLERANCE
+from loadcell.protocol.callable import Spoken
 from loadcell.protocol.endings import LIMIT
 from loadcell.protocol.reply import Reply
+
+Answer = Reply | Spoken
+"""Of a server, or of a callable in its place."""
 
 _EVENTS_TOLERANCE = 1.25
 """How far the text may be off to bear out the number of events: a token each is a guess."""
@@ -69,7 +73,7 @@ class Count(NamedTuple):
         return (self.tokens or 0) - self.before
 
 
-def evidence(reply: Reply, asked: int | None) -> tuple[Evidence, list[int | None]]:
+def evidence(reply: Answer, asked: int | None) -> tuple[Evidence, list[int | None]]:
     """What a reply tells of its length, and what each event tells of its own.
 
     `asked` tokens were asked for, if that is known.

@@ -113,6 +113,7 @@ class EffectiveForm(TypedDict, total=False):
     """`effective` of recording.json."""
 
     url: str | None
+    called_by: str | None
     address: str | None
     proxy: str | None
     model: str | None

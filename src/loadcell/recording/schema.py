@@ -134,7 +134,8 @@ CHUNKS = (
         "poll_ns",
         "BIGINT",
         "where the event may have come before t_ns (its read brought more after it, or has no kernel stamp): the last "
-        "look at the sockets before that read, which it came after; NULL elsewhere, and in older recordings",
+        "look at the sockets before that read, which it came after; of a Python callable the stamp less what a waiting "
+        "thread was late by; NULL elsewhere, and in older recordings",
     ),
     Column("kind", "UTINYINT", "bit set of KIND_*"),
     Column("tokens", "INTEGER", "output tokens of the event; NULL if unknown"),

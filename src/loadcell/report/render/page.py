@@ -37,9 +37,12 @@ _TOO_LONG = 20_000
 """No more of a foreign string is looked at: a reply may have a megabyte."""
 
 
-def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words) -> str:
-    """The parts of a View in this order, as one HTML file; `charts` are those that its blocks name."""
-    made = _Page(words, charts)
+def page(view: View, order: Sequence[str], charts: Sequence[Chart], words: Words, *, draws: bool = True) -> str:
+    """The parts of a View in this order, as one HTML file; `charts` are those that its blocks name.
+
+    Without `draws` it lacks the scripts that draw them (0.9 MB).
+    """
+    made = _Page(words, charts, draws)
     template = environment(_HERE / "templates").get_template("view.html")
     return template.render(
         view=view,
@@ -70,11 +73,11 @@ def clip(text: object, words: Words, limit: int = _CLIP) -> str:
 class _Page:
     """What one page gathers while it is made: the terms that it uses, for its definitions."""
 
-    def __init__(self, words: Words, charts: Sequence[Chart]) -> None:
+    def __init__(self, words: Words, charts: Sequence[Chart], draws: bool) -> None:
         self._words = words
         self._charts = charts
         self._terms: dict[str, None] = {}
-        self._vega = _vega()
+        self._vega = _vega() if draws else None
 
     def use(self, names: Sequence[str]) -> str:
         """Have these terms defined on the page; those that the glossary does not know are left out."""

@@ -107,7 +107,8 @@ def _delivery(result: Result, words: Words) -> Iterator[Fact]:
     parts += [t("least round trip {n} ms", n=words.figure(used.min_rtt_ms, 2))] if used.min_rtt_ms is not None else []
     parts += [t("{n} lost", n=words.count(used.resets))] if used.resets else []
     parts += [t("{n} not opened", n=words.count(used.failed))] if used.failed else []
-    yield fact(t("Connections"), *parts)
+    if used.new or used.reused or used.failed:
+        yield fact(t("Connections"), *parts)
     found = (
         (t("counted against usage {share}"), tokens.difference_share),
         (t("outputs shorter than asked {share}"), tokens.short_share),

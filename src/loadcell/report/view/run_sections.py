@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from loadcell.apis import CALLABLE
 from loadcell.metrics import Result, word_of
 from loadcell.report.detail.model import Detail
 from loadcell.report.view import instrument, latency, observed
@@ -137,8 +138,9 @@ def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section:
 
 def _method(result: Result, words: Words, source: str) -> Section:
     t = words.say
+    again_from = "" if result.methodology.spec.endpoint.api == CALLABLE else source  # only Python can call it
     commands = (
-        (t("Run it again, as recorded"), source and typed_command("loadcell", "run", source)),
+        (t("Run it again, as recorded"), again_from and typed_command("loadcell", "run", again_from)),
         (t("It was started by"), command_of(result)),
     )
     how = [*said.head(result, words), *said.counted(result, words), *said.identity(result, words)]
