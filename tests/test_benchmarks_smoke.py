@@ -70,3 +70,15 @@ def test_templates_stand_beside_the_apis_own_files() -> None:
     costs = {name: float(token) for name, token, _ in rows}
     assert len(costs) == 5 and min(costs.values()) > 0
     assert costs["chat, by template, searched"] > 5 * costs["chat, by template"], "the latter is taken unread"
+
+
+def test_callables_tell_what_their_load_costs() -> None:
+    done = _run("callables", "--quick")
+    assert done.returncode == 0, done.stderr
+    row = re.compile(r"^\s*(in threads|on a loop)\s+4\s+([\d,]+)\s+([\d.]+) µs\s+([\d.]+)%\s+([\d.]+)\s", re.MULTILINE)
+    found = row.findall(done.stdout)
+    assert [way for way, *_ in found] == ["in threads", "on a loop"]
+    for _, rate, cost, taken, gap in found:
+        assert 50 < float(rate) <= 400
+        assert float(gap) >= 9.9
+        assert float(rate) * float(cost) / 1e4 == pytest.approx(float(taken), rel=0.5)
