@@ -391,3 +391,13 @@ def test_what_cannot_be_asked_is_told(tmp_path: Path, fn: Any, asked: dict[str, 
 def test_every_field_of_the_spec_has_a_name_of_its_own() -> None:
     names = [path.partition(".")[2] for path in spec_fields()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("fn", [whole, pieces])
+def test_it_may_be_asked_for_inside_a_running_loop_as_notebooks_have_one(
+    tmp_path: Path, fn: Callable[..., Any]
+) -> None:
+    async def cell() -> int:
+        return load(fn, tmp_path / "r")[0].counts.run.ok
+
+    assert asyncio.run(cell()) == 8
