@@ -92,6 +92,9 @@ def test_the_methodology_says_what_was_called(recorded: ShownResult) -> None:
     assert (method.clock, method.core, method.workers) == ("user", None, 1)
     assert recorded.instrument.host.server == "this process"
     assert recorded.instrument.host.taken_share is not None
+    (shared,) = [check for check in recorded.verdict.checks if check.name == "shared_host"]
+    assert shared.says.startswith("server on this machine (this process): the load took at most ")
+    assert shared.word == "VALID" or "shared_host=True" in str(shared.advice)
     assert {"numpy", "duckdb"} <= method.environment["libraries"].keys()
     assert any("a Python callable was loaded in the load's own process" in note for note in recorded.notes)
     (worker,) = recorded.instrument.workers

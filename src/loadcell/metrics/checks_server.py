@@ -98,12 +98,12 @@ def _shared_host(result: Result) -> Iterator[Check]:
     elif host.server == "other cores":
         yield label("shared_host", "VALID", says)
     else:
-        yield grade(
-            result, "shared_host", host.taken_share, says, _SHARED_ADVICE, limits=LIMITS["shared_host"]
-        )  # fmt: skip
+        advice = _SHARED_PROCESS if host.server == "this process" else _SHARED_ADVICE
+        yield grade(result, "shared_host", host.taken_share, says, advice, limits=LIMITS["shared_host"])
 
 
 _SHARED_ADVICE = phrase("load from another machine, pin the server to other cores, or accept it with --shared-host")
+_SHARED_PROCESS = phrase("put a server in front of the engine and load that, or accept it with shared_host=True")
 
 
 # --- the stream ------------------------------------------------------------------------------------------------------
