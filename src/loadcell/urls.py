@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from loadcell.errors import UsageError, nearest
 
 _SCHEMES = ("http", "https")
+_SOCKET, _SHORT = "http+unix", "unix"
+"""HTTP over a unix socket: the path stands where a host does, quoted; or alone after the short scheme."""
 _TLS_PORTS = (443, 8443)
 """Ports on which nearly nobody speaks plain HTTP."""
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/+")
@@ -18,11 +20,14 @@ _BARE_PORT = re.compile(r":?\d{1,5}(?=/|$)")
 def full_url(text: str, what: str = "an endpoint") -> str:
     """The http or https URL that is meant: `localhost:8000` is http, a host on port 443 or 8443 is https.
 
+    `unix:/path` is http over that socket.
     UsageError if it cannot be `what` says it is for; it shows how to write it.
     """
     given = text.strip()
     if match := _SCHEME.match(given):
         scheme, rest = match[1].lower(), given[match.end() :]
+        if scheme in (_SOCKET, _SHORT):
+            return _socket_url(scheme, rest, text)
         if scheme not in _SCHEMES:
             raise _wrong(text, what, rest or "HOST:PORT", nearest(scheme, _SCHEMES))
         given = f"{scheme}://{rest}"
@@ -41,6 +46,25 @@ def full_url(text: str, what: str = "an endpoint") -> str:
     if port == 0:
         raise UsageError(f"{text!r} has a port that cannot be: write one from 1 to 65535")
     return given
+
+
+def socket_of(url: str) -> str | None:
+    """The path of the unix socket that a full URL names in place of a host; None of any other."""
+    return unquote(urlsplit(url).netloc) if url.startswith(f"{_SOCKET}:") else None
+
+
+def names_socket(text: str) -> bool:
+    """Whether a text names a unix socket, in either form."""
+    return text.strip().lower().startswith((f"{_SHORT}:/", f"{_SOCKET}:/"))
+
+
+def _socket_url(scheme: str, rest: str, given: str) -> str:
+    """The full URL of a unix socket; `rest` follows the scheme, without its slashes."""
+    place, slash, path = ("/" + rest, "", "") if scheme == _SHORT else rest.partition("/")
+    place = unquote(place)
+    if len(place) < 2 or not place.startswith("/"):
+        raise UsageError(f"{given!r} names no socket: write unix:/path/to.sock or http+unix://%2Fpath%2Fto.sock/v1")
+    return f"{_SOCKET}://{quote(place, safe='')}{slash}{path}"
 
 
 def names_host(text: str) -> bool | None:

@@ -94,6 +94,24 @@ def test_a_token_is_read_and_not_told(loop: Loop) -> None:
     assert fd in (sock.fileno() for sock in loop.open)
 
 
+def test_a_unix_socket_has_no_stamp_and_the_time_of_its_read(loop: Loop) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    loop.open += (ours, theirs)
+    ours.setblocking(False)
+    loop.poller.add(ours.fileno(), READABLE)
+    tape = loop.make()
+    tape.watchful = False
+    loop.reader.watch(ours.fileno(), tape, ours.recvmsg, plain=True)
+    for _ in range(3):
+        before = time.monotonic_ns()
+        theirs.send(b"a token")
+        assert loop.turn(50) == []
+        came, lag = tape.stamps()[-STAMP_COLUMNS:][:2]
+        assert before <= came <= time.monotonic_ns()
+        assert lag == MISSING
+    assert (tape.reads, tape.dropped) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -305,3 +306,17 @@ def test_a_wrong_path_is_said_in_one_line(run: Run, server: Server) -> None:
     assert "check the URL" in ran.err
     assert ran.err.count("\n") == 1
     assert not ran.folder.exists()
+
+
+def test_a_load_over_a_unix_socket_counts_what_the_server_counts(run: Run, serve: Callable[..., Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="lc") as folder:
+        place = f"{folder}/llama.sock"
+        with serve(hostnames=[place]):
+            sizes = ("--input-tokens", "20", "--output-tokens", "12")
+            ran = run(f"unix:{place}", "--concurrency", "2", "--requests", "6", *sizes)
+    assert counts(ran) == (6, 6, 0, 0, 0)
+    assert ran.result.instrument.clock == "user"
+    assert ran.column("output_tokens") == [12] * 6
+    names = ("send_start_ns", "first_any_ns", "server_prefill_ns")
+    sent, first, prefill = (np.array(ran.column(name)) for name in names)
+    assert (first - sent > prefill).all() and (prefill > 0).all(), "no less time than the server spent"

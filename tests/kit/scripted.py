@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 CLOSE, RESET, HANG = "close", "reset", "hang"
 Step = bytes | float | str
@@ -53,6 +54,8 @@ class Scripted:
 
     @property
     def url(self) -> str:
+        if self.host.startswith("/"):
+            return f"http+unix://{quote(self.host, safe='')}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
@@ -150,10 +153,11 @@ def serve(
 ) -> Iterator[Scripted]:
     """Serve `script` to the load and `probe` to the request before it; ends all its threads with the block.
 
-    `idle_s` closes connections that are idle for so long.
+    `host` may be the path of a unix socket; `idle_s` closes connections that are idle for so long.
     """
-    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
-    server = Scripted(listener.getsockname()[1], host, context is not None)
+    listener = listening(host)
+    local = listener.family == socket.AF_UNIX
+    server = Scripted(0 if local else listener.getsockname()[1], host, context is not None)
     sockets: list[socket.socket] = []
     threads: list[threading.Thread] = []
     lists = models or (lambda _: [json_reply({"object": "list", "data": [{"id": MODEL, "object": "model"}]})])
@@ -165,7 +169,8 @@ def serve(
             except OSError:
                 return
             server.connections += 1
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not local:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sockets.append(sock)
             threads.append(threading.Thread(target=talk, args=(sock, server.connections), daemon=True))
             threads[-1].start()
@@ -212,6 +217,17 @@ def serve(
             thread.join(10)
         for sock in sockets:
             sock.close()
+
+
+def listening(host: str) -> socket.socket:
+    """A socket that listens on a port of a host, or at a path."""
+    if not host.startswith("/"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, 0), family=family, backlog=256)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(host)
+    listener.listen(256)
+    return listener
 
 
 def take(sock: socket.socket, step: Step) -> bool:

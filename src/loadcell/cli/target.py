@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Endpoint, Spec, redact
-from loadcell.urls import full_url, names_host
+from loadcell.urls import full_url, names_host, names_socket
 
 if TYPE_CHECKING:
     from loadcell.load.local import Local
@@ -27,7 +27,7 @@ def is_url(target: str, things: str) -> bool:
     A name that may be both is a server's if it is one of a host. UsageError if it is neither, with the file that is
     most like it; `things` says what is looked for on the disk, as in "recording or saved result".
     """
-    if "://" in target:
+    if "://" in target or names_socket(target):
         return True
     if os.path.lexists(target):
         return False

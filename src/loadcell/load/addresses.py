@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from loadcell.load.target import Address
+from loadcell.load.target import Address, place_of
 from loadcell.load.wire import describe
 from loadcell.phrases import phrase
 
@@ -33,12 +33,11 @@ def answers(addresses: Sequence[Address], timeout_s: float) -> dict[Address, OSE
     with selectors.DefaultSelector() as selector:
         sockets = []
         for one in addresses:
-            family, where = one
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
+                sock = socket.socket(one[0], socket.SOCK_STREAM)
                 sockets.append(sock)
                 sock.setblocking(False)
-                code = sock.connect_ex(where)
+                code = sock.connect_ex(place_of(one))
             except OSError as error:
                 found[one] = error
                 continue

@@ -12,7 +12,7 @@ from itertools import compress
 
 import httptools
 
-from loadcell.load.target import Address, Target
+from loadcell.load.target import Address, Target, place_of
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
 from loadcell.phrases import phrase
@@ -194,11 +194,10 @@ def _open_tunnel(sock: socket.socket, target: Target, limit_s: float) -> None:
 
 def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
     """A blocking connection, through a tunnel and with TLS where the target asks for them."""
-    family, where = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(address[0], socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
-        sock.connect(where)
+        sock.connect(place_of(address))
         if target.tunnel:
             _open_tunnel(sock, target, time.monotonic() + timeout_s)
             sock.settimeout(timeout_s)

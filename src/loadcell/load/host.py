@@ -21,6 +21,8 @@ Place = Literal["elsewhere", "other cores", "same cores", "this machine", "this 
 _PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6")
 _LISTENING = "0A"
+_ACCEPTS = "00010000"
+"""Flags of a unix socket that listens: __SO_ACCEPTCON (linux/net.h)."""
 _DESCRIPTORS = 65_536
 """Asked for where the system names no limit."""
 
@@ -97,6 +99,8 @@ def server_place(target: Target, address: Address, cores: set[int]) -> Place | N
 def is_local(address: Address) -> bool:
     """Whether an address is this machine's own: the kernel then sends from the very address that it sends to."""
     family, where = address
+    if family == socket.AF_UNIX:
+        return True
     ip = _plain(str(where[0]))
     if ip.is_loopback or ip.is_unspecified:
         return True
@@ -110,7 +114,9 @@ def is_local(address: Address) -> bool:
 
 def listeners(address: Address, tables: Path = _PROC / "net") -> set[str]:
     """Inodes of the sockets that listen for an address; of those for every address where none names it."""
-    _, where = address
+    family, where = address
+    if family == socket.AF_UNIX:
+        return _unix_listeners(str(where[0]), tables / "unix")
     ip, port = _plain(str(where[0])), where[1]
     exact, every = set(), set()
     for table in filter(Path.exists, (tables / name for name in _TABLES)):
@@ -125,6 +131,15 @@ def listeners(address: Address, tables: Path = _PROC / "net") -> set[str]:
             elif bound.is_unspecified:
                 every.add(words[9])
     return exact or every
+
+
+def _unix_listeners(path: str, table: Path) -> set[str]:
+    """Inodes of the unix sockets that listen at a path (unix(7): number, references, protocol, flags, type, state,
+    inode, path)."""
+    if not table.exists():
+        return set()
+    rows = [line.split(maxsplit=7) for line in table.read_text(errors="replace").splitlines()[1:]]
+    return {row[6] for row in rows if len(row) == 8 and row[7] == path and row[3] == _ACCEPTS}
 
 
 def cores_of(processes: Iterable[int]) -> set[int]:

@@ -35,6 +35,8 @@ _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
 _NOT_UP = (502, 503)
 """Statuses of a server, or of a proxy in front of it, that is not up yet."""
+_NOBODY = (errno.ECONNREFUSED, errno.ENOENT)
+"""Where nothing listens, or a unix socket is not there, yet."""
 _AGAIN_S = 0.5
 """Time between two looks whether it is."""
 
@@ -143,7 +145,7 @@ def all_reachable(target: Target, timeout_s: float, notes: list[str]) -> list[Ad
     error = list(bad.values())[-1] if bad else OSError("no address")
     host, port = target.dial
     through = f"proxy {host}:{port} (set by the environment; NO_PROXY exempts hosts)" if target.proxy else target.origin
-    kind = NotReady if error.errno == errno.ECONNREFUSED and not target.proxy else EndpointError
+    kind = NotReady if error.errno in _NOBODY and not target.proxy else EndpointError
     raise kind(f"cannot connect to {through}: {why_not(error, timeout_s)}")
 
 

@@ -98,7 +98,12 @@ def make_manifest(
     """The manifest of a run that is about to begin; `count` says how its synthetic prompts are counted."""
     endpoint = spec.endpoint
     notes = [*found.notes, *planned.notes]
-    if not HAS_KERNEL_STAMPS:
+    stamped = HAS_KERNEL_STAMPS and target.socket_path is None
+    if target.socket_path is not None:
+        notes.append(
+            phrase("a unix socket has no receive stamps of the kernel: times were taken when the client read")
+        )
+    elif not stamped:
         notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
     core, why_python = form()
     if why_python:
@@ -106,7 +111,7 @@ def make_manifest(
     proxy = target.proxy if target.proxy else None
     if proxy:
         notes.append(phrase("requests went through the proxy {} that the environment sets", proxy))
-    elif not target.tls and os.environ.get("HTTP_PROXY", "").strip():
+    elif not target.tls and target.socket_path is None and os.environ.get("HTTP_PROXY", "").strip():
         notes.append(
             phrase("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
         )
@@ -120,7 +125,7 @@ def make_manifest(
         "max_tokens_field": found.form.max_tokens_field,
         "reuse_connections": found.reuse,
     }
-    clock = "kernel" if HAS_KERNEL_STAMPS else "user"
+    clock = "kernel" if stamped else "user"
     return manifest_of(spec, planned, workers, secrets, count, effective, notes, clock=clock, core=core)
 
 

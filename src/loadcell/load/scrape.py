@@ -81,7 +81,7 @@ def metrics_target(endpoint: Endpoint, url: str | None, target: Target) -> Targe
     page = make_target(
         Endpoint(url=url, ca_file=endpoint.ca_file, verify_tls=endpoint.verify_tls, resolve=endpoint.resolve), None
     )
-    own = page.host == target.host and (page.tls or not target.tls)
+    own = (page.host, page.socket_path) == (target.host, target.socket_path) and (page.tls or not target.tls)
     bare = not urlsplit(url).path.strip("/")
     return msgspec.structs.replace(
         page,

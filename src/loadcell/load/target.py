@@ -19,6 +19,7 @@ from loadcell.load.names import parse_pin, pinned, proxy_of
 from loadcell.protocol import Dialect, dialect_of
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
+from loadcell.urls import socket_of
 
 _PORTS = {"http": 80, "https": 443}
 _PROXY_PORT = 1080
@@ -32,8 +33,14 @@ Address = tuple[int, tuple[Any, ...]]
 
 
 def host_of(address: Address) -> str:
-    """The host's part of an address."""
+    """The host's part of an address, or the path of a unix socket."""
     return str(address[1][0])
+
+
+def place_of(address: Address) -> Any:
+    """What a socket of its family connects to."""
+    family, where = address
+    return where[0] if family == socket.AF_UNIX else where
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +53,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Path in front of those of the API, as in "/v1"."""
     query: str = ""
     """What stands after every path, as in "?api-version=1"."""
+    socket_path: str | None = None
+    """The unix socket on which the server listens, in place of a host and a port."""
     origin: str
     """Scheme, host and port, for people and for proxies."""
     headers: dict[str, str]
@@ -62,7 +71,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dial(self) -> tuple[str, int]:
-        """Host and port to connect to: the proxy's, if there is one."""
+        """Host and port to connect to: the proxy's, if there is one. Of a unix socket its path, and 0."""
+        if self.socket_path is not None:
+            return self.socket_path, 0
         if self.proxy is None:
             return self.host, self.port
         host, _, port = self.proxy.rpartition(":")
@@ -158,11 +169,11 @@ def _no_password() -> str:
 
 def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     """The target of an endpoint, with the proxy that the environment names for it."""
-    url = urlsplit(endpoint.url)
-    if url.scheme not in _PORTS:
+    url, local = urlsplit(endpoint.url), socket_of(endpoint.url)
+    if local is None and url.scheme not in _PORTS:
         raise UsageError(f"{endpoint.url} is a Python callable: it is loaded by loadcell.run(fn, ...) in Python")
-    host, tls = _ascii(unquote(url.hostname or "")), url.scheme == "https"
-    port = url.port or _PORTS[url.scheme]
+    host, tls = "localhost" if local else _ascii(unquote(url.hostname or "")), url.scheme == "https"
+    port = _PORTS["http"] if local else url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
     dialect = dialect_of(endpoint.api)
     if (why := dialect.refused(endpoint.extra_body)) is not None:
@@ -185,7 +196,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         if name.lower() in _FRAMING:
             raise UsageError(f"header {name!r} cannot be set: it frames the request, and every body has its own length")
         headers = {k: v for k, v in headers.items() if k.lower() != name.lower()} | {name: value}
-    proxy, auth = _proxy(url.scheme, host, port)
+    proxy, auth = (None, None) if local else _proxy(url.scheme, host, port)
     if endpoint.key_file and not endpoint.cert_file:
         raise UsageError("--key is the key of a client certificate: name that with --cert")
     target = Target(
@@ -194,7 +205,8 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         tls=tls,
         prefix=_prefix(quote(url.path, safe=_URL_SAFE), dialect),
         query=f"?{quote(url.query, safe=_URL_SAFE)}" if url.query else "",
-        origin=f"{url.scheme}://{shown}:{port}",
+        socket_path=local,
+        origin=f"{url.scheme}://{url.netloc}" if local else f"{url.scheme}://{shown}:{port}",
         headers=headers,
         proxy=proxy,
         proxy_auth=auth,
@@ -256,6 +268,8 @@ def _proxy(scheme: str, host: str, port: int) -> tuple[str | None, str | None]:
 def resolve(target: Target) -> list[Address]:
     """Addresses of the host to dial, each once, in the resolver's order; EndpointError if there is none."""
     host, port = target.dial
+    if target.socket_path is not None:
+        return [(socket.AF_UNIX, (target.socket_path,))]
     what = f"proxy {host}" if target.proxy else host
     found = []
     try:

@@ -14,7 +14,7 @@ from time import monotonic_ns
 from loadcell.core import READ_BYTES, Records, Sealed, make_records
 from loadcell.core.clock import STAMP_BYTES, Message, enable_kernel_stamps
 from loadcell.core.poller import READABLE, WRITABLE
-from loadcell.load.target import Address, Target
+from loadcell.load.target import Address, Target, place_of
 from loadcell.load.tls_words import is_alert, tls_words
 from loadcell.phrases import phrase
 from loadcell.protocol import error_message
@@ -41,7 +41,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_context", "_in", "_out", "_records", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
+        "_context", "_in", "_local", "_out", "_records", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
         "address", "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
     )  # fmt: skip
 
@@ -57,7 +57,8 @@ class Connection:
         self._records: Records | None = None
         self._send_rest = b""
         self._reply = b""
-        family, where = address
+        family, _ = address
+        self._local = family == socket.AF_UNIX
         self.start_ns = monotonic_ns()
         self.tcp_ns: int | None = None
         self.tls_ns: int | None = None
@@ -70,11 +71,14 @@ class Connection:
         self._step = self._finish_tcp
         try:
             self._sock.setblocking(False)
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            enable_kernel_stamps(self._sock)
-            self._sock.connect(where)
-        except BlockingIOError:
-            pass
+            if not self._local:
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                enable_kernel_stamps(self._sock)
+            self._sock.connect(place_of(address))
+        except BlockingIOError as error:
+            if self._local:  # such a connection is open at once, or not at all: nothing tells when there is room
+                self.close()
+                raise ConnectError(phrase("the socket's queue of connections is full"), error.errno) from None
         except OSError as error:
             self.close()
             raise ConnectError(describe(error), error.errno) from None
@@ -214,11 +218,12 @@ class Connection:
         return True
 
     def min_rtt_ns(self) -> int | None:
-        """Least round-trip time: the kernel's, else how long the TCP handshake took; None if it was never connected.
+        """Least round-trip time: the kernel's, else how long the TCP handshake took; None if it was never connected,
+        and of a unix socket, on which nothing travels.
 
         The kernel's smoothed one holds a server's thinking too, where its acknowledgements wait for its answers.
         """
-        if self.tcp_ns is None:
+        if self.tcp_ns is None or self._local:
             return None
         if sys.platform == "linux":
             told = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT.size)
@@ -259,6 +264,7 @@ def describe(error: OSError) -> str:
     text = error.strerror or str(error)
     hints = {
         errno.ECONNREFUSED: phrase("nothing listens there: is the server running, and is the port right?"),
+        errno.ENOENT: phrase("no socket is there: is the server running, and is the path right?"),
         errno.EMFILE: phrase(
             "every connection is a file: raise the hard limit with `ulimit -n`, or ask for less concurrency"
         ),
