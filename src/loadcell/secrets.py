@@ -51,6 +51,8 @@ _PLAIN_HEADERS = {
     "cache-control", "connection", "content-type", "host", "pragma", "user-agent",
 }  # fmt: skip
 """Headers whose values tell nothing of who asks."""
+_PLAIN_QUERY = re.compile(r"api-version=(v\d+|preview|latest|\d{4}-\d\d-\d\d(-preview)?)")
+"""A query that tells nothing of who asks."""
 _NAMES = {
     "apikey", "auth", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "jwt", "key",
     "passphrase", "passwd", "password", "pwd", "secret", "signature",
@@ -81,7 +83,7 @@ def of_url(text: str) -> set[str]:
     """The secrets in a URL: its credentials and its query."""
     url = urlsplit(text)
     pair = url.netloc.rpartition("@")[0]
-    found = {url.query, *(value for _, value in parse_qsl(url.query))}
+    found = {url.query, *(value for _, value in parse_qsl(url.query))} if _hides_query(url.query) else set()
     return (found | _of_pair(pair) | _of_pair(unquote(pair))) - {""}
 
 
@@ -118,12 +120,16 @@ def is_secret(name: str) -> bool:
 
 
 def bare_url(text: str) -> str:
-    """A URL without credentials and query."""
+    """A URL without credentials and query, but for a version of the API."""
     url = urlsplit(text)
     host = url.netloc.rpartition("@")[2]
-    return urlunsplit(
-        (url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, REDACTED if url.query else "", "")
-    )
+    query = REDACTED if _hides_query(url.query) else url.query
+    return urlunsplit((url.scheme, f"{REDACTED}@{host}" if "@" in url.netloc else host, url.path, query, ""))
+
+
+def _hides_query(query: str) -> bool:
+    """Whether a query may hold a secret: all but a version of the API, as Azure wants it."""
+    return bool(query) and not _PLAIN_QUERY.fullmatch(query)
 
 
 _CREDENTIALS = re.compile(r"((?:\w+:/+)|(?<![^\s='\"(]))[^\s/?#@'\"=]+@(?=[\w\[])")

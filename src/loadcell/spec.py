@@ -38,6 +38,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     url: Annotated[str, Doc(description="base URL of an OpenAI-compatible server")]
     api: Annotated[Api, Doc(description=f"API to load: {our_apis()}; or FILE.yaml, which describes one")] = "chat"
+    path: Annotated[
+        str | None,
+        Doc(description="path and query to ask in place of the API's own; {model} in it is the model's name"),
+    ] = None
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None
@@ -672,7 +676,7 @@ def checked(spec: Spec) -> Spec:
 def secrets_of(spec: Spec, api_key: str | None) -> set[str]:
     """Strings that must never be written: the API key, and what headers, URLs and further body fields hold."""
     endpoint = spec.endpoint
-    urls = filter(None, (endpoint.url, endpoint.metrics_url, *spec.observe.urls))
+    urls = filter(None, (endpoint.url, endpoint.path, endpoint.metrics_url, *spec.observe.urls))
     found = {api_key or "", *of_headers(endpoint.headers), *of_body(endpoint.extra_body)}
     return found.union(*map(of_url, urls)) - {""}
 
@@ -684,6 +688,7 @@ def redact(spec: Spec) -> Spec:
     endpoint = msgspec.structs.replace(
         spec.endpoint,
         url=bare_url(spec.endpoint.url),
+        path=spec.endpoint.path and bare_url(spec.endpoint.path),
         metrics_url=spec.endpoint.metrics_url and bare_url(spec.endpoint.metrics_url),
         headers=dict.fromkeys(spec.endpoint.headers, REDACTED),
         extra_body=scrub_tree(bare_body(spec.endpoint.extra_body), known),

@@ -70,7 +70,7 @@ def _without(form: Form, said: str, insist: bool) -> tuple[Form, str | None] | N
 
 ORACLE = Dialect(
     path="/oracle",
-    path_whole="/verdict",
+    whole_path="/verdict",
     paths=("/oracle",),
     base="/delphi",
     talks=False,

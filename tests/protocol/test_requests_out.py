@@ -24,7 +24,7 @@ def text_of(api: str, prompt: Any, most: int, **fields: Any) -> bytes:
     return dialect.body(dialect.prefix(model, stream, form, extra), prompt, most, form.max_tokens_field)
 
 
-@given(st.text(), st.text(), st.integers(1, 2**31), st.sampled_from(["chat", "completions"]))
+@given(st.text(min_size=1), st.text(), st.integers(1, 2**31), st.sampled_from(["chat", "completions"]))
 def test_a_body_says_what_was_asked(model: str, prompt: str, most: int, api: str) -> None:
     whole = made(api, prompt, most, model=model)
     assert (whole["model"], whole["max_tokens"], whole["stream"]) == (model, most, True)
@@ -131,3 +131,9 @@ def test_an_error_message_is_one_line_of_bounded_length(payload: bytes) -> None:
     assert "\n" not in line
     assert line == line.strip()
     assert len(line) <= 1000
+
+
+@pytest.mark.parametrize("api", ["chat", "completions", "messages", "responses"])
+def test_a_model_that_the_path_chooses_is_not_in_the_body(api: str) -> None:
+    assert "model" not in made(api, model="")
+    assert made(api, model="m")["model"] == "m"

@@ -295,8 +295,10 @@ def _arrival_pattern(now: _Taking, name: str, value: str, words: list[str]) -> N
 def _api(now: _Taking, name: str, value: str, words: list[str]) -> None:
     if value in _APIS:
         now.take(f"{name} {value}", "--api", _APIS[value])
+    elif name == "--endpoint" and value.startswith("/"):
+        now.take(f"{name} {value}", "--path", value)
     else:
-        now.wrong.append(f"  {name} {value}: --api takes {', '.join(_API)}; a path before them belongs to the URL")
+        now.wrong.append(f"  {name} {value}: --api takes {', '.join(_API)}; any other path is --path")
 
 
 def _dataset_name(now: _Taking, name: str, value: str, words: list[str]) -> None:

@@ -57,6 +57,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
+        ("--path", "endpoint.path", "PATH"),
         ("--stream", "endpoint.stream", ""),
         ("--model", "endpoint.model", "M"),
         ("--gpus", "endpoint.gpus", "N"),

@@ -31,13 +31,19 @@ _MODELS_BYTES = 4 * 1024 * 1024
 
 
 def get(
-    target: Target, address: Address, path: str, timeouts: tuple[float, float], most_bytes: int = _MODELS_BYTES
+    target: Target,
+    address: Address,
+    path: str,
+    timeouts: tuple[float, float],
+    most_bytes: int = _MODELS_BYTES,
+    payload: bytes | None = None,
 ) -> Page:
-    """The page at `path`, its body read up to `most_bytes` or little more.
+    """The page at `path`, its body read up to `most_bytes` or little more; with a `payload` what that POST gives.
 
     `timeouts` are for the connection and, from then on, for the reply. OSError or ConnectError if there is no reply.
     """
-    with _sent(target, address, "GET", path, b"", timeouts) as (sock, start_s):
+    method = "GET" if payload is None else "POST"
+    with _sent(target, address, method, path, payload or b"", timeouts, last=True) as (sock, start_s):
         page = Page()
         while not page.complete and len(page.body) < most_bytes and (data := _receive(sock, start_s + timeouts[1])):
             _feed(page, data)
@@ -51,18 +57,17 @@ def post(
     target: Target,
     address: Address,
     dialect: Dialect,
-    stream: bool,
     payload: bytes,
     timeouts: tuple[float, float],
     read_s: list[float] | None = None,
     await_end: bool = True,
 ) -> Reply:
-    """The reply, which is asked for as a stream or not, to a body in a dialect; timeouts and errors as of `get`.
+    """The reply to a body in a dialect; timeouts and errors as of `get`.
 
     `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
     told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
     """
-    with _sent(target, address, "POST", dialect.path_of(stream), payload, timeouts) as (sock, start_s):
+    with _sent(target.asking(), address, "POST", "", payload, timeouts) as (sock, start_s):
         reply, number, limit_s = Reply(dialect), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)
@@ -93,15 +98,23 @@ def post(
 
 @contextmanager
 def _sent(
-    target: Target, address: Address, method: str, path: str, payload: bytes, timeouts: tuple[float, float]
+    target: Target,
+    address: Address,
+    method: str,
+    path: str,
+    payload: bytes,
+    timeouts: tuple[float, float],
+    *,
+    last: bool = False,
 ) -> Iterator[tuple[socket.socket, float]]:
-    """A connection on which a request was sent, and the monotonic time at which its send began."""
+    """A connection on which a request was sent, and the monotonic time at which its send began; `last`: it says that
+    no other follows."""
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
     start_s = time.monotonic()
     try:
         sock.settimeout(total_s)
-        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if method == "GET" else {})
+        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if last else {})
         head = target.head(method, path, fields)
         try:
             sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))

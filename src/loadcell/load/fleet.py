@@ -126,6 +126,7 @@ def run_load(
             crew.start(files.all(), folder)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
             found = _ask(spec, target, secrets, watch)
+            target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
             planned = plan(spec, words)

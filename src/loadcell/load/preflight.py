@@ -18,6 +18,7 @@ from loadcell.errors import EndpointError, nearest
 from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
 from loadcell.load.lacking import check_reply, overheard
+from loadcell.load.route import named_model
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.phrases import phrase
@@ -33,6 +34,7 @@ _BRIEF_MOST_S = 60.0
 """Such a reply is given up after this time."""
 _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
+_NOT_THERE = (404, 405)
 _NOT_UP = (502, 503)
 """Statuses of a server, or of a proxy in front of it, that is not up yet."""
 _NOBODY = (errno.ECONNREFUSED, errno.ENOENT)
@@ -48,6 +50,7 @@ class Endpoint:
     addresses: list[Address]
     """Those of the host to dial that answer, in the order in which connections go to them."""
     model: str
+    """Empty where the path alone chooses it."""
     form: Form
     """What its bodies hold."""
     reuse: bool = True
@@ -107,13 +110,21 @@ def _look(spec: Spec, target: Target, *, last: bool) -> Endpoint:
     probe is one that is busy: its load may run."""
     notes: list[str] = []
     addresses = all_reachable(target, spec.load.connect_timeout_s, notes)
-    model = spec.endpoint.model or _find_model(spec, target, addresses[0], notes)
+    model = spec.endpoint.model or _model_of_path(target, notes) or _find_model(spec, target, addresses[0], notes)
     form = dialect_of(spec.endpoint.api).form
     if spec.endpoint.ignore_eos is False:
         form = form._replace(ignore_eos=False)
     found = Endpoint(addresses, model, form, notes=notes)
-    _probe(spec, target, found, last=last)
+    _probe(spec, target.of_model(model), found, last=last)
     return found
+
+
+def _model_of_path(target: Target, notes: list[str]) -> str | None:
+    """The model that the path names: then nobody is asked for a list, which may be of all that could be deployed."""
+    model = named_model(target.path)
+    if model is not None:
+        notes.append(phrase("the path names the model: {}", model))
+    return model
 
 
 def reachable(target: Target, timeout_s: float) -> Address:
@@ -185,9 +196,14 @@ def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
 def _list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
     """The page of the server's list, and the model names in it; none if it is not such a list."""
     dialect, timeouts = dialect_of(spec.endpoint.api), _timeouts(spec)
-    with _asking(f"GET {target.origin}{target.prefix}{dialect.models}", timeouts[1]):
-        page = get(target, address, dialect.models, timeouts)
+    with _asking(_listing(target, dialect), timeouts[1]):
+        page = get(target, address, dialect.models, timeouts, payload=dialect.asks_models)
     return page, dialect.listed(bytes(page.body)) or []
+
+
+def _listing(target: Target, dialect: Dialect) -> str:
+    """The request for the list of models, for people."""
+    return f"{'GET' if dialect.asks_models is None else 'POST'} {target.origin}{target.prefix}{dialect.models}"
 
 
 def _some(names: list[str]) -> str:
@@ -195,18 +211,23 @@ def _some(names: list[str]) -> str:
 
 
 def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) -> str:
-    """The first model that the server lists and that generates text."""
-    path = dialect_of(spec.endpoint.api).models
-    if not path:
+    """The first model that the server lists and that generates text; "" where there is no list, and a path by hand."""
+    dialect = dialect_of(spec.endpoint.api)
+    if not dialect.models:
         raise EndpointError(f"{spec.endpoint.api} does not say where models are listed: name the model with --model")
-    url = f"{target.origin}{target.prefix}{path}"
+    asked = _listing(target, dialect)
     page, names = _list_models(spec, target, address)
-    payload = bytes(page.body)
-    if not 200 <= page.status < 300:
-        raise _refusal(spec, "GET", url, page.status, refused(page.status, page.head, payload))
+    payload, good = bytes(page.body), 200 <= page.status < 300
+    if not names and target.by_hand and (good or page.status in _NOT_THERE):
+        notes.append(phrase("the server lists no models: requests name none, the path alone chooses it"))
+        return ""
+    if not good:
+        said = refused(page.status, page.head, payload)
+        raise _refusal(spec, asked, page.status, said, listing=True)
     if is_html(payload):
-        raise EndpointError(f"GET {url}: {no_json(payload)}; {advice_for('html')}")
+        raise EndpointError(f"{asked}: {no_json(payload)}; {advice_for('html')}")
     if not names:
+        url = asked.partition(" ")[2]
         raise EndpointError(f"{url} lists no model: name it with --model, or check that the URL is the API's base")
     if len(names) > 1:
         notes.append(
@@ -215,8 +236,9 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     return names[0]
 
 
-def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> EndpointError:
-    """What a server's refusal means, in its own words and with what to do; NotReady where waiting may help."""
+def _refusal(spec: Spec, asked: str, status: int, said: str, *, listing: bool = False) -> EndpointError:
+    """What a server's refusal of what was `asked` means, in its own words and with what to do; NotReady where waiting
+    may help. `listing`: it was a list of models."""
     name, kind = spec.endpoint.api_key_env, f"http_{status}"
     key = f"set {name} to one of this server's, or give --header Authorization=VALUE"
     if not name:  # it was found, not named: no key was sent
@@ -224,16 +246,16 @@ def _refusal(spec: Spec, method: str, url: str, status: int, said: str) -> Endpo
     path = "check the URL (its path is the API's base, often ending in /v1)"
     advice = advice_for(kind, said)
     if advice == advice_for(kind):  # what is known here of the request says more than the status alone
-        listing = f"the server lists no models there: name the model with --model, or {path}"
+        none = f"the server lists no models there: name the model with --model, or {path}"
         own = {
             401: f"it refuses the key in {name}: {key}" if os.environ.get(name) else f"the server wants a key: {key}",
             403: f"the key may not do this: {key}",
-            404: listing if method == "GET" else f"{path}, --api and --model",
-            405: listing if method == "GET" else f"{path} and --api",
+            404: none if listing else f"{path}, --api and --model",
+            405: none if listing else f"{path} and --api",
         }
         advice = own.get(status, advice)
     error = NotReady if status in _NOT_UP or says_loading(said) else EndpointError
-    words = f"{method} {url} gave {failure_words(kind, said).rstrip('.')}"
+    words = f"{asked} gave {failure_words(kind, said).rstrip('.')}"
     return error(f"{words}; {advice}" if advice else words)
 
 
@@ -241,19 +263,18 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     """Send one request in the form of the load's, dropping optional fields that the server refuses, and learn from it
     all that it tells; EndpointError if no load can succeed."""
     (dialect, told), timeouts = overheard(dialect_of(spec.endpoint.api)), _timeouts(spec)
-    stream = spec.endpoint.stream
-    url = target.origin + target.prefix + dialect.path_of(stream)
+    asked = f"POST {target.url}"
     for _ in range(4):
         read_s: list[float] = []
-        with _asking(f"POST {url}", timeouts[1]):
-            reply = post(target, found.address, dialect, stream, probe_body(spec, found), timeouts, read_s)
+        with _asking(asked, timeouts[1]):
+            reply = post(target, found.address, dialect, probe_body(spec, found), timeouts, read_s)
         if reply.failure is not None and reply.failure[0] == "html":
-            raise EndpointError(f"POST {url}: {reply.failure[1]}; {advice_for('html')}")
+            raise EndpointError(f"{asked}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None:
             break
         said = reply.failure[1]
         if reply.good and says_loading(said):
-            raise NotReady(f"POST {url}: {said}; {advice_for(reply.failure[0], said)}")
+            raise NotReady(f"{asked}: {said}; {advice_for(reply.failure[0], said)}")
         if reply.good:
             break
         if _refuses_field(reply.status, said) and _adapt(found, spec, dialect, said):
@@ -261,10 +282,10 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         if reply.status == 404 and spec.endpoint.model is not None:
             _check_model(spec, target, found)
         if not last and not reply.bytes:
-            raise NotReady(f"POST {url}: {said}")
+            raise NotReady(f"{asked}: {said}")
         if _is_busy(reply.status, said, last=last):
             break
-        raise _refusal(spec, "POST", url, reply.status, said)
+        raise _refusal(spec, asked, reply.status, said)
     check_reply(dialect, told, reply, found.notes)
     if reply.failure is not None:
         found.notes.append(
@@ -322,7 +343,7 @@ def ask_briefly(
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
         payload = dialect.body(prefix_of(spec, found), prompt, tokens, found.form.max_tokens_field)
         try:
-            reply = post(target, found.address, dialect, spec.endpoint.stream, payload, timeouts, await_end=await_end)
+            reply = post(target, found.address, dialect, payload, timeouts, await_end=await_end)
         except (OSError, ConnectError) as error:
             return phrase("{} got no answer ({})", what, str(error) or type(error).__name__)
         if reply.good:

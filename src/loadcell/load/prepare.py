@@ -25,7 +25,6 @@ from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
 from loadcell.phrases import phrase
-from loadcell.protocol import dialect_of
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
@@ -100,9 +99,7 @@ def make_manifest(
     notes = [*found.notes, *planned.notes]
     stamped = HAS_KERNEL_STAMPS and target.socket_path is None
     if target.socket_path is not None:
-        notes.append(
-            phrase("a unix socket has no receive stamps of the kernel: times were taken when the client read")
-        )
+        notes.append(phrase("a unix socket has no receive stamps of the kernel: times were taken when the client read"))
     elif not stamped:
         notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
     core, why_python = form()
@@ -116,10 +113,10 @@ def make_manifest(
             phrase("HTTP_PROXY in capitals is not used, as in curl: a proxy for http:// is named by http_proxy")
         )
     effective: dict[str, Any] = {
-        "url": target.origin + target.prefix + dialect_of(endpoint.api).path_of(endpoint.stream),
+        "url": target.url,
         "address": str(found.address[1][0]),
         "proxy": proxy,
-        "model": scrub(found.model, secrets),
+        "model": scrub(found.model, secrets) or None,
         "ignore_eos": found.form.ignore_eos,
         "include_usage": found.form.usage and endpoint.stream,
         "max_tokens_field": found.form.max_tokens_field,

@@ -7,16 +7,18 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from loadcell import __version__
 from loadcell.errors import EndpointError, UsageError
 from loadcell.load.names import parse_pin, pinned, proxy_of
-from loadcell.protocol import Dialect, dialect_of
+from loadcell.load.route import route_to, with_model
+from loadcell.protocol import dialect_of
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 from loadcell.urls import socket_of
@@ -27,7 +29,9 @@ _PROXY_PORT = 1080
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _FRAMING = ("content-length", "transfer-encoding")
-_URL_SAFE = "/?%:@!$&'()*+,;=~"
+_AZURE = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
+_AZURE_HEADER = "api-key"
+_TOKEN = "eyJ"  # how a token of Azure's directory begins: base64 of {"
 Address = tuple[int, tuple[Any, ...]]
 """Address family and socket address."""
 
@@ -53,6 +57,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Path in front of those of the API, as in "/v1"."""
     query: str = ""
     """What stands after every path, as in "?api-version=1"."""
+    path: str = ""
+    """Where a load's requests go, whole; it may hold {model} until the model is known (`of_model`)."""
+    path_query: str = ""
+    """And what stands after it."""
+    by_hand: bool = False
+    """Whether that path was given, and is not the API's own."""
     socket_path: str | None = None
     """The unix socket on which the server listens, in place of a host and a port."""
     origin: str
@@ -89,6 +99,22 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the proxy is asked for a tunnel (for TLS) rather than to forward requests."""
         return self.proxy is not None and self.tls
 
+    def of_model(self, model: str) -> Target:
+        """The same with the model's name in its path; UsageError if it wants one and there is none."""
+        path = with_model(self.path, model)
+        if path != self.path and not model:
+            raise UsageError(f"the path {self.path} names a model: name it with --model")
+        return msgspec.structs.replace(self, path=path)
+
+    def asking(self) -> Target:
+        """Where a load's requests go, as the base: nothing is added to it but an empty path."""
+        return msgspec.structs.replace(self, prefix=self.path, query=self.path_query)
+
+    @property
+    def url(self) -> str:
+        """Of a load's requests, for people: without its query."""
+        return self.origin + self.path
+
     def request_target(self, path: str) -> str:
         """What stands in the request line: a path, or the whole URL for a forwarding proxy."""
         here = self.prefix + path + self.query
@@ -113,10 +139,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{method} {self.request_target(path)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
         return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
-    def post_head(self, path: str, *, stream: bool) -> bytes:
+    def post_head(self, *, stream: bool) -> bytes:
         """Head of the requests of a load but for their lengths."""
         accept = "text/event-stream" if stream else "application/json"
-        return self.head("POST", path, {"Content-Type": "application/json", "Accept": accept})
+        return self.asking().head("POST", "", {"Content-Type": "application/json", "Accept": accept})
 
     @property
     def host_header(self) -> str:
@@ -176,6 +202,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     port = _PORTS["http"] if local else url.port or _PORTS[url.scheme]
     shown = f"[{host}]" if ":" in host else host
     dialect = dialect_of(endpoint.api)
+    route = route_to(endpoint.url, endpoint.path, dialect, stream=endpoint.stream)
     if (why := dialect.refused(endpoint.extra_body)) is not None:
         raise UsageError(f"endpoint.extra_body {why}")
     if endpoint.ignore_eos and not dialect.form.ignore_eos:
@@ -189,7 +216,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         key = (api_key or "").strip()  # keys that come from files often end in a line feed
         if not _VALUE.fullmatch(key):
             raise UsageError(f"the key in {endpoint.api_key_env} cannot be sent: it is not ASCII on one line")
-        headers = dialect.headers(key or None)
+        headers = _with_key(dialect.headers, key or None, host, endpoint.headers)
     for name, value in endpoint.headers.items():
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
             raise UsageError(f"header {name!r} cannot be sent: names and values are ASCII on one line")
@@ -203,8 +230,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         host=host,
         port=port,
         tls=tls,
-        prefix=_prefix(quote(url.path, safe=_URL_SAFE), dialect),
-        query=f"?{quote(url.query, safe=_URL_SAFE)}" if url.query else "",
+        **route._asdict(),
         socket_path=local,
         origin=f"{url.scheme}://{url.netloc}" if local else f"{url.scheme}://{shown}:{port}",
         headers=headers,
@@ -235,12 +261,19 @@ def secrets_for(spec: Spec, target: Target, api_key: str | None) -> list[str]:
     return sorted(secrets_of(spec, api_key) | target.secrets(), key=len, reverse=True)
 
 
-def _prefix(path: str, dialect: Dialect) -> str:
-    """The base path of the API: what is given, without a method's own path; its own where nothing is given."""
-    path = path.rstrip("/")
-    for known in dialect.paths:
-        path = path.removesuffix(known)
-    return path or dialect.base
+def _with_key(
+    headers: Callable[[str | None], dict[str, str]], key: str | None, host: str, given: Mapping[str, str]
+) -> dict[str, str]:
+    """An API's headers with the key; Azure takes one as `api-key`, and as a bearer only a token of its directory.
+
+    Where a header of that name is given by hand, that is how the key goes.
+    """
+    if any(name.lower() == _AZURE_HEADER for name in given):
+        return headers(None)
+    found = headers(key)
+    if key and _AZURE.search(host) and not key.startswith(_TOKEN) and found.pop("Authorization", None):
+        found[_AZURE_HEADER] = key
+    return found
 
 
 def _basic(url: SplitResult) -> str:

@@ -69,7 +69,7 @@ class Worker:
         self.reader = make_reader(self.poller)
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
-        self.head = job.target.post_head(self.dialect.path_of(job.stream), stream=job.stream)
+        self.head = job.target.post_head(stream=job.stream)
         self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
         self.air = Air(self.count)
         self.t0 = 0

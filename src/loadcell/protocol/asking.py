@@ -15,6 +15,8 @@ _IGNORE_EOS = "ignore_eos"
 
 def begun(fields: dict[str, Any], form: Form, extra: Mapping[str, Any], own: set[str]) -> bytes:
     """The JSON object of a body up to its per-request fields, those named in `own`; without the closing brace."""
+    if not fields.get("model", True):  # the path names it
+        del fields["model"]
     if form.ignore_eos:
         fields[_IGNORE_EOS] = True
     # Fields that differ by request stand after these; JSON readers take the last of equal keys, so drop them here.

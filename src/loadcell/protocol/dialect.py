@@ -127,9 +127,9 @@ class Dialect:
     """One API. `docs/architecture.md` tells where a new one goes."""
 
     path: str
-    """Below the base of the URL."""
-    path_whole: str = ""
-    """Where a reply is asked for that is not streamed; empty where that is the same."""
+    """Below the base of the URL; {model} in it is the model's name."""
+    whole_path: str | None = None
+    """Likewise, where a reply that is not streamed is asked for; None: at the same."""
     paths: tuple[str, ...]
     """What people name in place of the base: cut off the end of their URL."""
     base: str = "/v1"
@@ -141,7 +141,8 @@ class Dialect:
     form: Form
     """What bodies have at first."""
     prefix: Callable[[str, bool, Form, Mapping[str, Any]], bytes]
-    """(model, whether to stream, form, further fields) to what all bodies of a run begin with."""
+    """(model, "" where the path alone chooses it, whether to stream, form, further fields) to what all bodies of a run
+    begin with."""
     body: Callable[[bytes, Prompt, int, str], bytes]
     """(prefix, prompt, most output tokens, `Form.max_tokens_field`) to one body."""
     without: Callable[[Form, str, bool], tuple[Form, str | None] | None] = lambda *_: None
@@ -181,11 +182,9 @@ class Dialect:
     """Of every request, with the key if there is one."""
     models: str = "/models"
     """Where the models are listed, below the base; empty: nowhere."""
+    asks_models: bytes | None = None
+    """What is posted there for the list; None: it is got."""
     listed: Callable[[bytes], list[str] | None] = listed_models
-
-    def path_of(self, stream: bool) -> str:
-        """Where requests go."""
-        return self.path if stream else self.path_whole or self.path
 
 
 def dialect_of(api: Api) -> Dialect:

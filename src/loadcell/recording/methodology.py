@@ -145,6 +145,10 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
             f"run {recorded.id} went to {endpoint['url']}: credentials and queries of a URL are never recorded. "
             "Give it again: --set endpoint.url=URL"
         )
+    if REDACTED in (endpoint.get("path") or ""):
+        raise UsageError(
+            f"run {recorded.id} asked {endpoint['path']}: queries are never recorded. Give it again: --path PATH"
+        )
     observe = tree.get("observe") or {}
     for flag, pages in (("--metrics-url", [endpoint.get("metrics_url")]), ("--observe-url", observe.get("urls") or [])):
         hidden = [page for page in pages if page and REDACTED in page]

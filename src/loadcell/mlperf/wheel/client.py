@@ -94,7 +94,7 @@ class Client:
         self.poller.add(self._wake_out, READABLE)
         self.handlers[self._wake_out] = lambda _: self._woken()
         self.dialect = dialect_of(job.api)
-        self._head = job.target.post_head(self.dialect.path_of(job.stream), stream=job.stream)
+        self._head = job.target.post_head(stream=job.stream)
         size = os.fstat(job.bodies_fd).st_size
         room = 8 * (job.samples + 1)
         self._places = array("q", os.pread(job.bodies_fd, room, size - room))

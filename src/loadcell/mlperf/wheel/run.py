@@ -86,7 +86,7 @@ def _measure(asked: Drive, folder: Path, watch: Watch) -> Driven:
                 settings=asked.settings,
                 samples=samples,
                 logs=str(folder.resolve()),
-                target=target,
+                target=target.of_model(found.model),
                 addresses=found.addresses,
                 api=asked.spec.endpoint.api,
                 stream=asked.spec.endpoint.stream,

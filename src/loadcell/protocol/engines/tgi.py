@@ -119,7 +119,7 @@ def _without(form: Form, said: str, _: bool) -> tuple[Form, str | None] | None:
 
 TGI = Dialect(
     path="/generate_stream",
-    path_whole="/generate",
+    whole_path="/generate",
     paths=("/generate_stream", "/generate", "/v1"),
     base="",
     talks=False,
