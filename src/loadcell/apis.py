@@ -57,6 +57,11 @@ def check_api(name: Api, said: str) -> None:
         raise UsageError(f"{said}: {name!r} is not one of {listed}; a template of another is named as FILE.yaml")
 
 
+def api_names() -> list[str]:
+    """Every API that there is here."""
+    return [*_OURS, *_others()]
+
+
 @cache
 def find_api(name: Api) -> Any:
     """The dialect of an API that was checked."""

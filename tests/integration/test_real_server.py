@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import tempfile
@@ -303,7 +304,7 @@ def test_a_wrong_path_is_said_in_one_line(run: Run, server: Server) -> None:
     ran = run(f"{server.url}/nothing/here", "--requests", "1")
     assert ran.code == 1
     assert "HTTP 404" in ran.err
-    assert "check the URL" in ran.err
+    assert re.search(rf"; chat.* and .* answered at {server.url}/v1: name that URL, with --api chat\n", ran.err)
     assert ran.err.count("\n") == 1
     assert not ran.folder.exists()
 

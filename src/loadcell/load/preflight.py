@@ -18,6 +18,7 @@ from loadcell.errors import EndpointError, nearest
 from loadcell.load.addresses import answers, is_localhost, why_not
 from loadcell.load.exchange import get, post
 from loadcell.load.lacking import check_reply, overheard
+from loadcell.load.offers import offers
 from loadcell.load.route import named_model
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
@@ -34,6 +35,8 @@ _BRIEF_MOST_S = 60.0
 """Such a reply is given up after this time."""
 _GO_ON = (408, 429)
 """Statuses of a busy server: the load may run, its failures are counted."""
+_NEVER = 501
+"""Status of a server that cannot do what is asked, as llama.cpp's that was started for embeddings."""
 _NOT_THERE = (404, 405)
 _NOT_UP = (502, 503)
 """Statuses of a server, or of a proxy in front of it, that is not up yet."""
@@ -223,7 +226,7 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
         return ""
     if not good:
         said = refused(page.status, page.head, payload)
-        raise _refusal(spec, asked, page.status, said, listing=True)
+        raise _refusal(spec, target, address, asked, page.status, said, listing=True)
     if is_html(payload):
         raise EndpointError(f"{asked}: {no_json(payload)}; {advice_for('html')}")
     if not names:
@@ -236,7 +239,9 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     return names[0]
 
 
-def _refusal(spec: Spec, asked: str, status: int, said: str, *, listing: bool = False) -> EndpointError:
+def _refusal(
+    spec: Spec, target: Target, address: Address, asked: str, status: int, said: str, *, listing: bool = False
+) -> EndpointError:
     """What a server's refusal of what was `asked` means, in its own words and with what to do; NotReady where waiting
     may help. `listing`: it was a list of models."""
     name, kind = spec.endpoint.api_key_env, f"http_{status}"
@@ -254,6 +259,8 @@ def _refusal(spec: Spec, asked: str, status: int, said: str, *, listing: bool = 
             405: none if listing else f"{path} and --api",
         }
         advice = own.get(status, advice)
+        if status in _NOT_THERE:
+            advice = offers(spec.endpoint, target, address).advice or advice
     error = NotReady if status in _NOT_UP or says_loading(said) else EndpointError
     words = f"{asked} gave {failure_words(kind, said).rstrip('.')}"
     return error(f"{words}; {advice}" if advice else words)
@@ -285,7 +292,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
             raise NotReady(f"{asked}: {said}")
         if _is_busy(reply.status, said, last=last):
             break
-        raise _refusal(spec, asked, reply.status, said)
+        raise _refusal(spec, target, found.address, asked, reply.status, said)
     check_reply(dialect, told, reply, found.notes)
     if reply.failure is not None:
         found.notes.append(
@@ -322,7 +329,7 @@ def _is_busy(status: int, said: str, *, last: bool) -> bool:
     """Whether a load may run although its probe failed so: its failures are counted. `last`: it was waited for."""
     if says_loading(said):
         return False
-    return status in (0, *_GO_ON) or (status >= 500 and (last or status not in _NOT_UP))
+    return status in (0, *_GO_ON) or (status >= 500 and status != _NEVER and (last or status not in _NOT_UP))
 
 
 def ask_briefly(

@@ -1,0 +1,108 @@
+"""A server that has not the API which was asked for, or a model of another kind: what it has is named, in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from contract_runs import ask
+from scripted import Received, Script, Step, clean, json_reply, serve
+from small_engine import engine
+
+from loadcell.errors import EndpointError
+
+
+def lists_nothing(request: Received) -> list[Step]:
+    return [json_reply({"error": f"no {request.path}"}, 404)]
+
+
+def having(*paths: str) -> Script:
+    """A server that has some paths: what is no JSON it refuses with 400, as servers do."""
+
+    def script(request: Received) -> list[Step]:
+        if request.path not in paths:
+            return [json_reply({"detail": "Not Found"}, 404)]
+        try:
+            request.json()
+        except ValueError:
+            return [json_reply({"error": {"message": "not JSON"}}, 400)]
+        return clean()
+
+    return script
+
+
+def test_an_api_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with serve(probe=having("/v1/chat/completions", "/v1/completions")) as server:
+        with pytest.raises(EndpointError) as caught:
+            ask(server.url, api="messages")
+        tried = [request for request in server.probes if request.body == b"{"]
+    said = f"POST {server.url}/v1/messages gave HTTP 404: Not Found; chat and completions answered there: --api chat"
+    assert str(caught.value) == said
+    assert len(tried) <= 12 and server.load == []
+
+
+def test_a_wrong_base_is_answered_with_the_right_one() -> None:
+    script = having("/v1/chat/completions")
+    with serve(probe=script, models=lists_nothing) as server, pytest.raises(EndpointError) as caught:
+        ask(f"{server.url}/api", model="m")
+    assert str(caught.value).endswith(f"; chat answered at {server.url}/v1: name that URL, with --api chat")
+
+
+def test_the_embedded_engine_says_which_it_has() -> None:
+    with engine() as url, pytest.raises(EndpointError) as caught:
+        ask(f"{url}/v9", model="loadcell-engine")
+    names = "chat, completions, messages and responses"
+    assert str(caught.value).endswith(f"; {names} answered at {url}/v1: name that URL, with --api chat")
+
+
+def test_where_the_path_is_there_it_is_the_model_that_is_not() -> None:
+    def script(request: Received) -> list[Step]:
+        status = 400 if request.body == b"{" else 404
+        return [json_reply({"error": {"message": "nobody of that name"}}, status)]
+
+    with serve(probe=script, models=lists_nothing) as server, pytest.raises(EndpointError) as caught:
+        ask(server.url, model="m")
+    assert "HTTP 404: nobody of that name; check the URL" in str(caught.value)
+    assert "answered" not in str(caught.value)
+    assert len(server.probes) == 2, "the path is there: nothing else is asked"
+
+
+def test_servers_that_are_silent_to_such_questions_are_not_waited_for_long() -> None:
+    def script(request: Received) -> list[Any]:
+        return [json_reply({"detail": "Not Found"}, 404)] if request.body != b"{" else [30.0]
+
+    with serve(probe=script) as server, pytest.raises(EndpointError, match="check the URL"):
+        ask(server.url)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (  # vLLM's, of an embedding model
+            400,
+            {"object": "error", "message": "The model does not support Chat Completions API", "code": 400},
+            "The model does not support Chat Completions API",
+        ),
+        (
+            404,
+            {"error": {"message": "The model does not support Chat Completions API", "type": "NotFoundError"}},
+            "The model does not support Chat Completions API",
+        ),
+        (  # llama.cpp's, of a server started with --embeddings
+            501,
+            {"error": {"code": 501, "message": "This server does not support completions. Start it without "
+                       "`--embeddings`", "type": "not_supported_error"}},
+            "This server does not support completions. Start it without `--embeddings`",
+        ),
+    ],
+)  # fmt: skip
+def test_a_model_of_the_wrong_kind_is_refused_in_the_servers_words(
+    status: int, body: dict[str, Any], words: str
+) -> None:
+    def script(request: Received) -> list[Step]:
+        return [json_reply({"error": "not JSON"}, 400)] if request.body == b"{" else [json_reply(body, status)]
+
+    with serve(probe=script) as server, pytest.raises(EndpointError) as caught:
+        ask(server.url)
+    assert f"gave HTTP {status}: {words}" in str(caught.value)
+    assert "\n" not in str(caught.value) and server.load == []
