@@ -27,6 +27,7 @@ _OURS = {
     "ollama": "loadcell.protocol.engines.ollama:CHAT",
     "ollama-generate": "loadcell.protocol.engines.ollama:GENERATE",
     "llamacpp": "loadcell.protocol.engines.llamacpp:LLAMACPP",
+    "triton": "loadcell.protocol.triton:TRITON",
 }
 CALLABLE, IN_PYTHON = "callable", "python:"
 """The API of a Python callable, which no server has, and what its URL begins with: only `loadcell.run` loads it."""

@@ -37,6 +37,7 @@ def ours(line: str) -> str:
         ("--base-url http://h:8000 --num-prompts 100 --request-rate 4", f"{URL} --requests 100 --rate 4"),
         ("--backend vllm --num-prompts=100 --max-concurrency=8", "--api completions --requests 100 --concurrency 8"),
         ("--backend openai-chat --endpoint /v1/chat/completions", "--api chat"),
+        ("--backend tensorrt-llm", "--api triton"),
         ("--endpoint /serving-endpoints/x/invocations", "--path /serving-endpoints/x/invocations"),
         ("--random-input-len 512 --random-output-len 128", "--input-tokens 512 --output-tokens 128"),
         ("--dataset-name random --request-rate inf --max-concurrency 8", "--concurrency 8"),

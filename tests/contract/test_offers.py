@@ -41,6 +41,24 @@ def test_an_api_that_is_not_there_is_answered_with_those_that_are() -> None:
     assert len(tried) <= 12 and server.load == []
 
 
+def test_so_is_one_whose_list_of_models_is_not_there() -> None:
+    def triton(request: Received) -> list[Step]:
+        known = request.path == "/v2/repository/index"
+        return [
+            json_reply([{"name": "ensemble", "state": "READY"}] if known else {"error": "no"}, 200 if known else 404)
+        ]
+
+    with serve(probe=triton, models=lists_nothing) as server:
+        for url, there in (
+            (server.url, "there: --api triton"),
+            (f"{server.url}/v1", f"at {server.url}: name that URL, with --api triton"),
+        ):
+            with pytest.raises(EndpointError) as caught:
+                ask(url)
+            refused = f"GET {server.url}/v1/models gave HTTP 404: no /v1/models"
+            assert str(caught.value) == f"{refused}; triton answered {there}"
+
+
 def test_a_wrong_base_is_answered_with_the_right_one() -> None:
     script = having("/v1/chat/completions")
     with serve(probe=script, models=lists_nothing) as server, pytest.raises(EndpointError) as caught:

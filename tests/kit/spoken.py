@@ -19,6 +19,7 @@ from loadcell.protocol.engines.tgi import TGI
 from loadcell.protocol.messages import MESSAGES
 from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
 from loadcell.protocol.openai.responses import RESPONSES
+from loadcell.protocol.triton import TRITON
 
 Value = dict[str, Any]
 _EXAMPLES = Path(__file__).parents[2] / "examples/apis"
@@ -73,11 +74,13 @@ class Spoken:
     begin: tuple[Value, ...] = ()
     mark: bytes = b""
     """And an end mark that is no JSON."""
-    finish: str = "stop"
+    finish: str | None = "stop"
     fields: str = ""
     """Names of its fields, for events of any JSON."""
     more: tuple[Value, ...] = field(default=())
     """Events that hold something odd among tokens and end nothing."""
+    usage: int | None = 7
+    """Output tokens that its usage tells."""
     numbered: bool = False
     """Whether each event has its number."""
     lines: bool = False
@@ -318,3 +321,29 @@ def by_template(name: str) -> Dialect:
 
 SPOKEN |= {f"{name}, by template": replace(SPOKEN[name], dialect=by_template(name)) for name in ("chat", "messages")}
 SPOKEN["responses, numbered"] = replace(SPOKEN["responses"], numbered=True)
+
+
+def _output(text: str, **more: Any) -> Value:
+    """What Triton gives for a piece of a model's output."""
+    around = {"model_name": "ensemble", "model_version": "1", "sequence_end": False, "sequence_id": 0}
+    return around | {"sequence_start": False, "text_output": text} | more
+
+
+_TRITON = Spoken(
+    TRITON,
+    _output,
+    lambda _: _output("", context_logits=0.0),
+    {"error": "in ensemble 'ensemble', the request was cancelled"},
+    (),
+    finish=None,
+    usage=None,
+    fields="text_output model_name finish_reason num_output_tokens num_input_tokens error",
+    more=(_output("word", cum_log_probs=-0.5, output_log_probs=[-0.5, -0.1]), _output("")),
+)
+SPOKEN["triton"] = _TRITON
+SPOKEN["triton, vLLM's"] = replace(
+    _TRITON,
+    end=(_output("", finish_reason="stop", num_input_tokens=9, num_output_tokens=0),),
+    finish="stop",
+    more=(_output("word", finish_reason=None, num_input_tokens=9, num_output_tokens=1),),
+)

@@ -121,6 +121,7 @@ _API = {
     "ollama": "ollama /api/chat",
     "ollama-generate": "/api/generate",
     "llamacpp": "llama.cpp /completion",
+    "triton": "tensorrt-llm tensorrtllm triton",
 }
 _FOR_API = ("--backend", "--endpoint", "--endpoint-type", "--request-type", "--request-format")
 _LIMITS = {"ttft": "ttft", "time_to_first_token": "ttft", "tpot": "tpot", "inter_token_latency": "tpot",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from loadcell.apis import api_names
+from loadcell.apis import Api, api_names
 from loadcell.errors import LoadcellError
 from loadcell.load.exchange import get
 from loadcell.load.route import MODEL, route_to
@@ -55,8 +55,8 @@ def offers(endpoint: Endpoint, target: Target, address: Address) -> Offers:
     found, limit_s = Offers(False, [], {}), time.monotonic() + _MOST_S
     parts = urlsplit(endpoint.url)
     root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
-    names = [endpoint.api, *(name for name in api_names() if name != endpoint.api)]
-    known: dict[tuple[str, str], bool] = {}
+    names: list[Api] = [endpoint.api, *(name for name in api_names() if name != endpoint.api)]
+    known: dict[tuple[str, Api], bool] = {}
     for name, url in [(name, url) for url in (endpoint.url, root) for name in names][:_MOST]:
         place = _place(endpoint, target, name, url)
         path = place.prefix + place.query
@@ -65,16 +65,16 @@ def offers(endpoint: Endpoint, target: Target, address: Address) -> Offers:
         known[path, name] = _answers(place, address, name)
         if not known[path, name]:
             continue
-        if url == endpoint.url and name != endpoint.api:
-            found.here.append(name)
-        elif url == endpoint.url:
+        if url == endpoint.url and name == endpoint.api:
             return found._replace(itself=True)
-        elif name not in found.here:
-            found.elsewhere[name] = target.origin + dialect_of(name).base
+        if url == endpoint.url:
+            found.here.append(str(name))
+        elif str(name) not in found.here:
+            found.elsewhere[str(name)] = target.origin + dialect_of(name).base
     return found
 
 
-def _place(endpoint: Endpoint, target: Target, name: str, url: str) -> Target:
+def _place(endpoint: Endpoint, target: Target, name: Api, url: str) -> Target:
     """Where an API would be asked, as the base of a target."""
     own = endpoint.path if (name, url) == (endpoint.api, endpoint.url) else None
     dialect = dialect_of(name)
@@ -84,7 +84,7 @@ def _place(endpoint: Endpoint, target: Target, name: str, url: str) -> Target:
     return msgspec.structs.replace(target, prefix=route.path, query=route.path_query)
 
 
-def _answers(place: Target, address: Address, name: str) -> bool:
+def _answers(place: Target, address: Address, name: Api) -> bool:
     dialect = dialect_of(name)
     lists = MODEL in dialect.path
     try:

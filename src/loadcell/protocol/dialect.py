@@ -163,6 +163,8 @@ class Dialect:
     """Whether every stream ends so: then one that only told why its output ends was cut."""
     cumulative: bool = False
     """Whether events may hold all output so far (`Heard.so_far`), of which what is new counts."""
+    ends_with_body: bool = False
+    """Whether nothing that is streamed tells of the end, but the end of the HTTP body; with `strict`."""
     number: bytes = b""
     """The field by which each event has a number of its own, which means nothing here; empty where there is none."""
     harmless: frozenset[str] = frozenset()

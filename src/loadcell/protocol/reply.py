@@ -280,6 +280,8 @@ class Reply(Said):
             ended = self.ended if self.streamed else not self._head.framed
             if self.complete or ended or not self.good:
                 self._finish(read)
+            elif self.streamed and self.dialect.ends_with_body and not self._head.framed:
+                self._fail("cut", phrase("nothing tells a whole reply from a cut one: its head names no length"))
             else:
                 self._fail("cut", phrase("the connection ended before the reply did"))
         self.keep_alive = False
@@ -389,6 +391,7 @@ class Reply(Said):
             self.tails.add(read)  # the end of the reply came after its last event
             last = b"\n\n".join(raw for _, raw in self._cut.parts)
             self._decode()
+            self.done = self.done or (self.complete and self.dialect.ends_with_body and self.failure is None)
             if not self.ended:
                 known = not self.strange or any(kind != KIND_EMPTY for kind in self.kinds)
                 self.failure = self.failure or self._no_end(last) if known else self._no_api(self.strange)
