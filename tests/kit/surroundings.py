@@ -31,6 +31,8 @@ def plain_environment() -> Iterator[None]:
     """No key and no proxy from outside."""
     with pytest.MonkeyPatch.context() as patch:
         for name in (
+            "ANTHROPIC_API_KEY",
+            "AZURE_OPENAI_API_KEY",
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",
             "http_proxy",

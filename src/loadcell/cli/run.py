@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,10 +306,13 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         settle(tree, recorded, given)
         ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)
     endpoint = tree.setdefault("endpoint", {})
-    if isinstance(endpoint, dict) and not endpoint.get("url"):
-        from loadcell.cli.target import find_endpoint
+    if isinstance(endpoint, dict):
+        from loadcell.cli.target import find_endpoint, key_variable
 
-        endpoint |= {key: value for key, value in find_endpoint(but).items() if not endpoint.get(key)}
+        if not endpoint.get("url"):
+            endpoint |= {key: value for key, value in find_endpoint(but).items() if not endpoint.get(key)}
+        if "api_key_env" not in endpoint:
+            endpoint |= key_variable(endpoint, os.environ)
     return build_spec(tree)
 
 

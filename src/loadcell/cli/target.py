@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from loadcell.errors import UsageError, nearest
@@ -17,6 +17,9 @@ from loadcell.urls import full_url, names_host, names_socket
 if TYPE_CHECKING:
     from loadcell.load.local import Local
 
+_ANTHROPIC = "ANTHROPIC_API_KEY"
+_KEYS = {".anthropic.com": _ANTHROPIC, ".openai.azure.com": "AZURE_OPENAI_API_KEY"}
+"""Environment variables of keys, by whose servers they are for."""
 BASE_URL = "OPENAI_BASE_URL"
 """The environment variable that OpenAI's own client reads too. Files, a .env say, are not read."""
 
@@ -88,6 +91,19 @@ def find_endpoint(but: Collection[str] = ()) -> dict[str, str]:
     choose = ["name a URL to choose"] if also else []
     _say("; ".join([f"no endpoint was named; found {_about(first)}", *also, *choose]))
     return {"url": first.url, "api_key_env": ""}
+
+
+def key_variable(endpoint: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The field `api_key_env` where nobody named one, for an endpoint that somebody did: the key of the server's own
+    maker, and for Anthropic's API that of Anthropic where there is no other; empty: the default."""
+    url, usual = endpoint.get("url"), environ.get(Endpoint(url="").api_key_env)
+    host = (urlsplit(full_url(url)).hostname or "") if isinstance(url, str) else ""
+    theirs = next((variable for domain, variable in _KEYS.items() if f".{host}".endswith(domain)), None)
+    if theirs is not None and (environ.get(theirs) or not usual):
+        return {"api_key_env": theirs}
+    if endpoint.get("api") == "messages" and environ.get(_ANTHROPIC) and not usual:
+        return {"api_key_env": _ANTHROPIC}
+    return {}
 
 
 def _local_port(url: str) -> int | None:
