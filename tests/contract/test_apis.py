@@ -23,7 +23,6 @@ MS = 1e6
 TTFT_MS, ITL_MS, TOKENS, PROMPT = 15, 4, 6, 8
 PACE = ("--ttft", f"{TTFT_MS}ms", "--itl", f"{ITL_MS}ms", "--slots", "4")
 every_api = pytest.mark.parametrize("api", ["chat", "completions", "messages", "responses"])
-"""What the embedded engine does not speak."""
 with_own_end = pytest.mark.parametrize("api", ["messages", "responses"])
 
 
