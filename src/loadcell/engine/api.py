@@ -16,6 +16,7 @@ from loadcell.engine.http import LAST_CHUNK, chunk
 from loadcell.engine.model import TABLE
 from loadcell.engine.options import EngineOptions
 from loadcell.engine.seeded import text_indices
+from loadcell.engine.vectors import Vectors
 
 MAX_MODEL_LEN = 131_072
 DEFAULT_MAX_TOKENS = 128
@@ -76,6 +77,15 @@ class _Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Body)
 
 
+class Pooled(NamedTuple):
+    """What a request asks for that generates nothing."""
+
+    inputs: int
+    results: int
+    packed: bool = False
+    """Vectors as base64."""
+
+
 class Asked(NamedTuple):
     """What a request asks for."""
 
@@ -86,6 +96,8 @@ class Asked(NamedTuple):
     """In a stream: a usage event at the end."""
     continuous_usage: bool = False
     chat: bool = False
+    pooled: Pooled | None = None
+    """Then `max_tokens` is 1, and stands for the whole reply: no token is made."""
 
 
 B = TypeVar("B")
@@ -216,6 +228,7 @@ class Phrases:
         self.usage = not options.no_usage
         self.request_metrics = options.request_metrics
         self.words = [b" " + WORDS[i].encode() for i in text_indices(options.seed, len(WORDS), TABLE)]
+        self.vectors = Vectors(options.seed)
         self._tails: dict[bytes, list[bytes]] = {}
 
     def tails(self, after: bytes) -> list[bytes]:

@@ -79,15 +79,16 @@ class Metrics:
         ttft, itl, e2e, queue, prefill, decode = self._histograms.values()
         if truth.admitted_ns is not None:
             queue.observe(max(0, truth.admitted_ns - truth.arrival_ns))
+        if truth.tokens_ns or (truth.pooled and truth.outcome == "ok"):
+            self._prompt_tokens += truth.prompt_tokens
+            e2e.observe(truth.end_ns - truth.arrival_ns)
         if truth.tokens_ns:
             stamps = truth.tokens_ns
-            self._prompt_tokens += truth.prompt_tokens
             ttft.observe(stamps[0] - truth.arrival_ns)
             if truth.admitted_ns is not None:
                 prefill.observe(stamps[0] - truth.admitted_ns)
             decode.observe(stamps[-1] - stamps[0])
             itl.observe(*map(sub, stamps[1:], stamps))
-            e2e.observe(truth.end_ns - truth.arrival_ns)
 
     def render(self, running: int, waiting: int, slots: int, generated: int) -> bytes:
         """The page. Prompt tokens and histograms count a request when it ends, the other figures live."""

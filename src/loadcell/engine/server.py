@@ -23,6 +23,7 @@ from loadcell.engine.connection import Connection
 from loadcell.engine.model import TABLE, Model, Stream
 from loadcell.engine.options import EngineOptions
 from loadcell.engine.poller import READ, WRITE, open_poller
+from loadcell.engine.pooling import info_body
 from loadcell.engine.prometheus import Metrics
 from loadcell.engine.seeded import NAME, NAME2, fate, mix
 from loadcell.engine.start import bind_to_cpu, listen, tls_context
@@ -52,6 +53,7 @@ class Exchange(Stream):
         "trouble",
         "trouble_at",
         "voice",
+        "whole",
     )
 
     conn: Connection[Exchange]
@@ -59,6 +61,9 @@ class Exchange(Stream):
     api: Api
     asked: Asked
     voice: Voice
+    """Not there where nothing is generated."""
+    whole: Callable[[int, Times], bytes]
+    """The body of its response where that is not streamed."""
     request_id: str | None
     stamps: array[int]
     trouble: str | None
@@ -81,12 +86,15 @@ class Server:
         self._truth = TruthLog()
         self._metrics = Metrics(options.model)
         self._seq = 0
+        self._pooled = 0
+        """Whole replies of what generates nothing, which the model counts as a token each."""
         self._created_s = int(time.time())
         self._conns: dict[int, Connection[Exchange]] = {}
         self._routes: dict[str, dict[str, Callable[[Connection[Exchange]], None]]] = {
             "/v1/models": {
                 "GET": lambda conn: conn.write(http.response(200, models_body(options.model, self._created_s)))
             },
+            "/info": {"GET": lambda conn: conn.write(http.response(200, info_body(options.model)))},
             "/health": {"GET": lambda conn: conn.write(http.response(200, b""))},
             "/metrics": {"GET": self._get_metrics},
             "/truth": {"GET": self._get_truth, "DELETE": self._delete_truth},
@@ -168,12 +176,13 @@ class Server:
 
     def _emit_special(self, exchange: Exchange) -> None:
         """First and last tokens, those before trouble, several at once, those with usage, those not streamed."""
-        conn, voice, stamps = exchange.conn, exchange.voice, exchange.stamps
+        conn, stamps = exchange.conn, exchange.stamps
         first, sent = len(stamps), exchange.sent
         met = exchange.trouble if 0 < exchange.trouble_at <= sent else None
         ended = sent == exchange.total and met in (None, "stall")
         parts: list[bytes] = []
         if exchange.asked.stream:
+            voice = exchange.voice
             parts = [voice.role()] if first == 0 else []
             parts.append(voice.tokens(first, sent - first))
             if ended:
@@ -181,14 +190,17 @@ class Server:
             elif met == "stream_error":
                 parts.append(voice.stream_error(_FAILED))
         elif ended:
-            parts = [http.response(200, voice.whole(sent, _times(exchange)), close=conn.closing)]
+            parts = [http.response(200, exchange.whole(sent, _times(exchange)), close=conn.closing)]
         elif met == "stream_error":
             parts = [exchange.api.response(ApiError(500, _FAILED, "InternalServerError"))]
         data = b"".join(parts)
         stamp = _now()
         if data:
             conn.write(data)
-        stamps.extend([stamp] * (sent - first))
+        if exchange.asked.pooled is None:
+            stamps.extend([stamp] * (sent - first))
+        else:
+            self._pooled += 1
         exchange.plain_until = self._plain_until(exchange)
         if ended:
             self._finish(exchange, "ok", stamp)
@@ -331,7 +343,13 @@ class Server:
         request_id = head.headers.get("x-request-id")
         name = request_id or f"{mix(seed, seq, NAME):016x}{mix(seed, seq, NAME2):016x}"
         exchange.conn, exchange.asked, exchange.request_id = conn, asked, request_id
-        exchange.api, exchange.voice = api, api.voice(self._phrases, asked, name, int(time.time()), exchange.offset)
+        said = (self._phrases, asked, name, int(time.time()), exchange.offset)
+        exchange.api = api
+        if api.voice is not None:
+            exchange.voice = api.voice(*said)
+            exchange.whole = exchange.voice.whole
+        elif api.answer is not None:
+            exchange.whole = api.answer(*said)
         exchange.arrival_ns = conn.arrival_ns()
         exchange.stamps = array("q")
         exchange.trouble, exchange.trouble_at = trouble, half if trouble else 0
@@ -368,7 +386,7 @@ class Server:
 
     def _get_metrics(self, conn: Connection[Exchange]) -> None:
         model = self._model
-        page = self._metrics.render(model.running, len(model.waiting), model.slots, model.generated)
+        page = self._metrics.render(model.running, len(model.waiting), model.slots, model.generated - self._pooled)
         conn.write(http.response(200, page, "text/plain; version=0.0.4; charset=utf-8"))
 
     def _get_truth(self, conn: Connection[Exchange]) -> None:
@@ -403,5 +421,6 @@ def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
         end_ns=end_ns,
         prompt_tokens=exchange.prompt_tokens,
         completion_tokens=len(exchange.stamps),
+        pooled=exchange.asked.pooled is not None,
         outcome=outcome,
     )
