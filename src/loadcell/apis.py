@@ -20,8 +20,13 @@ Api = str | Template
 _OURS = {
     "chat": "loadcell.protocol.openai.dialect:CHAT",
     "completions": "loadcell.protocol.openai.dialect:COMPLETIONS",
+    "embeddings": "loadcell.protocol.embeddings:EMBEDDINGS",
     "messages": "loadcell.protocol.messages:MESSAGES",
+    "pooling": "loadcell.protocol.embeddings:POOLING",
+    "rerank": "loadcell.protocol.rerank:RERANK",
     "responses": "loadcell.protocol.openai.responses:RESPONSES",
+    "score": "loadcell.protocol.rerank:SCORE",
+    "tei-rerank": "loadcell.protocol.rerank:TEI_RERANK",
     "sglang": "loadcell.protocol.engines.sglang:SGLANG",
     "tgi": "loadcell.protocol.engines.tgi:TGI",
     "ollama": "loadcell.protocol.engines.ollama:CHAT",
@@ -48,12 +53,17 @@ def given_api(value: Any, said: str) -> Any:
     return template_of(value, said) if isinstance(value, Mapping) else value
 
 
+def is_api(name: str) -> bool:
+    """Whether there is such an API."""
+    return name in _OURS or name in _others()
+
+
 def check_api(name: Api, said: str) -> None:
     """UsageError, which begins with `said`, if there is no such API; or with its name, if its template cannot be."""
     if isinstance(name, Template):
         find_api(name)
-    elif name not in _OURS and name not in (others := _others()):
-        names = [*_OURS, *others]
+    elif not is_api(name):
+        names = api_names()
         listed = f"{', '.join(names)}{nearest(name, names)}"
         raise UsageError(f"{said}: {name!r} is not one of {listed}; a template of another is named as FILE.yaml")
 

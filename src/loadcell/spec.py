@@ -18,6 +18,7 @@ import msgspec
 from loadcell.api_template import Template
 from loadcell.apis import CALLABLE, IN_PYTHON, Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
+from loadcell.inputs import check_inputs, check_limits, settle_inputs
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
@@ -126,7 +127,19 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: Annotated[
         str, Doc(description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA")
     ] = "512"
-    output_tokens: Annotated[str, Doc(description="output length, in the same forms")] = "uniform:64,192"
+    output_tokens: Annotated[
+        str | None, Doc(description="output length, in the same forms; null where the API generates nothing")
+    ] = "uniform:64,192"
+    inputs: Annotated[
+        str | None,
+        Doc(
+            description="embeddings: texts a request; rerank: documents a query; in the same forms, input_tokens each "
+            "(default: 1 text, 10 documents)"
+        ),
+    ] = None
+    query_tokens: Annotated[
+        str | None, Doc(description="rerank: length of the query, in the same forms (default: 16)")
+    ] = None
     prompts: Annotated[
         str | None,
         Doc(description="file of prompts instead of synthetic ones: JSON Lines, JSON, CSV or Parquet, .gz too"),
@@ -159,6 +172,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
             description="synthetic prompts: tokens by the server for one of the tokenizer's (default: learnt likewise)"
         ),
     ] = None
+
+    @property
+    def generates(self) -> bool:
+        """Whether the API generates text; else its replies are results of inputs, and have nothing of an output."""
+        return self.output_tokens is not None
+
+    @property
+    def mean_output_tokens(self) -> float:
+        """Output tokens asked for, on average; 0 where there is no output."""
+        return 0.0 if self.output_tokens is None else parse_lengths(self.output_tokens).mean
 
 
 class Seeds(msgspec.Struct, frozen=True, kw_only=True):
@@ -473,6 +496,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
         tree = _written_out(tree)
+        settle_inputs(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
@@ -490,7 +514,11 @@ def _plain(key: str, value: Any, name: str) -> Any:
         return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
         return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
-    if isinstance(value, int) and not isinstance(value, bool) and key in ("input_tokens", "output_tokens"):
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens")
+    ):
         return str(value)
     return value
 
@@ -517,7 +545,18 @@ def _check(spec: Spec) -> None:
     elif spec.endpoint.api != CALLABLE:
         raise UsageError(f"{spec.endpoint.url} is a Python callable: it is loaded by loadcell.run(fn, ...) in Python")
     parse_lengths(spec.workload.input_tokens)
-    parse_lengths(spec.workload.output_tokens)
+    workload = spec.workload
+    for lengths in (workload.output_tokens, workload.inputs, workload.query_tokens):
+        if lengths is not None:
+            parse_lengths(lengths)
+    check_inputs(
+        spec.endpoint.api,
+        streamed=spec.endpoint.stream,
+        output_tokens=workload.output_tokens,
+        inputs=workload.inputs,
+        query_tokens=workload.query_tokens,
+    )
+    check_limits(spec.slo.limits, workload.generates)
     parse_arrivals(load.arrivals)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,

@@ -102,7 +102,7 @@ COMMANDS = {
 
 def test_the_page_on_apis_has_a_command_for_each() -> None:
     assert set(COMMANDS) == set(re.findall(r"^\| `([a-z][a-z-]*)`", PAGE, re.MULTILINE)) == set(apis._OURS)
-    spoken = {api for api in COMMANDS if "/v1" + find_api(api).path in engine_apis.APIS}
+    spoken = {api for api in COMMANDS if find_api(api).base + find_api(api).path in engine_apis.APIS}
     assert {api for api, command in COMMANDS.items() if "localhost:8000 " in command} == spoken
     assert set(COMMANDS) - spoken == {*ENGINES, "triton"}, "each that the engine does not speak has a server that does"
 

@@ -79,7 +79,7 @@ def test_the_model_for_it_is_found_in_the_list_at_the_urls_base() -> None:
         ("GET", "/gateway/models?k=v"),
         ("POST", "/at/scripted-model?k=v"),
     ]
-    assert found.target.path == "/at/scripted-model"
+    assert found.model == "scripted-model"
 
 
 def test_a_place_for_a_model_that_nobody_names_is_an_error() -> None:

@@ -237,6 +237,6 @@ def test_without_a_list_of_models_one_is_named(tmp_path: Path) -> None:
 
 def test_what_a_body_cannot_ask_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with serve(speaks, probe=speaks, models=names) as server:
-        with pytest.raises(UsageError, match=r"the bodies of theirs\.yaml do not ask for that"):
+        with pytest.raises(UsageError, match=r"the theirs\.yaml API cannot be asked for every output token"):
             ask(server.url, api=changed(tmp_path), ignore_eos=True)
         assert not server.received

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadcell.apis import find_api, is_api
 from loadcell.load import run_load
 from loadcell.load.preflight import Endpoint, preflight
 from loadcell.load.target import make_target
@@ -67,6 +68,8 @@ def short_spec(url: str, **fields: Any) -> Spec:
     }
     if "rate" not in fields:
         tree["load"]["concurrency"] = 2
+    if is_api(api := fields.get("api", "chat")) and not find_api(api).generates:
+        del tree["workload"]["output_tokens"]
     for name, value in fields.items():
         section, key = _FIELD[name]
         tree.setdefault(section, {})[key] = value
@@ -92,7 +95,7 @@ _FIELD = {
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
         "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
-        "template_tokens token_ratio",
+        "template_tokens token_ratio inputs query_tokens",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "observe": "every_s urls gpu host",
         "run": "workers memory_mb seed salt keep_text",

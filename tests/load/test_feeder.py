@@ -39,7 +39,8 @@ def synthetic(rows: int = 40, tokens: int = 50, seed: int = 7) -> Source:
 def of_lines(rows: int = 40, lines: int = 3) -> Source:
     """Rows that go round the lines of a file, each asking for one of two lengths."""
     own = tuple(b'{"messages":[],"user":"%b"}' % (b"line %d " % i * 30) for i in range(lines))
-    file = PromptFile("p.jsonl", own, np.zeros(lines, np.int32), b"", Seen(), np.arange(lines), Rows("p.jsonl", ()))
+    none = np.zeros((lines, 2), np.int32)
+    file = PromptFile("p.jsonl", own, none[:, 0], none, b"", Seen(), np.arange(lines), Rows("p.jsonl", ()))
     prompts = FilePrompts(file, np.arange(rows) % lines)
     return Source("chat", b'{"model":"m"', "max_tokens", prompts, 1 + np.arange(rows, dtype=np.int32) // lines % 2)
 

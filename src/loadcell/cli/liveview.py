@@ -65,7 +65,7 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
         (1, _cut(fails, max(width - len(", ".join((*head[:2], counts))) - 4, 8)).replace("…", "...")),
         (3, _pace(now, "/", "/s").replace(",", "")),
         (2, _latency_words(now, of_late)),
-        (5, "" if of_late.tokens_per_s is None else f"{of_late.tokens_per_s:.0f} tok/s"),
+        (5, "" if of_late.tokens_per_s is None or not now.generates else f"{of_late.tokens_per_s:.0f} tok/s"),
         *((2, words.removeprefix("longest ").removeprefix("client ")) for _, words in trouble[:1]),
         (7, "" if trouble or now.failing or now.on_time_share is None else "audit ok"),
         (6, _left(now).replace(",", "")),
@@ -144,12 +144,12 @@ def _waiting(now: Progress) -> list[Part]:
 
 
 def _latency(now: Progress, of: Figures) -> list[Part]:
-    if not of.ended and of.tokens_per_s is None:
+    if not of.ended and (of.tokens_per_s is None or not now.generates):
         return [("no output came" if now.streamed else "no request ended", "dim")]
     timed = [(f"{_metric(now)} p50 {_ms(of.p50_ms)}", "bold"), (f"{_high(of)} {_ms(of.p99_ms)}", "bold")]
     return [
         *(timed if of.ended else []),
-        (f"{_rate(of.tokens_per_s)} tokens/s", "bold"),
+        *([(f"{_rate(of.tokens_per_s)} tokens/s", "bold")] if now.generates else []),
         (f"{_rate(of.ended_per_s)} requests/s", ""),
     ]
 

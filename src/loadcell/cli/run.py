@@ -71,6 +71,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "workload": [
         ("--input-tokens", "workload.input_tokens", "L"),
+        ("--inputs", "workload.inputs", "L"),
         ("--output-tokens", "workload.output_tokens", "L"),
         ("--prompts", "workload.prompts", "FILE"),
         ("--prompt-column", "workload.prompt_column", "NAME"),

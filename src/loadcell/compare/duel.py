@@ -270,7 +270,8 @@ def _missing(measure: Measure, pairs: Pairs) -> Figure:
 def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:
     """Throughput of the turns, from the first send to the last end: what a couple differs by, and so its blocks."""
     found = {}
-    for key in ("output_tokens_per_s.mean", "requests_per_s.mean"):
+    generates = kept[0].a.result.methodology.spec.workload.generates
+    for key in ("output_tokens_per_s.mean" if generates else "inputs_per_s.mean", "requests_per_s.mean"):
         logs = scaled(np.array([[_rate(run, key) for run in (c.a, c.b)] for c in kept]), True)
         apart = logs[:, 1] - logs[:, 0]
         effect = float(apart.mean())
@@ -290,7 +291,8 @@ def _by_turns(effect: float, error: float, blocks: int, variance: float) -> Effe
 def _rate(run: Loaded, key: str) -> float:
     rows = _rows(run)
     length_s = (float(np.nanmax(rows.end)) - float(np.nanmin(rows.send_start))) / 1e9
-    amount = np.nansum(rows.output_tokens[rows.ok]) if key.startswith("output") else np.count_nonzero(rows.ok)
+    each = {"output_tokens_per_s.mean": rows.output_tokens, "inputs_per_s.mean": rows.inputs}.get(key)
+    amount = np.count_nonzero(rows.ok) if each is None else np.nansum(each[rows.ok])
     return float(amount) / length_s
 
 

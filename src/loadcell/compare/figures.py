@@ -11,6 +11,7 @@ import numpy as np
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
+from loadcell.metrics.glossary import WHOLE
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, of_requests
 from loadcell.metrics.model import Interval, Result, Share, Summary
@@ -24,7 +25,8 @@ GRID = 200
 """Points that stand for the sampling distribution of a figure, each as likely as the others."""
 NO_SLO = phrase("no SLO")
 NOT_KEPT = phrase("a saved result does not hold it")
-ABSENT = (NO_SLO, NOT_KEPT)
+NOT_OF_API = phrase("its API has no such thing")
+ABSENT = (NO_SLO, NOT_KEPT, NOT_OF_API)
 """Why a side has no such figure at all: then it is not compared, and not shown as missing either."""
 
 
@@ -73,6 +75,8 @@ def figures(result: Result, recording: Recording | None, rows: Rows | None = Non
 
 
 def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure:
+    if not _of_api(measure.metric, result):
+        return Figure(None, why=NOT_OF_API)
     anchor = "response" if result.methodology.loop == "open" else "service"
     name = f"{measure.metric}_ms" if measure.metric in LATENCIES else measure.metric
     if measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat):
@@ -89,6 +93,13 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     if good is None:
         return Figure(None, why=NO_SLO)
     return _share(good.attainment, good.planned, phrase("its limits cannot be judged"))
+
+
+def _of_api(metric: str, result: Result) -> bool:
+    """Whether replies of the run's API can show a metric at all."""
+    if result.methodology.spec.workload.generates:
+        return metric != "inputs_per_s"
+    return metric != "output_tokens_per_s" and (metric not in LATENCIES or f"{metric}_ms" in WHOLE)
 
 
 def _share(share: Share, n: int, why: str) -> Figure:

@@ -11,7 +11,11 @@ LATENCIES = tuple(name.removesuffix("_ms") for name in COMPARED)
 PERCENTILES = ("p50", "p90", "p95", "p99")
 MEANS = ("geomean", "mean")
 """Of latencies that each request has one of. The ratio of geometric means is what a request typically differs by."""
-RATES = {"output_tokens_per_s": "output_tokens_interval", "requests_per_s": "requests_interval"}
+RATES = {
+    "output_tokens_per_s": "output_tokens_interval",
+    "inputs_per_s": "inputs_interval",
+    "requests_per_s": "requests_interval",
+}
 """Rates of a Throughput, and where it holds their intervals."""
 SHARES_FINER = 5
 """Of shares, a difference this many times smaller matters: 1 point of requests where it is 5 % of a latency."""
@@ -49,6 +53,7 @@ MEASURES = {
             for stat in (*(() if name == "itl" else MEANS), *PERCENTILES)
         ),
         Measure("output_tokens_per_s", "mean", "Output tokens/s", "tokens/s", 1, True),
+        Measure("inputs_per_s", "mean", "Inputs/s", "inputs/s", 1, True),
         Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),
         Measure("slo_attainment", "share", GLOSSARY["slo_attainment"].title, "share", 1, False),
         Measure("failed", "share", "Failed", "share", -1, False),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadcell.apis import Api
 from loadcell.protocol import dialect_of
-from loadcell.workload import FilePrompts, SyntheticPrompts
+from loadcell.workload import FilePrompts, SyntheticInputs, SyntheticPrompts
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
 """The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
@@ -29,7 +29,7 @@ class Source:
     prefix: bytes
     """Of each body, with what is the same in all."""
     max_tokens_field: str
-    prompts: SyntheticPrompts | FilePrompts
+    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
     output_tokens: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -77,8 +77,12 @@ class Source:
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
         else:
-            parts = [msgspec.json.encode((prompts.words, str(prompts.seed)))]
-            digest.update(prompts.lengths[:rows].astype("<i4").tobytes())
+            texts = prompts.texts if isinstance(prompts, SyntheticInputs) else prompts
+            last = int(prompts.ends[rows - 1]) if isinstance(prompts, SyntheticInputs) else rows
+            parts = [msgspec.json.encode((texts.words, str(texts.seed)))]
+            digest.update(texts.lengths[:last].astype("<i4").tobytes())
+            if isinstance(prompts, SyntheticInputs):
+                digest.update(prompts.ends[:rows].astype("<i8").tobytes())
         digest.update(self.output_tokens[:rows].astype("<i4").tobytes())
         for part in (self.prefix, *parts):
             digest.update(hashlib.sha256(part).digest())
@@ -89,7 +93,7 @@ class Source:
     def _first(self, rows: int) -> Iterator[bytes]:
         """The first bodies."""
         first = np.arange(min(rows, _HASHED_ROWS))
-        if isinstance(self.prompts, SyntheticPrompts):
+        if not isinstance(self.prompts, FilePrompts):
             tokens = np.cumsum(self.prompts.lengths[first], dtype=np.int64)
             first = first[: 1 + int(np.searchsorted(tokens, _HASHED_TOKENS))]
         for prompt, most in zip(self.prompts.select(first), self.output_tokens[first].tolist(), strict=True):

@@ -45,7 +45,7 @@ from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
 from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.seal import seal
-from loadcell.spec import Spec, parse_lengths, secrets_of, with_defaults, with_fields
+from loadcell.spec import Spec, secrets_of, with_defaults, with_fields
 from loadcell.workload import Plan, plan, vocabulary_of
 
 _START_DELAY_NS, _SHOWN_NS = 50_000_000, 1_000_000_000
@@ -145,7 +145,7 @@ class _Probe:
         spec = self._spec
         found = Endpoint([], spec.endpoint.model or spec.endpoint.url.removeprefix(IN_PYTHON), CALLABLE.form)
         found.no_usage = phrase("the callable tells no prompt tokens")
-        tokens = max(1, round(parse_lengths(spec.workload.output_tokens).mean))
+        tokens = max(1, round(spec.workload.mean_output_tokens))
         call = self._call(PROBE_PROMPT, tokens, brief=True)
         if call.awaits:
             self.caller.close()

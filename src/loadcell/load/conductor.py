@@ -30,7 +30,7 @@ from loadcell.load.rows import Events, Ledger
 from loadcell.load.sharing import Sharing
 from loadcell.load.tail import Tail
 from loadcell.phrases import phrase
-from loadcell.protocol import Form, dialect_of
+from loadcell.protocol import Form, Prompt, dialect_of
 from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.write import PartWriter, write_audit
 from loadcell.spec import Spec
@@ -69,7 +69,7 @@ class Conductor:
         schedule = planned.schedule
         self._input, self._output = schedule.input_tokens.tolist(), schedule.output_tokens.tolist()
         self._source = planned.prompts.select(np.arange(len(schedule)))
-        self._ahead: deque[str | bytes] = deque()
+        self._ahead: deque[Prompt] = deque()
         self._count, self._tail, self._audit = live.cells(0), Tail(mine, live), Audit(0, None)
         times = array("q") if schedule.planned_ns is None else array("q", schedule.planned_ns.tobytes())
         self._due = Due(mine, live, self._tail, times, _NoAlarm(), self._audit, self._request)

@@ -61,14 +61,15 @@ def post(
     timeouts: tuple[float, float],
     read_s: list[float] | None = None,
     await_end: bool = True,
+    wanted: tuple[int, int] | None = None,
 ) -> Reply:
     """The reply to a body in a dialect; timeouts and errors as of `get`.
 
     `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
-    told enough, and then not `closed`. `await_end`: see whether the server hangs up after it.
+    told enough, and then not `closed`. `await_end`: see whether the server hangs up after it. `wanted` as of `Reply`.
     """
     with _sent(target.asking(), address, "POST", "", payload, timeouts) as (sock, start_s):
-        reply, number, limit_s = Reply(dialect), 0, start_s + timeouts[1]
+        reply, number, limit_s = Reply(dialect, wanted), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)
             try:

@@ -316,6 +316,7 @@ def progress_of(meter: Meter, crew: LoadCrew, manifest: Manifest, spec: Spec) ->
         kept=beyond > 0,
         stopping=live.stop,
         streamed=spec.endpoint.stream,
+        generates=spec.workload.generates,
         recent=recent,
         whole=whole,
         on_time_share=1 - counts[Count.OFF_TIME] / timed if timed else None,

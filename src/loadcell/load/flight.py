@@ -40,7 +40,14 @@ class Flight:
     )  # fmt: skip
 
     def __init__(
-        self, dialect: Dialect, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int
+        self,
+        dialect: Dialect,
+        request: int,
+        planned_ns: int,
+        ready_ns: int,
+        input_tokens: int,
+        asked_tokens: int,
+        wanted: tuple[int, int] | None = None,
     ) -> None:
         self.request = request
         self.planned_ns = planned_ns
@@ -71,7 +78,7 @@ class Flight:
         """Since when they did, the last time."""
         self.tape = make_tape()
         """What came, and when."""
-        self.reply = Reply(dialect)
+        self.reply = Reply(dialect, wanted)
 
     def parse(self, most: int = SLICE_READS) -> bool:
         """Parse about so many of the stored reads; True when none is left."""

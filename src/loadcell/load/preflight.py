@@ -23,7 +23,7 @@ from loadcell.load.route import named_model
 from loadcell.load.target import Address, Target, host_of, resolve
 from loadcell.load.wire import ConnectError, describe
 from loadcell.phrases import phrase
-from loadcell.protocol import Dialect, Form, Page, Reply, dialect_of, is_html, knows_no_field, no_json, refused
+from loadcell.protocol import Dialect, Form, Page, Prompt, Reply, dialect_of, is_html, knows_no_field, no_json, refused
 from loadcell.spec import Spec, parse_lengths
 
 PROBE_PROMPT = "Say yes."
@@ -274,7 +274,8 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     for _ in range(4):
         read_s: list[float] = []
         with _asking(asked, timeouts[1]):
-            reply = post(target, found.address, dialect, probe_body(spec, found), timeouts, read_s)
+            body, wanted = probe_body(spec, found), wanted_of(spec, inputs_of(spec))
+            reply = post(target, found.address, dialect, body, timeouts, read_s, wanted=wanted)
         if reply.failure is not None and reply.failure[0] == "html":
             raise EndpointError(f"{asked}: {reply.failure[1]}; {advice_for('html')}")
         if reply.failure is None:
@@ -313,7 +314,7 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
             check_reply(dialect, told, short, found.notes)
             reply, keep_alive = short, keep_alive and short.keep_alive
     if reply.usage is not None:
-        found.probe_tokens = reply.usage.prompt_tokens
+        found.probe_tokens = tokens_an_input(reply, inputs_of(spec))
     found.left_open = reply.left_open and reply.done
     if found.left_open:
         found.reuse = False
@@ -346,11 +347,13 @@ def ask_briefly(
     why there is none, `what` being what is asked: nothing here fails a run."""
     dialect, most = dialect or dialect_of(spec.endpoint.api), _tokens_of(spec)
     timeouts = (spec.load.connect_timeout_s, min(spec.load.timeout_s, _BRIEF_MOST_S))
-    ladder = sorted({1, min(FEW_TOKENS, most), most})
+    ladder = sorted({1, min(FEW_TOKENS, most), most}) if most else [0]
     for tokens in [found.fewest_tokens] if found.fewest_tokens else ladder:
-        payload = dialect.body(prefix_of(spec, found), prompt, tokens, found.form.max_tokens_field)
+        payload = dialect.body(prefix_of(spec, found), _prompt(spec, prompt), tokens, found.form.max_tokens_field)
         try:
-            reply = post(target, found.address, dialect, payload, timeouts, await_end=await_end)
+            reply = post(
+                target, found.address, dialect, payload, timeouts, await_end=await_end, wanted=wanted_of(spec, 1)
+            )
         except (OSError, ConnectError) as error:
             return phrase("{} got no answer ({})", what, str(error) or type(error).__name__)
         if reply.good:
@@ -363,8 +366,35 @@ def ask_briefly(
 
 
 def _tokens_of(spec: Spec) -> int:
-    """Output tokens that the load asks of a request, on average."""
-    return max(1, round(parse_lengths(spec.workload.output_tokens).mean))
+    """Output tokens that the load asks of a request, on average; 0 where there is no output."""
+    return max(1, round(spec.workload.mean_output_tokens)) if spec.workload.generates else 0
+
+
+def inputs_of(spec: Spec) -> int:
+    """Inputs of a request of the load, on average; 1 where a file says it, or the API generates."""
+    asked = spec.workload.inputs
+    return 1 if asked is None else max(1, round(parse_lengths(asked).mean))
+
+
+def wanted_of(spec: Spec, inputs: int) -> tuple[int, int] | None:
+    """What the reply to a request with so many inputs must hold, as of `Reply`."""
+    if spec.workload.generates:
+        return None
+    most = dialect_of(spec.endpoint.api).most_results(spec.endpoint.extra_body)
+    return inputs, min(inputs, most or inputs)
+
+
+def _prompt(spec: Spec, text: str, inputs: int = 1) -> Prompt:
+    """A text as the API takes it: in each of its inputs, held against the short one where there is a query."""
+    if spec.workload.generates:
+        return text
+    return [PROBE_PROMPT] * bool(dialect_of(spec.endpoint.api).query) + [text] * inputs
+
+
+def tokens_an_input(reply: Reply, inputs: int) -> int | None:
+    """Prompt tokens of one of equal inputs, by the server's usage."""
+    tokens = None if reply.usage is None else reply.usage.prompt_tokens
+    return None if tokens is None else round(tokens / inputs)
 
 
 def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
@@ -379,7 +409,8 @@ def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
 def probe_body(spec: Spec, found: Endpoint) -> bytes:
     """The body of the probe, in the form of the load's bodies."""
     dialect = dialect_of(spec.endpoint.api)
-    return dialect.body(prefix_of(spec, found), PROBE_PROMPT, _tokens_of(spec), found.form.max_tokens_field)
+    prompt = _prompt(spec, PROBE_PROMPT, inputs_of(spec))
+    return dialect.body(prefix_of(spec, found), prompt, _tokens_of(spec), found.form.max_tokens_field)
 
 
 def prefix_of(spec: Spec, found: Endpoint) -> bytes:

@@ -28,7 +28,7 @@ from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
-from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
+from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
 from loadcell.workload import FilePrompts, Plan
 
 _POOL_MOST = 1024
@@ -81,7 +81,7 @@ def with_ramp(spec: Spec, found: Endpoint) -> Spec:
     if load.ramp_s is not None:
         return spec
     free = spec.loadgen.scenario is None and not load.lockstep and (load.concurrency or 1) > 1
-    e2e_s = found.e2e_s(parse_lengths(spec.workload.output_tokens).mean) if free else None
+    e2e_s = found.e2e_s(spec.workload.mean_output_tokens) if free else None
     return msgspec.structs.replace(spec, load=msgspec.structs.replace(load, ramp_s=default_ramp_s(load, e2e_s)))
 
 
@@ -119,7 +119,7 @@ def make_manifest(
         "model": scrub(found.model, secrets) or None,
         "ignore_eos": found.form.ignore_eos,
         "include_usage": found.form.usage and endpoint.stream,
-        "max_tokens_field": found.form.max_tokens_field,
+        "max_tokens_field": found.form.max_tokens_field if spec.workload.generates else None,
         "reuse_connections": found.reuse,
     }
     clock = "kernel" if stamped else "user"
@@ -198,7 +198,9 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
         "request": range(len(schedule)),
         "planned_ns": schedule.planned_ns,
         "input_tokens": schedule.input_tokens,
-        "output_tokens": schedule.output_tokens,
+        "output_tokens": schedule.output_tokens if schedule.wanted is None else None,
+        "inputs": None if schedule.wanted is None else schedule.wanted[0],
+        "results": None if schedule.wanted is None else schedule.wanted[1],
         "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else None,
     }
 

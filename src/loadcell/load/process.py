@@ -34,7 +34,7 @@ from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
 from loadcell.recording.read import read_columns
 from loadcell.recording.schema import TOKENS
-from loadcell.recording.write import Columns, PartWriter, nameless_file, write_audit, write_part
+from loadcell.recording.write import MISSING_INT, Columns, PartWriter, nameless_file, write_audit, write_part
 
 _SWITCH_INTERVAL_S = 0.0005
 """The writing thread gives the interpreter back to the loop within this time."""
@@ -93,13 +93,15 @@ def _say(message: dict[str, Any]) -> None:
 
 def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
     """The schedule as flat integers."""
-    wanted = ("planned_ns", "input_tokens", "output_tokens")
+    wanted = ("planned_ns", "input_tokens", "output_tokens", "inputs", "results")
     columns = read_columns(folder / "schedule.parquet", wanted)
     schedule = {}
     for name in wanted:
         values = columns[name]
-        # A closed loop has no planned times: the column is all missing and is never looked at.
-        schedule[name] = array("q") if values.dtype.kind == "f" else array("q", values.astype("int64").tobytes())
+        if values.dtype.kind != "f":
+            schedule[name] = array("q", values.astype("int64").tobytes())
+        else:  # all of it is missing; the times of a closed loop are never looked at
+            schedule[name] = array("q", [MISSING_INT] * (0 if name == "planned_ns" else len(values)))
     return schedule
 
 

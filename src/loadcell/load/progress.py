@@ -98,6 +98,8 @@ class Progress:
     """Whether what is in flight is being given up."""
     streamed: bool = True
     """Whether latencies are TTFT; E2E else."""
+    generates: bool = True
+    """Whether there are output tokens."""
     recent: Figures | None = None
     whole: Figures | None = None
     """Of the whole load so far."""

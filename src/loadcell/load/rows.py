@@ -197,6 +197,8 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "end_ns": since(flight.end_ns),
         "input_tokens": flight.input_tokens,
         "asked_tokens": flight.asked_tokens,
+        "inputs": MISSING_INT if reply.wanted is None else reply.wanted[0],
+        "results": MISSING_INT if reply.wanted is None else reply.wanted[1],
         "prompt_tokens": _or_missing(usage.prompt_tokens or None if usage else None),
         "cached_tokens": _or_missing(reply.told.cached_tokens if cached is None else cached),
         "reasoning_tokens": _or_missing(usage.reasoning_tokens if usage else None),

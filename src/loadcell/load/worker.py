@@ -31,6 +31,7 @@ from loadcell.load.wire import Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
+from loadcell.recording.write import MISSING_INT
 
 TICK_NS = 50_000_000
 STORED_READS = 256
@@ -177,7 +178,9 @@ class Worker:
     def _request(self, planned_ns: int, ready_ns: int) -> None:
         request, columns = self.due.take(), self.schedule
         lengths = columns["input_tokens"][request], columns["output_tokens"][request]
-        flight = Flight(self.dialect, request, planned_ns, ready_ns, *lengths)
+        inputs = columns["inputs"][request]
+        wanted = None if inputs == MISSING_INT else (inputs, columns["results"][request])
+        flight = Flight(self.dialect, request, planned_ns, ready_ns, *lengths, wanted)
         flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
         if flight.counted:
             self.tail.begun()

@@ -179,7 +179,7 @@ def with_rate_budgets(
         return rates
     think, length_s = think_share(rows, span, loop), span.length_s
     less, more = _lives_inside(rows, span, early, clock)
-    each = np.nan_to_num(input_tokens(rows))
+    each, inputs = np.nan_to_num(input_tokens(rows)), np.nan_to_num(rows.inputs)
 
     def budget(value: float | None, out: float, into: float) -> Budget | None:
         """Of a rate of which so much may belong outside of the window, and so much more into it."""
@@ -193,6 +193,7 @@ def with_rate_budgets(
         rates,
         requests_budget=budget(rates.requests_per_s, float(less.sum()), float(more.sum())),
         input_tokens_budget=prompts,
+        inputs_budget=budget(rates.inputs_per_s, float((less * inputs).sum()), float((more * inputs).sum())),
         output_tokens_budget=output,
         total_tokens_budget=_sum(prompts, output),
     )

@@ -38,13 +38,15 @@ _EMPTYING = 0.95
 _UNKNOWN = Change(kind=None, at_s=None, before_ms=None, after_ms=None, share=None)
 
 
-def changes(rows: Rows, ok: Mask, span: Span) -> dict[str, Change]:
-    """What became of TTFT and TPOT through the window `span`, by the name of the metric.
+def changes(rows: Rows, ok: Mask, span: Span, *, generates: bool = True) -> dict[str, Change]:
+    """What became of TTFT and TPOT, or of E2E where nothing is generated, through the window `span`, by the metric.
 
     `ok` are its ok requests. Nothing is told (kind null) of fewer than 100 requests that had the load beside them to
     their end, nor where the whole run is the window: then ramp and drain are most of it.
     """
     places = _under_load(rows, in_send_order(rows, ok), span)
+    if not generates:
+        return {"e2e_ms": _change((rows.last - rows.send_start)[places], rows.last[places])}
     ttft, middle = rows.first_any - rows.send_start, (rows.first_any + rows.last) / 2
     return {
         "ttft_ms": _change(ttft[places], rows.first_any[places]),

@@ -180,3 +180,8 @@ ALL_FINDINGS: dict[str, str] = {
     **checks_window.FINDINGS,
 }  # fmt: skip
 """Every check without a figure, likewise."""
+OF_OUTPUT = frozenset((
+    "short_outputs", "long_outputs", "selftest", "token_closure", "usage", "several_outputs", "first_field", "at_once",
+    "together", "server_ttft",
+))  # fmt: skip
+"""Checks of what only APIs have that generate text: they are not made of others."""

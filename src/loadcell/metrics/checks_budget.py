@@ -101,6 +101,7 @@ def _rates(result: Result) -> list[Judged]:
         ("Requests/s", rates.requests_per_s, rates.requests_budget),
         (phrase("Output tokens/s"), rates.output_tokens_per_s, rates.output_tokens_budget),
         (phrase("Input tokens/s"), rates.input_tokens_per_s, rates.input_tokens_budget),
+        (phrase("Inputs/s"), rates.inputs_per_s, rates.inputs_budget),
     ]
     judged = [
         Judged(title, value, "", budget, width_share(value, budget),

@@ -61,7 +61,8 @@ def _others(result: Result) -> Iterator[Check]:
         return
     says = phrase("the server counts no requests")
     if told is not None and told.own_requests:
-        count, tokens, own = told.gained.get("requests_finished"), told.gained.get("output_tokens"), told.own_requests
+        count, tokens = told.gained.get("requests_finished"), told.gained.get("output_tokens")
+        own = max(told.own_requests, told.own_inputs or 0)  # vLLM counts each input as a request
         if count is not None:
             more = max(0.0, count - own) / own
             says = phrase("the server counted {:,.0f} requests where this run sent {:,}", count, own)

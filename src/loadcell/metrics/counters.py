@@ -52,6 +52,7 @@ def counters(recording: Recording, rows: Rows) -> Counters | None:
         pool_before=valued[0],
         pool_after=valued[1],
         own_requests=int(np.count_nonzero(sent)),
+        own_inputs=int(np.nan_to_num(rows.inputs[sent]).sum()) or None,
         own_output_tokens=None if unknown else float(rows.output_tokens[sent].sum()),
         gained={name: gained.get(name) for name in _COUNTED if name in gained},
     )

@@ -54,6 +54,8 @@ FIELDS = (
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
+    Field("inputs a request", "spec.workload.inputs", "forbid"),
+    Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("form of the hot path", "core", "care"),
     Field("definition of a percentile", "percentile", "forbid"),

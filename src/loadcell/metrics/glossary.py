@@ -140,6 +140,17 @@ _METRICS = (
         source=f"{_EVENTS} and requests",
     ),
     Metric(
+        name="inputs_per_s",
+        title="Inputs",
+        unit="inputs/s",
+        formula="sum over ok requests of inputs x |life inside the window| / life, over the window",
+        meaning="Where the API generates nothing: texts embedded, or documents ranked, per second, counted as "
+        "requests/s counts requests. A reply that does not hold one result for each of them has failed.",
+        blind="How long inputs are: see input tokens. Documents that were ranked and, by a limit on the results, not "
+        "returned count too.",
+        source=_RECORD,
+    ),
+    Metric(
         name="input_tokens_per_s",
         title="Input",
         unit="tokens/s",
@@ -242,3 +253,5 @@ LATENCIES = {f"{metric.name}_ms": metric for metric in _METRICS if metric.latenc
 """Latencies by their field of a Result, in the order in which they appear everywhere."""
 SHOWN = tuple(name for name, metric in LATENCIES.items() if metric.latency != "kept")
 COMPARED = tuple(name for name, metric in LATENCIES.items() if metric.latency == "compared")
+WHOLE = ("e2e_ms",)
+"""Latencies of replies that are no output but results, and come whole."""

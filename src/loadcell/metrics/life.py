@@ -40,24 +40,31 @@ def batched(span: Span, starts: Floats, ends: Floats, amounts: Floats | None = N
     return held
 
 
-def requests_in(rows: Rows, chosen: Mask, span: Span) -> Floats:
-    """The chosen requests, sent ones, by batches of the window; by their ends where the lives are not all known."""
+def requests_in(rows: Rows, chosen: Mask, span: Span, amounts: Floats | None = None) -> Floats:
+    """The chosen requests, sent ones, by batches of the window; by their ends where the lives are not all known.
+
+    With `amounts`, of every row, so much of each instead of 1.
+    """
     ends = life_ends(rows)[chosen]
-    return batched(span, ends if span.by_end else rows.send_start[chosen], ends)
+    return batched(
+        span, ends if span.by_end else rows.send_start[chosen], ends, None if amounts is None else amounts[chosen]
+    )
 
 
-def deviation_of_lives(rows: Rows, chosen: Mask, span: Span) -> float:
-    """Standard deviation of the number of requests that `requests_in` finds, by how much their lives differ.
+def deviation_of_lives(rows: Rows, chosen: Mask, span: Span, amounts: Floats | None = None) -> float:
+    """Standard deviation of what `requests_in` finds, by how much the lives differ, and the amounts if they are given.
 
-    With p the part of a life inside and r the requests per time in flight: the root of sum (p - r x time inside)^2, the
-    residuals of a ratio (Cochran, Sampling Techniques, 3rd ed., 6.3). In a closed loop, independent lives make all of
-    the variance; batches of time are too alike to show it where a life is longer than they are.
+    With p the part of a life inside, times its amount, and r the sum of p per time in flight: the root of sum
+    (p - r x time inside)^2, the residuals of a ratio (Cochran, Sampling Techniques, 3rd ed., 6.3). In a closed loop,
+    independent lives make all of the variance; batches of time are too alike to show it where a life is longer than
+    they are.
     0 where all lives are alike; NaN where requests count by their end.
     """
     starts, ends = rows.send_start[chosen], life_ends(rows)[chosen]
     inside = np.minimum(ends, span.end) - np.maximum(starts, span.start)
     held = (inside > 0) & (ends > starts)
     inside, parts = inside[held], inside[held] / (ends - starts)[held]
+    parts = parts if amounts is None else parts * amounts[chosen][held]
     if span.by_end or not held.any():
         return math.nan
     rest = parts - parts.sum() / inside.sum() * inside

@@ -236,7 +236,12 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     total_tokens_per_s: Annotated[
         float | None, Doc(description="input and output: what endpoints are sized and billed by")
     ] = None
+    inputs_per_s: Annotated[
+        float | None, Doc(description="texts embedded or documents ranked; null where the API generates")
+    ] = None
+    inputs_interval: Annotated[Interval | None, Doc(description="of inputs_per_s, as that of requests_per_s")] = None
     requests_budget: Annotated[Budget | None, Doc(description="of requests_per_s")] = None
+    inputs_budget: Annotated[Budget | None, Doc(description="of inputs_per_s")] = None
     output_tokens_budget: Annotated[Budget | None, Doc(description="of output_tokens_per_s")] = None
     input_tokens_budget: Annotated[Budget | None, Doc(description="of input_tokens_per_s")] = None
     total_tokens_budget: Annotated[Budget | None, Doc(description="of total_tokens_per_s")] = None
@@ -487,6 +492,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     pool_before: Annotated[float | None, Doc(description="size of its KV cache, in its own unit")]
     pool_after: float | None
     own_requests: Annotated[int, Doc(description="requests that this run sent, beyond its end too")]
+    own_inputs: Annotated[int | None, Doc(description="their inputs, where the API generates nothing")] = None
     own_output_tokens: Annotated[float | None, Doc(description="their output tokens; null if not all are known")]
     gained: Annotated[
         dict[str, float | None], Doc(description="by quantity, in one vocabulary; null: not known, as after a restart")
@@ -718,7 +724,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     counts: CountsOf
     steady: Steady
     change: Annotated[
-        dict[str, Change], Doc(description="whether ttft_ms and tpot_ms changed through the window, by metric")
+        dict[str, Change],
+        Doc(description="whether ttft_ms and tpot_ms (or e2e_ms) changed through the window, by metric"),
     ] = {}
     replies: Annotated[Replies | None, Doc(description="null without an ok request")] = None
     delivered: Annotated[Delivered | None, Doc(description="null without a stream to judge")] = None

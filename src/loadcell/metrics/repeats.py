@@ -156,7 +156,11 @@ def _figures(results: Sequence[Result]) -> Iterator[_Figure]:
                 yield _Figure(name, entry.title, anchor, statistic, entry.unit, _percentile(name, anchor, statistic))
     for name, interval in (
         ("requests_per_s", "requests_interval"),
-        ("output_tokens_per_s", "output_tokens_interval"),
+        *(
+            [("inputs_per_s", "inputs_interval")]
+            if any(r.throughput.inputs_per_s is not None for r in results)
+            else [("output_tokens_per_s", "output_tokens_interval")]
+        ),
     ):
         yield _Figure(name, GLOSSARY[name].title, "", "mean", GLOSSARY[name].unit, _rate(name, interval))
     judged = next((r.goodput.anchor for r in results if r.goodput is not None), None)

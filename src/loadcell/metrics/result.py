@@ -10,6 +10,7 @@ import numpy as np
 
 from loadcell import __version__
 from loadcell.errors import UsageError
+from loadcell.inputs import check_limits
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
@@ -24,6 +25,7 @@ from loadcell.metrics.events import Listener, Received, itl_summaries, scan_even
 from loadcell.metrics.failing import failing
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
+from loadcell.metrics.glossary import WHOLE
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
@@ -74,6 +76,8 @@ def build_result(
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
+    generates = recording.spec.workload.generates
+    check_limits((slo or recording.spec.slo).limits, generates)
     rows = read_rows(recording)
     accounts = account(manifest, recording.audits, rows)
     missing = _missing(recording, accounts, rows)
@@ -125,7 +129,7 @@ def build_result(
     good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
     good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
     sides = server_sides(recording, rows, ok)
-    said = replies(recording, rows, ok)
+    said = replies(recording, rows, ok) if generates else None
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -149,7 +153,7 @@ def build_result(
         ],
         counts=counts,
         steady=state,
-        change=changes(rows, ok, span),
+        change=changes(rows, ok, span, generates=generates),
         replies=said,
         delivered=stream,
         latency=latency,
@@ -211,6 +215,9 @@ def _figures(
             rates = msgspec.structs.replace(rates, **none)
         users = caveats(rates.user_tokens_per_s, why)
         rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)
+        if not recording.spec.workload.generates:
+            latency = {name: latency[name] for name in WHOLE}
+            rates = msgspec.structs.replace(rates, failed_tokens_per_s=None, user_tokens_per_s={})
         figures.append((without_pace(with_caveat(latency, why), stream), rates))
     return figures
 
@@ -268,7 +275,7 @@ def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
         (phrase("{:,} replies were not streamed: no TTFT, ITL or TPOT; their tokens count when the body was complete"),
          whole),
     ]  # fmt: skip
-    notes = [phrase(key, int(mask.sum())) for key, mask in texts if mask.any()]
+    notes = [phrase(key, int(mask.sum())) for key, mask in texts if mask.any()] if spec.workload.generates else []
     if rows.token_source.get("chunks"):
         notes.append(
             phrase("chunks stand for tokens in {:,} requests: nothing told their count", rows.token_source["chunks"])

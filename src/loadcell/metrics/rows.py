@@ -18,8 +18,8 @@ Ids = npt.NDArray[np.int64]
 _NUMBERS = (
     "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
-    "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens", "output_chunks",
-    "first_events", "last_events", "pace_end_ns", "later_tokens",
+    "input_tokens", "inputs", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens",
+    "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens",
 )  # fmt: skip
 
 
@@ -51,6 +51,8 @@ class Rows:
     server_prefill: Floats
     server_decode: Floats
     input_tokens: Floats
+    inputs: Floats
+    """Texts that were embedded, documents that were ranked; NaN where the API generates."""
     asked_tokens: Floats
     prompt_tokens: Floats
     cached_tokens: Floats

@@ -35,7 +35,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     """Requests, output tokens and prompts inside the window, over its length; `span` is that of the rates.
 
     Requests and their prompts count by the part of their life inside (life.py), output tokens by the stamps of their
-    events. All are of ok requests; what failed ones received is told beside them. Where requests count by their end,
+    events; inputs count as their requests do, so many each. All are of ok requests; what failed ones received is told
+    beside them. Where requests count by their end,
     prompts do by their first output. Where more than 1 % of the replies have no count, output tokens have no rate.
     """
     length = span.length_s
@@ -52,6 +53,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     prompts = rows.ok & rows.sent
     since, until = (prefilled, prefilled) if span.by_end else (rows.send_start, life_ends(rows))
     inputs = batched(span, since[prompts], until[prompts], input_tokens(rows)[prompts])
+    each = np.nan_to_num(rows.inputs)
+    pooled = requests_in(rows, prompts, span, each) if each.any() else None
     inside = int(np.count_nonzero(rows.ok & (rows.send_start <= span.end) & (rows.end >= span.start)))
 
     def rate(amount: float) -> float | None:
@@ -61,6 +64,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
         return None if length is None else rate_interval(amounts, length, inside)
 
     per_s = rate(float(requests.sum()))
+    pooled_per_s = None if pooled is None else rate(float(pooled.sum()))
+    apart = rate(deviation_of_lives(rows, prompts, span, each))
     return Throughput(
         requests_per_s=per_s,
         requests_interval=_widened(interval(requests), per_s, rate(deviation_of_lives(rows, prompts, span))),
@@ -68,6 +73,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
         output_tokens_interval=None if output is None else interval(output),
         input_tokens_per_s=(prompted := rate(float(inputs.sum()))),
         total_tokens_per_s=None if outputs is None or prompted is None else outputs + prompted,
+        inputs_per_s=pooled_per_s,
+        inputs_interval=None if pooled is None else _widened(interval(pooled), pooled_per_s, apart),
         failed_tokens_per_s=rate(events.failed_tokens + float(at_once(rows.failed).sum())),
         from_s=None if length is None else span.start / 1e9,
         to_s=None if length is None else span.end / 1e9,

@@ -75,6 +75,6 @@ def chosen_tokens(spec: Spec, given: Collection[str]) -> int | None:
     if "workload.output_tokens" not in given:
         return None
     text = spec.workload.output_tokens
-    if not text.isdecimal():
+    if text is None or not text.isdecimal():
         raise UsageError(f"workload.output_tokens {text!r}: the outputs of a benchmark have a maximum; write a number")
     return int(text)

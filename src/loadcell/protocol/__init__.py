@@ -2,7 +2,7 @@
 
 from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Answer, Count, Evidence, Text, count, evidence
-from loadcell.protocol.dialect import Dialect, Form, dialect_of
+from loadcell.protocol.dialect import Dialect, Form, Prompt, dialect_of
 from loadcell.protocol.head import Page
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.refusal import error_message, is_html, knows_no_field, no_http, no_json, refused
@@ -17,6 +17,7 @@ __all__ = [
     "Evidence",
     "Form",
     "Page",
+    "Prompt",
     "Reply",
     "Text",
     "count",

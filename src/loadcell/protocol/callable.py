@@ -89,6 +89,8 @@ class Spoken(Said):
 
     status = 0
     """Of HTTP: there is none."""
+    wanted: tuple[int, int] | None = None
+    """Of inputs: there are none."""
 
     def __init__(self) -> None:
         super().__init__(CALLABLE)
@@ -163,7 +165,7 @@ def _prefix(model: str, stream: bool, form: Form, more: Mapping[str, Any]) -> by
 
 def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     """The arguments of one call by name: those of all, those of its row, and `max_tokens`."""
-    own = {"prompt": prompt} if isinstance(prompt, str) else msgspec.json.decode(prompt)
+    own = msgspec.json.decode(prompt) if isinstance(prompt, bytes) else {"prompt": prompt}
     return msgspec.json.encode({**msgspec.json.decode(prefix), **own, field: most})
 
 

@@ -26,7 +26,7 @@ class Cutter:
     Events end in a blank line (server-sent events) or in a line feed (JSON lines). Neither: one whole document.
     """
 
-    def __init__(self, media: bytes, *, ok: bool) -> None:
+    def __init__(self, media: bytes, *, ok: bool, most: int = MAX_EVENT_BYTES) -> None:
         self.parts: list[tuple[int, bytes]] = []
         """Events with the number of the read that ended them, for the caller to take."""
         self.tails: set[int] = set()
@@ -38,7 +38,7 @@ class Cutter:
         """Whether the body is a stream, as far as it is known: the only line of JSON may be a whole document too."""
         self.rest_bytes = 0
         self._half_end = False
-        self._media = media
+        self._media, self._most = media, most
         self._open = ok
         """Whether the form is still to be found out. What refuses a request is a document, whatever it looks like."""
         self._line_read: int | None = None
@@ -105,8 +105,8 @@ class Cutter:
         if data:
             self.rest.append(data)
             self.rest_bytes += len(data)
-            if self.rest_bytes > MAX_EVENT_BYTES:
-                raise TooLarge(phrase("an event of more than {} MiB", MAX_EVENT_BYTES >> 20))
+            if self.rest_bytes > self._most:
+                raise TooLarge(phrase("an event of more than {} MiB", self._most >> 20))
 
     def _begin(self, number: int, data: bytes) -> bytes:
         """Find out the form, if it shows by now; returns what is to be cut."""

@@ -19,8 +19,9 @@ from loadcell.protocol.models import listed_models
 from loadcell.protocol.refusal import error_message
 from loadcell.protocol.values import NOT_JSON
 
-Prompt = str | bytes
-"""A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object."""
+Prompt = str | bytes | list[str]
+"""A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object; or, where the API
+generates nothing, the texts of its inputs, after that of the query if it has one."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 """A token count that a server may claim; anything else is none."""
 
@@ -120,6 +121,8 @@ class Heard(msgspec.Struct, gc=False):
     """(kind, words) of what it says went wrong."""
     known: bool = True
     """Whether it holds anything that the API knows."""
+    results: list[int | None] | None = None
+    """Where the API generates nothing: the index of each result in the reply, None where it tells none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +190,30 @@ class Dialect:
     asks_models: bytes | None = None
     """What is posted there for the list; None: it is got."""
     listed: Callable[[bytes], list[str] | None] = listed_models
+    inputs: str = ""
+    """The field of a body that holds its inputs, where the API generates nothing and its reply holds a result for each
+    of them; empty where it generates."""
+    query: str = ""
+    """The field of the text that inputs are held against; empty where there is none."""
+    top: str = ""
+    """The field by which a body asks for the best results alone, so many; empty where there is none."""
+
+    @property
+    def generates(self) -> bool:
+        """Whether a reply is an output, made token by token; else it is results, and comes whole."""
+        return not self.inputs
+
+    def wanted(self, fields: Mapping[str, Any]) -> tuple[int, int]:
+        """(inputs, results in the reply) that a body with these fields asks for; of an API that generates nothing."""
+        given = fields.get(self.inputs)
+        many = isinstance(given, list) and not all(type(token) is int for token in given)
+        inputs = len(given) if isinstance(given, list) and many else 1
+        return inputs, min(inputs, self.most_results(fields) or inputs)
+
+    def most_results(self, fields: Mapping[str, Any]) -> int | None:
+        """How many results at most a body with these fields asks for; None where it wants one an input."""
+        most = fields.get(self.top) if self.top else None
+        return most if type(most) is int and most > 0 else None
 
 
 def dialect_of(api: Api) -> Dialect:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,8 +23,9 @@ _OTHER = re.compile(
 """What embeds, ranks, classifies, hears, speaks or paints."""
 
 
-def listed_models(payload: bytes) -> list[str] | None:
-    """Names of the models in a server's list, those first that generate text as far as it tells; None: no list."""
+def listed_models(payload: bytes, first: Callable[[str, Any], bool] | None = None) -> list[str] | None:
+    """Names of the models in a server's list, those before the others that are for what is asked, as far as it tells:
+    that generate text, unless `first` says otherwise of a name and what stands with it. None: no list."""
     try:
         told: Any = msgspec.json.decode(payload)
     except NOT_JSON:
@@ -38,7 +40,23 @@ def listed_models(payload: bytes) -> list[str] | None:
     found = [(name, one) for one in told if (name := _name(one))]
     if told and not found:
         return None
-    return [name for name, _ in sorted(found, key=lambda pair: not _generates(*pair))]
+    return [name for name, _ in sorted(found, key=lambda pair: not (first or _generates)(*pair))]
+
+
+def listed_for(pattern: str) -> Callable[[bytes], list[str] | None]:
+    """`Dialect.listed` of models whose name, or what their server says of them, holds the pattern."""
+    words = re.compile(pattern)
+
+    def fits(name: str, one: Any) -> bool:
+        return words.search(_said(one)) is not None or words.search(name.lower()) is not None
+
+    return partial(listed_models, first=fits)
+
+
+def _said(one: Any) -> str:
+    """What a server says of what a model is for."""
+    facts = [one[key] for key in _FACTS if one.get(key)] if isinstance(one, dict) else []
+    return " ".join(" ".join(_words(fact)) for fact in facts).lower()
 
 
 def _name(one: Any) -> str:
@@ -48,8 +66,7 @@ def _name(one: Any) -> str:
 
 def _generates(name: str, one: Any) -> bool:
     """Whether a model is for text out: by what its server says of it, else by its name."""
-    facts = [one[key] for key in _FACTS if one.get(key)] if isinstance(one, dict) else []
-    said = " ".join(" ".join(_words(fact)) for fact in facts).lower()
+    said = _said(one)
     if _GENERATES.search(said):
         return True
     return not _OTHER.search(said) and not _OTHER.search(name.lower())

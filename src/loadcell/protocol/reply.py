@@ -16,10 +16,11 @@ from loadcell.core import Scan, Tape
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR
 from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
-from loadcell.protocol.cutting import DATA, Cutter, TooLarge, fields
+from loadcell.protocol.cutting import DATA, MAX_EVENT_BYTES, Cutter, TooLarge, fields
 from loadcell.protocol.dialect import Dialect
 from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
+from loadcell.protocol.results import unlike
 from loadcell.protocol.said import Said
 from loadcell.protocol.values import EMPTY, FAILED, NOT_JSON
 
@@ -46,8 +47,10 @@ _AT_A_TIME_MOST = 64
 class Reply(Said):
     """State of one reply. Read the fields once `complete` is set or `close` was called; `failure` is (kind, words)."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, wanted: tuple[int, int] | None = None) -> None:
+        """`wanted`: inputs and results that were asked for, where the API generates nothing and they are known."""
         super().__init__(dialect)
+        self.wanted = wanted
         self.status = 0
         self.complete = False
         self.keep_alive = False
@@ -135,7 +138,9 @@ class Reply(Said):
         self.status = self._http.get_status_code()
         self.keep_alive = self._http.should_keep_alive()
         self._header_done = self.status >= 200
-        self._cut = Cutter(self._head.media, ok=self.good)
+        generates = self.dialect.generates  # else it is one document, however large
+        most = MAX_EVENT_BYTES if generates else MAX_REPLY_BYTES
+        self._cut = Cutter(self._head.media, ok=self.good and generates, most=most)
 
     def on_message_complete(self) -> None:
         self.complete = self.status >= 200
@@ -399,14 +404,8 @@ class Reply(Said):
             self._whole(read, document)
         if self.others:
             self.settle()
-        if self.failure is None and 1 not in self.outputs():
-            claimed = self.usage.output_tokens if self.usage else None
-            self.failure = (
-                "empty",
-                phrase("the reply holds no output (usage claims {} tokens)", claimed)
-                if claimed
-                else phrase("the reply holds no output"),
-            )
+        if self.failure is None:
+            self.failure = self._lacks()
         self._release()
 
     def _whole(self, read: int, payload: bytes) -> None:
@@ -421,6 +420,16 @@ class Reply(Said):
         self.tokens[-1], self.token_source = None, None
         if self.failure is None and not heard.known:
             self.failure = self._no_api(payload)
+
+    def _lacks(self) -> tuple[str, str] | None:
+        """What of that which was asked for a reply does not hold, though nothing in it tells of a failure."""
+        if not self.dialect.generates:
+            return unlike(self.results, self.wanted)
+        if 1 in self.outputs():
+            return None
+        claimed = self.usage.output_tokens if self.usage else None
+        key = phrase("the reply holds no output (usage claims {} tokens)")
+        return "empty", phrase(key, claimed) if claimed else phrase("the reply holds no output")
 
     def _no_api(self, payload: bytes) -> tuple[str, str]:
         return "protocol", phrase("the reply has no {}: {}", self.dialect.holds, error_message(payload[:200]))

@@ -57,6 +57,8 @@ class Said:
         """Text in fields that are not known to hold output, by path: in which event, and what."""
         self.indexes: set[int] = set()
         """Of the outputs (choices) beside the one that is measured: that which came first."""
+        self.results: list[int | None] = []
+        """Where the API generates nothing: indexes of its results, None where they have none."""
         self.running: list[int] = []
         """Running counts of output tokens, as events with output told them."""
 
@@ -68,7 +70,7 @@ class Said:
         self._counted = 0
         self._twin: Twin | None = None
         self._so_far = SoFar() if dialect.cumulative else None
-        self._lessons = _LESSONS if dialect.alike and not dialect.cumulative else 0
+        self._lessons = _LESSONS if dialect.alike and dialect.generates and not dialect.cumulative else 0
         self._eager = _EAGER
 
     @property
@@ -116,6 +118,8 @@ class Said:
             kind |= KIND_USAGE
             if heard.usage.output_tokens or self.usage is None:  # an empty one takes nothing back
                 self.usage = heard.usage if heard.usage.prompt_tokens is not None else self._with_prompt(heard.usage)
+        if heard.results is not None:
+            self.results = heard.results
         if heard.done:
             self.done = True
             kind |= KIND_DONE

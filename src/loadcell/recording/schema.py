@@ -55,7 +55,9 @@ SCHEDULE = (
         "tokens of the prompt: as the server counts them, chat template included, where the run could learn that; "
         "else by the spec's tokenizer, without the template",
     ),
-    Column("output_tokens", "INTEGER", "output tokens asked for"),
+    Column("output_tokens", "INTEGER", "output tokens asked for; NULL where the API generates nothing"),
+    Column("inputs", "INTEGER", "where the API generates nothing: texts to embed, documents to rank; NULL elsewhere"),
+    Column("results", "INTEGER", "and the results that its reply must hold"),
     Column("prompt", "BIGINT", "line of the prompt file that it sends, from 0; NULL for synthetic prompts"),
 )
 
@@ -82,6 +84,8 @@ REQUESTS = (
     Column("end_ns", "BIGINT", "end of the response, or of the attempt"),
     Column("input_tokens", "INTEGER", "prompt tokens planned"),
     Column("asked_tokens", "INTEGER", "output tokens asked for"),
+    Column("inputs", "INTEGER", "where the API generates nothing: texts to embed, documents to rank; NULL elsewhere"),
+    Column("results", "INTEGER", "and the results that its reply must hold, each of another input"),
     Column("prompt_tokens", "INTEGER", "prompt tokens by the server's usage, chat template included"),
     Column("cached_tokens", "INTEGER", "prompt tokens that the server took from its cache"),
     Column("reasoning_tokens", "INTEGER", "reasoning tokens by the server's usage"),

@@ -26,5 +26,6 @@ def ordered(sweep: Sweep) -> list[Stage]:
 
 def _weight(stage: Stage) -> tuple[bool, int]:
     """Whether a stage shows figures, and of how many requests."""
-    shows = stage.point is not None and stage.point.output_tokens_per_s is not None
+    made = stage.point and (stage.point.output_tokens_per_s, stage.point.inputs_per_s)
+    shows = bool(made) and made != (None, None)
     return shows, stage.trial.judged if stage.trial else 0

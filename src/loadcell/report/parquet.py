@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _FIRST = ("request", "status", "error_kind", "error", "http_status", "finish_reason")
 _KEPT = (
-    "input_tokens", "asked_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens", "output_tokens",
+    "input_tokens", "inputs", "results", "asked_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens",
+    "output_tokens",
     "token_source", "output_chunks", "worker", "connection", "bytes_sent", "bytes_received",
     "counted",
 )  # fmt: skip

@@ -63,12 +63,15 @@ def stage_line(axis: str | None, stage: Stage) -> str:
     judged = trial if told else None
     invalid = point.verdict == "INVALID" and bool(point.reasons)
     reason = f": {plain(found_alone(point.reasons[0]), 120)}" if invalid else ""
-    known = {name: e.value for name, e in point.ttft_ms.items() if e.value is not None and name in ("p50", "p99")}
-    ttft = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())
+    pooled = point.inputs_per_s is not None
+    latency = point.e2e_ms if pooled else point.ttft_ms
+    known = {name: e.value for name, e in latency.items() if e.value is not None and name in ("p50", "p99")}
+    shown = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())
+    tokens = f"{figure(point.output_tokens_per_s, 4)} tokens/s"
     parts = [
         f"{judged.answer}, {percent(judged.attainment.value)} of {judged.judged:,}" if judged else "",
-        f"TTFT {f'{ttft} ms' if ttft else MISSING}",
-        "" if judged else f"{figure(point.output_tokens_per_s, 4)} tokens/s",
+        f"{'E2E' if pooled else 'TTFT'} {f'{shown} ms' if shown else MISSING}",
+        "" if judged else f"{figure(point.inputs_per_s, 4)} inputs/s" if pooled else tokens,
         "" if point.verdict == "VALID" else f"{point.verdict}{reason}",
         why.partition(":")[0] if judged else "",  # its answer says the rest
     ]

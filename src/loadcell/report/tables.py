@@ -75,12 +75,13 @@ def _rows(result: Result) -> Iterator[Row]:
 
 def _rates(result: Result) -> Iterator[Row]:
     rates = result.throughput
-    between = {"requests_per_s": rates.requests_interval, "output_tokens_per_s": rates.output_tokens_interval}
-    for name in ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "chunks_per_token"):
-        span = between.get(name)
+    pooled = rates.inputs_per_s is not None  # of inputs, and of no output
+    names = ["requests_per_s", "inputs_per_s" if pooled else "output_tokens_per_s", "input_tokens_per_s"]
+    for name in names if pooled else [*names, "chunks_per_token"]:
+        span = getattr(rates, f"{name.removesuffix('_per_s')}_interval", None)
         low, high = (None, None) if span is None else (span.low, span.high)
         yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
-    samples = result.latency["tpot_ms"].service.n if result.latency else None
+    samples = result.latency["tpot_ms"].service.n if "tpot_ms" in result.latency else None
     for statistic, estimate in rates.user_tokens_per_s.items():
         yield _estimate("user_tokens_per_s", "", statistic, "tokens/s", estimate, samples)
 
@@ -140,7 +141,8 @@ def _share(metric: str, anchor: str, statistic: str, share: Share, n: int) -> Ro
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
 _POINT = (
-    "requests", "failed_share", "concurrency", "requests_per_s", "output_tokens_per_s", "tokens_per_s_per_gpu",
+    "requests", "failed_share", "concurrency", "requests_per_s", "inputs_per_s", "output_tokens_per_s",
+    "tokens_per_s_per_gpu",
     "tokens_per_s_per_user",
 )  # fmt: skip
 

@@ -102,6 +102,7 @@ def kneedle(x: Floats, y: Floats, *, convex: bool = False) -> int | None:
 Curve = tuple[str, Callable[[Point], float | None], bool]
 KNEES: tuple[Curve, ...] = (
     (phrase("output tokens/s against load"), lambda point: point.output_tokens_per_s, False),
+    (phrase("inputs/s against load"), lambda point: point.inputs_per_s, False),
     (
         phrase("p99 TTFT against load"),
         lambda point: point.ttft_ms["p99"].value if "p99" in point.ttft_ms else None,

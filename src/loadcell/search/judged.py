@@ -93,8 +93,9 @@ def _company(recording: Recording, usual_s: float, times_s: Floats) -> Company |
     load = recording.spec.load
     if load.rate is None:
         return None
-    schedule = recording.schedule(("planned_ns", "output_tokens"))
-    planned, tokens = schedule["planned_ns"] / 1e9, np.maximum(schedule["output_tokens"].astype(np.float64), 1.0)
+    length = "output_tokens" if recording.spec.workload.generates else "input_tokens"
+    schedule = recording.schedule(("planned_ns", length))
+    planned, tokens = schedule["planned_ns"] / 1e9, np.maximum(schedule[length].astype(np.float64), 1.0)
     spans = usual_s * tokens / tokens.mean()
     beside = company(planned, spans)[np.searchsorted(planned, times_s)]
     others = planned_ns(parse_arrivals(load.arrivals), load.rate, seed=_LAW_SEED, requests=_LAW) / 1e9

@@ -107,6 +107,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float | None
     output_tokens_per_s: float | None
     output_tokens_interval: Interval | None
+    inputs_per_s: Annotated[float | None, Doc(description="of an API that generates nothing")] = None
     tokens_per_s_per_gpu: Annotated[float | None, Doc(description="null where the number of GPUs is not given")]
     tokens_per_s_per_user: Annotated[float | None, Doc(description="1 / median TPOT")]
     ttft_ms: Annotated[dict[str, Estimate], Doc(description="p50, p90, p99; response time in an open loop")]

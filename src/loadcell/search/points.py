@@ -30,6 +30,7 @@ def point_of(result: Result, audits: Sequence[Mapping[str, Any]] = ()) -> Point:
         requests_per_s=rates.requests_per_s,
         output_tokens_per_s=tokens_per_s,
         output_tokens_interval=rates.output_tokens_interval,
+        inputs_per_s=rates.inputs_per_s,
         tokens_per_s_per_gpu=None if tokens_per_s is None or not gpus else tokens_per_s / gpus,
         tokens_per_s_per_user=None if user is None else user.value,
         ttft_ms=_percentiles(result, "ttft_ms"),

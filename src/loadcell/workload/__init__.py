@@ -2,12 +2,13 @@
 
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Vocabulary, plan, vocabulary_of
-from loadcell.workload.prompts import SyntheticPrompts
+from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "FilePrompts",
     "Plan",
+    "SyntheticInputs",
     "SyntheticPrompts",
     "Tokenizer",
     "Vocabulary",

@@ -32,6 +32,8 @@ class PromptFile:
     """Of each the fields of its body that are its own, as a JSON object."""
     output_tokens: NDArray[np.int32]
     """Output tokens that each asks for; 0 where it leaves that to the spec."""
+    wanted: NDArray[np.int32]
+    """Of each, where the API generates nothing, its inputs and the results that its reply must hold."""
     sha256: bytes
     seen: Seen
     places: NDArray[np.int64]
@@ -177,7 +179,7 @@ def read_prompts(spec: Spec) -> PromptFile:
     docs/prompts.md describes the files. UsageError names the file and the line.
     """
     rows, seen = _rows_of(spec), Seen()
-    prompts, output_tokens, places = [], [], []
+    prompts, output_tokens, wanted, places = [], [], [], []
     silent: NothingToSend | None = None
     for number, row in rows:
         try:
@@ -188,6 +190,7 @@ def read_prompts(spec: Spec) -> PromptFile:
             continue
         prompts.append(request.own)
         output_tokens.append(request.output_tokens)
+        wanted.append(request.wanted)
         places.append(number)
     if not prompts:
         raise silent or _nothing(rows)
@@ -195,6 +198,7 @@ def read_prompts(spec: Spec) -> PromptFile:
         path=rows.path,
         prompts=tuple(prompts),
         output_tokens=np.array(output_tokens, np.int32),
+        wanted=np.array(wanted, np.int32),
         sha256=rows.sha256,
         seen=seen,
         places=np.array(places, np.int64),

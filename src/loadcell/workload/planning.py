@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadcell.apis import find_api
+from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec, keeps_load, parse_lengths
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
-from loadcell.workload.lengths import sample_lengths
+from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
-from loadcell.workload.prompts import SyntheticPrompts, check_exact, stable_words
-from loadcell.workload.schedule import Schedule, Slots, lay_out, schedule_of
+from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
+from loadcell.workload.schedule import MOST_TEXTS, Schedule, Slots, lay_out, schedule_of
 from loadcell.workload.streams import prompt_seed, stream
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 _LEAST_WORDS, _MOST_WORDS, _PROMPTS_OF_WORDS = 128, 512, 4
 """Different words of a run's prompts: as many as four mean prompts have, within these. So few that a probe can send
 each of them once and learn what the server counts for them."""
+_OF_AN_INPUT = 0.7
+"""Where nothing is generated a probe is no longer than this part of an input: these models take short ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +44,21 @@ def vocabulary_of(spec: Spec) -> Vocabulary:
     tokenizer = load_tokenizer(spec.workload.tokenizer)
     words = stable_words(tokenizer)
     mean = parse_lengths(spec.workload.input_tokens).mean
-    wanted = min(max(math.ceil(_PROMPTS_OF_WORDS * mean), _LEAST_WORDS), _MOST_WORDS)
+    most = _MOST_WORDS if spec.workload.generates else max(_LEAST_WORDS, int(_OF_AN_INPUT * mean))
+    wanted = min(max(math.ceil(_PROMPTS_OF_WORDS * mean), _LEAST_WORDS), _MOST_WORDS, most)
     order = stream(_prompt_seed(spec), "vocabulary").permutation(len(words))[:wanted]
     chosen = tuple(words[i] for i in order.tolist())
     return Vocabulary(tokenizer, chosen if spec.run.salt else tuple(words), " ".join(chosen), len(chosen))
 
 
 def own_lengths(
-    server_tokens: NDArray[np.int32], template: int, ratio: float, rng: np.random.Generator
+    server_tokens: NDArray[np.int32], template: int | NDArray[np.int32], ratio: float, rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """Lengths by the spec's tokenizer of prompts that the server is to count as `server_tokens`, its template included.
 
     (server tokens - template) / ratio, at least 1; fractions are rounded up as often as they say: the mean holds.
     """
-    exact = np.maximum((server_tokens - float(template)) / ratio, 1.0)
+    exact = np.maximum((server_tokens - np.asarray(template, np.float64)) / ratio, 1.0)
     lengths: NDArray[np.int32] = np.floor(exact + rng.random(len(exact))).astype(np.int32)
     return lengths
 
@@ -66,7 +72,7 @@ class Plan:
     """What a run sends: the schedule and, row by row, its prompts."""
 
     schedule: Schedule
-    prompts: SyntheticPrompts | FilePrompts
+    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
     tokenizer: Tokenizer
     notes: list[str]
     """What a reader of the result must know, in words."""
@@ -80,51 +86,114 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     """
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
-    asked = parse_lengths(workload.output_tokens)
     file = read_prompts(spec) if workload.prompts is not None else None
 
-    slots, traffic = _slots(spec, file, asked.mean)
-    output_tokens = sample_lengths(asked, slots.rows, stream(seed, "output lengths"))
+    slots, traffic = _slots(spec, file)
+    output_tokens, wanted = _output_tokens(spec, slots.rows), None
     notes = list(slots.notes)
 
-    prompts: SyntheticPrompts | FilePrompts
+    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
     if file:
         line = np.arange(slots.rows) % len(file) if traffic is None else traffic.samples
         input_tokens = file.input_tokens(line, tokenizer)
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
+        wanted = None if workload.generates else file.wanted[line]
         notes += file.notes(slots.rows)
         prompts = FilePrompts(file.only(line), line)
         if spec.run.repetition:
             notes.append(phrase("repetitions send the same prompts of the file: a prefix cache can answer them"))
     else:
-        input_lengths = parse_lengths(workload.input_tokens)
-        input_tokens = sample_lengths(input_lengths, slots.rows, stream(seed, "input lengths"))
-        template, ratio = workload.template_tokens or 0, workload.token_ratio or 1.0
-        lengths = own_lengths(input_tokens, template, ratio, stream(seed, "prompt rounding"))
-        prompts = SyntheticPrompts((known or vocabulary_of(spec)).words, lengths, _prompt_seed(spec))
-        check_exact(prompts, tokenizer)
-        least = template + ratio
-        if below := int(np.count_nonzero(input_tokens < math.floor(least))):
-            notes.append(
-                phrase(
-                    "{} of {} prompts were to have fewer tokens than the server's chat template and one "
-                    "word have ({:.4g}): they are sent with one word",
-                    below,
-                    slots.rows,
-                    least,
-                )
+        words = known or vocabulary_of(spec)
+        if workload.inputs is not None:
+            asked = _inputs(spec, workload.inputs, slots.rows)
+            input_tokens, wanted = asked.input_tokens, asked.wanted
+            texts = _texts(spec, asked.tokens, asked.template, words, notes)
+            prompts = SyntheticInputs(texts, asked.ends)
+        else:
+            input_tokens = sample_lengths(
+                parse_lengths(workload.input_tokens), slots.rows, stream(seed, "input lengths")
             )
-        if repeats := prompts.repeats():
-            notes.append(
-                phrase(
-                    "{} of {} prompts repeat: they are too short to be all different; "
-                    "a prefix cache can answer repeats",
-                    repeats,
-                    slots.rows,
-                )
-            )
-    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line)
+            prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
+    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted)
     return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _output_tokens(spec: Spec, rows: int) -> NDArray[np.int32]:
+    """Output tokens that each request asks for; 0 where there is no output."""
+    asked = spec.workload.output_tokens
+    if asked is None:
+        return np.zeros(rows, np.int32)
+    return sample_lengths(parse_lengths(asked), rows, stream(spec.run.seed, "output lengths"))
+
+
+def _texts(
+    spec: Spec, tokens: NDArray[np.int32], template: NDArray[np.int32], words: Vocabulary, notes: list[str]
+) -> SyntheticPrompts:
+    """Texts that the server is to count as `tokens`, with a template of so many; `notes` takes what must be known."""
+    ratio = spec.workload.token_ratio or 1.0
+    lengths = own_lengths(tokens, template, ratio, stream(spec.run.seed, "prompt rounding"))
+    texts = SyntheticPrompts(words.words, lengths, _prompt_seed(spec))
+    check_exact(texts, words.tokenizer)
+    least = template + ratio
+    if below := int(np.count_nonzero(tokens < np.floor(least))):
+        notes.append(
+            phrase(
+                "{} of {} prompts were to have fewer tokens than the server's chat template and one "
+                "word have ({:.4g}): they are sent with one word",
+                below,
+                len(tokens),
+                float(least.max()),
+            )
+        )
+    if repeats := texts.repeats():
+        notes.append(
+            phrase(
+                "{} of {} prompts repeat: they are too short to be all different; a prefix cache can answer repeats",
+                repeats,
+                len(tokens),
+            )
+        )
+    return texts
+
+
+class _Inputs(NamedTuple):
+    """The texts of requests with several inputs, one after another."""
+
+    tokens: NDArray[np.int32]
+    """Of each text by the server."""
+    template: NDArray[np.int32]
+    """Of these: what the server adds to it."""
+    ends: NDArray[np.int64]
+    """Where the texts of each request end."""
+    input_tokens: NDArray[np.int32]
+    """Of all that the server reads for a request: a query once with each of its documents."""
+    wanted: NDArray[np.int32]
+
+
+def _inputs(spec: Spec, asked: str, rows: int) -> _Inputs:
+    """Texts for requests with as many inputs as are `asked`; UsageError if they are too many."""
+    seed, workload, dialect = spec.run.seed, spec.workload, find_api(spec.endpoint.api)
+    counts = sample_lengths(parse_lengths(asked), rows, stream(seed, "inputs")).astype(np.int64)
+    total, template = int(counts.sum()), workload.template_tokens or 0
+    if total > MOST_TEXTS:
+        raise UsageError(
+            f"{rows:,} requests with {asked} inputs are {total:,} texts, and a run may plan {MOST_TEXTS:,}: give fewer "
+            "--inputs, or a shorter run"
+        )
+    tokens = sample_lengths(parse_lengths(workload.input_tokens), total, stream(seed, "input lengths"))
+    templates, starts = np.full(total, template, np.int32), np.cumsum(counts) - counts
+    sums = np.add.reduceat(tokens, starts, dtype=np.int64)
+    if workload.query_tokens is not None:
+        queries = sample_lengths(parse_lengths(workload.query_tokens), rows, stream(seed, "query lengths"))
+        tokens, templates = np.insert(tokens, starts, queries), np.insert(templates, starts, 0)
+        sums += counts * queries
+    most = dialect.most_results(spec.endpoint.extra_body)
+    results = counts if most is None else np.minimum(counts, most)
+    if sums.max() > MAX_TOKENS:
+        raise UsageError(f"a request has {sums.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer --inputs")
+    ends = np.cumsum(counts + (workload.query_tokens is not None))
+    wanted = np.column_stack((counts, results)).astype(np.int32)
+    return _Inputs(tokens, templates, ends, sums.astype(np.int32), wanted)
 
 
 def _beyond_s(spec: Spec) -> float:
@@ -133,13 +202,20 @@ def _beyond_s(spec: Spec) -> float:
     return min(load.duration_s or load.duration_most_s or 0.0, load.timeout_s) if keeps_load(spec) else 0.0
 
 
-def _slots(spec: Spec, file: PromptFile | None, mean_output_tokens: float) -> tuple[Slots, Traffic | None]:
+def _slots(spec: Spec, file: PromptFile | None) -> tuple[Slots, Traffic | None]:
     """The places for requests, and who sits in them if LoadGen's traffic is asked for."""
-    mean = file.mean_output_tokens(mean_output_tokens) if file else mean_output_tokens
+    workload = spec.workload
+    mean, texts = workload.mean_output_tokens, None
+    if file:
+        mean = file.mean_output_tokens(mean)
+    if not workload.generates:
+        texts = 0.0 if workload.inputs is None else parse_lengths(workload.inputs).mean
     open_loadgen = spec.loadgen.scenario == "server" and spec.load.rate is not None
     slots = None
     if not open_loadgen:
-        slots = lay_out(spec.load, seed=spec.run.seed, mean_output_tokens=mean, beyond_s=_beyond_s(spec))
+        slots = lay_out(
+            spec.load, seed=spec.run.seed, mean_output_tokens=mean, mean_inputs=texts, beyond_s=_beyond_s(spec)
+        )
     if spec.loadgen.scenario is None or file is None:
         assert slots is not None
         return slots, None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _WORDS_WANTED = 4096
 _WORDS_NEEDED = 64
 _WORD = re.compile(r"[Ġ▁]?([a-z]{3,})")  # byte-level and SentencePiece vocabularies mark a leading space so
 _INDEX_SPACE = 2**31  # indices that the first words tell apart, where the prompt is long enough
-_BLOCK_TOKENS = 1 << 20
+_BLOCK_TOKENS, _BLOCK_ROWS = 1 << 20, 256
 _CHECK_ALL_TOKENS = 200_000
 _CHECK_PROMPTS = 1_000
 
@@ -138,6 +139,36 @@ class SyntheticPrompts:
             for digit in range(digits):
                 numbers[starts[of_length] + digit] = (code % np.uint64(base)).astype(np.int64)
                 code //= np.uint64(base)
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticInputs:
+    """Several texts a request, as an API takes them that generates nothing: those of row i end before `ends[i]`."""
+
+    texts: SyntheticPrompts
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self.select(np.arange(len(self)))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of all texts of each row."""
+        sums = np.concatenate(([0], np.cumsum(self.texts.lengths, dtype=np.int64)))
+        return np.diff(sums[self.ends], prepend=0)
+
+    def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[list[str]]:
+        """The texts of `rows`, in that order, without making the others."""
+        starts = np.concatenate(([0], self.ends[:-1]))
+        for block in np.split(rows, range(_BLOCK_ROWS, len(rows), _BLOCK_ROWS)):
+            counts = self.ends[block] - starts[block]
+            places = np.arange(int(counts.sum())) + np.repeat(starts[block] - (np.cumsum(counts) - counts), counts)
+            texts = self.texts.select(places)
+            for count in counts.tolist():
+                yield list(islice(texts, count))
 
 
 def check_exact(prompts: SyntheticPrompts, tokenizer: Tokenizer) -> int:

@@ -11,6 +11,8 @@ import msgspec
 from loadcell.apis import Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
+from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
+from loadcell.workload.inputs import columns_for, fields_of, input_texts
 from loadcell.workload.lengths import MAX_TOKENS
 
 Fields = dict[str, Any]
@@ -55,6 +57,8 @@ class Request(NamedTuple):
     own: bytes
     output_tokens: int
     """Output tokens that it asks for; 0 where it leaves that to the spec."""
+    wanted: tuple[int, int] = (0, 0)
+    """Where the API generates nothing: its inputs, and the results that its reply must hold."""
 
 
 class NothingToSend(UsageError):
@@ -78,6 +82,8 @@ class Seen(msgspec.Struct):
 
 def columns_of(spec: Spec) -> tuple[list[str], list[str]]:
     """The columns that may hold the prompt, and the others that a request can be made of."""
+    if not spec.workload.generates:
+        return columns_for(find_api(spec.endpoint.api), spec.workload.prompt_column)
     prompt, output = spec.workload.prompt_column, spec.workload.output_column
     others = [*([output] if output else _OUTPUT), *PROMPTS, *_SYSTEM, *_BATCH, *FIELDS]
     return [prompt] if prompt else list(PROMPTS), others
@@ -85,12 +91,21 @@ def columns_of(spec: Spec) -> tuple[list[str], list[str]]:
 
 def typed(row: Fields, spec: Spec) -> Fields:
     """A row of CSV with what the text of its cells means, where a text is not what is sent."""
+    if not spec.workload.generates:
+        query = find_api(spec.endpoint.api).query
+        told = ((key, value, _of_json(value)) for key, value in row.items())
+        return {
+            key: found if key in INPUT_FIELDS or (key != query and isinstance(found, list | dict)) else value
+            for key, value, found in told
+        }
     read = (FIELDS - set(_TEXT_FIELDS)) | {*_OUTPUT, spec.workload.output_column, "body", "messages", *_TALKS}
     return {key: _of_json(value) if key in read else value for key, value in row.items()}
 
 
 def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     """The request of a row; what is told of it goes to `seen`. UsageError begins with `where`."""
+    if not spec.workload.generates:
+        return _with_inputs(row, where, spec, seen)
     if isinstance(row, str | list):
         row = {"prompt" if isinstance(row, str) else "messages": row}
     if not isinstance(row, dict):
@@ -119,6 +134,17 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     seen.sent.update(key for key in own if key not in ("prompt", "messages"))
     seen.uncounted += any(map(_no_text, _parts(own)))
     return Request(msgspec.json.encode(own), tokens)
+
+
+def _with_inputs(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
+    """The request of a row to an API that generates nothing."""
+    dialect = find_api(spec.endpoint.api)
+    fields, used = fields_of(row, where, dialect, spec.workload.prompt_column)
+    if isinstance(row, dict):
+        seen.unused.update(str(key) for key in row if key not in used)
+    _settle(fields, spec, seen)
+    seen.sent.update(key for key in fields if key not in (dialect.inputs, dialect.query))
+    return Request(msgspec.json.encode(fields), 0, dialect.wanted({**spec.endpoint.extra_body, **fields}))
 
 
 def _column(row: Fields, where: str, asked: str | None) -> str:
@@ -285,6 +311,8 @@ def _in_form(fields: Fields, where: str, api: Api) -> Fields:
 def texts_of(own: bytes) -> tuple[list[str], int]:
     """The texts that a tokenizer counts of a request's own fields; and the token ids that it brings."""
     fields: Fields = msgspec.json.decode(own)
+    if "prompt" not in fields and "messages" not in fields:
+        return input_texts(fields)
     prompt = fields.get("prompt")
     if isinstance(prompt, list):
         return [], len(prompt)

@@ -27,6 +27,10 @@ _SELF_ENDED_S = LEAST_DURATION_S + 5.0
 FASTEST_S = 0.005
 FASTEST_TOKEN_S = 0.001
 """No server ends a request sooner than in 5 ms and 1 ms a token: bounds what a closed loop can send in a time."""
+_FASTEST_WHOLE_S, _MOST_A_S = 0.001, 20_000
+"""Nor one that generates nothing sooner than in 1 ms, or more than so many a second."""
+MOST_TEXTS = 20_000_000
+"""Synthetic inputs that a run may plan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,8 @@ class Schedule:
     after them; not of the texts."""
     beyond: int = 0
     """Rows at its end that are there to keep the load on alone."""
+    wanted: NDArray[np.int32] | None = None
+    """Where the API generates nothing: the inputs of each request (0), and the results that its reply must hold (1)."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -64,17 +70,20 @@ class Slots:
     """The last of the rows, of an open loop, that only keep the load on."""
 
 
-def lay_out(load: Load, *, seed: int, mean_output_tokens: float, beyond_s: float = 0.0) -> Slots:
+def lay_out(
+    load: Load, *, seed: int, mean_output_tokens: float, mean_inputs: float | None = None, beyond_s: float = 0.0
+) -> Slots:
     """The slots of a load whose concurrency or rate, and whose end, are known.
 
     A closed loop that a duration alone ends gets more rows than any server can use: concurrency * duration /
-    (5 ms + 1 ms a mean output token), plus one a user. One that ends by itself gets them for the time that it takes
-    where requests are so short: where they are longer it lasts longer, and uses fewer. An open loop gets the arrivals
+    (5 ms + 1 ms a mean output token; with `mean_inputs`, of an API that generates nothing, 1 ms), plus one a user. One
+    that ends by itself gets them for the time that it takes where requests are so short: where they are longer it lasts
+    longer, and uses fewer. An open loop gets the arrivals
     of `beyond_s` more: its first rows are the same with and without. UsageError if the load has no end, or no arrival
     before it.
     """
     if load.rate is None:
-        return _closed(load, mean_output_tokens)
+        return _closed(load, mean_output_tokens, mean_inputs)
     return _open(load, load.rate, seed, beyond_s)
 
 
@@ -97,14 +106,17 @@ def _open(load: Load, rate: float, seed: int, beyond_s: float) -> Slots:
     return Slots("open", times, len(times), planned, [], beyond=len(times) - counted)
 
 
-def _closed(load: Load, mean_output_tokens: float) -> Slots:
+def _closed(load: Load, mean_output_tokens: float, mean_inputs: float | None) -> Slots:
     if load.concurrency is None:
         raise UsageError("the load has neither a concurrency nor a rate: give one of them")
     if load.requests is not None:
         if load.requests > MAX_REQUESTS:
             raise UsageError(f"{load.requests:,} requests are more than the {MAX_REQUESTS:,} that one run may plan")
         return Slots("closed", None, load.requests, load.requests if load.duration_s is None else None, [])
-    fastest_s = FASTEST_S + FASTEST_TOKEN_S * mean_output_tokens
+    fastest_s, most = FASTEST_S + FASTEST_TOKEN_S * mean_output_tokens, MAX_REQUESTS
+    if mean_inputs is not None:
+        fastest_s = max(_FASTEST_WHOLE_S, load.concurrency / _MOST_A_S)
+        most = min(most, int(MOST_TEXTS / (1 + mean_inputs)))
     if load.duration_most_s is not None:  # the same where its end is known by now: it is run again
         ramp_s = max(0.0, (load.ramp_s or 0.0) - RAMP_SHARE * load.duration_most_s)  # a ramp by default adds no rows
         length_s = min(load.duration_most_s, _SELF_ENDED_S + ramp_s + (load.warmup_s or 0.0))
@@ -115,14 +127,14 @@ def _closed(load: Load, mean_output_tokens: float) -> Slots:
     rows = math.ceil(load.concurrency * length_s / fastest_s) + load.concurrency + (load.min_requests or 0)
     if load.lockstep:  # whole rounds
         rows = math.ceil(rows / load.concurrency) * load.concurrency
-    if rows <= MAX_REQUESTS:
+    if rows <= most:
         return Slots("closed", None, rows, None, [])
     return Slots(
         "closed",
         None,
-        MAX_REQUESTS,
+        most,
         None,
-        [phrase("the run ends after {:,} requests, should it get there", MAX_REQUESTS)],
+        [phrase("the run ends after {:,} requests, should it get there", most)],
     )
 
 
@@ -131,15 +143,24 @@ def schedule_of(
     input_tokens: NDArray[np.int32],
     output_tokens: NDArray[np.int32],
     lines: NDArray[np.int64] | None = None,
+    wanted: NDArray[np.int32] | None = None,
 ) -> Schedule:
     """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
     own order."""
     rows = slots.rows - slots.beyond
     digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
-    columns = ((slots.planned_ns, "<i8"), (input_tokens, "<i4"), (output_tokens, "<i4"), (lines, "<i8"))
+    lengths = (input_tokens, "<i4"), (output_tokens, "<i4")
+    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"))
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
     return Schedule(
-        slots.loop, slots.planned_ns, input_tokens, output_tokens, slots.planned, digest.hexdigest(), slots.beyond
+        slots.loop,
+        slots.planned_ns,
+        input_tokens,
+        output_tokens,
+        slots.planned,
+        digest.hexdigest(),
+        slots.beyond,
+        None if wanted is None else np.ascontiguousarray(wanted.T),
     )

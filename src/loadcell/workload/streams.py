@@ -10,10 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding"]
+Purpose = Literal[
+    "arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding", "inputs",
+    "query lengths",
+]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
-    "prompt rounding": 6,
+    "prompt rounding": 6, "inputs": 7, "query lengths": 8,
 }  # fmt: skip
 
 

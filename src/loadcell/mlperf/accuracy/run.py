@@ -159,12 +159,12 @@ def replies_of(folder: Path, dataset: Dataset) -> Replies:
     return settle(recorded_replies(folder), len(dataset.samples))
 
 
-def write_numbered(dataset: Dataset, samples: Collection[int], file: Path, output_tokens: str) -> None:
+def write_numbered(dataset: Dataset, samples: Collection[int], file: Path, output_tokens: str | None) -> None:
     """Write the prompts of `samples`, in that order, each line with the number of its sample.
 
     `output_tokens` is what a reply may have; UsageError if that is no number.
     """
-    if not output_tokens.isdecimal():
+    if output_tokens is None or not output_tokens.isdecimal():
         raise UsageError(
             f"workload.output_tokens {output_tokens!r}: the replies of a benchmark have a maximum, a number"
         )

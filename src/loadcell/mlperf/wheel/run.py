@@ -33,7 +33,7 @@ from loadcell.protocol import dialect_of
 from loadcell.recording.read import dump_json
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub
-from loadcell.spec import Spec, parse_lengths, with_defaults
+from loadcell.spec import Spec, with_defaults
 from loadcell.workload.files import read_prompts
 
 REPORT = "loadcell.json"
@@ -119,7 +119,7 @@ def _write_bodies(spec: Spec, found: Endpoint, file: IO[bytes]) -> int:
     assert spec.workload.prompts is not None
     prompts = read_prompts(spec)
     body, prefix = dialect_of(spec.endpoint.api).body, prefix_of(spec, found)
-    most = int(parse_lengths(spec.workload.output_tokens).mean)
+    most = int(spec.workload.mean_output_tokens)
     places = array("q", [0])
     try:
         for prompt, own in zip(prompts.prompts, prompts.output_tokens.tolist(), strict=True):

@@ -104,7 +104,7 @@ def _prefix(model: str, stream: bool, form: Form, extra: Mapping[str, Any]) -> b
 
 
 def _chat_body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
-    if isinstance(prompt, str):
+    if not isinstance(prompt, bytes):
         asked = b'"messages":[{"role":"user","content":%b}]' % msgspec.json.encode(prompt)
         return ended_nested(prefix, asked, most, field)
     own: dict[str, Any] = msgspec.json.decode(prompt)
@@ -113,7 +113,7 @@ def _chat_body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
 
 
 def _generate_body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
-    if isinstance(prompt, str):
+    if not isinstance(prompt, bytes):
         return ended_nested(prefix, b'"prompt":' + msgspec.json.encode(prompt), most, field)
     return own_nested(prefix, msgspec.json.decode(prompt), most, field, _SETTINGS, _BESIDE)
 

@@ -98,7 +98,7 @@ def _prefix(_: str, stream: bool, form: Form, extra: Mapping[str, Any]) -> bytes
 
 
 def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
-    if isinstance(prompt, str):
+    if not isinstance(prompt, bytes):
         return ended_nested(prefix, b'"text":' + msgspec.json.encode(prompt), most, field)
     own: dict[str, Any] = msgspec.json.decode(prompt)
     asked = own.pop("prompt")

@@ -42,7 +42,7 @@ def time_parts(result: Result, detail: Detail | None, words: Words) -> Chart:
     alt = "; ".join(f"{name}: {_figure(part, words)}" for name, part in named)
     return Chart(
         name="time-parts", title=title, says=says, alt=f"{says} {alt}.", spec=_spec(drawn, words),
-        terms=["e2e", "ttft", "itl"],
+        terms=["e2e", "ttft", "itl"] if result.methodology.spec.workload.generates else ["e2e"],
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from loadcell.metrics import Result
 from loadcell.report.charts.drivers import itl_by_concurrency, ttft_by_input
 from loadcell.report.charts.ecdf import ecdf
@@ -16,7 +18,8 @@ from loadcell.report.words import Words
 
 
 def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Chart]:
-    """time-parts, ladder, ecdf, timeline, ttft-by-input, itl-by-concurrency, stalls and server: always all of them.
+    """time-parts, ladder, ecdf, timeline, ttft-by-input, itl-by-concurrency, stalls and server: always all of them, but
+    for those of first tokens and gaps where the API generates nothing.
 
     Without a `detail` (a saved Result) those that need the recording say so.
     """
@@ -25,8 +28,12 @@ def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Char
         ladder(result, words),
         ecdf(result, detail, words),
         timeline(result, detail, words),
-        ttft_by_input(result, detail, words),
-        itl_by_concurrency(result, detail, words),
-        stalls(result, detail, words),
+        *(_of_output(result, detail, words) if result.methodology.spec.workload.generates else ()),
         server(result, detail, words),
     ]
+
+
+def _of_output(result: Result, detail: Detail | None, words: Words) -> Iterator[Chart]:
+    yield ttft_by_input(result, detail, words)
+    yield itl_by_concurrency(result, detail, words)
+    yield stalls(result, detail, words)

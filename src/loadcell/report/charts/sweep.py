@@ -14,14 +14,14 @@ from loadcell.search.model import Sweep
 
 def sweep_charts(sweep: Sweep, words: Words) -> list[Chart]:
     """Charts of a sweep or a search; a chart without a spec says what is missing."""
-    axis = axis_of(sweep, words)
+    axis, generates = axis_of(sweep, words), sweep.plan.spec.workload.generates  # else there are no tokens to trade
     made = [
         attainment(sweep, axis, words),
         in_time(sweep, axis, words) if sweep.found is not None else None,
         latency(sweep, axis, words),
         throughput(sweep, axis, words),
-        trade(sweep, axis, words),
-        front(sweep, axis, words),
+        trade(sweep, axis, words) if generates else None,
+        front(sweep, axis, words) if generates else None,
         server(sweep, axis, words),
     ]
     return [chart for chart in made if chart is not None]

@@ -49,9 +49,10 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
     if any(line.failed):
         says += " " + words.say("Red marks are failures.")
     spec = zoomed(timeline_views(result, line, end_of(result, detail), words))
+    of = ("ttft", "itl", "output_tokens_per_s") if result.methodology.spec.workload.generates else ("e2e",)
     return Chart(
         name="timeline", title=title, says=says, alt=_alt(result, line, words), spec=spec,
-        terms=["ttft", "itl", "output_tokens_per_s", "requests_per_s", "concurrency"],
+        terms=[*of, "requests_per_s", "concurrency"],
         hint=zoom_hint(words),
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def _detail(recording: Recording, result: Result, watch: Watch) -> Detail:
         levels=by_level,
         stalls=_stalls(recording, watch),
         parts=parts(rows, ok, loop, figures["e2e_ms"], float(watch.stalled.total_ns)),
-        missing=[*_missing(watch, distributions)],
+        missing=[*_missing(watch, distributions, {name: _TITLES[name] for name in result.latency if name in _TITLES})],
         thinned=[*thinned, *_thinned(distributions)],
     )
 
@@ -94,15 +94,15 @@ def _lost(watch: Watch) -> int:
     return int(np.nansum(watch.rows.output_chunks[watch.rows.streamed])) - watch.read
 
 
-def _missing(watch: Watch, distributions: dict[str, Ecdf]) -> Iterator[str]:
-    """What could not be made, in words."""
+def _missing(watch: Watch, distributions: dict[str, Ecdf], titles: dict[str, str]) -> Iterator[str]:
+    """What could not be made, in words, of the latencies with these titles."""
     rows, count = watch.rows, int(np.count_nonzero(watch.ok))
     if not len(rows):
         yield phrase("no request ended: there is nothing to draw")
         return
     if not count:
         yield phrase("no ok request in the window: there are no latencies to draw")
-    for name, title in _TITLES.items():
+    for name, title in titles.items():
         if count and name not in distributions:
             yield phrase("no ok request of the window shows its {}", title)
         elif count and name != "itl_ms" and (hidden := count - distributions[name].n):

@@ -66,8 +66,9 @@ def short_table(result: Result, words: Words) -> Table | None:
 
 def _short(latency: dict[str, Latency]) -> tuple[str, ...]:
     """TPOT, and NTPOT where it is all that is known of the pace."""
-    none = latency and latency["tpot_ms"].service.p50.withheld
-    return ("ttft_ms", "itl_ms", "tpot_ms", *(["ntpot_ms"] if none else []), "e2e_ms") if latency else ()
+    none = "tpot_ms" in latency and latency["tpot_ms"].service.p50.withheld
+    shown = ("ttft_ms", "itl_ms", "tpot_ms", *(["ntpot_ms"] if none else []), "e2e_ms")
+    return tuple(name for name in shown if name in latency)
 
 
 def percentiles_of(latency: dict[str, Latency]) -> dict[str, str]:
@@ -159,7 +160,7 @@ def outside(result: Result, words: Words) -> Iterator[str]:
     if result.whole_run is None:
         return
     found = []
-    for name in LIMITED:
+    for name in (name for name in LIMITED if name in result.latency):
         inside, whole = (of[name].response or of[name].service for of in (result.latency, result.whole_run.latency))
         if whole.max is not None and figure(whole.max) != figure(inside.max):
             title, most, within = result.latency[name].title, words.figure(whole.max), words.figure(inside.max or 0.0)

@@ -17,12 +17,14 @@ def run_line(result: Result, number: int, count: int, words: Words) -> str:
     """One run in one line."""
     t, word, reasons = words.say, word_of(result), reasons_of(result)
     said = told(found_alone(reasons[0]), words) if word != "VALID" and reasons else ""
-    ttft = result.latency["ttft_ms"]
-    summary = ttft.service if ttft.response is None else ttft.response
+    generates = result.methodology.spec.workload.generates
+    latency = result.latency["ttft_ms" if generates else "e2e_ms"]
+    summary = latency.service if latency.response is None else latency.response
+    made = result.throughput.output_tokens_per_s if generates else result.throughput.inputs_per_s
     run = t("run {n} of {all}", n=words.count(number), all=words.count(count))
     return (
-        f" {run}: TTFT p50 {words.figure(summary.p50.value)} p99 {words.figure(summary.p99.value)} ms · "
-        f"{words.figure(result.throughput.output_tokens_per_s)} tokens/s · {t(word)}"
+        f" {run}: {latency.title} p50 {words.figure(summary.p50.value)} p99 {words.figure(summary.p99.value)} ms · "
+        f"{words.figure(made)} {'tokens/s' if generates else 'inputs/s'} · {t(word)}"
         f"{f': {plain(said, _REASON)}' if said else ''}"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from loadcell.metrics import Counts, Failure, Limit, Result, Throughput, word_of
+from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
@@ -60,20 +60,32 @@ def load_words(result: Result, words: Words) -> list[str]:
 
 def workload_words(workload: Workload, words: Words) -> str:
     """What was asked of the server, in tokens."""
-    out = workload.output_tokens
+    if not workload.generates:
+        return _inputs_words(workload, words)
+    out = workload.output_tokens or ""
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens, m=out)
+
+
+def _inputs_words(workload: Workload, words: Words) -> str:
+    """What was asked of an API that generates nothing."""
+    if workload.prompts:
+        return words.say("inputs of {file}", file=workload.prompts)
+    each = {"n": workload.inputs or "", "m": workload.input_tokens}
+    if workload.query_tokens is not None:
+        return words.say("a query of {q} tokens and {n} documents of {m}", q=workload.query_tokens, **each)
+    return words.say("{n} inputs a request, {m} tokens each", **each)
 
 
 def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """What was measured, how much of it counts, and what became of the requests."""
     t, method, run = words.say, result.methodology, result.counts.run
     endpoint, workload, window = method.spec.endpoint, method.spec.workload, method.window
-    streamed = t("streamed") if endpoint.stream else t("not streamed")
+    form = [] if not workload.generates else [t("streamed") if endpoint.stream else t("not streamed")]
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(endpoint.url, kind="code")
-    yield t("Target"), [target, Cell(f"{endpoint.api}, {streamed}"), Cell(model)]
+    yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model)]
     load = load_words(result, words)
     span = t(
         "{a} to {b} s",
@@ -138,13 +150,15 @@ def tiles(result: Result, words: Words) -> Tiles:
         cells = [estimated(getattr(summary, shown), words, n=summary.n, name=shown).cell(label=shown)
                  for shown in ("p50", "p99")]  # fmt: skip
         found.append((_titled(name.removesuffix("_ms"), words, t("response time") if latency.response else ""), cells))
-    for name in ("output_tokens_per_s", "requests_per_s"):
+    generates = result.methodology.spec.workload.generates
+    for name in ("output_tokens_per_s" if generates else "inputs_per_s", "requests_per_s"):
         interval = getattr(rates, name.replace("_per_s", "_interval"))
         figure = rate(getattr(rates, name), interval, t(words.metric(name).unit), words)
         found.append((_titled(name, words), [figure.cell()]))
-    user = rates.user_tokens_per_s.get("p50")
-    reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
-    found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
+    if generates:
+        user = rates.user_tokens_per_s.get("p50")
+        reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
+        found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
     ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
     under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
     mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
@@ -157,12 +171,14 @@ def _titled(term: str, words: Words, under: str = "") -> Cell:
 
 def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """Requests and tokens a second, of all and of a user."""
-    t, rates = words.say, result.throughput
+    t, rates, generates = words.say, result.throughput, result.methodology.spec.workload.generates
     parts = [
         t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
-        t("{n} output tokens/s", n=words.figure(rates.output_tokens_per_s))
-        + bracketed(rates.output_tokens_interval, words),
+        _made(rates, generates, words) + bracketed(rates.output_tokens_interval or rates.inputs_interval, words),
     ]
+    if not generates:
+        yield fact(t("Throughput"), *parts, t("{n} input tokens/s", n=words.figure(rates.input_tokens_per_s)))
+        return
     if short:
         yield fact(t("Throughput"), *parts)
         user = rates.user_tokens_per_s.get("p50")
@@ -174,6 +190,13 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
         p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))
         yield fact(t("Per token"), t("p50 {p50} ms, p99 {p99} ms: ITL over the tokens of its event", p50=p50, p99=p99))
+
+
+def _made(rates: Throughput, generates: bool, words: Words) -> str:
+    """The rate of what the API makes: output tokens, or results of inputs."""
+    if not generates:
+        return words.say("{n} inputs/s", n=words.figure(rates.inputs_per_s))
+    return words.say("{n} output tokens/s", n=words.figure(rates.output_tokens_per_s))
 
 
 def _in_and_out(tokens_per_s: float | None, words: Words) -> str:
@@ -224,7 +247,7 @@ def _limit(name: str, limit: Limit, words: Words, short: bool) -> str:
 
 def course(result: Result, words: Words) -> Iterator[Fact]:
     """How many were in flight, what the whole run shows, and what other tools would say of it."""
-    t, flight = words.say, result.concurrency
+    t, flight, generates = words.say, result.concurrency, result.methodology.spec.workload.generates
     parts = [] if flight.asked is None else [t("asked {n}", n=words.count(flight.asked))]
     if flight.mean is None:
         parts.append(t("mean n/a: nothing was sent between ramp and drain"))
@@ -241,22 +264,25 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
     yield fact(t("Concurrency"), *parts)
     if (whole := result.whole_run) is not None:
         parts = []
-        for name in LIMITED:
+        for name in (name for name in LIMITED if name in whole.latency):
             latency = whole.latency[name]
             summary = latency.response or latency.service
             figures = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))
             parts.append(f"{latency.title} {' '.join(f'{name} {words.figure(ms)}' for name, ms in figures)} ms")
-        rate = t("{n} output tokens/s", n=words.figure(whole.throughput.output_tokens_per_s))
-        yield fact(t("Whole run"), *parts, rate)
+        yield fact(t("Whole run"), *parts, _made(whole.throughput, generates, words))
     found = result.run_rates
     if found is not None and found.seconds is not None:
         yield fact(
             t("Other tools"),
             t("would say {n} requests/s", n=words.figure(found.requests_per_s)),
-            t("{n} output tokens/s", n=words.figure(found.output_tokens_per_s)),
-            _in_and_out(found.total_tokens_per_s, words),
+            *(_made_by_others(found, words) if generates else ()),
             t("over {s} s, from the first send to the last reply", s=words.figure(found.seconds)),
         )
+
+
+def _made_by_others(found: RunRates, words: Words) -> Iterator[str]:
+    yield words.say("{n} output tokens/s", n=words.figure(found.output_tokens_per_s))
+    yield _in_and_out(found.total_tokens_per_s, words)
 
 
 def bottleneck(result: Result, words: Words) -> Iterator[Fact]:
@@ -365,7 +391,9 @@ def counted(result: Result, words: Words, *, short: bool = False) -> Iterator[Fa
     else:
         yield fact(t("Percentiles"), told(method.percentile, words))
         yield fact(t("Intervals"), told(method.interval, words))
-    sources = ((t("output tokens by"), method.token_source), (t("prompt tokens by"), method.prompt_token_source))
+    sources = [(t("prompt tokens by"), method.prompt_token_source)]
+    if method.spec.workload.generates:
+        sources.insert(0, (t("output tokens by"), method.token_source))
     counted_by = [f"{label} {_sources(found, words)}" for label, found in sources]
     yield fact(t("Counted"), *counted_by, t("load processes: {n}", n=words.count(method.workers)))
 

@@ -74,7 +74,8 @@ def _summary(result: Result, detail: Detail | None, words: Words, source: str, d
         Facts([*said.head(result, words, short=True), *said.slo(result, words)]),
     ]
     if result.goodput is None:
-        judge = typed_command("loadcell", "report", source or "DIR", "--slo", "ttft=500ms,tpot=30ms")
+        limits = "ttft=500ms,tpot=30ms" if result.methodology.spec.workload.generates else "e2e=500ms"
+        judge = typed_command("loadcell", "report", source or "DIR", "--slo", limits)
         says = t("No SLO was given. A recording can be judged by one at any time, without a new load")
         blocks += [Command(says, judge)] if judge else []
     blocks += _charts(drawn, "time-parts")
@@ -125,11 +126,15 @@ def _course(result: Result, detail: Detail | None, words: Words, drawn: frozense
     return Section("course", t("Over time"), blocks)
 
 
-def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section:
+def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section | None:
     t = words.say
     found = [*said.bottleneck(result, words), *observed.server(result, words)]
     none = t("No server told where TTFT went: queue or prefill.")
-    blocks: list[Block] = [
+    blocks: list[Block]
+    if not result.methodology.spec.workload.generates:  # there is no TTFT
+        blocks = [*_charts(drawn, *sorted(drawn - _PLACED)), *([Facts(found)] if found else [])]
+        return Section("drivers", t("What drives it"), blocks) if blocks else None
+    blocks = [
         *_charts(drawn, "ttft-by-input", "itl-by-concurrency", *sorted(drawn - _PLACED)),
         *([Facts(found)] if found else []),
     ]

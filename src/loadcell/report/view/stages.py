@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from loadcell.metrics.glossary import COMPARED
+from loadcell.metrics.glossary import COMPARED, WHOLE
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Estimate
 from loadcell.report.charts.sweep_server import server_names
@@ -41,15 +41,24 @@ def stage_table(sweep: Sweep, words: Words, pages: frozenset[str]) -> Table | No
         *([Column(t("Answer"), "left", under=t("attainment"))] if judged else []),
         *(
             Column(words.metric(name.removesuffix("_ms")).title, wide=name == "e2e_ms", spare=name == "itl_ms")
-            for name in COMPARED
+            for name in _latencies(sweep)
         ),
         Column(t("Requests/s"), under=t("goodput")),
-        Column(t("Tokens/s"), under=t("one user")),
+        Column(t("Tokens/s"), under=t("one user")) if generates(sweep) else Column(t("Inputs/s")),
         Column(t("Verdict"), "left"),
         *([Column(t("Ended"), "left", wide=True)] if ended else []),
     ]
     rows = [list(_row(sweep, stage, words, judged, ended, pages)) for stage in sweep.stages]
     return Table(columns, rows, list(_below(sweep, words)), stacked=True, anchor="stage")
+
+
+def generates(sweep: Sweep) -> bool:
+    """Whether its API generates text; else stages have inputs/s and E2E, and nothing of an output."""
+    return sweep.plan.spec.workload.generates
+
+
+def _latencies(sweep: Sweep) -> tuple[str, ...]:
+    return COMPARED if generates(sweep) else WHOLE
 
 
 def _unit(sweep: Sweep, words: Words) -> str:
@@ -67,13 +76,15 @@ def _row(sweep: Sweep, stage: Stage, words: Words, judged: bool, ended: bool, pa
         answer, beside = (firm.answer, sweep.plan.target) if firm else ("", None)
         kept = words.number(percent(trial.attainment.value if trial else None, beside))
         yield Cell(answer_words(answer, words) or MISSING, tone=_ANSWERS.get(answer, ""), under=kept)
-    for name in COMPARED:
+    for name in _latencies(sweep):
         found: dict[str, Estimate] = getattr(point, name) if point else {}
         yield _pair(*(_estimate(found.get(which), words) for which in ("p50", "p99")))
     rates = (point.requests_per_s, goodput(point)) if point else (None, None)
     yield _pair(*map(words.figure, rates))
     rates = (point.output_tokens_per_s, point.tokens_per_s_per_user) if point else (None, None)
-    yield _pair(*map(words.figure, rates))
+    if point and not generates(sweep):
+        rates = (point.inputs_per_s, None)
+    yield _pair(*map(words.figure, rates)) if generates(sweep) else figured(words.figure(rates[0]))
     word = point.verdict if point else MISSING
     state = {
         "complete": "",
@@ -201,15 +212,20 @@ def bars(sweep: Sweep, words: Words) -> Bars | None:
     t = words.say
     stages = [stage for stage in ordered(sweep) if stage.point is not None]
     points = [stage.point for stage in stages if stage.point is not None]
+    name = "ttft_ms" if generates(sweep) else "e2e_ms"
     ttft = {
-        which: [point.ttft_ms[which].value if which in point.ttft_ms else None for point in points]
+        which: [found[which].value if which in (found := getattr(point, name)) else None for point in points]
         for which in _PERCENTILES
     }
     most = max(map(_known, ttft.values()))
     which = next(which for which, values in ttft.items() if _known(values) >= 0.8 * most)
     curves: dict[str, list[float | None]] = {
-        f"{words.metric('output_tokens_per_s').title}\n{t('tokens/s')}": [p.output_tokens_per_s for p in points],
-        f"TTFT {which}\nms": ttft[which],
+        **(
+            {f"{words.metric('output_tokens_per_s').title}\n{t('tokens/s')}": [p.output_tokens_per_s for p in points]}
+            if generates(sweep)
+            else {f"{words.metric('inputs_per_s').title}\n{t('inputs/s')}": [p.inputs_per_s for p in points]}
+        ),
+        f"{words.metric(name.removesuffix('_ms')).title} {which}\nms": ttft[which],
         f"{words.metric('goodput').title}\n{t('requests/s')}": [goodput(p) for p in points],
     }
     shown = {title: values for title, values in curves.items() if _known(values) > 1}

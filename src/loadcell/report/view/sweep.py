@@ -219,6 +219,7 @@ def _grid_tiles(sweep: Sweep, words: Words) -> Iterator[tuple[Cell, list[Cell]]]
 
     best: list[tuple[str, str, str, Callable[[Point], float | None], Callable[[Point], str]]] = [
         (t("Highest throughput"), "output_tokens_per_s", t("tokens/s"), lambda p: p.output_tokens_per_s, spread),
+        (t("Highest throughput"), "inputs_per_s", t("inputs/s"), lambda p: p.inputs_per_s, _nothing),
         (t("Highest goodput"), "goodput", t("requests/s"), goodput, kept),
         (t("Shortest median TTFT"), "ttft", "ms", median_ttft, _nothing),
         (t("Fastest for one user"), "user_tokens_per_s", t("tokens/s"), lambda p: p.tokens_per_s_per_user, _nothing),
@@ -250,7 +251,7 @@ def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
     t, plan = words.say, sweep.plan
     yield target(plan.spec.endpoint, words)
     fields = varied_fields(sweep)
-    varied = {name: t("varied") for name in ("input_tokens", "output_tokens") if f"workload.{name}" in fields}
+    varied = {name: t("varied") for name in ("input_tokens", "output_tokens", "inputs") if f"workload.{name}" in fields}
     workload = workload_words(msgspec.structs.replace(plan.spec.workload, **varied), words)
     loops = {
         "load.rate": t("open loop, {arrivals} arrivals", arrivals=plan.spec.load.arrivals),
