@@ -88,7 +88,8 @@ def test_nothing_of_an_output_is_in_a_result(
     said = {check.name for check in found.verdict.checks}
     assert not said & {"token_closure", "short_outputs", "at_once", "server_ttft", "usage"}
     assert {"failures", "budget", "e2e_budget", "rates_budget", "prompt_tokens"} & said >= {"failures", "e2e_budget"}
-    assert not any("TTFT" in why or "token" in why for why in found.verdict.reasons + found.notes), found.notes
+    said_of = " ".join([*found.verdict.reasons, *found.notes])
+    assert not any(name in said_of for name in ("TTFT", "TPOT", "ITL", "utput token", "not streamed")), said_of
     run_folder = str(ran.folder)
     for words in (["report", run_folder], ["report", run_folder, "--full"], ["report", run_folder, "--md"]):
         main(words)
@@ -374,10 +375,10 @@ def test_a_search_over_the_rate_goes_by_a_limit_on_e2e(
         main(["sweep", url, *flags, *search, "--output", folder, "--json"])
     sweep = json.loads(capsys.readouterr().out)
     trials = [stage["trial"] for stage in sweep["stages"] if stage["ask"]["phase"] != "floor"]
-    answers = {stage["ask"]["level"]: trial["answer"] for stage, trial in zip(sweep["stages"][1:], trials, strict=True)}
-    assert answers[min(answers)] != "fail" and {trial["binding"] for trial in trials} <= {None, "e2e_ms"}
-    assert all(level < 25 for level, answer in answers.items() if answer == "pass")
-    assert "fail" in answers.values(), answers
+    levels = [stage["ask"]["level"] for stage in sweep["stages"] if stage["ask"]["phase"] != "floor"]
+    most, at_most = max(zip(levels, trials, strict=True), key=lambda one: one[0])
+    assert most > 25 and at_most["missed"] and at_most["binding"] == "e2e_ms", "a queue grows there"
+    assert all(level < 25 for level, trial in zip(levels, trials, strict=True) if trial["answer"] == "pass")
     points = [stage["point"] for stage in sweep["stages"] if stage["point"]]
     assert all(point["inputs_per_s"] and point["output_tokens_per_s"] is None for point in points)
     assert all(set(point["e2e_ms"]) and not point["ttft_ms"] for point in points)
