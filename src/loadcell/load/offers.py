@@ -24,7 +24,7 @@ from loadcell.spec import Endpoint
 _NO_JSON = b"{"
 _TAKEN = frozenset((400, 413, 415, 422, 500))
 """Statuses of a server that has looked at such a body."""
-_MOST, _MOST_S, _EACH_S = 24, 4.0, 1.0
+_MOST, _MOST_S, _EACH_S = 64, 4.0, 1.0
 _BYTES = 1 << 20
 
 
