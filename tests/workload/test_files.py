@@ -35,7 +35,7 @@ def sent(file: PromptFile) -> list[dict[str, Any]]:
     return [json.loads(own) for own in file.prompts]
 
 
-def user(text: str) -> list[dict[str, str]]:
+def user(text: object) -> list[dict[str, object]]:
     return [{"role": "user", "content": text}]
 
 
@@ -108,6 +108,39 @@ def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) 
         read(json.dumps(line), api="completions")
 
 
+def test_lines_of_a_batch_pass_whole_to_the_api_that_they_name(read: Read, tokenizer: Tokenizer) -> None:
+    def line(url: str, **body: object) -> str:
+        return json.dumps({"custom_id": "1", "method": "POST", "url": url, "body": {"model": "m", **body}})
+
+    said = line("/v1/messages", system="Be kind.", messages=user("Why?"), max_tokens=9, thinking={"type": "disabled"})
+    file = read(said, api="messages")
+    assert sent(file) == [{"system": "Be kind.", "messages": user("Why?"), "thinking": {"type": "disabled"}}]
+    assert file.output_tokens.tolist() == [9]
+    count = tokenizer.count
+    assert file.input_tokens(np.array([0]), tokenizer).tolist() == [count("Be kind.") + count("Why?")]
+
+    items = [
+        {"type": "function_call_output", "call_id": "1", "output": "2"},
+        *user([{"type": "input_text", "text": "And?"}]),
+    ]
+    lines = [
+        line("/v1/responses", input="Why?", max_output_tokens=7),
+        line("/v1/responses", input=items, instructions="Do."),
+    ]
+    file = read("\n".join(lines), api="responses")
+    assert sent(file) == [{"messages": user("Why?")}, {"input": items, "instructions": "Do."}]
+    assert file.output_tokens.tolist() == [7, 0]
+    texts = ["And?", '"2"', "Do."]
+    assert file.input_tokens(np.array([1]), tokenizer).tolist() == [sum(map(count, texts))]
+    for said, api, why in [
+        (lines[0], "chat", "the run for the chat API: give --api responses"),
+        (line("/v1/responses", input=3), "responses", "'input' must be text or a list of items, found 3"),
+        (line("/v1/responses", input="a", background=True), "responses", "its body asks for background: true"),
+    ]:
+        with pytest.raises(UsageError, match=why):
+            read(said, api=api)
+
+
 def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: Tokenizer) -> None:
     lines = [{"prompt": "a", "suffix": "b"}, {"prompt": [5, 6, 7]}, {"messages": user("c")}]
     file = read("\n".join(map(json.dumps, lines)), api="completions")
@@ -150,7 +183,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         ('{"prompt": "a", "max_tokens": 99999999}', "99,999,999 output tokens"),
         ('{"prompt": "a", "max_tokens": 5, "output_tokens": 6}', "'output_tokens' and 'max_tokens' differ"),
         ('{"body": {"input": "a"}}', 'a body must have either "messages" or "prompt"; found input'),
-        ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "for /v1/embeddings; only chat and completions"),
+        ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "for /v1/embeddings; only those for chat, completions"),
         ('{"body": {"prompt": "a"}, "url": "/v1/completions"}', "the run for the chat API: give --api completions"),
         ("id,answer\n1,2", "p.jsonl:1: 'id,answer' is neither JSON nor the header .* a column prompt.*-column NAME"),
         ("Hello world\nHow are you?", "'Hello world' is neither JSON nor the header"),

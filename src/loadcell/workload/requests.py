@@ -22,7 +22,7 @@ _TALKS = ("conversations", "conversation")
 PROMPTS = (*_OURS, *_TEXTS, *_TALKS)
 """Columns that may hold what is sent; those of the first line of these go before the others."""
 _SYSTEM = ("system", "system_prompt")
-_OUTPUT = ("output_tokens", "max_tokens", "max_completion_tokens")
+_OUTPUT = ("output_tokens", "max_tokens", "max_completion_tokens", "max_output_tokens")
 _BATCH = ("custom_id", "method", "url")
 _BESIDE = (*_SYSTEM, *_OUTPUT)
 _BY_RUN = ("model", "stream", "stream_options")
@@ -47,8 +47,13 @@ FIELDS = frozenset((
 """Keys beside a prompt that are sent with it; in a `body` every key is."""
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant",
           "bard": "assistant", "assistant": "assistant", "system": "system", "tool": "tool"}  # fmt: skip
+_CALLS = ("tool_calls", "function_call", "arguments", "output")
+"""Keys of messages, and of items, that a model reads beside the content."""
+_INSTRUCTIONS = ("system", "instructions")
 _OF_MESSAGES = ("role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content")
-_URLS = {"/chat/completions": "chat", "/completions": "completions"}
+_URLS = {"/chat/completions": "chat", "/completions": "completions", "/messages": "messages", "/responses": "responses"}
+_INPUT = "input"
+"""In a whole body of the responses API: a text, or items that stand as they are."""
 
 
 class Request(NamedTuple):
@@ -177,16 +182,23 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
     if isinstance(url, str):
         api = next((api for end, api in _URLS.items() if url.rstrip("/").endswith(end)), None)
         if api is None:
-            raise UsageError(f"{where}: is a request for {url}; only chat and completions requests are taken")
+            raise UsageError(f"{where}: is a request for {url}; only those for {', '.join(_URLS.values())} are taken")
         if api != spec.endpoint.api:
             raise UsageError(
                 f"{where}: is a request for {url}, the run for the {spec.endpoint.api} API: give --api {api}"
             )
-    if ("messages" in body) == ("prompt" in body):
+    names = [name for name in ("messages", "prompt", _INPUT) if name in body]
+    if len(names) != 1 or (names == [_INPUT] and spec.endpoint.api != "responses"):
         raise UsageError(f'{where}: a body must have either "messages" or "prompt"; found {", ".join(map(str, body))}')
     fields = dict(body)
     if "messages" in fields:
         fields["messages"] = _messages(fields["messages"], where, whole=True)
+    elif isinstance(fields.get(_INPUT), str):
+        fields["prompt"] = fields.pop(_INPUT)
+    elif _INPUT in fields and not _talks(fields[_INPUT]):
+        raise UsageError(f"{where}: its 'input' must be text or a list of items, found {_short(fields[_INPUT])}")
+    if (why := find_api(spec.endpoint.api).refused(fields)) is not None:
+        raise UsageError(f"{where}: its body {why}")
     return fields
 
 
@@ -290,6 +302,8 @@ def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
 
 def _in_form(fields: Fields, where: str, api: Api) -> Fields:
     """The fields in the form that the dialect of the API takes: the prompt first."""
+    if _INPUT in fields:
+        return fields
     prompt, messages, dialect = fields.pop("prompt", None), fields.pop("messages", None), find_api(api)
     if messages is None and not isinstance(prompt, str) and not (dialect.takes_ids and not dialect.talks):
         raise UsageError(f"{where}: token ids cannot be sent to the {api} API: give --api completions")
@@ -311,7 +325,7 @@ def _in_form(fields: Fields, where: str, api: Api) -> Fields:
 def texts_of(own: bytes) -> tuple[list[str], int]:
     """The texts that a tokenizer counts of a request's own fields; and the token ids that it brings."""
     fields: Fields = msgspec.json.decode(own)
-    if "prompt" not in fields and "messages" not in fields:
+    if "prompt" not in fields and not _talk(fields):
         return input_texts(fields)
     prompt = fields.get("prompt")
     if isinstance(prompt, list):
@@ -320,17 +334,22 @@ def texts_of(own: bytes) -> tuple[list[str], int]:
     for part in _parts(fields):
         text = part if isinstance(part, str) else part.get("text", "")
         texts.append(text if isinstance(text, str) else "")
-    for message in fields.get("messages", ()):
-        texts += [
-            msgspec.json.encode(message[key]).decode() for key in ("tool_calls", "function_call") if message.get(key)
-        ]
+    for message in _talk(fields):
+        texts += [msgspec.json.encode(message[key]).decode() for key in _CALLS if message.get(key)]
+    texts += [fields[key] for key in _INSTRUCTIONS if isinstance(fields.get(key), str)]
     texts += [msgspec.json.encode(fields[key]).decode() for key in ("tools", "functions") if key in fields]
     return texts, 0
 
 
+def _talk(fields: Fields) -> list[Fields]:
+    """The messages, or the items of an input."""
+    talk = fields.get("messages") or fields.get(_INPUT)
+    return talk if isinstance(talk, list) and _talks(talk) else []
+
+
 def _parts(fields: Fields) -> Iterator[str | Fields]:
     """The contents of messages, part by part."""
-    for message in fields.get("messages", ()):
+    for message in _talk(fields):
         content = message.get("content")
         if isinstance(content, str):
             yield content

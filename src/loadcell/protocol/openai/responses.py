@@ -177,6 +177,8 @@ def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
 def _as_items(own: bytes) -> bytes:
     """A request's own fields with its messages and tools in the form of this API."""
     fields: dict[str, Any] = msgspec.json.decode(own)
+    if "messages" not in fields:  # a body of this API, as it is
+        return own
     items = [item for message in fields.pop("messages") for item in _items(message)]
     if isinstance(fields.get("tools"), list):
         fields["tools"] = [
