@@ -29,6 +29,8 @@ SHORT = {
     "open-loop.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s", "load.rate=40"),
     "completions.yaml": ("load.requests=16",),
     "messages.yaml": ("load.duration_s=1s",),
+    "embeddings.yaml": ("load.requests=40",),
+    "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
