@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,47 @@ def test_a_wrong_base_is_answered_with_the_right_one() -> None:
     with serve(probe=script, models=lists_nothing) as server, pytest.raises(EndpointError) as caught:
         ask(f"{server.url}/api", model="m")
     assert str(caught.value).endswith(f"; chat answered at {server.url}/v1: name that URL, with --api chat")
+
+
+TEMPLATE = """
+path: /theirs
+body: '{"prompt": {{ prompt | tojson }}, "stream": {{ stream | tojson }}}'
+event: {text: text, done: done}
+"""
+
+
+@pytest.mark.parametrize(
+    ("api", "has", "advice"),
+    [
+        ("chat", "/v1/chat/completions", "chat answered there without --path: leave it out"),
+        ("chat", "/v1/completions", "completions answered there without --path: leave it out, with --api completions"),
+        ("ours", "/theirs", "the template answered there without --path: leave it out"),
+        ("ours", "/v1/completions", "completions answered there without --path: leave it out, with --api completions"),
+        ("messages", "/api/generate", "ollama-generate answered there without --path: leave it out, with --api "
+         "ollama-generate"),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_not_there_is_left_out_and_leads_nobody_in_a_circle(
+    tmp_path: Path, api: str, has: str, advice: str
+) -> None:
+    if api == "ours":
+        template = tmp_path / "theirs.yaml"
+        template.write_text(TEMPLATE)
+        api = str(template)
+    with serve(probe=having(has), models=lists_nothing) as server:
+        with pytest.raises(EndpointError) as caught:
+            ask(server.url, api=api, path="/v1/nope", model="m")
+        asked = [request.path for request in server.probes if request.body == b"{"]
+        assert asked.count("/v1/nope") == 1 and has in asked, "the path is asked of the wanted API alone"
+    assert str(caught.value) == f"POST {server.url}/v1/nope gave HTTP 404: Not Found; {advice}"
+
+
+def test_a_path_and_a_base_that_are_both_wrong_are_said_together() -> None:
+    script = having("/v1/chat/completions")
+    with serve(probe=script, models=lists_nothing) as server, pytest.raises(EndpointError) as caught:
+        ask(f"{server.url}/api", path="nope", model="m", api="completions")
+    base = f"{server.url}/v1"
+    assert str(caught.value).endswith(f"; chat answered at {base}: name that URL, leave --path out, with --api chat")
 
 
 def test_the_embedded_engine_says_which_it_has() -> None:
