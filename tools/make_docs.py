@@ -524,7 +524,9 @@ Written by `tools/make_docs.py` from `loadcell/cli/foreign.py`.
 - `--host H --port P` are the URL; `-u` is users or the URL, by its value; `-c` users, or a file, which is refused.
 - `--request-rate inf` is left out beside a number of users: without a rate the load is a closed loop.
 - `--burstiness B` is `--arrivals gamma:CV` with CV = 1 / sqrt(B). `--backend`, `--endpoint` and `--endpoint-type` say
-  the API. `--temperature` and the like, `--extra-body` and `--extra-request-body` are fields of the body.
+  the API; a word that means two, as `--backend sglang` (completions in vLLM's bench, the native API in SGLang's) or the
+  path `/rerank`, is refused with both. `--temperature` and the like, `--extra-body` and `--extra-request-body` are
+  fields of the body.
 - Means and standard deviations of lengths are put together: `--isl 550 --isl-stddev 50` is `normal:550,50`.
 
 | taken as | flags |

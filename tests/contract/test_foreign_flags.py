@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pytest
 from scripted import serve
 
+from loadcell.apis import is_api, our_apis
 from loadcell.cli import duel, foreign, run, sweep
 from loadcell.cli.foreign import translated
 from loadcell.cli.main import main
@@ -38,6 +40,14 @@ def ours(line: str) -> str:
         ("--backend vllm --num-prompts=100 --max-concurrency=8", "--api completions --requests 100 --concurrency 8"),
         ("--backend openai-chat --endpoint /v1/chat/completions", "--api chat"),
         ("--backend tensorrt-llm", "--api triton"),
+        ("--backend llama.cpp", "--api completions"),
+        ("--backend openai-embeddings --endpoint /v1/embeddings", "--api embeddings"),
+        ("--endpoint-type embeddings", "--api embeddings"),
+        ("--backend sglang-embedding", "--api embeddings"),
+        ("--backend vllm-rerank --endpoint /v1/rerank", "--api rerank"),
+        ("--backend vllm-pooling --endpoint /pooling", "--api pooling"),
+        ("--endpoint /score", "--api score"),
+        ("--endpoint-type hf_tei_rankings", "--api tei-rerank"),
         ("--endpoint /serving-endpoints/x/invocations", "--path /serving-endpoints/x/invocations"),
         ("--random-input-len 512 --random-output-len 128", "--input-tokens 512 --output-tokens 128"),
         ("--dataset-name random --request-rate inf --max-concurrency 8", "--concurrency 8"),
@@ -85,7 +95,11 @@ def test_what_means_the_same_is_taken(line: str, means: str) -> None:
         ("--profile sweep", "loadcell sweep"),
         ("--profile synchronous", "--concurrency 1"),
         ("--request-rate inf", "--concurrency N --requests N"),
-        ("--backend infinity", "--api takes chat, completions, messages, responses"),
+        ("--backend infinity", f"--api takes {our_apis()}; any other path"),
+        ("--backend sglang", "--api completions is vLLM's, --api sglang is SGLang's"),
+        ("--endpoint /rerank", "--api tei-rerank is TEI's"),
+        ("--endpoint /v2/rerank", "--api rerank --path /v2/rerank"),
+        ("--endpoint /generate", "--api sglang or --api tgi"),
         ("--spawn-rate 2", "--ramp T"),
         ("-q 5", "hey's is of each worker"),
         ("-c config.yml", "--spec FILE"),
@@ -133,6 +147,9 @@ def test_no_flag_of_ours_is_foreign_and_every_meaning_exists() -> None:
     tables = [foreign._SAME, foreign._PLAIN, foreign._PART, foreign.ALWAYS, foreign.NAMED, foreign._BY_VALUE]
     listed = [flag for table in tables for flag in table]
     assert set(listed) & every <= {"--duration", "--resume"}, "of a command that lacks it"
+    assert set(our_apis().split(", ")) == set(foreign._API) and not set(foreign._APIS) & set(foreign._EITHER)
+    named = re.findall("--api ([a-z-]+)", " ".join(foreign._EITHER.values()))
+    assert named and all(map(is_api, named))
     twice = {flag for flag in listed if listed.count(flag) > 1}
     assert twice == {"--request-rate", "--qps"}, "in two tables, that is: these go by their value first"
     named = {word for text in foreign.NAMED.values() for word in text.replace(",", " ").split() if word[:2] == "--"}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadcell.apis import our_apis
 from loadcell.errors import UsageError
 from loadcell.secrets import bare_urls
 
@@ -112,17 +113,30 @@ DIFFERENT = {
 _API = {
     "chat": "openai-chat vllm-chat sglang-oai-chat lmdeploy-chat chat /v1/chat/completions /chat/completions "
     "v1/chat/completions chat_completions",
-    "completions": "openai vllm sglang-oai lmdeploy completions openai-completions /v1/completions /completions "
-    "v1/completions text_completions",
+    "completions": "openai vllm sglang-oai lmdeploy scalellm llama.cpp completions openai-completions /v1/completions "
+    "/completions v1/completions text_completions",
+    "embeddings": "openai-embeddings sglang-embedding embeddings /v1/embeddings /embeddings v1/embeddings",
     "messages": "anthropic anthropic-messages messages /v1/messages /messages v1/messages",
+    "pooling": "vllm-pooling pooling /pooling",
+    "rerank": "vllm-rerank rerank /v1/rerank v1/rerank",
     "responses": "responses openai-responses /v1/responses /responses v1/responses",
-    "sglang": "sglang sglang-native",
-    "tgi": "tgi /generate_stream",
+    "score": "score /score",
+    "tei-rerank": "hf_tei_rankings tei-rerank",
+    "sglang": "sglang-native",
+    "tgi": "tgi huggingface_generate /generate_stream",
     "ollama": "ollama /api/chat",
     "ollama-generate": "/api/generate",
-    "llamacpp": "llama.cpp /completion",
-    "triton": "tensorrt-llm tensorrtllm triton",
+    "llamacpp": "llamacpp /completion",
+    "triton": "tensorrt-llm tensorrtllm trt triton",
 }
+_EITHER = {
+    "sglang": "--api completions is vLLM's, --api sglang is SGLang's own bench's",
+    "/generate": "--api sglang or --api tgi",
+    "/rerank": "--api rerank --path /rerank is vLLM's and Cohere's, --api tei-rerank is TEI's",
+    "/v1/score": "--api score --path /v1/score",
+    **dict.fromkeys(("/v2/rerank", "cohere_rankings"), "--api rerank --path /v2/rerank"),
+}
+"""Words that mean one API in one tool and another in the next, or take two flags."""
 _FOR_API = ("--backend", "--endpoint", "--endpoint-type", "--request-type", "--request-format")
 _LIMITS = {"ttft": "ttft", "time_to_first_token": "ttft", "tpot": "tpot", "inter_token_latency": "tpot",
            "e2el": "e2e", "request_latency": "e2e"}  # fmt: skip
@@ -296,10 +310,12 @@ def _arrival_pattern(now: _Taking, name: str, value: str, words: list[str]) -> N
 def _api(now: _Taking, name: str, value: str, words: list[str]) -> None:
     if value in _APIS:
         now.take(f"{name} {value}", "--api", _APIS[value])
+    elif value in _EITHER:
+        now.wrong.append(f"  {name} {value}: {_EITHER[value]}")
     elif name == "--endpoint" and value.startswith("/"):
         now.take(f"{name} {value}", "--path", value)
     else:
-        now.wrong.append(f"  {name} {value}: --api takes {', '.join(_API)}; any other path is --path")
+        now.wrong.append(f"  {name} {value}: --api takes {our_apis()}; any other path is --path")
 
 
 def _dataset_name(now: _Taking, name: str, value: str, words: list[str]) -> None:
