@@ -81,14 +81,22 @@ def test_blocks_hold_an_a_b_b_a_each_even_with_gaps() -> None:
 
 
 def a_duel(
-    folder: Path, *, couples: int = 12, turn: int = 8, slower: float = 1.02, seed: int = 1, cut: int = 0, **b_more: Any
+    folder: Path,
+    *,
+    couples: int = 12,
+    turn: int = 8,
+    slower: float = 1.02,
+    seed: int = 1,
+    cut: int = 0,
+    api: str = "chat",
+    **b_more: Any,
 ) -> Path:
     """A recorded duel of one user: lognormal lengths, a pace that drifts by 20 % meanwhile, one failure in the first
     turn. `cut` turns at the end are missing."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
     urls = {"A": "http://127.0.0.1:1", "B": "http://127.0.0.1:2"}
-    specs = [build_spec({"endpoint": {"url": url}}) for url in urls.values()]
+    specs = [build_spec({"endpoint": {"url": url, "api": api}}) for url in urls.values()]
     plan = DuelPlan(a=specs[0], b=specs[1], turn=turn, couples=couples, models=["m", "m"])
     dump_json(folder / "duel.json", plan)
     lengths = np.maximum(rng.lognormal(np.log(40), 1, (couples, turn)).astype(int), 2)
@@ -108,7 +116,7 @@ def a_duel(
             rows.append(ok_request(i, start_ms=at, tokens=length, asked_tokens=length, **stamps))
             at = last + 1
         more = b_more if one.side == "B" else {}
-        build(one.folder, rows, id=one.folder.name, endpoint={"url": urls[one.side]}, **more)
+        build(one.folder, rows, id=one.folder.name, endpoint={"url": urls[one.side], "api": api}, **more)
     return folder
 
 
@@ -190,6 +198,14 @@ def test_turns_that_are_missing_are_said(tmp_path: Path, capsys: Capture) -> Non
     assert found["duel"]["couples"] == 10
     (said,) = [note for note in found["pairs"][0]["notes"] if "did not run to their end" in note]
     assert said == "2 of 12 couples of turns did not run to their end: 021+022, 023+024"
+
+
+def test_what_the_api_cannot_show_is_not_asked_for_by_more_requests(tmp_path: Path, capsys: Capture) -> None:
+    folder = a_duel(tmp_path / "d", couples=4, api="embeddings")
+    assert "--requests 64 would do" in change(told(capsys, folder), "e2e.geomean")["says"]
+    main(["compare", str(folder), "--force"])
+    out = capsys.readouterr().out
+    assert "E2E" in out and "TTFT" not in out and "TPOT" not in out
 
 
 def test_too_few_turns_say_how_many_are_needed(tmp_path: Path, capsys: Capture) -> None:

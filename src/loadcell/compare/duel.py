@@ -21,7 +21,7 @@ import numpy as np
 from loadcell import __version__
 from loadcell.compare.build import InvalidSideError, pairing_of, suspicions
 from loadcell.compare.effect import Effect, by_student, scaled
-from loadcell.compare.figures import NOT_KEPT, Figure, latencies_ns
+from loadcell.compare.figures import NOT_KEPT, NOT_OF_API, Figure, latencies_ns, of_api
 from loadcell.compare.gates import Bound, judge_gates
 from loadcell.compare.judge import Sides, judge
 from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
@@ -238,7 +238,7 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
     told = told_by_pairs(pairs)
     if pairs.n:
         told |= _rates(kept, block)
-    shown = {key: _missing(measure, pairs) for key, measure in MEASURES.items()}
+    shown = {key: _missing(measure, pairs, kept[0].a.result) for key, measure in MEASURES.items()}
     sides = []
     for name in ("a", "b"):
         runs: list[Loaded] = [getattr(couple, name) for couple in kept]
@@ -255,8 +255,10 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
     return Sides("B", [sides[0]], [sides[1]], told)
 
 
-def _missing(measure: Measure, pairs: Pairs) -> Figure:
-    """A figure of which couples tell nothing, and why."""
+def _missing(measure: Measure, pairs: Pairs, result: Result) -> Figure:
+    """A figure of which couples tell nothing, and why; `result` is that of a turn."""
+    if not of_api(measure.metric, result):
+        return Figure(None, why=NOT_OF_API)
     if measure.metric not in ("ttft", "tpot", "e2e"):
         return Figure(None, why=NOT_KEPT)
     if not pairs.n:

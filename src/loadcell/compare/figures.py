@@ -75,7 +75,7 @@ def figures(result: Result, recording: Recording | None, rows: Rows | None = Non
 
 
 def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure:
-    if not _of_api(measure.metric, result):
+    if not of_api(measure.metric, result):
         return Figure(None, why=NOT_OF_API)
     anchor = "response" if result.methodology.loop == "open" else "service"
     name = f"{measure.metric}_ms" if measure.metric in LATENCIES else measure.metric
@@ -95,7 +95,7 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     return _share(good.attainment, good.planned, phrase("its limits cannot be judged"))
 
 
-def _of_api(metric: str, result: Result) -> bool:
+def of_api(metric: str, result: Result) -> bool:
     """Whether replies of the run's API can show a metric at all."""
     if result.methodology.spec.workload.generates:
         return metric != "inputs_per_s"
