@@ -113,6 +113,26 @@ def test_a_symptom_is_noted_and_judges_nothing(
         assert (found.advice is not None) is (word == "NOTED") and "(usual: up to " in found.says
 
 
+def with_endpoint(result: Result, **fields: Any) -> Result:
+    spec = result.methodology.spec
+    spec = replace(spec, endpoint=replace(spec.endpoint, **fields))
+    return replace(result, methodology=replace(result.methodology, spec=spec))
+
+
+def test_reads_without_a_stamp_have_the_advice_of_where_they_came_from(good: Result) -> None:
+    bare = with_instrument(good, reads_without_stamp=4000)
+    assert named(judge(bare), "stamps").advice == "measure from Linux, where the kernel stamps every read"
+    local = with_endpoint(bare, url="http+unix://%2Frun%2Fserver.sock/v1")
+    assert "load the server over TCP" in str(named(judge(local), "stamps").advice)
+
+
+def test_a_share_of_ttft_is_spoken_of_only_where_there_is_one(good: Result) -> None:
+    late = with_instrument(good, on_time_share=0.98)
+    assert "1 % of TTFT" in named(judge(late), "on_time").says
+    says = named(judge(with_endpoint(late, stream=False)), "on_time").says
+    assert says.startswith("client late or early by more than 1 ms, on 2 % of sends"), says
+
+
 @pytest.mark.parametrize(("name", "part", "field"), [x[:3] for x in (*_LIMITS, *_SYMPTOMS) if x[0] != "send_lateness"])
 def test_a_missing_figure_is_not_judged(good: Result, name: str, part: str, field: str) -> None:
     found = with_instrument(good, part, **{field: None})

@@ -165,6 +165,15 @@ def test_a_stage_that_was_cut_off_has_no_answer() -> None:
     assert "fail" not in row and "interrupted" in text
 
 
+def test_the_legend_speaks_of_no_tokens_where_nothing_is_generated() -> None:
+    plan = make_plan()
+    spec = replace(plan.spec, endpoint=replace(plan.spec.endpoint, api="embeddings"))
+    spec = replace(spec, workload=replace(spec.workload, output_tokens=None))
+    found = words(shown(make_grid(plan=replace(plan, spec=spec))))
+    assert "the median over p99; below requests/s the goodput." in found and "user sees" not in found
+    assert "below tokens/s what one user sees." in words(shown(make_grid()))
+
+
 def test_no_slo_no_goodput() -> None:
     grid = make_grid()
     grid = replace(grid, stages=[make_stage(i, level, goodput=None) for i, level in enumerate((1.0, 2.0), 1)])

@@ -10,6 +10,7 @@ from loadcell.apis import CALLABLE
 from loadcell.metrics.limits import SYMPTOMS, label, note, number
 from loadcell.metrics.model import Check, Result, Spread
 from loadcell.phrases import joined, phrase
+from loadcell.urls import socket_of
 
 _OTHERS = phrase("keep other work off this machine, or off the cores of the load")
 
@@ -106,7 +107,8 @@ def _sending(result: Result) -> Iterator[Check]:
     )
     off = None if audit.on_time_share is None else 1 - audit.on_time_share
     key = phrase("client late or early by more than 1 ms, and more than 1 % of TTFT, on {} of sends")
-    if not result.methodology.spec.workload.generates:
+    spec = result.methodology.spec
+    if not (spec.workload.generates and spec.endpoint.stream):
         key = phrase("client late or early by more than 1 ms, on {} of sends")
     says = phrase(key, number(off, "share"))
     yield note(result, "on_time", off, says, in_time(result), least=1 / (audit.send_lateness.n or 1))
@@ -127,6 +129,8 @@ def _reading(result: Result) -> Iterator[Check]:
         stamped = phrase(
             "a Python callable has no stamps of the kernel: put a server in front of the engine to have them"
         )
+    elif socket_of(result.methodology.spec.endpoint.url):
+        stamped = phrase("a unix socket has no stamps of the kernel: load the server over TCP from Linux to have them")
     yield note(result, "stamps", bare, says, stamped)
 
 

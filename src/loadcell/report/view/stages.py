@@ -137,10 +137,13 @@ def _below(sweep: Sweep, words: Words) -> Iterator[str]:
         "Q": t("Q: the queue grows"),
         "E": t("E: ended early, for it was decided, its queue grew or its requests failed"),
     }
-    yield t(
-        "Latencies in milliseconds, the median over p99; below requests/s the goodput, below tokens/s what one user "
-        "sees."
-    )
+    if generates(sweep):
+        yield t(
+            "Latencies in milliseconds, the median over p99; below requests/s the goodput, below tokens/s what one "
+            "user sees."
+        )
+    else:
+        yield t("Latencies in milliseconds, the median over p99; below requests/s the goodput.")
     if present:
         yield f"{' · '.join(text for mark, text in means.items() if mark in present)}."
     yield from _lacking(sweep, words)
