@@ -81,9 +81,21 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
 """Beginnings of kinds, what the server's words hold (a pattern), and what to do: the first that fits counts."""
 
 
-def advice_for(kind: str, said: str | None = None) -> str | None:
-    """What to do about a kind of failure ("http_401", "timeout"), `said` being the server's words; None for an unknown
-    kind."""
+_OF_CALLABLES = {
+    "timeout": "raise timeout_s, or lower the load: the callable did not come to its end in time",
+    "empty": "the answer ended without output: check stop tokens and output length",
+    "gave_up": None,
+    "protocol": None,
+    "too_large": None,
+}
+"""What is other where a Python callable stands for the server; None where its words say all."""
+
+
+def advice_for(kind: str, said: str | None = None, *, called: bool = False) -> str | None:
+    """What to do about a kind of failure ("http_401", "timeout"), `said` being the server's words, or those of a
+    Python callable that was `called` in its place; None for an unknown kind."""
+    if called and kind in _OF_CALLABLES:
+        return _OF_CALLABLES[kind]
     for kinds, words, advice in _TABLE:
         if kind.startswith(tuple(kinds.split("|"))) and re.search(words, said or "", re.IGNORECASE | re.DOTALL):
             return advice

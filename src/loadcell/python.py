@@ -12,6 +12,7 @@ import msgspec
 
 from loadcell.apis import CALLABLE, IN_PYTHON
 from loadcell.cli.progress import show_progress
+from loadcell.cli.target import key_variable
 from loadcell.errors import UsageError, nearest
 from loadcell.load import run_load
 from loadcell.load.callable import run_callable
@@ -64,12 +65,12 @@ def run(
     given = {
         "concurrency": concurrency, "rate": rate, "requests": requests, "duration_s": duration_s,
         "input_tokens": input_tokens, "output_tokens": output_tokens, "seed": seed,
-        "prompts": None if prompts is None else os.fspath(prompts),
+        "prompts": _path(prompts, "prompts is a file: write them into one, a JSON object a line"),
     }  # fmt: skip
     spec = _spec(target, {name: value for name, value in given.items() if value is not None} | settings, slo)
     queue_ends = spec.load.stop_when_saturated and spec.load.rate is not None
     steer = saturation_steer(spec.load.ramp_s) if queue_ends else None
-    with output_folder(None if output is None else os.fspath(output), "recordings") as folder:
+    with output_folder(_path(output, "output is a folder"), "recordings") as folder:
         with show_progress() as watch:
             if isinstance(target, str):
                 run_load(spec, folder, watch, known_selftest(spec.endpoint.url.startswith("https")), steer=steer)
@@ -89,18 +90,34 @@ def _spec(target: Fn | str, given: Mapping[str, Any], slo: str | Slo | Mapping[s
         section, _, key = path.partition(".")
         if not isinstance(target, str) and path not in _OF_CALLABLES and (section == "endpoint" or path in _OF_SERVERS):
             raise UsageError(f"{name} is of servers: a Python callable has none")
-        tree.setdefault(section, {})[key] = value
+        tree.setdefault(section, {})[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    try:
+        msgspec.json.encode(tree["endpoint"].get("extra_body"))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UsageError(f"extra_body cannot be written as JSON: {error}") from None
     if {"prompts", "output_tokens"} <= given.keys() and not {"output_column", "line_output_tokens"} & given.keys():
         tree["workload"]["line_output_tokens"] = False  # what was asked for goes before what a file says
     if slo is not None:
         limits = parse_slo(slo) if isinstance(slo, str) else slo
+        if not isinstance(limits, Slo | Mapping):
+            raise UsageError(f'slo is limits, as in "ttft=500ms": found {type(limits).__name__}')
         tree["slo"] = msgspec.structs.asdict(limits) if isinstance(limits, Slo) else dict(limits)
     if isinstance(target, str):
         tree["endpoint"]["url"] = target
+        if "api_key_env" not in tree["endpoint"]:
+            tree["endpoint"] |= key_variable(tree["endpoint"], os.environ)
     else:
         tree["endpoint"] |= {"url": IN_PYTHON + _name(target), "api": CALLABLE}
         _check_arguments(target, tree["endpoint"].get("extra_body", {}))
     return build_spec(tree)
+
+
+def _path(given: str | os.PathLike[str] | None, what: str) -> str | None:
+    """The path that was given; UsageError says `what` it must be of."""
+    try:
+        return None if given is None else os.fsdecode(given)
+    except TypeError:
+        raise UsageError(f"{what}; found {type(given).__name__}") from None
 
 
 def _name(fn: Any) -> str:

@@ -20,6 +20,7 @@ from called import Timed, column, load
 
 import loadcell
 from loadcell.errors import EndpointError, UsageError
+from loadcell.load.call import Call
 from loadcell.recording.read import Recording
 from loadcell.spec import spec_fields
 
@@ -234,6 +235,45 @@ def test_a_row_of_a_file_and_extra_body_are_further_arguments(tmp_path: Path) ->
     assert seen[-2:] == [("one", seen[-2][1], 0.5, "fast"), ("two", 7, 1, "fast")]
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": [1, 2]}, "token ids cannot be sent to the callable API: a Python callable is given a text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+            "tools, calls and parts of content need messages, not one text: a Python callable is given one text",
+        ),
+        (
+            {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+             "body": {"messages": [{"role": "user", "content": "a"}]}},
+            "leave out its url, and its body is taken alone",
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_text_is_refused_in_words_of_a_callable(
+    tmp_path: Path, row: dict[str, Any], words: str
+) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(UsageError) as told:
+        loadcell.run(whole, prompts=file, output=tmp_path / "r")
+    assert words in str(told.value) and "--api" not in str(told.value)
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_is_left_of_a_batch_line_without_its_url_is_one_text(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def fn(prompt: str, max_tokens: int) -> str:
+        seen.append(prompt)
+        return "word"
+
+    messages = [{"role": "system", "content": "be short"}, {"role": "user", "content": "hi"}]
+    (tmp_path / "p.jsonl").write_text(json.dumps({"custom_id": "1", "body": {"messages": messages}}) + "\n")
+    load(fn, tmp_path / "r", requests=1, prompts=tmp_path / "p.jsonl", input_tokens=None, concurrency=1)
+    assert seen[-1] == "be short\nhi"
+
+
 # --- how it fails ----------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +369,35 @@ def test_what_is_awaited_too_long_is_cancelled(tmp_path: Path) -> None:
     assert result.errors[0].sample == "not complete after 0.3 s, after 1 event"
 
 
+def test_what_a_cancelled_call_does_at_its_end_changes_nothing_of_its_timeout(tmp_path: Path) -> None:
+    begun = iter(range(1000))
+
+    async def fn(prompt: str, max_tokens: int) -> AsyncIterator[str]:
+        yield " word"
+        if (number := next(begun)) > 2 and number % 3:
+            await asyncio.sleep(60)
+
+    result, recording = load(fn, tmp_path / "r", requests=60, concurrency=30, timeout_s=0.5, max_failures=1.0)
+    assert [(failure.kind, failure.advice) for failure in result.errors] == [
+        ("timeout", "raise timeout_s, or lower the load: the callable did not come to its end in time")
+    ]
+    assert result.counts.run.failed > 30
+    assert set(column(recording, "error_kind")) == {None, "timeout"}
+
+
+@pytest.mark.parametrize("end", [lambda call: call.raised(ValueError("late")), lambda call: call.unfit(3)])
+def test_a_call_that_was_left_stays_as_it_was(end: Callable[[Call], None]) -> None:
+    call = Call(0, 0, 0, 1, 1, "prompt", {})
+    call.begin()
+    call.leave(("timeout", "words"))
+    then = call.end_ns
+    end(call)
+    call.ended()
+    assert (call.failure, call.end_ns, call.over) == (("timeout", "words"), then, True)
+    call.raised(KeyboardInterrupt())
+    assert call.interrupts and call.failure == ("timeout", "words")
+
+
 def test_a_callable_that_fails_at_once_is_told_before_the_load(tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="failed when it was tried, before the load: ValueError: no weights"):
         loadcell.run(lambda prompt, max_tokens: raises(ValueError("no weights")), output=tmp_path / "r")
@@ -379,6 +448,11 @@ def test_it_may_run_in_another_thread(tmp_path: Path) -> None:
         (lambda prompt: "", {}, "cannot be called as fn(prompt, max_tokens): too many positional arguments"),
         (whole, {"extra_body": {"mode": 1}}, "got an unexpected keyword argument 'mode'"),
         (3, {}, "run() loads a URL or a callable, found int"),
+        (lambda prompt, n, p=None: "", {"extra_body": {"p": object()}}, "extra_body cannot be written as JSON: "),
+        ("http://127.0.0.1:9", {"extra_body": {"p": object()}}, "extra_body cannot be written as JSON: "),
+        (whole, {"prompts": ["a"]}, "prompts is a file: write them into one, a JSON object a line; found list"),
+        (whole, {"slo": 5}, 'slo is limits, as in "ttft=500ms": found int'),
+        ("http://127.0.0.1:9", {"api": Path("no/such.yaml")}, "no/such.yaml"),
     ],
 )
 def test_what_cannot_be_asked_is_told(tmp_path: Path, fn: Any, asked: dict[str, Any], words: str) -> None:

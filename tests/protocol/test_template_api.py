@@ -196,8 +196,12 @@ def test_rows_of_a_file_are_in_its_form(tmp_path: Path) -> None:
     spec = spec_of(written(tmp_path))
     assert request_of({"prompt": "x"}, "line 1", spec, Seen()).own == b'{"prompt":"x"}'
     talk = {"url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": "x"}]}}
-    with pytest.raises(UsageError, match=r"the run for the mine\.yaml API"):
+    with pytest.raises(UsageError, match=r"the run for the mine\.yaml API: leave out its url"):
         request_of(talk, "line 1", spec, Seen())
+    assert request_of({"body": talk["body"]}, "line 1", spec, Seen()).own == b'{"prompt":"x"}'
+    parts = {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}
+    with pytest.raises(UsageError, match='give --api chat, or write "messages: true" into the template'):
+        request_of(parts, "line 1", spec, Seen())
 
 
 def test_headers_that_name_the_key_need_one() -> None:

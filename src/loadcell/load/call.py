@@ -6,6 +6,7 @@ import inspect
 from array import array
 from collections.abc import Iterable
 from pathlib import PurePath
+from threading import Lock
 from time import monotonic_ns
 from typing import Any
 
@@ -41,6 +42,8 @@ class Call:
         """False for a call beyond the end of the load."""
         self.over = False
         """Whether nobody waits for it any more: it is to end at its next piece."""
+        self._left, self._lock = False, Lock()
+        """Whether it was left: how it ended is said, and what it does after that is its own affair."""
         self.interrupts = False
         """Whether it ended by a KeyboardInterrupt, which is meant for the load."""
         self.pieces: list[object] = []
@@ -98,7 +101,7 @@ class Call:
 
     def _leave(self) -> None:
         if not self.over:
-            self.failure = ("too_large", phrase("an answer of more than {:,} pieces", MAX_PIECES))
+            self._fail("too_large", phrase("an answer of more than {:,} pieces", MAX_PIECES))
 
     def unfit(self, answer: object) -> None:
         """It answered with what no answer can be."""
@@ -107,7 +110,7 @@ class Call:
             "either, as a generator is",
             type(answer).__name__,
         )
-        self.failure = ("protocol", words)
+        self._fail("protocol", words)
 
     def raised(self, error: BaseException) -> None:
         """It ended by an exception, which is told with the line that raised it."""
@@ -120,11 +123,25 @@ class Call:
         said = " ".join("".join(format_exception_only(error)).split())  # whatever its own `__str__` does
         where = extract_tb(error.__traceback__)
         line = f" ({PurePath(where[-1].filename).name}, line {where[-1].lineno})" if where else ""
-        self.failure = ("exception", said[:_LONGEST] + line)
+        self._fail("exception", said[:_LONGEST] + line)
 
     def ended(self) -> None:
         """Nothing more comes of it."""
-        self.end_ns = monotonic_ns()
+        with self._lock:
+            if not self._left:
+                self.end_ns = monotonic_ns()
+
+    def leave(self, failure: tuple[str, str] | None) -> None:
+        """It ends here, by `failure` or as it stands: nobody waits for it any more, whatever its thread is at."""
+        with self._lock:
+            self._left = self.over = True
+            self.end_ns = monotonic_ns()
+            self.failure = failure or self.failure
+
+    def _fail(self, kind: str, words: str) -> None:
+        with self._lock:
+            if not self._left:
+                self.failure = (kind, words)
 
     def hear(self) -> array[int]:
         """Read what came by now into `reply`, and judge it if it ended by itself; returns when each piece came."""

@@ -211,9 +211,9 @@ class Conductor:
         if call in self._air:
             self._land(call)
 
-    def _give_up(self, call: Call) -> None:
+    def _give_up(self, call: Call, failure: tuple[str, str] | None = None) -> None:
         """Nobody waits for a call any more, though it goes on."""
-        call.end_ns = monotonic_ns()
+        call.leave(failure)
         self._left.add(call)
         self._caller.give_up(call)
         self._land(call)
@@ -283,8 +283,8 @@ class Conductor:
         for call in [call for call in self._air if call.send_start_ns != MISSING]:
             if now - call.send_start_ns > limit_ns:
                 came = phrase("after {} events", len(call.stamps)) if call.stamps else phrase("without any output")
-                call.failure = ("timeout", phrase("not complete after {:g} s, {}", self._mine.timeout_s, came))
-                self._give_up(call)
+                words = phrase("not complete after {:g} s, {}", self._mine.timeout_s, came)
+                self._give_up(call, ("timeout", words))
 
     def _cancel(self) -> None:
         """Stop: nothing more is called, what is in the air is given up and recorded as cancelled.

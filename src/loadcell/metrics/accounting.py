@@ -57,8 +57,9 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
         unsent=planned - ok - failed - lost - cancelled,
     )
     failures = rows.failures | ({"lost": (lost, None)} if lost else {})
+    called = manifest.effective.get("called_by") is not None
     errors = [
-        Failure(kind=kind, count=count, sample=sample, advice=advice_for(kind, sample))
+        Failure(kind=kind, count=count, sample=sample, advice=advice_for(kind, sample, called=called))
         for kind, (count, sample) in failures.items()
     ]
     return Accounts(counts=counts, lost=lost, invalid=invalid, errors=errors)

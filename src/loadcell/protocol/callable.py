@@ -178,6 +178,7 @@ CALLABLE = Dialect(
     paths=(),
     base="",
     talks=False,
+    takes_ids=False,
     form=Form(ignore_eos=False, usage=False),
     prefix=_prefix,
     body=_body,

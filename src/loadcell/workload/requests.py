@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loadcell.apis import Api, find_api
+from loadcell.api_template import Template
+from loadcell.apis import CALLABLE, Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
 from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
@@ -184,9 +185,10 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
         if api is None:
             raise UsageError(f"{where}: is a request for {url}; only those for {', '.join(_URLS.values())} are taken")
         if api != spec.endpoint.api:
-            raise UsageError(
-                f"{where}: is a request for {url}, the run for the {spec.endpoint.api} API: give --api {api}"
-            )
+            ours = spec.endpoint.api
+            own = ours == CALLABLE or isinstance(ours, Template)
+            instead = "leave out its url, and its body is taken alone" if own else f"give --api {api}"
+            raise UsageError(f"{where}: is a request for {url}, the run for the {ours} API: {instead}")
     names = [name for name in ("messages", "prompt", _INPUT) if name in body]
     if len(names) != 1 or (names == [_INPUT] and spec.endpoint.api != "responses"):
         raise UsageError(f'{where}: a body must have either "messages" or "prompt"; found {", ".join(map(str, body))}')
@@ -306,7 +308,8 @@ def _in_form(fields: Fields, where: str, api: Api) -> Fields:
         return fields
     prompt, messages, dialect = fields.pop("prompt", None), fields.pop("messages", None), find_api(api)
     if messages is None and not isinstance(prompt, str) and not (dialect.takes_ids and not dialect.talks):
-        raise UsageError(f"{where}: token ids cannot be sent to the {api} API: give --api completions")
+        instead = "a Python callable is given a text" if api == CALLABLE else "give --api completions"
+        raise UsageError(f"{where}: token ids cannot be sent to the {api} API: {instead}")
     if dialect.talks:
         if messages is None:
             messages = [{"role": "user", "content": prompt}]
@@ -314,7 +317,10 @@ def _in_form(fields: Fields, where: str, api: Api) -> Fields:
     if messages is not None:
         texts = [message.get("content") for message in messages]
         if "tools" in fields or not all(isinstance(text, str) for text in texts):
-            raise UsageError(f"{where}: tools, calls and parts of content need the chat API: give --api chat")
+            instead = "a Python callable is given one text" if api == CALLABLE else "give --api chat"
+            if isinstance(api, Template):
+                instead += ', or write "messages: true" into the template'
+            raise UsageError(f"{where}: tools, calls and parts of content need messages, not one text: {instead}")
         prompt = "\n".join(texts)
     return {"prompt": prompt, **fields}
 
