@@ -15,6 +15,7 @@ _TLS_PORTS = (443, 8443)
 """Ports on which nearly nobody speaks plain HTTP."""
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/+")
 _BARE_PORT = re.compile(r":?\d{1,5}(?=/|$)")
+_AZURE = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
 
 
 def full_url(text: str, what: str = "an endpoint") -> str:
@@ -46,6 +47,11 @@ def full_url(text: str, what: str = "an endpoint") -> str:
     if port == 0:
         raise UsageError(f"{text!r} has a port that cannot be: write one from 1 to 65535")
     return given
+
+
+def is_azure(host: str) -> bool:
+    """Whether a host is one of Azure's, which has keys and ways to take them of its own."""
+    return _AZURE.search(host) is not None
 
 
 def socket_of(url: str) -> str | None:

@@ -11,12 +11,14 @@ import pytest
 from scripted import Received, Step, json_reply, serve
 from small_engine import engine
 
+import loadcell
 from loadcell.cli.main import main
 from loadcell.cli.run import configure, read_spec
 from loadcell.cli.target import key_variable
+from loadcell.errors import EndpointError
 from loadcell.load.local import Local
 from loadcell.load.target import make_target
-from loadcell.spec import Endpoint
+from loadcell.spec import Endpoint, Spec
 
 
 def headers_of(url: str, key: str | None = "k" * 32, **fields: Any) -> dict[str, str]:
@@ -112,6 +114,9 @@ def test_the_key_of_a_named_server_arrives(
         ("https://api.anthropic.com", "messages", "", "ANTHROPIC_API_KEY"),
         ("https://notanthropic.com", "chat", "ANTHROPIC_API_KEY", None),
         ("https://x.openai.azure.com", "chat", "AZURE_OPENAI_API_KEY OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"),
+        ("https://x.services.ai.azure.com", "chat", "AZURE_OPENAI_API_KEY OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"),
+        ("https://x.openai.azure.us/v1", "chat", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"),
+        ("https://xopenai.azure.com", "chat", "AZURE_OPENAI_API_KEY OPENAI_API_KEY", None),
         ("localhost:8000", "messages", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
         ("localhost:8000", "messages", "", None),
     ],
@@ -119,6 +124,32 @@ def test_the_key_of_a_named_server_arrives(
 def test_whose_variable_is_read(url: str, api: str, known: str, variable: str | None) -> None:
     found = key_variable({"url": url, "api": api}, dict.fromkeys(known.split(), "a key"))
     assert found == ({} if variable is None else {"api_key_env": variable})
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "variable"),
+    [
+        ("https://api.anthropic.com", {"api": "messages"}, "ANTHROPIC_API_KEY"),
+        ("https://api.anthropic.com", {"api": "messages", "api_key_env": "OPENAI_API_KEY"}, "OPENAI_API_KEY"),
+        ("https://api.openai.com", {}, "OPENAI_API_KEY"),
+    ],
+)
+def test_python_reads_the_variable_that_the_command_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, asked: dict[str, Any], variable: str
+) -> None:
+    for name, value in BOTH.items():
+        monkeypatch.setenv(name, value)
+    specs: list[Spec] = []
+
+    def stop(spec: Spec, *_: Any, **__: Any) -> None:
+        specs.append(spec)
+        raise EndpointError("far enough")
+
+    monkeypatch.setattr("loadcell.python.run_load", stop)
+    monkeypatch.setattr("loadcell.python.known_selftest", lambda *_: None)
+    with pytest.raises(EndpointError, match="far enough"):
+        loadcell.run(url, output=tmp_path / "r", **asked)
+    assert [spec.endpoint.api_key_env for spec in specs] == [variable]
 
 
 def test_a_server_that_was_found_is_sent_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

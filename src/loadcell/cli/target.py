@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Endpoint, Spec, redact
-from loadcell.urls import full_url, names_host, names_socket
+from loadcell.urls import full_url, is_azure, names_host, names_socket
 
 if TYPE_CHECKING:
     from loadcell.load.local import Local
 
 _ANTHROPIC = "ANTHROPIC_API_KEY"
-_KEYS = {".anthropic.com": _ANTHROPIC, ".openai.azure.com": "AZURE_OPENAI_API_KEY"}
+_AZURE = "AZURE_OPENAI_API_KEY"
 """Environment variables of keys, by whose servers they are for."""
 BASE_URL = "OPENAI_BASE_URL"
 """The environment variable that OpenAI's own client reads too. Files, a .env say, are not read."""
@@ -98,7 +98,7 @@ def key_variable(endpoint: Mapping[str, Any], environ: Mapping[str, str]) -> dic
     maker, and for Anthropic's API that of Anthropic where there is no other; empty: the default."""
     url, usual = endpoint.get("url"), environ.get(Endpoint(url="").api_key_env)
     host = (urlsplit(full_url(url)).hostname or "") if isinstance(url, str) else ""
-    theirs = next((variable for domain, variable in _KEYS.items() if f".{host}".endswith(domain)), None)
+    theirs = _ANTHROPIC if f".{host}".endswith(".anthropic.com") else _AZURE if is_azure(host) else None
     if theirs is not None and (environ.get(theirs) or not usual):
         return {"api_key_env": theirs}
     if endpoint.get("api") == "messages" and environ.get(_ANTHROPIC) and not usual:

@@ -21,7 +21,7 @@ from loadcell.load.route import route_to, with_model
 from loadcell.protocol import dialect_of
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
-from loadcell.urls import socket_of
+from loadcell.urls import is_azure, socket_of
 
 _PORTS = {"http": 80, "https": 443}
 _PROXY_PORT = 1080
@@ -29,7 +29,6 @@ _PROXY_PORT = 1080
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _FRAMING = ("content-length", "transfer-encoding")
-_AZURE = re.compile(r"\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$")
 _AZURE_HEADER = "api-key"
 _TOKEN = "eyJ"  # how a token of Azure's directory begins: base64 of {"
 Address = tuple[int, tuple[Any, ...]]
@@ -271,7 +270,7 @@ def _with_key(
     if any(name.lower() == _AZURE_HEADER for name in given):
         return headers(None)
     found = headers(key)
-    if key and _AZURE.search(host) and not key.startswith(_TOKEN) and found.pop("Authorization", None):
+    if key and is_azure(host) and not key.startswith(_TOKEN) and found.pop("Authorization", None):
         found[_AZURE_HEADER] = key
     return found
 
