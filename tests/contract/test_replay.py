@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from scripted import Scripted, serve
+from small_engine import engine
 
 import loadcell.load.ending
 from loadcell.cli.main import main
 from loadcell.recording.read import open_recording
+from loadcell.spec import Workload
 
 SHORT = ("--requests", "6", "--concurrency", "2", "--input-tokens", "8", "--output-tokens", "4", "--ramp", "0")
 Load = Callable[..., tuple[int, str, str]]
@@ -96,6 +98,26 @@ def test_a_rate_makes_an_open_loop_of_a_closed_one(tmp_path: Path, load: Load) -
     free, capped = (open_recording(tmp_path / name).spec.load for name in "bc")
     assert (free.rate, free.concurrency, free.ramp_s) == (100, None, 0)
     assert (capped.rate, capped.concurrency) == (100, 2)
+
+
+def test_it_may_change_between_apis_that_generate_and_those_that_do_not(tmp_path: Path, load: Load) -> None:
+    """Nobody gave what only the recorded API has; what is given by hand is refused as ever."""
+    with engine("--ttft", "2ms", "--itl", "1ms") as url:
+        for target, api, folder in ((url, "chat", "a"), ("a", "embeddings", "b"), ("b", "chat", "c")):
+            words = SHORT if folder == "a" else ()
+            asked = url if folder == "a" else tmp_path / target
+            code, _, err = load(asked, *words, "--api", api, "--output", tmp_path / folder)
+            assert code == 0, err
+        assert load(tmp_path / "a", "--api", "rerank", "--output", tmp_path / "d")[0] == 0
+        assert load(tmp_path / "d", "--api", "embeddings", "--inputs", "3", "--output", tmp_path / "e")[0] == 0
+        code, _, err = load(tmp_path / "a", "--api", "embeddings", "--output-tokens", "4")
+        assert code == 2 and "workload.output_tokens: the embeddings API generates no text" in err
+    specs = [open_recording(tmp_path / name).spec for name in "abcde"]
+    assert [spec.endpoint.stream for spec in specs] == [True, False, True, False, False]
+    assert [spec.workload.output_tokens for spec in specs] == ["4", None, Workload().output_tokens, None, None]
+    assert [spec.workload.inputs for spec in specs] == [None, "1", None, "10", "3"]
+    assert [spec.workload.query_tokens for spec in specs] == [None, None, None, "16", None]
+    assert {spec.load.requests for spec in specs} == {6} and {spec.workload.input_tokens for spec in specs} == {"8"}
 
 
 def test_headers_must_be_given_again(tmp_path: Path, load: Load) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadcell.apis import IN_PYTHON
+from loadcell.apis import IN_PYTHON, find_api, is_api
 from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
 from loadcell.secrets import REDACTED
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from loadcell.load.fleet import Review
     from loadcell.recording.methodology import Recorded
     from loadcell.recording.schema import Manifest
+
+
+_OF_KIND = (
+    "endpoint.stream", "endpoint.ignore_eos", "workload.output_tokens", "workload.output_column", "workload.inputs",
+    "workload.query_tokens",
+)  # fmt: skip
+"""Fields that mean something only where text is generated, or only where none is."""
 
 
 def find_recorded(target: str | None) -> Recorded | None:
@@ -37,7 +44,8 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
 
     A closed loop that gets a rate becomes an open one: without the number of users, which would cap it. A run that
     ended by itself, and lasts as long again, is no such run any more where it is given an end. How the server counts
-    prompts is learnt anew for another tokenizer or API. UsageError if something is needed that was never recorded.
+    prompts is learnt anew for another tokenizer or API; where only one of two APIs generates text, outputs and inputs
+    are those that the new one has by default. UsageError if something is needed that was never recorded.
     """
     from loadcell.recording.methodology import check_secrets
 
@@ -60,7 +68,26 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     workload = tree["workload"]
     if {"workload.tokenizer", "endpoint.api"} & set(given):  # what was learnt of the count holds for those alone
         workload.update({key: None for key in ("template_tokens", "token_ratio") if f"workload.{key}" not in given})
+    for path in _of_the_other(recorded.spec["endpoint"].get("api"), tree["endpoint"].get("api")) - set(given):
+        section, _, key = path.partition(".")
+        tree[section].pop(key, None)
     check_secrets(tree, recorded)
+
+
+def _of_the_other(old: Any, new: Any) -> set[str]:
+    """Fields of a load on the API `old` that one on `new` cannot have, or has of its own."""
+    (generated, _), (generates, query) = _kind(old), _kind(new)
+    if generated != generates:
+        return set(_OF_KIND)
+    return set() if query else {"workload.query_tokens"}
+
+
+def _kind(api: Any) -> tuple[bool, bool]:
+    """Whether an API generates text, as every template does, and whether its inputs are of a query."""
+    if not isinstance(api, str) or not is_api(api):  # one that there is not is told of where the Spec is made
+        return True, False
+    dialect = find_api(api)
+    return dialect.generates, bool(dialect.query)
 
 
 def ask_trust(
