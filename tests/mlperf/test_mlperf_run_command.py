@@ -266,6 +266,8 @@ def test_the_accuracy_pass_after_it(url: str, mlperf: Command, tmp_path: Path) -
         ((URL, *BENCHMARK, "--scenario", "offline", "--slo", "chat"), ["unknown flag --slo"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--set", "load.rate=4"), ["load.rate"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--rate", "4"), ["--rate"]),
+        ((URL, *BENCHMARK, "--scenario", "offline", "--api", "embeddings"),
+         ["benchmarks here generate text", "--api chat or completions"]),
         ((URL, *BENCHMARK, "--scenario", "offline", "--resume"), ["--resume", "mlperf/TIME"]),
         (("no/such/run", "--resume"), ["no/such/run", "there is no folder of an MLPerf-style run"]),
         ((URL, "--benchmark", "whisper", "--scenario", "offline"), ["whisper", "cannot send"]),

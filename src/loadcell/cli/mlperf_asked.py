@@ -107,9 +107,18 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
 
 
 def given_fields(args: argparse.Namespace, spec: Spec) -> set[str]:
-    """The fields of the Spec that a person set: by a flag, by --set, or in a file (if not to the default)."""
+    """The fields of the Spec that a person set: by a flag, by --set, or in a file (if not to the default).
+
+    UsageError if its API generates nothing.
+    """
+    from loadcell.apis import find_api
     from loadcell.spec import Endpoint, spec_fields
 
+    api = spec.endpoint.api
+    if not find_api(api).generates:
+        raise UsageError(
+            f"MLPerf's benchmarks here generate text, and the {api} API generates none: name --api chat or completions"
+        )
     usual = Spec(endpoint=Endpoint(url=spec.endpoint.url))
     other = {path for path in spec_fields() if attrgetter(path)(spec) != attrgetter(path)(usual)}
     flags = {path for path in spec_fields() if getattr(args, path, None) is not None}
