@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import UsageError, nearest
+from loadcell.secrets import of_url
 
 ENDINGS = (".yaml", ".yml")
 """How the names of such files end."""
@@ -122,6 +123,11 @@ def template_of(tree: Mapping[str, Any], said: str) -> Template:
     for key, path in (("path", found.path), ("models.path", found.models.path if found.models else "/")):
         if not _PATH.fullmatch(path):
             raise UsageError(f"{said}: {key} is {path!r}: write {_NEEDED['path']}")
+        if of_url(path):
+            raise UsageError(
+                f"{said}: {key} has a query, which may hold a key, and is recorded: send the key in a header, as "
+                "{{ key }}, or give the query with the URL"
+            )
     if found.end_mark is not None and (not found.end_mark.strip() or found.end_mark.lstrip().startswith("{")):
         raise UsageError(f"{said}: end_mark is {found.end_mark!r}: an end that is JSON is told by event.done")
     if (found.event.done or "").startswith("["):

@@ -146,3 +146,20 @@ def test_hosts_that_cannot_be(host: str) -> None:
 
 def test_addresses_of_this_machine() -> None:
     assert ("127.0.0.1", 8000) in [where[:2] for _, where in resolve(target("http://localhost:8000"))]
+
+
+@pytest.mark.parametrize("given", ["generate", "generate_stream"])
+@pytest.mark.parametrize(
+    ("api", "base"), [("triton", "/v2/models/a/"), ("triton", "/v2/models/a/versions/1/"), ("tgi", "/")]
+)
+@pytest.mark.parametrize(("stream", "asked"), [(True, "generate_stream"), (False, "generate")])
+def test_a_whole_url_is_that_of_the_model_whichever_replies_are_wanted(
+    api: str, base: str, given: str, stream: bool, asked: str
+) -> None:
+    target = make_target(Endpoint(url=f"http://h{base}{given}?a=1", api=api, stream=stream), None)
+    assert (target.path, target.path_query) == (base + asked, "?a=1")
+
+
+def test_a_models_own_address_is_asked_as_it_is() -> None:
+    target = make_target(Endpoint(url="http://h/endpoints/a/invocations", api="triton", stream=False), None)
+    assert target.path == "/endpoints/a/invocations"

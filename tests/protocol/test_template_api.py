@@ -18,11 +18,12 @@ from spoken import HEAD, LAST, SPOKEN, at_once, by_template, chunk, event, strea
 from loadcell.api_template import Template, read_template
 from loadcell.errors import UsageError
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING
+from loadcell.load.target import make_target
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.protocol import Dialect, Form, Reply, dialect_of
 from loadcell.protocol.template.missing import shape_of
 from loadcell.recording.methodology import Recorded, check_secrets
-from loadcell.spec import Spec, build_spec, redact
+from loadcell.spec import Endpoint, Spec, build_spec, redact
 from loadcell.workload.requests import Seen, request_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples/apis"
@@ -60,6 +61,8 @@ def body(dialect: Dialect, prompt: str | bytes, extra: dict[str, Any] | None = N
     [
         ("path: /v1/say", "path: v1/say", "path is 'v1/say': write the path below the URL, as in /v1/generate"),
         ("path: /v1/say", 'path: "/a b"', "path is '/a b'"),
+        ("path: /v1/say", "path: /v1/say?key=of-ours", "path has a query, which may hold a key, and is recorded: send"),
+        ("body:", "models: {path: '/m?k=of-ours', names: a}\nbody:", "models.path has a query, which may hold a key"),
         ("path: /v1/say", "pth: /v1/say", "unknown key pth (did you mean path?); there are: name, path, "),
         ("path: /v1/say", "", "path is missing: the path below the URL"),
         ("body:", "talks: true\nbody:", "unknown key talks"),
@@ -93,6 +96,7 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path: Path, old: str, new: str, 
     with pytest.raises(UsageError) as caught:
         spec_of(written(tmp_path, GOOD.replace(old, new)))
     assert "mine.yaml: " in str(caught.value) and words in str(caught.value)
+    assert "of-ours" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -114,6 +118,20 @@ def test_without_jmespath_it_says_what_to_install(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "jmespath", None)
     with pytest.raises(UsageError, match=r"mine.yaml: .*pip install 'loadcell\[template\]'"):
         spec_of(written(tmp_path, GOOD.replace("/v1/say", "/not/seen/before")))
+
+
+def test_a_version_of_the_api_may_stand_in_its_path_and_goes_before_the_queries_of_urls(tmp_path: Path) -> None:
+    text = GOOD.replace("/v1/say", "/v1/say?api-version=v1")
+    api = spec_of(written(tmp_path, text)).endpoint.api
+    for url, asked, path in [
+        ("http://h", None, "/v1/say?api-version=v1"),
+        ("http://h?a=1", None, "/v1/say?api-version=v1&a=1"),
+        ("http://h?a=1", "?b=2", "/v1/say?api-version=v1&a=1&b=2"),
+        ("http://h?a=1", "/x?b=2", "/x?a=1&b=2"),
+    ]:
+        target = make_target(Endpoint(url=url, api=api, path=asked), None)
+        assert target.path + target.path_query == path
+        assert target.request_target("/m?b=2") == ("/m?b=2" if target.query == "" else "/m?b=2&a=1")
 
 
 def test_a_stream_must_have_an_end(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _NAMED = (
 
 
 class Route(NamedTuple):
-    """Paths as they stand in a request line, and what follows them: "" or a query with its question mark."""
+    """Paths as they stand in a request line, and what follows them: "" or a query with its mark."""
 
     prefix: str
     """In front of the paths of the API."""
@@ -46,14 +46,16 @@ def route_to(url: str, asked: str | None, dialect: Dialect, *, stream: bool) -> 
     prefix = base or dialect.base
     own = prefix + (dialect.path if stream or dialect.whole_path is None else dialect.whole_path)
     if asked is None:
-        return Route(prefix, query, given if whole else own, query, whole)
+        path = _named_whole(given, own, dialect) if whole else own
+        return Route(prefix, query, path, _query(parts.query, path), whole)
     if "://" in asked or re.search(r"[\s#]", asked):
         raise UsageError(f"--path {asked!r} is no path: write /what/follows/the/host?and=its&query")
     path, _, more = asked.partition("?")
     path = MODEL.join(quote(piece, safe=_SAFE) for piece in path.split(MODEL))
     if path and not path.startswith("/"):
         path = f"{base}/{path}"
-    return Route(prefix, query, path or own, _query("&".join(filter(None, (parts.query, more)))), bool(path))
+    more = "&".join(filter(None, (parts.query, more)))
+    return Route(prefix, query, path or own, _query(more, path or own), bool(path))
 
 
 def named_model(path: str) -> str | None:
@@ -67,8 +69,16 @@ def with_model(path: str, model: str) -> str:
     return path.replace(MODEL, quote(model, safe=""))
 
 
-def _query(text: str) -> str:
-    return f"?{quote(text, safe=_SAFE)}" if text else ""
+def _query(text: str, path: str = "") -> str:
+    """What follows a path, which may have a query of its own."""
+    return f"{'&' if '?' in path else '?'}{quote(text, safe=_SAFE)}" if text else ""
+
+
+def _named_whole(given: str, own: str, dialect: Dialect) -> str:
+    """A whole path as it was given, but for the method where the API has another for replies that come whole."""
+    if dialect.whole_path is None or given.endswith(_WHOLE):
+        return given
+    return given.rpartition("/")[0] + own[own.rindex("/") :]
 
 
 def _is_whole(given: str, dialect: Dialect) -> bool:

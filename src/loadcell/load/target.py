@@ -116,7 +116,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def request_target(self, path: str) -> str:
         """What stands in the request line: a path, or the whole URL for a forwarding proxy."""
-        here = self.prefix + path + self.query
+        here = self.prefix + path + (self.query.replace("?", "&", 1) if "?" in path else self.query)
         return here if self.proxy is None or self.tls else self.origin + here
 
     def secrets(self) -> set[str]:
