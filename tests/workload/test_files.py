@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from loadcell.errors import UsageError
+from loadcell.protocol import dialect_of
 from loadcell.spec import Spec, build_spec
 from loadcell.workload import FilePrompts, Tokenizer
 from loadcell.workload.files import PromptFile, read_prompts
@@ -132,13 +133,45 @@ def test_lines_of_a_batch_pass_whole_to_the_api_that_they_name(read: Read, token
     assert file.output_tokens.tolist() == [7, 0]
     texts = ["And?", '"2"', "Do."]
     assert file.input_tokens(np.array([1]), tokenizer).tolist() == [sum(map(count, texts))]
+    assert not any("input" in note for note in file.notes(2))
     for said, api, why in [
+        (line("/v1/embeddings", input="a"), "chat", "the run for the chat API: give --api embeddings"),
+        (line("/v1/rerank", query="a", documents=["b"]), "chat", "the run for the chat API: give --api rerank"),
+        (line("/v1/batches", input="a"), "chat", "only those for chat, completions, .*, score are taken"),
+        (lines[0], "embeddings", "the run for the embeddings API: give --api responses"),
         (lines[0], "chat", "the run for the chat API: give --api responses"),
         (line("/v1/responses", input=3), "responses", "'input' must be text or a list of items, found 3"),
         (line("/v1/responses", input="a", background=True), "responses", "its body asks for background: true"),
     ]:
         with pytest.raises(UsageError, match=why):
             read(said, api=api)
+    for url, api in [("/v1/embeddings", "embeddings"), ("/v2/rerank", "rerank")]:
+        body = {"input": ["a", "b"]} if api == "embeddings" else {"query": "a", "documents": ["b"]}
+        assert sent(read(line(url, **body), api=api))[0].items() >= body.items()
+
+
+@pytest.mark.parametrize(
+    ("api", "field", "nest"),
+    [
+        ("llamacpp", "n_predict", ""),
+        ("ollama-generate", "num_predict", "options"),
+        ("sglang", "max_new_tokens", "sampling_params"),
+        ("tgi", "max_new_tokens", "parameters"),
+    ],
+)
+def test_bodies_in_an_engines_own_form_are_sent_in_it(read: Read, api: str, field: str, nest: str) -> None:
+    settings = {"temperature": 0, field: 4}
+    line = {"body": {"prompt": "hi", **({nest: settings} if nest else settings)}}
+    extra = {nest: {"top_k": 3}} if nest else {"top_k": 3}
+    file = read(json.dumps(line), api=api, extra=extra)
+    assert file.output_tokens.tolist() == [4]
+    dialect = dialect_of(api)
+    prefix = dialect.prefix("m", True, dialect.form, extra)
+    whole = dialect.body(prefix, file.prompts[0], 4, field)
+    body = json.loads(whole)
+    asked = body[nest] if nest else body
+    assert (asked["temperature"], asked["top_k"], asked[field]) == (0, 3, 4)
+    assert whole.count(field.encode()) == 1 and whole.count(nest.encode()) == (1 if nest else len(whole) + 1)
 
 
 def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: Tokenizer) -> None:
@@ -146,8 +179,9 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
     file = read("\n".join(map(json.dumps, lines)), api="completions")
     assert sent(file) == [{"prompt": "a", "suffix": "b"}, {"prompt": [5, 6, 7]}, {"prompt": "c"}]
     assert file.input_tokens(np.arange(3), tokenizer).tolist() == [1, 3, 1]
-    with pytest.raises(UsageError, match="token ids cannot be sent to the chat API"):
-        read('{"prompt": [5, 6, 7]}')
+    for api in ("chat", "triton"):
+        with pytest.raises(UsageError, match=f"token ids cannot be sent to the {api} API"):
+            read('{"prompt": [5, 6, 7]}', api=api)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +217,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         ('{"prompt": "a", "max_tokens": 99999999}', "99,999,999 output tokens"),
         ('{"prompt": "a", "max_tokens": 5, "output_tokens": 6}', "'output_tokens' and 'max_tokens' differ"),
         ('{"body": {"input": "a"}}', 'a body must have either "messages" or "prompt"; found input'),
-        ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "for /v1/embeddings; only those for chat, completions"),
+        ('{"body": {"prompt": "a"}, "url": "/v1/embeddings"}', "the run for the chat API: give --api embeddings"),
         ('{"body": {"prompt": "a"}, "url": "/v1/completions"}', "the run for the chat API: give --api completions"),
         ("id,answer\n1,2", "p.jsonl:1: 'id,answer' is neither JSON nor the header .* a column prompt.*-column NAME"),
         ("Hello world\nHow are you?", "'Hello world' is neither JSON nor the header"),

@@ -143,6 +143,8 @@ class Dialect:
     """Whether what is else one text may be token ids too."""
     form: Form
     """What bodies have at first."""
+    nest: str = ""
+    """The object in which a body has its settings; empty where they stand at its top."""
     prefix: Callable[[str, bool, Form, Mapping[str, Any]], bytes]
     """(model, "" where the path alone chooses it, whether to stream, form, further fields) to what all bodies of a run
     begin with."""

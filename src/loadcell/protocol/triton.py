@@ -112,6 +112,7 @@ TRITON = Dialect(
     paths=(f"{_PATH}_stream", _PATH),
     base="",
     talks=False,
+    takes_ids=False,
     form=Form(ignore_eos=True),
     prefix=_prefix,
     body=_body,

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from loadcell.api_template import Template
+from loadcell.apis import CALLABLE, Api, find_api
 from loadcell.errors import UsageError, nearest
 
 Fields = dict[str, Any]
@@ -16,6 +18,17 @@ _ALSO = {
     "text_2": ("documents", "texts", "passages"),
 }
 """What rows may call a field of the body, after its own name."""
+_URLS = {
+    "/chat/completions": ("chat",),
+    "/completions": ("completions",),
+    "/messages": ("messages",),
+    "/responses": ("responses",),
+    "/embeddings": ("embeddings",),
+    "/pooling": ("pooling",),
+    "/rerank": ("rerank", "tei-rerank"),
+    "/score": ("score",),
+}
+"""How URLs in lines of a batch file end, and which APIs these are for."""
 FIELDS = frozenset((
     "model", "dimensions", "encoding_format", "user", "input_type", "task", "truncate", "truncation",
     "truncation_direction", "truncate_prompt_tokens", "normalize", "late_chunking", "embedding_type", "embd_normalize",
@@ -31,17 +44,33 @@ def columns_for(dialect: Any, asked: str | None) -> tuple[list[str], list[str]]:
     return inputs, [*([dialect.query, "query"] if dialect.query else []), *FIELDS]
 
 
-def fields_of(row: Any, where: str, dialect: Any, asked: str | None) -> tuple[Fields, set[str]]:
+def check_url(url: Any, where: str, api: Api) -> None:
+    """UsageError where the line of a batch file is for another API than the run's."""
+    if not isinstance(url, str):
+        return
+    apis = next((apis for end, apis in _URLS.items() if url.rstrip("/").endswith(end)), None)
+    if apis is None:
+        names = ", ".join(apis[0] for apis in _URLS.values())
+        raise UsageError(f"{where}: is a request for {url}; only those for {names} are taken")
+    if api not in apis:
+        own = api == CALLABLE or isinstance(api, Template)
+        instead = "leave out its url, and its body is taken alone" if own else f"give --api {apis[0]}"
+        raise UsageError(f"{where}: is a request for {url}, the run for the {api} API: {instead}")
+
+
+def fields_of(row: Any, where: str, api: Api, asked: str | None) -> tuple[Fields, set[str]]:
     """The fields of the body that a row asks for, and the keys of the row that they are made of.
 
     UsageError begins with `where`.
     """
+    dialect = find_api(api)
     if isinstance(row, str | list):
         row = {dialect.inputs: row}
     if not isinstance(row, dict):
         raise UsageError(f"{where}: a line must be a JSON object with {_names(dialect)}, found {_short(row)}")
     body = row.get("body")
     if asked is None and isinstance(body, dict):
+        check_url(row.get("url"), where, api)
         fields, used = dict(body), {"body", "custom_id", "method", "url"}
     else:
         columns, _ = columns_for(dialect, asked)

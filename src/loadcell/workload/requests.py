@@ -13,7 +13,7 @@ from loadcell.apis import CALLABLE, Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
 from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
-from loadcell.workload.inputs import columns_for, fields_of, input_texts
+from loadcell.workload.inputs import check_url, columns_for, fields_of, input_texts
 from loadcell.workload.lengths import MAX_TOKENS
 
 Fields = dict[str, Any]
@@ -52,7 +52,6 @@ _CALLS = ("tool_calls", "function_call", "arguments", "output")
 """Keys of messages, and of items, that a model reads beside the content."""
 _INSTRUCTIONS = ("system", "instructions")
 _OF_MESSAGES = ("role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content")
-_URLS = {"/chat/completions": "chat", "/completions": "completions", "/messages": "messages", "/responses": "responses"}
 _INPUT = "input"
 """In a whole body of the responses API: a text, or items that stand as they are."""
 
@@ -128,8 +127,12 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     else:
         fields = {key: row[key] for key in row if key in FIELDS}
         _put_prompt(fields, column, value, row, used, where, seen)
-    tokens = _output_tokens(value if whole and output_column is None else row, where, output_column)
-    for key in _OUTPUT:
+    names = (*_OUTPUT, find_api(spec.endpoint.api).form.max_tokens_field) if whole else _OUTPUT
+    if output_column is None:
+        tokens = _output_tokens(fields if whole else row, where, names)
+    else:
+        tokens = _output_tokens(row, where, (output_column,))
+    for key in names:
         fields.pop(key, None)
     if tokens and not spec.workload.line_output_tokens:
         seen.overruled["output tokens"] += 1
@@ -137,7 +140,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
     _settle(fields, spec, seen)
     own = _in_form(fields, where, spec.endpoint.api)
-    seen.sent.update(key for key in own if key not in ("prompt", "messages"))
+    seen.sent.update(key for key in own if key not in ("prompt", "messages", _INPUT))
     seen.uncounted += any(map(_no_text, _parts(own)))
     return Request(msgspec.json.encode(own), tokens)
 
@@ -145,7 +148,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
 def _with_inputs(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     """The request of a row to an API that generates nothing."""
     dialect = find_api(spec.endpoint.api)
-    fields, used = fields_of(row, where, dialect, spec.workload.prompt_column)
+    fields, used = fields_of(row, where, spec.endpoint.api, spec.workload.prompt_column)
     if isinstance(row, dict):
         seen.unused.update(str(key) for key in row if key not in used)
     _settle(fields, spec, seen)
@@ -179,16 +182,7 @@ def _column(row: Fields, where: str, asked: str | None) -> str:
 
 def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
     """The fields of a whole request body, as in a line of an OpenAI batch file."""
-    url = row.get("url")
-    if isinstance(url, str):
-        api = next((api for end, api in _URLS.items() if url.rstrip("/").endswith(end)), None)
-        if api is None:
-            raise UsageError(f"{where}: is a request for {url}; only those for {', '.join(_URLS.values())} are taken")
-        if api != spec.endpoint.api:
-            ours = spec.endpoint.api
-            own = ours == CALLABLE or isinstance(ours, Template)
-            instead = "leave out its url, and its body is taken alone" if own else f"give --api {api}"
-            raise UsageError(f"{where}: is a request for {url}, the run for the {ours} API: {instead}")
+    check_url(row.get("url"), where, spec.endpoint.api)
     names = [name for name in ("messages", "prompt", _INPUT) if name in body]
     if len(names) != 1 or (names == [_INPUT] and spec.endpoint.api != "responses"):
         raise UsageError(f'{where}: a body must have either "messages" or "prompt"; found {", ".join(map(str, body))}')
@@ -199,9 +193,16 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
         fields["prompt"] = fields.pop(_INPUT)
     elif _INPUT in fields and not _talks(fields[_INPUT]):
         raise UsageError(f"{where}: its 'input' must be text or a list of items, found {_short(fields[_INPUT])}")
-    if (why := find_api(spec.endpoint.api).refused(fields)) is not None:
+    dialect = find_api(spec.endpoint.api)
+    if (why := dialect.refused(fields)) is not None:
         raise UsageError(f"{where}: its body {why}")
-    return fields
+    return _flat(fields, dialect.nest)
+
+
+def _flat(fields: Fields, nest: str) -> Fields:
+    """The fields with those of the object `nest` among them: the body puts them back."""
+    held = fields.get(nest) if nest else None
+    return {key: value for key, value in fields.items() if key != nest} | held if isinstance(held, dict) else fields
 
 
 def _put_prompt(
@@ -275,8 +276,7 @@ def _message(value: Any, where: str, whole: bool) -> Fields:
     return message
 
 
-def _output_tokens(row: Mapping[str, Any], where: str, column: str | None) -> int:
-    names = _OUTPUT if column is None else (column,)
+def _output_tokens(row: Mapping[str, Any], where: str, names: tuple[str, ...]) -> int:
     asked = {name: row[name] for name in names if row.get(name) is not None}
     for name, value in asked.items():
         if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers so where some are missing
@@ -293,7 +293,8 @@ def _output_tokens(row: Mapping[str, Any], where: str, column: str | None) -> in
 def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
     """Take out of a row's fields what the run decides."""
     endpoint = spec.endpoint
-    decided = {**endpoint.extra_body, "model": endpoint.model, "stream": endpoint.stream}
+    further = _flat(endpoint.extra_body, find_api(endpoint.api).nest)
+    decided = {**further, "model": endpoint.model, "stream": endpoint.stream}
     if endpoint.ignore_eos is not None:
         decided["ignore_eos"] = endpoint.ignore_eos
     for key in [key for key in fields if key in decided or key in _BY_RUN or fields[key] is None]:

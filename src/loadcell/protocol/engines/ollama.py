@@ -146,6 +146,7 @@ _dialect = partial(
     base="",
     form=Form(ignore_eos=False, max_tokens_field="num_predict"),
     prefix=_prefix,
+    nest=_SETTINGS,
     hear=hear_each(read),
     whole=whole,
     mark=b'"done":true',

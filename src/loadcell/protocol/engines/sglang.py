@@ -113,6 +113,7 @@ SGLANG = Dialect(
     talks=False,
     form=Form(ignore_eos=True, max_tokens_field="max_new_tokens"),
     prefix=_prefix,
+    nest=_SETTINGS,
     body=_body,
     without=without_ignore_eos,
     hear=hear_each(read),

@@ -126,6 +126,7 @@ TGI = Dialect(
     takes_ids=False,
     form=Form(ignore_eos=False, max_tokens_field="max_new_tokens"),
     prefix=_prefix,
+    nest=_SETTINGS,
     body=_body,
     without=_without,
     hear=hear_each(read),
