@@ -177,7 +177,7 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         _made(rates, generates, words) + bracketed(rates.output_tokens_interval or rates.inputs_interval, words),
     ]
     if not generates:
-        yield fact(t("Throughput"), *parts, t("{n} input tokens/s", n=words.figure(rates.input_tokens_per_s)))
+        yield fact(t("Throughput"), *parts, _taken(result, words))
         return
     if short:
         yield fact(t("Throughput"), *parts)
@@ -185,7 +185,7 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
         yield fact("", _in_and_out(rates.total_tokens_per_s, words), *reached)
         return
-    yield fact(t("Throughput"), *parts, t("{n} input tokens/s", n=words.figure(rates.input_tokens_per_s)))
+    yield fact(t("Throughput"), *parts, _taken(result, words))
     yield fact(t("Per user"), *_per_user(rates, words))
     if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
         p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))
@@ -197,6 +197,14 @@ def _made(rates: Throughput, generates: bool, words: Words) -> str:
     if not generates:
         return words.say("{n} inputs/s", n=words.figure(rates.inputs_per_s))
     return words.say("{n} output tokens/s", n=words.figure(rates.output_tokens_per_s))
+
+
+def _taken(result: Result, words: Words) -> str:
+    """The rate of input tokens, and whether the server told none of them."""
+    n = words.figure(result.throughput.input_tokens_per_s)
+    if set(result.methodology.prompt_token_source) == {"planned"}:
+        return words.say("{n} input tokens/s, as planned", n=n)
+    return words.say("{n} input tokens/s", n=n)
 
 
 def _in_and_out(tokens_per_s: float | None, words: Words) -> str:
