@@ -39,7 +39,13 @@ def settle_inputs(tree: dict[str, dict[str, Any]]) -> None:
 
 
 def check_inputs(
-    api: Api, *, streamed: bool, output_tokens: str | None, inputs: str | None, query_tokens: str | None
+    api: Api,
+    *,
+    streamed: bool,
+    output_tokens: str | None,
+    inputs: str | None,
+    query_tokens: str | None,
+    prompts: str | None,
 ) -> None:
     """UsageError if a load of the API cannot be with these settings."""
     dialect = find_api(api)
@@ -58,6 +64,11 @@ def check_inputs(
         raise UsageError(f"{name}: the {api} API generates no text: leave it out")
     if query_tokens is not None and not dialect.query:
         raise UsageError(f"workload.query_tokens: the {api} API has no query: leave it out")
+    if prompts is not None and (inputs is not None or query_tokens is not None):
+        name = "query_tokens" if inputs is None else "inputs"
+        raise UsageError(
+            f"workload.{name}: the lines of a file (--prompts) hold their own inputs and queries: leave it out"
+        )
 
 
 def check_limits(limits: dict[str, float], generates: bool) -> None:

@@ -555,6 +555,7 @@ def _check(spec: Spec) -> None:
         output_tokens=workload.output_tokens,
         inputs=workload.inputs,
         query_tokens=workload.query_tokens,
+        prompts=workload.prompts,
     )
     check_limits(spec.slo.limits, workload.generates)
     parse_arrivals(load.arrivals)

@@ -95,6 +95,8 @@ def test_nothing_of_an_output_is_in_a_result(
         main(words)
         shown = capsys.readouterr().out.replace(INTERVAL_DEFINITION, "")
         assert "E2E" in shown and "inputs/s" in shown
+        told = api != "tei-rerank" or "--md" in words
+        assert ("input tokens/s, as planned" in " ".join(shown.split())) != told
         assert not any(name in shown for name in ("TTFT", "TPOT", "ITL", "output tokens", "tokens out")), shown
     main(["report", run_folder, "--csv"])
     lines = list(csv.reader(io.StringIO(capsys.readouterr().out)))
@@ -419,3 +421,16 @@ def test_a_recorded_run_can_be_made_again(run: Run, tmp_path: Path) -> None:
     assert code in (0, 4)
     again = json.loads((tmp_path / "again" / "recording.json").read_text())
     assert again["bodies_hash"] == ran.manifest.bodies_hash and again["schedule_hash"] == ran.manifest.schedule_hash
+
+
+def test_a_recorded_run_can_be_made_again_with_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"query": "who", "documents": ["a", "b"]}\n')
+    again = ["--prompts", str(file), "--output", str(tmp_path / "again"), "--no-html"]
+    with engine(*PACE) as url:
+        ran = run(url, requests=4, api="rerank", inputs="5")
+        again = ["run", str(ran.folder), "--set", f"endpoint.url={url}", *again]
+        assert main([*again, "--inputs", "7"]) == 2
+        assert main(again) in (0, 4)
+    workload = json.loads((tmp_path / "again" / "spec.json").read_text())["workload"]
+    assert workload["prompts"] == str(file) and not workload.get("inputs") and not workload.get("query_tokens")

@@ -56,6 +56,13 @@ def test_a_limit_on_the_results_is_what_replies_must_hold() -> None:
     assert np.array_equal(wanted[1], np.minimum(wanted[0], 3)) and wanted[0].max() > 3
 
 
+@pytest.mark.parametrize("more", [{"inputs": "7"}, {"query_tokens": "7"}])
+def test_a_file_holds_its_own_inputs(more: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=f"workload.{next(iter(more))}: the lines of a file .* hold their own"):
+        spec_of("rerank", prompts="p.jsonl", **more)
+    assert spec_of("rerank", prompts="p.jsonl", inputs=None, query_tokens=None).workload.inputs is None
+
+
 @settings(deadline=None)
 @given(rows=st.lists(st.integers(0, 299), max_size=20), first=st.integers(0, 299))
 def test_any_rows_are_the_same_as_among_all(rows: list[int], first: int) -> None:

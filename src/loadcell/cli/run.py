@@ -303,6 +303,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     typed = {"workload.output_tokens", "workload.output_column", "workload.line_output_tokens"} & given
     if typed == {"workload.output_tokens"} and tree["workload"].get("prompts") is not None:
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
+    if "workload.prompts" in given:  # likewise before inputs that a spec or a recording plans: its lines hold their own
+        for path in {"workload.inputs", "workload.query_tokens"} - given:
+            tree["workload"].pop(path.partition(".")[2], None)
     if recorded:
         settle(tree, recorded, given)
         ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)
