@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadcell.apis import Api, find_api, is_api
+from loadcell.apis import Api, find_api, generates, is_api
 from loadcell.errors import UsageError
 
 INPUTS, DOCUMENTS, QUERY_TOKENS = "1", "10", "16"
@@ -25,8 +25,9 @@ def settle_inputs(tree: dict[str, dict[str, Any]]) -> None:
     UsageError names what was asked of it that it has not.
     """
     api, workload = tree.get("endpoint", {}).get("api", "chat"), tree.get("workload", {})
-    if not isinstance(api, str) or not is_api(api) or (dialect := find_api(api)).generates:
+    if not isinstance(api, str) or not is_api(api) or generates(api):
         return
+    dialect = find_api(api)
     for section, key, why in _OF_OUTPUT:
         if tree.get(section, {}).get(key) not in (None, False):
             raise UsageError(f"{section}.{key}: the {api} API generates no text, {why}: leave it out")
@@ -48,8 +49,7 @@ def check_inputs(
     prompts: str | None,
 ) -> None:
     """UsageError if a load of the API cannot be with these settings."""
-    dialect = find_api(api)
-    if dialect.generates:
+    if generates(api):
         if output_tokens is None:
             raise UsageError(f"the {api} API generates text: say how much with workload.output_tokens")
         if inputs is not None or query_tokens is not None:
@@ -62,7 +62,7 @@ def check_inputs(
     if streamed or output_tokens is not None:
         name = "endpoint.stream" if streamed else "workload.output_tokens"
         raise UsageError(f"{name}: the {api} API generates no text: leave it out")
-    if query_tokens is not None and not dialect.query:
+    if query_tokens is not None and not find_api(api).query:
         raise UsageError(f"workload.query_tokens: the {api} API has no query: leave it out")
     if prompts is not None and (inputs is not None or query_tokens is not None):
         name = "query_tokens" if inputs is None else "inputs"

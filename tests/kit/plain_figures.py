@@ -94,8 +94,9 @@ def distribution(values: list[float]) -> dict[str, Any]:
 def members(requests: list[Row], loop: str, window: tuple[float, float]) -> list[Row]:
     """Counted ok requests whose planned time (open loop) or send (closed) lies in the window."""
     anchor = "planned_ns" if loop == "open" else "send_start_ns"
-    low, high = (end * 1e9 for end in window)
-    return [r for r in requests if r["status"] == "ok" and r["counted"] is not False and low <= r[anchor] <= high]
+    low, high = window  # either may be a send over 1e9, which times 1e9 is not always that send again
+    counted = [r for r in requests if r["status"] == "ok" and r["counted"] is not False]
+    return [r for r in counted if low <= r[anchor] / 1e9 <= high]
 
 
 def latencies(requests: list[Row], chunks: list[Row], loop: str, window: tuple[float, float]) -> dict[str, Any]:

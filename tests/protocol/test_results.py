@@ -7,6 +7,8 @@ replies, Voyage's rerank (2025), and the OpenAPI of text-embeddings-inference 1.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadcell.apis import find_api
+from loadcell.apis import CALLABLE, api_names, find_api, generates
 from loadcell.protocol import Reply
 from loadcell.protocol.dialect import Dialect
 from loadcell.protocol.embeddings import EMBEDDINGS
@@ -263,3 +265,10 @@ def test_a_tei_server_names_its_model_on_a_page_of_its_own() -> None:
         "BAAI/bge-reranker-large"
     ]
     assert TEI_RERANK.listed(b"<html>") is None and TEI_RERANK.listed(b"{}") is None
+
+
+def test_whether_an_api_generates_is_known_without_loading_it(processes: None) -> None:
+    assert all(generates(name) == find_api(name).generates for name in [*api_names(), CALLABLE])
+    build = "build_spec({'endpoint': {'url': 'http://a'}, 'load': {'concurrency': 1, 'requests': 1}})"
+    asks = f"import sys; from loadcell.spec import build_spec; {build}; sys.exit('loadcell.protocol' in sys.modules)"
+    subprocess.run([sys.executable, "-c", asks], check=True)

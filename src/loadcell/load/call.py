@@ -114,10 +114,7 @@ class Call:
 
     def raised(self, error: BaseException) -> None:
         """It ended by an exception, which is told with the line that raised it."""
-        from traceback import (
-            extract_tb,
-            format_exception_only,
-        )  # load processes come through here too, and have no exceptions to tell
+        from traceback import extract_tb, format_exception_only  # not for load processes, which come by here too
 
         self.interrupts = isinstance(error, KeyboardInterrupt)
         said = " ".join("".join(format_exception_only(error)).split())  # whatever its own `__str__` does

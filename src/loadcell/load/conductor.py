@@ -30,7 +30,8 @@ from loadcell.load.rows import Events, Ledger
 from loadcell.load.sharing import Sharing
 from loadcell.load.tail import Tail
 from loadcell.phrases import phrase
-from loadcell.protocol import Form, Prompt, dialect_of
+from loadcell.protocol import Prompt
+from loadcell.protocol.callable import CALLABLE
 from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.write import PartWriter, write_audit
 from loadcell.spec import Spec
@@ -238,11 +239,8 @@ class Conductor:
         self._audit.reads_without_stamp += len(came)
         body = None
         if self._mine.keep_text:
-            dialect, own = (
-                dialect_of(self._spec.endpoint.api),
-                msgspec.json.encode({"prompt": call.prompt, **call.more}),
-            )
-            body = dialect.body(b"{}", own, call.asked_tokens, Form(ignore_eos=False).max_tokens_field).decode()
+            own = msgspec.json.encode({"prompt": call.prompt, **call.more})
+            body = CALLABLE.body(b"{}", own, call.asked_tokens, CALLABLE.form.max_tokens_field).decode()
         self._book.enter(call, body, array("q", stamps.tobytes()))
 
     # --- now and then ---

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from loadcell.errors import EndpointError, UsageError
 from loadcell.load.names import parse_pin, pinned, proxy_of
 from loadcell.load.route import route_to, with_model
 from loadcell.protocol import dialect_of
+from loadcell.protocol.head import FRAMING, can_be_sent
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 from loadcell.urls import is_azure, socket_of
@@ -26,9 +26,6 @@ from loadcell.urls import is_azure, socket_of
 _PORTS = {"http": 80, "https": 443}
 _PROXY_PORT = 1080
 """Of a proxy that is named without one, as in curl."""
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_FRAMING = ("content-length", "transfer-encoding")
 _AZURE_HEADER = "api-key"
 _TOKEN = "eyJ"  # how a token of Azure's directory begins: base64 of {"
 Address = tuple[int, tuple[Any, ...]]
@@ -213,13 +210,13 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         headers = dialect.headers(None) | {"Authorization": _basic(url)}
     else:
         key = (api_key or "").strip()  # keys that come from files often end in a line feed
-        if not _VALUE.fullmatch(key):
+        if not can_be_sent("Authorization", key):
             raise UsageError(f"the key in {endpoint.api_key_env} cannot be sent: it is not ASCII on one line")
         headers = _with_key(dialect.headers, key or None, host, endpoint.headers)
     for name, value in endpoint.headers.items():
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        if not can_be_sent(name, value):
             raise UsageError(f"header {name!r} cannot be sent: names and values are ASCII on one line")
-        if name.lower() in _FRAMING:
+        if name.lower() in FRAMING:
             raise UsageError(f"header {name!r} cannot be set: it frames the request, and every body has its own length")
         headers = {k: v for k, v in headers.items() if k.lower() != name.lower()} | {name: value}
     proxy, auth = (None, None) if local else _proxy(url.scheme, host, port)

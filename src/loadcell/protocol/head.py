@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httptools
 
 from loadcell.phrases import phrase
@@ -13,6 +15,14 @@ _PLAIN = ("identity", "chunked", "")
 _TEXT = (b"{", b"[", b"data", b"event", b":", b"<")
 """With one of these begins a body that is not packed, whatever its head says; codings without a mark may too."""
 _WITHOUT_MARK = ("br", "deflate")
+_NAME, _VALUE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"), re.compile(r"[\x20-\x7e\t]*")
+FRAMING = ("content-length", "transfer-encoding")
+"""Headers of a request that follow from its body."""
+
+
+def can_be_sent(name: str, value: str) -> bool:
+    """Whether a header is ASCII on one line, and its name a token (RFC 9110)."""
+    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
 
 
 class Head:

@@ -53,6 +53,16 @@ def listed_for(pattern: str) -> Callable[[bytes], list[str] | None]:
     return partial(listed_models, first=fits)
 
 
+def listed_alone(page: bytes) -> list[str] | None:
+    """`Dialect.listed` of a server that has one model, by what it tells of itself (`/info` of TGI and TEI)."""
+    try:
+        told: Any = msgspec.json.decode(page)
+    except NOT_JSON:
+        return None
+    name = told.get("model_id") if isinstance(told, dict) else None
+    return [name] if isinstance(name, str) and name else None
+
+
 def _said(one: Any) -> str:
     """What a server says of what a model is for."""
     facts = [one[key] for key in _FACTS if one.get(key)] if isinstance(one, dict) else []

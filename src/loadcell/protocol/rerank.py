@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.dialect import Heard, Usage
-from loadcell.protocol.models import listed_for
+from loadcell.protocol.models import listed_alone, listed_for
 from loadcell.protocol.results import Claimed, dialect_with_results, lacks, misshapen, results_of, used
-from loadcell.protocol.values import ABSENT, NOT_JSON, as_count, read_as
+from loadcell.protocol.values import ABSENT, as_count, read_as
 
 
 class _Ranked(msgspec.Struct, gc=False):
@@ -66,15 +66,6 @@ def _usage(reply: _Reply) -> Usage | None:
     return Usage(next((tokens for tokens in told if tokens is not None), None))
 
 
-def _info(payload: bytes) -> list[str] | None:
-    """The one model of a TEI server, by its page /info."""
-    try:
-        name = msgspec.json.decode(payload, type=dict[str, Any]).get("model_id")
-    except NOT_JSON:
-        return None
-    return [name] if isinstance(name, str) and name else None
-
-
 _RERANKERS = r"rerank|cross-encoder|text-ranking"
 RERANK = dialect_with_results(
     path="/rerank",
@@ -96,7 +87,7 @@ TEI_RERANK = dialect_with_results(
     whole=whole,
     holds="array of results",
     models="/info",
-    listed=_info,
+    listed=listed_alone,
 )
 SCORE = dialect_with_results(
     path="/score",

@@ -36,6 +36,7 @@ def dialect_with_results(
         whole=whole,
         ends="the end of the reply",
         strict=True,
+        alike=False,
         refused=partial(_refused, own),
         **more,
     )

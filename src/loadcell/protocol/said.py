@@ -70,7 +70,7 @@ class Said:
         self._counted = 0
         self._twin: Twin | None = None
         self._so_far = SoFar() if dialect.cumulative else None
-        self._lessons = _LESSONS if dialect.alike and dialect.generates and not dialect.cumulative else 0
+        self._lessons = _LESSONS if dialect.alike else 0
         self._eager = _EAGER
 
     @property

@@ -67,7 +67,7 @@ def fields_of(row: Any, where: str, api: Api, asked: str | None) -> tuple[Fields
     if isinstance(row, str | list):
         row = {dialect.inputs: row}
     if not isinstance(row, dict):
-        raise UsageError(f"{where}: a line must be a JSON object with {_names(dialect)}, found {_short(row)}")
+        raise UsageError(f"{where}: a line must be a JSON object with {_names(dialect)}, found {short(row)}")
     body = row.get("body")
     if asked is None and isinstance(body, dict):
         check_url(row.get("url"), where, api)
@@ -96,13 +96,12 @@ def _check(fields: Fields, where: str, dialect: Any) -> None:
     if dialect.query:
         query = fields.get(dialect.query)
         if not isinstance(query, str) or not query:
-            raise UsageError(f"{where}: its {dialect.query!r} must be a text, found {_short(query)}")
+            raise UsageError(f"{where}: its {dialect.query!r} must be a text, found {short(query)}")
         if not isinstance(value, list) or not value or not all(_text(one) for one in value):
-            raise UsageError(f"{where}: its {name!r} must be a list of texts, found {_short(value)}")
+            raise UsageError(f"{where}: its {name!r} must be a list of texts, found {short(value)}")
     elif not ((isinstance(value, str | list) and value) and (isinstance(value, str) or _texts_or_tokens(value))):
         raise UsageError(
-            f"{where}: its {name!r} must be a text, a list of texts, token ids or a list of these, "
-            f"found {_short(value)}"
+            f"{where}: its {name!r} must be a text, a list of texts, token ids or a list of these, found {short(value)}"
         )
 
 
@@ -137,6 +136,7 @@ def _names(dialect: Any) -> str:
     return f'"{dialect.query}" and "{dialect.inputs}"' if dialect.query else f'"{dialect.inputs}"'
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a row, as errors show it."""
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -13,7 +13,7 @@ from loadcell.apis import CALLABLE, Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
 from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
-from loadcell.workload.inputs import check_url, columns_for, fields_of, input_texts
+from loadcell.workload.inputs import check_url, columns_for, fields_of, input_texts, short
 from loadcell.workload.lengths import MAX_TOKENS
 
 Fields = dict[str, Any]
@@ -114,7 +114,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     if isinstance(row, str | list):
         row = {"prompt" if isinstance(row, str) else "messages": row}
     if not isinstance(row, dict):
-        raise UsageError(f'{where}: a line must be a JSON object with "prompt" or "messages", found {_short(row)}')
+        raise UsageError(f'{where}: a line must be a JSON object with "prompt" or "messages", found {short(row)}')
     column, output_column = _column(row, where, spec.workload.prompt_column), spec.workload.output_column
     value = row[column]
     if column == "body" or column == spec.workload.prompt_column:  # files of tables may hold JSON as text
@@ -192,7 +192,7 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
     elif isinstance(fields.get(_INPUT), str):
         fields["prompt"] = fields.pop(_INPUT)
     elif _INPUT in fields and not _talks(fields[_INPUT]):
-        raise UsageError(f"{where}: its 'input' must be text or a list of items, found {_short(fields[_INPUT])}")
+        raise UsageError(f"{where}: its 'input' must be text or a list of items, found {short(fields[_INPUT])}")
     dialect = find_api(spec.endpoint.api)
     if (why := dialect.refused(fields)) is not None:
         raise UsageError(f"{where}: its body {why}")
@@ -228,7 +228,7 @@ def _put_prompt(
         fields["prompt"] = value
         return
     if not isinstance(value, str):
-        raise UsageError(f"{where}: its {column!r} must be text or a list of messages, found {_short(value)}")
+        raise UsageError(f"{where}: its {column!r} must be text or a list of messages, found {short(value)}")
     if column == "instruction" and "input" in row:
         value = f"{value}\n\n{row['input']}" if row["input"] else value
         used.add("input")
@@ -247,13 +247,13 @@ def _messages(value: Any, where: str, *, whole: bool) -> list[Fields]:
     """Messages as they are sent; with `whole` every key of them, else those that an API knows."""
     value = _of_json(value)
     if not isinstance(value, list) or not value:
-        raise UsageError(f"{where}: messages must be a list with a message at least, found {_short(value)}")
+        raise UsageError(f"{where}: messages must be a list with a message at least, found {short(value)}")
     return [_message(each, f"{where}: message {number}", whole) for number, each in enumerate(value, 1)]
 
 
 def _message(value: Any, where: str, whole: bool) -> Fields:
     if not isinstance(value, dict):
-        raise UsageError(f"{where} must be an object with role and content, found {_short(value)}")
+        raise UsageError(f"{where} must be an object with role and content, found {short(value)}")
     if "role" not in value and "from" in value:  # ShareGPT
         role = _ROLES.get(str(value["from"]).lower())
         if role is None:
@@ -270,9 +270,9 @@ def _message(value: Any, where: str, whole: bool) -> Fields:
     elif isinstance(content, list):
         for number, part in enumerate(content, 1):
             if not isinstance(part, str) and not (isinstance(part, dict) and isinstance(part.get("type"), str)):
-                raise UsageError(f"{where}: part {number} of its content must have a type, found {_short(part)}")
+                raise UsageError(f"{where}: part {number} of its content must have a type, found {short(part)}")
     elif not isinstance(content, str):
-        raise UsageError(f"{where}: its content must be text or a list of parts, found {_short(content)}")
+        raise UsageError(f"{where}: its content must be text or a list of parts, found {short(content)}")
     return message
 
 
@@ -282,7 +282,7 @@ def _output_tokens(row: Mapping[str, Any], where: str, names: tuple[str, ...]) -
         if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers so where some are missing
             value = asked[name] = int(value)
         if type(value) is not int:
-            raise UsageError(f"{where}: its {name!r} must be a whole number, found {_short(value)}")
+            raise UsageError(f"{where}: its {name!r} must be a whole number, found {short(value)}")
         if not 0 < value <= MAX_TOKENS:
             raise UsageError(f"{where}: {value:,} output tokens are asked for; it must be 1 to {MAX_TOKENS:,}")
     if len(set(asked.values())) > 1:
@@ -376,8 +376,3 @@ def _of_json(value: Any) -> Any:
         except (msgspec.DecodeError, RecursionError):
             return value
     return value
-
-
-def _short(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:59]}…"

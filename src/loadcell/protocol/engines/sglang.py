@@ -123,6 +123,7 @@ SGLANG = Dialect(
     ends="[DONE]",
     strict=True,
     cumulative=True,
+    alike=False,
     refused=refused_nested(_SETTINGS, ("n",)),
     holds="text or output_ids",
     models="/v1/models",

@@ -11,9 +11,10 @@ import msgspec
 from loadcell.kinds import KIND_ANSWER
 from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, Running, Told, Usage, hear_each
+from loadcell.protocol.models import listed_alone
 from loadcell.protocol.nested import begun_nested, ended_nested, own_nested, refused_nested
 from loadcell.protocol.refusal import error_message, knows_no_field
-from loadcell.protocol.values import ABSENT, NOT_JSON, as_count, present, read_as
+from loadcell.protocol.values import ABSENT, as_count, present, read_as
 
 _SETTINGS = "parameters"
 _DETAILS = "details"
@@ -85,16 +86,6 @@ def _put_end(heard: Heard, event: _Event, payload: bytes) -> None:
         heard.failure = ("stream_error", error_message(payload))
 
 
-def _listed(page: bytes) -> list[str] | None:
-    """The one model of a server, of what it tells of itself."""
-    try:
-        told: Any = msgspec.json.decode(page)
-    except NOT_JSON:
-        return None
-    name = told.get("model_id") if isinstance(told, dict) else None
-    return [name] if isinstance(name, str) else None
-
-
 # --- requests out -----------------------------------------------------------------------------------------------------
 
 
@@ -137,5 +128,5 @@ TGI = Dialect(
     refused=refused_nested(_SETTINGS, _SEVERAL),
     holds="token or generated_text",
     models="/info",
-    listed=_listed,
+    listed=listed_alone,
 )

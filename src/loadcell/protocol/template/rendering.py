@@ -16,6 +16,7 @@ import msgspec
 
 from loadcell.api_template import Template
 from loadcell.errors import UsageError, nearest
+from loadcell.protocol.head import FRAMING, can_be_sent
 from loadcell.protocol.values import NOT_JSON
 from loadcell.secrets import of_body
 
@@ -24,10 +25,7 @@ ABOUT = ("model", "max_tokens", "stream", "ignore_eos", "extra")
 _SAMPLE = 'a "word" \\ and\nanother {{ é'
 """Characters that spoil JSON where they are not quoted."""
 _SHOWN = 40
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _BEARER = {"Authorization": "Bearer {{ key }}"}
-_FRAMING = ("content-length", "transfer-encoding")
 _NO_SUCH = re.compile(r"No (filter|test) named '(\w+)'")
 
 _ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
@@ -156,7 +154,7 @@ def headers_of(template: Template) -> Callable[[str | None], dict[str, str]]:
         return {name: value for name, value in made.items() if value}
 
     for name, value in headers("key").items():
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)) or name.lower() in _FRAMING:
+        if not can_be_sent(name, value) or name.lower() in FRAMING:
             raise UsageError(f"{template.name}: headers.{name} cannot be sent: names and values are ASCII on one line")
     return headers
 
