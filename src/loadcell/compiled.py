@@ -10,7 +10,7 @@ from typing import Any
 from loadcell.errors import UsageError, nearest
 
 LIBRARY = Path(__file__).parent / "core" / "core.so"
-VERSION = 5
+VERSION = 6
 """Of the contract between `core/native.py` and the library."""
 CHOICE = "LOADCELL_NATIVE"
 """Of the environment: `no` for the Python form, `require` to fail without the library; hatch_build.py obeys it too."""

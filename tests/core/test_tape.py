@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from tapes import tapes
 
 from loadcell.core import BULK_BYTES, STAMP_COLUMNS, Tape
+from loadcell.core.tape import MOMENT, NUMBER, TEXT, TOLD, WHOLE
 from loadcell.kinds import MISSING
 
 MS = 1_000_000
 OFFSET = 1_700_000_000_000_000_000
 HEAD, TAIL = b'data: {"t":"', b'"}\n\n'
+PLAIN = HEAD + TEXT + TAIL
 
 Make = Callable[[], Tape]
 
@@ -45,7 +47,7 @@ def store(tape: Tape, *reads: bytes, at: int = 0) -> Tape:
 def test_events_that_look_alike_are_one_text(tape: Tape) -> None:
     whole = token(b"one ") + token(b"two ")
     store(tape, whole[:9], whole[9:], token(b"three"))
-    found = tape.scan(HEAD, TAIL, 100)
+    found = tape.scan(PLAIN, 100)
     assert found is not None
     assert found.text == b"one two three"
     assert (list(found.reads), list(found.begins)) == ([1, 1, 2], [0, 1, 2])
@@ -54,27 +56,48 @@ def test_events_that_look_alike_are_one_text(tape: Tape) -> None:
     assert (tape.stored, tape.taken, tape.pieces(9)) == (0, 3, [])
 
 
-NUMBERED = [(b'data: {"n":\0,"t":"', TAIL), (HEAD, b'","n":\0}\n\n')]
-NUMBERS = {b"0": True, b"7": True, b"1234567890": True, b"12345678901": False, b"07": False, b"": False, b"-1": False,
-           b"1.5": False, b"x": False}  # fmt: skip
+NUMBERED = [b'data: {"n":%b,"t":"%b"}\n\n', b'data: {"t":"%b","n":%b}\n\n', b'{"at":"%b","t":"%b","n":%b}\n']
+"""Forms with places for a number, or a date and a number, and a text."""
+WHOLES = {b"0": True, b"7": True, b"1234567890": True, b"12345678901": False, b"07": False, b"": False, b"-1": False,
+          b"1.5": False, b"x": False}  # fmt: skip
+NUMBERS = {
+    WHOLE: WHOLES,
+    TOLD: WHOLES | {b"123456789": True, b"1234567890": False},
+    NUMBER: WHOLES | {b"-1": True, b"1.5": True, b"-0.000123": True, b"1.": False, b".5": False, b"-": False,
+                      b"01.5": False, b"1e5": False, b"1.5.5": False, b"--1": False, b"1." + b"3" * 21: False},
+    MOMENT: {b"2026-12-01T02:03:04.567Z": True, b"7": True, b"": False, b"x": False, b"9" * 41: False, b"1,2": False},
+}  # fmt: skip
+CASES = [(kind, value, taken) for kind, values in NUMBERS.items() for value, taken in values.items()]
 
 
-@pytest.mark.parametrize(("head", "tail"), NUMBERED)
-@pytest.mark.parametrize(("number", "taken"), NUMBERS.items())
-def test_a_nul_in_a_form_is_any_whole_number(tape: Tape, head: bytes, tail: bytes, number: bytes, taken: bool) -> None:
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(("kind", "value", "taken"), CASES)
+def test_what_differs_is_of_its_kind(tape: Tape, kind: bytes, value: bytes, taken: bool, before: bool) -> None:
+    shape = NUMBERED[0 if before else 1]
     events = [
-        (head + text + tail).replace(b"\0", n) for text, n in ((b"one ", b"99"), (b'a\\"b', number), (b"c", b"5"))
+        shape % ((n, text) if before else (text, n)) for text, n in ((b"one ", b"99"), (b'a\\"b', value), (b"c", b"5"))
     ]
-    found = store(tape, b"".join(map(chunk, events))).scan(head, tail, 100)
+    form = shape % ((kind, TEXT) if before else (TEXT, kind))
+    found = store(tape, b"".join(map(chunk, events))).scan(form, 100)
     assert found is not None
     assert found.text == (b'one a\\"bc' if taken else b"one ")
     assert list(found.sizes) == [len(event) - 8 for event in events[: len(found.sizes)]]
+    numbers = [99, int(value), 5] if taken and kind == TOLD else [99]
+    assert list(found.told) == (numbers if kind == TOLD else [])
+
+
+def test_a_form_may_have_many_places(tape: Tape) -> None:
+    form = b'{"a":%b,"b":[%b],"c":"%b","t":"%b","d":%b}\n' % (NUMBER, TOLD, MOMENT, TEXT, WHOLE)
+    events = [
+        b'{"a":-1.25,"b":[%d],"c":"2026-12-01","t":"%b","d":3}\n' % (n, text) for n, text in ((8, b"x"), (9, b"y"))
+    ]
+    found = store(tape, b"".join(map(chunk, events))).scan(form, 100)
+    assert found is not None and (found.text, list(found.told)) == (b"xy", [8, 9])
 
 
 @pytest.mark.parametrize("text", [b"", b'a"b', b"a\\", b"a\nb", b"a\\ud83d"])
 def test_what_looks_otherwise_than_a_numbered_form_comes_in_pieces(tape: Tape, text: bytes) -> None:
-    head, tail = NUMBERED[1]
-    assert store(tape, chunk((head + text + tail).replace(b"\0", b"3"))).scan(head, tail, 9) is None
+    assert store(tape, chunk(NUMBERED[1] % (text, b"3"))).scan(NUMBERED[1] % (TEXT, WHOLE), 9) is None
 
 
 UNLIKE = {
@@ -102,17 +125,17 @@ UNLIKE = {
 @pytest.mark.parametrize("odd", UNLIKE.values(), ids=list(UNLIKE))
 def test_what_looks_otherwise_comes_in_pieces(tape: Tape, odd: bytes) -> None:
     store(tape, token(b"a"), odd, token(b"z"))
-    found = tape.scan(HEAD, TAIL, 100)
+    found = tape.scan(PLAIN, 100)
     assert found is not None and found.text == b"a"
-    assert tape.scan(HEAD, TAIL, 100) is None
+    assert tape.scan(PLAIN, 100) is None
     assert (tape.taken, tape.pieces(1)) == (1, [odd])
-    found = tape.scan(HEAD, TAIL, 100)
+    found = tape.scan(PLAIN, 100)
     assert found is not None and (found.text, list(found.reads)) == (b"z", [2])
 
 
 @pytest.mark.parametrize("text", [rb"\n\"\\\/\b\f\r\t", rb"\u00e9\uD83D\uDE00\u0000", "é漢😀\x7f".encode()])
 def test_texts_are_what_may_stand_in_a_json_string(tape: Tape, text: bytes) -> None:
-    found = store(tape, token(text)).scan(HEAD, TAIL, 1)
+    found = store(tape, token(text)).scan(PLAIN, 1)
     assert found is not None and found.text == text
 
 
@@ -120,14 +143,14 @@ def test_an_event_that_has_not_come_whole_waits(tape: Tape) -> None:
     whole = token(b"abc")
     for size in range(1, len(whole)):
         store(tape, whole[size - 1 : size], at=size - 1)
-        assert tape.scan(HEAD, TAIL, 1) is None
-    found = store(tape, whole[-1:], at=len(whole) - 1).scan(HEAD, TAIL, 1)
+        assert tape.scan(PLAIN, 1) is None
+    found = store(tape, whole[-1:], at=len(whole) - 1).scan(PLAIN, 1)
     assert found is not None and list(found.reads) == [len(whole) - 3]  # the line end of its chunk is not of it
 
 
 def test_after_a_part_the_rest_of_a_read_is_a_piece_of_it(tape: Tape) -> None:
     store(tape, token(b"a") + b"0\r\n", b"\r\n")
-    assert tape.scan(HEAD, TAIL, 9) is not None
+    assert tape.scan(PLAIN, 9) is not None
     assert (tape.taken, tape.stored) == (0, 2)
     assert tape.pieces(1) == [b"0\r\n"]
     assert (tape.taken, tape.pieces(5)) == (1, [b"\r\n"])
@@ -176,16 +199,26 @@ TEXTS = st.binary(min_size=1, max_size=6) | st.text(min_size=1, max_size=6).map(
     lambda text: re.sub(r'["\\\x00-\x1f\ud800-\udfff]', "a", text).encode()
 )
 ODD = st.sampled_from([*UNLIKE.values(), token(rb"\n"), token(b"word")])
-FORMS = [(HEAD, TAIL), *NUMBERED]
+FORMS = [
+    PLAIN,
+    *(NUMBERED[0] % (kind, TEXT) for kind in NUMBERS),
+    *(NUMBERED[1] % (TEXT, kind) for kind in NUMBERS),
+    NUMBERED[2] % (MOMENT, TEXT, TOLD),
+    NUMBERED[2] % (NUMBER, TEXT, WHOLE),
+]
 
 
-def parts(form: tuple[bytes, bytes]) -> st.SearchStrategy[list[bytes]]:
+def parts(form: bytes) -> st.SearchStrategy[list[bytes]]:
     """Chunks of events of a form, some of them not."""
-    numbers = st.sampled_from([*NUMBERS, b"8", b"9"])
-    alike = st.builds(
-        lambda text, n: chunk(form[0].replace(b"\0", n) + text + form[1].replace(b"\0", n)), TEXTS, numbers
-    )
-    return st.lists(st.one_of(alike, ODD), max_size=12)
+
+    @st.composite
+    def alike(draw: st.DrawFn) -> bytes:
+        found = form.replace(TEXT, draw(TEXTS))
+        for kind, values in NUMBERS.items():
+            found = found.replace(kind, draw(st.sampled_from([*values, b"8", b"9"])))
+        return chunk(found)
+
+    return st.lists(st.one_of(alike(), ODD), max_size=12)
 
 
 STEPS = st.lists(
@@ -196,7 +229,7 @@ STEPS = st.lists(
 @pytest.mark.parametrize("form", FORMS)
 @given(st.data(), STEPS, st.lists(st.none() | st.integers(-20 * MS, 20 * MS), min_size=1, max_size=8))
 def test_both_forms_do_the_same(
-    form: tuple[bytes, bytes], data: st.DataObject, steps: list[tuple[str, int]], stamps: list[int | None]
+    form: bytes, data: st.DataObject, steps: list[tuple[str, int]], stamps: list[int | None]
 ) -> None:
     """Whatever comes in whatever pieces, with whatever stamps, handed on in whatever order."""
     stream = b"".join(data.draw(parts(form)))
@@ -204,9 +237,7 @@ def test_both_forms_do_the_same(
     assert all(one == told[0] for one in told)
 
 
-def _told(
-    tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[int | None], form: tuple[bytes, bytes]
-) -> list[Any]:
+def _told(tape: Tape, data: bytes, steps: list[tuple[str, int]], stamps: list[int | None], form: bytes) -> list[Any]:
     """What a tape says at every step."""
     said: list[Any] = []
     tape.begin(0)
@@ -219,7 +250,7 @@ def _told(
             stamp = b"" if apart is None else struct.pack("=qq", *divmod(mono + apart + OFFSET, 1_000_000_000))
             tape.append(piece, stamp, mono, (OFFSET, number, number + 1, number + 2))
         elif step == "scan":
-            said.append(tape.scan(*form, size))
+            said.append(tape.scan(form, size))
         elif step == "pieces":
             said.append(tape.pieces(size))
         else:

@@ -81,14 +81,14 @@ class Spoken:
     """Events that hold something odd among tokens and end nothing."""
     usage: int | None = 7
     """Output tokens that its usage tells."""
-    numbered: bool = False
-    """Whether each event has its number."""
+    own: Callable[[int], Value] | None = None
+    """What each event has for itself, by its number."""
     lines: bool = False
     """Whether its events are lines of JSON."""
     so_far: str = ""
     """The field that holds all text so far."""
     alike: bool = True
-    """Whether its token events differ in nothing but their text and a number."""
+    """Whether its token events differ in nothing but their text and what they have for themselves."""
 
     @property
     def head(self) -> bytes:
@@ -102,14 +102,19 @@ class Spoken:
         tokens = [self.token(text) for text in (accumulate(texts) if self.so_far else texts)]
         end = [value | {self.so_far: "".join(texts)} for value in self.end] if self.so_far else self.end
         values = [*self.begin, *tokens, *end]
-        if self.numbered:
-            values = [value | {"sequence_number": number} for number, value in enumerate(values)]
+        if self.own:
+            values[: -len(self.end)] = [_within(value, self.own(n)) for n, value in enumerate(values[: -len(self.end)])]
         events = [self.event(value, eol, ascii_only) for value in values]
         return [*events, *([self.mark + 2 * eol] if self.mark else [])]
 
     def reply(self, texts: list[str]) -> bytes:
         """The same as a reply."""
         return self.head + b"".join(map(chunk, self.stream(texts))) + LAST
+
+
+def _within(value: Value, own: Value) -> Value:
+    """The value with these fields, those of objects in it too."""
+    return value | {k: _within(value[k], v) if isinstance(value.get(k), dict) else v for k, v in own.items()}
 
 
 def _chat(finish: str | None = None, **delta: Any) -> Value:
@@ -264,7 +269,6 @@ SPOKEN = {
         finish="eos_token",
         fields="index token id text special generated_text details finish_reason generated_tokens input_length error",
         more=(_token("<b>", True), _token("word", index=4), {"token": {"text": "no id"}}),
-        alike=False,
     ),
     "ollama": Spoken(
         OLLAMA_CHAT,
@@ -278,7 +282,6 @@ SPOKEN = {
             _said("word", logprobs=[{"token": "word", "logprob": -0.1}]),
         ),
         lines=True,
-        alike=False,
     ),
     "ollama-generate": Spoken(
         OLLAMA_GENERATE,
@@ -289,7 +292,6 @@ SPOKEN = {
         fields=_OLLAMA,
         more=(_response_line("word", logprobs=[{"token": "word", "logprob": -0.1}]),),
         lines=True,
-        alike=False,
     ),
     "llamacpp": Spoken(
         LLAMACPP,
@@ -309,7 +311,6 @@ SPOKEN = {
             _completion("", prompt_progress={"total": 9, "cache": 0, "processed": 3, "time_ms": 5}),
             _completion("wo", tokens=[7, 8], tokens_predicted=4),
         ),
-        alike=False,
     ),
 }  # fmt: skip
 
@@ -320,7 +321,14 @@ def by_template(name: str) -> Dialect:
 
 
 SPOKEN |= {f"{name}, by template": replace(SPOKEN[name], dialect=by_template(name)) for name in ("chat", "messages")}
-SPOKEN["responses, numbered"] = replace(SPOKEN["responses"], numbered=True)
+_OWN: dict[str, Callable[[int], Value]] = {
+    "responses": lambda n: {"sequence_number": n},
+    "chat": lambda n: {"created": 1_700_000_000 + n // 3, "usage": {"completion_tokens": n, "total_tokens": 9 + n}},
+    "tgi": lambda n: {"index": n, "token": {"id": 3 * n, "logprob": -n / 7}},
+    "llamacpp": lambda n: {"tokens": [3 * n], "tokens_predicted": n},
+    "ollama": lambda n: {"created_at": f"2025-10-26T17:15:{24 + n % 30}.{n}Z"},
+}
+SPOKEN |= {f"{name}, numbered": replace(SPOKEN[name], own=own) for name, own in _OWN.items()}
 
 
 def _output(text: str, **more: Any) -> Value:

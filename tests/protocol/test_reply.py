@@ -15,13 +15,14 @@ from spoken import HEAD, LAST, SPOKEN, Spoken, chunk, event
 from tapes import tapes
 
 from loadcell.core import Tape
+from loadcell.core.tape import TEXT, WHOLE
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIND_REASONING, KIND_TOOL, KIND_USAGE
 from loadcell.protocol import Dialect, Reply
 from loadcell.protocol.cutting import MAX_EVENT_BYTES
 from loadcell.protocol.dialect import Heard
 from loadcell.protocol.head import MAX_HEADER_BYTES
 from loadcell.protocol.openai.dialect import CHAT
-from loadcell.protocol.twin import learn_twin
+from loadcell.protocol.twin import Lesson, Twin, learn_twin
 
 in_every_api = pytest.mark.parametrize("spoken", SPOKEN.values(), ids=SPOKEN)
 ALIKE = {name: spoken for name, spoken in SPOKEN.items() if spoken.alike}
@@ -380,16 +381,22 @@ def test_how_long_silence_is_waited_out(reads: list[bytes], wait_s: float | None
     assert reply.patience_ns == (None if wait_s is None else round(wait_s * 1e9))
 
 
+def lesson(payload: bytes) -> Twin | None:
+    """What is learnt from an event of chat."""
+    heard = CHAT.whole(payload)
+    return learn_twin(payload, heard, heard.kind, None, Lesson(CHAT, heard.index, b"data: ", b"\n\n"))
+
+
 @pytest.mark.parametrize("content", ["a", "word", "é", "another text"])
 def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
     payload = json.dumps(token(content), ensure_ascii=False).encode()
-    twin = learn_twin(payload, content, CHAT.whole)
+    twin = lesson(payload)
     assert twin is not None
-    other = b"data: " + payload.replace(f'"{content}"'.encode(), b'"else"') + b"\n\n"
-    assert twin.head + b"else" + twin.tail == other
+    other = b"data: " + payload.replace(f'"{content}"'.encode(), b'"else"').replace(b"1700000000", b"7") + b"\n\n"
+    assert twin.form.replace(TEXT, b"else").replace(WHOLE, b"7") == other
 
 
 @pytest.mark.parametrize("content", ["x", "content", "delta", "\n"])
 def test_no_form_is_learnt_where_that_is_not_sure(content: str) -> None:
     """Contents that equal another string of the event, or that JSON escapes."""
-    assert learn_twin(json.dumps(token(content)).encode(), content, CHAT.whole) is None
+    assert lesson(json.dumps(token(content)).encode()) is None

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION 5
+#define VERSION 6
 #define MISSING INT64_MIN
 #define SECOND 1000000000LL
 #define READ_BYTES 65536
@@ -32,10 +32,12 @@
 #define SEALED_MOST 32 /* reads that wait to be opened: the newest is known only after all of them */
 #define EVENT_MOST (16 << 20)
 #define APPLICATION_DATA 23
+#define CUTS 16
 #define FRAME 8 /* "data: " and the blank line, which are not of an event's size */
 
 enum { READY, WRITABLE, READ, ENDED, LOST };
 enum { LATE, LONG };
+enum { WHOLE, TOLD, NUMBER, MOMENT, TEXT, KINDS }; /* as tape.py has them */
 
 struct row { /* of a read */
   int64_t end, time, lag, looked, asked, woke;
@@ -193,20 +195,12 @@ void tape_take(struct tape *t, int64_t reads) {
 }
 
 static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static int32_t unit(const char *p, const char *end) { /* four hex digits, -1 for none */
-  int32_t found = 0;
-  if (end - p < 4) return -1;
-  for (int i = 0; i < 4; i++) {
-    int digit = hex(p[i]);
-    if (digit < 0) return -1;
-    found = found * 16 + digit;
-  }
+  int32_t found = end - p < 4 ? -1 : 0;
+  for (int i = 0; i < 4 && found >= 0; i++) found = hex(p[i]) < 0 ? -1 : found * 16 + hex(p[i]);
   return found;
 }
 
@@ -233,57 +227,79 @@ static int character(const unsigned char *p, const unsigned char *end) {
   return n;
 }
 
-/* Whether these bytes are the inside of a JSON string. */
-static int is_text(const char *p, const char *end) {
-  while (p < end) {
+/* The end of the longest inside of a JSON string at p. */
+static const char *text(const char *p, const char *end) {
+  for (int n = 1; n && p < end && *p != '"'; p += n) {
     unsigned char c = (unsigned char)*p;
-    int n = c < 0x20 || c == '"' ? 0 : c < 0x80 ? 1 : character((const unsigned char *)p, (const unsigned char *)end);
+    n = c < 0x20 ? 0 : c < 0x80 ? 1 : character((const unsigned char *)p, (const unsigned char *)end);
     if (c == '\\') n = escape(p, end);
-    if (!n) return 0;
-    p += n;
   }
-  return 1;
+  return p;
 }
 
-/* Where a form ends that stands at p, NULL if it does not: a NUL in it is a whole number of up to ten digits. */
-static const char *past(const char *p, const char *end, const char *form, int64_t n, const char *number) {
-  int64_t before = number ? number - form : n;
-  if (end - p < before || memcmp(p, form, (size_t)before)) return NULL;
-  p += before;
-  if (!number) return p;
-  const char *digits = p;
-  while (p < end && p - digits < 10 && *p >= '0' && *p <= '9') p++;
-  if (p == digits || (*digits == '0' && p - digits > 1)) return NULL;
-  n -= before + 1;
-  return end - p < n || memcmp(p, number + 1, (size_t)n) ? NULL : p + n;
+static const char *digits(const char *p, const char *end, int most) {
+  while (p < end && most-- && *p >= '0' && *p <= '9') p++;
+  return p;
 }
 
-/* The end of a JSON string from its inside on, `end` where it has none. */
-static const char *unquoted(const char *p, const char *end) {
-  while (p < end && *p != '"') p += *p == '\\' ? 2 : 1;
-  return p < end ? p : end;
+/* The end of what stands for such a kind at p, p if there is none. */
+static const char *wild(const char *p, const char *end, int kind) {
+  if (kind == TEXT) return text(p, end);
+  const char *from = p, *at = p + (kind == NUMBER && p < end && *p == '-');
+  while (kind == MOMENT && p < end && p - from < 40 && memchr("0123456789TZ:.+-", *p, 16)) p++;
+  if (kind == MOMENT) return p;
+  p = digits(at, end, kind == TOLD ? 9 : 10);
+  if (p == at || (*at == '0' && p - at > 1)) return from;
+  if (kind != NUMBER || p == end || *p != '.') return p;
+  return (at = digits(p + 1, end, 20)) == p + 1 ? from : at;
 }
 
-/* Events that look alike but for a text, and a number where the form has a NUL, each a whole chunk of its own, from the
- * cursor on: at most `most`.
+/* What events look alike by: bytes, and among them such that are a kind of what differs (WHOLE and the others). */
+struct form {
+  const char *bytes;
+  int64_t cuts, at[CUTS + 1]; /* where these stand; the last: where it ends */
+};
+
+struct hit {
+  const char *from, *to; /* its text */
+  int32_t told;
+};
+
+/* Whether the bytes up to `end` are of that form. */
+static int is_of(const struct form *f, const char *p, const char *end, struct hit *hit) {
+  for (int64_t cut = 0, i = 0;; i = f->at[cut++] + 1) {
+    int64_t n = f->at[cut] - i;
+    if (end - p < n || memcmp(p, f->bytes + i, (size_t)n)) return 0;
+    if (cut == f->cuts) return p + n == end;
+    const char *from = p + n, kind = f->bytes[f->at[cut]];
+    if ((p = wild(from, end, kind)) == from) return 0;
+    if (kind == TEXT) hit->from = from, hit->to = p;
+    if (kind == TOLD)
+      for (hit->told = 0; from < p; from++) hit->told = hit->told * 10 + (*from - '0');
+  }
+}
+
+/* Events of a form with one text, each a whole chunk of its own, from the cursor on: at most `most`.
  *
- * Of each: the read that brought its end, the one that brought its begin, its size. The texts stand behind one another
- * at found[0], found[1] bytes; found[2]: bytes that were taken. */
-int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *tail, int64_t tail_n, int64_t most,
-                  int32_t *ends, int32_t *begins, int32_t *sizes, int64_t *found) {
-  int64_t n = 0, begun = t->cursor - t->base, text = begun;
+ * Of each: the read that brought its end, the one that brought its begin, its size, the number that it tells. The texts
+ * stand behind one another at found[0], found[1] bytes; found[2]: bytes that were taken. */
+int64_t tape_scan(struct tape *t, const char *form, int64_t form_n, int64_t most, int32_t *ends, int32_t *begins,
+                  int32_t *sizes, int32_t *told, int64_t *found) {
+  int64_t n = 0, begun = t->cursor - t->base, texts = begun;
   const char *p = t->bytes + begun, *end = t->bytes + t->size;
-  const char *in_head = memchr(head, 0, (size_t)head_n), *in_tail = memchr(tail, 0, (size_t)tail_n);
+  struct form f = {form, 0, {0}};
+  struct hit hit = {p, p, 0};
+  for (int64_t i = 0; i < form_n && f.cuts < CUTS; i++)
+    if ((unsigned char)form[i] < KINDS) f.at[f.cuts++] = i;
+  f.at[f.cuts] = form_n;
   while (n < most) {
-    const char *digits = p;
+    const char *hexes = p;
     int64_t size = 0;
-    while (p < end && p - digits < 8 && hex(*p) >= 0) size = size * 16 + hex(*p++);
-    if (p == digits || size > EVENT_MOST || size <= head_n + tail_n || end - p < size + 4) break;
+    while (p < end && p - hexes < 8 && hex(*p) >= 0) size = size * 16 + hex(*p++);
+    if (p == hexes || size > EVENT_MOST || end - p < size + 4) break;
     if (p[0] != '\r' || p[1] != '\n' || p[size + 2] != '\r' || p[size + 3] != '\n') break;
-    const char *payload = p + 2, *stop = payload + size, *from = past(payload, stop, head, head_n, in_head);
-    if (!from) break;
-    const char *to = in_tail ? unquoted(from, stop) : stop - tail_n;
-    if (to <= from || past(to, stop, tail, tail_n, in_tail) != stop || !is_text(from, to)) break;
+    const char *payload = p + 2;
+    if (!is_of(&f, payload, payload + size, &hit)) break;
     int64_t first = t->base + (payload - t->bytes), last = t->base + (payload + size - t->bytes);
     while (t->rows[t->taken].end <= first) t->taken++;
     begins[n] = (int32_t)t->taken;
@@ -291,11 +307,12 @@ int64_t tape_scan(struct tape *t, const char *head, int64_t head_n, const char *
     ends[n] = (int32_t)t->taken;
     sizes[n++] = (int32_t)(size - FRAME);
     p = payload + size + 2;
-    memmove(t->bytes + text, from, (size_t)(to - from)); /* its place was handed on */
-    text += to - from;
+    told[n - 1] = hit.told;
+    memmove(t->bytes + texts, hit.from, (size_t)(hit.to - hit.from)); /* its place was handed on */
+    texts += hit.to - hit.from;
     skip_to(t, t->base + (p - t->bytes));
   }
-  found[0] = begun, found[1] = text - begun, found[2] = t->cursor - t->base - begun;
+  found[0] = begun, found[1] = texts - begun, found[2] = t->cursor - t->base - begun;
   return n;
 }
 
@@ -347,12 +364,8 @@ static void read_one(struct reader *r, int32_t fd, struct tape *t) {
   struct iovec into = {r->scratch, READ_BYTES};
   struct msghdr m = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t n = syscall(SYS_recvmsg, fd, &m, 0);
-  if (n < 0) {
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) tell(r, fd, LOST, 0, errno);
-    return;
-  }
-  if (!n) {
-    tell(r, fd, ENDED, 0, 0);
+  if (n <= 0) {
+    if (!n || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) tell(r, fd, n ? LOST : ENDED, 0, n ? errno : 0);
     return;
   }
   int64_t mono = now_ns(), stamp = stamp_of(&m);

@@ -17,7 +17,7 @@ from loadcell.compiled import LIBRARY as LIBRARY
 from loadcell.core.poller import EpollPoller, Poller
 from loadcell.core.reader import Event, Note, Reader, ReadOnce, What, is_odd
 from loadcell.core.records import Layout, Open, Records, Sealed
-from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, STAMP_COLUMNS, Scan, Tape, Turn
+from loadcell.core.tape import READ_BYTES, READ_MEMORY_BYTES, STAMP_COLUMNS, TOLD, Scan, Tape, Turn
 from loadcell.errors import LoadcellError
 from loadcell.kinds import MISSING
 from loadcell.phrases import phrase
@@ -95,7 +95,7 @@ def _declare(lib: Any) -> None:
         ("tape_append", c_int32, tape, c_char_p, *[c_int64] * 7),
         ("tape_open", c_int32, tape, c_char_p, c_void_p),
         ("tape_take", None, tape, c_int64),
-        ("tape_scan", c_int64, tape, c_char_p, c_int64, c_char_p, c_int64, c_int64, ints, ints, ints, POINTER(c_int64)),
+        ("tape_scan", c_int64, tape, c_char_p, c_int64, c_int64, ints, ints, ints, ints, POINTER(c_int64)),
         ("records_walk", c_int32, c_void_p, c_char_p, c_int64),
         ("reader_turn", c_int64, reader, c_int64, c_int32),
     )
@@ -222,16 +222,15 @@ class NativeTape(Tape):
     def time(self, read: int) -> int:
         return self._row(read)[1]
 
-    def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
+    def scan(self, form: bytes, most: int) -> Scan | None:
         self.settle()
         of = self._of
-        n = self._lib.tape_scan(self.address, head, len(head), tail, len(tail), min(most, _MOST), *_SPACE)
+        n = self._lib.tape_scan(self.address, form, len(form), min(most, _MOST), *_COLUMNS, _FOUND)
         if not n:
             return None
-        reads, begins, sizes, told = _SPACE
-        at, length, taken = told
-        ends, firsts, lengths = (array("i", string_at(column, 4 * n)) for column in (reads, begins, sizes))
-        return Scan(ends, firsts, lengths, string_at(of.bytes + at, length), taken)
+        at, length, taken = _FOUND
+        ends, begins, sizes, told = (array("i", string_at(column, 4 * n)) for column in _COLUMNS)
+        return Scan(ends, begins, sizes, string_at(of.bytes + at, length), told if TOLD in form else told[:0], taken)
 
     def pieces(self, most: int) -> list[bytes]:
         self.settle()
@@ -261,7 +260,7 @@ class NativeTape(Tape):
         return _ROW.unpack(string_at(self._of.rows + _ROW.size * read, _ROW.size))
 
 
-_SPACE = ((c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int32 * _MOST)(), (c_int64 * 3)())
+_COLUMNS, _FOUND = [(c_int32 * _MOST)() for _ in range(4)], (c_int64 * 3)()
 """Where a scan tells what it found: one thread of a process scans."""
 
 

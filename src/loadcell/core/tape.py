@@ -33,8 +33,20 @@ Turn = tuple[int, int, int, int]
 """Of a poll: wall clock less monotonic clock at its return, and its `Look`."""
 
 
+WHOLE, TOLD, NUMBER, MOMENT, TEXT = b"\0", b"\1", b"\2", b"\3", b"\4"
+"""What stands in a form for what differs from event to event: a whole number of up to ten digits; likewise, of up to
+nine, to be told; a number of JSON without exponent; digits and what stands among them in a date; and the inside of a
+JSON string. No JSON holds these bytes."""
+WILD = {
+    WHOLE: b"(?:0|[1-9][0-9]{0,9})",
+    TOLD: b"(?:0|[1-9][0-9]{0,8})",
+    NUMBER: rb"-?(?:0|[1-9][0-9]{0,9})(?:\.[0-9]{1,20})?",
+    MOMENT: b"[0-9TZ:.+-]{1,40}",
+}
+
+
 class Scan(NamedTuple):
-    """Events that look alike but for a text."""
+    """Events that look alike but for a text, and for what their form says."""
 
     reads: array[int]
     """Of each event the read that brought its last byte."""
@@ -44,6 +56,8 @@ class Scan(NamedTuple):
     """Bytes of its data, where nothing but that stands in it."""
     text: bytes
     """The texts behind one another, as they stand in their JSON strings."""
+    told: array[int]
+    """Of each event the number that is to be told; empty where its form has none."""
     taken: int
     """Bytes of the reply that were handed on."""
 
@@ -131,19 +145,18 @@ class Tape:
         self._settle()
         return self._times[read]
 
-    def scan(self, head: bytes, tail: bytes, most: int) -> Scan | None:
-        """Hand on events that are `head`, the inside of a JSON string, and `tail`, each of them a chunk (RFC 9112, 7.1)
-        of its own without extensions, as far as they follow one another whole: at most `most`; None for none. A NUL in
-        `head` or `tail`, one in each at most, stands for a whole number of up to ten digits.
+    def scan(self, form: bytes, most: int) -> Scan | None:
+        """Hand on events of a form (TEXT once in it, TOLD once at most, 16 of all), each of them a chunk (RFC 9112,
+        7.1) of its own without extensions, as far as they follow one another whole: at most `most`; None for none.
 
         The bytes that wait must begin with a chunk.
         """
         self._settle()
-        found, at = Scan(array("i"), array("i"), array("i"), b"", 0), 0
+        found, at = Scan(array("i"), array("i"), array("i"), b"", array("i"), 0), 0
         texts: list[bytes] = []
-        match, rest, ends, taken, read = _event(head, tail).match, self._rest, self._ends, self.taken, 0
+        match, rest, ends, taken, read = _event(form).match, self._rest, self._ends, self.taken, 0
         while len(texts) < most and (hit := match(rest, at)):
-            digits, text = hit.groups()
+            digits, text = hit["size"], hit["text"]
             size, end = int(digits, 16), hit.end() - 2
             if at + len(digits) + 2 + size != end or size > EVENT_MOST_BYTES or not (text.isascii() or _is_utf8(text)):
                 break
@@ -155,6 +168,8 @@ class Tape:
                 read += 1
             found.reads.append(taken + read)
             found.sizes.append(size - _FRAME_BYTES)
+            if TOLD in form:
+                found.told.append(int(hit["told"]))
             texts.append(text)
             at = end + 2
         if not texts:
@@ -208,13 +223,15 @@ class Tape:
 
 
 @lru_cache(maxsize=64)
-def _event(head: bytes, tail: bytes) -> re.Pattern[bytes]:
-    """One chunk that holds one event: its size, and the inside of its JSON string (RFC 8259, 7)."""
+def _event(form: bytes) -> re.Pattern[bytes]:
+    """One chunk that holds one event: its size, the inside of its JSON string (RFC 8259, 7), and what it tells."""
     half = rb"\\u(?!d[89a-f])[0-9a-f]{4}"
     whole = rb"\\u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2})"
-    text = rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|(?i:%b)|%b)+' % (half, whole)
-    head, tail = (re.escape(form).replace(b"\0", b"(?:0|[1-9][0-9]{0,9})") for form in (head, tail))
-    return re.compile(rb"([0-9a-fA-F]{1,8})\r\n%b(%b)%b\r\n" % (head, text, tail))
+    text = rb'(?P<text>(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|(?i:%b)|%b)+)' % (half, whole)
+    pattern = re.escape(form).replace(TEXT, text)
+    for kind, differs in WILD.items():
+        pattern = pattern.replace(kind, differs if kind != TOLD else b"(?P<told>%b)" % differs)
+    return re.compile(rb"(?P<size>[0-9a-fA-F]{1,8})\r\n%b\r\n" % pattern)
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -170,8 +170,9 @@ class Dialect:
     """Whether events may hold all output so far (`Heard.so_far`), of which what is new counts."""
     ends_with_body: bool = False
     """Whether nothing that is streamed tells of the end, but the end of the HTTP body; with `strict`."""
-    number: bytes = b""
-    """The field by which each event has a number of its own, which means nothing here; empty where there is none."""
+    differs: tuple[tuple[bytes, bytes], ...] = ()
+    """Fields that differ from event to event and mean nothing, or (TOLD) count the output so far, with what stands in
+    them: `core.tape.WHOLE` and the others."""
     harmless: frozenset[str] = frozenset()
     """Names of events (`event:`) that sound like an error of the reply and tell of none."""
     alike: bool = True

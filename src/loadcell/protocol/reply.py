@@ -13,7 +13,7 @@ import httptools
 import msgspec
 
 from loadcell.core import Scan, Tape
-from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR
+from loadcell.kinds import KIND_DONE, KIND_EMPTY, KIND_ERROR
 from loadcell.phrases import phrase
 from loadcell.protocol.coding import CodingError, Unpacking
 from loadcell.protocol.cutting import DATA, MAX_EVENT_BYTES, Cutter, TooLarge, fields
@@ -22,6 +22,7 @@ from loadcell.protocol.head import MAX_HEADER_BYTES, Head
 from loadcell.protocol.refusal import error_message, is_html, no_http, no_json, refused
 from loadcell.protocol.results import unlike
 from loadcell.protocol.said import Said
+from loadcell.protocol.twin import Twin
 from loadcell.protocol.values import EMPTY, FAILED, NOT_JSON
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
@@ -37,7 +38,6 @@ _EVENT_BYTES = 120
 _SIGNS_OF_LIFE = frozenset([b"ping", b"pong", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"])
 _FIELDS = (b"id:", b"event:", b"retry:", b":")
 _STRING = msgspec.json.Decoder(str)
-_ANSWER = bytes([KIND_ANSWER])
 _CHEAPER = 4
 """An event of the known form costs less than a read that is parsed, by this factor and more."""
 _AT_A_TIME_MOST = 64
@@ -157,10 +157,10 @@ class Reply(Said):
         """Parse about so many of the reads that wait in a tape: events of the known form at once, others one by one."""
         while most > 0 and tape.stored and not self.closed:
             found = self._scan(tape, _CHEAPER * most)
-            if found is not None:
+            if found is not None and self._twin is not None:
                 most -= -(-len(found.reads) // _CHEAPER)
                 self._at_a_time = 1
-                self._alike(found)
+                self._alike(found, self._twin)
                 continue
             first = tape.taken
             parted = bool(self.reads) and first == self.reads[-1]
@@ -183,10 +183,10 @@ class Reply(Said):
         twin = self._twin
         if twin is None or not (self._between and self._plain and self.streamed) or self._cut.rest or self.complete:
             return None
-        return tape.scan(twin.head, twin.tail, min(most, MAX_EVENTS + 1 - len(self.reads)))
+        return tape.scan(twin.form, min(most, MAX_EVENTS + 1 - len(self.reads)))
 
-    def _alike(self, found: Scan) -> None:
-        """Take events that differ from a decoded one in their content alone."""
+    def _alike(self, found: Scan, twin: Twin) -> None:
+        """Take events that differ from a decoded one in their content alone, and in their own numbers."""
         n, last = len(found.reads), self.reads[-1] if self.reads else -1
         self._went_on = self._went_on or self.finish_reason is not None
         self.content.append(_STRING.decode(b'"%b"' % found.text) if b"\\" in found.text else found.text.decode())
@@ -197,10 +197,9 @@ class Reply(Said):
                 if begin == before != end
             )  # fmt: skip
         self.reads += found.reads
-        self.kinds += _ANSWER * n
-        self.tokens += [None] * n
-        beside = self._twin.beside if self._twin else 0
-        self.sizes += array("i", [size - beside for size in found.sizes]) if beside else found.sizes
+        self.kinds += bytes([twin.kind]) * n
+        self._count_alike(n, twin, found.told)
+        self.sizes += array("i", [size - twin.beside for size in found.sizes]) if twin.beside else found.sizes
         self.bytes += found.taken
         self._bare_bytes = 0
         self._bound()
@@ -330,8 +329,7 @@ class Reply(Said):
         if not self.good and self._cut.rest_bytes > _ERROR_BODY_BYTES:
             return
         self._cut.take(number, data)
-        if self._cut.between == b"\n":  # twins end in a blank line
-            self._lessons = 0
+        self._parted = self._cut.between
         if self._twin is None and self._eager:
             self._decode()
 

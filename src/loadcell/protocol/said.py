@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -20,7 +20,7 @@ from loadcell.kinds import (
 from loadcell.protocol.cumulative import SoFar
 from loadcell.protocol.dialect import Dialect, Heard, Told, Usage
 from loadcell.protocol.endings import ending
-from loadcell.protocol.twin import Twin, learn_twin
+from loadcell.protocol.twin import BLANK, Lesson, Twin, learn_twin
 from loadcell.protocol.values import counts_as_text, tool_text
 
 _LESSONS = 4
@@ -69,6 +69,8 @@ class Said:
         self._went_on = False
         self._counted = 0
         self._twin: Twin | None = None
+        self._parted = b""
+        """What ends an event, as far as it is known."""
         self._so_far = SoFar() if dialect.cumulative else None
         self._lessons = _LESSONS if dialect.alike else 0
         self._eager = _EAGER
@@ -92,10 +94,9 @@ class Said:
             self._hear(number, heard, payload, lead)
 
     def _hear(self, number: int, heard: Heard, payload: bytes, lead: bytes) -> None:
-        kind, tokens = heard.kind, None
+        kind, tokens, running = heard.kind, None, None
         self._index = heard.index
-        if heard.told is not None:
-            self.told = self.told.then(heard.told)
+        self._keep(heard)
         if heard.failure is not None:  # before a finish reason, which says less
             kind |= KIND_ERROR
             self.failure = self.failure or heard.failure
@@ -109,15 +110,14 @@ class Said:
             if heard.others is not None:
                 self._unknown(heard.others)
             if heard.tokens is not None or heard.usage is not None or heard.told is not None:
-                tokens = self._token_count(heard)
+                running = self._running(heard)
+                tokens = self._token_count(running, heard.tokens)
             if self.finish_reason is not None:
                 self._went_on = True
         if heard.finish is not None:
             kind |= self._end(heard.finish)
         if heard.usage is not None:
             kind |= KIND_USAGE
-            if heard.usage.output_tokens or self.usage is None:  # an empty one takes nothing back
-                self.usage = heard.usage if heard.usage.prompt_tokens is not None else self._with_prompt(heard.usage)
         if heard.results is not None:
             self.results = heard.results
         if heard.done:
@@ -130,14 +130,26 @@ class Said:
         self._note(number, kind or KIND_EMPTY, tokens, len(payload))
         if self._eager and kind & KIND_OUTPUT:
             self._eager -= 1
-        if kind == KIND_ANSWER and tokens is None and self._lessons:
+        if self._lessons and kind & ~KIND_USAGE == KIND_ANSWER:
             self._lessons -= 1
-            field = self.dialect.number
-            self._twin = learn_twin(payload, self.content[-1], self._heard_alone, lead, field) or self._twin
+            about = Lesson(self.dialect, self._index, lead, self._parted or BLANK)
+            self._twin = learn_twin(payload, heard, kind, running, about) or self._twin
 
-    def _heard_alone(self, payload: bytes) -> Heard:
-        """What one event says."""
-        return next(self.dialect.hear([payload], self._index))
+    def _count_alike(self, n: int, twin: Twin, told: Sequence[int]) -> None:
+        """Count the tokens of events that are alike, with the number that each tells, if any."""
+        if told:
+            self.tokens += [self._token_count(running, twin.tokens) for running in told]
+            self._keep(twin.heard(told[-1]))
+        else:
+            self.tokens += [self._token_count(None, twin.tokens) for _ in range(n)] if twin.tokens else [None] * n
+
+    def _keep(self, heard: Heard) -> None:
+        """What the server tells along with its output: the last counts."""
+        if heard.told is not None:
+            self.told = self.told.then(heard.told)
+        # an empty usage takes nothing back
+        if heard.usage is not None and (heard.usage.output_tokens or self.usage is None):
+            self.usage = heard.usage if heard.usage.prompt_tokens is not None else self._with_prompt(heard.usage)
 
     def _with_prompt(self, told: Usage) -> Usage:
         """A usage with what an earlier one told of the prompt."""
@@ -182,21 +194,25 @@ class Said:
         """All text of the output, known or not, thoughts first."""
         return "".join((self.thoughts(), *map(tool_text, self.tools), *self.content))
 
-    def _token_count(self, heard: Heard) -> int | None:
-        """Tokens of this event where the server tells: running usage, running timings, token ids or logprobs."""
+    def _running(self, heard: Heard) -> int | None:
+        """Output tokens so far, by an event's usage or timings."""
         running = heard.usage.output_tokens if heard.usage is not None else None
         if running is None and heard.told is not None and heard.told.running is not None:
             running = self.told.running and self.told.running.output_tokens
+        return running
+
+    def _token_count(self, running: int | None, listed: int | None) -> int | None:
+        """Tokens of an event where the server tells: by what is made so far, or by what ids or logprobs it lists."""
         if running is not None:
             self.running.append(running)
             if running >= self._counted:
                 step, self._counted = running - self._counted, running
                 self.token_source = "stream"
                 return step
-        if heard.tokens:
-            self._counted += heard.tokens  # what runs along later may begin with these
+        if listed:
+            self._counted += listed  # what runs along later may begin with these
             self.token_source = self.token_source or "ids"
-        return heard.tokens or None
+        return listed or None
 
     def _note(self, number: int, kind: int, tokens: int | None, size: int) -> None:
         self.reads.append(number)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.core.tape import TOLD, WHOLE
 from loadcell.kinds import KIND_ANSWER
 from loadcell.protocol.asking import begun, without_ignore_eos
 from loadcell.protocol.dialect import Dialect, Form, Heard, Running, Told, Usage, hear_each
@@ -84,6 +85,7 @@ LLAMACPP = Dialect(
     mark=b'"stop":true',
     ends="stop: true",
     strict=True,
+    differs=((b"tokens_predicted", TOLD), (b"tokens", WHOLE)),
     refused=lambda extra: several(extra, ("n_cmpl",)),
     holds="content",
     models="/v1/models",

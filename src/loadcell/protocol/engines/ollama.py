@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.core.tape import MOMENT
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING, KIND_TOOL
 from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, ServerTimes, Told, Usage, hear_each
@@ -152,6 +153,7 @@ _dialect = partial(
     mark=b'"done":true',
     ends=_ENDS,
     strict=True,
+    differs=((b"created_at", MOMENT),),
     refused=refused_nested(_SETTINGS),
     models="/api/tags",
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.core.tape import NUMBER, TOLD, WHOLE
 from loadcell.kinds import KIND_ANSWER
 from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, Running, Told, Usage, hear_each
@@ -125,6 +126,7 @@ TGI = Dialect(
     mark=b'"generated_text":"',
     ends="generated_text",
     strict=True,
+    differs=((b"index", TOLD), (b"id", WHOLE), (b"logprob", NUMBER)),
     refused=refused_nested(_SETTINGS, _SEVERAL),
     holds="token or generated_text",
     models="/info",

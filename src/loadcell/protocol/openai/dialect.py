@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.core.tape import TOLD, WHOLE
 from loadcell.phrases import phrase
 from loadcell.protocol.asking import begun, ended, ended_own, without_ignore_eos
 from loadcell.protocol.dialect import Dialect, Form, Prompt
@@ -59,6 +60,7 @@ _dialect = partial(
     Dialect,
     paths=("/chat/completions", "/completions"),
     form=Form(ignore_eos=True),
+    differs=((b"created", WHOLE), (b"completion_tokens", TOLD), (b"total_tokens", WHOLE)),
     prefix=body_prefix,
     without=_without,
     hear=hear,

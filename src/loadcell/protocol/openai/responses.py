@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from loadcell.core.tape import WHOLE
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING, KIND_TOOL
 from loadcell.phrases import phrase
 from loadcell.protocol.asking import begun, ended, ended_own, without_ignore_eos
@@ -241,7 +242,7 @@ RESPONSES = Dialect(
     mark=b'"output_tokens"',  # of the usage, which the last event alone has, whatever its name
     ends="response.completed or response.incomplete",
     strict=True,
-    number=b"sequence_number",
+    differs=((b"sequence_number", WHOLE),),
     harmless=_HARMLESS,
     refused=_refused,
     holds="output",
