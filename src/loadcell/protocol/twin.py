@@ -74,7 +74,8 @@ def learn_twin(payload: bytes, heard: Heard, kind: int, running: int | None, les
         return None
     form = payload.replace(quoted, b'"%b"' % TEXT)
     for field, differs in lesson.dialect.differs:
-        form = _field(field, differs).sub(rb"\1" + differs, form, count=1 if differs == TOLD else 0)
+        if field in form:
+            form = _field(field, differs).sub(lambda hit, to=differs: hit[1] + to, form, 1 if differs == TOLD else 0)
     next_ = (running or 0) + 1
     try:
         other = lesson.read(_filled(form, next_))
