@@ -67,7 +67,7 @@ def as_integer(value: Any) -> int | None:
 
 def as_count(value: Any) -> int | None:
     """A count of tokens, likewise."""
-    number = as_integer(value)
+    number = value if type(value) is int else as_integer(value)
     return number if number is not None and 0 <= number < _MOST_TOKENS else None
 
 
