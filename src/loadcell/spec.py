@@ -19,6 +19,8 @@ from loadcell.api_template import Template
 from loadcell.apis import CALLABLE, IN_PYTHON, Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import check_inputs, check_limits, settle_inputs
+from loadcell.places import Class, Classes, bare, classes_of, written_out
+from loadcell.places import Slo as Slo
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
@@ -216,19 +218,6 @@ class LoadGen(msgspec.Struct, frozen=True, kw_only=True):
     min_duration_s: Annotated[float, Doc(description="planned time at least")] = 0.0
 
 
-class Slo(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits that a request must keep to count as good; response times, so they start at the planned time."""
-
-    ttft_ms: Annotated[float | None, Doc(description="time to first token, at most")] = None
-    tpot_ms: Annotated[float | None, Doc(description="time per output token, at most")] = None
-    e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """The limits that were given, in ms, by field."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
-
-
 LIMITED = Slo.__struct_fields__
 """Latencies that an SLO may limit, by their field of a Result."""
 
@@ -284,8 +273,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload = Workload()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
+    classes: Classes = Classes()
     observe: Observe = Observe()
     run: Run = Run()
+
+    @property
+    def dealt(self) -> list[Class]:
+        """The classes of its requests, at least one."""
+        return classes_of(self.classes, self.endpoint.url, self.endpoint.model, self.slo)
 
 
 class Lengths(msgspec.Struct, frozen=True):
@@ -531,6 +526,7 @@ def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
         endpoint["url"] = full_url(endpoint["url"])
     if "api" in endpoint:
         endpoint["api"] = given_api(endpoint["api"], "endpoint.api")
+    written_out(found.get("classes", {}), parse_slo)
     if isinstance(page := endpoint.get("metrics_url"), str) and page != "none":
         endpoint["metrics_url"] = full_url(page, _PAGE)
     if isinstance(urls := observe.get("urls"), list):
@@ -557,7 +553,8 @@ def _check(spec: Spec) -> None:
         query_tokens=workload.query_tokens,
         prompts=workload.prompts,
     )
-    check_limits(spec.slo.limits, workload.generates)
+    for one in spec.dealt:
+        check_limits(one.slo.limits, workload.generates)
     parse_arrivals(load.arrivals)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
@@ -611,6 +608,9 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
     _check_outputs(spec)
     _check_loadgen(spec)
+    if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
+        what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
+        raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
 
 
 def _check_outputs(spec: Spec) -> None:
@@ -716,7 +716,8 @@ def checked(spec: Spec) -> Spec:
 def secrets_of(spec: Spec, api_key: str | None) -> set[str]:
     """Strings that must never be written: the API key, and what headers, URLs and further body fields hold."""
     endpoint = spec.endpoint
-    urls = filter(None, (endpoint.url, endpoint.path, endpoint.metrics_url, *spec.observe.urls))
+    also = (one.url for one in spec.classes.also)
+    urls = filter(None, (endpoint.url, endpoint.path, endpoint.metrics_url, *spec.observe.urls, *also))
     found = {api_key or "", *of_headers(endpoint.headers), *of_body(endpoint.extra_body)}
     return found.union(*map(of_url, urls)) - {""}
 
@@ -724,7 +725,9 @@ def secrets_of(spec: Spec, api_key: str | None) -> set[str]:
 def redact(spec: Spec) -> Spec:
     """The Spec as it may be written down: no header values, no credentials or query in URLs, no keys in the body."""
     # A key may stand in a field of any name; a value that could be a word by chance is left alone.
-    known = [value for value in secrets_of(spec, os.environ.get(spec.endpoint.api_key_env)) if len(value) >= _SURE]
+    keys = {os.environ.get(one.api_key_env or "", "") for one in spec.classes.also}
+    found = secrets_of(spec, os.environ.get(spec.endpoint.api_key_env)) | keys
+    known = [value for value in found if len(value) >= _SURE]
     endpoint = msgspec.structs.replace(
         spec.endpoint,
         url=bare_url(spec.endpoint.url),
@@ -735,7 +738,7 @@ def redact(spec: Spec) -> Spec:
         api=_scrubbed(spec.endpoint.api, known),
     )
     observe = msgspec.structs.replace(spec.observe, urls=[bare_url(url) for url in spec.observe.urls])
-    return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe)
+    return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe, classes=bare(spec.classes))
 
 
 def _scrubbed(api: Api, secrets: list[str]) -> Api:

@@ -32,6 +32,7 @@ SHORT = {
     "embeddings.yaml": ("load.requests=40",),
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 
@@ -65,6 +66,12 @@ def engine() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def other_engine() -> Iterator[str]:
+    with serving("--ttft", "15ms", "--itl", "1ms") as url:
+        yield url
+
+
 @pytest.fixture
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -77,8 +84,12 @@ def test_an_example_says_how_it_is_called(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
-def test_an_example_runs(path: Path, engine: str, run: Run, at_root: None) -> None:
-    ran = run(engine, "--spec", f"examples/{path.name}", *(f"--set={change}" for change in SHORT[path.name]))
+def test_an_example_runs(path: Path, engine: str, other_engine: str, run: Run, at_root: None, tmp_path: Path) -> None:
+    spec = f"examples/{path.name}"
+    if path.name == "two-endpoints.yaml":
+        spec = str(tmp_path / path.name)
+        Path(spec).write_text(path.read_text().replace("http://localhost:8001", other_engine))
+    ran = run(engine, "--spec", spec, *(f"--set={change}" for change in SHORT[path.name]))
     assert ran.measured, ran.err
     counts = ran.result.counts.run
     assert counts.ok == counts.planned > 0

@@ -69,11 +69,13 @@ def build(
     audits: Sequence[dict[str, Any]] = (),
     closed_for_a_time: bool = False,
     bursts: bool = False,
+    classes: dict[str, Any] | None = None,
+    kinds: Sequence[int] | None = None,
     **manifest: Any,
 ) -> Recording:
     """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests.
 
-    With `bursts`, the rows say of these what a run would have written.
+    With `bursts`, the rows say of these what a run would have written. `kinds` are the classes of the schedule.
     """
     folder.mkdir()
     times = list(planned) if isinstance(planned, Sequence) else [None] * (planned or len(requests))
@@ -81,6 +83,8 @@ def build(
         {"request": i, "planned_ns": None if t is None else round(t * MS), "input_tokens": 110, "output_tokens": 10}
         for i, t in enumerate(times)
     ]
+    for row, kind in zip(plan, kinds or (), strict=False):
+        row["class"] = kind
     if events is None:
         events = [
             event for row in requests if row["status"] == "ok" and row["output_chunks"] for event in events_of(row)
@@ -105,6 +109,7 @@ def build(
         "endpoint": {"url": "http://localhost:8000"} | (endpoint or {}),
         "load": load or ({"rate": 1.0} if loop == "open" else {"concurrency": 1}),
         "slo": slo or {},
+        "classes": classes or {},
     }
     begin(folder, Manifest(**settings), build_spec(tree), {}, table(SCHEDULE, plan))
     return open_recording(folder)

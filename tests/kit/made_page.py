@@ -9,10 +9,26 @@ import msgspec
 from made import build, events_of, failed_request, ok_request
 
 from loadcell.metrics import Energy, Failure, Observed, Result, Series, Watched, build_result
+from loadcell.metrics.model import Group
+from loadcell.spec import LIMITED
 
 HOSTILE = "\"'></script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>{{ 7*7 }}\x1b[31m\u202eabc"
 LONG = HOSTILE + "x" * 1_000_000
-_KEPT = {"word", "requests_counted", "state", "loop", "anchor", "kind", "unit", "api", "method", "clock", "gpu", "mode"}
+_KEPT = {
+    "word",
+    "requests_counted",
+    "state",
+    "loop",
+    "anchor",
+    "kind",
+    "unit",
+    "api",
+    "method",
+    "clock",
+    "gpu",
+    "mode",
+    "deal",
+}
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 
 
@@ -43,7 +59,13 @@ def hostile_result(result: Result) -> Result:
     tree = _hostile(msgspec.to_builtins(result))
     found = msgspec.convert(tree, Result)
     errors = [Failure(kind=HOSTILE, count=3, sample=LONG, advice=HOSTILE), *found.errors]
-    return msgspec.structs.replace(found, errors=errors, notes=[LONG], invalid=[])
+    latency = {name: found.latency[name] for name in LIMITED}
+    groups = [
+        Group(name=HOSTILE, endpoint=HOSTILE, model=LONG, share=0.5, counts=found.counts, failures={HOSTILE: 3},
+              latency=latency, throughput=found.throughput, goodput=found.goodput)
+        for _ in range(2)
+    ]  # fmt: skip
+    return msgspec.structs.replace(found, errors=errors, notes=[LONG], invalid=[], classes=groups, addresses=groups)
 
 
 def _hostile(tree: Any, key: str = "") -> Any:

@@ -33,7 +33,7 @@ SECOND = 1_000_000_000
 
 def synthetic(rows: int = 40, tokens: int = 50, seed: int = 7) -> Source:
     prompts = SyntheticPrompts(WORDS, np.full(rows, tokens, np.int32), seed)
-    return Source("chat", b'{"model":"m"', "max_tokens", prompts, np.arange(1, rows + 1, dtype=np.int32))
+    return Source("chat", [(b'{"model":"m"', "max_tokens")], prompts, np.arange(1, rows + 1, dtype=np.int32))
 
 
 def of_lines(rows: int = 40, lines: int = 3) -> Source:
@@ -42,7 +42,13 @@ def of_lines(rows: int = 40, lines: int = 3) -> Source:
     none = np.zeros((lines, 2), np.int32)
     file = PromptFile("p.jsonl", own, none[:, 0], none, b"", Seen(), np.arange(lines), Rows("p.jsonl", ()))
     prompts = FilePrompts(file, np.arange(rows) % lines)
-    return Source("chat", b'{"model":"m"', "max_tokens", prompts, 1 + np.arange(rows, dtype=np.int32) // lines % 2)
+    return Source("chat", [(b'{"model":"m"', "max_tokens")], prompts, 1 + np.arange(rows, dtype=np.int32) // lines % 2)
+
+
+def of_classes(source: Source) -> Source:
+    """The same for two models in turn."""
+    forms = [*source.forms, (b'{"model":"other"', "max_completion_tokens")]
+    return dataclasses.replace(source, forms=forms, kinds=np.arange(len(source), dtype=np.int32) % 2)
 
 
 def expected(source: Source) -> list[bytes]:
@@ -50,7 +56,9 @@ def expected(source: Source) -> list[bytes]:
     asked = source.output_tokens.tolist()
     pairs = zip(source.prompts, asked, strict=True)
     body = dialect_of(source.api).body
-    return [body(source.prefix, prompt, most, source.max_tokens_field) for prompt, most in pairs]
+    kinds = [0] * len(source) if source.kinds is None else source.kinds.tolist()
+    forms = [source.forms[kind] for kind in kinds]
+    return [body(prefix, prompt, most, field) for (prefix, field), (prompt, most) in zip(forms, pairs, strict=True)]
 
 
 @pytest.fixture
@@ -83,7 +91,11 @@ def spooled(source: Source, files: Files, live: Live, first: int) -> Bodies:
 
 
 @pytest.mark.parametrize("first", [1, 2, 7, 39, 40])
-@pytest.mark.parametrize("source", [synthetic(), of_lines(), of_lines(lines=40)], ids=["synthetic", "lines", "once"])
+@pytest.mark.parametrize(
+    "source",
+    [synthetic(), of_lines(), of_lines(lines=40), of_classes(synthetic()), of_classes(of_lines())],
+    ids=["synthetic", "lines", "once", "classes", "lines of classes"],
+)
 def test_the_same_bytes_whoever_makes_them(source: Source, first: int, files: Files, live: Live) -> None:
     bodies = spooled(source, files, live, first)
     assert [bodies.read(row) for row in range(len(source))] == expected(source)
@@ -152,9 +164,11 @@ def test_the_hash_tells_bodies_apart_and_nothing_else() -> None:
         synthetic(100, seed=8),
         synthetic(100, tokens=51),
         other_length,
-        dataclasses.replace(base, prefix=b'{"model":"n"'),
+        dataclasses.replace(base, forms=[(b'{"model":"n"', "max_tokens")]),
         dataclasses.replace(base, api="completions"),
-        dataclasses.replace(base, max_tokens_field="max_completion_tokens"),
+        dataclasses.replace(base, forms=[(b'{"model":"m"', "max_completion_tokens")]),
+        of_classes(base),
+        dataclasses.replace(of_classes(base), kinds=np.arange(100, dtype=np.int32) % 3 // 2),
         of_lines(100),
         of_lines(100, lines=4),
     ]
@@ -269,7 +283,8 @@ def test_a_template_that_makes_no_body_is_told(files: Files, live: Live) -> None
     api = template_of({"name": "t.yaml", "path": "/p", "body": body, "event": {"text": "t", "done": "d"}}, "t.yaml")
     dialect = dialect_of(api)
     prefix = dialect.prefix("m", True, dialect.form, {})
-    with started(dataclasses.replace(synthetic(400), api=api, prefix=prefix), files, live, first=10, suggested=400) as (
+    source = dataclasses.replace(synthetic(400), api=api, forms=[(prefix, dialect.form.max_tokens_field)])
+    with started(source, files, live, first=10, suggested=400) as (
         process,
         bodies,
     ):

@@ -69,7 +69,7 @@ def test_any_rows_are_the_same_as_among_all(rows: list[int], first: int) -> None
     made = plan(spec_of("rerank", inputs="uniform:1,4"))
     prompts, every = made.prompts, texts_of(made)
     assert list(prompts.select(np.array(rows, np.int64))) == [every[row] for row in rows]
-    source = Source("rerank", b'{"model":"m"', "max_tokens", prompts, made.schedule.output_tokens)
+    source = Source("rerank", [(b'{"model":"m"', "max_tokens")], prompts, made.schedule.output_tokens)
     assert list(islice(source.bodies(first), 3)) == list(source.bodies(0))[first : first + 3]
 
 
@@ -79,7 +79,7 @@ def test_a_shorter_run_begins_the_longer_and_hashes_tell_runs_apart() -> None:
     again, other = plan(spec_of(inputs="uniform:1,5")), plan(spec_of(inputs="uniform:1,6"))
     assert again.schedule.hash == plan(spec_of(inputs="uniform:1,5")).schedule.hash != other.schedule.hash
     hashes = {
-        Source("embeddings", b"{", "", made.prompts, made.schedule.output_tokens).hash(len(made.schedule))
+        Source("embeddings", [(b"{", "")], made.prompts, made.schedule.output_tokens).hash(len(made.schedule))
         for made in (again, other)
     }
     assert len(hashes) == 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loadcell.compare import DuelPlan
     from loadcell.spec import Spec
 
-_NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load")
+_NOT_HERE = ("--requests", "--duration", "--warmup", "--stop-when-saturated", "--keep-load", "--also")
 """Flags of a run that a duel decides itself."""
 _ABOUT = """\
 Send the same requests to two endpoints in turns, A B B A, while the other side
@@ -108,6 +108,10 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
         spec = read_spec(given, but=[one.endpoint.url for one in found.values()])
         ends = {"load.duration_s": spec.load.duration_s, "load.requests": spec.load.requests}
         wrong = [name for name, value in ends.items() if value is not None]
+        if len(spec.dealt) > 1:
+            raise UsageError(
+                "a duel is of one endpoint and one model a side: leave classes.also and classes.models out"
+            )
         if wrong or spec.loadgen.scenario is not None:
             what = wrong[0] if wrong else "loadgen.scenario"
             raise UsageError(f"a duel ends by its requests (--requests, --turn): take {what} out of the spec")

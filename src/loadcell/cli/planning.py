@@ -107,6 +107,8 @@ def _search(args: argparse.Namespace, spec: Spec, stage_s: float | None) -> tupl
         raise UsageError(f"{wrong[0]} belongs to a grid: a search chooses its loads and ends its stages itself")
     if spec.load.requests is not None:
         raise UsageError("load.requests would end stages before they are decided: take it out of the spec of a search")
+    if spec.classes.slo_of:
+        raise UsageError("a search holds all requests to one SLO: leave out --slo-of (classes.slo_of)")
     if args.rate is not None and args.concurrency is not None:
         raise UsageError(
             "--rate and --concurrency together: a search varies one of them. Give --rate for an open loop, or "

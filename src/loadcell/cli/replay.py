@@ -100,15 +100,19 @@ def ask_trust(
     one.
     """
     endpoint, prompts = tree["endpoint"], tree["workload"].get("prompts")
-    variable, by_hand = endpoint["api_key_env"], "endpoint.url" in given
+    also = [] if "classes.also" in given else (tree.get("classes") or {}).get("also") or []
+    variable, by_hand = endpoint["api_key_env"], "endpoint.url" in given and not also
     named = by_hand and ("endpoint.api_key_env" in given or variable == Endpoint(url="").api_key_env)
-    sent = [] if named or not os.environ.get(variable) else [f"the key in the environment variable {variable}"]
+    variables = dict.fromkeys([variable, *(one.get("api_key_env") or "" for one in also)])
+    keys = [f"the key in the environment variable {name}" for name in variables if os.environ.get(name)]
+    sent = [] if named else keys
     own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
     if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
         sent.append(f"the prompts in {prompts}")
     if trusted or not sent:
         return
-    says = f"the recording {recorded.id} would send {' and '.join(sent)} to {endpoint['url']}"
+    to = ", ".join([endpoint["url"], *(one["url"] for one in also)])
+    says = f"the recording {recorded.id} would send {' and '.join(sent)} to {to}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f"{says}: add --trust if that is right, or name them yourself: --set endpoint.url=URL --api-key-env VAR"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.cli.classes import add_classes, put_classes
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
@@ -34,6 +35,7 @@ examples:
   loadcell run http://localhost:8000 --rate 20 --slo ttft=500ms,tpot=30ms
   loadcell run --spec examples/chat.yaml --set load.rate=5
   loadcell run http://localhost:8000 --repeat 5 --output runs/chat
+  loadcell run http://a:8000 --also http://b:8000=2 --models base=0.7,lora=0.3
   loadcell run runs/chat/1 --rate 6       (again as recorded, but for the rate)
 
 exit codes: 0 done; 1 no request succeeded, or it could not be run; 2 wrong
@@ -148,6 +150,8 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
         metavar="K=V",
         help="extra request header (repeatable); its value is never recorded",
     )
+    if "--also" not in but:
+        add_classes(groups["endpoint"])
     groups["observe"].add_argument(
         "--observe-url",
         action="append",
@@ -286,6 +290,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         put("load.warmup_requests", int(args.warmup) if count else 0)
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
+    put_classes(args, put)
     if args.observe_url:
         put("observe.urls", args.observe_url)
     if args.resolve:

@@ -153,6 +153,8 @@ def _suspicion(side: Opened) -> str:
 def _notes(a: Opened, b: Opened, noise: Sequence[Loaded]) -> list[str]:
     source = comes_from(a.runs[0].result, b.runs[0].result)
     notes = [] if source is None else [source]
+    if any(run.result.classes for run in (*a.runs, *b.runs)):
+        notes.append(phrase("several endpoints or models: the figures of all together are compared, not those of each"))
     runs = len(a.runs), len(b.runs)
     if max(runs) < RUNS_LEAST:
         which = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,11 +26,12 @@ class Source:
     """Everything that the bodies are made of. It can be pickled."""
 
     api: Api
-    prefix: bytes
-    """Of each body, with what is the same in all."""
-    max_tokens_field: str
+    forms: Sequence[tuple[bytes, str]]
+    """Of each class the prefix of its bodies, with what is the same in all, and the field of their most tokens."""
     prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
     output_tokens: NDArray[np.int32]
+    kinds: NDArray[np.int32] | None = None
+    """The class of each row; None where there is one."""
 
     def __len__(self) -> int:
         return len(self.output_tokens)
@@ -48,19 +49,24 @@ class Source:
         """
         most = self.output_tokens.tolist()
         lines = self.prompts.lines.tolist() if isinstance(self.prompts, FilePrompts) else None
-        known: dict[tuple[int, int], int] = {}
+        kinds = self._kinds()
+        known: dict[tuple[int, int, int], int] = {}
         body = dialect_of(self.api).body
         if lines is not None:
             for row in range(first):
-                known.setdefault((lines[row], most[row]), row)
+                known.setdefault((lines[row], most[row], kinds[row]), row)
         for row, prompt in enumerate(self.prompts.select(np.arange(first, len(self))), first):
-            before = None if lines is None else known.get((lines[row], most[row]))
+            before = None if lines is None else known.get((lines[row], most[row], kinds[row]))
             if before is None:
                 if lines is not None and not first:
-                    known[lines[row], most[row]] = row
-                yield body(self.prefix, prompt, most[row], self.max_tokens_field)
+                    known[lines[row], most[row], kinds[row]] = row
+                prefix, field = self.forms[kinds[row]]
+                yield body(prefix, prompt, most[row], field)
             else:
                 yield before
+
+    def _kinds(self) -> list[int]:
+        return [0] * len(self) if self.kinds is None else self.kinds.tolist()
 
     def size(self, rows: int) -> int:
         """About how many bytes the first `rows` bodies take, by the first of them."""
@@ -71,7 +77,7 @@ class Source:
     def hash(self, rows: int) -> str:
         """Equal where the same bytes are to be sent in the first `rows` rows: SHA-256 in hex over all that they follow
         from, and over the first of them."""
-        prompts, digest = self.prompts, hashlib.sha256(msgspec.json.encode((self.api, self.max_tokens_field, rows)))
+        prompts, digest = self.prompts, hashlib.sha256(msgspec.json.encode((self.api, self.forms[0][1], rows)))
         if isinstance(prompts, FilePrompts):
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
@@ -84,7 +90,10 @@ class Source:
             if isinstance(prompts, SyntheticInputs):
                 digest.update(prompts.ends[:rows].astype("<i8").tobytes())
         digest.update(self.output_tokens[:rows].astype("<i4").tobytes())
-        for part in (self.prefix, *parts):
+        if self.kinds is not None:
+            digest.update(self.kinds[:rows].astype("<i4").tobytes())
+            parts += [piece for prefix, field in self.forms[1:] for piece in (prefix, field.encode())]
+        for part in (self.forms[0][0], *parts):
             digest.update(hashlib.sha256(part).digest())
         for payload in self._first(rows):
             digest.update(hashlib.sha256(payload).digest())
@@ -96,5 +105,9 @@ class Source:
         if not isinstance(self.prompts, FilePrompts):
             tokens = np.cumsum(self.prompts.lengths[first], dtype=np.int64)
             first = first[: 1 + int(np.searchsorted(tokens, _HASHED_TOKENS))]
-        for prompt, most in zip(self.prompts.select(first), self.output_tokens[first].tolist(), strict=True):
-            yield dialect_of(self.api).body(self.prefix, prompt, most, self.max_tokens_field)
+        kinds = self._kinds()
+        for row, prompt, most in zip(
+            first.tolist(), self.prompts.select(first), self.output_tokens[first].tolist(), strict=True
+        ):
+            prefix, field = self.forms[kinds[row]]
+            yield dialect_of(self.api).body(prefix, prompt, most, field)

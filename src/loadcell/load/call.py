@@ -25,6 +25,7 @@ class Call:
 
     connection: None = None
     fresh = False
+    kind = 0
 
     def __init__(
         self, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int, prompt: Any,

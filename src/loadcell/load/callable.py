@@ -213,7 +213,7 @@ def _manifest(
     ]
     effective = {"url": spec.endpoint.url, "model": found.model, "called_by": caller.says}
     manifest = manifest_of(spec, planned, 1, secrets, count, effective, notes, clock="user", core=None)
-    source = source_of(spec, found, planned)
+    source = source_of(spec, [(spec, found)], planned)
     manifest.bodies_hash = source.hash(len(source) - planned.schedule.beyond)
     return manifest
 

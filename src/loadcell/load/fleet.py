@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets as randomness
 import signal
 import time
@@ -25,7 +24,7 @@ from loadcell.load.environment import environment
 from loadcell.load.failing import FailureWatch
 from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, many, source_of
-from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, server_place, steal_share
+from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, steal_share
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live, outcomes_of
 from loadcell.load.machine import Throttling, throttled, throttling
@@ -47,7 +46,8 @@ from loadcell.load.sharing import Sharing
 from loadcell.load.sources import find_sources
 from loadcell.load.steer import Steer, Stop, View
 from loadcell.load.steering import Steering
-from loadcell.load.target import Target, make_target, secrets_for
+from loadcell.load.target import Target
+from loadcell.load.ways import ask_others, pages_of, place_of_ways, secrets_of_ways, told_of, ways_of
 from loadcell.phrases import phrase
 from loadcell.recording import write as recording
 from loadcell.recording.claim import claimed
@@ -109,9 +109,8 @@ def run_load(
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
     spec = salted(with_defaults(spec))
-    api_key = os.environ.get(spec.endpoint.api_key_env)
-    target = make_target(spec.endpoint, api_key)
-    secrets = secrets_for(spec, target, api_key)
+    ways = ways_of(spec)
+    target, secrets = ways[0].target, secrets_of_ways(ways)
     workers = worker_count(spec)
     raise_descriptor_limit()
     check_fit(spec, workers)
@@ -125,14 +124,18 @@ def run_load(
         try:
             crew.start(files.all(), folder)  # they load their libraries while the endpoint is asked
             watch(Progress("check"))
-            found = _ask(spec, target, secrets, watch)
+            found = _ask(ways[0].spec, target, secrets, watch)
+            asked = ask_others(ways, found, lambda spec, target: _ask(spec, target, secrets, watch))
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
             planned = plan(spec, words)
-            asked, spec = spec, with_ramp(spec, found)
+            written, spec = spec, with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
-            source = source_of(spec, found, planned)
+            if len(ways) > 1:
+                manifest.effective["classes"], notes = told_of(ways, asked, secrets)
+                manifest.notes += notes
+            source = source_of(spec, [(way.spec, one) for way, one in zip(ways, asked, strict=True)], planned)
             manifest.bodies_hash = source.hash(len(source) - planned.schedule.beyond)
             if many(source):
                 crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
@@ -140,7 +143,7 @@ def run_load(
             machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub_sentence(note, secrets) for note in review(manifest, machine)]
-            recording.begin(folder, manifest, asked, machine, schedule_columns(planned), selftest)
+            recording.begin(folder, manifest, written, machine, schedule_columns(planned), selftest)
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))
             crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)
@@ -151,7 +154,7 @@ def run_load(
             crew.steering = Steering(steered, crew.live, outcomes, planned.schedule, manifest)
             crew.own_end = OwnEnd(spec, crew.live, planned.schedule, manifest)
             jobs = [
-                make_job(spec, folder, w, workers, manifest, target, found, planned, files, secrets)
+                make_job(spec, folder, w, workers, manifest, ways, asked, planned, files, secrets)
                 for w in range(workers)
             ]
             if made < len(source):
@@ -161,12 +164,15 @@ def run_load(
                 feeder.dismiss(crew.feeder)
                 crew.feeder = None
             pinned = {job.cpu for job in jobs if job.cpu is not None}
-            crew.server = server_place(target, found.address, pinned or set(allowed_cores()))
+            crew.server, near = place_of_ways(ways, asked, pinned or set(allowed_cores()))
             if crew.server not in (None, "elsewhere"):
-                crew.sharing = Sharing(None if target.proxy else found.address)
-            manifest.notes += scrape(spec.endpoint, target, found.address, folder / "server-before.prom", secrets)
+                crew.sharing = Sharing(near)
+            pages, notes = pages_of(ways, asked, secrets)
+            if not spec.classes.also:  # of several servers, what one says of its own requests is not of the load
+                notes += scrape(spec.endpoint, target, found.address, folder / "server-before.prom", secrets)
             has_page = (folder / "server-before.prom").exists()
-            crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets)
+            manifest.notes += notes
+            crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets, pages)
             manifest.notes += notes
             meter = Meter(crew.live, planned.schedule.planned_ns)
             try:
@@ -372,7 +378,7 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
         manifest.invalid.append(feeder.said(crew.feeder) or "")
     if opened:
         manifest.effective["connections_by_address"] = opened
-    if len(opened) > 1:
+    if len(opened) > 1 and "classes" not in manifest.effective:
         shares = ", ".join(f"{address} ({count})" for address, count in opened.items())
         manifest.notes.append(
             phrase("the host has {} addresses; connections went to each in turn: {}", len(opened), shares)

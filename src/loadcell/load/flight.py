@@ -28,6 +28,7 @@ class Flight:
         "fresh",
         "heard_ns",
         "input_tokens",
+        "kind",
         "planned_ns",
         "ready_ns",
         "reply",
@@ -48,8 +49,11 @@ class Flight:
         input_tokens: int,
         asked_tokens: int,
         wanted: tuple[int, int] | None = None,
+        kind: int = 0,
     ) -> None:
         self.request = request
+        self.kind = kind
+        """Number of its class."""
         self.planned_ns = planned_ns
         self.ready_ns = ready_ns
         self.input_tokens = input_tokens

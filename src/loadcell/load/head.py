@@ -62,12 +62,11 @@ def make_head(
     return spool.row, wanted
 
 
-def source_of(spec: Spec, found: Endpoint, planned: Plan) -> Source:
-    """What the bodies of a run are made of."""
-    prefix = prefix_of(spec, found)
-    return Source(
-        spec.endpoint.api, prefix, found.form.max_tokens_field, planned.prompts, planned.schedule.output_tokens
-    )
+def source_of(spec: Spec, asked: Sequence[tuple[Spec, Endpoint]], planned: Plan) -> Source:
+    """What the bodies of a run are made of; `asked` are the classes as they are asked, and what was found out."""
+    forms = [(prefix_of(one, found), found.form.max_tokens_field) for one, found in asked]
+    schedule = planned.schedule
+    return Source(spec.endpoint.api, forms, planned.prompts, schedule.output_tokens, schedule.kinds)
 
 
 def _spool_head(source: Source, spool: Spool, wanted: int, least: int, tell: Callable[[int, int], None]) -> None:

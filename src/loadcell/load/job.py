@@ -36,8 +36,24 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     e2e_ns: int
     """What a request is likely to take, by the probe; 0 where it does not tell."""
     timeout_s: float
-    slo: Slo
+    slos: list[Slo]
+    """Of each class."""
     keep_text: bool
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint of a run, and how a load process reaches it."""
+
+    target: Target
+    addresses: list[Address]
+    """Of the host to dial: connections go to each in turn."""
+    connect_timeout_s: float
+    reuse: bool
+    """Whether a connection may carry more than one request."""
+    left_open: bool
+    """Whether the server leaves a stream open after its end mark, which ends it then."""
+    pool: int
+    """Connections to open before the clock starts."""
 
 
 class Job(Slice, frozen=True, kw_only=True):
@@ -45,24 +61,16 @@ class Job(Slice, frozen=True, kw_only=True):
 
     folder: str
     run_id: str
-    target: Target
-    addresses: list[Address]
-    """Of the host to dial: connections go to each in turn."""
+    lanes: list[Lane]
+    heads: list[tuple[int, bytes]]
+    """Of each class the number of its lane, and the head of its requests but for their lengths."""
     api: Api
-    stream: bool
     live_fd: int
     places_fd: int
     segments: list[int]
     """Files of the request bodies; `places_fd` tells where that of each row lies (`spool`)."""
-    reuse: bool
-    """Whether a connection may carry more than one request."""
-    left_open: bool
-    """Whether the server leaves a stream open after its end mark, which ends it then."""
-    pool: int
-    """Connections to open before the clock starts."""
     memory_bytes: int
     """What all replies of this worker may take together."""
-    connect_timeout_s: float
     tokenizer: str
     secrets: list[str]
     cpu: int | None

@@ -27,7 +27,7 @@ class Book:
     def enter(self, flight: Flight | Call, body: str | None, stamps: array[int], *, first_told: bool = False) -> None:
         """A request is over and its reply was heard; `body` and `stamps` as `write_rows` takes them."""
         row = write_rows(flight, self._ledger, body, stamps)
-        self._outcomes[flight.request] = outcome(row, self._job.slo)
+        self._outcomes[flight.request] = outcome(row, self._job.slos[flight.kind])
         tell(self._count, row, len(flight.reply.kinds), first_told=first_told)
         if row["status"] == "failed" and row["counted"]:
             self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from time import monotonic_ns
 from typing import Protocol
 
@@ -39,8 +40,8 @@ class Way(Protocol):
 class Pool:
     """Idle and opening connections. `on_ready` is called when one has opened, `on_failed` when one could not.
 
-    Connections go to the addresses in turn, from that of number `turn` on. With several, the one that is idle longest
-    is handed out, so that requests go round too.
+    Connections go to the addresses in turn, from that of number `turn` on; `numbers` are what they are called. With
+    several addresses, the connection that is idle longest is handed out, so that requests go round too.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Pool:
         on_ready: Callable[[], None],
         on_failed: Callable[[str], None],
         turn: int = 0,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.idle: list[Connection] = []
         self.opening: dict[int, Connection] = {}
@@ -61,7 +63,7 @@ class Pool:
         self._on_ready, self._on_failed = on_ready, on_failed
         self._context = job.target.tls_context() if job.target.tls else None
         self._limit_ns = int(job.connect_timeout_s * 1e9)
-        self._opened, self._turn = 0, turn
+        self._turn, self._numbers = count(turn), numbers or count(1)
         self._spread = len(job.addresses) > 1
         self._fd_most = descriptor_limit() - _FILES
 
@@ -80,7 +82,7 @@ class Pool:
                 self._handlers[fd](mask)
         for connection in list(self.opening.values()):
             self.drop(connection)
-        self._audit.connections_before = len(self.idle)
+        self._audit.connections_before += len(self.idle)
         if self.idle or not wanted or stop():
             return None
         return self.error or phrase("no connection was opened in {:g} s", self._job.connect_timeout_s)
@@ -113,10 +115,9 @@ class Pool:
 
     def open(self) -> bool:
         """Begin to open a connection; False if that failed at once."""
-        address = self._job.addresses[(self._turn + self._opened) % len(self._job.addresses)]
-        self._opened += 1
+        address = self._job.addresses[next(self._turn) % len(self._job.addresses)]
         try:
-            connection = Connection(self._opened, self._job.target, address, self._context)
+            connection = Connection(next(self._numbers), self._job.target, address, self._context)
         except ConnectError as error:
             self._failed(str(error), error.code, address)
             return False

@@ -189,14 +189,14 @@ def _check_model(spec: Spec, target: Target, found: Endpoint) -> None:
     """Raise if the server lists models and the one asked for is not among them."""
     if not dialect_of(spec.endpoint.api).models:
         return
-    _, names = _list_models(spec, target, found.address)
+    _, names = list_models(spec, target, found.address)
     if names and found.model not in names:
         raise EndpointError(
             f"{target.origin} has no model {found.model!r}{nearest(found.model, names)}; it lists: {_some(names)}"
         )
 
 
-def _list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
+def list_models(spec: Spec, target: Target, address: Address) -> tuple[Page, list[str]]:
     """The page of the server's list, and the model names in it; none if it is not such a list."""
     dialect, timeouts = dialect_of(spec.endpoint.api), _timeouts(spec)
     with _asking(_listing(target, dialect), timeouts[1]):
@@ -219,7 +219,7 @@ def _find_model(spec: Spec, target: Target, address: Address, notes: list[str]) 
     if not dialect.models:
         raise EndpointError(f"{spec.endpoint.api} does not say where models are listed: name the model with --model")
     asked = _listing(target, dialect)
-    page, names = _list_models(spec, target, address)
+    page, names = list_models(spec, target, address)
     payload, good = bytes(page.body), 200 <= page.status < 300
     if not names and target.by_hand and (good or page.status in _NOT_THERE):
         notes.append(phrase("the server lists no models: requests name none, the path alone chooses it"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from loadcell.load.machine import usable_cores
 from loadcell.load.preflight import Endpoint
 from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
+from loadcell.load.ways import Way, heads_of, lanes_of
 from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
@@ -201,6 +202,7 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
         "output_tokens": schedule.output_tokens if schedule.wanted is None else None,
         "inputs": None if schedule.wanted is None else schedule.wanted[0],
         "results": None if schedule.wanted is None else schedule.wanted[1],
+        "class": schedule.kinds,
         "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else None,
     }
 
@@ -236,7 +238,7 @@ def slice_of(spec: Spec, worker: int, workers: int, planned: Plan, files: Files,
         lockstep=load.lockstep,
         e2e_ns=int(1e9 * (e2e_s or 0.0)),
         timeout_s=load.timeout_s,
-        slo=spec.slo,
+        slos=[one.slo for one in spec.dealt],
         keep_text=spec.run.keep_text,
     )
 
@@ -247,31 +249,29 @@ def make_job(
     worker: int,
     workers: int,
     manifest: Manifest,
-    target: Target,
-    found: Endpoint,
+    ways: Sequence[Way],
+    asked: Sequence[Endpoint],
     planned: Plan,
     files: Files,
     secrets: list[str],
 ) -> Job:
-    load, schedule, cores = spec.load, planned.schedule, allowed_cores()
+    """What one worker is told; `asked` is what was found out about each way."""
+    load, schedule, cores, found = spec.load, planned.schedule, allowed_cores(), asked[0]
     guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
     mine = slice_of(spec, worker, workers, planned, files, found.e2e_s(float(schedule.output_tokens.mean())))
     return Job(
         **msgspec.structs.asdict(mine),
         folder=str(folder),
         run_id=manifest.id,
-        target=target,
-        addresses=found.addresses,
+        lanes=lanes_of(
+            ways, asked, guess, workers, min(_POOL_MOST, max(1, len(range(worker, len(schedule), workers))))
+        ),
+        heads=heads_of(ways, asked),
         api=spec.endpoint.api,
-        stream=spec.endpoint.stream,
         live_fd=files.live,
         places_fd=files.places,
         segments=files.segments,
-        reuse=found.reuse,
-        left_open=found.left_open,
-        pool=min(math.ceil(guess / workers), _POOL_MOST, max(1, len(range(worker, len(schedule), workers)))),
         memory_bytes=int(spec.run.memory_mb * 1e6),
-        connect_timeout_s=load.connect_timeout_s,
         tokenizer=spec.workload.tokenizer,
         secrets=secrets,
         # The highest cores: interrupts and busy neighbours tend to live on the lowest.

@@ -93,7 +93,7 @@ def _say(message: dict[str, Any]) -> None:
 
 def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
     """The schedule as flat integers."""
-    wanted = ("planned_ns", "input_tokens", "output_tokens", "inputs", "results")
+    wanted = ("planned_ns", "input_tokens", "output_tokens", "inputs", "results", "class")
     columns = read_columns(folder / "schedule.parquet", wanted)
     schedule = {}
     for name in wanted:
@@ -101,7 +101,8 @@ def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
         if values.dtype.kind != "f":
             schedule[name] = array("q", values.astype("int64").tobytes())
         else:  # all of it is missing; the times of a closed loop are never looked at
-            schedule[name] = array("q", [MISSING_INT] * (0 if name == "planned_ns" else len(values)))
+            missing = 0 if name == "class" else MISSING_INT
+            schedule[name] = array("q", [missing] * (0 if name == "planned_ns" else len(values)))
     return schedule
 
 
@@ -129,7 +130,7 @@ def _run(worker: Worker, t0_ns: int) -> None:
     except OSError as error:  # of files; those of sockets are answered where they arise
         worker.audit.died = error.strerror or str(error)
     worker.audit.end_load()
-    worker.pool.close()
+    worker.lanes.close()
 
 
 def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:

@@ -16,6 +16,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_OUTPUT, KIND_REASONING
 from loadcell.load.call import Call
 from loadcell.load.flight import Flight
 from loadcell.load.looks import Looks
+from loadcell.load.target import host_of
 from loadcell.phrases import Phrase, phrases
 from loadcell.protocol import Answer, Count, Evidence, count, evidence
 from loadcell.recording.schema import MISSING
@@ -220,6 +221,8 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "bytes_sent": flight.bytes_sent,
         "bytes_received": reply.bytes,
         "counted": flight.counted,
+        "class": flight.kind,
+        "address": host_of(flight.connection.address) if flight.connection else None,
     }
     writer.requests.add(row)
     if body is not None:

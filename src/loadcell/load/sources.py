@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from loadcell.load.gpu import open_gpus
 from loadcell.load.host import Place
@@ -24,9 +24,17 @@ _CONNECT_SHARE = 0.25
 
 
 def find_sources(
-    spec: Spec, target: Target, address: Address, answered: bool, place: Place | None, secrets: list[str]
+    spec: Spec,
+    target: Target,
+    address: Address,
+    answered: bool,
+    place: Place | None,
+    secrets: list[str],
+    also: Sequence[tuple[Target, Address]] = (),
 ) -> tuple[list[Watched], list[str]]:
     """What the spec wants watched, and notes on what of it cannot be.
+
+    `also` are pages of further endpoints, which answered.
 
     `answered`: whether the endpoint had a page before the load; one that nobody named is not looked for again.
     `place`: where the endpoint's server runs.
@@ -34,7 +42,7 @@ def find_sources(
     if not spec.observe.every_s:
         return [], []
     beside, notes = local_sources(spec, here=place not in (None, "elsewhere"))
-    return [*_pages(spec, target, address, answered, secrets), *beside], notes
+    return [*_pages(spec, target, address, answered, secrets, also), *beside], notes
 
 
 def local_sources(spec: Spec, *, here: bool) -> tuple[list[Watched], list[str]]:
@@ -55,19 +63,27 @@ def local_sources(spec: Spec, *, here: bool) -> tuple[list[Watched], list[str]]:
 # --- Prometheus pages ------------------------------------------------------------------------------------------------
 
 
-def _pages(spec: Spec, target: Target, address: Address, answered: bool, secrets: list[str]) -> Iterator[Watched]:
+def _pages(
+    spec: Spec,
+    target: Target,
+    address: Address,
+    answered: bool,
+    secrets: list[str],
+    also: Sequence[tuple[Target, Address]] = (),
+) -> Iterator[Watched]:
     """The endpoint's page and all others that are asked for, each once."""
     endpoint = spec.endpoint
     asked = endpoint.metrics_url not in (None, "none")  # then it is watched though it is silent now: it may come
     pages = [metrics_target(endpoint, endpoint.metrics_url, target)] if answered or asked else []
+    pages += [page for page, _ in also]
     pages += [metrics_target(endpoint, url, target) for url in spec.observe.urls]
+    known_at = {target.dial: address} | {page.dial: where for page, where in also}
     seen = set()
     for page in pages:
         if (page.origin, page.prefix, page.query) not in seen:
             seen.add((page.origin, page.prefix, page.query))
             source = Source(kind="prometheus", name=name_of(page))
-            known = address if page.dial == target.dial else None
-            yield Watched(source, page_look(page, known, source, [*secrets, *page.secrets()]))
+            yield Watched(source, page_look(page, known_at.get(page.dial), source, [*secrets, *page.secrets()]))
 
 
 def page_look(page: Target, address: Address | None, source: Source, secrets: list[str]) -> Look:

@@ -20,9 +20,10 @@ from loadcell.load.due import Due
 from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.landing import Landing, plain_stream
+from loadcell.load.lanes import Lane, Lanes
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
-from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.pool import Handlers
 from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
 from loadcell.load.spool import Bodies
@@ -70,7 +71,6 @@ class Worker:
         self.reader = make_reader(self.poller)
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
-        self.head = job.target.post_head(stream=job.stream)
         self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
         self.air = Air(self.count)
         self.t0 = 0
@@ -78,8 +78,7 @@ class Worker:
 
         self.flights: dict[int, Flight] = {}
         self.handlers: Handlers = {}
-        self.pool = Pool(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, job.worker)
-        self.waiting: deque[Flight] = deque()
+        self.lanes = Lanes(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection)
         self.landed = Landing(job, live, ledger, audit, self.bodies)
         self.long: deque[Flight] = deque()
         self.room = Room(job.memory_bytes)
@@ -91,7 +90,7 @@ class Worker:
 
     def prepare(self) -> str | None:
         """Open the connections. Returns what went wrong if not one could be opened."""
-        return self.pool.fill(self.job.pool, lambda: self.live.stop)
+        return self.lanes.fill(lambda: self.live.stop)
 
     def run(self, t0_ns: int) -> None:
         """Send, receive, parse and record until everything has landed, or until told to stop."""
@@ -114,7 +113,7 @@ class Worker:
                 parse_from = min(parse_from, now)
             parsing = bool(long or now >= parse_from) and (not due.at_ns or due.at_ns - now > GUARD_NS)
             until = min(next_tick, due.at_ns) if due.at_ns else next_tick
-            reader.may_rest = not self.pool.opening
+            reader.may_rest = not self.lanes.opening
             for event in reader.turn(until, wait=not parsing):
                 self._see_to(event)
             for note in reader.notes:
@@ -168,7 +167,8 @@ class Worker:
     def _feed(self) -> None:
         """Go on with what waited for its body, if that has been made."""
         now = monotonic_ns()
-        if self.waiting and not self.bodies.ready(self.waiting[0].request):
+        first = self.lanes.first(())
+        if first is not None and not self.bodies.ready(first.waiting[0].request):
             self.due.arm()
             return
         self.audit.body_wait_ns += now - self.due.starved_ns
@@ -180,36 +180,38 @@ class Worker:
         lengths = columns["input_tokens"][request], columns["output_tokens"][request]
         inputs = columns["inputs"][request]
         wanted = None if inputs == MISSING_INT else (inputs, columns["results"][request])
-        flight = Flight(self.dialect, request, planned_ns, ready_ns, *lengths, wanted)
+        kind = columns["class"][request]
+        flight, lane = Flight(self.dialect, request, planned_ns, ready_ns, *lengths, wanted, kind), self.lanes.of[kind]
         flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
         if flight.counted:
             self.tail.begun()
         self.audit.late_bodies += not self.bodies.ready(request)
-        self.waiting.append(flight)
+        lane.waiting.append(flight)
         self._serve_waiting()
-        if self.job.users is None and len(self.pool.idle) + len(self.pool.opening) < SPARE:
-            self.pool.open()
+        if self.job.users is None and len(lane.pool.idle) + len(lane.pool.opening) < SPARE:
+            lane.pool.open()
 
     def _serve_waiting(self) -> None:
         """Send what waits, first come first served, as far as the cap and the connections allow."""
-        while self.waiting and (self.job.cap is None or self.in_flight < self.job.cap):
-            if not self.bodies.ready(self.waiting[0].request):
+        without: list[Lane] = []  # no connection of theirs is free
+        while (self.job.cap is None or self.in_flight < self.job.cap) and (lane := self.lanes.first(without)):
+            if not self.bodies.ready(lane.waiting[0].request):
                 if not self.due.starved_ns:
                     self.due.starved_ns = monotonic_ns()
                     self.due.arm()
                 return
-            connection = self.pool.take()
+            connection = lane.pool.take()
             if connection is None:
-                while len(self.pool.opening) < min(len(self.waiting), OPENING_MOST):
-                    self.pool.open()
-                return
-            self._send(self.waiting.popleft(), connection)
+                lane.open_more()
+                without.append(lane)
+            else:
+                self._send(lane.waiting.popleft(), connection)
 
     def _send(self, flight: Flight, connection: Connection) -> None:
         request = flight.request
         body = self.bodies.read(request)
         head = b"%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
-            self.head, len(body), self.job.run_id.encode(), request,
+            self.lanes.heads[flight.kind], len(body), self.job.run_id.encode(), request,
         )  # fmt: skip
         flight.connection = connection
         flight.fresh = connection.served == 0 and connection.start_ns >= self.t0
@@ -257,7 +259,7 @@ class Worker:
             return
         data = tape.newest()
         if tape.watchful and tape.reads == 1:
-            tape.watchful = self.job.left_open or not plain_stream(data, flight)
+            tape.watchful = self.lanes.of[flight.kind].left_open or not plain_stream(data, flight)
         if not tape.watchful and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
@@ -266,7 +268,7 @@ class Worker:
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()
-        if self.job.left_open and reply.done:
+        if self.lanes.of[flight.kind].left_open and reply.done:
             flight.give_up()
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
@@ -284,7 +286,7 @@ class Worker:
 
         `known_ns` is when that was known, where its server did not say so: its user could not go on before.
         """
-        connection = flight.connection
+        connection, lane = flight.connection, self.lanes.of[flight.kind]
         assert connection is not None
         now = monotonic_ns()
         heard = flight.tape.last_ns()
@@ -295,22 +297,22 @@ class Worker:
         self.count[Count.IN_FLIGHT] = self.in_flight
         if flight.counted:
             self.tail.ended()
-        if reuse and self.job.reuse and flight.send_end_ns != MISSING and not self.live.stop:
-            self.pool.rest(connection, now)
+        if reuse and lane.reuse and flight.send_end_ns != MISSING and not self.live.stop:
+            lane.pool.rest(connection, now)
         else:
-            self.pool.drop(connection)
+            lane.pool.drop(connection)
             if not flight.cancelled and not self.live.stop:
                 self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
         self.landed.add(flight)
         if self.job.users is not None and not flight.cancelled:
-            self.due.go_on(flight, now, known_ns, alone=not self.in_flight and not self.waiting)
+            self.due.go_on(flight, now, known_ns, alone=not self.in_flight and not self.lanes.waits)
         self._serve_waiting()
 
-    def _no_connection(self, why: str) -> None:
+    def _no_connection(self, lane: Lane, why: str) -> None:
         """A connection could not be opened: the request that waited longest for one has failed."""
-        if not self.waiting:
+        if not lane.waiting:
             return
-        flight = self.waiting.popleft()
+        flight = lane.waiting.popleft()
         flight.failure = ("connect", phrase("no connection: {}", why))
         flight.end_ns = monotonic_ns()
         self.count[Count.ISSUED] += 1
@@ -319,7 +321,7 @@ class Worker:
             self.tail.ended()
         self.landed.add(flight)
         if self.job.users is not None:
-            self.due.go_on(flight, flight.end_ns, None, alone=not self.in_flight and not self.waiting)
+            self.due.go_on(flight, flight.end_ns, None, alone=not self.in_flight and not self.lanes.waits)
 
     # --- when there is time ---
 
@@ -335,7 +337,7 @@ class Worker:
         if self.air.count(self.flights.values(), now):
             self._walk(now)
             self._make_room()
-        self.pool.end_late(now)
+        self.lanes.end_late(now)
         if self.due.starved_ns:
             self._feed()
         self._serve_waiting()
@@ -345,7 +347,7 @@ class Worker:
             writer.flush()
             if writer.error:
                 self.live.stop = True
-        return not (self.flights or self.waiting or self.landed.flights or self.due.at_ns)
+        return not (self.flights or self.lanes.waits or self.landed.flights or self.due.at_ns)
 
     def _walk(self, now: int) -> None:
         """See to those in the air that took too long, stored much, or fell silent."""
@@ -419,12 +421,12 @@ class Worker:
         """
         if self.live.end_ns:
             self.due.send(monotonic_ns())
-            for flight in self.waiting:
+            for flight in self.lanes.waiting():
                 flight.cancelled = True
                 flight.end_ns = monotonic_ns()
                 self.count[Count.ISSUED] += 1
                 self.landed.add(flight)
-        self.waiting.clear()
+        self.lanes.clear()
         self.due.end()
         for flight in list(self.flights.values()):
             flight.cancelled = True
@@ -433,7 +435,7 @@ class Worker:
     def _give_up_beyond(self) -> None:
         """Every counted reply has ended: what keeps the load on is not needed any more."""
         self.tail.over = True
-        self.waiting.clear()
+        self.lanes.clear()
         self.due.none()
         for flight in list(self.flights.values()):
             flight.cancelled = True

@@ -10,7 +10,7 @@ reply and the next send lowers every rate: without it the rate would be higher b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,7 @@ import numpy as np
 from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.early import Early
 from loadcell.metrics.events import Received
+from loadcell.metrics.goodput import limits_ns
 from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.latency import pace_end_ns, paced_tokens
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
@@ -219,7 +220,9 @@ def _lives_inside(rows: Rows, span: Span, early: Early, clock: str) -> tuple[Flo
     return corners[0] - corners.min(axis=0), corners.max(axis=0) - corners[0]
 
 
-def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early: Early, loop: str) -> Goodput:
+def attainment_budget(
+    good: Goodput, rows: Rows, members: Mask, slo: Slo | Sequence[Slo], early: Early, loop: str
+) -> Goodput:
     """Goodput with the budget of its attainment: with every latency as long, and as short, as it can have been."""
     if not early.known or good.attainment.value is None or not good.planned:
         return good
@@ -227,9 +230,9 @@ def attainment_budget(good: Goodput, rows: Rows, members: Mask, slo: Slo, early:
     shares = []
     for figures in zip(*_limited(rows, early, loop), strict=True):
         kept = ok.copy()
-        for limit_ms, figure in zip(msgspec.structs.astuple(slo), figures, strict=True):
-            if limit_ms is not None:
-                kept &= figure <= limit_ms * _MS
+        for name, figure in zip(LIMITED, figures, strict=True):
+            if (limit_ns := limits_ns(rows, slo, name)) is not None:
+                kept &= np.isnan(limit_ns) | (figure <= limit_ns)
         shares.append(float(np.count_nonzero(kept)) / good.planned)
     return replace(good, attainment_budget=Budget(low=min(shares), high=max(shares)))
 

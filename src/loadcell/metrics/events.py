@@ -54,6 +54,8 @@ class EventTotals(Received):
 
     early: Early = field(kw_only=True)
     """The earliest times of the events of each request."""
+    of_class: list[Floats] = field(default_factory=list)
+    """`tokens` of each class; empty where there is one."""
     read: int = 0
     """Events with output that the recording holds, of all requests."""
     lags: Histogram = field(default_factory=Histogram)
@@ -133,9 +135,10 @@ def tokens_per_later_chunk(rows: Rows) -> Floats:
 
 
 def scan_events(
-    recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None
+    recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None, several: int = 0
 ) -> tuple[EventTotals, Received | None]:
-    """Read every event with output once: for the window, and for the whole run where that is another one.
+    """Read every event with output once: for the window, and for the whole run where that is another one; for each of
+    `several` classes too.
 
     `span` and `whole` say when a token counts, `members` which requests have gaps and lags.
     """
@@ -148,6 +151,8 @@ def scan_events(
     later_share = lookup.table(tokens_per_later_chunk(rows))
     streamed = lookup.table(rows.streamed & rows.counted & ~rows.failed)
     failed = lookup.table(rows.streamed & rows.failed)
+    kinds = lookup.table(rows.kind)
+    totals.of_class = [np.zeros(BATCHES) for _ in range(several)]
     if several_tokens(rows, members & rows.ok):
         totals.token_gaps = Histogram()
     sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
@@ -162,6 +167,10 @@ def scan_events(
         of_event = np.repeat(share[runs], lengths)
         tokens = part["tokens"]
         totals.tokens += _tokens_in(tokens, t_ns, span, of_event, _spread(streamed[runs], lengths))
+        for kind in range(several):
+            totals.of_class[kind] += _tokens_in(
+                tokens, t_ns, span, of_event, np.repeat(streamed[runs] & (kinds[runs] == kind), lengths)
+            )
         lost = failed[runs]
         if lost.any():
             totals.failed_tokens += float(_tokens_in(tokens, t_ns, span, of_event, np.repeat(lost, lengths)).sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from loadcell.metrics.dependence import share_inflation
@@ -16,28 +18,36 @@ from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import Slo
 
 
-def goodput(rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo, loop: str) -> Goodput | None:
+def goodput(
+    rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo | Sequence[Slo], loop: str
+) -> Goodput | None:
     """Goodput of the window's requests; None without a limit.
+
+    Of several SLOs each request is held against that of its class; a limit in which they differ is told of by class.
 
     Failed, cancelled and unsent requests are misses. A limit that some ok request gives no figure for cannot be judged.
     The rate is over `rates`, and counts good requests as requests/s counts ok ones: it is never more.
     """
     ok, places = members & rows.ok, in_send_order(rows, members)
     limits: dict[str, Limit] = {}
+    limited = False
     good: Mask | None = ok
     keeps, worst = rows.ok & rows.sent, np.zeros(len(rows))
     for name, figure in limited_ns(rows, loop).items():
-        limit_ms = getattr(slo, name)
-        if limit_ms is None:
+        limit_ns = limits_ns(rows, slo, name)
+        if limit_ns is None:
             continue
-        met = ok & (figure <= limit_ms * 1e6)
-        unknown = int(np.count_nonzero(ok & np.isnan(figure)))
-        margin = figure / (limit_ms * 1e6)
-        limits[name] = _limit(limit_ms, met, unknown, counts.planned, margin[places], places)
+        limited, free = True, np.isnan(limit_ns)
+        kept = free | (figure <= limit_ns)
+        unknown = int(np.count_nonzero(ok & ~free & np.isnan(figure)))
+        margin = figure / limit_ns
+        if limit_ns.ndim == 0:
+            limit_ms = getattr(slo if isinstance(slo, Slo) else slo[0], name)
+            limits[name] = _limit(limit_ms, ok & kept, unknown, counts.planned, margin[places], places)
         worst = np.fmax(worst, margin)
-        good = None if good is None or unknown else good & met
-        keeps &= figure <= limit_ms * 1e6
-    if not limits:
+        good = None if good is None or unknown else good & kept
+        keeps &= kept
+    if not limited:
         return None
     count = None if good is None else int(np.count_nonzero(good))
     return Goodput(
@@ -53,6 +63,16 @@ def goodput(rows: Rows, members: Mask, counts: Counts, rates: Span, slo: Slo, lo
 def _rate(rows: Rows, good: Mask, rates: Span) -> float | None:
     length = rates.length_s
     return None if length is None else float(requests_in(rows, good, rates).sum()) / length
+
+
+def limits_ns(rows: Rows, slo: Slo | Sequence[Slo], name: str) -> Floats | None:
+    """The limit of each request in ns, NaN where its class has none; one number where it is the same for all, None
+    without any."""
+    each = [getattr(one, name) for one in ([slo] if isinstance(slo, Slo) else slo)]
+    if len(set(each)) == 1:
+        return None if each[0] is None else np.asarray(each[0] * 1e6)
+    found: Floats = np.array([np.nan if one is None else one * 1e6 for one in each])[rows.kind]
+    return found
 
 
 def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:

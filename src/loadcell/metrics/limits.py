@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from loadcell.metrics.model import Check, Result, Word
+from loadcell.metrics.model import Check, CheckWord, Result, Word
 from loadcell.phrases import phrase, reworded
 
 
@@ -143,7 +143,7 @@ def _short(value: float, digits: int) -> str:
     return f"{value:,.0f}" if abs(value) >= 10**digits or (value >= 100 and value.is_integer()) else f"{value:.10g}"
 
 
-def label(name: str, word: Word | None, says: str, advice: str | None = None) -> Check:
+def label(name: str, word: CheckWord | None, says: str, advice: str | None = None) -> Check:
     """A finding without a figure."""
     return Check(name=name, word=word, value=None, unit="", limit=None, invalid_beyond=None, says=says, advice=advice)
 

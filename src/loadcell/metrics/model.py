@@ -286,6 +286,20 @@ class Goodput(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, Limit]
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests of one class (an endpoint with a model), or of one address, and their figures."""
+
+    name: str
+    endpoint: str
+    model: Annotated[str | None, Doc(description="null where the path alone chooses it, and of an address")] = None
+    share: Annotated[float | None, Doc(description="of all requests, as asked; null of an address")] = None
+    counts: CountsOf
+    failures: Annotated[dict[str, int], Doc(description="failed requests of the whole run by kind, lost ones left out")]
+    latency: Annotated[dict[str, Latency], Doc(description="TTFT, TPOT and E2E, as those of all requests")]
+    throughput: Annotated[Throughput, Doc(description="those of the classes add up to that of all; no rate of a user")]
+    goodput: Annotated[Goodput | None, Doc(description="under the class's own SLO")] = None
+
+
 class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in flight."""
 
@@ -736,6 +750,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]
+    classes: Annotated[list[Group], Doc(description="of each endpoint and model; empty where there is one")] = []
+    addresses: Annotated[list[Group], Doc(description="of each address of an endpoint that has several")] = []
     whole_run: Annotated[WholeRun | None, Doc(description="null where the window is the whole run")]
     run_rates: Annotated[
         RunRates | None, Doc(description="the rates of the whole run by the definition of other tools, to compare with")

@@ -17,6 +17,7 @@ from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_b
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.checks_load import failure_notes
+from loadcell.metrics.classes import Parts, addresses, classes, judged_by_class, told_classes
 from loadcell.metrics.cold import cold_start
 from loadcell.metrics.concurrency import concurrency
 from loadcell.metrics.counters import counters
@@ -77,8 +78,11 @@ def build_result(
     """
     manifest, load = recording.manifest, recording.spec.load
     generates = recording.spec.workload.generates
-    check_limits((slo or recording.spec.slo).limits, generates)
+    limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
+    for one in limits:
+        check_limits(one.limits, generates)
     rows = read_rows(recording)
+    told = told_classes(recording, rows)
     accounts = account(manifest, recording.audits, rows)
     missing = _missing(recording, accounts, rows)
     anchor = anchors(rows, manifest.loop)
@@ -116,7 +120,7 @@ def build_result(
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
         full = replace(full, by_end=True)
     same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
-    events, every = scan_events(recording, rows, members, full, None if same else whole)
+    events, every = scan_events(recording, rows, members, full, None if same else whole, len(told))
     ok = members & rows.ok
     views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
@@ -125,9 +129,10 @@ def build_result(
     (latency, rates), *all_of_it = _figures(
         recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
     )
-    limits = slo or recording.spec.slo
     good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
     good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
+    parts = Parts(recording, members, span, full, accounts, missing, events, stream, why, lost_events > 0)
+    groups = classes(parts, rows, told, limits)
     sides = server_sides(recording, rows, ok)
     said = replies(recording, rows, ok) if generates else None
     unjudged = Result(
@@ -159,7 +164,9 @@ def build_result(
         latency=latency,
         token_gap=token_gap_spread(events),
         throughput=rates,
-        goodput=good,
+        goodput=judged_by_class(good, groups),
+        classes=groups,
+        addresses=addresses(parts, rows, told),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
         concurrency=flight,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,8 @@ class Rows:
     """Failed requests by kind, with the words of the first."""
     beyond_failed: int = 0
     """Requests beyond the end that failed."""
+    kind: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Number of the class; empty where it was not read."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -87,7 +89,7 @@ class Rows:
 
 def read_rows(recording: Recording) -> Rows:
     """The requests of a recording, text columns already counted."""
-    table = recording.requests(("request", "worker", "counted", *_NUMBERS))
+    table = recording.requests(("request", "worker", "counted", "class", *_NUMBERS))
     numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
     status = recording.requests(("status",))["status"]
     counted = table["counted"].astype(bool)
@@ -104,6 +106,7 @@ def read_rows(recording: Recording) -> Rows:
         token_source=dict(sorted(Counter(name for name in source.tolist() if name is not None).items())),
         failures=_failures(recording, failed),
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
+        kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
     )
 
 

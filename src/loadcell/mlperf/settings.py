@@ -20,6 +20,8 @@ _LOADGEN_SCENARIO = {"interactive": "server"}
 
 def spec_by_rules(rules: Rules, spec: Spec, prompts: Path, given: Collection[str] = ()) -> Spec:
     """The Spec but for its load and traffic: decoding, limits and data of `rules`, the rest as in `spec`."""
+    if len(spec.dealt) > 1:
+        raise UsageError("a benchmark is run on one endpoint and one model: leave classes.also and classes.models out")
     usual: dict[str, Any] = {"endpoint.ignore_eos": False, "load.timeout_s": default_timeout_s(rules)}
     if rules.max_output_tokens is not None:
         usual["workload.output_tokens"] = str(rules.max_output_tokens)

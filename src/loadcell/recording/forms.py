@@ -109,6 +109,19 @@ class EnvironmentForm(TypedDict, total=False):
     load_average: Seconds | None
 
 
+class ClassForm(TypedDict):
+    """What is told of a class: an endpoint with a model."""
+
+    name: str
+    endpoint: str
+    url: str
+    model: str | None
+    share: Share
+    addresses: list[str]
+    ignore_eos: bool
+    reuse_connections: bool
+
+
 class EffectiveForm(TypedDict, total=False):
     """`effective` of recording.json."""
 
@@ -134,6 +147,8 @@ class EffectiveForm(TypedDict, total=False):
     duration_s: Seconds | None
     keep_load: bool | None
     rows: Count | None
+    classes: list[ClassForm]
+    connections_by_address: dict[str, Count]
 
 
 def decode(data: bytes, form: Any, *, whole: bool = False) -> Any:

@@ -145,6 +145,12 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
             f"run {recorded.id} went to {endpoint['url']}: credentials and queries of a URL are never recorded. "
             "Give it again: --set endpoint.url=URL"
         )
+    hidden = [one["url"] for one in (tree.get("classes") or {}).get("also") or [] if REDACTED in one["url"]]
+    if hidden:
+        raise UsageError(
+            f"run {recorded.id} went to {', '.join(hidden)} too: credentials and queries of a URL are never recorded. "
+            "Give all further endpoints again: --also URL"
+        )
     if REDACTED in (endpoint.get("path") or ""):
         raise UsageError(
             f"run {recorded.id} asked {endpoint['path']}: queries are never recorded. Give it again: --path PATH"

@@ -24,6 +24,7 @@ from loadcell.recording.read import read_json, read_manifest, read_told
 from loadcell.recording.schema import Column, Manifest, Source
 from loadcell.recording.tables import (
     AUDITS,
+    CLASSES,
     PARTS,
     RUNS,
     SOURCES,
@@ -243,6 +244,7 @@ def _database(
         if "audits" in named:
             _insert(database, "audits", AUDITS, _audits(folders, warn))
         _insert(database, "_sources", SOURCES, _sources(folders, warn) if named & {"looks", "series"} else [])
+        _insert(database, "_classes", CLASSES, _classes(folders) if named & {"requests", "schedule"} else [])
         _insert(database, "_windows", _WINDOWS, [{"run": str(folder)} for folder in folders])
         for table in PARTS:
             if table in named:
@@ -322,6 +324,16 @@ def _sources(folders: Sequence[Path], warn: Warn) -> Iterator[dict[str, Any]]:
         else:
             for number, one in enumerate(sources):
                 yield {"run": str(folder), "source": number, "source_kind": one.kind, "source_name": one.name}
+
+
+def _classes(folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """The classes of each run by number; one where it has one endpoint and one model."""
+    for folder in folders:
+        manifest, spec = read_manifest(folder), read_json(folder / "spec.json", Spec)
+        one = {"name": spec.dealt[0].name, "endpoint": spec.dealt[0].endpoint, "model": manifest.effective.get("model")}
+        for number, told in enumerate(manifest.effective.get("classes") or [one]):
+            named = {f"class_{key}": told[key] for key in ("name", "endpoint", "model")}
+            yield {"run": str(folder), "class": number, **named}
 
 
 def _view(database: duckdb.DuckDBPyConnection, table: str, folders: Sequence[Path], warn: Warn) -> None:

@@ -59,6 +59,7 @@ SCHEDULE = (
     Column("inputs", "INTEGER", "where the API generates nothing: texts to embed, documents to rank; NULL elsewhere"),
     Column("results", "INTEGER", "and the results that its reply must hold"),
     Column("prompt", "BIGINT", "line of the prompt file that it sends, from 0; NULL for synthetic prompts"),
+    Column("class", "INTEGER", "endpoint and model that it is for, as numbered in effective.classes; NULL for one"),
 )
 
 REQUESTS = (
@@ -125,6 +126,8 @@ REQUESTS = (
         "BOOLEAN",
         "false: sent beyond the end, to keep the load on until the last counted reply; NULL in older recordings: true",
     ),
+    Column("class", "INTEGER", "class, as in the schedule; 0 where there is one"),
+    Column("address", "VARCHAR", "address that it was sent to, a proxy's where there is one; NULL in older recordings"),
 )
 
 CHUNKS = (

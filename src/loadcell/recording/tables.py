@@ -143,11 +143,19 @@ _SOURCES = (
 )
 SOURCES = (RUN, Column("source", "INTEGER", "from 0"), *_SOURCES)
 
+_CLASSES = (
+    Column("class_name", "VARCHAR", "class: its endpoint, its model, or MODEL@ENDPOINT where both differ"),
+    Column("class_endpoint", "VARCHAR", "its endpoint"),
+    Column("class_model", "VARCHAR", "its model; NULL where the path alone chooses it"),
+)
+CLASSES = (RUN, Column("class", "INTEGER", "from 0"), *_CLASSES)
+_OF_CLASS = "left join _classes k on r.run = k.run and coalesce(r.class, 0) = k.class"
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "runs": RUNS,
-    "requests": (RUN, *REQUESTS, *(derived.column for derived in DERIVED)),
+    "requests": (RUN, *REQUESTS, *(derived.column for derived in DERIVED), *_CLASSES),
     "chunks": (RUN, *CHUNKS, _OUTPUT_EVENT),
-    "schedule": (RUN, *SCHEDULE),
+    "schedule": (RUN, *SCHEDULE, *_CLASSES),
     "looks": (RUN, *LOOKS, *_SOURCES),
     "series": (RUN, *SERIES, *_SOURCES),
     "text": (RUN, *TEXT),
@@ -179,29 +187,31 @@ PARTS = {
 def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
     """The SELECT that makes a table of the files of its patterns, in the order of PARTS.
 
-    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first) beside it; looks and series `_sources`.
+    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first) beside it, they and the schedule `_classes`;
+    looks and series `_sources`.
     """
+    classes = ", ".join(f"k.{column.name}" for column in _CLASSES)
     if table == "requests":
-        return requests_of(files[0], files[1])
+        return requests_of(files[0], files[1], f"left join _windows w on r.run = w.run {_OF_CLASS}", f", {classes}")
     rows, columns = rows_of(FILED[table], files[0], run=True), ", ".join(f"r.{c.name}" for c in (RUN, *FILED[table]))
     if table == "chunks":
         return f"select {columns}, kind & {KIND_OUTPUT} > 0 as output from {rows} r"
+    if table == "schedule":
+        return f"select {columns}, {classes} from {rows} r {_OF_CLASS}"
     if table in ("looks", "series"):
         named = ", ".join(f"s.{column.name}" for column in _SOURCES)
         return f"select {columns}, {named} from {rows} r left join _sources s using (run, source)"
     return f"select {columns} from {rows} r"
 
 
-def requests_of(
-    requests: Sequence[str], tokens: Sequence[str], windows: str = "left join _windows w on r.run = w.run"
-) -> str:
+def requests_of(requests: Sequence[str], tokens: Sequence[str], windows: str, more: str = "") -> str:
     """The SELECT of the table of requests: parts of requests, and of tokens counted after their run.
 
-    `windows` joins them, as `w`, to the window of their run.
+    `windows` joins them, as `w`, to the window of their run; `more` is what else is picked of what it joins.
     """
     columns = settled(c.name for c in REQUESTS)
-    derived = [f"{one.sql} as {one.column.name}" for one in DERIVED]
-    return f"select r.run, {', '.join([*columns, *derived])} from {settled_rows(requests, tokens, run=True)} {windows}"
+    derived, rows = [f"{one.sql} as {one.column.name}" for one in DERIVED], settled_rows(requests, tokens, run=True)
+    return f"select r.run, {', '.join([*columns, *derived])}{more} from {rows} {windows}"
 
 
 def settled(names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from loadcell.metrics import Result
 from loadcell.report.lines import indented
 from loadcell.report.render.terminal import command, facts, show, shown, verdict
 from loadcell.report.timeline import timeline
-from loadcell.report.view import instrument, latency, observed
+from loadcell.report.view import classes, instrument, latency, observed
 from loadcell.report.view import run as view
 from loadcell.report.view.blocks import Block, Command, Facts, Section
 from loadcell.report.view.method import settings
@@ -43,6 +43,8 @@ def print_short(result: Result, console: Console, folder: object = None, words: 
     if table is not None:
         console.print(shown(table, console.width))
     console.print(facts(Facts(figures)), Text())
+    for by_class in classes.short_tables(result, words):
+        console.print(shown(by_class, console.width), Text())
     if folder is not None:
         command(console, Command(words.say("All of it"), f"loadcell report {folder} --full"))
     _print_verdict(result, console, words)
@@ -58,6 +60,7 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         lines = timeline(result, max(console.width, _NARROW) - 2)
         console.print(indented("\n".join(lines), 1, "dim"), Text())
     blocks: list[Block] = [latency.latency_table(result.latency, words, latency.below(result, words))]
+    blocks += classes.tables(result, words)
     for found in (
         [*view.throughput(result, words), *view.slo(result, words), *view.course(result, words),
          *view.bottleneck(result, words), *observed.server(result, words)],

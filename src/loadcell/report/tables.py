@@ -61,6 +61,7 @@ def _rows(result: Result) -> Iterator[Row]:
                     yield name, anchor, f"{statistic}_with_failures", latency.unit, known, None, None, n
     yield from _rates(result)
     yield from _goodput(result)
+    yield from _classes(result)
     for extent, counts in (("run", result.counts.run), ("window", result.counts.window)):
         for name in counts.__struct_fields__:
             yield "requests", extent, name, "requests", getattr(counts, name), None, None, None
@@ -95,6 +96,28 @@ def _goodput(result: Result) -> Iterator[Row]:
     for name, limit in good.limits.items():
         anchor = "" if name == "tpot_ms" else good.anchor
         yield _share("slo_attainment", anchor, f"{name}<={limit.limit_ms:g}", limit.attainment, good.planned)
+
+
+def _classes(result: Result) -> Iterator[Row]:
+    """The figures of each class and address, their metrics named `ttft of NAME`."""
+    for group in (*result.classes, *result.addresses):
+        of = f" of {group.name}"
+        for metric, latency in group.latency.items():
+            for anchor, summary in (("response", latency.response), ("service", latency.service)):
+                for statistic in ("p50", "p90", "p99") if summary is not None else ():
+                    assert summary is not None
+                    name, one = metric.removesuffix("_ms") + of, getattr(summary, statistic)
+                    yield _estimate(name, anchor, statistic, latency.unit, one, summary.n)
+        for name in ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s"):
+            span = getattr(group.throughput, f"{name.removesuffix('_per_s')}_interval", None)
+            low, high = (None, None) if span is None else (span.low, span.high)
+            yield name + of, "", "mean", GLOSSARY[name].unit, getattr(group.throughput, name), low, high, None
+        if (good := group.goodput) is not None:
+            yield f"goodput{of}", good.anchor, "mean", "requests/s", good.goodput_per_s, None, None, good.planned
+            yield _share(f"slo_attainment{of}", good.anchor, "all", good.attainment, good.planned)
+        for extent, counts in (("run", group.counts.run), ("window", group.counts.window)):
+            for name in counts.__struct_fields__:
+                yield f"requests{of}", extent, name, "requests", getattr(counts, name), None, None, None
 
 
 def _instrument(result: Result) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from loadcell.apis import find_api
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec, keeps_load, parse_lengths
+from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
@@ -114,7 +115,8 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
                 parse_lengths(workload.input_tokens), slots.rows, stream(seed, "input lengths")
             )
             prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
-    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted)
+    kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
+    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds)
     return Plan(schedule, prompts, tokenizer, notes)
 
 

@@ -52,6 +52,8 @@ class Schedule:
     """Rows at its end that are there to keep the load on alone."""
     wanted: NDArray[np.int32] | None = None
     """Where the API generates nothing: the inputs of each request (0), and the results that its reply must hold (1)."""
+    kinds: NDArray[np.int32] | None = None
+    """The class of each request, as numbered in `Spec.dealt`; None where there is one."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -144,13 +146,14 @@ def schedule_of(
     output_tokens: NDArray[np.int32],
     lines: NDArray[np.int64] | None = None,
     wanted: NDArray[np.int32] | None = None,
+    kinds: NDArray[np.int32] | None = None,
 ) -> Schedule:
     """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
-    own order."""
+    own order, `kinds` its class, where there are several."""
     rows = slots.rows - slots.beyond
     digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
     lengths = (input_tokens, "<i4"), (output_tokens, "<i4")
-    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"))
+    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"))
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
@@ -163,4 +166,5 @@ def schedule_of(
         digest.hexdigest(),
         slots.beyond,
         None if wanted is None else np.ascontiguousarray(wanted.T),
+        kinds,
     )

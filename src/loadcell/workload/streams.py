@@ -12,11 +12,12 @@ import numpy as np
 
 Purpose = Literal[
     "arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding", "inputs",
-    "query lengths",
+    "query lengths", "classes",
 ]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
     "prompt rounding": 6, "inputs": 7, "query lengths": 8,
+    "classes": 13,  # the first draws of seed 0, which most runs have, are near any shares
 }  # fmt: skip
 
 

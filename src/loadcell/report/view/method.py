@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from loadcell.metrics import Result
+from loadcell.places import Classes
 from loadcell.report.view.blocks import Cell, Command, Fact, Facts, Fold, fact
 from loadcell.report.words import Words
 from loadcell.spec import Endpoint, Spec
@@ -52,8 +53,9 @@ def again(words: Words, source: str) -> list[Command]:
 
 def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Iterator[Fact]:
     """Everything that was asked for, and what it came to, a line a part of the spec."""
+    single = spec.classes == Classes()
     for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
-        if isinstance(values, dict) and values:
+        if isinstance(values, dict) and values and not (single and part == "classes"):
             yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
 
 

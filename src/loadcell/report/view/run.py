@@ -16,7 +16,7 @@ from loadcell.report.words import Words
 from loadcell.spec import LIMITED, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
-_TOLD_FIRST = ("stability", "failures")
+_TOLD_FIRST = ("stability", "class", "failures")
 """Checks that say what the server did stand before those of the instrument, among those of one word."""
 _PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
 """Where all replies ended like that, one screen does not tell it."""
@@ -85,7 +85,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     form = [] if not workload.generates else [t("streamed") if endpoint.stream else t("not streamed")]
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(endpoint.url, kind="code")
-    yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model)]
+    several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
+    yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     load = load_words(result, words)
     span = t(
         "{a} to {b} s",
@@ -238,7 +239,8 @@ def slo(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     goodput = Cell(t("{n} requests/s", n=words.figure(good.goodput_per_s)), label=words.metric("goodput").title,
                    term="goodput")  # fmt: skip
     yield "SLO", [Cell(kept)] if short else [Cell(f"{kept} ({anchor})"), goodput]
-    yield fact("", *(_limit(name, limit, words, short) for name, limit in good.limits.items()))
+    if good.limits:  # those in which classes differ are told by class
+        yield fact("", *(_limit(name, limit, words, short) for name, limit in good.limits.items()))
 
 
 def limit_words(name: str, limit_ms: float, words: Words) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from loadcell.apis import CALLABLE
 from loadcell.metrics import Result, word_of
 from loadcell.report.detail.model import Detail
-from loadcell.report.view import instrument, latency, observed
+from loadcell.report.view import classes, instrument, latency, observed
 from loadcell.report.view import run as said
 from loadcell.report.view.blocks import (
     Block,
@@ -28,8 +28,8 @@ from loadcell.report.view.figures import moment
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.words import Words
 
-MARKDOWN = ("summary", "errors", "notes", "latency", "method")
-PAGE = ("summary", "latency", "course", "drivers", "audit", "errors", "method", "notes")
+MARKDOWN = ("summary", "errors", "notes", "latency", "classes", "method")
+PAGE = ("summary", "latency", "classes", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
 _PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "itl-by-concurrency", "stalls", "server"}
 """Charts that a section names; any other stands with what drives the times."""
@@ -45,6 +45,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     sections = {
         "summary": summary,
         "latency": _latency(result, words, drawn),
+        "classes": _classes(result, words),
         "course": _course(result, detail, words, drawn),
         "drivers": _drivers(result, words, drawn),
         "audit": Section("audit", t("Audit"), [instrument.checks(result, words),
@@ -96,6 +97,11 @@ def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
         whole = latency.latency_table(result.whole_run.latency, words, least=True)
         blocks.append(Fold(t("The whole run, warm-up and drain included"), [whole]))
     return Section("latency", t("Latency"), blocks, detail=True)
+
+
+def _classes(result: Result, words: Words) -> Section | None:
+    blocks = list(classes.tables(result, words))
+    return Section("classes", words.say("By endpoint and model"), blocks) if blocks else None
 
 
 def _course(result: Result, detail: Detail | None, words: Words, drawn: frozenset[str]) -> Section:

@@ -1,0 +1,107 @@
+"""The endpoints of a run as a worker has them: of each its connections, and the requests that wait for one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
+
+from loadcell.core.poller import Poller
+from loadcell.load.audit import Audit
+from loadcell.load.flight import Flight
+from loadcell.load.job import Job
+from loadcell.load.job import Lane as Way
+from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.phrases import phrase
+
+
+class Lane:
+    """One endpoint."""
+
+    def __init__(self, way: Way, pool: Pool) -> None:
+        self.pool = pool
+        self.waiting: deque[Flight] = deque()
+        self.reuse, self.left_open = way.reuse, way.left_open
+        self.wanted = way.pool
+
+    def open_more(self) -> None:
+        """Open a connection for each request that waits, some at a time."""
+        while len(self.pool.opening) < min(len(self.waiting), OPENING_MOST):
+            self.pool.open()
+
+
+class Lanes:
+    """All of them. `on_failed` is called with the lane to which a connection could not be opened, and why."""
+
+    def __init__(
+        self,
+        job: Job,
+        poller: Poller,
+        handlers: Handlers,
+        audit: Audit,
+        on_ready: Callable[[], None],
+        on_failed: Callable[[Lane, str], None],
+    ) -> None:
+        self._all: list[Lane] = []
+        numbers = count(1)
+        for place, way in enumerate(job.lanes):
+
+            def failed(why: str, place: int = place) -> None:
+                on_failed(self._all[place], why)
+
+            pool = Pool(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
+            self._all.append(Lane(way, pool))
+        self.of = [self._all[place] for place, _ in job.heads]
+        """The lane of each class."""
+        self.heads = [head for _, head in job.heads]
+        self._job = job
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._all)
+
+    def fill(self, stop: Callable[[], bool]) -> str | None:
+        """Open the connections of all. Returns what went wrong where not one of a lane could be opened."""
+        for lane, way in zip(self._all, self._job.lanes, strict=True):
+            error = lane.pool.fill(lane.wanted, stop)
+            if error is not None:
+                return error if len(self._all) == 1 else phrase("{}: {}", way.target.origin, error)
+        return None
+
+    def first(self, but: Collection[Lane]) -> Lane | None:
+        """The lane of the request that waits longest, those in `but` left out; None where none waits."""
+        found: Lane | None = None
+        for lane in self._all:
+            if lane.waiting and lane not in but and (
+                found is None or lane.waiting[0].request < found.waiting[0].request
+            ):  # fmt: skip
+                found = lane
+        return found
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits."""
+        return any(lane.waiting for lane in self._all)
+
+    @property
+    def opening(self) -> bool:
+        """Whether a connection is being opened."""
+        return any(lane.pool.opening for lane in self._all)
+
+    def waiting(self) -> Iterator[Flight]:
+        """The requests that wait."""
+        return (flight for lane in self._all for flight in lane.waiting)
+
+    def clear(self) -> None:
+        """Nothing waits any more."""
+        for lane in self._all:
+            lane.waiting.clear()
+
+    def end_late(self, now: int) -> None:
+        """Give up the connections that take too long to open."""
+        for lane in self._all:
+            lane.pool.end_late(now)
+
+    def close(self) -> None:
+        """Close every connection that carries no reply."""
+        for lane in self._all:
+            lane.pool.close()
