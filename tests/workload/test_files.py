@@ -274,3 +274,12 @@ def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
         "prompts repeat: 4 lines for 5 requests; a prefix cache can answer repeats",
         f"1 of 4 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
     ]
+
+
+@pytest.mark.parametrize(("api", "nest"), [("sglang", "sampling_params"), ("tgi", "parameters")])
+def test_a_row_that_asks_an_engine_for_several_outputs_is_refused(tmp_path: Path, api: str, nest: str) -> None:
+    """As inside its settings, where the key goes."""
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a", "n": 1}\n{"prompt": "b", "n": 2}\n')
+    tree = {"endpoint": {"url": "http://x", "api": api}, "workload": {"prompts": str(tmp_path / "p.jsonl")}}
+    with pytest.raises(UsageError, match=rf"p\.jsonl:2: its body asks for several outputs \({nest}\.n: 2\)"):
+        read_prompts(build_spec(tree))

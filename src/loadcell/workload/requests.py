@@ -139,6 +139,9 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
         tokens = 0
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
     _settle(fields, spec, seen)
+    dialect = find_api(spec.endpoint.api)
+    if dialect.nest and (why := dialect.refused({dialect.nest: fields})) is not None:
+        raise UsageError(f"{where}: its body {why}")
     own = _in_form(fields, where, spec.endpoint.api)
     seen.sent.update(key for key in own if key not in ("prompt", "messages", _INPUT))
     seen.uncounted += any(map(_no_text, _parts(own)))
