@@ -28,6 +28,8 @@ _GENERATING = {
     "ollama-generate": "loadcell.protocol.engines.ollama:GENERATE",
     "llamacpp": "loadcell.protocol.engines.llamacpp:LLAMACPP",
     "triton": "loadcell.protocol.triton:TRITON",
+    "transcriptions": "loadcell.protocol.openai.hearing:TRANSCRIPTIONS",
+    "translations": "loadcell.protocol.openai.hearing:TRANSLATIONS",
 }
 _OURS = _GENERATING | {
     "embeddings": "loadcell.protocol.embeddings:EMBEDDINGS",
@@ -53,6 +55,11 @@ def given_api(value: Any, said: str) -> Any:
     if isinstance(value, str) and value.endswith(ENDINGS):
         return read_template(value, said)
     return template_of(value, said) if isinstance(value, Mapping) else value
+
+
+def is_ours(name: str) -> bool:
+    """Whether an API is of this package."""
+    return name in _OURS or name in _INSIDE
 
 
 def is_api(name: str) -> bool:

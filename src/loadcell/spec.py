@@ -21,6 +21,10 @@ from loadcell.errors import UsageError, nearest
 from loadcell.inputs import check_inputs, check_limits, settle_inputs
 from loadcell.places import Class, Classes, bare, classes_of, written_out
 from loadcell.places import Slo as Slo
+from loadcell.lengths import Lengths as Lengths
+from loadcell.lengths import parse_lengths as parse_lengths
+from loadcell.media import AMOUNTS, check_media, settle_media
+from loadcell.media import Media as Media
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 
@@ -127,7 +131,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the model."""
 
     input_tokens: Annotated[
-        str, Doc(description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA")
+        str | None,
+        Doc(
+            description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA; null where the API "
+            "takes audio alone"
+        ),
     ] = "512"
     output_tokens: Annotated[
         str | None, Doc(description="output length, in the same forms; null where the API generates nothing")
@@ -178,7 +186,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def generates(self) -> bool:
         """Whether the API generates text; else its replies are results of inputs, and have nothing of an output."""
-        return self.output_tokens is not None
+        return self.output_tokens is not None or self.hears
+
+    @property
+    def hears(self) -> bool:
+        """Whether the API takes audio alone and writes down what is said in it: nobody plans how long that is."""
+        return self.input_tokens is None
 
     @property
     def mean_output_tokens(self) -> float:
@@ -271,6 +284,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: Endpoint
     load: Load = Load()
     workload: Workload = Workload()
+    media: Media = Media()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()
@@ -281,23 +295,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def dealt(self) -> list[Class]:
         """The classes of its requests, at least one."""
         return classes_of(self.classes, self.endpoint.url, self.endpoint.model, self.slo)
-
-
-class Lengths(msgspec.Struct, frozen=True):
-    """A distribution of token counts; `a`, `b` are N,0 or MEAN,SD or LO,HI or MEDIAN,SIGMA, by kind."""
-
-    kind: Literal["constant", "normal", "uniform", "lognormal"]
-    a: float
-    b: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        """Mean before rounding and the floor of one token."""
-        if self.kind == "uniform":
-            return (self.a + self.b) / 2
-        if self.kind == "lognormal":
-            return self.a * math.exp(self.b**2 / 2)
-        return self.a
 
 
 class Arrivals(msgspec.Struct, frozen=True):
@@ -336,28 +333,6 @@ def parse_size_mb(text: str) -> float:
 def _ms(seconds: float) -> float:
     """Milliseconds, without the dust of binary fractions: 9ms is 9, not 9.000000000000002."""
     return round(seconds * 1000, 9)
-
-
-def parse_lengths(text: str) -> Lengths:
-    """The distribution that `text` names; UsageError with the valid forms else."""
-    forms = "N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA"
-    kind, colon, rest = text.strip().rpartition(":")
-    try:
-        numbers = [float(x) for x in rest.split(",")]
-    except ValueError:
-        raise UsageError(f"{text!r} is not a token length: write {forms}") from None
-    if not all(math.isfinite(x) for x in numbers):
-        raise UsageError(f"{text!r} is not a token length: the numbers must be finite")
-    if not colon and len(numbers) == 1 and numbers[0].is_integer() and numbers[0] >= 1:
-        return Lengths("constant", numbers[0])
-    if kind not in ("normal", "uniform", "lognormal") or len(numbers) != 2:
-        raise UsageError(
-            f"{text!r} is not a token length{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {forms}"
-        )
-    a, b = numbers
-    if a < 1 or b < 0 or (kind == "uniform" and b < a):
-        raise UsageError(f"{text!r} is not a token length: lengths start at 1, spreads at 0, and LO comes before HI")
-    return Lengths(cast(Literal["normal", "uniform", "lognormal"], kind), a, b)
 
 
 def parse_arrivals(text: str) -> Arrivals:
@@ -492,6 +467,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
     try:
         tree = _written_out(tree)
         settle_inputs(tree)
+        settle_media(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
@@ -510,9 +486,9 @@ def _plain(key: str, value: Any, name: str) -> Any:
     if isinstance(value, str) and key.endswith("_ms"):
         return _ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
     if (
-        isinstance(value, int)
+        isinstance(value, int | float)
         and not isinstance(value, bool)
-        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens")
+        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS)
     ):
         return str(value)
     return value
@@ -540,19 +516,19 @@ def _check(spec: Spec) -> None:
         check_api(spec.endpoint.api, "endpoint.api")
     elif spec.endpoint.api != CALLABLE:
         raise UsageError(f"{spec.endpoint.url} is a Python callable: it is loaded by loadcell.run(fn, ...) in Python")
-    parse_lengths(spec.workload.input_tokens)
     workload = spec.workload
-    for lengths in (workload.output_tokens, workload.inputs, workload.query_tokens):
+    for lengths in (workload.input_tokens, workload.output_tokens, workload.inputs, workload.query_tokens):
         if lengths is not None:
             parse_lengths(lengths)
-    check_inputs(
-        spec.endpoint.api,
-        streamed=spec.endpoint.stream,
-        output_tokens=workload.output_tokens,
-        inputs=workload.inputs,
-        query_tokens=workload.query_tokens,
-        prompts=workload.prompts,
-    )
+    if not check_media(spec.media, spec.endpoint.api, workload.input_tokens, workload.output_tokens):
+        check_inputs(
+            spec.endpoint.api,
+            streamed=spec.endpoint.stream,
+            output_tokens=workload.output_tokens,
+            inputs=workload.inputs,
+            query_tokens=workload.query_tokens,
+            prompts=workload.prompts,
+        )
     for one in spec.dealt:
         check_limits(one.slo.limits, workload.generates)
     parse_arrivals(load.arrivals)

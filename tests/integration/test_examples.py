@@ -30,6 +30,8 @@ SHORT = {
     "completions.yaml": ("load.requests=16",),
     "messages.yaml": ("load.duration_s=1s",),
     "embeddings.yaml": ("load.requests=40",),
+    "images.yaml": ("load.requests=16",),
+    "transcriptions.yaml": ("load.requests=16",),
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),

@@ -12,6 +12,7 @@ from loadcell.apis import find_api, is_api
 from loadcell.load import run_load
 from loadcell.load.preflight import Endpoint, preflight
 from loadcell.load.target import make_target
+from loadcell.media import HEARING
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
 from loadcell.recording.schema import REQUESTS, Manifest
@@ -70,6 +71,8 @@ def short_spec(url: str, **fields: Any) -> Spec:
         tree["load"]["concurrency"] = 2
     if is_api(api := fields.get("api", "chat")) and not find_api(api).generates:
         del tree["workload"]["output_tokens"]
+    if api in HEARING:
+        tree["workload"] = {}
     for name, value in fields.items():
         section, key = _FIELD[name]
         tree.setdefault(section, {})[key] = value
@@ -96,6 +99,7 @@ _FIELD = {
         "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
         "template_tokens token_ratio inputs query_tokens",
+        "media": "images image_size image_format image_dir audio_seconds audio_dir",
         "slo": "ttft_ms tpot_ms e2e_ms",
         "classes": "also weight models deal share_key slo_of",
         "observe": "every_s urls gpu host",

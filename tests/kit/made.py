@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,12 @@ def build(
     bursts: bool = False,
     classes: dict[str, Any] | None = None,
     kinds: Sequence[int] | None = None,
+    media: dict[str, Any] | None = None,
+    carried: Sequence[dict[str, Any]] = (),
     **manifest: Any,
 ) -> Recording:
-    """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests.
+    """Write a recording and open it. `planned` are the schedule's times in ms (open loop) or a number of requests;
+    `carried` is what the schedule says of each request besides, `media` what was asked of it.
 
     With `bursts`, the rows say of these what a run would have written. `kinds` are the classes of the schedule.
     """
@@ -85,6 +89,7 @@ def build(
     ]
     for row, kind in zip(plan, kinds or (), strict=False):
         row["class"] = kind
+    plan = [one | more for one, more in zip_longest(plan, carried, fillvalue={})]
     if events is None:
         events = [
             event for row in requests if row["status"] == "ok" and row["output_chunks"] for event in events_of(row)
@@ -110,6 +115,7 @@ def build(
         "load": load or ({"rate": 1.0} if loop == "open" else {"concurrency": 1}),
         "slo": slo or {},
         "classes": classes or {},
+        "media": media or {},
     }
     begin(folder, Manifest(**settings), build_spec(tree), {}, table(SCHEDULE, plan))
     return open_recording(folder)

@@ -18,6 +18,7 @@ from loadcell.protocol.engines.sglang import SGLANG
 from loadcell.protocol.engines.tgi import TGI
 from loadcell.protocol.messages import MESSAGES
 from loadcell.protocol.openai.dialect import CHAT, COMPLETIONS
+from loadcell.protocol.openai.hearing import TRANSCRIPTIONS, TRANSLATIONS
 from loadcell.protocol.openai.responses import RESPONSES
 from loadcell.protocol.triton import TRITON
 
@@ -354,4 +355,47 @@ SPOKEN["triton, vLLM's"] = replace(
     end=(_output("", finish_reason="stop", num_input_tokens=9, num_output_tokens=0),),
     finish="stop",
     more=(_output("word", finish_reason=None, num_input_tokens=9, num_output_tokens=1),),
+)
+
+
+def _transcript(kind: str, **fields: Any) -> Value:
+    return {"type": f"transcript.text.{kind}"} | fields
+
+
+def _translation(text: str, finish: str | None = None) -> Value:
+    """A chunk of vLLM's, which has no index."""
+    choice = {"delta": {"content": text}, "finish_reason": finish, "stop_reason": None}
+    return {"id": "trsl-1", "object": "translation.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+
+# OpenAI's API reference, "Transcription streaming events", read 2026-12-01.
+SPOKEN["transcriptions"] = Spoken(
+    TRANSCRIPTIONS,
+    lambda text: _transcript("delta", delta=text),
+    lambda text: _transcript("delta", delta=text),
+    {"error": {"message": "The server had an error", "type": "server_error"}},
+    (
+        _transcript("done", text="all of it", usage={
+            "type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
+            "output_tokens": 7, "total_tokens": 21,
+        }),
+    ),
+    finish=None,
+    fields="type delta text usage input_tokens output_tokens logprobs error choices",
+    more=(
+        _transcript("segment", id="seg_001", start=0.0, end=2.5, speaker="A", text="word"),
+        _transcript("delta", delta="word", logprobs=[{"token": "word", "logprob": -0.1, "bytes": [119]}]),
+        _transcript("delta", delta=""),
+    ),
+)  # fmt: skip
+# vLLM's speech_to_text server code, read 2026-12-01: a reason after each piece of long audio, then usage and the mark.
+SPOKEN["translations, vLLM's"] = Spoken(
+    TRANSLATIONS,
+    _translation,
+    _translation,
+    {"error": {"message": "broken", "type": "BadRequestError", "code": 400}},
+    (_translation("", "stop"), {"object": "translation.chunk", "choices": [], "usage": {"completion_tokens": 7}}),
+    mark=b"data: [DONE]",
+    fields=_OPENAI,
+    more=(_translation("word", "stop"), _translation("word") | {"usage": {"completion_tokens": 3}}),
 )

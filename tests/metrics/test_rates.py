@@ -21,7 +21,7 @@ from loadcell.metrics.full_load import full_load
 from loadcell.metrics.interval import rate_interval
 from loadcell.metrics.life import batched, deviation_of_lives, requests_in
 from loadcell.metrics.rows import Floats
-from loadcell.metrics.throughput import _widened
+from loadcell.metrics.throughput import widened
 from loadcell.metrics.window import Span
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
@@ -236,7 +236,7 @@ def _found(loop: made_loop.Loop, start_s: float, end_s: float) -> tuple[float, f
     rows, span = loop.rows(), Span(start_s * 1e9, end_s * 1e9, "", "found", end_s * 1e9)
     held = requests_in(rows, rows.sent, span)
     value = float(held.sum()) / (end_s - start_s)
-    found = _widened(
+    found = widened(
         rate_interval(held, end_s - start_s, 1000), value, deviation_of_lives(rows, rows.sent, span) / (end_s - start_s)
     )
     assert found is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loadcell.apis import IN_PYTHON, find_api, is_api
 from loadcell.cli.target import is_url
 from loadcell.errors import UsageError
+from loadcell.media import HEARING
 from loadcell.secrets import REDACTED
 from loadcell.spec import Endpoint, Spec, redact, with_defaults
 
@@ -25,6 +26,12 @@ _OF_KIND = (
     "workload.query_tokens",
 )  # fmt: skip
 """Fields that mean something only where text is generated, or only where none is."""
+_OF_HEARING = (
+    *_OF_KIND, "workload.input_tokens", "workload.prompts", "workload.prompt_column", "workload.template_tokens",
+    "workload.token_ratio", "media.images", "media.image_size", "media.image_format", "media.image_dir",
+    "media.audio_seconds", "media.audio_dir",
+)  # fmt: skip
+"""Those that mean something only where requests have text, or only where they are audio alone."""
 
 
 def find_recorded(target: str | None) -> Recorded | None:
@@ -70,12 +77,14 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
         workload.update({key: None for key in ("template_tokens", "token_ratio") if f"workload.{key}" not in given})
     for path in _of_the_other(recorded.spec["endpoint"].get("api"), tree["endpoint"].get("api")) - set(given):
         section, _, key = path.partition(".")
-        tree[section].pop(key, None)
+        tree.get(section, {}).pop(key, None)
     check_secrets(tree, recorded)
 
 
 def _of_the_other(old: Any, new: Any) -> set[str]:
     """Fields of a load on the API `old` that one on `new` cannot have, or has of its own."""
+    if (old in HEARING) != (new in HEARING):
+        return set(_OF_HEARING)
     (generated, _), (generates, query) = _kind(old), _kind(new)
     if generated != generates:
         return set(_OF_KIND)
@@ -109,6 +118,10 @@ def ask_trust(
     own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
     if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
         sent.append(f"the prompts in {prompts}")
+    for key, what in (("image_dir", "images"), ("audio_dir", "audio")):
+        folder = tree.get("media", {}).get(key)
+        if folder is not None and not by_hand and f"media.{key}" not in given:
+            sent.append(f"the {what} in {folder}")
     if trusted or not sent:
         return
     to = ", ".join([endpoint["url"], *(one["url"] for one in also)])

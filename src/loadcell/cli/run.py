@@ -80,6 +80,14 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--output-column", "workload.output_column", "NAME"),
         ("--tokenizer", "workload.tokenizer", "T"),
     ],
+    "media": [
+        ("--images", "media.images", "L"),
+        ("--image-size", "media.image_size", "S"),
+        ("--image-format", "media.image_format", "F"),
+        ("--image-dir", "media.image_dir", "DIR"),
+        ("--audio-seconds", "media.audio_seconds", "L"),
+        ("--audio-dir", "media.audio_dir", "DIR"),
+    ],
     "observe": [
         ("--metrics-url", "endpoint.metrics_url", "URL"),
         ("--observe-every", "observe.every_s", "T"),

@@ -178,7 +178,7 @@ def _prompt_tokens(prompt: object) -> int:
 # --- out --------------------------------------------------------------------------------------------------------------
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """The bytes round the text of an event's choices, by API."""
 
     id: str
@@ -189,7 +189,7 @@ class _Shape(NamedTuple):
     finish: bytes
 
 
-_CHAT = _Shape(
+_CHAT = Shape(
     "chatcmpl-",
     "chat.completion.chunk",
     "chat.completion",
@@ -197,7 +197,7 @@ _CHAT = _Shape(
     b'"},"logprobs":null,"finish_reason":null}]',
     b'[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length","stop_reason":null}]',
 )
-_TEXT = _Shape(
+_TEXT = Shape(
     "cmpl-",
     "text_completion",
     "text_completion",
@@ -278,10 +278,12 @@ class Voice(Protocol):
 class OpenAIVoice:
     """That of chat and completions."""
 
+    shape: Shape | None = None
+    """Of an API beside the two."""
     __slots__ = ("_asked", "_created_s", "_offset", "_phrases", "_shape", "_start", "alike", "id", "prefix", "tails")
 
     def __init__(self, phrases: Phrases, asked: Asked, name: str, created_s: int, offset: int) -> None:
-        shape = _CHAT if asked.chat else _TEXT
+        shape = self.shape or (_CHAT if asked.chat else _TEXT)
         self._phrases, self._shape, self._asked = phrases, shape, asked
         self._created_s, self._offset = created_s, offset
         self.id = msgspec.json.encode(shape.id + name)

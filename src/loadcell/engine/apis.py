@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from loadcell.engine import http
 from loadcell.engine.api import ApiError, Asked, OpenAIVoice, Phrases, Voice, error_body, read_request
+from loadcell.engine.hearing import HearingVoice, TranslatingVoice, read_heard
 from loadcell.engine.messages import MessagesVoice, messages_error, read_messages
 from loadcell.engine.pooling import (
     Answer,
@@ -54,4 +55,6 @@ APIS = {
     "/rerank": Api(read_tei_rerank, None, answer=tei_rerank),
     "/score": Api(read_score, None, answer=score),
     "/pooling": Api(read_embeddings, None, answer=pool),
+    "/v1/audio/transcriptions": Api(read_heard, HearingVoice),
+    "/v1/audio/translations": Api(read_heard, TranslatingVoice),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadcell.apis import Api
 from loadcell.protocol import dialect_of
-from loadcell.workload import FilePrompts, SyntheticInputs, SyntheticPrompts
+from loadcell.workload import AttachedPrompts, FilePrompts, Prompts, SyntheticInputs
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
 """The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
@@ -28,7 +28,7 @@ class Source:
     api: Api
     forms: Sequence[tuple[bytes, str]]
     """Of each class the prefix of its bodies, with what is the same in all, and the field of their most tokens."""
-    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
+    prompts: Prompts
     output_tokens: NDArray[np.int32]
     kinds: NDArray[np.int32] | None = None
     """The class of each row; None where there is one."""
@@ -77,12 +77,18 @@ class Source:
     def hash(self, rows: int) -> str:
         """Equal where the same bytes are to be sent in the first `rows` rows: SHA-256 in hex over all that they follow
         from, and over the first of them."""
-        prompts, digest = self.prompts, hashlib.sha256(msgspec.json.encode((self.api, self.forms[0][1], rows)))
+        digest = hashlib.sha256(msgspec.json.encode((self.api, self.forms[0][1], rows)))
+        prompts: Prompts | None = self.prompts
+        parts: list[bytes] = []
+        attached: Iterable[bytes] = ()
+        if isinstance(prompts, AttachedPrompts):
+            attached, prompts = prompts.facts(rows), prompts.texts
         if isinstance(prompts, FilePrompts):
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
-        else:
+        elif prompts is not None:
+            assert not isinstance(prompts, AttachedPrompts)
             texts = prompts.texts if isinstance(prompts, SyntheticInputs) else prompts
             last = int(prompts.ends[rows - 1]) if isinstance(prompts, SyntheticInputs) else rows
             parts = [msgspec.json.encode((texts.words, str(texts.seed)))]
@@ -93,7 +99,7 @@ class Source:
         if self.kinds is not None:
             digest.update(self.kinds[:rows].astype("<i4").tobytes())
             parts += [piece for prefix, field in self.forms[1:] for piece in (prefix, field.encode())]
-        for part in (self.forms[0][0], *parts):
+        for part in (self.forms[0][0], *parts, *attached):
             digest.update(hashlib.sha256(part).digest())
         for payload in self._first(rows):
             digest.update(hashlib.sha256(payload).digest())
@@ -102,7 +108,9 @@ class Source:
     def _first(self, rows: int) -> Iterator[bytes]:
         """The first bodies."""
         first = np.arange(min(rows, _HASHED_ROWS))
-        if not isinstance(self.prompts, FilePrompts):
+        if isinstance(self.prompts, AttachedPrompts):
+            first = first[:_SIZED_ROWS]  # each may take 10 ms and more
+        elif not isinstance(self.prompts, FilePrompts):
             tokens = np.cumsum(self.prompts.lengths[first], dtype=np.int64)
             first = first[: 1 + int(np.searchsorted(tokens, _HASHED_TOKENS))]
         kinds = self._kinds()

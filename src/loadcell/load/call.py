@@ -35,7 +35,7 @@ class Call:
         self.input_tokens, self.asked_tokens = input_tokens, asked_tokens
         self.prompt, self.more = prompt, more
         """What the callable is given besides `asked_tokens`: the prompt, and further arguments by name."""
-        self.send_start_ns = self.send_end_ns = self.end_ns = MISSING
+        self.send_start_ns = self.send_end_ns = self.begun_ns = self.end_ns = MISSING
         self.bytes_sent = len(prompt.encode("utf-8", "surrogatepass")) if isinstance(prompt, str) else 0
         self.failure: tuple[str, str] | None = None
         self.cancelled = False

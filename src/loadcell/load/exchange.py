@@ -68,7 +68,7 @@ def post(
     `read_s` takes when each read of the reply came, in s since its send began; such a reply is hung up on once it has
     told enough, and then not `closed`. `await_end`: see whether the server hangs up after it. `wanted` as of `Reply`.
     """
-    with _sent(target.asking(), address, "POST", "", payload, timeouts) as (sock, start_s):
+    with _sent(target.asking(), address, "POST", "", payload, timeouts, form=dialect.content_type) as (sock, start_s):
         reply, number, limit_s = Reply(dialect, wanted), 0, start_s + timeouts[1]
         while not reply.closed:
             over_s = _over_s(reply)
@@ -107,15 +107,16 @@ def _sent(
     timeouts: tuple[float, float],
     *,
     last: bool = False,
+    form: str = "application/json",
 ) -> Iterator[tuple[socket.socket, float]]:
     """A connection on which a request was sent, and the monotonic time at which its send began; `last`: it says that
-    no other follows."""
+    no other follows; `form` is the type of the payload."""
     connect_s, total_s = timeouts
     sock = _open(target, address, connect_s)
     start_s = time.monotonic()
     try:
         sock.settimeout(total_s)
-        fields = {"Content-Type": "application/json"} | ({"Connection": "close"} if last else {})
+        fields = {"Content-Type": form} | ({"Connection": "close"} if last else {})
         head = target.head(method, path, fields)
         try:
             sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))

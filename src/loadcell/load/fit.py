@@ -20,6 +20,8 @@ _BYTES_A_WORKER = 48 << 20
 _BYTES_A_REQUEST, _BYTES_AN_EVENT = 120, 6
 """Of a row in the recording's Parquet, measured: rather less than more."""
 _FEEDER_TASKS = 2
+_COPIES = 2
+"""Of a body that is being sent: as it was read, and with its head."""
 
 
 def check_fit(spec: Spec, workers: int) -> None:
@@ -80,6 +82,21 @@ def _check_memory(workers: int, left: int) -> None:
     raise UsageError(
         f"{_processes(workers)} need about {needed >> 20:,} MB of memory, and {max(left, 0) >> 20:,} MB are left here: "
         f"{fits}, or give more (memory.max of the container)"
+    )
+
+
+def check_bodies(users: int | None, body_bytes: int, left: int | None = None) -> None:
+    """UsageError where the bodies that so many users may be sending at once have no room in memory, of what is `left`
+    (by default, of what this machine has left)."""
+    each = _COPIES * body_bytes
+    left = memory_left() if left is None else left
+    if users is None or users * each <= left:
+        return
+    room = max(left, 0)
+    raise UsageError(
+        f"{users:,} users may send {users:,} bodies of {_size(body_bytes)} at once, which take {_size(users * each)} "
+        f"of memory, and {_size(room)} are left here: at most {room // each:,} users fit; give as many, or send less "
+        "(smaller images, shorter clips)"
     )
 
 

@@ -194,15 +194,16 @@ def new_salt() -> str:
 
 
 def salted(spec: Spec) -> Spec:
-    """The Spec with a salt for its synthetic prompts, drawn anew where it has none: no cache knows what they are."""
-    if spec.workload.prompts is not None or spec.run.salt is not None:
+    """The Spec with a salt for what is synthetic in it, drawn anew where it has none: no cache knows what they are."""
+    unsalted = spec.workload.prompts is not None and not spec.media.made
+    if unsalted or spec.run.salt is not None:
         return spec
     return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=new_salt()))
 
 
 def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, PromptCount | None, Vocabulary | None]:
     """The Spec with how its synthetic prompts are counted, that, and their words; those of a file stay as they are."""
-    if spec.workload.prompts is not None:
+    if spec.workload.prompts is not None or spec.workload.hears:
         return spec, None, None
     words = vocabulary_of(spec)
     count = count_prompts(spec, found, words, partial(ask_briefly, spec, target, found))

@@ -17,6 +17,7 @@ class Flight:
     __slots__ = (
         "air_reads",
         "asked_tokens",
+        "begun_ns",
         "bytes_sent",
         "cancelled",
         "connection",
@@ -62,6 +63,8 @@ class Flight:
         self.fresh = False
         self.send_start_ns = MISSING
         self.send_end_ns = MISSING
+        self.begun_ns = MISSING
+        """When the kernel had taken a first part of it, where it did not take all at once."""
         self.end_ns = MISSING
         self.bytes_sent = 0
         self.failure: tuple[str, str] | None = None

@@ -10,7 +10,7 @@ from loadcell.errors import RecordingError
 from loadcell.load.ahead import first_rows, likely_rows
 from loadcell.load.bodies import Source
 from loadcell.load.feeder import Feed
-from loadcell.load.fit import check_disk, recording_bytes
+from loadcell.load.fit import check_bodies, check_disk, recording_bytes
 from loadcell.load.host import allowed_cores
 from loadcell.load.job import Job
 from loadcell.load.live import Live
@@ -19,10 +19,12 @@ from loadcell.load.prepare import Files, fill, planned_end_ns
 from loadcell.load.progress import Making, Progress
 from loadcell.load.spool import PLACE_BYTES, Spool
 from loadcell.spec import Spec
-from loadcell.workload import Plan
+from loadcell.workload import AttachedPrompts, Plan
 
 _LONGEST_NS, _LEAST_BYTES = 700_000_000, 32 << 20
 """Where a pace is only guessed, bodies are made for no longer than this; and up to this size in any case."""
+_LONGEST_ATTACHED_NS = 20_000_000_000
+"""Of bodies with images or audio, which take a hundred times as long: to make them beside the load would disturb it."""
 _TELL_NS = 200_000_000
 
 
@@ -48,6 +50,7 @@ def make_head(
     wanted = min(rows, users if suggested is None else suggested)
     least = wanted if times is not None else min(users, wanted)
     sent = likely_rows(planned.schedule.planned, rows, users, found.e2e_s(mean), planned_end_ns(spec.load))
+    check_bodies(spec.load.concurrency, source.size(1))
     check_disk(folder, rows * PLACE_BYTES + source.size(least) + recording_bytes(sent, mean), "the recording")
     fill(files.places, rows * PLACE_BYTES)
     spool = Spool(files.segments, files.places, live)
@@ -71,13 +74,14 @@ def source_of(spec: Spec, asked: Sequence[tuple[Spec, Endpoint]], planned: Plan)
 
 def _spool_head(source: Source, spool: Spool, wanted: int, least: int, tell: Callable[[int, int], None]) -> None:
     """Make the bodies that are to be there before the clock starts: `wanted` rows, but for no longer than a second
-    beyond the `least`; and further ones as far as they are few bytes, so that most runs need nobody who makes them
-    meanwhile. `tell` is told (rows, bytes) some times a second."""
+    beyond the `least` (20 s, where they carry images or audio); and further ones as far as they are few bytes, so that
+    most runs need nobody who makes them meanwhile. `tell` is told (rows, bytes) some times a second."""
     began = told = time.monotonic_ns()
+    longest_ns = _LONGEST_ATTACHED_NS if isinstance(source.prompts, AttachedPrompts) else _LONGEST_NS
     try:
         for payload in source.bodies(0):
             now = time.monotonic_ns()
-            enough = now - began > _LONGEST_NS or (spool.row >= wanted and spool.bytes >= _LEAST_BYTES)
+            enough = now - began > longest_ns or (spool.row >= wanted and spool.bytes >= _LEAST_BYTES)
             if spool.row >= least and enough:
                 break
             spool.again(payload) if isinstance(payload, int) else spool.add(payload)

@@ -71,7 +71,7 @@ class Landing:
             if not flight.cancelled and not flight.failure:
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
-        body = self._bodies.read(flight.request).decode() if self._job.keep_text else None
+        body = self._bodies.read(flight.request).decode(errors="replace") if self._job.keep_text else None
         stamps = flight.tape.stamps()
         self._audit.landed(flight, stamps)
         self._count[Count.AIR_READS] -= flight.air_reads

@@ -25,6 +25,7 @@ from loadcell.load.wire import ConnectError, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import Dialect, Form, Page, Prompt, Reply, dialect_of, is_html, knows_no_field, no_json, refused
 from loadcell.spec import Spec, parse_lengths
+from loadcell.workload import probe_with
 
 PROBE_PROMPT = "Say yes."
 PROBE_TOKENS = 3
@@ -306,15 +307,17 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
         return
     _time_probe(found, reply, read_s)
     keep_alive = reply.keep_alive
-    if not reply.closed:  # what only the end of a reply tells is asked of a short one
+    counted = None if spec.media.any else reply  # of text alone
+    if not reply.closed or spec.media.any:  # what only the end of a reply tells is asked of a short one
         short = ask_briefly(spec, target, found, PROBE_PROMPT, phrase("a short probe"), dialect, await_end=True)
         if isinstance(short, str):
             found.no_usage = short
         else:
             check_reply(dialect, told, short, found.notes)
-            reply, keep_alive = short, keep_alive and short.keep_alive
-    if reply.usage is not None:
-        found.probe_tokens = tokens_an_input(reply, inputs_of(spec))
+            reply = counted = short
+            keep_alive = keep_alive and short.keep_alive
+    if counted is not None and counted.usage is not None:
+        found.probe_tokens = tokens_an_input(counted, inputs_of(spec))
     found.left_open = reply.left_open and reply.done
     if found.left_open:
         found.reuse = False
@@ -386,6 +389,8 @@ def wanted_of(spec: Spec, inputs: int) -> tuple[int, int] | None:
 
 def _prompt(spec: Spec, text: str, inputs: int = 1) -> Prompt:
     """A text as the API takes it: in each of its inputs, held against the short one where there is a query."""
+    if spec.workload.hears:
+        return probe_with(spec.endpoint.api, spec.media, "")
     if spec.workload.generates:
         return text
     return [PROBE_PROMPT] * bool(dialect_of(spec.endpoint.api).query) + [text] * inputs
@@ -410,6 +415,8 @@ def probe_body(spec: Spec, found: Endpoint) -> bytes:
     """The body of the probe, in the form of the load's bodies."""
     dialect = dialect_of(spec.endpoint.api)
     prompt = _prompt(spec, PROBE_PROMPT, inputs_of(spec))
+    if spec.media.any and not spec.workload.hears:
+        prompt = probe_with(spec.endpoint.api, spec.media, PROBE_PROMPT)
     return dialect.body(prefix_of(spec, found), prompt, _tokens_of(spec), found.form.max_tokens_field)
 
 

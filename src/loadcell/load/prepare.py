@@ -30,7 +30,7 @@ from loadcell.recording.schema import Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
-from loadcell.workload import FilePrompts, Plan
+from loadcell.workload import AttachedPrompts, Plan, file_of
 
 _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
@@ -149,7 +149,7 @@ def manifest_of(
         **found,
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
-        "prompts_sha256": planned.prompts.digest().hex() if isinstance(planned.prompts, FilePrompts) else None,
+        "prompts_sha256": None if (file := file_of(planned.prompts)) is None else file.digest().hex(),
         **_prompt_settings(spec, count, secrets),
         "workers": workers,
         "ramp_s": load.ramp_s,
@@ -180,9 +180,9 @@ def planned_end_ns(load: Load) -> int | None:
 
 
 def _prompt_settings(spec: Spec, count: PromptCount | None, secrets: list[str]) -> dict[str, Any]:
-    """What synthetic prompts follow from besides the seed; nothing of it for those of a file."""
+    """What synthetic prompts, images and audio follow from besides the seed; nothing of it for what files hold."""
     if count is None:
-        return {}
+        return {"salt": spec.run.salt} if spec.media.made else {}
     return {
         "salt": spec.run.salt,
         "template_tokens": count.template_tokens,
@@ -194,16 +194,20 @@ def _prompt_settings(spec: Spec, count: PromptCount | None, secrets: list[str]) 
 
 def schedule_columns(planned: Plan) -> dict[str, Any]:
     """The schedule as a recording holds it."""
-    schedule = planned.schedule
+    schedule, file = planned.schedule, file_of(planned.prompts)
+    texts = not isinstance(planned.prompts, AttachedPrompts) or planned.prompts.texts is not None
     return {
         "request": range(len(schedule)),
         "planned_ns": schedule.planned_ns,
-        "input_tokens": schedule.input_tokens,
-        "output_tokens": schedule.output_tokens if schedule.wanted is None else None,
+        "input_tokens": schedule.input_tokens if texts else None,
+        "output_tokens": schedule.output_tokens if texts and schedule.wanted is None else None,
         "inputs": None if schedule.wanted is None else schedule.wanted[0],
         "results": None if schedule.wanted is None else schedule.wanted[1],
         "class": schedule.kinds,
-        "prompt": planned.prompts.lines if isinstance(planned.prompts, FilePrompts) else None,
+        "prompt": None if file is None else file.lines,
+        "images": schedule.media.images,
+        "image_pixels": schedule.media.pixels,
+        "input_audio_s": schedule.media.audio_s,
     }
 
 

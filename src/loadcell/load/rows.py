@@ -191,6 +191,7 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "conn_tls_ns": since(fresh.tls_ns) if fresh else MISSING,
         "send_start_ns": since(flight.send_start_ns),
         "send_end_ns": since(flight.send_end_ns),
+        "begun_ns": since(flight.begun_ns),
         "first_byte_ns": since(stamps[0] if stamps else None),
         "first_any_ns": at(first),
         "first_answer_ns": at(answer),

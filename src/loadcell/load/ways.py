@@ -207,7 +207,11 @@ def lanes_of(ways: Sequence[Way], found: Sequence[Endpoint], users: int, workers
 
 def heads_of(ways: Sequence[Way], found: Sequence[Endpoint]) -> list[tuple[int, bytes]]:
     """Of each class the lane that its requests take, and the head of these but for their lengths."""
-    return [
-        (way.of.place, way.target.of_model(one.model).post_head(stream=way.spec.endpoint.stream))
-        for way, one in zip(ways, found, strict=True)
-    ]
+    return [(way.of.place, _head_of(way, one)) for way, one in zip(ways, found, strict=True)]
+
+
+def _head_of(way: Way, found: Endpoint) -> bytes:
+    endpoint = way.spec.endpoint
+    return way.target.of_model(found.model).post_head(
+        stream=endpoint.stream, content_type=dialect_of(endpoint.api).content_type
+    )

@@ -236,6 +236,7 @@ class Worker:
         if out:
             flight.send_end_ns = monotonic_ns()
         else:
+            flight.begun_ns = monotonic_ns()
             self.poller.change(connection.fd, READABLE | WRITABLE)
 
     def _send_more(self, flight: Flight) -> None:

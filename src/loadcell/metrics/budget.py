@@ -44,7 +44,7 @@ class Bounds:
 
 def bounds(rows: Rows, early: Early, loop: str) -> dict[str, tuple[Bounds, Bounds | None]]:
     """Service and response times by metric; no response times in a closed loop."""
-    sent = np.fmax(rows.send_start, rows.send_end)
+    sent = rows.left
     response = loop == "open"
 
     def from_both(first: Floats, stamp: Floats, over: Floats | float = 1.0) -> tuple[Bounds, Bounds | None]:
@@ -78,15 +78,15 @@ def with_budgets(
         was = latency[name]
         found[name] = replace(
             was,
-            service=_of_array(was.service, service, ok),
-            response=was.response and response and _of_array(was.response, response, ok),
+            service=budgeted(was.service, service, ok),
+            response=was.response and response and budgeted(was.response, response, ok),
         )
     itl = latency["itl_ms"]
     found["itl_ms"] = replace(itl, service=_of_gaps(itl.service, rows, ok, early, received))
     return found
 
 
-def _of_array(summary: Summary, both: Bounds, ok: Mask) -> Summary:
+def budgeted(summary: Summary, both: Bounds, ok: Mask) -> Summary:
     """The summary with budgets: every percentile of the least values and of the largest ones."""
     low, high = both.low[ok], both.high[ok]
     known = ~np.isnan(high)
@@ -200,6 +200,17 @@ def with_rate_budgets(
     )
 
 
+def amount_budget(
+    value: float, each: Floats, rows: Rows, span: Span, early: Early, loop: str, clock: str
+) -> Budget | None:
+    """That of a rate of `each`, so much of every request, counted as requests are."""
+    if not early.known or span.length_s is None:
+        return None
+    less, more = _lives_inside(rows, span, early, clock)
+    out, into = float((less * each).sum()) / span.length_s, float((more * each).sum()) / span.length_s
+    return Budget(low=max(0.0, value - out), high=(value + into) / (1 - think_share(rows, span, loop)))
+
+
 def _sum(a: Budget | None, b: Budget | None) -> Budget | None:
     return a and b and Budget(low=a.low + b.low, high=a.high + b.high)
 
@@ -209,7 +220,7 @@ def _lives_inside(rows: Rows, span: Span, early: Early, clock: str) -> tuple[Flo
     lived = rows.ok & (rows.end > rows.send_start)
     # The last read of a reply has nothing after it: with a kernel stamp, its time is its own.
     ended = rows.end if clock == "kernel" else np.fmin(rows.end, np.where(rows.streamed, early.last, rows.end))
-    begun = np.fmax(rows.send_start, rows.send_end)
+    begun = rows.left
 
     def inside(start: Floats, end: Floats) -> Floats:
         end = np.maximum(end, start + 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from loadcell.advice import failure_words
 from loadcell.metrics.limits import Limits, grade, label, number
-from loadcell.metrics.model import Check, Counts, Result
+from loadcell.metrics.model import Check, Counts, InputMedia, Result
 from loadcell.phrases import phrase
 
 LIMITS = {
@@ -217,6 +217,9 @@ def _prompts(result: Result) -> Iterator[Check]:
     """Tokens of prompts against those planned. Prompts of a file are what they are: nothing was planned of them."""
     if result.methodology.spec.workload.prompts is not None:
         return
+    if (carried := result.input_media) is not None:
+        yield from _with_media(carried)
+        return
     ratio, effective = result.instrument.tokens.prompt_ratio, result.methodology.effective
     if ratio is None:
         by = result.methodology.tokenizer
@@ -239,6 +242,21 @@ def _prompts(result: Result) -> Iterator[Check]:
         advice,
         limits=LIMITS["prompt_tokens"],
     )
+
+
+def _with_media(carried: InputMedia) -> Iterator[Check]:
+    """Of requests with images or audio nobody planned the whole count: it is told, and not judged."""
+    if carried.text_tokens is None:
+        return
+    if carried.server_tokens is None:
+        says = phrase("prompt tokens: the server does not count them, so that those of images and audio are not known")
+    else:
+        says = phrase(
+            "the server counted {} prompt tokens a request; {} were planned as text, the rest is images and audio",
+            number(carried.server_tokens, "", 4),
+            number(carried.text_tokens, "", 4),
+        )
+    yield label("prompt_tokens", None, says)
 
 
 def _outputs(result: Result) -> Iterator[Check]:

@@ -56,6 +56,7 @@ FIELDS = (
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
+    Field("images and audio", "spec.media", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("form of the hot path", "core", "care"),
     Field("definition of a percentile", "percentile", "forbid"),

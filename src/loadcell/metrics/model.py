@@ -265,6 +265,30 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class MediaRate(msgspec.Struct, frozen=True, kw_only=True):
+    """A rate of what requests carry, counted as requests/s."""
+
+    value: float
+    interval: Annotated[Interval | None, Doc(description="by batch means; null below 40 requests")] = None
+    budget: Budget | None = None
+
+
+class InputMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """Images and audio that the ok requests of the window carried, on average a request; null: none."""
+
+    input_images: float | None
+    input_megapixels: Annotated[float | None, Doc(description="of all images of a request")]
+    input_audio_s: Annotated[float | None, Doc(description="seconds of audio")]
+    sent_bytes: Annotated[float | None, Doc(description="of the whole request, as it was sent")]
+    text_tokens: Annotated[float | None, Doc(description="planned input tokens, of the text alone; null: no text")]
+    server_tokens: Annotated[float | None, Doc(description="input tokens by the server's usage, media included")]
+    input_images_per_s: MediaRate | None
+    input_audio_s_per_s: Annotated[MediaRate | None, Doc(description="seconds of audio taken a second")]
+    input_rtf: Annotated[
+        Latency | None, Doc(description="E2E over seconds of audio, where the API takes audio alone")
+    ] = None
+
+
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """One limit of the SLO."""
 
@@ -756,6 +780,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run_rates: Annotated[
         RunRates | None, Doc(description="the rates of the whole run by the definition of other tools, to compare with")
     ] = None
+    input_media: Annotated[InputMedia | None, Doc(description="null where requests carry no images and no audio")] = (
+        None
+    )
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]

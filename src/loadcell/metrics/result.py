@@ -28,6 +28,7 @@ from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
 from loadcell.metrics.glossary import WHOLE
 from loadcell.metrics.goodput import goodput
+from loadcell.metrics.input_media import input_media
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
 from loadcell.metrics.latency import latencies
@@ -169,6 +170,7 @@ def build_result(
         addresses=addresses(parts, rows, told),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
+        input_media=input_media(recording, rows, ok, full, events.early, counts.window.failed, why),
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
         server=sides,
@@ -309,7 +311,8 @@ def _step_notes(rows: Rows, ok: Mask, together: float | None) -> list[str]:
 def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
     manifest, spec = recording.manifest, recording.spec
     by_server = int(np.count_nonzero(~np.isnan(rows.prompt_tokens)))
-    sources = {"usage": by_server, "planned": len(rows) - by_server}
+    planned = int(np.count_nonzero(np.isnan(rows.prompt_tokens) & ~np.isnan(rows.input_tokens)))
+    sources = {"usage": by_server, "planned": planned}
     return Methodology(
         fingerprint=fingerprint(spec, manifest.effective, manifest.schedule_hash),
         spec=spec,

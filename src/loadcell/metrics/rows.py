@@ -16,7 +16,8 @@ Mask = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
 _NUMBERS = (
-    "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns",
+    "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "begun_ns", "first_any_ns", "first_answer_ns", "last_ns",
+    "end_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
     "input_tokens", "inputs", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens",
     "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens",
@@ -40,6 +41,8 @@ class Rows:
     ready: Floats
     send_start: Floats
     send_end: Floats
+    begun: Floats
+    """When a first part of a body had been sent that was not sent at once; NaN elsewhere."""
     first_any: Floats
     first_answer: Floats
     last: Floats
@@ -75,6 +78,11 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.request.size)
+
+    @property
+    def left(self) -> Floats:
+        """By when the first byte of each was with the kernel, at the latest."""
+        return np.fmax(self.send_start, np.where(np.isnan(self.begun), self.send_end, self.begun))
 
     @property
     def sent(self) -> Mask:

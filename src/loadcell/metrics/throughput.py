@@ -52,7 +52,8 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     prefilled = np.where(rows.streamed, rows.first_any, rows.last)
     prompts = rows.ok & rows.sent
     since, until = (prefilled, prefilled) if span.by_end else (rows.send_start, life_ends(rows))
-    inputs = batched(span, since[prompts], until[prompts], input_tokens(rows)[prompts])
+    each_prompt = input_tokens(rows)[prompts]
+    inputs = None if np.isnan(each_prompt).any() else batched(span, since[prompts], until[prompts], each_prompt)
     each = np.nan_to_num(rows.inputs)
     pooled = requests_in(rows, prompts, span, each) if each.any() else None
     inside = int(np.count_nonzero(rows.ok & (rows.send_start <= span.end) & (rows.end >= span.start)))
@@ -68,13 +69,13 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     apart = rate(deviation_of_lives(rows, prompts, span, each))
     return Throughput(
         requests_per_s=per_s,
-        requests_interval=_widened(interval(requests), per_s, rate(deviation_of_lives(rows, prompts, span))),
+        requests_interval=widened(interval(requests), per_s, rate(deviation_of_lives(rows, prompts, span))),
         output_tokens_per_s=(outputs := None if output is None else rate(float(output.sum()))),
         output_tokens_interval=None if output is None else interval(output),
-        input_tokens_per_s=(prompted := rate(float(inputs.sum()))),
+        input_tokens_per_s=(prompted := None if inputs is None else rate(float(inputs.sum()))),
         total_tokens_per_s=None if outputs is None or prompted is None else outputs + prompted,
         inputs_per_s=pooled_per_s,
-        inputs_interval=None if pooled is None else _widened(interval(pooled), pooled_per_s, apart),
+        inputs_interval=None if pooled is None else widened(interval(pooled), pooled_per_s, apart),
         failed_tokens_per_s=rate(events.failed_tokens + float(at_once(rows.failed).sum())),
         from_s=None if length is None else span.start / 1e9,
         to_s=None if length is None else span.end / 1e9,
@@ -84,7 +85,7 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     )
 
 
-def _widened(found: Interval | None, value: float | None, deviation: float | None) -> Interval | None:
+def widened(found: Interval | None, value: float | None, deviation: float | None) -> Interval | None:
     """The interval of a rate, at least as wide as its standard deviation asks for; None or NaN asks for nothing."""
     if found is None or value is None or deviation is None or math.isnan(deviation):
         return found

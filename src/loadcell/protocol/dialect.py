@@ -14,14 +14,16 @@ import msgspec
 
 from loadcell.apis import Api, find_api
 from loadcell.kinds import KIND_ERROR
+from loadcell.media import Attachment
 from loadcell.phrases import phrase
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.refusal import error_message
 from loadcell.protocol.values import NOT_JSON
 
-Prompt = str | bytes | list[str]
+Prompt = str | bytes | list[str] | Attachment
 """A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object; or, where the API
-generates nothing, the texts of its inputs, after that of the query if it has one."""
+generates nothing, the texts of its inputs, after that of the query if it has one; or,
+where it takes audio alone, that."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 """A token count that a server may claim; anything else is none."""
 
@@ -150,6 +152,8 @@ class Dialect:
     begin with."""
     body: Callable[[bytes, Prompt, int, str], bytes]
     """(prefix, prompt, most output tokens, `Form.max_tokens_field`) to one body."""
+    content_type: str = "application/json"
+    """Of a body, as its header says it."""
     without: Callable[[Form, str, bool], tuple[Form, str | None] | None] = lambda *_: None
     """(form, a refusal in the server's words, whether `ignore_eos` must stay) to a form without what it names, and a
     note on what that means; None if nothing of it may go."""

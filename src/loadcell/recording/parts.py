@@ -58,6 +58,7 @@ _WRONG: dict[str, Sequence[tuple[str, str]]] = {
     "schedule": (
         ("request is null or request < 0 or request >= $rows", "a number of a request that cannot be"),
         ("planned_ns < 0 or input_tokens < 0 or output_tokens < 0 or prompt < 0", "a number below 0"),
+        ("images < 1 or image_pixels < 1 or not (input_audio_s > 0 and input_audio_s < 1e9)", "media that cannot be"),
     ),
 }  # fmt: skip
 

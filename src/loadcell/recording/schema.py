@@ -53,13 +53,20 @@ SCHEDULE = (
         "input_tokens",
         "INTEGER",
         "tokens of the prompt: as the server counts them, chat template included, where the run could learn that; "
-        "else by the spec's tokenizer, without the template",
+        "else by the spec's tokenizer, without the template; of its text alone, and NULL where it has none",
     ),
-    Column("output_tokens", "INTEGER", "output tokens asked for; NULL where the API generates nothing"),
+    Column(
+        "output_tokens",
+        "INTEGER",
+        "output tokens asked for; NULL where the API generates nothing, or writes down what it hears",
+    ),
     Column("inputs", "INTEGER", "where the API generates nothing: texts to embed, documents to rank; NULL elsewhere"),
     Column("results", "INTEGER", "and the results that its reply must hold"),
     Column("prompt", "BIGINT", "line of the prompt file that it sends, from 0; NULL for synthetic prompts"),
     Column("class", "INTEGER", "endpoint and model that it is for, as numbered in effective.classes; NULL for one"),
+    Column("images", "INTEGER", "images that it carries; NULL where requests carry none, and in older recordings"),
+    Column("image_pixels", "BIGINT", "pixels of all of these"),
+    Column("input_audio_s", "DOUBLE", "seconds of audio that it carries; NULL where requests carry none"),
 )
 
 REQUESTS = (
@@ -78,6 +85,11 @@ REQUESTS = (
     Column("conn_tls_ns", "BIGINT", "new connection: TLS established"),
     Column("send_start_ns", "BIGINT", "just before the first byte is given to the kernel"),
     Column("send_end_ns", "BIGINT", "after the send that emptied the body"),
+    Column(
+        "begun_ns",
+        "BIGINT",
+        "of a body that the kernel did not take at once: after its first send; NULL elsewhere, and in older recordings",
+    ),
     Column("first_byte_ns", "BIGINT", "kernel stamp of the read that brought the status line"),
     Column("first_any_ns", "BIGINT", "first event with any output: text, reasoning or tool call"),
     Column("first_answer_ns", "BIGINT", "first event with visible content"),
@@ -151,7 +163,7 @@ CHUNKS = (
 
 TEXT = (
     Column("request", "BIGINT", "position in the schedule"),
-    Column("body", "VARCHAR", "request body as sent"),
+    Column("body", "VARCHAR", "request body as sent; bytes that are no text, as of audio in a form, are replaced"),
     Column("content", "VARCHAR", "visible output"),
     Column("reasoning", "VARCHAR", "reasoning output"),
 )

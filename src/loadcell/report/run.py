@@ -14,6 +14,7 @@ from loadcell.report.timeline import timeline
 from loadcell.report.view import classes, instrument, latency, observed
 from loadcell.report.view import run as view
 from loadcell.report.view.blocks import Block, Command, Facts, Section
+from loadcell.report.view.media import carried
 from loadcell.report.view.method import settings
 from loadcell.report.words import Words
 
@@ -36,8 +37,9 @@ def print_short(result: Result, console: Console, folder: object = None, words: 
     first = [*view.warnings(result, words), *view.head(result, words, short=True)]
     table = latency.short_table(result, words)
     figures = [
-        *view.throughput(result, words, short=True), *view.slo(result, words, short=True),
-        *view.bottleneck(result, words), *view.errors(result, words, _KINDS), *view.notes(result, words, 1),
+        *view.throughput(result, words, short=True), *carried(result, words, short=True),
+        *view.slo(result, words, short=True), *view.bottleneck(result, words), *view.errors(result, words, _KINDS),
+        *view.notes(result, words, 1),
     ]  # fmt: skip
     console.print(facts(Facts(first)), Text())
     if table is not None:
@@ -62,8 +64,8 @@ def print_result(result: Result, console: Console, folder: object = None, words:
     blocks: list[Block] = [latency.latency_table(result.latency, words, latency.below(result, words))]
     blocks += classes.tables(result, words)
     for found in (
-        [*view.throughput(result, words), *view.slo(result, words), *view.course(result, words),
-         *view.bottleneck(result, words), *observed.server(result, words)],
+        [*view.throughput(result, words), *carried(result, words), *view.slo(result, words),
+         *view.course(result, words), *view.bottleneck(result, words), *observed.server(result, words)],
         list(observed.observed(result, words)),
         [*instrument.instrument(result, words), *instrument.audit(result, words)],
         [*view.errors(result, words), *view.notes(result, words)],

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loadcell.cells import harmless
-from loadcell.metrics import GLOSSARY, Estimate, Result, Share, word_of
+from loadcell.metrics import GLOSSARY, Estimate, Latency, Result, Share, word_of
 from loadcell.metrics.glossary import COMPARED
+from loadcell.metrics.model import InputMedia
 from loadcell.phrases import phrases
 
 if TYPE_CHECKING:
@@ -45,20 +46,7 @@ def to_csv(result: Result) -> str:
 def _rows(result: Result) -> Iterator[Row]:
     yield "verdict", "", word_of(result), "", None, None, None, None
     for metric, latency in result.latency.items():
-        name = metric.removesuffix("_ms")
-        for anchor, summary in (("response", latency.response), ("service", latency.service)):
-            if summary is not None:
-                for statistic in ("p50", "p90", "p95", "p99", "p99_9"):
-                    yield _estimate(name, anchor, statistic, latency.unit, getattr(summary, statistic), summary.n)
-                within = summary.mean_interval
-                low, high = (None, None) if within is None else (within.low, within.high)
-                yield name, anchor, "mean", latency.unit, summary.mean, low, high, summary.n
-                for statistic in ("sd", "min", "max"):
-                    yield name, anchor, statistic, latency.unit, getattr(summary, statistic), None, None, summary.n
-                for statistic, one in summary.with_failures.items():
-                    known = math.inf if one.infinite else one.value
-                    n = summary.n + summary.failed
-                    yield name, anchor, f"{statistic}_with_failures", latency.unit, known, None, None, n
+        yield from _summaries(metric.removesuffix("_ms"), latency)
     yield from _rates(result)
     yield from _goodput(result)
     yield from _classes(result)
@@ -74,6 +62,22 @@ def _rows(result: Result) -> Iterator[Row]:
     yield from _observed(result)
 
 
+def _summaries(name: str, latency: Latency) -> Iterator[Row]:
+    for anchor, summary in (("response", latency.response), ("service", latency.service)):
+        if summary is not None:
+            for statistic in ("p50", "p90", "p95", "p99", "p99_9"):
+                yield _estimate(name, anchor, statistic, latency.unit, getattr(summary, statistic), summary.n)
+            within = summary.mean_interval
+            low, high = (None, None) if within is None else (within.low, within.high)
+            yield name, anchor, "mean", latency.unit, summary.mean, low, high, summary.n
+            for statistic in ("sd", "min", "max"):
+                yield name, anchor, statistic, latency.unit, getattr(summary, statistic), None, None, summary.n
+            for statistic, one in summary.with_failures.items():
+                known = math.inf if one.infinite else one.value
+                n = summary.n + summary.failed
+                yield name, anchor, f"{statistic}_with_failures", latency.unit, known, None, None, n
+
+
 def _rates(result: Result) -> Iterator[Row]:
     rates = result.throughput
     pooled = rates.inputs_per_s is not None  # of inputs, and of no output
@@ -82,9 +86,26 @@ def _rates(result: Result) -> Iterator[Row]:
         span = getattr(rates, f"{name.removesuffix('_per_s')}_interval", None)
         low, high = (None, None) if span is None else (span.low, span.high)
         yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
+    if result.input_media is not None:
+        yield from _media(result.input_media)
     samples = result.latency["tpot_ms"].service.n if "tpot_ms" in result.latency else None
     for statistic, estimate in rates.user_tokens_per_s.items():
         yield _estimate("user_tokens_per_s", "", statistic, "tokens/s", estimate, samples)
+
+
+def _media(found: InputMedia) -> Iterator[Row]:
+    """What requests carried."""
+    for name, unit in (("input_images", "images"), ("input_megapixels", "megapixels"), ("input_audio_s", "s"),
+                       ("sent_bytes", "bytes")):  # fmt: skip
+        if (value := getattr(found, name)) is not None:
+            yield name, "", "mean", unit, value, None, None, None
+    for name in ("input_images_per_s", "input_audio_s_per_s"):
+        rate = getattr(found, name)
+        if rate is not None:
+            low, high = (None, None) if rate.interval is None else (rate.interval.low, rate.interval.high)
+            yield name, "", "mean", GLOSSARY[name].unit, rate.value, low, high, None
+    if found.input_rtf is not None:
+        yield from _summaries("input_rtf", found.input_rtf)
 
 
 def _goodput(result: Result) -> Iterator[Row]:

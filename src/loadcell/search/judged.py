@@ -93,9 +93,10 @@ def _company(recording: Recording, usual_s: float, times_s: Floats) -> Company |
     load = recording.spec.load
     if load.rate is None:
         return None
-    length = "output_tokens" if recording.spec.workload.generates else "input_tokens"
+    workload = recording.spec.workload
+    length = "input_audio_s" if workload.hears else "output_tokens" if workload.generates else "input_tokens"
     schedule = recording.schedule(("planned_ns", length))
-    planned, tokens = schedule["planned_ns"] / 1e9, np.maximum(schedule[length].astype(np.float64), 1.0)
+    planned, tokens = schedule["planned_ns"] / 1e9, np.maximum(schedule[length].astype(np.float64), 1e-3 if workload.hears else 1.0)
     spans = usual_s * tokens / tokens.mean()
     beside = company(planned, spans)[np.searchsorted(planned, times_s)]
     others = planned_ns(parse_arrivals(load.arrivals), load.rate, seed=_LAW_SEED, requests=_LAW) / 1e9

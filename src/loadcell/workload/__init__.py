@@ -1,18 +1,23 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
+from loadcell.workload.attached import AttachedPrompts, probe_with
 from loadcell.workload.files import FilePrompts
-from loadcell.workload.planning import Plan, Vocabulary, plan, vocabulary_of
+from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
+    "AttachedPrompts",
     "FilePrompts",
     "Plan",
+    "Prompts",
     "SyntheticInputs",
     "SyntheticPrompts",
     "Tokenizer",
     "Vocabulary",
+    "file_of",
     "load_tokenizer",
     "plan",
+    "probe_with",
     "vocabulary_of",
 ]

@@ -14,18 +14,18 @@ MAX_TOKENS = 10_000_000
 """Longest prompt or output that a schedule takes: above it, a distribution has been mistyped."""
 
 
-def sample_lengths(lengths: Lengths, n: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """`n` token counts, each rounded to the nearest integer and at least 1; count i does not depend on `n`.
+def sample_lengths(
+    lengths: Lengths, n: int, rng: np.random.Generator, most: int = MAX_TOKENS, of: str = "tokens"
+) -> NDArray[np.int32]:
+    """`n` counts `of` something, each rounded to the nearest integer and at least 1; count i does not depend on `n`.
 
     `uniform` takes every integer from LO to HI, both included, equally often. The floor of 1 raises the mean of a
-    `normal` whose spread reaches it. UsageError for a count above MAX_TOKENS.
+    `normal` whose spread reaches it. UsageError for a count above `most`.
     """
     with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
         drawn = np.maximum(np.rint(_draw(lengths, n, rng)), 1)
-    if n and drawn.max() > MAX_TOKENS:
-        raise UsageError(
-            f"a length of {drawn.max():,.0f} tokens was drawn; the most is {MAX_TOKENS:,}: choose shorter ones"
-        )
+    if n and drawn.max() > most:
+        raise UsageError(f"a length of {drawn.max():,.0f} {of} was drawn; the most is {most:,}: choose shorter ones")
     return drawn.astype(np.int32)
 
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from loadcell.apis import find_api
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
-from loadcell.spec import Spec, keeps_load, parse_lengths
 from loadcell.workload.dealing import deal
+from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
+from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
-from loadcell.workload.schedule import MOST_TEXTS, Schedule, Slots, lay_out, schedule_of
+from loadcell.workload.schedule import MOST_TEXTS, NO_MEDIA, Schedule, Slots, lay_out, schedule_of
 from loadcell.workload.streams import prompt_seed, stream
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
@@ -44,7 +45,7 @@ def vocabulary_of(spec: Spec) -> Vocabulary:
     """The words of the run's synthetic prompts: chosen by seed, repetition and salt; without a salt, all there are."""
     tokenizer = load_tokenizer(spec.workload.tokenizer)
     words = stable_words(tokenizer)
-    mean = parse_lengths(spec.workload.input_tokens).mean
+    mean = _asked(spec.workload).mean
     most = _MOST_WORDS if spec.workload.generates else max(_LEAST_WORDS, int(_OF_AN_INPUT * mean))
     wanted = min(max(math.ceil(_PROMPTS_OF_WORDS * mean), _LEAST_WORDS), _MOST_WORDS, most)
     order = stream(_prompt_seed(spec), "vocabulary").permutation(len(words))[:wanted]
@@ -68,12 +69,22 @@ def _prompt_seed(spec: Spec) -> int:
     return prompt_seed(spec.run.seed, spec.run.repetition, spec.run.salt or "")
 
 
+Prompts = SyntheticPrompts | SyntheticInputs | FilePrompts | AttachedPrompts
+"""What requests say, row by row."""
+
+
+def file_of(prompts: Prompts) -> FilePrompts | None:
+    """The file that prompts come from; None for synthetic ones."""
+    texts = prompts.texts if isinstance(prompts, AttachedPrompts) else prompts
+    return texts if isinstance(texts, FilePrompts) else None
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a run sends: the schedule and, row by row, its prompts."""
 
     schedule: Schedule
-    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
+    prompts: Prompts
     tokenizer: Tokenizer
     notes: list[str]
     """What a reader of the result must know, in words."""
@@ -93,8 +104,10 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     output_tokens, wanted = _output_tokens(spec, slots.rows), None
     notes = list(slots.notes)
 
-    prompts: SyntheticPrompts | SyntheticInputs | FilePrompts
-    if file:
+    prompts: Prompts | None
+    if workload.hears:
+        prompts, input_tokens = None, np.zeros(slots.rows, np.int32)
+    elif file:
         line = np.arange(slots.rows) % len(file) if traffic is None else traffic.samples
         input_tokens = file.input_tokens(line, tokenizer)
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
@@ -111,13 +124,23 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
             texts = _texts(spec, asked.tokens, asked.template, words, notes)
             prompts = SyntheticInputs(texts, asked.ends)
         else:
-            input_tokens = sample_lengths(
-                parse_lengths(workload.input_tokens), slots.rows, stream(seed, "input lengths")
-            )
+            input_tokens = sample_lengths(_asked(workload), slots.rows, stream(seed, "input lengths"))
             prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
     kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
-    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds)
+    media = NO_MEDIA
+    if spec.media.any:
+        assert not isinstance(prompts, SyntheticInputs | AttachedPrompts)
+        prompts = attach(spec.endpoint.api, spec.media, prompts, slots.rows, seed, _prompt_seed(spec), notes)
+        media = prompts.columns()
+    assert prompts is not None
+    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds, media)
     return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _asked(workload: Workload) -> Lengths:
+    """The lengths of synthetic prompts that are asked for."""
+    assert workload.input_tokens is not None
+    return parse_lengths(workload.input_tokens)
 
 
 def _output_tokens(spec: Spec, rows: int) -> NDArray[np.int32]:
@@ -182,7 +205,7 @@ def _inputs(spec: Spec, asked: str, rows: int) -> _Inputs:
             f"{rows:,} requests with {asked} inputs are {total:,} texts, and a run may plan {MOST_TEXTS:,}: give fewer "
             "--inputs, or a shorter run"
         )
-    tokens = sample_lengths(parse_lengths(workload.input_tokens), total, stream(seed, "input lengths"))
+    tokens = sample_lengths(_asked(workload), total, stream(seed, "input lengths"))
     templates, starts = np.full(total, template, np.int32), np.cumsum(counts) - counts
     sums = np.add.reduceat(tokens, starts, dtype=np.int64)
     if workload.query_tokens is not None:

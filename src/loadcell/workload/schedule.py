@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
 from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
@@ -31,6 +32,23 @@ _FASTEST_WHOLE_S, _MOST_A_S = 0.001, 20_000
 """Nor one that generates nothing sooner than in 1 ms, or more than so many a second."""
 MOST_TEXTS = 20_000_000
 """Synthetic inputs that a run may plan."""
+
+
+class MediaColumns(NamedTuple):
+    """What each request carries; None where none carries any."""
+
+    images: NDArray[np.int32] | None
+    pixels: NDArray[np.int64] | None
+    """Of all its images."""
+    audio_ms: NDArray[np.int64] | None
+
+    @property
+    def audio_s(self) -> NDArray[np.float64] | None:
+        """Seconds of audio of each."""
+        return None if self.audio_ms is None else self.audio_ms / STEPS_A_SECOND
+
+
+NO_MEDIA = MediaColumns(None, None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +72,7 @@ class Schedule:
     """Where the API generates nothing: the inputs of each request (0), and the results that its reply must hold (1)."""
     kinds: NDArray[np.int32] | None = None
     """The class of each request, as numbered in `Spec.dealt`; None where there is one."""
+    media: MediaColumns = NO_MEDIA
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -147,6 +166,7 @@ def schedule_of(
     lines: NDArray[np.int64] | None = None,
     wanted: NDArray[np.int32] | None = None,
     kinds: NDArray[np.int32] | None = None,
+    media: MediaColumns = NO_MEDIA,
 ) -> Schedule:
     """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
     own order, `kinds` its class, where there are several."""
@@ -154,6 +174,7 @@ def schedule_of(
     digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
     lengths = (input_tokens, "<i4"), (output_tokens, "<i4")
     columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"))
+    columns += tuple((one, "<i8") for one in media)
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
@@ -167,4 +188,5 @@ def schedule_of(
         slots.beyond,
         None if wanted is None else np.ascontiguousarray(wanted.T),
         kinds,
+        media,
     )

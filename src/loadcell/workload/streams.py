@@ -12,11 +12,12 @@ import numpy as np
 
 Purpose = Literal[
     "arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding", "inputs",
-    "query lengths", "classes",
+    "query lengths", "images", "image sizes", "image order", "clips", "clip order", "pixels", "sound", "classes",
 ]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
-    "prompt rounding": 6, "inputs": 7, "query lengths": 8,
+    "prompt rounding": 6, "inputs": 7, "query lengths": 8, "images": 21, "image sizes": 22, "image order": 23,
+    "clips": 24, "clip order": 25, "pixels": 26, "sound": 27,
     "classes": 13,  # the first draws of seed 0, which most runs have, are near any shares
 }  # fmt: skip
 
@@ -29,6 +30,8 @@ def prompt_seed(seed: int, repetition: int, salt: str = "") -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])
 
 
-def stream(seed: int, purpose: Purpose) -> np.random.Generator:
-    """The PCG64 generator of `purpose` under the root `seed` (an integer of any size, 0 or more)."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_SPAWN_KEY[purpose],))))
+def stream(seed: int, purpose: Purpose, *number: int) -> np.random.Generator:
+    """The PCG64 generator of `purpose` under the root `seed` (an integer of any size, 0 or more); of each `number`
+    another one."""
+    key = (_SPAWN_KEY[purpose], *number)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

@@ -12,8 +12,9 @@ from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
+from loadcell.report.view.media import media_words
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Workload
+from loadcell.spec import LIMITED, Spec, Workload
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "class", "failures")
@@ -58,21 +59,26 @@ def load_words(result: Result, words: Words) -> list[str]:
     return parts
 
 
-def workload_words(workload: Workload, words: Words) -> str:
-    """What was asked of the server, in tokens."""
+def workload_words(spec: Spec, words: Words) -> str:
+    """What was asked of the server: in tokens, and what requests carried besides."""
+    text = [] if spec.workload.hears else [_text_words(spec.workload, words)]
+    return ", ".join([*text, *media_words(spec.media, words)])
+
+
+def _text_words(workload: Workload, words: Words) -> str:
     if not workload.generates:
         return _inputs_words(workload, words)
     out = workload.output_tokens or ""
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
-    return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens, m=out)
+    return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
 def _inputs_words(workload: Workload, words: Words) -> str:
     """What was asked of an API that generates nothing."""
     if workload.prompts:
         return words.say("inputs of {file}", file=workload.prompts)
-    each = {"n": workload.inputs or "", "m": workload.input_tokens}
+    each = {"n": workload.inputs or "", "m": workload.input_tokens or ""}
     if workload.query_tokens is not None:
         return words.say("a query of {q} tokens and {n} documents of {m}", q=workload.query_tokens, **each)
     return words.say("{n} inputs a request, {m} tokens each", **each)
@@ -97,11 +103,11 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
         counted = counted if result.counts.window != run else []
         yield fact(
-            t("Load"), *load, workload_words(workload, words), ", ".join([t("window {span}", span=span), *counted])
+            t("Load"), *load, workload_words(method.spec, words), ", ".join([t("window {span}", span=span), *counted])
         )
     else:
         yield fact(t("Load"), *load)
-        yield fact(t("Workload"), workload_words(workload, words), t("counted by {name}", name=method.tokenizer))
+        yield fact(t("Workload"), workload_words(method.spec, words), t("counted by {name}", name=method.tokenizer))
         yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
@@ -173,6 +179,7 @@ def _titled(term: str, words: Words, under: str = "") -> Cell:
 def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """Requests and tokens a second, of all and of a user."""
     t, rates, generates = words.say, result.throughput, result.methodology.spec.workload.generates
+    hears = result.methodology.spec.workload.hears
     parts = [
         t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
         _made(rates, generates, words) + bracketed(rates.output_tokens_interval or rates.inputs_interval, words),
@@ -184,9 +191,11 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         yield fact(t("Throughput"), *parts)
         user = rates.user_tokens_per_s.get("p50")
         reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
-        yield fact("", _in_and_out(rates.total_tokens_per_s, words), *reached)
+        both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
+        yield from [fact("", *both, *reached)] if both or reached else []
         return
-    yield fact(t("Throughput"), *parts, _taken(result, words))
+    taken = [] if rates.input_tokens_per_s is None and hears else [_taken(result, words)]
+    yield fact(t("Throughput"), *parts, *taken)
     yield fact(t("Per user"), *_per_user(rates, words))
     if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
         p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))

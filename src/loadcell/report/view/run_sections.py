@@ -25,6 +25,7 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.words import Words
 
@@ -72,7 +73,7 @@ def _summary(result: Result, detail: Detail | None, words: Words, source: str, d
     model = said.model_of(result) or t("model unknown")
     blocks: list[Block] = [
         said.tiles(result, words),
-        Facts([*said.head(result, words, short=True), *said.slo(result, words)]),
+        Facts([*said.head(result, words, short=True), *carried(result, words), *said.slo(result, words)]),
     ]
     if result.goodput is None:
         limits = "ttft=500ms,tpot=30ms" if result.methodology.spec.workload.generates else "e2e=500ms"

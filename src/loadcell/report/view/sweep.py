@@ -252,7 +252,9 @@ def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
     yield target(plan.spec.endpoint, words)
     fields = varied_fields(sweep)
     varied = {name: t("varied") for name in ("input_tokens", "output_tokens", "inputs") if f"workload.{name}" in fields}
-    workload = workload_words(msgspec.structs.replace(plan.spec.workload, **varied), words)
+    workload = workload_words(
+        msgspec.structs.replace(plan.spec, workload=msgspec.structs.replace(plan.spec.workload, **varied)), words
+    )
     loops = {
         "load.rate": t("open loop, {arrivals} arrivals", arrivals=plan.spec.load.arrivals),
         "load.concurrency": t("closed loop"),
