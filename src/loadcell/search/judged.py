@@ -96,7 +96,8 @@ def _company(recording: Recording, usual_s: float, times_s: Floats) -> Company |
     workload = recording.spec.workload
     length = "input_audio_s" if workload.hears else "output_tokens" if workload.generates else "input_tokens"
     schedule = recording.schedule(("planned_ns", length))
-    planned, tokens = schedule["planned_ns"] / 1e9, np.maximum(schedule[length].astype(np.float64), 1e-3 if workload.hears else 1.0)
+    planned, least = schedule["planned_ns"] / 1e9, 1e-3 if workload.hears else 1.0
+    tokens = np.maximum(schedule[length].astype(np.float64), least)
     spans = usual_s * tokens / tokens.mean()
     beside = company(planned, spans)[np.searchsorted(planned, times_s)]
     others = planned_ns(parse_arrivals(load.arrivals), load.rate, seed=_LAW_SEED, requests=_LAW) / 1e9
