@@ -115,6 +115,9 @@ _API = {
     "v1/chat/completions chat_completions",
     "completions": "openai vllm sglang-oai lmdeploy scalellm llama.cpp completions openai-completions /v1/completions "
     "/completions v1/completions text_completions",
+    "transcriptions": "openai-audio transcriptions audio_transcriptions /v1/audio/transcriptions "
+    "v1/audio/transcriptions",
+    "translations": "translations audio_translations /v1/audio/translations v1/audio/translations",
     "embeddings": "openai-embeddings sglang-embedding embeddings /v1/embeddings /embeddings v1/embeddings",
     "messages": "anthropic anthropic-messages messages /v1/messages /messages v1/messages",
     "pooling": "vllm-pooling pooling /pooling",
