@@ -8,7 +8,7 @@ from functools import cache
 _NOUNS = (
     "accelerators|arrivals|bytes|cells|chunks|columns|connections|conversations|cores|couples|days|descriptors|digits|"
     "documents|inputs|"
-    "entries|errors|events|failures|fields|files|findings|folders|frames|gaps|hashes|kinds|lines|loads|looks|models|"
+    "entries|errors|events|failures|fields|files|findings|folders|frames|gaps|hashes|images|kinds|lines|loads|looks|models|"
     "names|nodes|notes|others|pages|pairs|parts|peers|points|ports|problems|processes|prompts|queries|rankings|"
     "readings|reads|recordings|replies|requests|results|rows|runs|samples|schedules|sends|servers|sources|stages|"
     "stalls|statements|steps|streams|submitters|subsets|systems|tests|threads|times|tokens|turns|users|values|words|"
