@@ -25,6 +25,8 @@ _LONGEST_NS, _LEAST_BYTES = 700_000_000, 32 << 20
 """Where a pace is only guessed, bodies are made for no longer than this; and up to this size in any case."""
 _LONGEST_ATTACHED_NS = 20_000_000_000
 """Of bodies with images or audio, which take a hundred times as long: to make them beside the load would disturb it."""
+_MOST_ATTACHED_BYTES = 1 << 30
+"""Nor are more of these made before it than so much, but for those of the first 20 s."""
 _TELL_NS = 200_000_000
 
 
@@ -50,6 +52,9 @@ def make_head(
     wanted = min(rows, users if suggested is None else suggested)
     least = wanted if times is not None else min(users, wanted)
     sent = likely_rows(planned.schedule.planned, rows, users, found.e2e_s(mean), planned_end_ns(spec.load))
+    told = planned.schedule.planned is not None or spec.load.duration_s is not None
+    if told and isinstance(source.prompts, AttachedPrompts):  # all of the run, as far as there is time
+        wanted = max(wanted, sent)
     check_bodies(spec.load.concurrency, source.size(1))
     check_disk(folder, rows * PLACE_BYTES + source.size(least) + recording_bytes(sent, mean), "the recording")
     fill(files.places, rows * PLACE_BYTES)
@@ -74,14 +79,16 @@ def source_of(spec: Spec, asked: Sequence[tuple[Spec, Endpoint]], planned: Plan)
 
 def _spool_head(source: Source, spool: Spool, wanted: int, least: int, tell: Callable[[int, int], None]) -> None:
     """Make the bodies that are to be there before the clock starts: `wanted` rows, but for no longer than a second
-    beyond the `least` (20 s, where they carry images or audio); and further ones as far as they are few bytes, so that
-    most runs need nobody who makes them meanwhile. `tell` is told (rows, bytes) some times a second."""
+    beyond the `least` (20 s and 1 GiB, where they carry images or audio); and further ones as far as they are few
+    bytes, so that most runs need nobody who makes them meanwhile. `tell` is told (rows, bytes) some times a second."""
     began = told = time.monotonic_ns()
-    longest_ns = _LONGEST_ATTACHED_NS if isinstance(source.prompts, AttachedPrompts) else _LONGEST_NS
+    attached = isinstance(source.prompts, AttachedPrompts)
+    longest_ns = _LONGEST_ATTACHED_NS if attached else _LONGEST_NS
     try:
         for payload in source.bodies(0):
             now = time.monotonic_ns()
             enough = now - began > longest_ns or (spool.row >= wanted and spool.bytes >= _LEAST_BYTES)
+            enough = enough or (attached and spool.bytes > _MOST_ATTACHED_BYTES)
             if spool.row >= least and enough:
                 break
             spool.again(payload) if isinstance(payload, int) else spool.add(payload)
