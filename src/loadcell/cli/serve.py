@@ -50,6 +50,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--tokens-per-chunk", type=int, metavar="K", help="tokens given by a step, in one event (default: 1)"
     )
     engine.add_argument(
+        "--draft-tokens",
+        type=int,
+        metavar="N",
+        help="speculative decoding: N tokens are guessed for each step, which gives those that hold and one more "
+        "(default: 0, none)",
+    )
+    engine.add_argument(
+        "--acceptance",
+        type=float,
+        metavar="P",
+        help="probability that a guessed token holds, if all before it do (default: 0.7)",
+    )
+    engine.add_argument(
         "--request-metrics", action="store_true", help="tell queue and prefill with the usage, as vLLM can"
     )
     engine.add_argument("--seed", type=int, metavar="N", help="seed of troubles, jitter and text (default: 0)")

@@ -216,6 +216,8 @@ class Times(NamedTuple):
     """From the slot to the first token."""
     decode: int
     """From the first token to the last."""
+    drafted: tuple[int, int, int] | None = None
+    """Speculative decoding: steps with a guess, tokens that were guessed, and those that held."""
 
 
 class Phrases:
@@ -348,13 +350,16 @@ class OpenAIVoice:
     def _metrics(self, count: int, times: Times) -> bytes:
         if not self._phrases.request_metrics:
             return b""
-        told = {
+        told: dict[str, object] = {
             "time_to_first_token_ms": times.prefill / 1e6,
             "generation_time_ms": times.decode / 1e6,
             "queue_time_ms": times.queue / 1e6,
             "mean_itl_ms": times.decode / (count - 1) / 1e6 if count > 1 else None,
             "tokens_per_second": count * 1e9 / times.decode if times.decode else None,
         }
+        if times.drafted is not None:
+            names = ("num_spec_steps", "num_draft_tokens", "num_accepted_draft_tokens")
+            told["speculative_decoding"] = dict(zip(names, times.drafted, strict=True))
         return b',"metrics":' + msgspec.json.encode(told)
 
 

@@ -2,7 +2,8 @@
 
 - `slots` streams are served at a time, the others wait in order of arrival.
 - The first token is due at admission + TTFT + prompt tokens / prefill rate. From then on the stream is active.
-- Then a decode step gives `tokens_per_chunk` tokens: step = ITL + ITL_per_active x active streams.
+- Then a decode step gives `tokens_per_chunk` tokens, or with `draft_tokens` those guesses that hold and one more:
+  step = ITL + ITL_per_active x active streams.
 - The next due time is the previous *due* time + step, so lateness does not add up to drift. An engine that is behind
   does not burst to catch up: a token that should be out already is due at once, but once, and the ones after it
   keep their distance from it.
@@ -17,7 +18,7 @@ from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from loadcell.engine.options import EngineOptions
-from loadcell.engine.seeded import OFFSET, mix, step_factors
+from loadcell.engine.seeded import OFFSET, accepted_counts, mix, step_factors
 
 TABLE = 8192
 """Length of the tables of step factors and texts; a power of two."""
@@ -26,7 +27,7 @@ TABLE = 8192
 class Stream:
     """One request, as the model sees it. All times in ns on the caller's clock."""
 
-    __slots__ = ("admitted", "due", "gone", "offset", "prompt_tokens", "sent", "seq", "stall_after", "total")
+    __slots__ = ("admitted", "drafted", "due", "gone", "offset", "prompt_tokens", "sent", "seq", "stall_after", "total")
 
     def __init__(self, seq: int, prompt_tokens: int, total: int, seed: int = 0, stall_after: int = 0) -> None:
         self.seq = seq
@@ -41,7 +42,36 @@ class Stream:
         self.due = 0
         self.sent = 0
         """Tokens given so far, those of the event being emitted included."""
+        self.drafted = (0, 0, 0)
+        """Steps with a guess, tokens that were guessed, and those that held."""
         self.gone = False
+
+
+class Drafts:
+    """What speculative decoding guessed so far, and how much of it held."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.most = options.draft_tokens
+        self.steps = 0
+        """Decode steps with a guess."""
+        self.tokens = 0
+        self.accepted = [0] * self.most
+        """By position in the guess."""
+        self._holds = accepted_counts(options.seed, self.most, options.acceptance, TABLE) if self.most else []
+
+    def given(self, stream: Stream) -> int:
+        """Tokens that the stream's next step gives. No more is guessed than the output has room for."""
+        guessed = min(self.most, stream.total - stream.sent - 1)
+        if not stream.sent or not guessed:
+            return 1
+        steps, tokens, accepted = stream.drafted
+        held = min(guessed, self._holds[(stream.offset + steps) % TABLE])
+        stream.drafted = steps + 1, tokens + guessed, accepted + held
+        self.steps += 1
+        self.tokens += guessed
+        for position in range(held):
+            self.accepted[position] += 1
+        return 1 + held
 
 
 S = TypeVar("S", bound=Stream)
@@ -69,6 +99,7 @@ class Model(Generic[S]):
         self._itl_per_active_ns = options.itl_per_active_s * 1e9
         self._stall_ns = round(options.stall_s * 1e9)
         self._per_step = options.tokens_per_chunk
+        self.drafts = Drafts(options) if options.draft_tokens else None
         self._factors = step_factors(options.seed, options.jitter, TABLE)
         self._ordered: deque[S] = deque()
         self._heap: list[tuple[int, int, S]] = []
@@ -118,6 +149,7 @@ class Model(Generic[S]):
             return self._advance_together(now)
         batch: list[S] = []
         ordered, heap, per_step, factors = self._ordered, self._heap, self._per_step, self._factors
+        drafts = self.drafts
         step = self.step_ns()
         while len(batch) < limit:
             if ordered and not (heap and heap[0][0] < ordered[0].due):
@@ -135,6 +167,8 @@ class Model(Generic[S]):
                 self.active += 1
                 step = self.step_ns()
             batch.append(stream)
+            if drafts is not None:
+                per_step = drafts.given(stream)
             stream.sent = after = min(sent + per_step, stream.total)
             self.generated += after - sent
             if after == stream.total:
@@ -171,7 +205,8 @@ class Model(Generic[S]):
         self._members = []
         for stream in batch:
             sent = stream.sent
-            stream.sent = after = min(sent + self._per_step, stream.total)
+            per_step = self._per_step if self.drafts is None else self.drafts.given(stream)
+            stream.sent = after = min(sent + per_step, stream.total)
             self.generated += after - sent
             if sent < stream.stall_after <= after < stream.total:
                 stream.due = self._boundary + self._stall_ns

@@ -37,6 +37,11 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Coefficient of variation of the decode step."""
     tokens_per_chunk: int = 1
     """Tokens that one decode step gives, sent in one event."""
+    draft_tokens: int = 0
+    """Speculative decoding: tokens that are guessed ahead of each decode step, which gives those that hold and one more
+    in one event; 0: none. The first event holds one."""
+    acceptance: float = 0.7
+    """Probability that a guessed token holds, if all before it do."""
     seed: int = 0
     request_metrics: bool = False
     """Usage comes with the times of its request, as vLLM's --enable-per-request-metrics has it."""
@@ -55,12 +60,17 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("ttft_s", "itl_s", "itl_per_active_s", "stall_s", "slow_accept_s"):
             _require(0 <= getattr(self, name) <= 3600, f"{name} is {getattr(self, name):g}: it must be 0 to 3600 s")
-        for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("seed", 0), ("port", 0)):
+        for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("draft_tokens", 0), ("seed", 0), ("port", 0)):
             _require(getattr(self, name) >= low, f"{name} is {getattr(self, name)}: it must be {low} or more")
         _require(self.port < 65536, f"port is {self.port}: the highest is 65535")
         _require(0 <= self.jitter <= 10, f"jitter is {self.jitter:g}: it must be 0 to 10")
         rate = self.prefill_rate
         _require(rate is None or (rate > 0 and math.isfinite(rate)), "prefill_rate must be more than 0")
+        _require(0 <= self.acceptance <= 1, f"acceptance is {self.acceptance:g}: it must be 0 to 1")
+        _require(
+            not self.draft_tokens or self.tokens_per_chunk == 1,
+            "draft_tokens and tokens_per_chunk both say what a step gives: name one of them",
+        )
         _require(bool(self.model), "the model needs a name")
         for trouble in TROUBLES:
             _require(0 <= self.rate(trouble) <= 1, f"{trouble}_rate is {self.rate(trouble):g}: it must be 0 to 1")

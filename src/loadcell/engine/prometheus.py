@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import sub
 
+from loadcell.engine.model import Drafts
 from loadcell.engine.truth import Truth
 
 TTFT_BUCKETS_S = (
@@ -90,7 +91,7 @@ class Metrics:
             decode.observe(stamps[-1] - stamps[0])
             itl.observe(*map(sub, stamps[1:], stamps))
 
-    def render(self, running: int, waiting: int, slots: int, generated: int) -> bytes:
+    def render(self, running: int, waiting: int, slots: int, generated: int, drafts: Drafts | None) -> bytes:
         """The page. Prompt tokens and histograms count a request when it ends, the other figures live."""
         labels = self._labels
         lines: list[str] = []
@@ -110,6 +111,20 @@ class Metrics:
             f'vllm:request_success_total{{{labels},finished_reason="{reason}"}} {n}'
             for reason, n in self._finished.items()
         ]
+        if drafts is not None:
+            lines += self._drafted(drafts)
         for name, histogram in self._histograms.items():
             lines += histogram.lines(name, labels)
         return ("\n".join(lines) + "\n").encode()
+
+    def _drafted(self, drafts: Drafts) -> list[str]:
+        """What speculative decoding guessed, live."""
+        name, labels = "vllm:spec_decode_num", self._labels
+        counted = (("drafts", drafts.steps), ("draft_tokens", drafts.tokens), ("accepted_tokens", sum(drafts.accepted)))
+        return [
+            *(f"{name}_{what}_total{{{labels}}} {n}" for what, n in counted),
+            *(
+                f'{name}_accepted_tokens_per_pos_total{{{labels},position="{position}"}} {n}'
+                for position, n in enumerate(drafts.accepted)
+            ),
+        ]

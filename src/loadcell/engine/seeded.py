@@ -41,6 +41,13 @@ def step_factors(seed: int, cv: float, n: int) -> list[float]:
     return [rng.lognormvariate(-sigma * sigma / 2, sigma) for _ in range(n)]
 
 
+def accepted_counts(seed: int, draft_tokens: int, acceptance: float, n: int) -> list[int]:
+    """How many of `draft_tokens` guesses hold, in each of `n` steps: each holds by `acceptance` if all before it do."""
+    rng = random.Random(seed)
+    guesses = range(draft_tokens)
+    return [next((k for k in guesses if rng.random() >= acceptance), draft_tokens) for _ in range(n)]
+
+
 def text_indices(seed: int, words: int, n: int) -> list[int]:
     """`n` positions in a list of `words` words."""
     rng = random.Random(seed)

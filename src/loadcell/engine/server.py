@@ -78,6 +78,7 @@ class Server:
 
     def __init__(self, options: EngineOptions) -> None:
         self._options = options
+        self._several = options.tokens_per_chunk > 1 or options.draft_tokens > 0
         self._tls = tls_context(options)
         if options.cpu is not None:
             bind_to_cpu(options.cpu)
@@ -186,11 +187,11 @@ class Server:
             parts = [voice.role()] if first == 0 else []
             parts.append(voice.tokens(first, sent - first))
             if ended:
-                parts.append(voice.finish(sent, _times(exchange)))
+                parts.append(voice.finish(sent, self._times(exchange)))
             elif met == "stream_error":
                 parts.append(voice.stream_error(_FAILED))
         elif ended:
-            parts = [http.response(200, exchange.whole(sent, _times(exchange)), close=conn.closing)]
+            parts = [http.response(200, exchange.whole(sent, self._times(exchange)), close=conn.closing)]
         elif met == "stream_error":
             parts = [exchange.api.response(ApiError(500, _FAILED, "InternalServerError"))]
         data = b"".join(parts)
@@ -212,7 +213,7 @@ class Server:
 
     def _plain_until(self, exchange: Exchange) -> int:
         """The count up to which tokens are plain events: before trouble and before the last."""
-        if not exchange.asked.stream or not exchange.voice.alike or self._options.tokens_per_chunk > 1:
+        if not exchange.asked.stream or not exchange.voice.alike or self._several:
             return 0
         if exchange.sent < exchange.trouble_at and exchange.trouble != "stall":
             return exchange.trouble_at - 1
@@ -382,11 +383,21 @@ class Server:
             else:
                 self._serve_buffered(conn)
 
+    def _times(self, exchange: Exchange) -> Times:
+        """The times of a request whose last token is due now."""
+        now, admitted = _now(), exchange.admitted
+        assert admitted is not None
+        first = exchange.stamps[0] if exchange.stamps else now
+        drafted = None if self._model.drafts is None else exchange.drafted
+        return Times(max(0, admitted - exchange.arrival_ns), first - admitted, now - first, drafted)
+
     # --- pages --------------------------------------------------------------------------------------------------------
 
     def _get_metrics(self, conn: Connection[Exchange]) -> None:
         model = self._model
-        page = self._metrics.render(model.running, len(model.waiting), model.slots, model.generated - self._pooled)
+        page = self._metrics.render(
+            model.running, len(model.waiting), model.slots, model.generated - self._pooled, model.drafts
+        )
         conn.write(http.response(200, page, "text/plain; version=0.0.4; charset=utf-8"))
 
     def _get_truth(self, conn: Connection[Exchange]) -> None:
@@ -401,14 +412,6 @@ class Server:
     def _delete_truth(self, conn: Connection[Exchange]) -> None:
         self._truth.clear()
         conn.write(http.response(200, b""))
-
-
-def _times(exchange: Exchange) -> Times:
-    """The times of a request whose last token is due now."""
-    now, admitted = _now(), exchange.admitted
-    assert admitted is not None
-    first = exchange.stamps[0] if exchange.stamps else now
-    return Times(max(0, admitted - exchange.arrival_ns), first - admitted, now - first)
 
 
 def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
