@@ -158,3 +158,36 @@ def rates(requests: list[Row], chunks: list[Row], span: tuple[float, float]) -> 
         "input_tokens_per_s": prompts / seconds,
         "output_tokens_per_s": tokens / seconds,
     }
+
+
+def replies_of(requests: list[Row], chunks: list[Row]) -> list[list[Row]]:
+    """Events with output of each of the requests, in order."""
+    wanted = {r["request"] for r in requests}
+    found: dict[int, list[Row]] = {}
+    for chunk in sorted(chunks, key=lambda c: (c["request"], c["read"])):
+        if chunk["request"] in wanted and chunk["kind"] & OUTPUT_KINDS:
+            found.setdefault(chunk["request"], []).append(chunk)
+    return list(found.values())
+
+
+def tokens_per_chunk(replies: list[list[Row]]) -> dict[str, Any]:
+    """Of events that all tell their tokens."""
+    sizes = [event["tokens"] for reply in replies for event in reply]
+    return {
+        "chunks": len(sizes), "mean": statistics.fmean(sizes), "max": max(sizes),
+        "p50": nearest_rank(sizes, 0.5), "p90": nearest_rank(sizes, 0.9),
+        "several_share": sum(size > 1 for size in sizes) / len(sizes),
+    }  # fmt: skip
+
+
+def itl_by_token(replies: list[list[Row]]) -> dict[str, Any]:
+    """Each token's part of the gap before its event, in ms; likewise."""
+    shares: list[float] = []
+    for reply in replies:
+        before = reply[0]["t_ns"]
+        for event in reply[1:]:
+            if event["tokens"]:
+                shares += [(event["t_ns"] - before) / event["tokens"] / 1e6] * event["tokens"]
+                before = event["t_ns"]
+    ranks = {f"p{p}_ms": nearest_rank(shares, p / 100) for p in (50, 90, 99)}
+    return ranks | {"tokens": len(shares), "mean_ms": statistics.fmean(shares), "max_ms": max(shares)}

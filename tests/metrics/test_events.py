@@ -163,29 +163,3 @@ def test_tokens_are_kept_by_batches_of_the_window(make: Make) -> None:
     assert rates.output_tokens_interval.low < rates.output_tokens_per_s < rates.output_tokens_interval.high
     assert rates.requests_interval is not None and rates.requests_per_s is not None
     assert 0 < rates.requests_interval.high - rates.requests_interval.low < 0.2 * rates.requests_per_s
-
-
-def test_events_of_several_tokens_have_a_time_per_token(make: Make) -> None:
-    """Gaps of 20 ms that bring 1 to 5 tokens each, by turns."""
-    rows = [ok_request(i, start_ms=900 * i, tokens=11, output_tokens=31) for i in range(40)]
-    events = [
-        event | {"tokens": 1 if event["read"] == 1 else 1 + (event["read"] - 2) % 5}
-        for row in rows
-        for event in events_of(row)
-    ]
-    result = build_result(make(rows, events=events))
-    per_token = sorted(20 / (1 + k % 5) for k in range(10))
-    found = result.token_gap
-    assert found is not None and found.n == 400
-    assert found.p50_ms == pytest.approx(per_token[4], rel=1e-4) and found.max_ms == pytest.approx(20, rel=1e-4)
-    assert result.latency["itl_ms"].service.p50.value == 20
-
-
-def test_single_tokens_have_none(make: Make) -> None:
-    assert build_result(make([ok_request(0)])).token_gap is None
-
-
-def test_tokens_that_events_do_not_tell_are_spread_evenly(make: Make) -> None:
-    rows = [ok_request(i, start_ms=900 * i, tokens=10, output_tokens=40, first_tokens=4) for i in range(40)]
-    found = build_result(make(rows)).token_gap
-    assert found is not None and found.p50_ms == pytest.approx(5, rel=1e-4)

@@ -279,7 +279,7 @@ def test_tpot_of_events_of_several_tokens(make: Make, first: int) -> None:
     result = build_result(make(rows, events=events, bursts=True))
     assert result.latency["tpot_ms"].service.mean == pytest.approx(5, rel=0.005)
     assert result.latency["itl_ms"].service.p50.value == 20, "a gap is one between events"
-    assert result.token_gap is not None and result.token_gap.p50_ms == pytest.approx(5, rel=0.02)
+    assert result.itl_by_token is not None and result.itl_by_token.p50_ms == pytest.approx(5, rel=0.02)
 
 
 def test_what_the_client_may_have_merged_is_nobodys_burst(make: Make) -> None:

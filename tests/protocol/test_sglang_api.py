@@ -19,6 +19,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_EMPTY, KIND_ERROR, KIND_
 from loadcell.load.target import make_target
 from loadcell.mlperf.wheel.replies import IdReply
 from loadcell.protocol import Reply
+from loadcell.protocol.dialect import Drafted
 from loadcell.protocol.engines.sglang import SGLANG
 from loadcell.spec import Endpoint
 
@@ -81,6 +82,13 @@ def test_several_tokens_of_an_event_are_told() -> None:
     """Speculative decoding, or --stream-interval."""
     reply = stream(made("a b c", [1, 2, 3], 3), made("a b c d e", [1, 2, 3, 4, 5], 5, LENGTH))
     assert (reply.tokens[:2], reply.content) == ([3, 2], ["a b c", " d e"])
+
+
+def test_what_was_guessed_is_told_with_the_last_event() -> None:
+    """Speculative decoding, as SGLang 0.5.9 tells of it."""
+    told = {"spec_verify_ct": 2, "spec_accept_token_num": 3, "spec_draft_token_num": 6, "spec_accept_rate": 0.5}
+    assert stream(*so_far(**told)).told.drafted == Drafted(2, 6, 3)
+    assert stream(*so_far()).told.drafted == Drafted()
 
 
 def test_a_word_that_stops_the_output_is_taken_back() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_reply import DONE, FINISH, HEAD, LAST, chunk, event, parse, said, token
 
 from loadcell.protocol import Reply
-from loadcell.protocol.dialect import ServerTimes
+from loadcell.protocol.dialect import Drafted, ServerTimes
 
 NOTHING = ServerTimes(None, None, None)
 MS = 1_000_000
@@ -51,6 +51,29 @@ def test_llama_tells_prefill_and_decode() -> None:
 
 def test_a_server_that_tells_both_ways_is_taken_by_the_one_with_the_queue() -> None:
     assert of_stream(timings=TIMINGS, metrics=METRICS).told.times.queue_ns == 12.5 * MS
+
+
+def test_vllm_tells_what_it_guessed() -> None:
+    """As vLLM 0.32 does with --per-request-spec-decode-metrics summary, with its times and without."""
+    told = {
+        "mean_acceptance_length": 4.0, "draft_acceptance_rate": 0.5, "acceptance_histogram": [0, 0, 0, 6],
+        "num_spec_steps": 6, "num_accepted_draft_tokens": 9, "num_draft_tokens": 18, "num_spec_tokens": 3,
+    }  # fmt: skip
+    assert of_stream(metrics={"speculative_decoding": told}).told.drafted == Drafted(6, 18, 9)
+    reply = of_stream(metrics=METRICS | {"speculative_decoding": told})
+    assert (reply.told.drafted, reply.told.times.queue_ns) == (Drafted(6, 18, 9), 12.5 * MS)
+
+
+def test_llama_tells_what_it_guessed() -> None:
+    assert of_stream(timings=TIMINGS | {"draft_n": 12, "draft_n_accepted": 7}).told.drafted == Drafted(None, 12, 7)
+
+
+@pytest.mark.parametrize("told", [None, [], "many", {}, {"num_draft_tokens": -1, "num_spec_steps": 1.5}])
+def test_guesses_that_cannot_be_are_as_if_not_told(told: Any) -> None:
+    reply = of_stream(metrics=METRICS | {"speculative_decoding": told})
+    assert (reply.failure, reply.told.drafted) == (None, Drafted())
+    reply = of_stream(timings=TIMINGS | {"draft_n": told})
+    assert (reply.failure, reply.told.drafted) == (None, Drafted())
 
 
 def test_nothing_is_told_by_a_plain_stream() -> None:

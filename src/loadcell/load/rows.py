@@ -174,7 +174,7 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
     answer = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_ANSWER), -1) if first >= 0 else -1
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
     cached = usage.cached_tokens if usage else None
-    times_told = reply.told.times
+    times_told, drafted = reply.told.times, reply.told.drafted
     row = {
         "request": flight.request,
         "worker": ledger.worker,
@@ -218,6 +218,9 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "server_queue_ns": _ns_or_missing(times_told.queue_ns),
         "server_prefill_ns": _ns_or_missing(times_told.prefill_ns),
         "server_decode_ns": _ns_or_missing(times_told.decode_ns),
+        "draft_steps": _or_missing(drafted.steps),
+        "draft_tokens": _or_missing(drafted.tokens),
+        "accepted_tokens": _or_missing(drafted.accepted),
         "reads": len(stamps) // STAMP_COLUMNS,
         "bytes_sent": flight.bytes_sent,
         "bytes_received": reply.bytes,

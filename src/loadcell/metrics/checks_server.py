@@ -116,13 +116,14 @@ _SHARED_PROCESS = phrase("put a server in front of the engine and load that, or 
 def _stream(result: Result) -> Iterator[Check]:
     found = result.delivered
     together, at_once = (None, None) if found is None else (found.together_share, found.at_once_share)
+    held = any(one.accepted_tokens for one in result.speculation)
     yield grade(
         result, "at_once", at_once, phrase("{} of replies came in one piece", number(at_once, 'share')),
         _STREAM_ADVICE, limits=LIMITS["at_once"],
     )  # fmt: skip
     yield grade(
         result, "together", together, _bursts_say(found),
-        _STREAM_ADVICE, limits=LIMITS["together"],
+        _SPECULATIVE_ADVICE if held else _STREAM_ADVICE, limits=LIMITS["together"],
     )  # fmt: skip
 
 
@@ -170,6 +171,12 @@ APART_SHARE, APART_MS = 0.1, 5.0
 _STREAM_ADVICE = phrase(
     "something between server and client collects the stream, or the server sends several events at once: turn off the "
     "proxy's buffering (nginx: proxy_buffering off), or measure the server itself"
+)
+
+
+_SPECULATIVE_ADVICE = phrase(
+    "the server decodes speculatively: the tokens of a step may be events of their own that come at once, and TPOT "
+    "holds; else something between server and client collects the stream"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,10 +12,14 @@ from loadcell.metrics.model import Counters
 from loadcell.metrics.overtime import gains
 from loadcell.metrics.rows import Floats, Mask, Rows
 from loadcell.metrics.vocabulary import BIRTH, POOL_LABELS, QUANTITIES, READ, labels_of
-from loadcell.recording.exposition import read_samples
+from loadcell.recording.exposition import Sample, read_samples
 from loadcell.recording.read import Recording
 
 _COUNTED = ("requests_finished", "output_tokens", "preemptions", "prefix_cache_hits", "prefix_cache_queries")
+
+
+Samples = dict[tuple[str, str], tuple[Floats, Mask]]
+"""By name and labels: the values of both pages, and on which there is one."""
 
 
 def counters(recording: Recording, rows: Rows) -> Counters | None:
@@ -26,12 +30,7 @@ def counters(recording: Recording, rows: Rows) -> Counters | None:
     if recording.prometheus is None:
         return None
     pages = [list(read_samples(text)) for text in recording.prometheus]
-    told: dict[tuple[str, str], tuple[Floats, Mask]] = {}
-    for k, samples in enumerate(pages):
-        for name, labels, value in samples:
-            if name in READ:
-                values, present = told.setdefault((name, labels), (np.full(2, math.nan), np.zeros(2, dtype=bool)))
-                values[k], present[k] = value, True
+    told = _told(pages)
     parts = parts_of(0, told)
     if not parts:
         return None
@@ -56,6 +55,21 @@ def counters(recording: Recording, rows: Rows) -> Counters | None:
         own_output_tokens=None if unknown else float(rows.output_tokens[sent].sum()),
         gained={name: gained.get(name) for name in _COUNTED if name in gained},
     )
+
+
+def page_parts(recording: Recording) -> dict[str, list[Part]]:
+    """By quantity, what the pages before and after tell of it: two values each; empty without both pages."""
+    return parts_of(0, _told([list(read_samples(text)) for text in recording.prometheus or ()]))
+
+
+def _told(pages: Sequence[Sequence[Sample]]) -> Samples:
+    told: Samples = {}
+    for k, samples in enumerate(pages):
+        for name, labels, value in samples:
+            if name in READ:
+                values, present = told.setdefault((name, labels), (np.full(2, math.nan), np.zeros(2, dtype=bool)))
+                values[k], present[k] = value, True
+    return told
 
 
 def _pools(parts: Mapping[str, list[Part]]) -> list[Part]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadcell.metrics import early
+from loadcell.metrics.chunks import Chunks, several_tokens, tokens_per_later_chunk
 from loadcell.metrics.clusters import Clusters
 from loadcell.metrics.dependence import BATCHES, Effective, rank_of
 from loadcell.metrics.early import Early, GapMoves, Sooner
@@ -29,8 +30,6 @@ _PROMPT_NS = 250_000
 have merged them."""
 LEAST_STREAM = 2
 """Tokens or events of a reply from which on it says how a stream was delivered."""
-SEVERAL = 0.95
-"""Events a token below which a gap is no time per token."""
 
 
 @dataclass
@@ -69,8 +68,8 @@ class EventTotals(Received):
     """Their tokens by usage."""
     closed_difference: float = 0.0
     """Sum of the absolute differences of the two counts."""
-    token_gaps: Histogram | None = None
-    """Gaps over the tokens of the event that ends each, of the ok requests; None where an event is a token or so."""
+    chunks: Chunks = field(kw_only=True)
+    """What each event brings, of the ok requests."""
     streams: list[Streams] = field(default_factory=list)
     """How the replies of the ok requests that are long enough came in, by parts."""
 
@@ -128,12 +127,6 @@ def tokens_per_chunk(rows: Rows) -> Floats:
     return np.where(rows.streamed & np.isfinite(share), share, 0.0)
 
 
-def tokens_per_later_chunk(rows: Rows) -> Floats:
-    """The same of the output events after the first, or after what came with it."""
-    events = rows.output_chunks - np.fmax(rows.first_events, 1) - np.nan_to_num(rows.last_events)
-    return np.divide(rows.later_tokens, events, out=np.zeros(len(rows)), where=events > 0)
-
-
 def scan_events(
     recording: Recording, rows: Rows, members: Mask, span: Span, whole: Span | None, several: int = 0
 ) -> tuple[EventTotals, Received | None]:
@@ -142,7 +135,8 @@ def scan_events(
 
     `span` and `whole` say when a token counts, `members` which requests have gaps and lags.
     """
-    totals, others, every = EventTotals(early=Early.of(rows)), Received(), Received()
+    chunks = Chunks(several_tokens(rows, members & rows.ok))
+    totals, others, every = EventTotals(early=Early.of(rows), chunks=chunks), Received(), Received()
     lookup = Lookup(rows.request)
     is_member, is_ok = lookup.table(members), lookup.table(members & rows.ok)
     is_other = lookup.table(~members & rows.ok)
@@ -153,8 +147,6 @@ def scan_events(
     failed = lookup.table(rows.streamed & rows.failed)
     kinds = lookup.table(rows.kind)
     totals.of_class = [np.zeros(BATCHES) for _ in range(several)]
-    if several_tokens(rows, members & rows.ok):
-        totals.token_gaps = Histogram()
     sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
     for part in early.parts(recording, ("request", "read", "t_ns", "lag_ns", "tokens")):
         request, t_ns = part["request"], part["t_ns"]
@@ -181,9 +173,7 @@ def scan_events(
             totals.streams.append(_streams(part, starts, lengths, long, polls=early.bounded_by_looks(recording)))
         totals.early.known &= not early.unbounded(recording, part["lag_ns"])
         sooner = early.sooner(part, starts, sent[runs])
-        if totals.token_gaps is not None:
-            of_each = np.where(np.isnan(part["tokens"]), np.repeat(later_share[runs], lengths), part["tokens"])
-            _add_token_gaps(totals.token_gaps, t_ns, of_each, starts, lengths, is_ok[runs])
+        chunks.add(t_ns, tokens, later_share[runs], starts, lengths, is_ok[runs] & streamed[runs])
         totals.backward += _add_gaps(totals, t_ns, starts, lengths, is_ok[runs])
         if whole is not None:
             every.tokens += _tokens_in(tokens, t_ns, whole, of_event, _spread(streamed[runs], lengths))
@@ -270,12 +260,6 @@ def _extent(rows: Rows, chosen: Mask) -> tuple[float, float]:
     return (float(rows.first_any[streamed].min()), float(rows.last[streamed].max())) if streamed.any() else (0.0, 0.0)
 
 
-def token_gap_spread(totals: EventTotals) -> Spread | None:
-    """Spread of the time per token between events, to one part in 65,536; None where ITL is it."""
-    found = totals.token_gaps
-    return None if found is None or not found.n else spread_of(found.n, lambda rank: found.at([rank])[0] / 1e6)
-
-
 def lag_spread(totals: EventTotals) -> Spread:
     """Spread of the read lag, to one part in 65,536."""
     return spread_of(totals.lags.n, lambda rank: totals.lags.at([rank])[0] / 1e6)
@@ -305,23 +289,6 @@ def _add_gaps(received: Received, t_ns: Ids, starts: Ids, lengths: Ids, wanted: 
     gaps, _ = gaps_of(t_ns, starts, lengths, wanted)
     received.gaps.add(np.maximum(gaps, 0))
     return int(np.count_nonzero(gaps < 0))
-
-
-def several_tokens(rows: Rows, ok: Mask) -> bool:
-    """Whether the events of these requests hold several tokens, so that a gap between two is no time per token."""
-    known = ok & rows.streamed & (rows.output_tokens > 0)
-    return bool(known.any()) and float(rows.output_chunks[known].sum() / rows.output_tokens[known].sum()) < SEVERAL
-
-
-def _add_token_gaps(found: Histogram, t_ns: Ids, tokens: Floats, starts: Ids, lengths: Ids, wanted: Mask) -> None:
-    """Add the gaps of the wanted requests, each over the tokens of the event that ends it, where they are known."""
-    if not wanted.any():
-        return
-    keep = np.repeat(wanted, lengths)
-    keep[starts] = False
-    gaps, counts = np.maximum(np.diff(t_ns), 0)[keep[1:]], tokens[keep]
-    some = counts > 0
-    found.add(np.rint(gaps[some] / counts[some]).astype(np.int64))
 
 
 def _tokens_in(

@@ -54,7 +54,8 @@ _METRICS = (
         title="ITL",
         unit="ms",
         formula="t[i] - t[i-1] of successive output events of one request; all gaps of all ok requests pooled",
-        meaning="Inter-token latency as gaps between received chunks, not divided by the tokens in a chunk. Gaps of "
+        meaning="Inter-token latency by chunk: gaps between received chunks, not divided by the tokens in a chunk (see "
+        "ITL by token). Gaps of "
         "one request share its pace and gaps of one moment share the server's step, so they are worth fewer "
         "independent ones, by how much the share of gaps beyond a percentile differs between requests and between "
         "batches of time. A stamp before the one it follows (clock noise) makes a gap of 0 and is counted.",
@@ -263,6 +264,54 @@ _METRICS = (
         "time per token.",
         blind="How bundles are distributed within a request.",
         source=_RECORD,
+    ),
+    Metric(
+        name="tokens_per_chunk",
+        title="Tokens per chunk",
+        unit="tokens",
+        formula="tokens of each output event, over ok streamed requests of the window; mean: their output tokens / "
+        "events",
+        meaning="How many tokens come at a time: several where the server decodes speculatively or sends them "
+        "together. Percentiles and the share of events with more than one are there where the tokens of 99 % of the "
+        "events are known: the server tells them (running usage or timings, token ids), or its reply has as many "
+        "events as tokens.",
+        blind="Why they came together: a step that gave several, or a server that waits. Reasoning that is counted but "
+        "not sent stands in the first event of its reply.",
+        source=_EVENTS,
+    ),
+    Metric(
+        name="itl_by_token",
+        title="ITL by token",
+        unit="ms",
+        formula="(t[i] - t[i-1]) / k[i], k[i] times; k[i] = tokens of output event i; all of all ok requests pooled",
+        meaning="Inter-token latency by token: each of the k tokens of an event has a k-th of the gap before it, so "
+        "that its mean is time over tokens. There where events hold several tokens (fewer than 0.95 events a token "
+        "after the first output); elsewhere ITL is it. An event that brings no token is part of the gap of the next, "
+        "one that does not tell its tokens has the even share of its reply. To one part in 65,536.",
+        blind="That a reader sees the tokens of an event at once: then nothing for the whole gap, which is ITL.",
+        source=f"{_EVENTS}; SGLang's bench_serving divides so where it knows the accepted length",
+    ),
+    Metric(
+        name="acceptance_rate",
+        title="Acceptance rate",
+        unit="share",
+        formula="guessed tokens that held / guessed tokens",
+        meaning="Of speculative decoding, by the server's word: its replies (vLLM with "
+        "--per-request-spec-decode-metrics, SGLang's own API, llama.cpp) over the window's ok requests, its counters "
+        "(vLLM, TensorRT-LLM) over all that it served from the page before the load to that after it, or its gauges "
+        "(SGLang) as they were watched.",
+        blind="What a guess costs. Counters hold what others sent meanwhile.",
+        source="recording: requests and the server's pages; docs.vllm.ai, Speculative Decoding",
+    ),
+    Metric(
+        name="acceptance_length",
+        title="Acceptance length",
+        unit="tokens",
+        formula="1 + guessed tokens that held / steps that had a guess to verify",
+        meaning="Tokens that a speculative step gives, the one that is not guessed included; sources as of the "
+        "acceptance rate. Of TGI's counters every step is one, that of the prompt too; llama.cpp tells no steps.",
+        blind="Steps without a guess: tokens per chunk has them. A server may send the tokens of a step apart.",
+        source="recording: requests and the server's pages; docs.vllm.ai, Speculative Decoding",
     ),
     Metric(
         name="cpu_us_per_token",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.metrics.model_chunks import ItlByToken, Speculation, TokensPerChunk
 from loadcell.phrases import Phrase
 from loadcell.spec import Spec
 
@@ -768,10 +769,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     replies: Annotated[Replies | None, Doc(description="null without an ok request")] = None
     delivered: Annotated[Delivered | None, Doc(description="null without a stream to judge")] = None
     latency: Annotated[dict[str, Latency], Doc(description="by metric, in milliseconds")]
-    token_gap: Annotated[
-        Spread | None,
-        Doc(description="time per token between events, where they hold several: gap over the tokens that it brought"),
+    tokens_per_chunk: Annotated[TokensPerChunk | None, Doc(description="null without a stream")] = None
+    itl_by_token: Annotated[
+        ItlByToken | None,
+        Doc(description="where events hold several tokens: each of the k of an event has a k-th of the gap before it"),
     ] = None
+    speculation: Annotated[
+        list[Speculation], Doc(description="speculative decoding by the server's word; empty where it tells nothing")
+    ] = []
     throughput: Throughput
     goodput: Annotated[Goodput | None, Doc(description="null without an SLO")]
     classes: Annotated[list[Group], Doc(description="of each endpoint and model; empty where there is one")] = []

@@ -11,6 +11,7 @@ PEER_NAMES: dict[str, tuple[str, ...]] = {
     "TTFT, service": ("TTFT", "TTFT, connecting included", "TTFT", "TTFT", "-"),
     "TTFT, response": ("-", "-", "-", "-", "TTFT (Server)"),
     "ITL": ("ITL", "ITL", "ICL", "-", "-"),
+    "ITL by token": ("-", "ITL, where the server tells an accepted length", "-", "-", "-"),
     "TPOT": (
         "TPOT", "TPOT, to the end of the stream", "**ITL**", "**ITL**, weighted by tokens",
         "TPOT (time to output token)",
@@ -18,6 +19,8 @@ PEER_NAMES: dict[str, tuple[str, ...]] = {
     "NTPOT": ("-", "-", "-", "**TPOT**, from the send", "-"),
     "E2E": ("E2EL", "E2E, to the end of the stream", "request latency", "request latency", "latency"),
     "User rate": ("-", "-", "output token throughput per user", "-", "-"),
+    "Acceptance rate": ("acceptance rate", "-", "draft acceptance rate", "-", "-"),
+    "Acceptance length": ("acceptance length", "accept length", "mean acceptance length", "-", "-"),
     "Requests/s": (
         f"request throughput, {_RUN}", f"request throughput, {_RUN}", f"request throughput, {_RUN}",
         "between warm-up and cool-down", "completed samples/s, until the query issued last is done",

@@ -42,16 +42,17 @@ class Histogram:
         self._sums: Ints | None = None
         """Of the counts, until one changes."""
 
-    def add(self, values: npt.NDArray[Any]) -> None:
-        """Count `values`."""
+    def add(self, values: npt.NDArray[Any], times: Ints | None = None) -> None:
+        """Count `values`, each once or so many times (>= 1)."""
         if values.size:
-            held, counts = self._counted(values)
+            held, counts = self._counted(values, times)
             self.counts[held] += counts
             least = int(values.min())
             self.min = min(self.min, least) if self.n else least
-            self.n += values.size
-            self.squares += float(np.square(values, dtype=np.float64).sum())
-            self.total += int(values.sum(dtype=np.int64))
+            self.n += values.size if times is None else int(times.sum())
+            squares = np.square(values, dtype=np.float64)
+            self.squares += float(squares.sum() if times is None else (squares * times).sum())
+            self.total += int(values.sum(dtype=np.int64) if times is None else (values * times).sum(dtype=np.int64))
             self.max = max(self.max, int(values.max()))
 
     def take(self, values: npt.NDArray[Any]) -> None:
@@ -62,12 +63,14 @@ class Histogram:
             self.n -= values.size
             self.total -= int(values.sum(dtype=np.int64))
 
-    def _counted(self, values: npt.NDArray[Any]) -> tuple[slice | Ints, Ints]:
+    def _counted(self, values: npt.NDArray[Any], times: Ints | None = None) -> tuple[slice | Ints, Ints]:
         """Bins that hold all of `values`, each of them once, and how many are in each."""
         bins = _bins(values)
         low, high = int(bins.min()), int(bins.max()) + 1
         self.held = _around(self.held, slice(low, high))
         self._sums = None
+        if times is not None:
+            return slice(low, high), np.bincount(bins - low, weights=times).astype(np.int64)
         if _SPARSE * bins.size < high - low:
             return np.unique(bins, return_counts=True)
         return slice(low, high), np.bincount(bins - low)

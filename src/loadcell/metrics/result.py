@@ -20,9 +20,9 @@ from loadcell.metrics.checks_load import failure_notes
 from loadcell.metrics.classes import Parts, addresses, classes, judged_by_class, told_classes
 from loadcell.metrics.cold import cold_start
 from loadcell.metrics.concurrency import concurrency
-from loadcell.metrics.counters import counters
+from loadcell.metrics.counters import counters, page_parts
 from loadcell.metrics.early import Early
-from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events, token_gap_spread
+from loadcell.metrics.events import Listener, Received, itl_summaries, scan_events
 from loadcell.metrics.failing import failing
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
@@ -49,6 +49,7 @@ from loadcell.metrics.replies import replies, reply_notes
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides, where_ttft
+from loadcell.metrics.speculation import speculation
 from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
@@ -134,7 +135,7 @@ def build_result(
     good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
     parts = Parts(recording, members, span, full, accounts, missing, events, stream, why, lost_events > 0)
     groups = classes(parts, rows, told, limits)
-    sides = server_sides(recording, rows, ok)
+    sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
     unjudged = Result(
         loadcell=__version__,
@@ -163,7 +164,9 @@ def build_result(
         replies=said,
         delivered=stream,
         latency=latency,
-        token_gap=token_gap_spread(events),
+        tokens_per_chunk=events.chunks.per_chunk(rows, ok),
+        itl_by_token=events.chunks.by_token(),
+        speculation=speculation(rows, ok, page_parts(recording), seen) if generates else [],
         throughput=rates,
         goodput=judged_by_class(good, groups),
         classes=groups,
@@ -176,7 +179,7 @@ def build_result(
         server=sides,
         where_ttft=where_ttft(sides),
         counters=counters(recording, rows),
-        observed=observe(recording, full, extent, rates),
+        observed=seen,
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
         failing=failing(rows),

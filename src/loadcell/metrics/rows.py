@@ -20,7 +20,8 @@ _NUMBERS = (
     "end_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
     "input_tokens", "inputs", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens",
-    "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens",
+    "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens", "draft_steps", "draft_tokens",
+    "accepted_tokens",
 )  # fmt: skip
 
 
@@ -67,6 +68,9 @@ class Rows:
     pace_end: Floats
     later_tokens: Floats
     """Output tokens that came after the first output (`recording.tables`)."""
+    draft_steps: Floats
+    draft_tokens: Floats
+    accepted_tokens: Floats
     token_source: dict[str, int]
     """ok requests by the source of their output count."""
     failures: dict[str, tuple[int, str | None]]

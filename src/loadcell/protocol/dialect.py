@@ -56,6 +56,15 @@ class ServerTimes(NamedTuple):
     """From the first token to the last."""
 
 
+class Drafted(NamedTuple):
+    """What speculative decoding guessed for a reply, by its server; None where it does not tell."""
+
+    steps: int | None = None
+    """Decode steps that had a guess to verify."""
+    tokens: int | None = None
+    accepted: int | None = None
+
+
 class Running(NamedTuple):
     """What a server tells along with its output; likewise."""
 
@@ -63,6 +72,7 @@ class Running(NamedTuple):
     output_tokens: int | None = None
     """So far."""
     cached_tokens: int | None = None
+    drafted: Drafted | None = None
 
 
 AS_BEFORE = Running()
@@ -74,6 +84,7 @@ class Told(NamedTuple):
 
     whole: ServerTimes | None = None
     running: Running | None = None
+    at_end: Drafted | None = None
 
     @property
     def times(self) -> ServerTimes:
@@ -85,10 +96,15 @@ class Told(NamedTuple):
         """Prompt tokens from the server's cache."""
         return self.running.cached_tokens if self.running else None
 
+    @property
+    def drafted(self) -> Drafted:
+        """What was guessed for the whole request or, without that, what ran along."""
+        return self.at_end or (self.running and self.running.drafted) or Drafted()
+
     def then(self, later: Told) -> Told:
         """What is known after more was told."""
         running = self.running if later.running is None or later.running is AS_BEFORE else later.running
-        return Told(later.whole or self.whole, running)
+        return Told(later.whole or self.whole, running, later.at_end or self.at_end)
 
 
 class Heard(msgspec.Struct, gc=False):

@@ -130,6 +130,14 @@ REQUESTS = (
     Column("server_queue_ns", "BIGINT", "time in the server's queue, by the server; NULL if it does not tell"),
     Column("server_prefill_ns", "BIGINT", "from the server's queue to its first token, by the server"),
     Column("server_decode_ns", "BIGINT", "from its first token to its last, by the server"),
+    Column(
+        "draft_steps",
+        "INTEGER",
+        "speculative decoding, by the server: steps that had guessed tokens to verify; NULL if it does not tell, as in "
+        "older recordings",
+    ),
+    Column("draft_tokens", "INTEGER", "tokens that were guessed, likewise"),
+    Column("accepted_tokens", "INTEGER", "guessed tokens that held, likewise"),
     Column("reads", "INTEGER", "socket reads of the response"),
     Column("bytes_sent", "BIGINT", "request bytes, headers included"),
     Column("bytes_received", "BIGINT", "response bytes, headers and framing included"),

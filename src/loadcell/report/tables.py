@@ -48,6 +48,7 @@ def _rows(result: Result) -> Iterator[Row]:
     for metric, latency in result.latency.items():
         yield from _summaries(metric.removesuffix("_ms"), latency)
     yield from _rates(result)
+    yield from _chunks(result)
     yield from _goodput(result)
     yield from _classes(result)
     for extent, counts in (("run", result.counts.run), ("window", result.counts.window)):
@@ -106,6 +107,19 @@ def _media(found: InputMedia) -> Iterator[Row]:
             yield name, "", "mean", GLOSSARY[name].unit, rate.value, low, high, None
     if found.input_rtf is not None:
         yield from _summaries("input_rtf", found.input_rtf)
+def _chunks(result: Result) -> Iterator[Row]:
+    """Tokens an event, ITL by token, and what was guessed, by each source."""
+    if (found := result.tokens_per_chunk) is not None:
+        for statistic, value in (("mean", found.mean), ("p50", found.p50), ("p90", found.p90), ("max", found.max)):
+            yield "tokens_per_chunk", "", statistic, "tokens", value, None, None, found.chunks
+        yield "tokens_per_chunk", "", "several", "share", found.several_share, None, None, found.chunks
+    if (by_token := result.itl_by_token) is not None:
+        for statistic in ("mean", "p50", "p90", "p99", "max"):
+            value = getattr(by_token, f"{statistic}_ms")
+            yield "itl_by_token", "", statistic, "ms", value, None, None, round(by_token.tokens)
+    for one in result.speculation:
+        yield "acceptance_rate", one.source, "all", "share", one.acceptance_rate, None, None, one.draft_tokens
+        yield "acceptance_length", one.source, "mean", "tokens", one.acceptance_length, None, None, one.steps
 
 
 def _goodput(result: Result) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import msgspec
 
 from loadcell.kinds import KIND_ANSWER
 from loadcell.protocol.asking import without_ignore_eos
-from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, ServerTimes, Told, Usage, hear_each
+from loadcell.protocol.dialect import Dialect, Drafted, Form, Heard, Prompt, ServerTimes, Told, Usage, hear_each
 from loadcell.protocol.nested import begun_nested, ended_nested, own_nested, refused_nested
 from loadcell.protocol.refusal import error_message
 from loadcell.protocol.values import ABSENT, as_count, as_ns, is_done, present, read_as
@@ -28,8 +28,9 @@ _S = 1e9
 
 
 class _Meta(msgspec.Struct, gc=False):
-    """Counts of the reply so far. Times come with the last event, of a server that runs with --enable-metrics: spans in
-    s, moments in s since the epoch, and output tokens after the first for each s since it."""
+    """Counts of the reply so far, `spec_…` those of speculative decoding. Times come with the last event, of a server
+    that runs with --enable-metrics: spans in s, moments in s since the epoch, and output tokens after the first for
+    each s since it."""
 
     finish_reason: Any = None
     prompt_tokens: Any = None
@@ -39,6 +40,9 @@ class _Meta(msgspec.Struct, gc=False):
     forward_entry_time: Any = None
     prefill_finished_time: Any = None
     decode_throughput: Any = None
+    spec_verify_ct: Any = None
+    spec_draft_token_num: Any = None
+    spec_accept_token_num: Any = None
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -72,14 +76,14 @@ def read(payload: bytes) -> Heard:
             heard.usage = Usage(prompt, made, as_count(meta.cached_tokens))
         heard.finish = meta.finish_reason
         if meta.finish_reason is not None:
-            heard.told = _times(meta, made)
+            heard.told = _told(meta, made)
     if present(event.error):
         heard.failure = ("stream_error", error_message(payload))
     return heard
 
 
-def _times(meta: _Meta, made: int | None) -> Told | None:
-    """What the server tells of its times; None if nothing."""
+def _told(meta: _Meta, made: int | None) -> Told | None:
+    """What the server tells of its times and of what it guessed; None if nothing."""
     prefill = decode = None
     begun, ended, pace = meta.forward_entry_time, meta.prefill_finished_time, meta.decode_throughput
     if isinstance(begun, float) and isinstance(ended, float):
@@ -87,7 +91,10 @@ def _times(meta: _Meta, made: int | None) -> Told | None:
     if isinstance(pace, float) and pace > 0 and made:
         decode = as_ns((made - 1) / pace, _S)
     times = ServerTimes(as_ns(meta.queue_time, _S), prefill, decode)
-    return None if times == ServerTimes() else Told(times)
+    drafted = Drafted(*map(as_count, (meta.spec_verify_ct, meta.spec_draft_token_num, meta.spec_accept_token_num)))
+    if times == ServerTimes() and drafted == Drafted():
+        return None
+    return Told(None if times == ServerTimes() else times, None, None if drafted == Drafted() else drafted)
 
 
 # --- requests out -----------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING, KIND_TOOL
-from loadcell.protocol.dialect import Heard, Told, Usage, not_heard
+from loadcell.protocol.dialect import Heard, Usage, not_heard
 from loadcell.protocol.openai.events import Choice, Event, logprob_tokens
 from loadcell.protocol.openai.events import Usage as Claimed
 from loadcell.protocol.openai.odd import OddChoice, decode_event, is_error, tells_error
-from loadcell.protocol.openai.told import metrics_of, timings_of
+from loadcell.protocol.openai.told import told_of
 from loadcell.protocol.refusal import error_message
 from loadcell.protocol.values import ABSENT, NOT_JSON, present
 
@@ -60,7 +60,7 @@ def _heard(event: Event, payload: bytes, index: int | None) -> Heard:
     if event.usage is not None:
         heard.usage = _usage(event.usage)
     if event.timings is not ABSENT or event.metrics is not ABSENT:
-        heard.told = Told(metrics_of(event.metrics), timings_of(event.timings))
+        heard.told = told_of(event.metrics, event.timings)
     if (
         event.object == "error"
         or (event.error is not ABSENT and present(event.error) and is_error(event.error))

@@ -11,6 +11,7 @@ from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
 from loadcell.report.words import Words
@@ -193,13 +194,12 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
         both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
         yield from [fact("", *both, *reached)] if both or reached else []
+        yield from chunks(result, words, short=True)
         return
     taken = [] if rates.input_tokens_per_s is None and hears else [_taken(result, words)]
     yield fact(t("Throughput"), *parts, *taken)
     yield fact(t("Per user"), *_per_user(rates, words))
-    if (gap := result.token_gap) is not None:  # beside ITL, which here is the time between groups of tokens
-        p50, p99 = (words.figure(value, 3) for value in (gap.p50_ms, gap.p99_ms))
-        yield fact(t("Per token"), t("p50 {p50} ms, p99 {p99} ms: ITL over the tokens of its event", p50=p50, p99=p99))
+    yield from chunks(result, words)
 
 
 def _made(rates: Throughput, generates: bool, words: Words) -> str:
