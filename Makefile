@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo check quick test bench real-vllm real-llama clean
+.PHONY: help demo check quick test bench real-vllm real-vllm-test real-llama clean
 
 help:
 	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
@@ -19,6 +19,7 @@ help:
 	@echo 'make test    the same and all tests; a real llama.cpp server included'
 	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
 	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'
+	@echo 'make real-vllm-test  load every API of it, and hold each figure against its own (minutes)'
 	@echo 'make real-llama  serve a real llama.cpp server, port 8080 (400 MB), until Ctrl-C'
 	@echo 'make clean   remove what these made, except recordings'
 	@echo 'PORT=...     where real-vllm or real-llama serves; THREADS=... threads of the latter (1)'
@@ -44,9 +45,12 @@ test: check $(REAL)/.stamp
 bench: $(VENV)/.test-stamp
 	$(BIN)/python benchmarks/run.py
 
-# Both are for trying loadcell on a real server by hand: no test and no CI needs them. PORT= takes another port.
+# All are for trying loadcell on a real server by hand: no test and no CI needs them. PORT= takes another port.
 real-vllm:
 	@PYTHON='$(PYTHON)' tools/real_vllm.sh $(REAL_VLLM) $(or $(PORT),8000)
+
+real-vllm-test: $(VENV)/.run-stamp
+	@PYTHON='$(PYTHON)' $(BIN)/python tools/real_vllm_check.py $(REAL_VLLM) $(or $(PORT),8000)
 
 real-llama: $(REAL)/.stamp
 	@echo 'a llama.cpp server with SmolLM2-135M, until Ctrl-C; then, in another terminal:'
