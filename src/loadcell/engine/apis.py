@@ -8,6 +8,7 @@ from typing import NamedTuple
 from loadcell.engine import http
 from loadcell.engine.api import ApiError, Asked, OpenAIVoice, Phrases, Voice, error_body, read_request
 from loadcell.engine.hearing import HearingVoice, TranslatingVoice, read_heard
+from loadcell.engine.media import paint, read_images, read_speech, speak
 from loadcell.engine.messages import MessagesVoice, messages_error, read_messages
 from loadcell.engine.pooling import (
     Answer,
@@ -35,6 +36,8 @@ class Api(NamedTuple):
     error: Callable[[int, str, str, str | None], bytes] = error_body
     answer: Callable[[Phrases, Asked, str, int, int], Answer] | None = None
     """The same to its whole reply, where nothing is generated."""
+    media: str = "application/json"
+    """Of that reply."""
 
     def response(self, error: ApiError, *, close: bool = False, extra: str = "") -> bytes:
         """The whole response of a refusal."""
@@ -57,4 +60,6 @@ APIS = {
     "/pooling": Api(read_embeddings, None, answer=pool),
     "/v1/audio/transcriptions": Api(read_heard, HearingVoice),
     "/v1/audio/translations": Api(read_heard, TranslatingVoice),
+    "/v1/audio/speech": Api(read_speech, None, answer=speak, media="audio/wav"),
+    "/v1/images/generations": Api(read_images, None, answer=paint),
 }

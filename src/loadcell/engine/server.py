@@ -191,7 +191,8 @@ class Server:
             elif met == "stream_error":
                 parts.append(voice.stream_error(_FAILED))
         elif ended:
-            parts = [http.response(200, exchange.whole(sent, self._times(exchange)), close=conn.closing)]
+            whole = exchange.whole(sent, self._times(exchange))
+            parts = [http.response(200, whole, exchange.api.media, close=conn.closing)]
         elif met == "stream_error":
             parts = [exchange.api.response(ApiError(500, _FAILED, "InternalServerError"))]
         data = b"".join(parts)
