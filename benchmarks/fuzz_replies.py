@@ -15,11 +15,11 @@ from random import Random
 from typing import Any
 
 from loadcell.core import Tape, native
-from loadcell.protocol import Reply
+from loadcell.protocol import reply_to
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "kit"))
 _KIT: Any = import_module("spoken")
-SPOKEN: dict[str, Any] = _KIT.SPOKEN
+SPOKEN: dict[str, Any] = _KIT.SPOKEN | _KIT.SOUNDING
 """Every API, as the tests speak it."""
 _TEXTS = (
     "word", " a", "", "\n", '"', "\\", "\u00e9", "\u6f22", "\U0001f600", "data: x\n\n", '{"done":true}', "x" * 300,
@@ -45,7 +45,7 @@ def events_of(spoken: Any, rng: Random) -> list[bytes]:
 
 def heard(spoken: Any, data: bytes, rng: Random | None, tape: Tape | None = None) -> dict[str, Any]:
     """What a reply says of a stream that came at once, or in random pieces, to it or to a tape."""
-    reply, number = Reply(spoken.dialect), 0
+    reply, number = reply_to(spoken.dialect), 0
     while data and not reply.closed:
         size = len(data) if rng is None else rng.choice((1, 3, 20, 60, 200, 700))
         piece, data = data[:size], data[size:]
@@ -59,7 +59,10 @@ def heard(spoken: Any, data: bytes, rng: Random | None, tape: Tape | None = None
     while tape is not None and tape.stored:
         reply.take(tape, 9)
     reply.close(max(number - 1, 0))
+    if reply.sound is not None and not reply.streamed:  # its events are its reads
+        return {"failure": reply.failure, "bytes": reply.sound.bytes, "lasts_ns": reply.sound.lasts_ns}
     return {
+        "sound": reply.sound and reply.sound.bytes,
         "failure": reply.failure, "finish": reply.finish_reason, "done": reply.done, "kinds": bytes(reply.kinds),
         "tokens": reply.tokens, "sizes": reply.sizes, "text": reply.text(), "usage": reply.usage,
     }  # fmt: skip

@@ -37,7 +37,11 @@ _OURS = _GENERATING | {
     "rerank": "loadcell.protocol.rerank:RERANK",
     "score": "loadcell.protocol.rerank:SCORE",
     "tei-rerank": "loadcell.protocol.rerank:TEI_RERANK",
+    "speech": "loadcell.protocol.speech:SPEECH",
+    "images": "loadcell.protocol.images:IMAGES",
 }
+AUDIO, IMAGES = "speech", "images"
+"""The APIs whose replies are sound, and pictures."""
 CALLABLE, IN_PYTHON = "callable", "python:"
 """The API of a Python callable, which no server has, and what its URL begins with: only `loadcell.run` loads it."""
 _INSIDE = {CALLABLE: "loadcell.protocol.callable:CALLABLE"}

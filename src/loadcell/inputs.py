@@ -1,10 +1,10 @@
-"""What a Spec asks of an API that generates nothing, and what it cannot ask: inputs a request, and no output."""
+"""What a Spec asks of an API that generates no text, and what it cannot ask: inputs a request, and no output."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from loadcell.apis import Api, find_api, generates, is_api
+from loadcell.apis import AUDIO, Api, find_api, generates, is_api
 from loadcell.errors import UsageError
 
 INPUTS, DOCUMENTS, QUERY_TOKENS = "1", "10", "16"
@@ -16,6 +16,7 @@ _OF_OUTPUT = (
     ("workload", "output_column", "there is no output to be long"),
 )
 """What only an API can be asked that generates text, and why no other."""
+_IN_EVENTS = "whether its audio comes in events says stream_format in endpoint.extra_body"
 _LIMITS = {"ttft_ms": "TTFT", "tpot_ms": "TPOT"}
 
 
@@ -29,6 +30,7 @@ def settle_inputs(tree: dict[str, dict[str, Any]]) -> None:
         return
     dialect = find_api(api)
     for section, key, why in _OF_OUTPUT:
+        why = _IN_EVENTS if key == "stream" and dialect.audio else why
         if tree.get(section, {}).get(key) not in (None, False):
             raise UsageError(f"{section}.{key}: the {api} API generates no text, {why}: leave it out")
     tree["endpoint"]["stream"] = False
@@ -62,6 +64,8 @@ def check_inputs(
     if streamed or output_tokens is not None:
         name = "endpoint.stream" if streamed else "workload.output_tokens"
         raise UsageError(f"{name}: the {api} API generates no text: leave it out")
+    if find_api(api).one and inputs not in (None, INPUTS):
+        raise UsageError(f"workload.inputs: the {api} API takes one text a request: leave it out")
     if query_tokens is not None and not find_api(api).query:
         raise UsageError(f"workload.query_tokens: the {api} API has no query: leave it out")
     if prompts is not None and (inputs is not None or query_tokens is not None):
@@ -71,9 +75,11 @@ def check_inputs(
         )
 
 
-def check_limits(limits: dict[str, float], generates: bool) -> None:
-    """UsageError if an SLO limits what replies of an API that generates nothing have not."""
+def check_limits(limits: dict[str, float], api: Api, *, generates: bool) -> None:
+    """UsageError if an SLO limits what replies of an API have not."""
     wrong = [name for name in limits if name in _LIMITS]
+    if "first_audio_ms" in limits and api != AUDIO:
+        raise UsageError(f"an SLO on first audio is of --api {AUDIO}: limit TTFT or E2E, as in --slo e2e=2s")
     if wrong and not generates:
         raise UsageError(
             f"an SLO on {_LIMITS[wrong[0]]} is of generated tokens, and this API generates none: limit E2E, as in "

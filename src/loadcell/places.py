@@ -26,6 +26,7 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: Annotated[float | None, Doc(description="time to first token, at most")] = None
     tpot_ms: Annotated[float | None, Doc(description="time per output token, at most")] = None
     e2e_ms: Annotated[float | None, Doc(description="end-to-end latency, at most")] = None
+    first_audio_ms: Annotated[float | None, Doc(description="of speech: time to first audio, at most")] = None
 
     @property
     def limits(self) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from loadcell.api_template import Template
-from loadcell.apis import CALLABLE, IN_PYTHON, Api, check_api, given_api, our_apis
+from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import check_inputs, check_limits, settle_inputs
 from loadcell.places import Class, Classes, bare, classes_of, written_out
@@ -138,7 +138,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "512"
     output_tokens: Annotated[
-        str | None, Doc(description="output length, in the same forms; null where the API generates nothing")
+        str | None, Doc(description="output length, in the same forms; null where the API generates no text")
     ] = "uniform:64,192"
     inputs: Annotated[
         str | None,
@@ -363,7 +363,7 @@ def parse_slo(text: str) -> Slo:
     limits: dict[str, float] = {}
     for number, part in enumerate(filter(None, (p.strip() for p in text.split(",")))):
         name, mark, value = part.partition("=")
-        field = f"{name.strip().lower()}_ms"
+        field = f"{name.strip().lower().replace('-', '_')}_ms"
         if not mark and field not in Slo.__struct_fields__:
             if number:
                 raise UsageError(f"{part!r} comes too late: one preset comes first, then limits, as in chat,e2e=20s")
@@ -371,7 +371,8 @@ def parse_slo(text: str) -> Slo:
             continue
         if field not in Slo.__struct_fields__:
             raise UsageError(
-                f"{part!r} is not an SLO{nearest(name, ('ttft', 'tpot', 'e2e'))}: write ttft=500ms,tpot=30ms,e2e=10s"
+                f"{part!r} is not an SLO{nearest(name, [one.removesuffix('_ms') for one in LIMITED])}: "
+                "write ttft=500ms,tpot=30ms,e2e=10s"
             )
         if not re.search(r"[a-z]\s*$", value):
             raise UsageError(f"{part!r} has no unit: write {name}={value or '500'}ms or {name}={value or '2'}s")
@@ -530,7 +531,7 @@ def _check(spec: Spec) -> None:
             prompts=workload.prompts,
         )
     for one in spec.dealt:
-        check_limits(one.slo.limits, workload.generates)
+        check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
@@ -541,6 +542,7 @@ def _check(spec: Spec) -> None:
         "workload.token_ratio": spec.workload.token_ratio,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
+        "slo.first_audio_ms": spec.slo.first_audio_ms,
     }  # fmt: skip
     for name, value in positive.items():
         if value is not None and not (value > 0 and math.isfinite(value)):
@@ -593,6 +595,8 @@ def _check_outputs(spec: Spec) -> None:
     """Of several outputs in one reply, each would have latencies of its own: only one is measured."""
     for key in ("n", "best_of", "num_return_sequences"):
         asked = spec.endpoint.extra_body.get(key)
+        if key == "n" and spec.endpoint.api == IMAGES:  # a job makes several, and is measured whole
+            continue
         if asked is not None and (asked is True or asked != 1):
             raise UsageError(
                 f"endpoint.extra_body asks for several outputs ({key}: {asked}): one output a request is measured; "

@@ -32,6 +32,7 @@ SHORT = {
     "embeddings.yaml": ("load.requests=40",),
     "images.yaml": ("load.requests=16",),
     "transcriptions.yaml": ("load.requests=16",),
+    "speech.yaml": ("load.requests=16",),
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),

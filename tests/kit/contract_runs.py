@@ -100,7 +100,7 @@ _FIELD = {
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
         "template_tokens token_ratio inputs query_tokens",
         "media": "images image_size image_format image_dir audio_seconds audio_dir",
-        "slo": "ttft_ms tpot_ms e2e_ms",
+        "slo": "ttft_ms tpot_ms e2e_ms first_audio_ms",
         "classes": "also weight models deal share_key slo_of",
         "observe": "every_s urls gpu host",
         "run": "workers memory_mb seed salt keep_text",

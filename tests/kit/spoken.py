@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+
+from heard import NO_SIZE, wav
 
 from loadcell.api_template import read_template
 from loadcell.protocol import Dialect, Reply, dialect_of
@@ -399,3 +402,28 @@ SPOKEN["translations, vLLM's"] = Spoken(
     fields=_OPENAI,
     more=(_translation("word", "stop"), _translation("word") | {"usage": {"completion_tokens": 3}}),
 )
+def _sound(text: str) -> Value:
+    return {"type": "speech.audio.delta", "audio": b64encode(text.encode("utf-8", "replace")).decode()}
+
+
+@dataclass(frozen=True)
+class SpokenBytes(Spoken):
+    """An API whose reply is audio as it is: a WAV whose header names no size."""
+
+    @property
+    def head(self) -> bytes:
+        return HEAD.replace(b"text/event-stream", b"audio/wav")
+
+    def stream(self, texts: list[str], eol: bytes = b"\n", ascii_only: bool = True) -> list[bytes]:
+        return [wav(0, named=NO_SIZE), *(text.encode("utf-8", "replace") for text in texts)]
+
+
+_DONE = {"type": "speech.audio.done", "usage": {"input_tokens": 9, "output_tokens": 7}}
+SOUNDING = {
+    name: kind(
+        dialect=dialect_of("speech"), token=_sound, thought=_sound, error={"type": "error", "error": {"message": "no"}},
+        end=(_DONE,), more=({"type": "speech.audio.delta"}, {"type": "speech.audio.delta", "audio": "%"}), usage=None,
+    )
+    for name, kind in (("speech", Spoken), ("speech as bytes", SpokenBytes))
+}  # fmt: skip
+"""Those whose output is no text."""

@@ -36,6 +36,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         "planned_ns": planned,
         "send_start_ns": sent,
         "first_any_ns": first if streamed else MISSING,
+        "first_audio_ns": first if draw(st.booleans()) else MISSING,
         "last_ns": first + (draw(TIME) if chunks > 1 else 0),
         "output_tokens": tokens,
         "first_tokens": draw(st.just(MISSING_INT) | st.integers(1, 3)) if streamed else MISSING_INT,
@@ -56,8 +57,8 @@ def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     def column(name: str) -> np.ndarray[Any, Any]:
         return np.array([np.nan if row[name] in (MISSING, MISSING_INT) else float(row[name])])
 
-    names = {"planned": "planned_ns", "send_start": "send_start_ns", "first_any": "first_any_ns", "last": "last_ns"}
-    table = {short: column(name) for short, name in names.items()}
+    names = ("planned", "send_start", "first_any", "first_audio", "last")
+    table = {short: column(f"{short}_ns") for short in names}
     counts = {name: column(name) for name in ("output_tokens", "first_tokens", "output_chunks")}
     ok = np.array([row["status"] == "ok"])
     shares = np.where(counts["output_chunks"] == 1, counts["output_tokens"], 1.0)
@@ -80,7 +81,7 @@ def in_result(row: dict[str, Any], slo: Slo) -> bool | None:
     return bool(ok[0]) if found is None else None if found.good is None else found.good == 1
 
 
-@given(rows(), st.builds(Slo, ttft_ms=LIMIT, tpot_ms=LIMIT, e2e_ms=LIMIT))
+@given(rows(), st.builds(Slo, ttft_ms=LIMIT, tpot_ms=LIMIT, e2e_ms=LIMIT, first_audio_ms=LIMIT))
 def test_the_outcome_is_that_of_the_result(row: dict[str, Any], slo: Slo) -> None:
     said, found = outcome(row, slo), in_result(row, slo)
     assert (said == Outcome.FAILED) == (row["status"] != "ok")
@@ -90,7 +91,7 @@ def test_the_outcome_is_that_of_the_result(row: dict[str, Any], slo: Slo) -> Non
 def test_a_request_counts_from_its_planned_time_or_from_its_send() -> None:
     row = {
         "status": "ok", "planned_ns": 0, "send_start_ns": 30 * MS, "first_any_ns": 50 * MS, "last_ns": 60 * MS,
-        "output_tokens": 2, "first_tokens": 1, "output_chunks": 2,
+        "first_audio_ns": MISSING, "output_tokens": 2, "first_tokens": 1, "output_chunks": 2,
     }  # fmt: skip
     slo = Slo(ttft_ms=40.0)
     assert outcome(row, slo) > AT_LIMIT

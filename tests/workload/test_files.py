@@ -137,7 +137,7 @@ def test_lines_of_a_batch_pass_whole_to_the_api_that_they_name(read: Read, token
     for said, api, why in [
         (line("/v1/embeddings", input="a"), "chat", "the run for the chat API: give --api embeddings"),
         (line("/v1/rerank", query="a", documents=["b"]), "chat", "the run for the chat API: give --api rerank"),
-        (line("/v1/batches", input="a"), "chat", "only those for chat, completions, .*, score are taken"),
+        (line("/v1/batches", input="a"), "chat", "only those for chat, completions, .*, images are taken"),
         (lines[0], "embeddings", "the run for the embeddings API: give --api responses"),
         (lines[0], "chat", "the run for the chat API: give --api responses"),
         (line("/v1/responses", input=3), "responses", "'input' must be text or a list of items, found 3"),

@@ -124,6 +124,8 @@ _API = {
     "rerank": "vllm-rerank rerank /v1/rerank v1/rerank",
     "responses": "responses openai-responses /v1/responses /responses v1/responses",
     "score": "score /score",
+    "speech": "/v1/audio/speech /audio/speech v1/audio/speech",
+    "images": "/v1/images/generations /images/generations v1/images/generations",
     "tei-rerank": "hf_tei_rankings tei-rerank",
     "sglang": "sglang-native",
     "tgi": "tgi huggingface_generate /generate_stream",

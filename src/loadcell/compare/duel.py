@@ -24,7 +24,7 @@ from loadcell.compare.effect import Effect, by_student, scaled
 from loadcell.compare.figures import NOT_KEPT, NOT_OF_API, Figure, latencies_ns, of_api
 from loadcell.compare.gates import Bound, judge_gates
 from loadcell.compare.judge import Sides, judge
-from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
+from loadcell.compare.measures import LATENCIES, MEASURES, SHARES_FINER, Measure
 from loadcell.compare.model import Comparison, DuelShown, Pair, Side
 from loadcell.compare.pairing import Pairs, Told, align, in_time, told_by_pairs
 from loadcell.compare.pairs import LEAST_BLOCKS, least_pairs
@@ -32,9 +32,11 @@ from loadcell.compare.sides import Loaded, Opened, load_run, void
 from loadcell.errors import LoadcellError
 from loadcell.metrics import Result
 from loadcell.metrics.fingerprint import differences
+from loadcell.metrics.glossary import made_of
 from loadcell.metrics.headline import reasons_of
 from loadcell.metrics.interval import wilson
 from loadcell.metrics.rows import Floats, Ids, Rows
+from loadcell.metrics.throughput import made_by
 from loadcell.phrases import joined, phrase
 from loadcell.recording.campaign import Campaign
 from loadcell.spec import Spec
@@ -259,7 +261,7 @@ def _missing(measure: Measure, pairs: Pairs, result: Result) -> Figure:
     """A figure of which couples tell nothing, and why; `result` is that of a turn."""
     if not of_api(measure.metric, result):
         return Figure(None, why=NOT_OF_API)
-    if measure.metric not in ("ttft", "tpot", "e2e"):
+    if measure.metric not in LATENCIES or measure.metric == "itl":
         return Figure(None, why=NOT_KEPT)
     if not pairs.n:
         return Figure(None, why=pairs.why, few=True) if measure.stat == "geomean" else Figure(None, why=NOT_KEPT)
@@ -272,9 +274,11 @@ def _missing(measure: Measure, pairs: Pairs, result: Result) -> Figure:
 def _rates(kept: Sequence[_Couple], block: Ids) -> dict[str, Told]:
     """Throughput of the turns, from the first send to the last end: what a couple differs by, and so its blocks."""
     found = {}
-    generates = kept[0].a.result.methodology.spec.workload.generates
-    for key in ("output_tokens_per_s.mean" if generates else "inputs_per_s.mean", "requests_per_s.mean"):
-        logs = scaled(np.array([[_rate(run, key) for run in (c.a, c.b)] for c in kept]), True)
+    for name in (made_of(kept[0].a.result.methodology.spec), "requests_per_s"):
+        key, rates = f"{name}.mean", np.array([[_rate(run, name) for run in (c.a, c.b)] for c in kept])
+        if name == "audio_s_per_s" and not rates.all():  # nothing tells how long it lasts
+            continue
+        logs = scaled(rates, True)
         apart = logs[:, 1] - logs[:, 0]
         effect = float(apart.mean())
         sums = np.bincount(block, weights=apart - effect)
@@ -290,11 +294,11 @@ def _by_turns(effect: float, error: float, blocks: int, variance: float) -> Effe
     return by_student(effect, error, blocks, variance, "requests", phrase("pairs of turns in {} blocks", blocks))
 
 
-def _rate(run: Loaded, key: str) -> float:
+def _rate(run: Loaded, name: str) -> float:
     rows = _rows(run)
     length_s = (float(np.nanmax(rows.end)) - float(np.nanmin(rows.send_start))) / 1e9
-    each = {"output_tokens_per_s.mean": rows.output_tokens, "inputs_per_s.mean": rows.inputs}.get(key)
-    amount = np.count_nonzero(rows.ok) if each is None else np.nansum(each[rows.ok])
+    each = rows.output_tokens if name == "output_tokens_per_s" else made_by(rows, name)
+    amount = np.count_nonzero(rows.ok) if name == "requests_per_s" else np.nansum(each[rows.ok])
     return float(amount) / length_s
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
-from loadcell.metrics.glossary import WHOLE
+from loadcell.metrics.glossary import FIELDS, latencies_of, made_of
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, of_requests
 from loadcell.metrics.model import Interval, Result, Share, Summary
@@ -78,7 +78,7 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     if not of_api(measure.metric, result):
         return Figure(None, why=NOT_OF_API)
     anchor = "response" if result.methodology.loop == "open" else "service"
-    name = f"{measure.metric}_ms" if measure.metric in LATENCIES else measure.metric
+    name = FIELDS.get(measure.metric, measure.metric)
     if measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat):
         return Figure(None, why=phrase("its error budget is INVALID: the client's clock readings leave it open"))
     if measure.metric in LATENCIES:
@@ -97,9 +97,10 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
 
 def of_api(metric: str, result: Result) -> bool:
     """Whether replies of the run's API can show a metric at all."""
-    if result.methodology.spec.workload.generates:
-        return metric != "inputs_per_s"
-    return metric != "output_tokens_per_s" and (metric not in LATENCIES or f"{metric}_ms" in WHOLE)
+    spec = result.methodology.spec
+    if metric in FIELDS:
+        return FIELDS[metric] in latencies_of(spec)
+    return metric not in RATES or metric in (made_of(spec), "requests_per_s")
 
 
 def _share(share: Share, n: int, why: str) -> Figure:
@@ -108,7 +109,7 @@ def _share(share: Share, n: int, why: str) -> Figure:
 
 def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figure:
     """Response time in an open loop, service time in a closed one."""
-    latency = result.latency.get(f"{measure.metric}_ms")
+    latency = result.latency.get(FIELDS[measure.metric])
     if latency is None:
         return Figure(None, why=phrase("not measured"))
     summary: Summary = latency.response or latency.service
@@ -203,6 +204,8 @@ def _rate(measure: Measure, result: Result) -> Figure:
     interval: Interval | None = getattr(result.throughput, RATES[measure.metric])
     n = result.counts.window.ok
     if value is None:
+        if measure.metric == "audio_s_per_s" and result.throughput.requests_per_s is not None:
+            return Figure(None, n, why=phrase("replies do not tell how long their audio lasts"))
         if result.throughput.requests_per_s is not None:  # it has one, so that it is the tokens that are not known
             return Figure(None, n, why=phrase("replies do not say how many tokens they hold, or events are missing"))
         return Figure(None, n, why=phrase("the window has no length"))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from loadcell.metrics.glossary import COMPARED, GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of
 from loadcell.metrics.interval import PERMILLE
 
-LATENCIES = tuple(name.removesuffix("_ms") for name in COMPARED)
+LATENCIES = (*(name.removesuffix("_ms") for name in COMPARED), "rtf")
 PERCENTILES = ("p50", "p90", "p95", "p99")
 MEANS = ("geomean", "mean")
 """Of latencies that each request has one of. The ratio of geometric means is what a request typically differs by."""
 RATES = {
-    "output_tokens_per_s": "output_tokens_interval",
-    "inputs_per_s": "inputs_interval",
-    "requests_per_s": "requests_interval",
+    name: interval_of(name)
+    for name in ("output_tokens_per_s", "inputs_per_s", "images_per_s", "audio_s_per_s", "requests_per_s")
 }
 """Rates of a Throughput, and where it holds their intervals."""
 SHARES_FINER = 5
@@ -48,12 +47,14 @@ MEASURES = {
     measure.key: measure
     for measure in (
         *(
-            Measure(name, stat, f"{GLOSSARY[name].title} {stat}", "ms", -1, True)
+            Measure(name, stat, f"{GLOSSARY[name].title} {stat}", GLOSSARY[name].unit, -1, True)
             for name in LATENCIES
             for stat in (*(() if name == "itl" else MEANS), *PERCENTILES)
         ),
         Measure("output_tokens_per_s", "mean", "Output tokens/s", "tokens/s", 1, True),
         Measure("inputs_per_s", "mean", "Inputs/s", "inputs/s", 1, True),
+        Measure("images_per_s", "mean", "Images/s", "images/s", 1, True),
+        Measure("audio_s_per_s", "mean", "Audio s/s", "s of audio/s", 1, True),
         Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),
         Measure("slo_attainment", "share", GLOSSARY["slo_attainment"].title, "share", 1, False),
         Measure("failed", "share", "Failed", "share", -1, False),

@@ -16,7 +16,7 @@ from loadcell.load.target import Address, Target, place_of
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
 from loadcell.phrases import phrase
-from loadcell.protocol import CodingError, Dialect, Page, Reply, no_http
+from loadcell.protocol import CodingError, Dialect, Page, Reply, no_http, reply_to
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
 """The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
@@ -69,7 +69,8 @@ def post(
     told enough, and then not `closed`. `await_end`: see whether the server hangs up after it. `wanted` as of `Reply`.
     """
     with _sent(target.asking(), address, "POST", "", payload, timeouts, form=dialect.content_type) as (sock, start_s):
-        reply, number, limit_s = Reply(dialect, wanted), 0, start_s + timeouts[1]
+        reply, number, limit_s = reply_to(dialect, wanted), 0, start_s + timeouts[1]
+        reply.asked(payload)
         while not reply.closed:
             over_s = _over_s(reply)
             try:

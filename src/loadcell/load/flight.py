@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loadcell.core import make_tape
 from loadcell.load.wire import Connection
-from loadcell.protocol import Dialect, Reply
+from loadcell.protocol import Dialect, reply_to
 from loadcell.recording.schema import MISSING
 
 SLICE_READS = 64
@@ -85,7 +85,7 @@ class Flight:
         """Since when they did, the last time."""
         self.tape = make_tape()
         """What came, and when."""
-        self.reply = Reply(dialect, wanted)
+        self.reply = reply_to(dialect, wanted)
 
     def parse(self, most: int = SLICE_READS) -> bool:
         """Parse about so many of the stored reads; True when none is left."""

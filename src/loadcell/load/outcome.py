@@ -26,6 +26,7 @@ def outcome(row: dict[str, Any], slo: Slo) -> int:
         (slo.ttft_ms, _since(row["first_any_ns"], anchor)),
         (slo.tpot_ms, _tpot_ns(row)),
         (slo.e2e_ms, _since(row["last_ns"], anchor)),
+        (slo.first_audio_ms, _since(row["first_audio_ns"], anchor)),
     )
     return grade(
         max((figure / (limit_ms * 1e6) for limit_ms, figure in figures_ns if limit_ms is not None), default=0.0)

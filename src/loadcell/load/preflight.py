@@ -383,8 +383,7 @@ def wanted_of(spec: Spec, inputs: int) -> tuple[int, int] | None:
     """What the reply to a request with so many inputs must hold, as of `Reply`."""
     if spec.workload.generates:
         return None
-    most = dialect_of(spec.endpoint.api).most_results(spec.endpoint.extra_body)
-    return inputs, min(inputs, most or inputs)
+    return inputs, dialect_of(spec.endpoint.api).results(inputs, spec.endpoint.extra_body)
 
 
 def _prompt(spec: Spec, text: str, inputs: int = 1) -> Prompt:
@@ -407,7 +406,7 @@ def _time_probe(found: Endpoint, reply: Reply, read_s: list[float]) -> None:
     came_s = [read_s[number] for number in compress(reply.reads, reply.outputs())]
     if not came_s:
         return
-    found.probe_first_s = came_s[0]
+    found.probe_first_s = came_s[0 if reply.dialect.generates else -1]
     found.probe_token_s = (came_s[-1] - came_s[0]) / (len(came_s) - 1) if len(came_s) > 1 else 0.0
 
 

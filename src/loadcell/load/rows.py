@@ -170,7 +170,8 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
     def at(event: int) -> int:
         return MISSING if event < 0 else stamps[STAMP_COLUMNS * reply.reads[event]] - t0_ns
 
-    first = outputs.find(1) if reply.streamed else -1
+    sound = reply.sound
+    first = outputs.find(1) if reply.streamed and sound is None else -1
     answer = next((i for i, kind in enumerate(reply.kinds) if kind & KIND_ANSWER), -1) if first >= 0 else -1
     usage, fresh = reply.usage, flight.connection if flight.fresh else None
     cached = usage.cached_tokens if usage else None
@@ -196,6 +197,8 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "first_any_ns": at(first),
         "first_answer_ns": at(answer),
         "last_ns": at(outputs.rfind(1)),
+        "first_audio_ns": MISSING if sound is None else at(outputs.find(1)),
+        "audio_ns": MISSING if sound is None else _ns_or_missing(sound.lasts_ns),
         "end_ns": since(flight.end_ns),
         "input_tokens": flight.input_tokens,
         "asked_tokens": flight.asked_tokens,

@@ -135,9 +135,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{method} {self.request_target(path)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
         return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
-    def post_head(self, *, stream: bool, content_type: str = "application/json") -> bytes:
+    def post_head(self, *, stream: bool, content_type: str = "application/json", audio: bool = False) -> bytes:
         """Head of the requests of a load but for their lengths."""
-        accept = "text/event-stream" if stream else "application/json"
+        accept = "*/*" if audio else "text/event-stream" if stream else "application/json"
         return self.asking().head("POST", "", {"Content-Type": content_type, "Accept": accept})
 
     @property

@@ -211,7 +211,7 @@ def heads_of(ways: Sequence[Way], found: Sequence[Endpoint]) -> list[tuple[int, 
 
 
 def _head_of(way: Way, found: Endpoint) -> bytes:
-    endpoint = way.spec.endpoint
+    dialect = dialect_of(way.spec.endpoint.api)
     return way.target.of_model(found.model).post_head(
-        stream=endpoint.stream, content_type=dialect_of(endpoint.api).content_type
+        stream=way.spec.endpoint.stream, content_type=dialect.content_type, audio=dialect.audio
     )

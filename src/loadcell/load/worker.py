@@ -216,6 +216,7 @@ class Worker:
         flight.connection = connection
         flight.fresh = connection.served == 0 and connection.start_ns >= self.t0
         flight.bytes_sent = len(head) + len(body)
+        flight.reply.asked(body)
         connection.served += 1
         self.in_flight += 1
         self.count[Count.ISSUED] += 1

@@ -21,11 +21,11 @@ from loadcell.metrics.early import Early
 from loadcell.metrics.events import Received
 from loadcell.metrics.goodput import limits_ns
 from loadcell.metrics.interval import PERMILLE
-from loadcell.metrics.latency import pace_end_ns, paced_tokens
+from loadcell.metrics.latency import audio_ms, pace_end_ns, paced_tokens
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
-from loadcell.metrics.throughput import input_tokens
+from loadcell.metrics.throughput import OF_RESULTS, input_tokens, made_by
 from loadcell.metrics.window import Span
 from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import LIMITED, Slo
@@ -64,6 +64,8 @@ def bounds(rows: Rows, early: Early, loop: str) -> dict[str, tuple[Bounds, Bound
         "tpot_ms": (tpot, None),
         "ntpot_ms": from_both(early.last, rows.last, tokens),
         "e2e_ms": from_both(early.last, rows.last),
+        "first_audio_ms": from_both(early.first, rows.first_audio),
+        "rtf": from_both(early.last, rows.last, audio_ms(rows)),
     }
 
 
@@ -180,7 +182,7 @@ def with_rate_budgets(
         return rates
     think, length_s = think_share(rows, span, loop), span.length_s
     less, more = _lives_inside(rows, span, early, clock)
-    each, inputs = np.nan_to_num(input_tokens(rows)), np.nan_to_num(rows.inputs)
+    each = np.nan_to_num(input_tokens(rows))
 
     def budget(value: float | None, out: float, into: float) -> Budget | None:
         """Of a rate of which so much may belong outside of the window, and so much more into it."""
@@ -188,13 +190,17 @@ def with_rate_budgets(
             return None
         return Budget(low=max(0.0, value - out / length_s), high=(value + into / length_s) / (1 - think))
 
+    def crossed(name: str) -> Budget | None:
+        of_each = made_by(rows, name)
+        return budget(getattr(rates, name), float((less * of_each).sum()), float((more * of_each).sum()))
+
     prompts = budget(rates.input_tokens_per_s, float((less * each).sum()), float((more * each).sum()))
     output = budget(rates.output_tokens_per_s, *received.crossing)
     return replace(
         rates,
         requests_budget=budget(rates.requests_per_s, float(less.sum()), float(more.sum())),
         input_tokens_budget=prompts,
-        inputs_budget=budget(rates.inputs_per_s, float((less * inputs).sum()), float((more * inputs).sum())),
+        **{name.replace("_per_s", "_budget"): crossed(name) for name in OF_RESULTS},
         output_tokens_budget=output,
         total_tokens_budget=_sum(prompts, output),
     )

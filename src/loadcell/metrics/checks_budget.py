@@ -87,8 +87,8 @@ def judged_latencies(result: Result) -> Iterator[tuple[str, list[Judged]]]:
             name_of = partial(figure_name, latency.title, ("response" if anchor else "service") if apart else "")
             found = figures_of(summary)
             yield f"{name.removesuffix('_ms')}_{anchor}budget", [
-                Judged(name_of(which), value, "ms", budget, width_share(value, budget, scale),
-                       word_of_figure(value, budget, ms=True, scale=scale))
+                Judged(name_of(which), value, latency.unit, budget, width_share(value, budget, scale),
+                       word_of_figure(value, budget, ms=latency.unit == "ms", scale=scale))
                 for which in JUDGED
                 for value, budget in (found[which],)
                 if value is not None and budget is not None
@@ -102,6 +102,8 @@ def _rates(result: Result) -> list[Judged]:
         (phrase("Output tokens/s"), rates.output_tokens_per_s, rates.output_tokens_budget),
         (phrase("Input tokens/s"), rates.input_tokens_per_s, rates.input_tokens_budget),
         (phrase("Inputs/s"), rates.inputs_per_s, rates.inputs_budget),
+        (phrase("Images/s"), rates.images_per_s, rates.images_budget),
+        (phrase("Audio s/s"), rates.audio_s_per_s, rates.audio_s_budget),
     ]
     judged = [
         Judged(title, value, "", budget, width_share(value, budget),

@@ -66,7 +66,8 @@ class Early:
     @classmethod
     def of(cls, rows: Rows) -> Early:
         """As if every stamp were the event's own."""
-        return cls(rows.first_any.copy(), rows.first_answer.copy(), rows.last.copy())
+        first = np.where(np.isnan(rows.first_any), rows.first_audio, rows.first_any)
+        return cls(first, rows.first_answer.copy(), rows.last.copy())
 
 
 class Sooner(NamedTuple):

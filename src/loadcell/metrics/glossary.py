@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from loadcell.apis import AUDIO, IMAGES
+from loadcell.spec import Spec
+
 _ANCHORS = "Response time starts at the planned time (open loop only), service time at the actual send."
 _RECORD = "recording: requests"
 _EVENTS = "recording: chunks"
@@ -102,6 +105,32 @@ _METRICS = (
         latency="compared",
     ),
     Metric(
+        name="first_audio",
+        title="First audio",
+        unit="ms",
+        formula="first_audio - anchor",
+        meaning="Where the API makes audio: until the first read, or the first event of a stream, that brought sound, "
+        f"which begins after the header of a WAV. {_ANCHORS} Other tools call it TTFA or time to first packet; TTFA "
+        "here is of text.",
+        blind="How much sound that was, and whether a player could begin with it: the headers of MP3, Opus, AAC and "
+        "FLAC are not told from their sound. Of a server that sends nothing before all is made it is nearly E2E.",
+        source=_RECORD,
+        latency="compared",
+    ),
+    Metric(
+        name="rtf",
+        title="RTF",
+        unit="s/s",
+        formula="(last - anchor) / audio, the seconds that the sound of the reply lasts",
+        meaning="Real-time factor of one request: E2E for each second of audio. Below 1 the audio is made faster than "
+        f"it is heard. {_ANCHORS}",
+        blind="Pauses of the stream that a listener hears. Audio that does not tell how long it lasts (MP3, Opus, AAC, "
+        "FLAC; raw PCM that was not asked for) has none. Raw PCM counts as 24,000 samples of 16 bits a second, one "
+        "channel. A WAV whose header names no size lasts as long as the bytes that came.",
+        source=_RECORD,
+        latency="shown",
+    ),
+    Metric(
         name="user_tokens_per_s",
         title="User rate",
         unit="tokens/s",
@@ -149,6 +178,26 @@ _METRICS = (
         "requests/s counts requests. A reply that does not hold one result for each of them has failed.",
         blind="How long inputs are: see input tokens. Documents that were ranked and, by a limit on the results, not "
         "returned count too.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="images_per_s",
+        title="Images",
+        unit="images/s",
+        formula="sum over ok requests of images x |life inside the window| / life, over the window",
+        meaning="Where the API makes images: those of the replies per second, counted as requests/s counts requests. "
+        "A reply that does not hold as many as were asked for has failed.",
+        blind="What is in them, and whether a URL leads to one.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="audio_s_per_s",
+        title="Audio",
+        unit="s of audio/s",
+        formula="sum over ok requests of audio x |life inside the window| / life, over the window",
+        meaning="Where the API makes audio: seconds of sound made per second, counted as requests/s counts requests; "
+        "so many listeners it keeps up with. How long sound lasts: see RTF.",
+        blind="Where more than 1 % of the ok replies do not tell how long theirs lasts, there is no rate.",
         source=_RECORD,
     ),
     Metric(
@@ -326,9 +375,30 @@ _METRICS = (
 
 GLOSSARY = {metric.name: metric for metric in _METRICS}
 """Metrics by name."""
-LATENCIES = {f"{metric.name}_ms": metric for metric in _METRICS if metric.latency}
+FIELDS = {m.name: f"{m.name}_ms" if m.unit == "ms" else m.name for m in _METRICS if m.latency}
+"""Latencies' fields of a Result, by name."""
+LATENCIES = {FIELDS[metric.name]: metric for metric in _METRICS if metric.latency}
 """Latencies by their field of a Result, in the order in which they appear everywhere."""
 SHOWN = tuple(name for name, metric in LATENCIES.items() if metric.latency != "kept")
 COMPARED = tuple(name for name, metric in LATENCIES.items() if metric.latency == "compared")
-WHOLE = ("e2e_ms",)
-"""Latencies of replies that are no output but results, and come whole."""
+_OF_AUDIO = ("first_audio_ms", "rtf")
+OF_TEXT = tuple(name for name in LATENCIES if name not in _OF_AUDIO)
+"""Latencies of APIs that generate text."""
+_MADE = {AUDIO: "audio_s_per_s", IMAGES: "images_per_s"}
+
+
+def latencies_of(spec: Spec) -> tuple[str, ...]:
+    """Latencies that replies of a run's API can show: of those that are no text and come whole E2E alone."""
+    if spec.workload.generates:
+        return OF_TEXT
+    return ("e2e_ms", *_OF_AUDIO) if spec.endpoint.api == AUDIO else ("e2e_ms",)
+
+
+def interval_of(rate: str) -> str:
+    """The field of a rate's interval."""
+    return f"{rate.removesuffix('_per_s')}_interval"
+
+
+def made_of(spec: Spec) -> str:
+    """The rate of what a run's API makes, as its field of a Throughput."""
+    return "output_tokens_per_s" if spec.workload.generates else _MADE.get(str(spec.endpoint.api), "inputs_per_s")

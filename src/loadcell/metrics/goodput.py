@@ -83,6 +83,7 @@ def limited_ns(rows: Rows, loop: str) -> dict[str, Floats]:
         # Nothing after the first token: no pace that could be too slow, so the limit is kept.
         "tpot_ms": np.where((rows.later_tokens < LEAST_LATER) | (rows.output_tokens <= 1), 0.0, tpot_ns(rows)),
         "e2e_ms": rows.last - anchor,
+        "first_audio_ms": rows.first_audio - anchor,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from loadcell.metrics.glossary import LATENCIES
+from loadcell.metrics.glossary import LATENCIES, latencies_of
 from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.model import Estimate, Latency, Result, Summary, Word
 
@@ -31,7 +31,8 @@ def as_now(result: Result) -> Result:
     response = empty if result.methodology.loop == "open" else None
     latency = {
         name: Latency(title=metric.title, unit=metric.unit, service=empty, response=of)
-        for name, metric in LATENCIES.items()
+        for name in latencies_of(result.methodology.spec)
+        for metric in (LATENCIES[name],)
         for of in (None if name in ("itl_ms", "tpot_ms") else response,)
     }
     rates = msgspec.structs.replace(result.throughput, user_tokens_per_s=dict.fromkeys(PERMILLE, none))

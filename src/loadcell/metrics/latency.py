@@ -33,6 +33,11 @@ def ntpot_ns(rows: Rows, anchor: Floats) -> Floats:
     return (rows.last - anchor) / np.where(rows.output_tokens >= 1, rows.output_tokens, np.nan)
 
 
+def audio_ms(rows: Rows) -> Floats:
+    """How long the sound of each reply lasts; NaN where that is not known."""
+    return np.where(rows.audio > 0, rows.audio, np.nan) / _MS
+
+
 def in_send_order(rows: Rows, chosen: Mask) -> Ids:
     """Places of the chosen rows in the order of their sends; one that was not sent counts from its end."""
     places = np.flatnonzero(chosen)
@@ -41,8 +46,8 @@ def in_send_order(rows: Rows, chosen: Mask) -> Ids:
 
 
 def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
-    """Every latency of each request by metric, ns: from its send, and from its planned time; one that has no anchor
-    twice. ITL, which belongs to gaps, is not among them."""
+    """Every latency of each request by metric, ns (RTF: millionths): from its send, and from its planned time; one that
+    has no anchor twice. ITL, which belongs to gaps, is not among them."""
     sent, planned = rows.send_start, rows.planned
     tpot = tpot_ns(rows)
     return {
@@ -51,6 +56,8 @@ def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
         "tpot": (tpot, tpot),
         "ntpot": (ntpot_ns(rows, sent), ntpot_ns(rows, planned)),
         "e2e": (rows.last - sent, rows.last - planned),
+        "first_audio": (rows.first_audio - sent, rows.first_audio - planned),
+        "rtf": ((rows.last - sent) / audio_ms(rows), (rows.last - planned) / audio_ms(rows)),
     }
 
 

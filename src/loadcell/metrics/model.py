@@ -241,8 +241,16 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Doc(description="texts embedded or documents ranked; null where the API generates")
     ] = None
     inputs_interval: Annotated[Interval | None, Doc(description="of inputs_per_s, as that of requests_per_s")] = None
+    images_per_s: Annotated[float | None, Doc(description="images made; null where the API makes none")] = None
+    images_interval: Annotated[Interval | None, Doc(description="of images_per_s, likewise")] = None
+    audio_s_per_s: Annotated[
+        float | None, Doc(description="seconds of audio made; null where the API makes none, or nothing tells how long")
+    ] = None
+    audio_s_interval: Annotated[Interval | None, Doc(description="of audio_s_per_s, likewise")] = None
     requests_budget: Annotated[Budget | None, Doc(description="of requests_per_s")] = None
     inputs_budget: Annotated[Budget | None, Doc(description="of inputs_per_s")] = None
+    images_budget: Annotated[Budget | None, Doc(description="of images_per_s")] = None
+    audio_s_budget: Annotated[Budget | None, Doc(description="of audio_s_per_s")] = None
     output_tokens_budget: Annotated[Budget | None, Doc(description="of output_tokens_per_s")] = None
     input_tokens_budget: Annotated[Budget | None, Doc(description="of input_tokens_per_s")] = None
     total_tokens_budget: Annotated[Budget | None, Doc(description="of total_tokens_per_s")] = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from loadcell.metrics.checks_budget import spoilt
-from loadcell.metrics.glossary import COMPARED, GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.limits import figure_name
 from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
@@ -156,11 +156,7 @@ def _figures(results: Sequence[Result]) -> Iterator[_Figure]:
                 yield _Figure(name, entry.title, anchor, statistic, entry.unit, _percentile(name, anchor, statistic))
     for name, interval in (
         ("requests_per_s", "requests_interval"),
-        *(
-            [("inputs_per_s", "inputs_interval")]
-            if any(r.throughput.inputs_per_s is not None for r in results)
-            else [("output_tokens_per_s", "output_tokens_interval")]
-        ),
+        *((name, interval_of(name)) for name in dict.fromkeys(made_of(r.methodology.spec) for r in results)),
     ):
         yield _Figure(name, GLOSSARY[name].title, "", "mean", GLOSSARY[name].unit, _rate(name, interval))
     judged = next((r.goodput.anchor for r in results if r.goodput is not None), None)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from loadcell import __version__
+from loadcell.apis import AUDIO
 from loadcell.errors import UsageError
 from loadcell.inputs import check_limits
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
@@ -26,7 +27,7 @@ from loadcell.metrics.events import Listener, Received, itl_summaries, scan_even
 from loadcell.metrics.failing import failing
 from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
-from loadcell.metrics.glossary import WHOLE
+from loadcell.metrics.glossary import latencies_of, made_of
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.input_media import input_media
 from loadcell.metrics.instrument import instrument
@@ -82,7 +83,7 @@ def build_result(
     generates = recording.spec.workload.generates
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
-        check_limits(one.limits, generates)
+        check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
     rows = read_rows(recording)
     told = told_classes(recording, rows)
     accounts = account(manifest, recording.audits, rows)
@@ -220,15 +221,15 @@ def _figures(
     itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
     for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
         latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
-        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service)
+        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))
             rates = msgspec.structs.replace(rates, **none)
         users = caveats(rates.user_tokens_per_s, why)
         rates = rates_without_pace(msgspec.structs.replace(rates, user_tokens_per_s=users), stream)
+        latency = {name: latency[name] for name in latencies_of(recording.spec)}
         if not recording.spec.workload.generates:
-            latency = {name: latency[name] for name in WHOLE}
             rates = msgspec.structs.replace(rates, failed_tokens_per_s=None, user_tokens_per_s={})
         figures.append((without_pace(with_caveat(latency, why), stream), rates))
     return figures
@@ -287,7 +288,10 @@ def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
         (phrase("{:,} replies were not streamed: no TTFT, ITL or TPOT; their tokens count when the body was complete"),
          whole),
     ]  # fmt: skip
-    notes = [phrase(key, int(mask.sum())) for key, mask in texts if mask.any()] if spec.workload.generates else []
+    if not spec.workload.generates:
+        key = phrase("{:,} ok replies do not tell how long their audio lasts: no RTF of theirs; WAV tells, and raw PCM")
+        texts = [(key, ok & np.isnan(rows.audio))] if spec.endpoint.api == AUDIO else []
+    notes = [phrase(key, int(mask.sum())) for key, mask in texts if mask.any()]
     if rows.token_source.get("chunks"):
         notes.append(
             phrase("chunks stand for tokens in {:,} requests: nothing told their count", rows.token_source["chunks"])

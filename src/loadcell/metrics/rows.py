@@ -17,11 +17,11 @@ Ids = npt.NDArray[np.int64]
 
 _NUMBERS = (
     "planned_ns", "ready_ns", "send_start_ns", "send_end_ns", "begun_ns", "first_any_ns", "first_answer_ns", "last_ns",
-    "end_ns",
+    "end_ns", "first_audio_ns", "audio_ns",
     "conn_start_ns", "conn_tcp_ns", "conn_tls_ns", "server_queue_ns", "server_prefill_ns", "server_decode_ns",
-    "input_tokens", "inputs", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "first_tokens",
-    "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens", "draft_steps", "draft_tokens",
-    "accepted_tokens",
+    "input_tokens", "inputs", "results", "asked_tokens", "prompt_tokens", "cached_tokens", "output_tokens",
+    "first_tokens", "output_chunks", "first_events", "last_events", "pace_end_ns", "later_tokens", "draft_steps",
+    "draft_tokens", "accepted_tokens",
 )  # fmt: skip
 
 
@@ -48,6 +48,9 @@ class Rows:
     first_answer: Floats
     last: Floats
     end: Floats
+    first_audio: Floats
+    audio: Floats
+    """How long the sound of the reply lasts; NaN where nothing tells, or there is none."""
     conn_start: Floats
     conn_tcp: Floats
     conn_tls: Floats
@@ -56,7 +59,9 @@ class Rows:
     server_decode: Floats
     input_tokens: Floats
     inputs: Floats
-    """Texts that were embedded, documents that were ranked; NaN where the API generates."""
+    """Texts that were embedded, documents that were ranked; NaN where the API generates text."""
+    results: Floats
+    """What the reply must hold of them: images, where the API makes these."""
     asked_tokens: Floats
     prompt_tokens: Floats
     cached_tokens: Floats

@@ -1,5 +1,6 @@
 """What goes over the wire: request bodies out, replies and their events in. Bytes only, no sockets and no clocks."""
 
+from loadcell.protocol.audio import reply_to
 from loadcell.protocol.coding import CodingError
 from loadcell.protocol.counts import Answer, Count, Evidence, Text, count, evidence
 from loadcell.protocol.dialect import Dialect, Form, Prompt, dialect_of
@@ -31,4 +32,5 @@ __all__ = [
     "no_http",
     "no_json",
     "refused",
+    "reply_to",
 ]

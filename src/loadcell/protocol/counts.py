@@ -97,7 +97,7 @@ def evidence(reply: Answer, asked: int | None) -> tuple[Evidence, list[int | Non
         shown=bool(reply.reasoning or reply.others),
         told=told or None,
         told_by=reply.token_source if told else None,
-        events=outputs if reply.streamed else 0,
+        events=outputs if reply.streamed and reply.sound is None else 0,
         limit=asked if reply.finish_reason in LIMIT else None,
         size=0 if reply.streamed or not outputs else len(reply.text().encode()),
     ), each

@@ -220,6 +220,12 @@ class Dialect:
     """The field of the text that inputs are held against; empty where there is none."""
     top: str = ""
     """The field by which a body asks for the best results alone, so many; empty where there is none."""
+    each: str = ""
+    """The field by which a body asks for so many results of its input, 1 without it; empty where there is none."""
+    one: bool = False
+    """Whether a body holds one input, as a text."""
+    audio: bool = False
+    """Whether a reply that is good is audio, in bytes or in events (`audio.AudioReply`)."""
 
     @property
     def generates(self) -> bool:
@@ -231,12 +237,14 @@ class Dialect:
         given = fields.get(self.inputs)
         many = isinstance(given, list) and not all(type(token) is int for token in given)
         inputs = len(given) if isinstance(given, list) and many else 1
-        return inputs, min(inputs, self.most_results(fields) or inputs)
+        return inputs, self.results(inputs, fields)
 
-    def most_results(self, fields: Mapping[str, Any]) -> int | None:
-        """How many results at most a body with these fields asks for; None where it wants one an input."""
-        most = fields.get(self.top) if self.top else None
-        return most if type(most) is int and most > 0 else None
+    def results(self, inputs: int, fields: Mapping[str, Any]) -> int:
+        """Results that a body with so many inputs and these further fields asks for."""
+        asked = fields.get(self.top or self.each)
+        if type(asked) is not int or asked < 1:
+            return inputs
+        return inputs * asked if self.each else min(inputs, asked)
 
 
 def dialect_of(api: Api) -> Dialect:

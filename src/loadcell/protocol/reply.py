@@ -153,6 +153,9 @@ class Reply(Said):
 
     # --- called by the load ---
 
+    def asked(self, body: bytes) -> None:
+        """Take note of what was sent, where the reply is read by it."""
+
     def take(self, tape: Tape, most: int) -> None:
         """Parse about so many of the reads that wait in a tape: events of the known form at once, others one by one."""
         while most > 0 and tape.stored and not self.closed:

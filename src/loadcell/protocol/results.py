@@ -19,49 +19,61 @@ from loadcell.protocol.values import ABSENT, NOT_JSON, as_count, present
 
 
 def dialect_with_results(
-    *, path: str, inputs: str, whole: Callable[[bytes], Heard], query: str = "", named: bool = True, **more: Any
+    *,
+    path: str,
+    inputs: str,
+    whole: Callable[[bytes], Heard],
+    query: str = "",
+    named: bool = True,
+    one: bool = False,
+    **more: Any,
 ) -> Dialect:
     """The dialect of such an API: `inputs` and `query` are fields of its bodies, `named` whether these name the model;
-    `more` is what else a Dialect says."""
+    `more` is what else a Dialect says, in place of what is said here."""
     own = {inputs, query} - {""}
+    usual: dict[str, Any] = {
+        "prefix": partial(prefix_of, own, named),
+        "body": partial(body_of, inputs, query, one),
+        "hear": hear_each(whole),
+        "ends": "the end of the reply",
+        "refused": partial(refused_fields, own),
+    }
     return Dialect(
         path=path,
         inputs=inputs,
         query=query,
+        one=one,
         talks=False,
         form=Form(ignore_eos=False, usage=False),
-        prefix=partial(_prefix, own, named),
-        body=partial(_body, inputs, query),
-        hear=hear_each(whole),
         whole=whole,
-        ends="the end of the reply",
         strict=True,
         alike=False,
-        refused=partial(_refused, own),
-        **more,
+        **(usual | more),
     )
 
 
 # --- requests out -----------------------------------------------------------------------------------------------------
 
 
-def _prefix(own: set[str], named: bool, model: str, _: bool, __: Form, extra: Mapping[str, Any]) -> bytes:
+def prefix_of(own: set[str], named: bool, model: str, _: bool, __: Form, extra: Mapping[str, Any]) -> bytes:
+    """What all bodies begin with, but for the fields that are each request's `own`."""
     fields = ({"model": model} if named else {}) | {key: value for key, value in extra.items() if key not in own}
     return msgspec.json.encode(fields)[:-1]
 
 
-def _body(inputs: str, query: str, prefix: bytes, prompt: Prompt, _: int, __: str) -> bytes:
-    """Texts are the inputs, the first of them the query where there is one."""
+def body_of(inputs: str, query: str, one: bool, prefix: bytes, prompt: Prompt, _: int, __: str) -> bytes:
+    """Texts are the inputs, or the `one` that there is; the first of them the query where there is one."""
     if isinstance(prompt, bytes):
         own = prompt
     else:
         texts = [prompt] if isinstance(prompt, str) else prompt
-        asked = {query: texts[0], inputs: texts[1:]} if query else {inputs: texts}
+        asked = {query: texts[0], inputs: texts[1:]} if query else {inputs: texts[0] if one else texts}
         own = msgspec.json.encode(asked)
     return b"%b%b%b" % (prefix, b"," if len(prefix) > 1 else b"", own[1:])
 
 
-def _refused(own: set[str], extra: Mapping[str, Any]) -> str | None:
+def refused_fields(own: set[str], extra: Mapping[str, Any]) -> str | None:
+    """What of the further fields the workload makes, in words."""
     there = sorted(own & extra.keys())
     key = phrase("holds {}: the workload makes what is sent there, or --prompts names a file")
     return phrase(key, ", ".join(there)) if there else None

@@ -21,6 +21,8 @@ from loadcell.protocol.cumulative import SoFar
 from loadcell.protocol.dialect import Dialect, Heard, Told, Usage
 from loadcell.protocol.endings import ending
 from loadcell.protocol.twin import BLANK, Lesson, Twin, learn_twin
+from loadcell.protocol.sound import Sound
+from loadcell.protocol.twin import Twin, learn_twin
 from loadcell.protocol.values import counts_as_text, tool_text
 
 _LESSONS = 4
@@ -33,6 +35,9 @@ _EAGER = 12
 
 class Said:
     """What the events so far said."""
+
+    sound: Sound | None = None
+    """What they brought of audio, where the API makes that."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect

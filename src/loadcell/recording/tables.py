@@ -18,13 +18,13 @@ class Derived(NamedTuple):
     sql: str
 
 
-def _latency(name: str, end: str, *, per_token: bool = False) -> tuple[Derived, ...]:
+def _latency(name: str, end: str, title: str = "", *, per_token: bool = False) -> tuple[Derived, ...]:
     """One latency by both anchors, and by the one that limits are judged by."""
 
     def derived(suffix: str, start: str, doc: str) -> Derived:
         ns = f"(r.{end} - {start})::double"
         ns = f"{ns} / case when {_OUTPUT} >= 1 then {_OUTPUT} end" if per_token else ns
-        column = Column(f"{name}{suffix}_ms", "DOUBLE", f"{name.upper()}, {doc}; NULL unless ok")
+        column = Column(f"{name}{suffix}_ms", "DOUBLE", f"{title or name.upper()}, {doc}; NULL unless ok")
         return Derived(column, f"case when r.status = 'ok' then {ns} / 1e6 end")
 
     return (
@@ -86,6 +86,12 @@ DERIVED = (
     ),
     *_latency("ntpot", "last_ns", per_token=True),
     *_latency("e2e", "last_ns"),
+    *_latency("first_audio", "first_audio_ns", "first audio"),
+    Derived(
+        Column("rtf", "DOUBLE", "E2E for each second of audio, by the anchor of the SLO; NULL unless ok and known"),
+        "case when r.status = 'ok' and r.audio_ns > 0 then "
+        "(r.last_ns - coalesce(r.planned_ns, r.send_start_ns))::double / r.audio_ns end",
+    ),
     Derived(
         Column("send_lateness_ms", "DOUBLE", "send less planned time, or less the time its user was ready"),
         "(r.send_start_ns - coalesce(r.planned_ns, r.ready_ns)) / 1e6",
@@ -119,6 +125,7 @@ RUNS = (
     Column("slo_ttft_ms", "DOUBLE", "limit on TTFT; NULL without one"),
     Column("slo_tpot_ms", "DOUBLE", "limit on TPOT"),
     Column("slo_e2e_ms", "DOUBLE", "limit on E2E"),
+    Column("slo_first_audio_ms", "DOUBLE", "limit on the first audio"),
     Column("seed", "BIGINT", "seed of arrivals and lengths, and with the salt of prompts"),
     Column("salt", "VARCHAR", "what synthetic prompts follow from besides the seed; NULL for those of a file"),
     Column("workers", "INTEGER", "load processes"),

@@ -14,7 +14,13 @@ from loadcell.report.text import MISSING, plain
 from loadcell.search.model import Ask, load_figure
 
 LABEL_WIDTH = 13
-TITLES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E", "failures": "failures"}
+TITLES = {
+    "ttft_ms": "TTFT",
+    "tpot_ms": "TPOT",
+    "e2e_ms": "E2E",
+    "first_audio_ms": "First audio",
+    "failures": "failures",
+}
 
 
 class Unbroken(Text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadcell.metrics.throughput import OF_RESULTS
 from loadcell.search.model import Stage, Sweep
 
 
@@ -26,6 +27,6 @@ def ordered(sweep: Sweep) -> list[Stage]:
 
 def _weight(stage: Stage) -> tuple[bool, int]:
     """Whether a stage shows figures, and of how many requests."""
-    made = stage.point and (stage.point.output_tokens_per_s, stage.point.inputs_per_s)
-    shows = bool(made) and made != (None, None)
+    made = (getattr(stage.point, name) for name in ("output_tokens_per_s", *OF_RESULTS)) if stage.point else ()
+    shows = any(rate is not None for rate in made)
     return shows, stage.trial.judged if stage.trial else 0

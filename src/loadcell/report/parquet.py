@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
 _FIRST = ("request", "status", "error_kind", "error", "http_status", "finish_reason")
 _KEPT = (
-    "input_tokens", "inputs", "results", "asked_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens",
-    "output_tokens",
-    "token_source", "output_chunks", "worker", "connection", "bytes_sent", "bytes_received",
-    "counted",
+    "input_tokens", "inputs", "results", "audio_ns", "asked_tokens", "prompt_tokens", "cached_tokens",
+    "reasoning_tokens", "output_tokens", "token_source", "output_chunks", "worker", "connection", "bytes_sent",
+    "bytes_received", "counted",
 )  # fmt: skip
 _IN_MS = ("server_queue_ns", "server_prefill_ns", "server_decode_ns")
 _UNITS = {"ms": "ms", "s": "s"}

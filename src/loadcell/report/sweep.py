@@ -63,15 +63,19 @@ def stage_line(axis: str | None, stage: Stage) -> str:
     judged = trial if told else None
     invalid = point.verdict == "INVALID" and bool(point.reasons)
     reason = f": {plain(found_alone(point.reasons[0]), 120)}" if invalid else ""
-    pooled = point.inputs_per_s is not None
+    pooled = not point.ttft_ms
     latency = point.e2e_ms if pooled else point.ttft_ms
     known = {name: e.value for name, e in latency.items() if e.value is not None and name in ("p50", "p99")}
     shown = ", ".join(f"{name} {figure(value, 3)}" for name, value in known.items())
-    tokens = f"{figure(point.output_tokens_per_s, 4)} tokens/s"
+    rates = {
+        "inputs/s": point.inputs_per_s, "images/s": point.images_per_s, "s of audio/s": point.audio_s_per_s,
+        "requests/s": point.requests_per_s,
+    } if pooled else {"tokens/s": point.output_tokens_per_s}  # fmt: skip
+    made = next((f"{figure(value, 4)} {unit}" for unit, value in rates.items() if value is not None), MISSING)
     parts = [
         f"{judged.answer}, {percent(judged.attainment.value)} of {judged.judged:,}" if judged else "",
         f"{'E2E' if pooled else 'TTFT'} {f'{shown} ms' if shown else MISSING}",
-        "" if judged else f"{figure(point.inputs_per_s, 4)} inputs/s" if pooled else tokens,
+        "" if judged else made,
         "" if point.verdict == "VALID" else f"{point.verdict}{reason}",
         why.partition(":")[0] if judged else "",  # its answer says the rest
     ]

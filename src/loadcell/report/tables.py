@@ -14,6 +14,8 @@ from loadcell.cells import harmless
 from loadcell.metrics import GLOSSARY, Estimate, Latency, Result, Share, word_of
 from loadcell.metrics.glossary import COMPARED
 from loadcell.metrics.model import InputMedia
+from loadcell.metrics import GLOSSARY, Estimate, Result, Share, word_of
+from loadcell.metrics.glossary import COMPARED, OF_TEXT, interval_of, latencies_of, made_of
 from loadcell.phrases import phrases
 
 if TYPE_CHECKING:
@@ -81,10 +83,10 @@ def _summaries(name: str, latency: Latency) -> Iterator[Row]:
 
 def _rates(result: Result) -> Iterator[Row]:
     rates = result.throughput
-    pooled = rates.inputs_per_s is not None  # of inputs, and of no output
-    names = ["requests_per_s", "inputs_per_s" if pooled else "output_tokens_per_s", "input_tokens_per_s"]
-    for name in names if pooled else [*names, "chunks_per_token"]:
-        span = getattr(rates, f"{name.removesuffix('_per_s')}_interval", None)
+    spec = result.methodology.spec
+    names = ["requests_per_s", made_of(spec), "input_tokens_per_s"]
+    for name in [*names, "chunks_per_token"] if spec.workload.generates else names:
+        span = getattr(rates, interval_of(name), None)
         low, high = (None, None) if span is None else (span.low, span.high)
         yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
     if result.input_media is not None:
@@ -199,7 +201,8 @@ def _share(metric: str, anchor: str, statistic: str, share: Share, n: int) -> Ro
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
 _POINT = (
-    "requests", "failed_share", "concurrency", "requests_per_s", "inputs_per_s", "output_tokens_per_s",
+    "requests", "failed_share", "concurrency", "requests_per_s", "inputs_per_s", "images_per_s", "audio_s_per_s",
+    "output_tokens_per_s",
     "tokens_per_s_per_gpu",
     "tokens_per_s_per_user",
 )  # fmt: skip
@@ -239,7 +242,8 @@ def _stage(sweep: Sweep, stage: Stage) -> Iterator[tuple[str, Any]]:
     yield from ((name, point and getattr(point, name)) for name in _POINT)
     span = point and point.output_tokens_interval
     yield from ((f"output_tokens_per_s{end}", getattr(span, key, None)) for end, key in _ENDS[1:])
-    for name in COMPARED:
+    own = latencies_of(sweep.plan.spec)
+    for name in (name for name in COMPARED if name in OF_TEXT or name in own):
         for statistic in ("p50", "p90", "p99"):
             estimate = getattr(point, name).get(statistic) if point else None
             for end, key in _ENDS:

@@ -103,6 +103,8 @@ Curve = tuple[str, Callable[[Point], float | None], bool]
 KNEES: tuple[Curve, ...] = (
     (phrase("output tokens/s against load"), lambda point: point.output_tokens_per_s, False),
     (phrase("inputs/s against load"), lambda point: point.inputs_per_s, False),
+    (phrase("images/s against load"), lambda point: point.images_per_s, False),
+    (phrase("s of audio/s against load"), lambda point: point.audio_s_per_s, False),
     (
         phrase("p99 TTFT against load"),
         lambda point: point.ttft_ms["p99"].value if "p99" in point.ttft_ms else None,

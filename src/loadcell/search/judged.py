@@ -144,7 +144,8 @@ def _touched(recording: Recording, rows: Rows, slo: Slo, anchor: Floats) -> Mask
         begin = until(np.fmax(anchor, 0.0))
         waited, held = until(rows.first_any) - begin, until(rows.last) - begin
         later = np.maximum(rows.output_tokens - 1, 1)
-        moved = {"ttft_ms": waited, "tpot_ms": (held - waited) / later, "e2e_ms": held}
+        moved = {"ttft_ms": waited, "tpot_ms": (held - waited) / later, "e2e_ms": held,
+                 "first_audio_ms": until(rows.first_audio) - begin}  # fmt: skip
         for name, ns in moved.items():
             limit_ms = getattr(slo, name)
             if limit_ms is not None:

@@ -88,7 +88,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     fail_evidence: Annotated[float, Doc(description="log10 of the evidence against an attainment above the target")]
     dependence: Annotated[float, Doc(description="requests that count as one, since misses come in runs (>= 1)")]
     stable: Annotated[bool | None, Doc(description="false: the queue grows; null: too little to tell")]
-    binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+    binding: Annotated[str | None, Doc(description="limit missed most often: by its field, as ttft_ms, or failures")]
     margin: Annotated[Margin | None, Doc(description="null: too few requests, or a queue that grows")] = None
     cut_out: Annotated[int, Doc(description="requests left out, for a stall of the client lay in their time")] = 0
     sound: Annotated[bool, Doc(description="false: the client itself was in trouble, so the stage is run again")] = True
@@ -108,12 +108,15 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens_per_s: float | None
     output_tokens_interval: Interval | None
     inputs_per_s: Annotated[float | None, Doc(description="of an API that generates nothing")] = None
+    images_per_s: Annotated[float | None, Doc(description="of one that makes images")] = None
+    audio_s_per_s: Annotated[float | None, Doc(description="seconds of audio, of one that makes audio")] = None
     tokens_per_s_per_gpu: Annotated[float | None, Doc(description="null where the number of GPUs is not given")]
     tokens_per_s_per_user: Annotated[float | None, Doc(description="1 / median TPOT")]
     ttft_ms: Annotated[dict[str, Estimate], Doc(description="p50, p90, p99; response time in an open loop")]
     tpot_ms: dict[str, Estimate]
     itl_ms: dict[str, Estimate]
     e2e_ms: dict[str, Estimate]
+    first_audio_ms: Annotated[dict[str, Estimate], Doc(description="empty where the API makes no audio")] = {}
     e2e_mean_ms: Annotated[float | None, Doc(description="mean; there even where no percentile is estimable")] = None
     goodput: Goodput | None
     server: Annotated[dict[str, float | None], Doc(description="mean of each watched series over the window")] = {}
@@ -141,7 +144,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     attainment: Annotated[Share, Doc(description="over all these stages")]
     goodput_per_s: float | None
-    binding: Annotated[str | None, Doc(description="limit missed most often: ttft_ms, tpot_ms, e2e_ms or failures")]
+    binding: Annotated[str | None, Doc(description="limit missed most often: by its field, as ttft_ms, or failures")]
 
 
 class Stable(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +186,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     cliff: Annotated[
         bool, Doc(description="attainment collapses inside the bracket: no value between is to be read off")
     ]
-    binding: Annotated[str | None, Doc(description="limit that breaks first: ttft_ms, tpot_ms, e2e_ms or failures")]
+    binding: Annotated[str | None, Doc(description="limit that breaks first: by its field, as ttft_ms, or failures")]
     stable: Stable
     floor_ms: Annotated[
         dict[str, float | None],

@@ -16,6 +16,7 @@ _ALSO = {
     "documents": ("texts", "passages"),
     "texts": ("documents", "passages"),
     "text_2": ("documents", "texts", "passages"),
+    "prompt": ("text", "input", "caption"),
 }
 """What rows may call a field of the body, after its own name."""
 _URLS = {
@@ -27,6 +28,8 @@ _URLS = {
     "/pooling": ("pooling",),
     "/rerank": ("rerank", "tei-rerank"),
     "/score": ("score",),
+    "/audio/speech": ("speech",),
+    "/images/generations": ("images",),
 }
 """How URLs in lines of a batch file end, and which APIs these are for."""
 FIELDS = frozenset((
@@ -34,6 +37,10 @@ FIELDS = frozenset((
     "truncation_direction", "truncate_prompt_tokens", "normalize", "late_chunking", "embedding_type", "embd_normalize",
     "prompt_name", "top_n", "return_documents", "return_text", "raw_scores", "rank_fields", "max_tokens_per_doc",
     "max_chunks_per_doc", "priority", "add_special_tokens", "instruction",
+    # speech and images
+    "voice", "response_format", "stream_format", "speed", "instructions", "language", "task_type", "n", "size",
+    "quality", "style", "background", "output_format", "output_compression", "moderation", "negative_prompt", "seed",
+    "num_inference_steps", "guidance_scale", "true_cfg_scale",
 ))  # fmt: skip
 """Keys beside the inputs that are sent with them; in a `body` every key is."""
 
@@ -99,6 +106,11 @@ def _check(fields: Fields, where: str, dialect: Any) -> None:
             raise UsageError(f"{where}: its {dialect.query!r} must be a text, found {short(query)}")
         if not isinstance(value, list) or not value or not all(_text(one) for one in value):
             raise UsageError(f"{where}: its {name!r} must be a list of texts, found {short(value)}")
+    elif dialect.one:
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"{where}: its {name!r} must be a text, found {short(value)}")
+        if why := dialect.refused({key: value for key, value in fields.items() if key != name}):
+            raise UsageError(f"{where}: {why}")
     elif not ((isinstance(value, str | list) and value) and (isinstance(value, str) or _texts_or_tokens(value))):
         raise UsageError(
             f"{where}: its {name!r} must be a text, a list of texts, token ids or a list of these, found {short(value)}"

@@ -212,8 +212,8 @@ def _inputs(spec: Spec, asked: str, rows: int) -> _Inputs:
         queries = sample_lengths(parse_lengths(workload.query_tokens), rows, stream(seed, "query lengths"))
         tokens, templates = np.insert(tokens, starts, queries), np.insert(templates, starts, 0)
         sums += counts * queries
-    most = dialect.most_results(spec.endpoint.extra_body)
-    results = counts if most is None else np.minimum(counts, most)
+    sizes, place = np.unique(counts, return_inverse=True)
+    results = np.array([dialect.results(size, spec.endpoint.extra_body) for size in sizes.tolist()])[place]
     if sums.max() > MAX_TOKENS:
         raise UsageError(f"a request has {sums.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer --inputs")
     ends = np.cumsum(counts + (workload.query_tokens is not None))

@@ -23,7 +23,7 @@ from loadcell.report.detail.steps import Steps
 from loadcell.report.detail.timeline import timeline
 from loadcell.spec import Slo
 
-_TITLES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
+_TITLES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E", "first_audio_ms": "First audio"}
 
 
 def build_both(
@@ -47,9 +47,10 @@ def _detail(recording: Recording, result: Result, watch: Watch) -> Detail:
     since = rows.planned if loop == "open" else rows.send_start
     figures = {"ttft_ms": rows.first_any - since, "tpot_ms": tpot_ns(rows), "e2e_ms": rows.last - since}
     drawn, thinned = dots(rows, anchor, members, figures)
-    made = {name: ecdf.of_values(values[ok]) for name, values in figures.items()}
+    drawn_too = figures | {"first_audio_ms": rows.first_audio - since}
+    made = {name: ecdf.of_values(values[ok]) for name, values in drawn_too.items()}
     made["itl_ms"] = ecdf.of_histogram(watch.gaps, watch.shortest, watch.as_short)
-    distributions = {name: found for name in _TITLES if (found := made[name]) is not None}
+    distributions = {name: found for name in _TITLES if name in result.latency and (found := made[name]) is not None}
     course, by_level = None, []
     if steps is not None:
         over_time = {name: figures[name] for name in ("ttft_ms", "e2e_ms")}
@@ -61,7 +62,7 @@ def _detail(recording: Recording, result: Result, watch: Watch) -> Detail:
         timeline=course,
         dots=drawn,
         levels=by_level,
-        stalls=_stalls(recording, watch),
+        stalls=_stalls(recording, watch) if "itl_ms" in result.latency else None,
         parts=parts(rows, ok, loop, figures["e2e_ms"], float(watch.stalled.total_ns)),
         missing=[*_missing(watch, distributions, {name: _TITLES[name] for name in result.latency if name in _TITLES})],
         thinned=[*thinned, *_thinned(distributions)],

@@ -47,6 +47,8 @@ def _budgets(result: Result, words: Words) -> Iterator[str]:
         ("requests/s", rates.requests_per_s, rates.requests_budget),
         ("output tokens/s", rates.output_tokens_per_s, rates.output_tokens_budget),
         ("inputs/s", rates.inputs_per_s, rates.inputs_budget),
+        ("images/s", rates.images_per_s, rates.images_budget),
+        ("s of audio/s", rates.audio_s_per_s, rates.audio_s_budget),
     )
     told = [f"{t(name)} {budget_text(v, b, words.number)}" for name, v, b in pairs if v is not None and b is not None]
     if told:

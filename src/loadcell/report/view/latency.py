@@ -31,7 +31,7 @@ def latency_table(
     rows = []
     for name, anchor, summary in _summaries(latency):
         term = name.removesuffix("_ms")
-        title = " ".join(filter(None, [latency[name].title, _anchor(anchor, words)]))
+        title = " ".join(filter(None, [_title(latency[name]), _anchor(anchor, words)]))
         mean = averaged(summary, words)
         spread = "" if summary.sd is None else f"{t('sd')} {words.figure(summary.sd, 3)}"
         rows.append([
@@ -53,7 +53,7 @@ def short_table(result: Result, words: Words) -> Table | None:
         if not summary.n and not summary.p50.withheld:
             continue
         rows.append([
-            Cell(latency.title, under=words.say("response time") if latency.response else ""),
+            Cell(_title(latency), under=words.say("response time") if latency.response else ""),
             averaged(summary, words).cell(),
             *(_estimate(summary, one, words, scale=_scale(name, summary))
               for one in ("p50", "p90", "p99")),
@@ -64,10 +64,15 @@ def short_table(result: Result, words: Words) -> Table | None:
     return Table(columns, rows, list(short_below(result, words)), stacked=True) if rows else None
 
 
+def _title(latency: Latency) -> str:
+    """Its name in a table of milliseconds."""
+    return latency.title if latency.unit == "ms" else f"{latency.title}, {latency.unit}"
+
+
 def _short(latency: dict[str, Latency]) -> tuple[str, ...]:
     """TPOT, and NTPOT where it is all that is known of the pace."""
     none = "tpot_ms" in latency and latency["tpot_ms"].service.p50.withheld
-    shown = ("ttft_ms", "itl_ms", "tpot_ms", *(["ntpot_ms"] if none else []), "e2e_ms")
+    shown = ("ttft_ms", "itl_ms", "tpot_ms", *(["ntpot_ms"] if none else []), "first_audio_ms", "e2e_ms", "rtf")
     return tuple(name for name in shown if name in latency)
 
 
@@ -150,7 +155,9 @@ def below(result: Result, words: Words) -> Iterator[str]:
         n = words.count(max(summary.failed for _, summary in rows))
         yield t("With the {n} failed as infinitely late: {figures}", n=n, figures=" · ".join(failing))
     yield from outside(result, words)
-    bounds = [f"{title} ≤ {words.figure(s.p99.bound)} ms" for title, s in rows if s.p99.bound is not None]
+    unitless = {one.title for one in result.latency.values() if one.unit != "ms"}
+    bounds = [f"{title} ≤ {words.figure(s.p99.bound)} ms" for title, s in rows
+              if s.p99.bound is not None and title not in unitless]  # fmt: skip
     if bounds:
         yield f"{t('MLPerf early stopping, p99 at 99 % confidence:')} {' · '.join(bounds)}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadcell.metrics import Repeated, Repeats, Result, reasons_of, word_of
+from loadcell.metrics.glossary import made_of
 from loadcell.report.text import found_alone, plain, sentence
 from loadcell.report.view.blocks import TONES, Block, Cell, Column, Note, Section, Table, Verdict, figured, told
+from loadcell.report.view.run import made_words
 from loadcell.report.words import Words
 
 _REASON = 120
@@ -20,13 +22,19 @@ def run_line(result: Result, number: int, count: int, words: Words) -> str:
     generates = result.methodology.spec.workload.generates
     latency = result.latency["ttft_ms" if generates else "e2e_ms"]
     summary = latency.service if latency.response is None else latency.response
-    made = result.throughput.output_tokens_per_s if generates else result.throughput.inputs_per_s
     run = t("run {n} of {all}", n=words.count(number), all=words.count(count))
     return (
         f" {run}: {latency.title} p50 {words.figure(summary.p50.value)} p99 {words.figure(summary.p99.value)} ms · "
-        f"{words.figure(made)} {'tokens/s' if generates else 'inputs/s'} · {t(word)}"
+        f"{_made(result, words)} · {t(word)}"
         f"{f': {plain(said, _REASON)}' if said else ''}"
     )
+
+
+def _made(result: Result, words: Words) -> str:
+    spec = result.methodology.spec
+    if spec.workload.generates:
+        return f"{words.figure(result.throughput.output_tokens_per_s)} tokens/s"
+    return made_words(result.throughput, made_of(spec), words)
 
 
 def repeats_section(together: Repeats, words: Words) -> Section:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from loadcell.apis import AUDIO, IMAGES
 from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
-from loadcell.metrics.glossary import COMPARED, GLOSSARY
+from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.chunks import chunks
@@ -62,26 +63,30 @@ def load_words(result: Result, words: Words) -> list[str]:
 
 def workload_words(spec: Spec, words: Words) -> str:
     """What was asked of the server: in tokens, and what requests carried besides."""
-    text = [] if spec.workload.hears else [_text_words(spec.workload, words)]
+    text = [] if spec.workload.hears else [_text_words(spec, words)]
     return ", ".join([*text, *media_words(spec.media, words)])
 
 
-def _text_words(workload: Workload, words: Words) -> str:
+def _text_words(spec: Spec, words: Words) -> str:
+    workload = spec.workload
     if not workload.generates:
-        return _inputs_words(workload, words)
+        return _inputs_words(spec, words)
     out = workload.output_tokens or ""
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
-def _inputs_words(workload: Workload, words: Words) -> str:
-    """What was asked of an API that generates nothing."""
+def _inputs_words(spec: Spec, words: Words) -> str:
+    """What was asked of an API that generates no text."""
+    workload = spec.workload
     if workload.prompts:
         return words.say("inputs of {file}", file=workload.prompts)
     each = {"n": workload.inputs or "", "m": workload.input_tokens or ""}
     if workload.query_tokens is not None:
         return words.say("a query of {q} tokens and {n} documents of {m}", q=workload.query_tokens, **each)
+    if spec.endpoint.api in (AUDIO, IMAGES):
+        return words.say("a text of {m} tokens", m=workload.input_tokens)
     return words.say("{n} inputs a request, {m} tokens each", **each)
 
 
@@ -152,15 +157,15 @@ def tiles(result: Result, words: Words) -> Tiles:
     """How fast: latencies with their p50 and p99, then rates."""
     t, rates, flight = words.say, result.throughput, result.concurrency
     found = []
-    for name in (name for name in COMPARED if name in result.latency):
+    for name in (name for name in (*COMPARED, "rtf") if name in result.latency):
         latency = result.latency[name]
         summary = latency.response or latency.service
-        cells = [estimated(getattr(summary, shown), words, n=summary.n, name=shown).cell(label=shown)
+        cells = [estimated(getattr(summary, shown), words, latency.unit, summary.n, shown).cell(label=shown)
                  for shown in ("p50", "p99")]  # fmt: skip
         found.append((_titled(name.removesuffix("_ms"), words, t("response time") if latency.response else ""), cells))
     generates = result.methodology.spec.workload.generates
-    for name in ("output_tokens_per_s" if generates else "inputs_per_s", "requests_per_s"):
-        interval = getattr(rates, name.replace("_per_s", "_interval"))
+    for name in (made_of(result.methodology.spec), "requests_per_s"):
+        interval = getattr(rates, interval_of(name))
         figure = rate(getattr(rates, name), interval, t(words.metric(name).unit), words)
         found.append((_titled(name, words), [figure.cell()]))
     if generates:
@@ -180,10 +185,10 @@ def _titled(term: str, words: Words, under: str = "") -> Cell:
 def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """Requests and tokens a second, of all and of a user."""
     t, rates, generates = words.say, result.throughput, result.methodology.spec.workload.generates
-    hears = result.methodology.spec.workload.hears
+    hears, made = result.methodology.spec.workload.hears, made_of(result.methodology.spec)
     parts = [
         t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
-        _made(rates, generates, words) + bracketed(rates.output_tokens_interval or rates.inputs_interval, words),
+        made_words(rates, made, words) + bracketed(getattr(rates, interval_of(made)), words),
     ]
     if not generates:
         yield fact(t("Throughput"), *parts, _taken(result, words))
@@ -202,11 +207,16 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     yield from chunks(result, words)
 
 
-def _made(rates: Throughput, generates: bool, words: Words) -> str:
-    """The rate of what the API makes: output tokens, or results of inputs."""
-    if not generates:
-        return words.say("{n} inputs/s", n=words.figure(rates.inputs_per_s))
-    return words.say("{n} output tokens/s", n=words.figure(rates.output_tokens_per_s))
+def made_words(rates: Throughput, made: str, words: Words) -> str:
+    """The rate of what the API makes, by its field."""
+    n = words.figure(getattr(rates, made))
+    said = {
+        "output_tokens_per_s": words.say("{n} output tokens/s", n=n),
+        "inputs_per_s": words.say("{n} inputs/s", n=n),
+        "images_per_s": words.say("{n} images/s", n=n),
+        "audio_s_per_s": words.say("{n} s of audio/s", n=n),
+    }
+    return said[made]
 
 
 def _taken(result: Result, words: Words) -> str:
@@ -288,7 +298,7 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
             summary = latency.response or latency.service
             figures = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))
             parts.append(f"{latency.title} {' '.join(f'{name} {words.figure(ms)}' for name, ms in figures)} ms")
-        yield fact(t("Whole run"), *parts, _made(whole.throughput, generates, words))
+        yield fact(t("Whole run"), *parts, made_words(whole.throughput, made_of(result.methodology.spec), words))
     found = result.run_rates
     if found is not None and found.seconds is not None:
         yield fact(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from loadcell.metrics.glossary import COMPARED, WHOLE
+from loadcell.metrics.glossary import COMPARED, latencies_of, made_of
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Estimate
 from loadcell.report.charts.sweep_server import server_names
@@ -44,7 +44,7 @@ def stage_table(sweep: Sweep, words: Words, pages: frozenset[str]) -> Table | No
             for name in _latencies(sweep)
         ),
         Column(t("Requests/s"), under=t("goodput")),
-        Column(t("Tokens/s"), under=t("one user")) if generates(sweep) else Column(t("Inputs/s")),
+        Column(t("Tokens/s"), under=t("one user")) if generates(sweep) else Column(_made_title(sweep, words)),
         Column(t("Verdict"), "left"),
         *([Column(t("Ended"), "left", wide=True)] if ended else []),
     ]
@@ -58,7 +58,12 @@ def generates(sweep: Sweep) -> bool:
 
 
 def _latencies(sweep: Sweep) -> tuple[str, ...]:
-    return COMPARED if generates(sweep) else WHOLE
+    return tuple(name for name in COMPARED if name in latencies_of(sweep.plan.spec))
+
+
+def _made_title(sweep: Sweep, words: Words) -> str:
+    titles = {"inputs_per_s": words.say("Inputs/s"), "images_per_s": words.say("Images/s")}
+    return titles.get(made_of(sweep.plan.spec), words.say("Audio s/s"))
 
 
 def _unit(sweep: Sweep, words: Words) -> str:
@@ -83,7 +88,7 @@ def _row(sweep: Sweep, stage: Stage, words: Words, judged: bool, ended: bool, pa
     yield _pair(*map(words.figure, rates))
     rates = (point.output_tokens_per_s, point.tokens_per_s_per_user) if point else (None, None)
     if point and not generates(sweep):
-        rates = (point.inputs_per_s, None)
+        rates = (getattr(point, made_of(sweep.plan.spec)), None)
     yield _pair(*map(words.figure, rates)) if generates(sweep) else figured(words.figure(rates[0]))
     word = point.verdict if point else MISSING
     state = {
@@ -215,7 +220,7 @@ def bars(sweep: Sweep, words: Words) -> Bars | None:
     t = words.say
     stages = [stage for stage in ordered(sweep) if stage.point is not None]
     points = [stage.point for stage in stages if stage.point is not None]
-    name = "ttft_ms" if generates(sweep) else "e2e_ms"
+    name, made = "ttft_ms" if generates(sweep) else "e2e_ms", made_of(sweep.plan.spec)
     ttft = {
         which: [found[which].value if which in (found := getattr(point, name)) else None for point in points]
         for which in _PERCENTILES
@@ -223,11 +228,7 @@ def bars(sweep: Sweep, words: Words) -> Bars | None:
     most = max(map(_known, ttft.values()))
     which = next(which for which, values in ttft.items() if _known(values) >= 0.8 * most)
     curves: dict[str, list[float | None]] = {
-        **(
-            {f"{words.metric('output_tokens_per_s').title}\n{t('tokens/s')}": [p.output_tokens_per_s for p in points]}
-            if generates(sweep)
-            else {f"{words.metric('inputs_per_s').title}\n{t('inputs/s')}": [p.inputs_per_s for p in points]}
-        ),
+        f"{words.metric(made).title}\n{t(words.metric(made).unit)}": [getattr(p, made) for p in points],
         f"{words.metric(name.removesuffix('_ms')).title} {which}\nms": ttft[which],
         f"{words.metric('goodput').title}\n{t('requests/s')}": [goodput(p) for p in points],
     }

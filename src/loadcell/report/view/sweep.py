@@ -220,6 +220,8 @@ def _grid_tiles(sweep: Sweep, words: Words) -> Iterator[tuple[Cell, list[Cell]]]
     best: list[tuple[str, str, str, Callable[[Point], float | None], Callable[[Point], str]]] = [
         (t("Highest throughput"), "output_tokens_per_s", t("tokens/s"), lambda p: p.output_tokens_per_s, spread),
         (t("Highest throughput"), "inputs_per_s", t("inputs/s"), lambda p: p.inputs_per_s, _nothing),
+        (t("Highest throughput"), "images_per_s", t("images/s"), lambda p: p.images_per_s, _nothing),
+        (t("Highest throughput"), "audio_s_per_s", t("s of audio/s"), lambda p: p.audio_s_per_s, _nothing),
         (t("Highest goodput"), "goodput", t("requests/s"), goodput, kept),
         (t("Shortest median TTFT"), "ttft", "ms", median_ttft, _nothing),
         (t("Fastest for one user"), "user_tokens_per_s", t("tokens/s"), lambda p: p.tokens_per_s_per_user, _nothing),

@@ -1,0 +1,96 @@
+"""Audio as bytes: how long it lasts, by its WAV header or as raw PCM, and whether it is whole.
+
+Sound is counted, not kept and not decoded: of MP3, Opus, AAC and FLAC nothing here tells how long they last.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from loadcell.phrases import phrase
+
+PCM_BYTES_PER_S = 2 * 24_000
+"""Of raw PCM, which says nothing of itself: 24,000 samples of 16 bits a second, one channel, by OpenAI's reference."""
+_FILES = (b"RIFF", b"RF64")
+_MOST_HEADER_BYTES = 64 * 1024
+_UNKNOWN_BYTES = 0x7FFF_0000
+"""From this size on, and at 0, a header that was written before the sound names no size."""
+_PLAIN_FORMATS = (1, 3, 0xFFFE)
+"""PCM, floats, and either in the extended form: a sample takes what the header says of a block."""
+
+
+class _Header(NamedTuple):
+    bytes_per_s: int | None
+    named: int | None
+    """Bytes of sound that it names; None where it was written before they were known."""
+    begin: int
+    """Where the sound begins."""
+
+
+class Sound:
+    """The sound of a reply so far."""
+
+    def __init__(self) -> None:
+        self.pcm = False
+        """Whether raw PCM was asked for."""
+        self.bytes = 0
+        self._header: _Header | None = None
+        self._start = b""
+        """What may be the begin of a header."""
+
+    def take(self, data: bytes) -> bool:
+        """A further piece; whether it brought sound, and not a header or what follows the sound alone."""
+        if self._header is None:
+            self._start += data
+            self._header = _header_of(self._start, pcm=self.pcm)
+            if self._header is None:
+                return False
+            data, self._start = self._start[self._header.begin :], b""
+        if self._header.named is not None:
+            data = data[: self._header.named - self.bytes]
+        self.bytes += len(data)
+        return bool(data)
+
+    @property
+    def lasts_ns(self) -> int | None:
+        """How long it lasts; None where nothing tells."""
+        rate = self._header and self._header.bytes_per_s
+        return round(self.bytes * 1e9 / rate) if rate else None
+
+    @property
+    def told_whole(self) -> bool:
+        """Whether its header names a size, and it has that."""
+        return self._header is not None and self._header.named == self.bytes
+
+    def lacks(self) -> tuple[str, str] | None:
+        """(kind, words) of what is missing of it, where the reply is over."""
+        if self._start:
+            return "cut", phrase("the audio ended inside its WAV header, after {} bytes", len(self._start))
+        if not self.bytes:
+            return "empty", phrase("the reply holds no audio")
+        named = self._header.named if self._header else None
+        if named is not None and self.bytes < named:
+            return "cut", phrase("the audio ended after {:,} of the {:,} bytes that its WAV header names",
+                                 self.bytes, named)  # fmt: skip
+        return None
+
+
+def _header_of(start: bytes, *, pcm: bool) -> _Header | None:
+    """What is known of a sound that begins so; None as long as its header is not whole."""
+    if len(start) < 4 and any(mark.startswith(start) for mark in _FILES):
+        return None
+    none = _Header(PCM_BYTES_PER_S if pcm else None, None, 0)
+    if start[:4] not in _FILES or (len(start) >= 12 and start[8:12] != b"WAVE"):
+        return none
+    place, rate = 12, None
+    while place + 8 <= len(start):
+        name, size = start[place : place + 4], int.from_bytes(start[place + 4 : place + 8], "little")
+        place += 8
+        if name == b"data":
+            return _Header(rate, size if 0 < size < _UNKNOWN_BYTES else None, place)
+        if name == b"fmt " and place + 16 <= len(start):
+            form, _, hertz, mean, block = struct.unpack_from("<HHIIH", start, place)
+            rate = (hertz * block if form in _PLAIN_FORMATS else mean) or None
+        place += size + size % 2
+    return None if len(start) <= _MOST_HEADER_BYTES else none
