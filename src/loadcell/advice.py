@@ -74,8 +74,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "before it"),
     ("too_large", "", "the reply is larger than the client accepts: check --api and the output length"),
     ("empty", "", "the reply ended without output: check the chat template, stop tokens and output length"),
-    ("results", "", "the reply does not hold one result for each input: check --model, and the server's limit on "
-     "inputs a request"),
+    ("results", "", "the reply does not hold one result for each input, or as many images as were asked for: check "
+     "--model, and the server's limit on inputs, or images, a request"),
     ("lost", "", "the worker died before it wrote these: see the notes and this machine's log (memory?)"),
 )  # fmt: skip
 """Beginnings of kinds, what the server's words hold (a pattern), and what to do: the first that fits counts."""
