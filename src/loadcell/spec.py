@@ -49,6 +49,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Doc(description="path and query to ask in place of the API's own; {model} in it is the model's name"),
     ] = None
+    http: Annotated[
+        Literal["1.1", "2"], Doc(description="version of HTTP; 2: by ALPN over TLS, else by prior knowledge")
+    ] = "1.1"
     model: Annotated[
         str | None, Doc(description="model name (default: the first of /v1/models that generates text)")
     ] = None
@@ -492,7 +495,7 @@ def _plain(key: str, value: Any, name: str) -> Any:
         and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS)
     ):
         return str(value)
-    return value
+    return str(value) if key == "http" and isinstance(value, int | float) else value
 
 
 def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     "endpoint": [
         ("--api", "endpoint.api", "A"),
         ("--path", "endpoint.path", "PATH"),
+        ("--http", "endpoint.http", "V"),
         ("--stream", "endpoint.stream", ""),
         ("--model", "endpoint.model", "M"),
         ("--gpus", "endpoint.gpus", "N"),

@@ -5,9 +5,9 @@ Two forms of one contract: `tape` and `reader` in Python, which say what it is a
 """
 
 from loadcell.core.native import form, make_reader, make_records, make_tape
-from loadcell.core.reader import Event, Note, Reader, What
+from loadcell.core.reader import Event, Note, Reader, What, is_odd
 from loadcell.core.records import Records, Sealed
-from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Scan, Tape
+from loadcell.core.tape import BULK_BYTES, LOOK_NS, READ_BYTES, STALL_NS, STAMP_COLUMNS, Look, Scan, Tape, Turn
 
 __all__ = [
     "BULK_BYTES",
@@ -16,14 +16,17 @@ __all__ = [
     "STALL_NS",
     "STAMP_COLUMNS",
     "Event",
+    "Look",
     "Note",
     "Reader",
     "Records",
     "Scan",
     "Sealed",
     "Tape",
+    "Turn",
     "What",
     "form",
+    "is_odd",
     "make_reader",
     "make_records",
     "make_tape",

@@ -34,6 +34,8 @@ class Audit:
     """Of these: beyond the end, and not counted."""
     reads: int = 0
     reads_without_stamp: int = 0
+    mixed_reads: int = 0
+    """Reads of connections of HTTP/2 that brought bytes of more than one request."""
     clock_steps: int = 0
     """Times that the wall clock was moved against the monotonic one."""
     stamps_dropped: int = 0

@@ -12,6 +12,7 @@ from itertools import compress
 
 import httptools
 
+from loadcell.load.stream_socket import StreamSocket
 from loadcell.load.target import Address, Target, place_of
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
@@ -28,6 +29,7 @@ _SLOWER = 5
 _ALERT_S = 1.0
 """How long a server that hung up is listened to, for why."""
 _MODELS_BYTES = 4 * 1024 * 1024
+Blocking = socket.socket | StreamSocket
 
 
 def get(
@@ -109,7 +111,7 @@ def _sent(
     *,
     last: bool = False,
     form: str = "application/json",
-) -> Iterator[tuple[socket.socket, float]]:
+) -> Iterator[tuple[Blocking, float]]:
     """A connection on which a request was sent, and the monotonic time at which its send began; `last`: it says that
     no other follows; `form` is the type of the payload."""
     connect_s, total_s = timeouts
@@ -161,7 +163,7 @@ def _over_s(reply: Reply) -> float:
     return float("inf") if reply.patience_ns is None else time.monotonic() + _SLOWER * reply.patience_ns / 1e9
 
 
-def _hangs_up(sock: socket.socket, took_s: float) -> bool:
+def _hangs_up(sock: Blocking, took_s: float) -> bool:
     """Whether the server closes a connection right after a reply that said nothing of it, as llama.cpp's does.
 
     One that was slow to reply, for its machine is busy, is slow to hang up too.
@@ -185,7 +187,7 @@ def _feed(page: Page, data: bytes) -> None:
         raise ConnectError(no_http(data, error)) from None
 
 
-def _receive(sock: socket.socket, limit_s: float) -> bytes:
+def _receive(sock: Blocking, limit_s: float) -> bytes:
     """What has come, b"" at the end or where the connection broke; TimeoutError at the monotonic time `limit_s`."""
     left_s = limit_s - time.monotonic()
     if left_s <= 0:
@@ -208,8 +210,8 @@ def _open_tunnel(sock: socket.socket, target: Target, limit_s: float) -> None:
         answer += data
 
 
-def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
-    """A blocking connection, through a tunnel and with TLS where the target asks for them."""
+def _open(target: Target, address: Address, timeout_s: float) -> Blocking:
+    """A blocking connection, through a tunnel and with TLS and HTTP/2 where the target asks for them."""
     sock = socket.socket(address[0], socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
@@ -218,7 +220,9 @@ def _open(target: Target, address: Address, timeout_s: float) -> socket.socket:
             _open_tunnel(sock, target, time.monotonic() + timeout_s)
             sock.settimeout(timeout_s)
         if target.tls:
-            return target.tls_context().wrap_socket(sock, server_hostname=target.server_name)
+            sock = target.tls_context().wrap_socket(sock, server_hostname=target.server_name)
+        if target.http == "2":
+            return StreamSocket(sock)
     except BaseException:
         sock.close()
         raise

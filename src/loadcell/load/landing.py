@@ -71,6 +71,8 @@ class Landing:
             if not flight.cancelled and not flight.failure:
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
+        if flight.connection is not None:
+            reply.tails.update(flight.connection.mixed)
         body = self._bodies.read(flight.request).decode(errors="replace") if self._job.keep_text else None
         stamps = flight.tape.stamps()
         self._audit.landed(flight, stamps)

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from itertools import count
 
+from loadcell.core import Reader, make_reader
 from loadcell.core.poller import Poller
 from loadcell.load.audit import Audit
 from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.job import Lane as Way
-from loadcell.load.pool import OPENING_MOST, Handlers, Pool
+from loadcell.load.pool import Handlers, Pool
+from loadcell.load.streams import StreamPool, StreamReader
 from loadcell.phrases import phrase
 
 
@@ -23,11 +25,6 @@ class Lane:
         self.waiting: deque[Flight] = deque()
         self.reuse, self.left_open = way.reuse, way.left_open
         self.wanted = way.pool
-
-    def open_more(self) -> None:
-        """Open a connection for each request that waits, some at a time."""
-        while len(self.pool.opening) < min(len(self.waiting), OPENING_MOST):
-            self.pool.open()
 
 
 class Lanes:
@@ -49,7 +46,7 @@ class Lanes:
             def failed(why: str, place: int = place) -> None:
                 on_failed(self._all[place], why)
 
-            pool = Pool(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
+            pool = (StreamPool if way.target.http == "2" else Pool)(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
             self._all.append(Lane(way, pool))
         self.of = [self._all[place] for place, _ in job.heads]
         """The lane of each class."""
@@ -58,6 +55,11 @@ class Lanes:
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._all)
+
+    def reader(self, poller: Poller) -> Reader:
+        """What reads them: HTTP is of one version in all."""
+        streams = [lane.pool for lane in self._all if isinstance(lane.pool, StreamPool)]
+        return StreamReader(poller, streams) if streams else make_reader(poller)
 
     def fill(self, stop: Callable[[], bool]) -> str | None:
         """Open the connections of all. Returns what went wrong where not one of a lane could be opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import count
 from time import monotonic_ns
 from typing import Protocol
@@ -18,6 +18,8 @@ from loadcell.phrases import phrase
 
 OPENING_MOST = 32
 """Connections that are opened at a time: a burst of them is itself a load."""
+SPARE = 2
+"""Idle connections that are kept at hand in an open loop."""
 _STEP_S = 0.05
 _FILES = 10
 """Descriptors that are left to files, which the recording needs: connections never take the last ones."""
@@ -81,7 +83,7 @@ class Pool:
             for fd, mask in self._poller.poll(_STEP_S):
                 self._handlers[fd](mask)
         for connection in list(self.opening.values()):
-            self.drop(connection)
+            self._part(connection)
         self._audit.connections_before += len(self.idle)
         if self.idle or not wanted or stop():
             return None
@@ -105,8 +107,26 @@ class Pool:
         self.idle.append(connection)
         self._handlers[connection.fd] = lambda _: self._heard_idle(connection)
 
-    def drop(self, connection: Connection) -> None:
-        """Close a connection in whatever state it is."""
+    def drop(self, connection: Connection) -> bool:
+        """Close a connection in whatever state it is; True: with what it carried, it is gone."""
+        self._part(connection)
+        return True
+
+    def want(self, waiting: Sized) -> None:
+        """Open connections for requests that wait."""
+        while len(self.opening) < min(len(waiting), OPENING_MOST):
+            self.open()
+
+    def spare(self) -> None:
+        """Keep a few connections at hand."""
+        if len(self.idle) + len(self.opening) < SPARE:
+            self.open()
+
+    def sends(self, connection: Connection, *, more: bool) -> None:
+        """Tell when there is room for what is left of a request; with `more` false not any longer."""
+        self._poller.change(connection.fd, READABLE | WRITABLE if more else READABLE)
+
+    def _part(self, connection: Connection) -> None:
         self._handlers.pop(connection.fd, None)
         self.opening.pop(connection.fd, None)
         self._poller.remove(connection.fd)
@@ -134,24 +154,27 @@ class Pool:
         """Give up the connections that take too long to open."""
         for connection in list(self.opening.values()):
             if now - connection.start_ns > self._limit_ns:
-                self.drop(connection)
+                self._part(connection)
                 self._failed(phrase("not open after {:g} s", self._job.connect_timeout_s), None, connection.address)
 
     def close(self) -> None:
         """Close every connection that carries no reply."""
         for connection in [*self.idle, *self.opening.values()]:
-            self.drop(connection)
+            self._part(connection)
 
     def _advance(self, connection: Connection) -> None:
         try:
             interest = connection.advance()
+            if interest is None:
+                self._connected(connection)
+            else:
+                self._poller.change(connection.fd, interest)
         except ConnectError as error:
-            self.drop(connection)
+            self._part(connection)
             self._failed(str(error), error.code, connection.address)
-            return
-        if interest is not None:
-            self._poller.change(connection.fd, interest)
-            return
+
+    def _connected(self, connection: Connection) -> None:
+        """It is open; ConnectError if it is of no use."""
         del self.opening[connection.fd]
         self._audit.opened(host_of(connection.address))
         self._poller.change(connection.fd, READABLE)

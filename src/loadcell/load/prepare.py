@@ -104,8 +104,18 @@ def make_manifest(
     elif not stamped:
         notes.append(phrase("this platform has no kernel receive stamps: times were taken when the client read"))
     core, why_python = form()
+    if target.http == "2":
+        core, why_python = "Python", phrase("HTTP/2 is read in Python alone")
     if why_python:
         notes.append(phrase("the hot path ran in Python, without the compiled core: {}", why_python))
+    if target.http == "2":
+        notes.append(
+            phrase(
+                "HTTP/2: the streams of a load process share connections. A time is that of the read that brought the "
+                "bytes, and a read may bring those of several requests: how much earlier they can have come is in the "
+                "error budget"
+            )
+        )
     proxy = target.proxy if target.proxy else None
     if proxy:
         notes.append(phrase("requests went through the proxy {} that the environment sets", proxy))

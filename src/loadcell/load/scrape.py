@@ -89,6 +89,7 @@ def metrics_target(endpoint: Endpoint, url: str | None, target: Target) -> Targe
         cert_file=target.cert_file if own else None,
         key_file=target.key_file if own else None,
         prefix="/metrics" if bare else page.prefix,
+        http=target.http if page.origin == target.origin else page.http,
     )
 
 

@@ -19,6 +19,7 @@ from loadcell.load.names import parse_pin, pinned, proxy_of
 from loadcell.load.route import route_to, with_model
 from loadcell.protocol import dialect_of
 from loadcell.protocol.head import FRAMING, can_be_sent
+from loadcell.protocol.http2 import need_http2
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 from loadcell.urls import is_azure, socket_of
@@ -72,6 +73,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     cert_file: str | None = None
     """PEM file of the client's own certificate, and that of its key; None: in the same file."""
     key_file: str | None = None
+    http: str = "1.1"
+    """Version of HTTP that is spoken; "2" is agreed on by ALPN over TLS, else by prior knowledge."""
     addresses: list[str] = []
     """Addresses of the host to dial that were given by hand; empty: ask the resolver."""
 
@@ -162,7 +165,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols([*(["h2"] if self.http == "2" else []), "http/1.1"])
         if self.cert_file is not None:
             _load_certificate(context, self.cert_file, self.key_file)
         return context
@@ -236,7 +239,14 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         verify_tls=endpoint.verify_tls,
         cert_file=endpoint.cert_file,
         key_file=endpoint.key_file,
+        http=endpoint.http,
     )
+    if endpoint.http == "2":
+        need_http2()
+        if proxy is not None and not tls:
+            raise UsageError(
+                f"HTTP/2 without TLS does not pass through the proxy {proxy}: leave --http 2 out, or set NO_PROXY"
+            )
     for pin in endpoint.resolve:
         parse_pin(pin)
     return msgspec.structs.replace(target, addresses=pinned(endpoint.resolve, *target.dial))

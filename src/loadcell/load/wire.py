@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic_ns
 
 from loadcell.core import READ_BYTES, Records, Sealed, make_records
@@ -34,6 +34,14 @@ class ConnectError(Exception):
         self.code = code
 
 
+class Broken(OSError):
+    """A stream of HTTP/2 came to no end; `failure` is why, as of a request."""
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.failure = (kind, words)
+
+
 class Connection:
     """One HTTP/1.1 connection. It opens step by step through `advance`; afterwards `recvmsg` and `send` move bytes.
 
@@ -44,6 +52,9 @@ class Connection:
         "_context", "_in", "_local", "_out", "_records", "_reply", "_send_rest", "_sock", "_step", "_target", "_tls",
         "address", "fd", "idle_since_ns", "keep_s", "number", "recvmsg", "served", "start_ns", "tcp_ns", "tls_ns",
     )  # fmt: skip
+
+    mixed: Collection[int] = ()
+    """Reads that brought more than bytes of its own after these: none, but of a stream of HTTP/2."""
 
     def __init__(self, number: int, target: Target, address: Address, context: ssl.SSLContext | None) -> None:
         self.number = number
@@ -174,6 +185,11 @@ class Connection:
                 raise
             # Else a close without notice: HTTP's own framing tells whether the reply was whole.
         return plain[0] if len(plain) == 1 else b"".join(plain)
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that a TLS server chose, "" for none; None without TLS."""
+        return None if self._tls is None else self._tls.selected_alpn_protocol() or ""
 
     @property
     def plain(self) -> bool:

@@ -11,9 +11,9 @@ from array import array
 from collections import deque
 from time import monotonic_ns
 
-from loadcell.core import BULK_BYTES, Event, Note, What, make_reader
+from loadcell.core import BULK_BYTES, Event, Note, What
 from loadcell.core.clock import Timer
-from loadcell.core.poller import READABLE, WRITABLE, make_poller
+from loadcell.core.poller import READABLE, make_poller
 from loadcell.load.air import Air
 from loadcell.load.audit import Audit
 from loadcell.load.due import Due
@@ -28,7 +28,7 @@ from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
-from loadcell.load.wire import Connection, describe
+from loadcell.load.wire import Broken, Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
@@ -52,8 +52,6 @@ FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
-SPARE = 2
-"""Idle connections that are kept at hand in an open loop."""
 
 
 class Worker:
@@ -68,7 +66,6 @@ class Worker:
         self.tail = Tail(job, live)
         self.schedule = schedule
         self.poller = make_poller()
-        self.reader = make_reader(self.poller)
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
         self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
@@ -79,6 +76,7 @@ class Worker:
         self.flights: dict[int, Flight] = {}
         self.handlers: Handlers = {}
         self.lanes = Lanes(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection)
+        self.reader = self.lanes.reader(self.poller)
         self.landed = Landing(job, live, ledger, audit, self.bodies)
         self.long: deque[Flight] = deque()
         self.room = Room(job.memory_bytes)
@@ -188,8 +186,8 @@ class Worker:
         self.audit.late_bodies += not self.bodies.ready(request)
         lane.waiting.append(flight)
         self._serve_waiting()
-        if self.job.users is None and len(lane.pool.idle) + len(lane.pool.opening) < SPARE:
-            lane.pool.open()
+        if self.job.users is None:
+            lane.pool.spare()
 
     def _serve_waiting(self) -> None:
         """Send what waits, first come first served, as far as the cap and the connections allow."""
@@ -202,7 +200,7 @@ class Worker:
                 return
             connection = lane.pool.take()
             if connection is None:
-                lane.open_more()
+                lane.pool.want(lane.waiting)
                 without.append(lane)
             else:
                 self._send(lane.waiting.popleft(), connection)
@@ -238,14 +236,14 @@ class Worker:
             flight.send_end_ns = monotonic_ns()
         else:
             flight.begun_ns = monotonic_ns()
-            self.poller.change(connection.fd, READABLE | WRITABLE)
+            self.lanes.of[flight.kind].pool.sends(connection, more=True)
 
     def _send_more(self, flight: Flight) -> None:
         assert flight.connection is not None
         try:
             if flight.connection.flush():
                 flight.send_end_ns = monotonic_ns()
-                self.poller.change(flight.connection.fd, READABLE)
+                self.lanes.of[flight.kind].pool.sends(flight.connection, more=False)
         except OSError as error:
             self._lost(flight, error)
 
@@ -279,7 +277,10 @@ class Worker:
         """The connection broke."""
         flight.parse_all()
         flight.close()
-        if not flight.reply.bytes:
+        known = flight.reply.failure
+        if isinstance(error, Broken) and (known is None or known[0] in ("cut", "reset")):  # else that says more
+            flight.failure = error.failure
+        elif not flight.reply.bytes:
             flight.failure = ("reset", phrase("the connection was lost before the reply: {}", describe(error)))
         self._land(flight, reuse=False)
 
@@ -301,10 +302,8 @@ class Worker:
             self.tail.ended()
         if reuse and lane.reuse and flight.send_end_ns != MISSING and not self.live.stop:
             lane.pool.rest(connection, now)
-        else:
-            lane.pool.drop(connection)
-            if not flight.cancelled and not self.live.stop:
-                self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
+        elif lane.pool.drop(connection) and not flight.cancelled and not self.live.stop:
+            self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
         self.landed.add(flight)
         if self.job.users is not None and not flight.cancelled:
             self.due.go_on(flight, now, known_ns, alone=not self.in_flight and not self.lanes.waits)

@@ -132,6 +132,14 @@ def _reading(result: Result) -> Iterator[Check]:
     elif socket_of(result.methodology.spec.endpoint.url):
         stamped = phrase("a unix socket has no stamps of the kernel: load the server over TCP from Linux to have them")
     yield note(result, "stamps", bare, says, stamped)
+    if result.methodology.spec.endpoint.http == "2":
+        mixed = sum(worker.mixed_reads or 0 for worker in audit.workers)
+        says = phrase(
+            "HTTP/2: {:,} reads brought bytes of several requests, which have the time of the last of them; those "
+            "before may have come earlier, as the error budget says",
+            mixed,
+        )
+        yield label("streams", None, says)
 
 
 class _Noted(NamedTuple):

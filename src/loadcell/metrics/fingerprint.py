@@ -58,6 +58,7 @@ FIELDS = (
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
     Field("clock", "clock", "forbid"),
+    Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
     Field("definition of a percentile", "percentile", "forbid"),
     Field("model", "effective.model", "care"),

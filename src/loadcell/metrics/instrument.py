@@ -113,7 +113,7 @@ def _worker(audit: dict[str, Any], span: Span, ended_ns: int | None) -> WorkerAu
         return float(audit[name]) * unit / float(audit["load_ns"])
 
     same = ("worker", "issued", "died", "cpu_s", "reads", "reads_without_stamp", "gc_pauses", "clock_steps",
-            "connections_opened")  # fmt: skip
+            "connections_opened", "mixed_reads")  # fmt: skip
     return WorkerAudit(
         gc_pause_max_ms=ms("gc_pause_max_ns"),
         longest_turn_ms=ms("longest_turn_ns"),

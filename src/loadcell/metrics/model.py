@@ -682,6 +682,9 @@ class WorkerAudit(msgspec.Struct, frozen=True, kw_only=True):
     longest_stall_ms: Annotated[
         float | None, Doc(description="longest time in the window in which it did not look at its sockets")
     ]
+    mixed_reads: Annotated[
+        int | None, Doc(description="HTTP/2: reads that brought bytes of several requests; null in older recordings")
+    ] = None
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):

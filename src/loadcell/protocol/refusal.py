@@ -79,7 +79,9 @@ def no_http(start: bytes, error: object) -> str:
     if _TLS_RECORD.match(start):
         return phrase("the server speaks TLS there: write https://")
     if _HTTP2_SETTINGS.match(start) or start.startswith(b"HTTP/2"):
-        return phrase("the server speaks HTTP/2 alone there (gRPC?): name the port of its HTTP/1.1 API")
+        return phrase(
+            "the server speaks HTTP/2 alone there: give --http 2, or the port of its HTTP/1.1 API (is it gRPC?)"
+        )
     if not start.startswith(b"HTTP/") and (said := error_message(start.split(b"\n", 1)[0][:80])):
         return phrase("the server speaks another protocol there ({}): check the URL's scheme and port", said)
     return phrase("not an HTTP/1.1 reply ({}): check the URL's scheme and port", error)

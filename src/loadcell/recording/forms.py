@@ -26,6 +26,7 @@ class AuditForm(TypedDict, total=False):
     beyond: Count
     reads: Count
     reads_without_stamp: Count
+    mixed_reads: Count
     clock_steps: Count
     stamps_dropped: Count
     load_ns: Count
