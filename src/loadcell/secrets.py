@@ -41,6 +41,8 @@ _ESCAPED = re.compile(
 )
 """A character as JSON, URLs, HTML and code may write it, each of them other ones; last, one that was cut."""
 _NAMED = r"""(?:(?<=["'`=(\[<])%s|(?<=[=:] )%s(?=\s*(?:$|[,;.)\]}"'\n]))|(?<=[Bb]earer )%s|(?<=[Bb]asic )%s|^%s$)"""
+_SIGNATURE = re.compile(r"(?<=signature=)[0-9a-f]{64}")
+"""Of a request by SigV4: each has another one."""
 _ALONE = r"(?<![^\W_])%s(?![^\W_])"
 
 
@@ -253,6 +255,7 @@ class _Finder:
         return _without(text, spans) if spans else text
 
     def _found(self, low: str) -> Iterator[tuple[int, int]]:
+        yield from (signature.span() for signature in _SIGNATURE.finditer(low))
         yield from self._whole(low)
         yield from self._some(low)
         yield from self._masked(low)

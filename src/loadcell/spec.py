@@ -58,6 +58,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     stream: Annotated[bool, Doc(description="ask for a streamed response; without it TTFT cannot be seen")] = True
     headers: Annotated[dict[str, str], Doc(description="extra request header; values are never recorded")] = {}
     api_key_env: Annotated[str, Doc(description="environment variable that holds the API key")] = "OPENAI_API_KEY"
+    auth: Annotated[
+        Literal["key", "sigv4"], Doc(description="what proves who asks; sigv4: AWS credentials sign, for Bedrock")
+    ] = "key"
     ca_file: Annotated[str | None, Doc(description="PEM file of the certificate authority to trust")] = None
     verify_tls: Annotated[bool, Doc(description="check the server's certificate")] = True
     cert_file: Annotated[str | None, Doc(description="PEM file of a client certificate to show to the server")] = None

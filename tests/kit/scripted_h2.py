@@ -141,6 +141,7 @@ class _Talk:
 
     def begin(self, stream: int) -> None:
         headers, body = self.requests.pop(stream)
+        headers["host"] = headers[":authority"]
         place = headers.get("x-request-id", "").rpartition("-")[2]
         number = int(place) if place.isdigit() else -1
         request = Received(self.number, headers[":method"], headers[":path"], headers, bytes(body), number)

@@ -66,6 +66,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--model", "endpoint.model", "M"),
         ("--gpus", "endpoint.gpus", "N"),
         ("--api-key-env", "endpoint.api_key_env", "VAR"),
+        ("--auth", "endpoint.auth", "A"),
         ("--ca-file", "endpoint.ca_file", "FILE"),
         ("--verify-tls", "endpoint.verify_tls", ""),
         ("--cert", "endpoint.cert_file", "FILE"),

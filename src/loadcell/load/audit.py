@@ -72,6 +72,8 @@ class Audit:
     gc_pause_max_ns: int = 0
     exhausted: bool = False
     """Whether the schedule ran out before the time did."""
+    signing_ns: int = 0
+    """Time in which requests were signed, right before each was sent."""
     late_bodies: int = 0
     """Requests whose body was not made yet when they were to be sent."""
     body_wait_ns: int = 0

@@ -120,7 +120,7 @@ def _sent(
     try:
         sock.settimeout(total_s)
         fields = {"Content-Type": form} | ({"Connection": "close"} if last else {})
-        head = target.head(method, path, fields)
+        head = target.head(method, path, fields) + target.signature(method, path, payload)
         try:
             sock.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(payload), payload))
         except OSError:

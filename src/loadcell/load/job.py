@@ -62,8 +62,8 @@ class Job(Slice, frozen=True, kw_only=True):
     folder: str
     run_id: str
     lanes: list[Lane]
-    heads: list[tuple[int, bytes]]
-    """Of each class the number of its lane, and the head of its requests but for their lengths."""
+    heads: list[tuple[int, bytes, Target | None]]
+    """Of each class the number of its lane, the head of its requests but for their lengths, and what signs them."""
     api: Api
     live_fd: int
     places_fd: int

@@ -48,9 +48,12 @@ class Lanes:
 
             pool = (StreamPool if way.target.http == "2" else Pool)(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
             self._all.append(Lane(way, pool))
-        self.of = [self._all[place] for place, _ in job.heads]
+        self.of = [self._all[place] for place, _, _ in job.heads]
         """The lane of each class."""
-        self.heads = [head for _, head in job.heads]
+        self.heads = [head for _, head, _ in job.heads]
+        self.signs = [signs for _, _, signs in job.heads]
+        for target in filter(None, self.signs):
+            target.signature("POST", "", b"")  # what signs is loaded now
         self._job = job
 
     def __iter__(self) -> Iterator[Lane]:

@@ -17,6 +17,7 @@ from loadcell import __version__
 from loadcell.errors import EndpointError, UsageError
 from loadcell.load.names import parse_pin, pinned, proxy_of
 from loadcell.load.route import route_to, with_model
+from loadcell.load.sigv4 import Aws, find_aws, sign
 from loadcell.protocol import dialect_of
 from loadcell.protocol.head import FRAMING, can_be_sent
 from loadcell.protocol.http2 import need_http2
@@ -75,6 +76,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     key_file: str | None = None
     http: str = "1.1"
     """Version of HTTP that is spoken; "2" is agreed on by ALPN over TLS, else by prior knowledge."""
+    aws: Aws | None = None
+    """Whose signature each request bears."""
     addresses: list[str] = []
     """Addresses of the host to dial that were given by hand; empty: ask the resolver."""
 
@@ -116,12 +119,25 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def request_target(self, path: str) -> str:
         """What stands in the request line: a path, or the whole URL for a forwarding proxy."""
-        here = self.prefix + path + (self.query.replace("?", "&", 1) if "?" in path else self.query)
+        here = self._here(path)
         return here if self.proxy is None or self.tls else self.origin + here
+
+    def _here(self, path: str) -> str:
+        return self.prefix + path + (self.query.replace("?", "&", 1) if "?" in path else self.query)
 
     def secrets(self) -> set[str]:
         """What is sent to prove who asks, to the endpoint and to a proxy."""
-        return of_headers(self.headers) | of_headers({"Proxy-Authorization": self.proxy_auth or ""})
+        keys = self.aws.secrets() if self.aws is not None else set()
+        return of_headers(self.headers) | of_headers({"Proxy-Authorization": self.proxy_auth or ""}) | keys
+
+    def signature(self, method: str, path: str, payload: bytes) -> bytes:
+        """The header lines that sign a request to `path`, as of now; b"" where none is signed."""
+        if self.aws is None:
+            return b""
+        given = {name.lower(): value for name, value in self.headers.items()}
+        host = given.get("host", self.host_header)
+        signed = {"Host": host, "Content-Type": given.get("content-type", "application/json")}
+        return sign(self.aws, method, f"{self.origin.partition(':')[0]}://{host}{self._here(path)}", signed, payload)
 
     def head(self, method: str, path: str, headers: dict[str, str] | None = None) -> bytes:
         """Request line and headers, without the blank line."""
@@ -209,7 +225,11 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
             f"the {endpoint.api} API cannot be asked for every output token: leave --ignore-eos out; outputs end where "
             "the model ends them"
         )
-    if url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
+    if endpoint.auth == "sigv4":
+        if url.username is not None or any(name.lower() == "authorization" for name in endpoint.headers):
+            raise UsageError("--auth sigv4 writes the header Authorization: leave out the other credentials")
+        headers = dialect.headers(None)
+    elif url.username is not None:  # who asks, named for this host alone, goes before a key that is for any
         headers = dialect.headers(None) | {"Authorization": _basic(url)}
     else:
         key = (api_key or "").strip()  # keys that come from files often end in a line feed
@@ -240,6 +260,7 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         cert_file=endpoint.cert_file,
         key_file=endpoint.key_file,
         http=endpoint.http,
+        aws=find_aws(host) if endpoint.auth == "sigv4" else None,
     )
     if endpoint.http == "2":
         need_http2()

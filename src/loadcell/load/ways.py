@@ -205,13 +205,14 @@ def lanes_of(ways: Sequence[Way], found: Sequence[Endpoint], users: int, workers
     return [lanes[place] for place in sorted(lanes)]
 
 
-def heads_of(ways: Sequence[Way], found: Sequence[Endpoint]) -> list[tuple[int, bytes]]:
-    """Of each class the lane that its requests take, and the head of these but for their lengths."""
-    return [(way.of.place, _head_of(way, one)) for way, one in zip(ways, found, strict=True)]
+def heads_of(ways: Sequence[Way], found: Sequence[Endpoint]) -> list[tuple[int, bytes, Target | None]]:
+    """Of each class the lane that its requests take, the head of these but for their lengths, and what signs them."""
+    return [(way.of.place, *_head_of(way, one)) for way, one in zip(ways, found, strict=True)]
 
 
-def _head_of(way: Way, found: Endpoint) -> bytes:
-    dialect = dialect_of(way.spec.endpoint.api)
-    return way.target.of_model(found.model).post_head(
+def _head_of(way: Way, found: Endpoint) -> tuple[bytes, Target | None]:
+    dialect, target = dialect_of(way.spec.endpoint.api), way.target.of_model(found.model)
+    head = target.post_head(
         stream=way.spec.endpoint.stream, content_type=dialect.content_type, audio=dialect.audio
     )
+    return head, target.asking() if target.aws is not None else None

@@ -28,6 +28,7 @@ from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
+from loadcell.load.target import Target
 from loadcell.load.wire import Broken, Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
@@ -208,8 +209,10 @@ class Worker:
     def _send(self, flight: Flight, connection: Connection) -> None:
         request = flight.request
         body = self.bodies.read(request)
-        head = b"%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
-            self.lanes.heads[flight.kind], len(body), self.job.run_id.encode(), request,
+        signs = self.lanes.signs[flight.kind]
+        signature = b"" if signs is None else self._sign(signs, body)
+        head = b"%b%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
+            self.lanes.heads[flight.kind], signature, len(body), self.job.run_id.encode(), request,
         )  # fmt: skip
         flight.connection = connection
         flight.fresh = connection.served == 0 and connection.start_ns >= self.t0
@@ -237,6 +240,12 @@ class Worker:
         else:
             flight.begun_ns = monotonic_ns()
             self.lanes.of[flight.kind].pool.sends(connection, more=True)
+
+    def _sign(self, signs: Target, body: bytes) -> bytes:
+        began_ns = monotonic_ns()
+        lines = signs.signature("POST", "", body)
+        self.audit.signing_ns += monotonic_ns() - began_ns
+        return lines
 
     def _send_more(self, flight: Flight) -> None:
         assert flight.connection is not None

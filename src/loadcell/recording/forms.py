@@ -34,6 +34,7 @@ class AuditForm(TypedDict, total=False):
     longest_turn_ns: Count
     stalls: list[tuple[Count, Count]]
     core_wait_ns: Count | None
+    signing_ns: Count
     late_bodies: Count
     body_wait_ns: Count
     connections_before: Count

@@ -67,8 +67,10 @@ def drive(planned: Planned, folder: Path, watch: Watch, *, accuracy: bool = Fals
     )
     if asked.tells_first and not asked.spec.endpoint.stream:
         raise UsageError("LoadGen is told of first tokens, which only a stream shows: leave out --no-stream")
-    if asked.spec.endpoint.http != "1.1":
-        raise UsageError("the client of the genuine LoadGen speaks HTTP/1.1: leave out --http")
+    if asked.spec.endpoint.http != "1.1" or asked.spec.endpoint.auth != "key":
+        raise UsageError(
+            "the client of the genuine LoadGen speaks HTTP/1.1 and signs nothing: leave out --http and --auth"
+        )
     driven = _measure(asked, folder, watch)
     dump_json(folder / REPORT, driven)
     return driven
