@@ -27,7 +27,7 @@ _COPIES = 2
 def check_fit(spec: Spec, workers: int) -> None:
     """UsageError where the load needs more open files, ports, processes or memory than there can be."""
     users = spec.load.concurrency
-    if users is not None:
+    if users is not None and spec.endpoint.http == "1.1":  # else they share connections, nobody knows how many
         what = "users" if spec.load.rate is None else "requests in flight"
         _check_files(users, what, workers, descriptor_limit())
         _check_ports(users, what, local_ports())

@@ -319,7 +319,9 @@ def _probe(spec: Spec, target: Target, found: Endpoint, *, last: bool) -> None:
     if counted is not None and counted.usage is not None:
         found.probe_tokens = tokens_an_input(counted, inputs_of(spec))
     found.left_open = reply.left_open and reply.done
-    if found.left_open:
+    if found.left_open and spec.endpoint.http == "2":
+        found.notes.append(phrase("the server leaves its streams open after their end mark: each is given up there"))
+    elif found.left_open:
         found.reuse = False
         found.notes.append(
             phrase("the server leaves its streams open after their end mark: every request opens a connection")

@@ -86,8 +86,11 @@ class Shared:
 
     def push(self) -> bool:
         """Give to the kernel what is to be sent; True when it took all. A loss is told by the next read."""
+        data = self.http2.to_send()
+        if not data and self._wants == READABLE:
+            return True
         try:
-            out = self.of.send(self.http2.to_send())
+            out = self.of.send(data)
         except OSError:
             return False
         wants = READABLE if out and not self._sent() else READABLE | WRITABLE
