@@ -65,6 +65,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("timeout", "", "raise --timeout, or lower the load: the server did not finish in time"),
     ("stream_error", "", "the server reported an error inside the stream: read its log"),
     ("gave_up", "", "the server ended its output for a reason that is none of a whole one: read its log at that time"),
+    ("reset|cut", "GOAWAY", "the server ends a connection after so many requests, or after some time: raise that limit "
+     "in it (nginx: keepalive_requests), for the streams that it meets are lost"),
     ("reset", "", "the server hung up without a reply: look for a crash, a proxy or a limit on connections"),
     ("cut", "", "the connection closed before the end of the stream: look for a crash, a proxy or its time limit"),
     ("protocol", "", "the reply is not HTTP or SSE as it should be: check what stands between here and the server"),
