@@ -359,7 +359,8 @@ _METRICS = (
         formula="1 + guessed tokens that held / steps that had a guess to verify",
         meaning="Tokens that a speculative step gives, the one that is not guessed included; sources as of the "
         "acceptance rate. Of TGI's counters every step is one, that of the prompt too; llama.cpp tells no steps.",
-        blind="Steps without a guess: tokens per chunk has them. A server may send the tokens of a step apart.",
+        blind="Steps without a guess: tokens per chunk has them. A server may send the tokens of a step apart, and "
+        "count guesses that held beyond the end of a reply.",
         source="recording: requests and the server's pages; docs.vllm.ai, Speculative Decoding",
     ),
     Metric(
