@@ -2,10 +2,10 @@
 
 python tools/real_vllm_check.py [FOLDER [PORT]]      (`make real-vllm-test`; some minutes on a CPU)
 
-Serves SmolLM2-135M twice (tools/real_vllm.sh): as it generates, then as it embeds. vLLM's page, read by the run before
-and after its load, is the second witness: it counts requests and tokens, and times them by its own clock from a
-request's arrival on. A client measures that and the way there and back. Prints a table; exits with 1 where the two
-differ by more.
+Serves SmolLM2-135M three times (tools/real_vllm.sh): as it generates, as it guesses ahead, and as it embeds. vLLM's
+page, read by the run before and after its load, is the second witness: it counts requests and tokens, and times them by
+its own clock from a request's arrival on. A client measures that and the way there and back. Prints a table; exits with
+1 where the two differ by more.
 """
 
 from __future__ import annotations
@@ -30,9 +30,18 @@ REQUESTS, USERS, INPUT, OUTPUT = 30, 2, 48, 24
 """So few requests that all of them are in the window."""
 GENERATING = ("chat", "completions", "responses", "messages")
 EMBEDDING = ("embeddings", "pooling", "score", "rerank")
-_FLAGS = {GENERATING: (), EMBEDDING: ("--runner", "pooling", "--convert", "embed")}
+GUESSING = ("chat",)
+"""By n-grams that were there before, of prompts that repeat themselves."""
+_GUESSES = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_min": 1, "prompt_lookup_max": 3}
+_FLAGS = {
+    GENERATING: (),
+    GUESSING: ("--speculative-config", json.dumps(_GUESSES), "--per-request-spec-decode-metrics", "summary"),
+    EMBEDDING: ("--runner", "pooling", "--convert", "embed"),
+}
 _PROMPTS = {"score": 2, "rerank": 2}
 """Of a request with one document, for a model that embeds; elsewhere 1."""
+_GUESSED = {"draft_steps": "drafts", "draft_tokens": "draft_tokens", "accepted_tokens": "accepted_tokens"}
+"""Columns of ours, of each reply, and vLLM's counters of the same."""
 _START_S = 900
 """From nothing: the installation takes minutes."""
 _WAY_MS, _SHARE = 25.0, 0.02
@@ -70,7 +79,7 @@ def main() -> int:
     for apis, flags in _FLAGS.items():
         with served(folder, port, flags), tempfile.TemporaryDirectory() as place:
             for api in apis:
-                lines += list(compared(api, f"http://127.0.0.1:{port}", Path(place) / api, apis is GENERATING))
+                lines += list(compared(api, f"http://127.0.0.1:{port}", Path(place) / api, apis))
     show(lines)
     return 0 if all(line.good for line in lines) else 1
 
@@ -104,22 +113,29 @@ def healthy(port: int) -> bool:
         return False
 
 
-def compared(api: str, url: str, folder: Path, generates: bool) -> Iterator[Line]:
+def compared(api: str, url: str, folder: Path, apis: tuple[str, ...]) -> Iterator[Line]:
     """Run a load and hold its figures against what vLLM's page gained in it."""
-    sizes = ["--output-tokens", str(OUTPUT)] if generates else ["--inputs", "1"]
-    words = ["run", url, "--api", api, "--concurrency", str(USERS), "--requests", str(REQUESTS),
-             "--input-tokens", str(INPUT), *sizes, "--no-keep-load", "--json", "--no-html",
-             "--output", str(folder)]  # fmt: skip
+    generates, guesses = apis is not EMBEDDING, apis is GUESSING
+    sizes = ["--output-tokens", str(2 * OUTPUT if guesses else OUTPUT)] if generates else ["--inputs", "1"]
+    prompts = ["--input-tokens", str(INPUT)]
+    if guesses:
+        prompts = ["--prompts", repeating(folder), "--set", 'endpoint.extra_body={"temperature": 0}']
+    words = ["run", url, "--api", api, "--concurrency", str(USERS), "--requests", str(REQUESTS), *prompts, *sizes,
+             "--no-keep-load", "--json", "--no-html", "--output", str(folder)]  # fmt: skip
     sys.stderr.write(f"loadcell {' '.join(words[:8])} ...\n")
     found = subprocess.run([sys.executable, "-m", "loadcell", *words], capture_output=True, text=True, check=False)
     if not (folder / "server-after.prom").exists():
         raise SystemExit(f"{api} was not measured:\n{found.stdout[-2000:]}{found.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(found.stdout)
-    gained, ok, prompts = page_gains(folder), result["counts"]["run"]["ok"], _PROMPTS.get(api, 1)
+    gained, ok, count = page_gains(folder), result["counts"]["run"]["ok"], _PROMPTS.get(api, 1)
+    api = f"{api}, guessing" if guesses else api
     means = {name: one["service"]["mean"] for name, one in result["latency"].items()}
     yield Line(api, "requests that were answered", ok, REQUESTS, 0)
-    yield Line(api, "prompts that vLLM finished", ok * prompts, gained.get("vllm:request_success_total"), 0)
+    yield Line(api, "prompts that vLLM finished", ok * count, gained.get("vllm:request_success_total"), 0)
     yield Line(api, "prompt tokens", total(folder, "prompt_tokens"), gained.get("vllm:prompt_tokens_total"), 0)
+    for column, counter in _GUESSED.items() if guesses else ():
+        theirs = gained.get(f"vllm:spec_decode_num_{counter}_total")
+        yield Line(api, column.replace("_", " "), total(folder, column), theirs, 0)
     if generates:
         yield Line(api, "output tokens", total(folder, "output_tokens"), gained.get("vllm:generation_tokens_total"), 0)
         yield timed(api, "TTFT", means["ttft_ms"], gained, "time_to_first_token", way_ms=_WAY_MS)
@@ -129,6 +145,16 @@ def compared(api: str, url: str, folder: Path, generates: bool) -> Iterator[Line
     step_ms = mean_ms(gained, "inter_token_latency") or 0.0
     e2e = timed(api, "E2E", means["e2e_ms"], gained, "e2e_request_latency", way_ms=_WAY_MS)
     yield e2e._replace(least=e2e.least + _STEPS * early * step_ms)
+
+
+def repeating(folder: Path) -> str:
+    """A file of prompts that repeat themselves, each a list of its own."""
+    file = folder.with_suffix(".jsonl")
+    lists = (" ".join(f"item{(i * 7 + k) % 11}" for k in range(5)) + " " for i in range(REQUESTS))
+    file.write_text(
+        "".join(json.dumps({"prompt": f"Repeat this list again and again: {one * 6}"}) + "\n" for one in lists)
+    )
+    return str(file)
 
 
 def timed(api: str, name: str, ours: float | None, gained: dict[str, float], metric: str, way_ms: float = 0.0) -> Line:
