@@ -130,7 +130,7 @@ def make_manifest(
         "model": scrub(found.model, secrets) or None,
         "ignore_eos": found.form.ignore_eos,
         "include_usage": found.form.usage and endpoint.stream,
-        "max_tokens_field": found.form.max_tokens_field if spec.workload.generates else None,
+        "max_tokens_field": None if spec.workload.output_tokens is None else found.form.max_tokens_field,
         "reuse_connections": found.reuse,
     }
     clock = "kernel" if stamped else "user"
