@@ -51,6 +51,7 @@ def test_limits_of_a_class_go_before_those_of_its_model_and_its_endpoint() -> No
 
 
 def test_it_is_read_again_as_it_was_written() -> None:
+    assert spec_of({"also": f"{B}=2,c"}) == spec_of({"also": [f"{B}=2", "http://c"]})
     spec = spec_of({"also": [f"{B}=2"], "models": "m=0.7,n=0.3", "slo_of": {"m": "ttft=500ms"}, "deal": "round-robin"})
     assert build_spec(msgspec.to_builtins(spec)) == spec
     assert msgspec.json.decode(msgspec.json.encode(spec), type=Spec) == spec

@@ -177,8 +177,8 @@ def parse_slo_of(text: str, parse_slo: Callable[[str], Slo]) -> tuple[str, Slo]:
 
 def written_out(section: dict[str, Any], parse_slo: Callable[[str], Slo]) -> None:
     """Write out what a person may write short in the section `classes` of a spec."""
-    if isinstance(also := section.get("also"), list):
-        section["also"] = [_also(one) for one in also]
+    if isinstance(also := section.get("also"), str | list):
+        section["also"] = [_also(one) for one in (also.split(",") if isinstance(also, str) else also)]
     if isinstance(models := section.get("models"), str | list):
         section["models"] = parse_models(models if isinstance(models, str) else ",".join(map(str, models)))
     if isinstance(limits := section.get("slo_of"), dict):

@@ -19,12 +19,12 @@ from loadcell.api_template import Template
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, Api, check_api, given_api, our_apis
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import check_inputs, check_limits, settle_inputs
-from loadcell.places import Class, Classes, bare, classes_of, written_out
-from loadcell.places import Slo as Slo
 from loadcell.lengths import Lengths as Lengths
 from loadcell.lengths import parse_lengths as parse_lengths
 from loadcell.media import AMOUNTS, check_media, settle_media
 from loadcell.media import Media as Media
+from loadcell.places import Class, Classes, bare, classes_of, written_out
+from loadcell.places import Slo as Slo
 from loadcell.secrets import REDACTED, bare_body, bare_url, of_body, of_headers, of_url, scrub_tree
 from loadcell.urls import full_url
 

@@ -112,7 +112,9 @@ def test_a_path_and_a_base_that_are_both_wrong_are_said_together() -> None:
 def test_the_embedded_engine_says_which_it_has() -> None:
     with engine() as url, pytest.raises(EndpointError) as caught:
         ask(f"{url}/v9", model="loadcell-engine")
-    names = "chat, completions, messages, responses, transcriptions, translations, embeddings, rerank, speech and images"
+    names = (
+        "chat, completions, messages, responses, transcriptions, translations, embeddings, rerank, speech and images"
+    )
     assert str(caught.value).endswith(f"; {names} answered at {url}/v1: name that URL, with --api chat")
 
 

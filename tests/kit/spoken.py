@@ -402,6 +402,8 @@ SPOKEN["translations, vLLM's"] = Spoken(
     fields=_OPENAI,
     more=(_translation("word", "stop"), _translation("word") | {"usage": {"completion_tokens": 3}}),
 )
+
+
 def _sound(text: str) -> Value:
     return {"type": "speech.audio.delta", "audio": b64encode(text.encode("utf-8", "replace")).decode()}
 

@@ -37,9 +37,8 @@ def planned(api: str = "chat", requests: int = 6, seed: int = 0, salt: str = "x"
 
 
 def source(found: Plan, api: str = "chat") -> Source:
-    return Source(
-        api, b"{" if api == "x" else b'{"model":"m"', "max_tokens", found.prompts, found.schedule.output_tokens
-    )
+    forms = [(b"{" if api == "x" else b'{"model":"m"', "max_tokens")]
+    return Source(api, forms, found.prompts, found.schedule.output_tokens)
 
 
 def parts(body: bytes | str | int) -> list[dict[str, Any]]:

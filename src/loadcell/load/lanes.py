@@ -46,7 +46,8 @@ class Lanes:
             def failed(why: str, place: int = place) -> None:
                 on_failed(self._all[place], why)
 
-            pool = (StreamPool if way.target.http == "2" else Pool)(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
+            kind = StreamPool if way.target.http == "2" else Pool
+            pool = kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
             self._all.append(Lane(way, pool))
         self.of = [self._all[place] for place, _, _ in job.heads]
         """The lane of each class."""

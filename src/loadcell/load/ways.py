@@ -212,7 +212,5 @@ def heads_of(ways: Sequence[Way], found: Sequence[Endpoint]) -> list[tuple[int, 
 
 def _head_of(way: Way, found: Endpoint) -> tuple[bytes, Target | None]:
     dialect, target = dialect_of(way.spec.endpoint.api), way.target.of_model(found.model)
-    head = target.post_head(
-        stream=way.spec.endpoint.stream, content_type=dialect.content_type, audio=dialect.audio
-    )
+    head = target.post_head(stream=way.spec.endpoint.stream, content_type=dialect.content_type, audio=dialect.audio)
     return head, target.asking() if target.aws is not None else None

@@ -17,6 +17,7 @@ from loadcell.errors import RecordingError
 from loadcell.metrics.accounting import Accounts, Unrecorded, window_counts
 from loadcell.metrics.budget import attainment_budget, with_budgets
 from loadcell.metrics.events import EventTotals, Received
+from loadcell.metrics.glossary import latencies_of, made_of
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.latency import latencies
@@ -168,15 +169,15 @@ def _group(
     share: float | None = None,
 ) -> Group:
     recording, early, rows, beyond = parts.recording, parts.events.early, _only(every, chosen), chosen & ~every.counted
-    loop, generates = recording.manifest.loop, recording.spec.workload.generates
+    loop = recording.manifest.loop
     members = parts.members & rows.counted
     ok, window = members & rows.ok, window_counts(rows, members, lost.window_lost, lost.window_unsent)
     run = window_counts(rows, rows.counted, lost.lost, lost.unsent)
     none = summarise_array(np.empty(0), 1.0)
     latency = with_budgets(latencies(rows, ok, loop, none, window.failed), rows, ok, early, Received(), loop)
-    latency = {field: latency[field] for field in LIMITED if generates or field == "e2e_ms"}
+    latency = {field: latency[field] for field in LIMITED if field in latencies_of(recording.spec)}
     received = Received(tokens=np.zeros_like(parts.events.tokens) if tokens is None else tokens)
-    rates = throughput(rows, ok, parts.full, received, none)
+    rates = throughput(rows, ok, parts.full, received, none, made_of(recording.spec))
     if tokens is None or parts.partial:
         rates = msgspec.structs.replace(
             rates, output_tokens_per_s=None, output_tokens_interval=None, total_tokens_per_s=None

@@ -93,7 +93,7 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
     apart = rate(deviation_of_lives(rows, prompts, span, each))
     found: dict[str, Any] = {}
     if pooled is not None:
-        found[made], found[interval_of(made)] = pooled_per_s, _widened(interval(pooled), pooled_per_s, apart)
+        found[made], found[interval_of(made)] = pooled_per_s, widened(interval(pooled), pooled_per_s, apart)
     return Throughput(
         **found,
         requests_per_s=per_s,

@@ -20,9 +20,8 @@ from loadcell.kinds import (
 from loadcell.protocol.cumulative import SoFar
 from loadcell.protocol.dialect import Dialect, Heard, Told, Usage
 from loadcell.protocol.endings import ending
-from loadcell.protocol.twin import BLANK, Lesson, Twin, learn_twin
 from loadcell.protocol.sound import Sound
-from loadcell.protocol.twin import Twin, learn_twin
+from loadcell.protocol.twin import BLANK, Lesson, Twin, learn_twin
 from loadcell.protocol.values import counts_as_text, tool_text
 
 _LESSONS = 4

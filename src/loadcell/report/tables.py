@@ -12,10 +12,8 @@ import msgspec
 
 from loadcell.cells import harmless
 from loadcell.metrics import GLOSSARY, Estimate, Latency, Result, Share, word_of
-from loadcell.metrics.glossary import COMPARED
-from loadcell.metrics.model import InputMedia
-from loadcell.metrics import GLOSSARY, Estimate, Result, Share, word_of
 from loadcell.metrics.glossary import COMPARED, OF_TEXT, interval_of, latencies_of, made_of
+from loadcell.metrics.model import InputMedia
 from loadcell.phrases import phrases
 
 if TYPE_CHECKING:
@@ -109,6 +107,8 @@ def _media(found: InputMedia) -> Iterator[Row]:
             yield name, "", "mean", GLOSSARY[name].unit, rate.value, low, high, None
     if found.input_rtf is not None:
         yield from _summaries("input_rtf", found.input_rtf)
+
+
 def _chunks(result: Result) -> Iterator[Row]:
     """Tokens an event, ITL by token, and what was guessed, by each source."""
     if (found := result.tokens_per_chunk) is not None:
@@ -145,8 +145,8 @@ def _classes(result: Result) -> Iterator[Row]:
                     assert summary is not None
                     name, one = metric.removesuffix("_ms") + of, getattr(summary, statistic)
                     yield _estimate(name, anchor, statistic, latency.unit, one, summary.n)
-        for name in ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s"):
-            span = getattr(group.throughput, f"{name.removesuffix('_per_s')}_interval", None)
+        for name in ("requests_per_s", made_of(result.methodology.spec), "input_tokens_per_s"):
+            span = getattr(group.throughput, interval_of(name), None)
             low, high = (None, None) if span is None else (span.low, span.high)
             yield name + of, "", "mean", GLOSSARY[name].unit, getattr(group.throughput, name), low, high, None
         if (good := group.goodput) is not None:

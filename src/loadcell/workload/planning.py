@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from loadcell.apis import find_api
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
-from loadcell.workload.dealing import deal
 from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
+from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of

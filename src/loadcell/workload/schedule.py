@@ -173,8 +173,8 @@ def schedule_of(
     rows = slots.rows - slots.beyond
     digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
     lengths = (input_tokens, "<i4"), (output_tokens, "<i4")
-    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"))
-    columns += tuple((one, "<i8") for one in media)
+    carried = ((one, "<i8") for one in media)
+    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"), *carried)
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)

@@ -16,7 +16,7 @@ from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Spec, Workload
+from loadcell.spec import LIMITED, Spec
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "class", "failures")
@@ -86,7 +86,7 @@ def _inputs_words(spec: Spec, words: Words) -> str:
     if workload.query_tokens is not None:
         return words.say("a query of {q} tokens and {n} documents of {m}", q=workload.query_tokens, **each)
     if spec.endpoint.api in (AUDIO, IMAGES):
-        return words.say("a text of {m} tokens", m=workload.input_tokens)
+        return words.say("a text of {m} tokens", m=each["m"])
     return words.say("{n} inputs a request, {m} tokens each", **each)
 
 
