@@ -210,6 +210,7 @@ def test_random_bytes_end_in_a_failure(spoken: Spoken, data: bytes, places: list
     st.lists(st.integers(0, 10**6), max_size=8),
     st.integers(1, 5),
 )
+@example([(260, b"\x00", 0)], [170], 1)  # an event and what breaks the framing, in one read
 def test_spoilt_replies_are_judged(
     spoken: Spoken, spoils: list[tuple[int, bytes, int]], places: list[int], batch: int
 ) -> None:

@@ -135,6 +135,8 @@ class Reply(Said):
 
     def on_headers_complete(self) -> None:
         assert self._http is not None
+        if self._another:
+            raise httptools.HttpParserError("another reply")  # ends the parsing: nothing of it is taken
         self.status = self._http.get_status_code()
         self.keep_alive = self._http.should_keep_alive()
         self._header_done = self.status >= 200
@@ -221,10 +223,11 @@ class Reply(Said):
                 if self.complete:
                     self._fail("protocol", phrase("the server sent bytes after the end of its reply"))
                     return
-                http.feed_data(data)
-                if self._another:
-                    self._fail("protocol", phrase("the server sent more than one reply"))
-                    return
+                broken = None
+                try:
+                    http.feed_data(data)
+                except httptools.HttpParserError as error:
+                    broken = error  # what came before it counts, as if it had come alone
                 if body:
                     piece = body.pop() if len(body) == 1 else b"".join(body)
                     body.clear()
@@ -232,11 +235,15 @@ class Reply(Said):
                     if not plain:
                         piece = self._unpack(piece)
                         plain = self._plain
-                        if not piece:
-                            continue
-                    self._take(number, piece)
+                    if piece:
+                        self._take(number, piece)
                 else:
                     bare_bytes += len(data)
+                if self._another and (broken is None or isinstance(broken, httptools.HttpParserCallbackError)):
+                    self._fail("protocol", phrase("the server sent more than one reply"))
+                    return
+                if broken is not None:
+                    raise broken
             self._bare_bytes = bare_bytes
         except httptools.HttpParserUpgrade:
             self._fail("protocol", phrase("the server switched to another protocol"))
