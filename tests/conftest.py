@@ -26,6 +26,7 @@ import pytest
 from hypothesis import settings
 
 from loadcell.core.clock import HAS_KERNEL_STAMPS, STAMP_BYTES, enable_kernel_stamps
+from loadcell.load import local
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Background jobs of shells and many CI runners start with Ctrl-C ignored, and so would each process of a test.
@@ -88,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests assert what is so, not how fast: machines pause.
     settings.register_profile("lane", deadline=None, max_examples=5 * config.getoption("--seeds"))
     settings.load_profile("lane")
+    local.USUAL = ()  # a server that happens to run on this machine is none of a test's
 
 
 @pytest.fixture(scope="session")

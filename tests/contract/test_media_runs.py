@@ -216,7 +216,7 @@ def test_a_recorded_run_goes_again_and_a_folder_is_asked_for(
     with serve(seeing, probe=seeing) as server:
         words = ["--api", "chat", "--set", f"endpoint.url={server.url}", "--requests", "2", "--output-tokens", "4"]
         assert main(["run", str(ran.folder), *words, "--output", str(tmp_path / "chat")]) in JUDGED
-        assert all("audio" not in request.body.decode() for request in server.load)
+        assert all("input_audio" not in request.body.decode() for request in server.load)
 
 
 def test_a_body_that_the_kernel_does_not_take_at_once_says_when_it_was_begun(run: Run) -> None:

@@ -23,6 +23,8 @@ _KEPT = {
     "kind",
     "unit",
     "api",
+    "http",
+    "auth",
     "method",
     "clock",
     "gpu",
@@ -59,7 +61,7 @@ def hostile_result(result: Result) -> Result:
     tree = _hostile(msgspec.to_builtins(result))
     found = msgspec.convert(tree, Result)
     errors = [Failure(kind=HOSTILE, count=3, sample=LONG, advice=HOSTILE), *found.errors]
-    latency = {name: found.latency[name] for name in LIMITED}
+    latency = {name: found.latency[name] for name in LIMITED if name in found.latency}
     groups = [
         Group(name=HOSTILE, endpoint=HOSTILE, model=LONG, share=0.5, counts=found.counts, failures={HOSTILE: 3},
               latency=latency, throughput=found.throughput, goodput=found.goodput)

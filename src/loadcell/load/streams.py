@@ -37,7 +37,8 @@ class Stream:
     def __init__(self, shared: Shared, fd: int) -> None:
         of = shared.of
         self.shared, self.fd, self.recvmsg = shared, fd, of.recvmsg
-        self.number, self.start_ns, self.tcp_ns, self.tls_ns = of.number, of.start_ns, of.tcp_ns, of.tls_ns
+        self.number, self.address = of.number, of.address
+        self.start_ns, self.tcp_ns, self.tls_ns = of.start_ns, of.tcp_ns, of.tls_ns
         self.served, of.served = of.served, of.served + 1
         self.keep_s: float | None = None
         self.id = 0
