@@ -115,3 +115,25 @@ def test_gauges_as_they_were_watched(make: Make) -> None:
 def test_nothing_is_told_by_a_server_that_tells_nothing(make: Make) -> None:
     assert told(make) == []
     assert paged(make, "vllm:num_requests_running 1\n", {}) == []
+
+
+def test_a_page_that_lacks_a_counter_tells_the_rest(make: Make) -> None:
+    drafts = "".join(line for line in VLLM.splitlines(True) if "accepted" not in line)
+    (found,) = paged(make, drafts, GAINS)
+    assert (found.steps, found.draft_tokens, found.accepted_tokens, found.acceptance_rate) == (400, 800, None, None)
+
+
+@pytest.mark.parametrize("gains", [GAINS | {"accepted": 900}, {"steps": 1, "tokens": 2, "accepted": 3, "first": 3}])
+def test_more_accepted_than_guessed_is_said_and_not_shown(make: Make, gains: dict[str, int]) -> None:
+    (found,) = paged(make, VLLM, gains)
+    assert (found.acceptance_rate, found.acceptance_length, found.by_position) == (None, None, [])
+    assert found.note is not None and "cannot be" in found.note
+
+
+def test_counters_of_a_server_that_began_anew_tell_nothing(make: Make) -> None:
+    """Though they had come further by then than before."""
+    form = VLLM + "process_start_time_seconds {born}\n"
+    before, after = BEFORE | {"born": 1}, {name: BEFORE[name] + GAINS[name] for name in BEFORE} | {"born": 2}
+    (found,) = told(make, form.format(**before), form.format(**after))
+    assert (found.steps, found.draft_tokens, found.accepted_tokens, found.acceptance_rate) == (None,) * 4
+    assert found.note is not None and "began anew" in found.note

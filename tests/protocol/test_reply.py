@@ -17,7 +17,7 @@ from tapes import tapes
 from loadcell.core import Tape
 from loadcell.core.tape import TEXT, WHOLE
 from loadcell.kinds import KIND_ANSWER, KIND_DONE, KIND_FINISH, KIND_OUTPUT, KIND_REASONING, KIND_TOOL, KIND_USAGE
-from loadcell.protocol import Dialect, Reply
+from loadcell.protocol import Dialect, Reply, evidence
 from loadcell.protocol.cutting import MAX_EVENT_BYTES
 from loadcell.protocol.dialect import Heard
 from loadcell.protocol.head import MAX_HEADER_BYTES
@@ -401,3 +401,23 @@ def test_a_form_is_learnt_where_the_content_stands_once(content: str) -> None:
 def test_no_form_is_learnt_where_that_is_not_sure(content: str) -> None:
     """Contents that equal another string of the event, or that JSON escapes."""
     assert lesson(json.dumps(token(content)).encode()) is None
+
+
+@pytest.mark.parametrize("counts", [[3, 4, 5, 0], [7, 0, 0, 0], [0, 0, 0], [1, 2, 3]])
+def test_a_running_count_of_nothing_takes_no_usage_back(counts: list[int]) -> None:
+    """Read one by one, or as events that are alike."""
+    values = [token("word") | {"usage": {"completion_tokens": n, "prompt_tokens": 9}} for n in [1, 2, *counts]]
+    reads = [HEAD, *map(chunk, [*map(event, values), event(FINISH), DONE]), LAST]
+    reply = parse(reads, 40)
+    assert reply.usage is not None
+    assert (reply.usage.output_tokens, reply.usage.prompt_tokens) == (next((n for n in counts[::-1] if n), 2), 9)
+
+
+def test_counts_that_cannot_be_added_up_are_none() -> None:
+    """Running counts that jump: their sum is no number of tokens."""
+    spoken = SPOKEN["tgi, numbered"]
+    values = [spoken.token("word") | {"index": n} for n in [2**30 - 1, *[1] * 20]]
+    end = [spoken.event(value | {"details": None}) for value in spoken.end]
+    reply = parse([spoken.head, *map(chunk, [*map(spoken.event, values), *end]), LAST], 40, spoken.dialect)
+    told, _ = evidence(reply, None)
+    assert told.told is None or told.told < 2**30

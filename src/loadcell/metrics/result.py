@@ -138,6 +138,7 @@ def build_result(
     groups = classes(parts, rows, told, limits)
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
+    anew = (own := counters(recording, rows)) is not None and own.restarted
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -167,7 +168,7 @@ def build_result(
         latency=latency,
         tokens_per_chunk=events.chunks.per_chunk(rows, ok),
         itl_by_token=events.chunks.by_token(),
-        speculation=speculation(rows, ok, page_parts(recording), seen) if generates else [],
+        speculation=speculation(rows, ok, page_parts(recording), seen, restarted=anew) if generates else [],
         throughput=rates,
         goodput=judged_by_class(good, groups),
         classes=groups,
@@ -179,7 +180,7 @@ def build_result(
         instrument=instrument(recording, rows, members, span, events),
         server=sides,
         where_ttft=where_ttft(sides),
-        counters=counters(recording, rows),
+        counters=own,
         observed=seen,
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,

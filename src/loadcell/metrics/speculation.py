@@ -21,10 +21,11 @@ _POSITION = "position"
 
 
 def speculation(
-    rows: Rows, ok: Mask, parts: Mapping[str, Sequence[Part]], observed: Observed | None
+    rows: Rows, ok: Mask, parts: Mapping[str, Sequence[Part]], observed: Observed | None, *, restarted: bool = False
 ) -> list[Speculation]:
-    """By each source that tells: replies of the `ok` requests, the pages before and after (`parts`), the gauges."""
-    return [*_replies(rows, ok), *_page(parts), *_watched(observed)]
+    """By each source that tells: replies of the `ok` requests, the pages before and after (`parts`), the gauges.
+    `restarted`: whether the server began anew between the pages."""
+    return [*_replies(rows, ok), *_page(parts, restarted=restarted), *_watched(observed)]
 
 
 def _replies(rows: Rows, ok: Mask) -> Iterator[Speculation]:
@@ -41,21 +42,24 @@ def _replies(rows: Rows, ok: Mask) -> Iterator[Speculation]:
     )
 
 
-def _page(parts: Mapping[str, Sequence[Part]]) -> Iterator[Speculation]:
-    steps, drafts, accepted = (
-        _gained(parts.get(f"spec_{name}", ())) for name in ("steps", "draft_tokens", "accepted_tokens")
-    )
-    if "spec_draft_tokens" not in parts and not accepted:
+def _page(parts: Mapping[str, Sequence[Part]], *, restarted: bool) -> Iterator[Speculation]:
+    told = [parts.get(f"spec_{name}", ()) for name in ("steps", "draft_tokens", "accepted_tokens")]
+    steps, drafts, accepted = (None if restarted else _gained(some) for some in told)
+    if not told[1] and not accepted:
         return
-    engine = next(iter(parts["spec_accepted_tokens"])).name
+    name = next(part.name for some in told[::-1] for part in some)
     positions = [_gained(some) for some in _by_position(parts.get("spec_accepted_at", ()))]
+    shares = [n / steps for n in positions if n is not None] if steps and None not in positions else []
+    anew = restarted or any(some and _gained(some) is None for some in told)
     yield _counted(
-        phrase("{} Prometheus", engine.engine),
+        phrase("{} Prometheus", name.engine),
         steps,
         drafts,
         accepted,
-        by_position=[n / steps for n in positions if n is not None] if steps and None not in positions else [],
-        note=engine.note or None,
+        by_position=shares if max(shares, default=0.0) <= 1.0 else [],
+        note=phrase("its counters went back, or began anew: what they gained is not known")
+        if anew
+        else name.note or None,
     )
 
 
@@ -65,6 +69,7 @@ def _watched(observed: Observed | None) -> Iterator[Speculation]:
     rate, length = (
         series[name].mean if name in series else None for name in ("spec_accept_share", "spec_accept_length")
     )
+    rate = rate if rate is not None and 0 <= rate <= 1 else None
     if rate is not None or length is not None:
         yield Speculation(
             source=phrase("its gauges"),
@@ -84,6 +89,9 @@ def _counted(
     by_position: Sequence[float] = (),
     note: str | None = None,
 ) -> Speculation:
+    if drafts is not None and accepted is not None and accepted > drafts:
+        note = phrase("it tells {} accepted of {} guessed tokens, which cannot be", accepted, drafts)
+        accepted, by_position = None, ()
     return Speculation(
         source=source,
         requests=requests,

@@ -16,9 +16,9 @@ from loadcell.kinds import KIND_ANSWER, KIND_EMPTY, KIND_REASONING, KIND_TOOL, K
 from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Dialect, Form, Heard, Prompt, Usage, hear_each
 from loadcell.protocol.said import Said
+from loadcell.protocol.values import MOST_TOKENS
 
 MAX_PIECES = 1_000_000
-_MOST_TOKENS = 2**31
 _KINDS = {"answer": KIND_ANSWER, "reasoning": KIND_REASONING, "tool": KIND_TOOL}
 
 
@@ -48,7 +48,7 @@ class Piece(msgspec.Struct, frozen=True):
             raise ValueError(f"the kind of a Piece must be one of {', '.join(_KINDS)}, found {self.kind!r}")
         for name in ("tokens", "output_tokens", "prompt_tokens", "cached_tokens"):
             value = getattr(self, name)
-            if value is not None and not 0 <= operator.index(value) < _MOST_TOKENS:
+            if value is not None and not 0 <= operator.index(value) < MOST_TOKENS:
                 raise ValueError(f"{name} of a Piece must be a number of tokens, found {value!r}")
 
 

@@ -14,6 +14,7 @@ from loadcell.kinds import TOKENIZER_TOLERANCE
 from loadcell.protocol.callable import Spoken
 from loadcell.protocol.endings import LIMIT
 from loadcell.protocol.reply import Reply
+from loadcell.protocol.values import MOST_TOKENS
 
 Answer = Reply | Spoken
 """Of a server, or of a callable in its place."""
@@ -91,6 +92,7 @@ def evidence(reply: Answer, asked: int | None) -> tuple[Evidence, list[int | Non
             each, running = [None] * len(each), iter(reply.running)
             if told is not None:
                 each = [next(running) if holds_one else None for holds_one in holds]
+    told = told if told is not None and told < MOST_TOKENS else None
     return Evidence(
         usage=None if claimed == 0 and outputs else claimed,
         reasoning=usage.reasoning_tokens if usage else None,

@@ -18,13 +18,13 @@ from loadcell.media import Attachment
 from loadcell.phrases import phrase
 from loadcell.protocol.models import listed_models
 from loadcell.protocol.refusal import error_message
-from loadcell.protocol.values import NOT_JSON
+from loadcell.protocol.values import MOST_TOKENS, NOT_JSON
 
 Prompt = str | bytes | list[str] | Attachment
 """A text; or the fields of a body that are a request's own, its prompt among them, as a JSON object; or, where the API
 generates nothing, the texts of its inputs, after that of the query if it has one; or,
 where it takes audio alone, that."""
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=MOST_TOKENS)]
 """A token count that a server may claim; anything else is none."""
 
 

@@ -143,7 +143,8 @@ class Said:
         """Count the tokens of events that are alike, with the number that each tells, if any."""
         if told:
             self.tokens += [self._token_count(running, twin.tokens) for running in told]
-            self._keep(twin.heard(told[-1]))
+            for last in dict.fromkeys((next(filter(None, reversed(told)), 0), told[-1])):
+                self._keep(twin.heard(last))  # a count of 0 takes no usage back
         else:
             self.tokens += [self._token_count(None, twin.tokens) for _ in range(n)] if twin.tokens else [None] * n
 

@@ -20,7 +20,8 @@ NO_TEXT = ("data", "b64_json", "url", "image_url", "encrypted_content")
 """Output whose characters are no text to be counted."""
 
 
-_MOST_TOKENS = 2**31
+MOST_TOKENS = 2**30
+"""A count from here on is none: two of them are a number that a row takes."""
 _MOST_NS = 86_400e9
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ def as_integer(value: Any) -> int | None:
 def as_count(value: Any) -> int | None:
     """A count of tokens, likewise."""
     number = value if type(value) is int else as_integer(value)
-    return number if number is not None and 0 <= number < _MOST_TOKENS else None
+    return number if number is not None and 0 <= number < MOST_TOKENS else None
 
 
 def as_ns(value: Any, unit_ns: float) -> int | None:

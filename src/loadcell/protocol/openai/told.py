@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from loadcell.protocol.dialect import AS_BEFORE, Drafted, Running, ServerTimes, Told
-from loadcell.protocol.values import ABSENT, NOT_JSON, as_ns, present
+from loadcell.protocol.values import ABSENT, MOST_TOKENS, NOT_JSON, as_ns, present
 
 _MS = 1e6
-_MOST_COUNT = 2**31
 
 
 class _Timings(msgspec.Struct, gc=False):
@@ -88,4 +87,4 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, empty: Any) -
 
 
 def _count(told: Any) -> int | None:
-    return told if type(told) is int and 0 <= told < _MOST_COUNT else None
+    return told if type(told) is int and 0 <= told < MOST_TOKENS else None

@@ -62,7 +62,8 @@ def _speculation(one: Speculation, words: Words, *, short: bool) -> Iterator[str
             if steps is None
             else t("{n} tokens a step, {steps} steps", n=length, steps=words.count(steps))
         )
-    if short:
+    known = one.acceptance_rate is not None or one.acceptance_length is not None or guessed == 0
+    if short and (known or one.note is None):
         return
     if one.by_position:
         yield t("by position {shares}", shares=" ".join(words.percent(share) for share in one.by_position))
