@@ -106,6 +106,14 @@ def test_secrets_of_further_endpoints_are_never_written(monkeypatch: pytest.Monk
 def test_short_forms_of_the_command_line() -> None:
     assert (parse_also("b:8000=0.5").url, parse_also("b:8000=0.5").weight) == (B, 0.5)
     assert parse_also("https://b/x?api-version=1").weight == 1.0  # that is a query, and no weight
+    assert parse_also("https://b/x?a=1&api-version=2=3").weight == 3.0
+    assert parse_also("https://b/x?a=1&api-version=2=3").url.endswith("api-version=2")
     assert parse_models("org/m:1=0.7, n=0.3") == {"org/m:1": 0.7, "n": 0.3}
     assert field_from_text("classes.share_key", "true", "--set") is True
     assert Slo().limits == {}
+
+
+@pytest.mark.parametrize("classes", [{"deal": "round-robin"}, {"share_key": True}])
+def test_what_is_for_several_is_refused_of_one(classes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="--also URL"):
+        spec_of(classes)

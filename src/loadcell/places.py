@@ -111,6 +111,10 @@ def classes_of(classes: Classes, url: str, model: str | None, slo: Slo) -> list[
         for each, weight in own.items():
             name = f"{each}@{names[place]}" if several else each
             found.append((name, place, each, one.weight / whole * weight / sum(own.values())))
+    if classes.deal != "weights" and len(found) == 1:
+        raise UsageError("classes.deal (--deal) wants several endpoints or models: --also URL, --models a,b")
+    if classes.share_key and not classes.also:
+        raise UsageError("classes.share_key (--share-key) is for further endpoints: --also URL names them")
     limits = _limits(classes.slo_of, found, names, slo)
     return [
         Class(name, names[place], endpoints[place].url, place, each, share, limit)
@@ -146,8 +150,10 @@ def _called(url: str) -> str:
 def parse_also(text: str) -> Also:
     """The endpoint that URL or URL=WEIGHT names; UsageError else."""
     url, mark, weight = text.strip().rpartition("=")
+    _, query, pairs = url.partition("?")
+    weighed = mark and (not query or "=" in pairs.rpartition("&")[2])  # else that is the value of the query's last part
     try:
-        return Also(url=full_url(url), weight=float(weight)) if mark and "?" not in text else Also(url=full_url(text))
+        return Also(url=full_url(url), weight=float(weight)) if weighed else Also(url=full_url(text))
     except ValueError:
         raise UsageError(f"{bare_url(text)!r} is not an endpoint with a weight: {_WRITE_ALSO}") from None
 

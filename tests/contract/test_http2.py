@@ -116,8 +116,13 @@ def test_a_stream_that_is_reset(run: Run) -> None:
     assert kinds == {"ok": 4, "reset": 4} and said == {"the server reset the stream (INTERNAL_ERROR)"}
 
 
-def test_a_stream_that_is_reset_after_its_last_words_has_failed(run: Run) -> None:
-    kinds, said = failures(odd(*parted(clean()), RESET), run)
+def test_a_stream_that_is_reset_after_its_end_mark_is_judged_as_over_http_1(run: Run) -> None:
+    kinds, _ = failures(odd(*parted(clean()), RESET), run)
+    assert kinds == {"ok": 8}
+
+
+def test_a_stream_that_is_reset_before_its_end_mark_has_failed(run: Run) -> None:
+    kinds, said = failures(odd(*parted(clean())[:2], RESET), run)
     assert kinds == {"ok": 4, "cut": 4} and said == {"the server reset the stream (INTERNAL_ERROR)"}
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -19,7 +20,8 @@ from contract_runs import run_once
 from scripted import serve
 
 from loadcell.cli.main import main
-from loadcell.errors import RecordingError
+from loadcell.cli.replay import ask_trust
+from loadcell.errors import RecordingError, UsageError
 from loadcell.metrics import build_result
 from loadcell.recording.read import open_recording
 from loadcell.recording.seal import MANIFEST, altered, files_of
@@ -414,3 +416,34 @@ def test_open_recording_still_reads_it(whole: Path) -> None:
     recording = open_recording(whole)
     assert (recording.damaged, recording.damaged_beside, recording.altered) == ([], [], [])
     assert len(recording.requests(["request"])["request"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "asked"),
+    [
+        ({}, {"endpoint.url"}, False),
+        ({"resolve": ["h:443:10.0.0.9"]}, {"endpoint.url"}, True),
+        ({"verify_tls": False}, {"endpoint.url"}, True),
+        ({"ca_file": "theirs.pem"}, {"endpoint.url"}, True),
+        ({"ca_file": "mine.pem"}, {"endpoint.url", "endpoint.ca_file"}, False),
+        ({"auth": "sigv4"}, set(), True),
+        ({"auth": "sigv4"}, {"endpoint.url"}, True),
+        ({"auth": "sigv4"}, {"endpoint.url", "endpoint.auth"}, False),
+        ({"auth": "sigv4", "resolve": ["h:443:10.0.0.9"]}, {"endpoint.url", "endpoint.auth"}, True),
+    ],
+)
+def test_nothing_that_proves_who_asks_goes_where_a_recording_alone_says(
+    endpoint: dict[str, Any], given: set[str], asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host by name is as good as what says where that is, and who it is."""
+    monkeypatch.setenv("A_KEY", "sk-secret")
+    signs = "auth" in endpoint
+    tree = {"endpoint": {"url": "https://h", "api_key_env": "NONE" if signs else "A_KEY", **endpoint}, "workload": {}}
+    given = given if signs else {*given, "endpoint.api_key_env"}
+    recorded: Any = SimpleNamespace(id="x")
+    if not asked:
+        ask_trust(tree, recorded, given, tmp_path, trusted=False)
+        return
+    with pytest.raises(UsageError, match="AWS credentials" if signs else "A_KEY"):
+        ask_trust(tree, recorded, given, tmp_path, trusted=False)
+    ask_trust(tree, recorded, given, tmp_path, trusted=True)

@@ -238,3 +238,24 @@ def test_what_breaks_the_rules_ends_all_streams_and_keeps_what_came_before(frame
     assert pair.client.broken is not None and "broke the rules" in pair.client.broken
     assert came[one].failure == ("protocol", pair.client.broken)
     assert came[two].failure is None and came[two].data[-1] == b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_server_that_floods_is_not_heard_for_ever(left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is of no stream, or of one that was given up."""
+    monkeypatch.setattr(http2, "_IDLE_FRAMES_MOST", 50)
+    pair = Pair()
+    gone, stays = pair.begin(), pair.begin()
+    for stream in (gone, stays):
+        pair.server.send_headers(stream, OK)
+    pair.told()
+    if left:
+        pair.client.leave(gone)
+    for _ in range(40):
+        pair.server.ping(b"12345678")
+    pair.server.send_data(stays, b"data: 1\n\n")
+    assert pair.client.broken is None and pair.told()[stays].data and pair.client.broken is None
+    flood = b"\0\0\0\0\0" + gone.to_bytes(4, "big")  # empty frames of data
+    came = pair.client.receive(60 * flood)
+    assert pair.client.broken is not None and "of no reply" in pair.client.broken
+    assert came[stays].failure is not None

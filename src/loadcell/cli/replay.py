@@ -99,6 +99,10 @@ def _kind(api: Any) -> tuple[bool, bool]:
     return dialect.generates, bool(dialect.query)
 
 
+_WHERE = {"resolve": [], "verify_tls": True, "ca_file": None}
+"""Fields of an endpoint by which another server may stand for the host of its URL, with what they are as a rule."""
+
+
 def ask_trust(
     tree: Mapping[str, Any], recorded: Recorded, given: Collection[str], home: Path, *, trusted: bool
 ) -> None:
@@ -110,10 +114,15 @@ def ask_trust(
     """
     endpoint, prompts = tree["endpoint"], tree["workload"].get("prompts")
     also = [] if "classes.also" in given else (tree.get("classes") or {}).get("also") or []
-    variable, by_hand = endpoint["api_key_env"], "endpoint.url" in given and not also
+    # Who names the URL alone has not named where the recording says that its host is, or that nobody is to check.
+    elsewhere = [name for name, usual in _WHERE.items() if endpoint.get(name, usual) != usual]
+    by_hand = "endpoint.url" in given and not also and all(f"endpoint.{name}" in given for name in elsewhere)
+    variable = endpoint["api_key_env"]
     named = by_hand and ("endpoint.api_key_env" in given or variable == Endpoint(url="").api_key_env)
     variables = dict.fromkeys([variable, *(one.get("api_key_env") or "" for one in also)])
     keys = [f"the key in the environment variable {name}" for name in variables if os.environ.get(name)]
+    if endpoint.get("auth") == "sigv4":
+        named, keys = by_hand and "endpoint.auth" in given, ["a signature with this machine's AWS credentials"]
     sent = [] if named else keys
     own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
     if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
@@ -128,7 +137,8 @@ def ask_trust(
     says = f"the recording {recorded.id} would send {' and '.join(sent)} to {to}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"{says}: add --trust if that is right, or name them yourself: --set endpoint.url=URL --api-key-env VAR"
+            f"{says}: add --trust if that is right"
+            + ("" if also or elsewhere else ", or name them yourself: --set endpoint.url=URL --api-key-env VAR")
         )
     sys.stderr.write(f"loadcell: {says}. Send it? [y/N] ")
     sys.stderr.flush()

@@ -174,6 +174,7 @@ class StreamPool(Pool):
         error = super().fill(1, stop)
         if error or not self.idle:
             return error
+        self._audit.connections_before -= len(self.idle)  # it counts all of them below
         least = min(wanted, len(self._job.addresses)) if self._spread else 1
         return super().fill(max(least, math.ceil(wanted / self._each)), stop)
 

@@ -51,6 +51,7 @@ TOGETHER, TOGETHER_NS = 12, 100_000_000
 fast, and between reads of the kernel it is not."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
+_UNENDED = ("cut", "reset")
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
 
@@ -287,8 +288,10 @@ class Worker:
         flight.parse_all()
         flight.close()
         known = flight.reply.failure
-        if isinstance(error, Broken) and (known is None or known[0] in ("cut", "reset")):  # else that says more
-            flight.failure = error.failure
+        if isinstance(error, Broken):
+            kind = error.failure[0] if known is None else known[0]
+            if (kind in _UNENDED) != (known is None):  # else its end was told before, or what is known says more
+                flight.failure = error.failure
         elif not flight.reply.bytes:
             flight.failure = ("reset", phrase("the connection was lost before the reply: {}", describe(error)))
         self._land(flight, reuse=False)

@@ -24,6 +24,8 @@ _DATA, _HEADERS, _SETTINGS, _GOAWAY, _WINDOW_UPDATE = 0, 1, 4, 7, 8
 _END_STREAM, _PADDED = 1, 8
 _FRAME_MOST = 1 << 14
 _WINDOW = 2**31 - 1
+_IDLE_FRAMES_MOST = 10_000
+"""A server that sends more of them, to streams that were given up or to none, keeps its client from its work."""
 """The widest there is: a server never waits for this client to let it go on."""
 _GIVE_BACK = 1 << 30
 """Bytes of a connection after which its window is opened as wide again."""
@@ -92,6 +94,8 @@ class Http2:
         self._own = self._seen = 0
         """Bytes of data since the windows were opened: those that h2 did not see, and those that it saw."""
         self._out = b""
+        self._idle_frames = 0
+        """Since the last data of an open stream."""
 
     def begin(self, request: bytes) -> int:
         """Open a stream for a request; returns its number."""
@@ -189,6 +193,10 @@ class Http2:
 
     def _frame(self, kind: int, flags: int, number: int, frame: bytes, came: dict[int, Came]) -> None:
         stream = self._open.get(number)
+        says = stream is not None and len(frame) > _FRAME.size
+        self._idle_frames = 0 if says else self._idle_frames + 1
+        if self._idle_frames > _IDLE_FRAMES_MOST:
+            raise _NoHttp2(phrase("the server sent {:,} frames in a row that are of no reply", _IDLE_FRAMES_MOST))
         if kind == _DATA and stream is not None and stream.answered:
             self._data(flags, number, stream, frame, came)
         elif kind == _GOAWAY:

@@ -58,11 +58,13 @@ def timeline(result: Result, detail: Detail | None, words: Words) -> Chart:
 
 
 def timeline_views(result: Result, line: Timeline, end_s: float, words: Words) -> list[Spec]:
-    """TTFT, ITL, tokens, requests and requests in flight; the first with the marks of failures."""
-    courses = [name for name in ("ttft_ms", "itl_ms", "e2e_ms") if _any(line, name)]
-    names = [name for name in courses if name != "e2e_ms"] or courses
+    """TTFT, ITL, tokens, where there is no text E2E, requests and requests in flight; the first with the marks of
+    failures."""
+    text = result.methodology.spec.workload.generates
+    courses = [name for name in ("ttft_ms", "itl_ms") if text and _any(line, name)]
+    names = courses or [name for name in ("e2e_ms",) if _any(line, name)]
     made = [_latency_layers(line, name, limit_of(result, name), words) for name in names]
-    made += [_tokens(line, words), _requests(line, words), _in_flight(result, line, words)]
+    made += [*([_tokens(line, words)] if text else []), _requests(line, words), _in_flight(result, line, words)]
     views = []
     for i, layers in enumerate(made):
         x = time_axis(end_s, words, last=i == len(made) - 1)

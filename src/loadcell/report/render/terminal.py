@@ -38,6 +38,8 @@ _WIDE = 110
 """Columns from which on what stands below a figure stands beside it."""
 _LIMIT = 800
 """Most characters of a cell."""
+_LEAST_NAME = 16
+"""Characters that a name in a table has in any case."""
 _PLAIN_COLUMN = 9
 """Columns of a figure without anything below it, in a table of those that have it."""
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -143,6 +145,7 @@ def table(block: Table, width: int) -> Grid:
     if block.stacked and _natural(columns, lines) + len(columns) > width and any(column.spare for column in columns):
         kept = [i for i, column in enumerate(columns) if not column.spare]
         columns, lines = [columns[i] for i in kept], [[row[i] for i in kept] for row in lines]
+    lines = _with_short_names(columns, lines, width)
     below = {i for row in lines for i, cell in enumerate(row) if cell.under}
     room = (width - LABEL_WIDTH - 2 - _PLAIN_COLUMN * (len(columns) - len(below))) // max(1, len(below)) - 2
     natural = _natural(columns, lines)
@@ -154,7 +157,8 @@ def table(block: Table, width: int) -> Grid:
     for i, column in enumerate(columns[1:], 1):
         fold = i == last and column.side == "left"
         head = f"{column.title}\n{column.under}".rstrip() if block.stacked else column.title
-        grid.add_column(Text(head), justify=column.side, no_wrap=not fold and not block.stacked, overflow="fold")
+        whole = None if fold or block.stacked else _natural([column], [[row[i]] for row in lines])
+        grid.add_column(Text(head), justify=column.side, no_wrap=whole is not None, overflow="fold", min_width=whole)
     for first, *rest in lines:
         name = words(first, "\n")
         name.stylize("bold", 0, len(first.text))
@@ -164,6 +168,24 @@ def table(block: Table, width: int) -> Grid:
         )
         grid.add_row(indented(name), *cells)
     return grid
+
+
+def _with_short_names(columns: Sequence[Column], rows: Sequence[list[Cell]], width: int) -> list[list[Cell]]:
+    """The rows with names that leave room for every figure: shortened in the middle, as their ends may differ."""
+    fold = len(columns) > 1 and columns[-1].side == "left"
+    figures = slice(1, -1 if fold else None)
+    taken = _natural(columns[figures], [row[figures] for row in rows]) + 2 * len(columns) + fold * _LEAST_NAME
+    most = max(_LEAST_NAME, width - taken)
+    return [[_shortened(row[0], most), *row[1:]] for row in rows]
+
+
+def _shortened(cell: Cell, most: int) -> Cell:
+    name, begin = cell.text, most // 2
+    if cell.kind != "code" or len(name) <= most:
+        return cell
+    return msgspec.structs.replace(
+        cell, text=f"{name[:begin]}\N{HORIZONTAL ELLIPSIS}{name[len(name) - most + begin + 1 :]}"
+    )
 
 
 def _natural(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> int:

@@ -51,10 +51,7 @@ def _short(title: str, groups: Sequence[Group], words: Words) -> Table:
     names = [name for name in LIMITED if name in groups[0].latency]
     columns = [Column(title, "left"), Column(words.say("ok"))]
     for name in names:
-        columns += [
-            Column(f"{groups[0].latency[name].title} {one}", wide=one == "p99" and name == "tpot_ms")
-            for one in ("p50", "p99")
-        ]
+        columns += [Column(f"{groups[0].latency[name].title} {one}", wide=name == "tpot_ms") for one in ("p50", "p99")]
     judged = any(group.goodput is not None for group in groups)
     columns += [Column("SLO")] if judged else []
     rows = []
