@@ -11,11 +11,11 @@ from loadcell.kinds import KIND_ANSWER, KIND_EMPTY
 from loadcell.phrases import phrase
 from loadcell.protocol.cutting import Cutter
 from loadcell.protocol.dialect import Dialect, Heard
+from loadcell.protocol.refusal import is_html
 from loadcell.protocol.reply import Reply
 from loadcell.protocol.sound import Sound
 from loadcell.protocol.values import is_object
 
-_DOCUMENT_BYTES = 64 * 1024
 _SSE = b"text/event-stream"
 
 
@@ -34,8 +34,6 @@ class AudioReply(Reply):
         self.sound: Sound = Sound()
         self._raw = False
         """Whether its body is the sound itself."""
-        self._document: bytes | None = b""
-        """Such a body, as long as it may be a JSON object all the same."""
 
     def asked(self, body: bytes) -> None:
         """Raw PCM is known by its request alone."""
@@ -58,9 +56,6 @@ class AudioReply(Reply):
         if not self._raw:
             super()._take(number, data)
             return
-        if self._document is not None:
-            both = self._document + data
-            self._document = both if both.startswith(b"{") and len(both) <= _DOCUMENT_BYTES else None
         self._note(number, KIND_ANSWER if self.sound.take(data) else KIND_EMPTY, None, len(data))
 
     def _hear(self, number: int, heard: Heard, payload: bytes, lead: bytes) -> None:
@@ -75,11 +70,11 @@ class AudioReply(Reply):
     def _whole(self, read: int, payload: bytes) -> None:
         if not self._raw:
             super()._whole(read, payload)
-        elif self._document and is_object(self._document):  # an error, whatever type it names
-            super()._whole(read, self._document)
+        elif is_object(text := self.sound.text.strip()) or is_html(text):  # an error, whatever type it names
+            super()._whole(read, text)
 
     def _lacks(self) -> tuple[str, str] | None:
-        if self._raw and not self.complete and not self.sound.told_whole:
+        if self._raw and not (self.complete or self.sound.told_whole or self.sound.text):
             return "cut", phrase("nothing tells a whole reply from a cut one: its head names no length")
         return self.sound.lacks()
 

@@ -1,6 +1,7 @@
 """Audio as bytes: how long it lasts, by its WAV header or as raw PCM, and whether it is whole.
 
-Sound is counted, not kept and not decoded: of MP3, Opus, AAC and FLAC nothing here tells how long they last.
+Sound is counted, not kept and not decoded: of MP3, Opus, AAC and FLAC, as of all that has no header of a WAV and is not
+raw PCM by its request, nothing here tells how long they last. Text is no sound, whatever type it names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 from loadcell.phrases import phrase
+from loadcell.protocol.refusal import error_message
 
 PCM_BYTES_PER_S = 2 * 24_000
 """Of raw PCM, which says nothing of itself: 24,000 samples of 16 bits a second, one channel, by OpenAI's reference."""
@@ -16,6 +18,8 @@ _FILES = (b"RIFF", b"RF64")
 _MOST_HEADER_BYTES = 64 * 1024
 _UNKNOWN_BYTES = 0x7FFF_0000
 """From this size on, and at 0, a header that was written before the sound names no size."""
+_TEXT_BYTES, _MOST_TEXT_BYTES = 512, 1024 * 1024
+"""So much that reads as text is text; so much of it is kept, for its words."""
 _PLAIN_FORMATS = (1, 3, 0xFFFE)
 """PCM, floats, and either in the extended form: a sample takes what the header says of a block."""
 
@@ -37,13 +41,14 @@ class Sound:
         self.bytes = 0
         self._header: _Header | None = None
         self._start = b""
-        """What may be the begin of a header."""
+        """What may be the begin of a header, or is text."""
 
     def take(self, data: bytes) -> bool:
         """A further piece; whether it brought sound, and not a header or what follows the sound alone."""
         if self._header is None:
-            self._start += data
-            self._header = _header_of(self._start, pcm=self.pcm)
+            if len(self._start) < _MOST_TEXT_BYTES:
+                self._start += data
+            self._header = None if self.text else _header_of(self._start, pcm=self.pcm)
             if self._header is None:
                 return False
             data, self._start = self._start[self._header.begin :], b""
@@ -51,6 +56,12 @@ class Sound:
             data = data[: self._header.named - self.bytes]
         self.bytes += len(data)
         return bool(data)
+
+    @property
+    def text(self) -> bytes:
+        """What came, as long as it reads as text, up to 1 MiB: no format of audio begins so."""
+        start = self._start[:_TEXT_BYTES]
+        return self._start if start[:4] not in _FILES and _is_text(start) else b""
 
     @property
     def lasts_ns(self) -> int | None:
@@ -65,7 +76,9 @@ class Sound:
 
     def lacks(self) -> tuple[str, str] | None:
         """(kind, words) of what is missing of it, where the reply is over."""
-        if self._start:
+        if text := self.text.strip():
+            return "protocol", phrase("the reply has no {}: {}", "audio", error_message(text[:200]))
+        if self._start.strip():
             return "cut", phrase("the audio ended inside its WAV header, after {} bytes", len(self._start))
         if not self.bytes:
             return "empty", phrase("the reply holds no audio")
@@ -74,6 +87,17 @@ class Sound:
             return "cut", phrase("the audio ended after {:,} of the {:,} bytes that its WAV header names",
                                  self.bytes, named)  # fmt: skip
         return None
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether bytes are text, but for a last character that may be on its way."""
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.end < len(start) or error.reason != "unexpected end of data":
+            return False
+        text = start[: error.start].decode()
+    return text.isprintable() or all(one.isprintable() or one.isspace() or one == "\ufeff" for one in text)
 
 
 def _header_of(start: bytes, *, pcm: bool) -> _Header | None:
