@@ -17,6 +17,8 @@ from loadcell.protocol.sound import Sound
 from loadcell.protocol.values import is_object
 
 _SSE = b"text/event-stream"
+_PCM = (b"audio/pcm", b"audio/x-pcm", b"audio/raw", b"audio/x-raw")
+"""Types of raw PCM that say no rate; a reply that names another type of audio is not what was asked for."""
 
 
 class _Asked(msgspec.Struct, gc=False):
@@ -36,7 +38,7 @@ class AudioReply(Reply):
         """Whether its body is the sound itself."""
 
     def asked(self, body: bytes) -> None:
-        """Raw PCM is known by its request alone."""
+        """Raw PCM is known by its request, unless the reply says otherwise."""
         self.sound.pcm = _ASKED.decode(body).response_format == "pcm"
 
     def on_headers_complete(self) -> None:
@@ -44,6 +46,7 @@ class AudioReply(Reply):
         media = self._head.media
         if self.good:
             self._cut = Cutter(media, ok=media == _SSE)
+            self.sound.pcm = self.sound.pcm and (media in _PCM or not media.startswith(b"audio/"))
             self._raw = not (media.startswith(b"text/") or media.endswith(b"json"))
 
     def _unpack(self, piece: bytes) -> bytes:
