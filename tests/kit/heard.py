@@ -22,14 +22,21 @@ def wav(
     before: bytes = b"",
     after: bytes = b"",
     mark: bytes = b"RIFF",
+    first: bytes = b"",
 ) -> bytes:
-    """A WAV of silence; `before` and `after` are chunks around that of the sound, `named` the size that it names."""
+    """A WAV of silence; `before` and `after` are chunks around that of the sound, `first` one before its form, `named`
+    the size that it names."""
     block = channels * bits // 8
     sound = bytes(round(seconds * hertz) * block)
     size = len(sound) if named is None else named
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, form, channels, hertz, hertz * block, block, bits)
-    rest = b"WAVE" + fmt + before + b"data" + struct.pack("<I", size) + sound + after
+    rest = b"WAVE" + first + fmt + before + b"data" + struct.pack("<I", size) + sound + after
     return mark + struct.pack("<I", NO_SIZE if named else len(rest)) + rest
+
+
+def ds64(size: int) -> bytes:
+    """The chunk in which an RF64 names the size of its sound."""
+    return struct.pack("<4sIQQQI", b"ds64", 28, size + 72, size, size // 2, 0)
 
 
 def delta(audio: bytes) -> bytes:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from heard import DONE, NO_SIZE, delta, framed, sse, wav
+from heard import DONE, NO_SIZE, delta, ds64, framed, sse, wav
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +29,13 @@ FORMS: dict[str, tuple[bytes, str, str, int | None]] = {
     "wav of another name": (wav(0.2, mark=b"RF64", named=NO_SIZE), "application/octet-stream", "wav", 200_000_000),
     "wav where pcm was asked for": (wav(0.2, hertz=16_000), "audio/pcm", "pcm", 200_000_000),
     "wav without a type": (wav(0.2), "", "wav", 200_000_000),
+    "RF64": (wav(0.2, mark=b"RF64", first=ds64(9600), named=NO_SIZE) + LIST, "audio/wav", "wav", 200_000_000),
+    "RF64 without a size": (wav(0.2, mark=b"RF64", first=ds64(0), named=NO_SIZE), "audio/wav", "wav", 200_000_000),
+    "two wavs": (wav(0.2) + wav(0.3, hertz=16_000), "audio/wav", "wav", 500_000_000),
+    "wavs without sizes": (wav(0.2, named=NO_SIZE) * 2 + wav(0.1, named=0), "audio/wav", "wav", 500_000_000),
+    "wavs with chunks between": (wav(0.2, after=LIST) * 2, "audio/wav", "wav", 400_000_000),
+    "a wav and one of an unknown rate": (wav(0.2) + wav(0.2, form=7, hertz=0), "audio/wav", "wav", None),
+    "events of a wav each": (delta(wav(0.2)) + delta(wav(0.3)) + DONE, "text/event-stream", "wav", 500_000_000),
     "pcm": (bytes(4800), "audio/pcm", "pcm", 100_000_000),
     "pcm that looks packed": (GZIPPED, "audio/pcm", "pcm", 100_000_000),
     "pcm that nobody asked for": (bytes(4800), "audio/pcm", "wav", None),
@@ -97,6 +104,10 @@ def test_sound_begins_after_the_header_of_a_wav(size: int) -> None:
     [
         (framed(wav(0.1)[:-100]), "cut", "the audio ended after 4,700 of the 4,800 bytes that its WAV header names"),
         (framed(wav(0.1)[:30]), "cut", "the audio ended inside its WAV header, after 30 bytes"),
+        (framed(wav(0.1) + wav(0.1)[:-100]), "cut", "the audio ended after 4,700 of the 4,800 bytes"),
+        (framed(wav(0.1) + wav(0.1)[:30]), "cut", "the audio ended inside its WAV header, after 30 bytes"),
+        (framed(wav(0.1, mark=b"RF64", first=ds64(9600), named=NO_SIZE)), "cut",
+         "the audio ended after 4,800 of the 9,600 bytes that its WAV header names"),
         (framed(wav(0)), "empty", "the reply holds no audio"),
         (framed(b""), "empty", "the reply holds no audio"),
         (framed(DONE, "text/event-stream"), "empty", "the reply holds no audio"),
