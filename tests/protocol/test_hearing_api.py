@@ -115,6 +115,26 @@ def test_a_stream_of_silence_is_an_answer_too() -> None:
     assert reply.failure is None and bytes(reply.kinds) == bytes([KIND_ANSWER | KIND_DONE])
 
 
+def test_the_text_of_the_end_is_the_answer_where_no_delta_came() -> None:
+    end = {"type": "transcript.text.done", "text": "I see skies"}
+    alone = streamed(TRANSCRIPTIONS, [end])
+    assert (alone.failure, alone.text(), list(alone.outputs())) == (None, "I see skies", [1])
+    delta = {"type": "transcript.text.delta", "delta": "I see skies"}
+    after = streamed(TRANSCRIPTIONS, [delta, end])
+    assert (after.failure, after.text(), list(after.outputs())) == (None, "I see skies", [1, 0])
+    parted = Reply(TRANSCRIPTIONS)  # all in one read, and by batches, say the same
+    parted.feed([HEAD + chunk(event(delta) * 40 + event(end)) + LAST], 0)
+    assert parted.failure is None and parted.text() == "I see skies" * 40
+
+
+def test_an_error_in_an_event_of_the_stream_is_a_failure() -> None:
+    spoken = SPOKEN["transcriptions"]
+    end = {"type": "transcript.text.done", "text": "I see", "error": {"message": "out of memory"}}
+    reply = streamed(TRANSCRIPTIONS, [spoken.token("I see"), end])
+    assert reply.failure == ("stream_error", "out of memory")
+    assert streamed(TRANSCRIPTIONS, [spoken.token("I see"), end | {"error": None}]).failure is None
+
+
 @pytest.mark.parametrize("value", [{"error": {"message": "no audio"}}, {"words": "hello"}])
 def test_what_is_no_transcript_is_a_failure(value: Any) -> None:
     assert at_once(TRANSCRIPTIONS, value).failure is not None

@@ -57,13 +57,13 @@ def hear(payloads: list[bytes], index: int | None) -> Iterator[Heard]:
         yield from hear_chat(payloads, index)
         return
     for payload in payloads:
-        heard = _own(payload) or next(hear_chat([payload], index))
+        heard = _own(payload, index) or next(hear_chat([payload], index))
         index = heard.index = heard.index if heard.index is not None else index
         yield heard
 
 
-def _own(payload: bytes) -> Heard | None:
-    """What an event of OpenAI's form says; None of any other."""
+def _own(payload: bytes, index: int | None) -> Heard | None:
+    """What an event of OpenAI's form says, None of any other; `index` is 0 once a delta came."""
     try:
         event = read_as(_EVENT, payload) if _OWN in payload else _Event()
     except NOT_JSON as error:
@@ -71,11 +71,14 @@ def _own(payload: bytes) -> Heard | None:
     kind = event.type or ""
     if not kind.startswith("transcript.text."):
         return None
+    if present(event.error):
+        return Heard(failure=("stream_error", error_message(payload)))
     if kind.endswith(".delta"):
         tokens = len(event.logprobs) if isinstance(event.logprobs, list) and event.delta else 0
-        return Heard(KIND_ANSWER if event.delta else 0, event.delta or None, tokens=tokens or None)
-    if kind.endswith(".done"):  # it says all again; of silence it is the whole answer
-        return Heard(KIND_ANSWER if event.text == "" else 0, usage=_used(event.usage), done=True)
+        return Heard(KIND_ANSWER if event.delta else 0, event.delta or None, index=0, tokens=tokens or None)
+    if kind.endswith(".done"):  # it says all again; where no delta came it is the answer, of silence an empty one
+        new = event.text is not None and index is None
+        return Heard(KIND_ANSWER if new else 0, event.text if new else None, usage=_used(event.usage), done=True)
     return Heard()  # a segment, which says again what deltas said
 
 
