@@ -12,7 +12,7 @@ from loadcell.phrases import phrase
 from loadcell.protocol.dialect import Heard, Usage
 from loadcell.protocol.models import listed_for
 from loadcell.protocol.results import dialect_with_results, lacks, misshapen, refused_fields, results_of
-from loadcell.protocol.values import ABSENT, as_count, present, read_as
+from loadcell.protocol.values import ABSENT, as_count, read_as
 
 _PROMPT = "prompt"
 
@@ -47,8 +47,13 @@ def whole(payload: bytes) -> Heard:
     usage = None if reply.usage is None else Usage(as_count(reply.usage.input_tokens))
     heard = results_of(payload, [None] * len(images), usage, reply.error)
     heard.known = reply.data is not None or heard.failure is not None
-    empty = next((place for place, one in enumerate(images) if not (present(one.b64_json) or present(one.url))), None)
+    empty = next((place for place, one in enumerate(images) if not (_is_told(one.b64_json) or _is_told(one.url))), None)
     return heard if empty is None or heard.failure is not None else lacks(empty, "image")
+
+
+def _is_told(raw: msgspec.Raw) -> bool:
+    """Whether a field holds a text that is not blank."""
+    return bytes(raw).startswith(b'"') and bytes(raw)[1:-1].strip() != b""
 
 
 def _refused(extra: Mapping[str, Any]) -> str | None:
