@@ -215,6 +215,16 @@ def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path) -> None:
         planned("transcriptions", audio_dir=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("api", "media", "name"), [("chat", "image_dir", "a.png"), ("translations", "audio_dir", "a.wav")]
+)
+def test_a_file_that_is_too_large_is_refused_unread(api: str, media: str, name: str, tmp_path: Path) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(UsageError, match=rf"{name} holds more than 64 MiB, the most that a file may: take it out"):
+        planned(api, **{media: str(tmp_path)})
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 

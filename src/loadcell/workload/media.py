@@ -26,6 +26,7 @@ from loadcell.workload.streams import stream
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 CLIPS = (".wav", ".mp3", ".flac", ".m4a", ".ogg")
 _MOST_SIDE, _MOST_MS = 16_384, 24 * 3_600_000
+MOST_FILE_BYTES = 64 * 1024 * 1024
 _FORM = {"jpg": "jpeg"}
 _CELL, _QUALITY, _PACKING = 16, 85, 1
 """A made image is noise of a point in so many pixels, drawn smooth: about as many bytes as a photograph of its size."""
@@ -83,7 +84,7 @@ class Files:
         place = int(self.which[number])
         path = Path(self.paths[place])
         form = path.suffix[1:].lower()
-        data = path.read_bytes()
+        data = _bytes_of(path)
         if hashlib.sha256(data).digest() != self.sha256[place]:
             raise UsageError(f"{path} has changed since the run began")
         return Attachment(self.kind, _FORM.get(form, form), data)
@@ -226,10 +227,19 @@ def _of_folder(
     return Files(kind, tuple(map(str, found)), tuple(digests), weights, ends, which)
 
 
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds; UsageError if that is more than a request may carry."""
+    with path.open("rb") as file:
+        data = file.read(MOST_FILE_BYTES + 1)
+    if len(data) > MOST_FILE_BYTES:
+        raise UsageError(f"{path} holds more than {MOST_FILE_BYTES >> 20} MiB, the most that a file may: take it out")
+    return data
+
+
 def _looked_at(kind: str, path: Path) -> tuple[bytes, int]:
     """(SHA-256, pixels or milliseconds) of a file; UsageError if it is not of its kind."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).digest()
+        digest = hashlib.sha256(_bytes_of(path)).digest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     size = _pixels(path) if kind == "image" else _length_ms(path)
