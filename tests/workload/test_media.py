@@ -225,6 +225,17 @@ def test_a_file_that_is_too_large_is_refused_unread(api: str, media: str, name: 
         planned(api, **{media: str(tmp_path)})
 
 
+def test_a_wav_that_names_more_audio_than_it_holds_is_refused(tmp_path: Path) -> None:
+    whole = clip(1_500, np.random.default_rng(0))
+    for named in (3600 * 32_000, 0xFFFF_FFFF):
+        (tmp_path / "a.wav").write_bytes(whole[:40] + named.to_bytes(4, "little") + whole[44:])
+        with pytest.raises(UsageError, match=r"a\.wav: its WAV header names [\d,.]+ s of audio, .* at most 1\.5 s"):
+            planned("transcriptions", audio_dir=str(tmp_path))
+    (tmp_path / "a.wav").write_bytes(whole)
+    lengths = planned("transcriptions", audio_dir=str(tmp_path)).schedule.media.audio_ms
+    assert lengths is not None and set(lengths.tolist()) == {1500}
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 

@@ -264,7 +264,13 @@ def _length_ms(path: Path) -> int:
     except ImportError:
         raise UsageError("files of audio need tinytag, which is not installed: pip install 'loadcell[media]'") from None
     try:
-        seconds = tinytag.TinyTag.get(path, tags=False).duration
+        found = tinytag.TinyTag.get(path, tags=False)
     except (tinytag.TinyTagException, OSError, ValueError):
         return 0
-    return round((seconds or 0) * STEPS_A_SECOND)
+    seconds, bytes_per_s = found.duration or 0, (found.bitrate or 0) * 125
+    if path.suffix.lower() == ".wav" and seconds * bytes_per_s > (held := path.stat().st_size):
+        raise UsageError(
+            f"{path}: its WAV header names {seconds:,.1f} s of audio, and its {held:,} bytes hold at most "
+            f"{held / bytes_per_s:,.1f} s: write it anew (ffmpeg -i IN.wav OUT.wav), or take it out"
+        )
+    return round(seconds * STEPS_A_SECOND)
