@@ -34,18 +34,19 @@ def parse_lengths(text: str, what: str = "a token length", steps: int = 1) -> Le
 
     UsageError with the valid forms else, which says `what` it is not.
     """
+    forms = FORMS if steps == 1 else f"{FORMS}; the least is {1 / steps:g}, and N is in steps of that"
     kind, colon, rest = text.strip().rpartition(":")
     try:
         numbers = [float(x) for x in rest.split(",")]
     except ValueError:
-        raise UsageError(f"{text!r} is not {what}: write {FORMS}") from None
+        raise UsageError(f"{text!r} is not {what}: write {forms}") from None
     if not all(math.isfinite(x) for x in numbers):
         raise UsageError(f"{text!r} is not {what}: the numbers must be finite")
     a, *spread = (round(number * steps, 6) for number in numbers)
     if not colon and not spread and a.is_integer() and a >= 1:
         return Lengths("constant", a)
     if kind not in ("normal", "uniform", "lognormal") or len(numbers) != 2:
-        raise UsageError(f"{text!r} is not {what}{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {FORMS}")
+        raise UsageError(f"{text!r} is not {what}{nearest(kind, ('normal', 'uniform', 'lognormal'))}: write {forms}")
     b = numbers[1] if kind == "lognormal" else spread[0]  # the former's is of the logarithm
     if a < 1 or b < 0 or (kind == "uniform" and b < a):
         raise UsageError(

@@ -437,8 +437,9 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
                 return convert(text)
             except (ValueError, KeyError):
                 raise UsageError(f"{flag}: {text!r} is not {what}") from None
-    if isinstance(kind, msgspec.inspect.LiteralType) and text not in kind.values:
-        raise UsageError(f"{flag}: {text!r} is not one of {', '.join(map(str, kind.values))}")
+    named = [value for k in kinds if isinstance(k, msgspec.inspect.LiteralType) for value in k.values]
+    if named and text not in named:
+        raise UsageError(f"{flag}: {text!r} is not one of {', '.join(map(str, named))}")
     return text
 
 

@@ -62,6 +62,26 @@ def test_a_file_or_a_field_that_no_form_can_hold_is_refused() -> None:
         make_target(Endpoint(url="http://x", api="transcriptions", extra_body={"response_format": "srt"}), None)
 
 
+def test_what_is_null_is_left_out() -> None:
+    assert set(form_of(stream=False, language=None, prompt=[None])) == {"model", "response_format", "file"}
+    assert "response_format" not in form_of(response_format=None)
+
+
+@pytest.mark.parametrize(
+    ("extra", "stream", "words"),
+    [
+        ({"file": "x"}, True, "endpoint.extra_body holds file: --audio-seconds and --audio-dir say what is sent"),
+        ({"stream": False}, True, "asks for stream: false, and replies are expected in events: .* give --no-stream"),
+        ({"stream": True}, False, "asks for stream: true, and replies are expected whole: .* give --stream"),
+    ],
+)
+def test_fields_that_another_setting_decides_are_refused(extra: dict[str, Any], stream: bool, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_target(Endpoint(url="http://x", api="transcriptions", stream=stream, extra_body=extra), None)
+    agreed = {"stream": stream, "response_format": None}
+    assert make_target(Endpoint(url="http://x", api="transcriptions", stream=stream, extra_body=agreed), None)
+
+
 def test_its_head_names_the_form() -> None:
     target = make_target(Endpoint(url="http://x", api="translations"), None)
     head = target.post_head(stream=True, content_type=TRANSLATIONS.content_type)

@@ -18,7 +18,7 @@ from loadcell.errors import UsageError
 from loadcell.load.bodies import Source
 from loadcell.media import Attachment, parse_seconds, parse_size
 from loadcell.protocol import dialect_of
-from loadcell.spec import build_spec, with_defaults
+from loadcell.spec import build_spec, field_from_text, with_defaults
 from loadcell.workload import Plan, plan
 from loadcell.workload.media import clip
 
@@ -218,7 +218,7 @@ def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("api", "media", "name"), [("chat", "image_dir", "a.png"), ("translations", "audio_dir", "a.wav")]
 )
-def test_a_file_that_is_too_large_is_refused_unread(api: str, media: str, name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(api: str, media: str, name: str, tmp_path: Path) -> None:
     with (tmp_path / name).open("wb") as file:
         file.truncate(3 << 30)
     with pytest.raises(UsageError, match=rf"{name} holds more than 64 MiB, the most that a file may: take it out"):
@@ -250,6 +250,7 @@ def test_a_wav_that_names_more_audio_than_it_holds_is_refused(tmp_path: Path) ->
         ("chat", {"image_size": "5x5"}, "none are asked for: say how many with --images"),
         ("chat", {"image_dir": ".", "image_format": "png"}, "files of --image-dir are sent as they are"),
         ("chat", {"audio_seconds": 0}, "'0' is not a length of audio in seconds"),
+        ("chat", {"audio_seconds": "0.0001"}, r"the least is 0\.001, and N is in steps of that"),
         ("chat", {"audio_seconds": 1, "audio_dir": "."}, "give one of them"),
         ("completions", {"images": 1}, "the completions API takes no images: .*give --api chat"),
         ("embeddings", {"audio_seconds": 1}, "the embeddings API takes no audio: .*audio alone: transcriptions"),
@@ -265,6 +266,11 @@ def test_what_cannot_be_is_said(
         if api == "embeddings":
             build_spec({"endpoint": {"url": "http://x", "api": api}, "media": media})
         planned(api, **media)
+
+
+def test_a_format_that_there_is_not_names_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="--image-format: 'gif' is not one of jpeg, png"):
+        field_from_text("media.image_format", "gif", "--image-format")
 
 
 @pytest.mark.parametrize("key", ["input_tokens", "output_tokens", "prompts", "inputs"])

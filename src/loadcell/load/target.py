@@ -220,6 +220,13 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
     route = route_to(endpoint.url, endpoint.path, dialect, stream=endpoint.stream)
     if (why := dialect.refused(endpoint.extra_body)) is not None:
         raise UsageError(f"endpoint.extra_body {why}")
+    asked = endpoint.extra_body.get("stream")
+    if dialect.generates and asked in (True, False) and asked != endpoint.stream:
+        form, flag = ("in events", "--no-stream") if endpoint.stream else ("whole", "--stream")
+        raise UsageError(
+            f"endpoint.extra_body asks for stream: {str(asked).lower()}, and replies are expected {form}: "
+            f"leave it out, or give {flag}"
+        )
     if endpoint.ignore_eos and not dialect.form.ignore_eos:
         raise UsageError(
             f"the {endpoint.api} API cannot be asked for every output token: leave --ignore-eos out; outputs end where "

@@ -113,7 +113,7 @@ def _prefix(model: str, stream: bool, form: Form, extra: Mapping[str, Any]) -> b
 
 
 def _each(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return [one for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
 def _field(name: str, value: Any) -> bytes:
@@ -145,7 +145,9 @@ def _without(form: Form, said: str, _: bool) -> tuple[Form, str | None] | None:
 
 def _refused(extra: Mapping[str, Any]) -> str | None:
     asked = extra.get("response_format", "json")
-    if asked in _FORMATS:
+    if "file" in extra:
+        return phrase("holds {}: --audio-seconds and --audio-dir say what is sent", "file")
+    if asked is None or asked in _FORMATS:
         return None
     return phrase("asks for response_format {}: what can be read is {}", asked, ", ".join(_FORMATS))
 
