@@ -55,7 +55,8 @@ def _readings(worker: float, replies: int) -> Table:
         "in the table above, less reading it, and reading one of this API, over the former.",
     )
     table = Table("CPU of reading a token, by API", ("API", "reading µs", "worker / chat"), notes=notes)
-    costs = {name: _reading_us(spoken, replies) for name, spoken in SPOKEN.items() if "template" not in name}
+    of_text = {name: spoken for name, spoken in SPOKEN.items() if spoken.dialect.generates and "template" not in name}
+    costs = {name: _reading_us(spoken, replies) for name, spoken in of_text.items()}
     for name, cost in costs.items():
         ratio = (worker + cost - costs["chat"]) / worker
         table.rows.append(Row((name, f"{cost:.2f}", f"{ratio:.2f}"), f"<= {_RATIO}", ratio <= _RATIO))
