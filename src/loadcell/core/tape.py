@@ -37,12 +37,15 @@ WHOLE, TOLD, NUMBER, MOMENT, TEXT = b"\0", b"\1", b"\2", b"\3", b"\4"
 """What stands in a form for what differs from event to event: a whole number of up to ten digits; likewise, of up to
 nine, to be told; a number of JSON without exponent; digits and what stands among them in a date; and the inside of a
 JSON string. No JSON holds these bytes."""
+MOST_PLACES = 16
+"""Of these in a form."""
 WILD = {
     WHOLE: b"(?:0|[1-9][0-9]{0,9})",
     TOLD: b"(?:0|[1-9][0-9]{0,8})",
     NUMBER: rb"-?(?:0|[1-9][0-9]{0,9})(?:\.[0-9]{1,20})?",
     MOMENT: b"[0-9TZ:.+-]{1,40}",
 }
+"""What each of them stands for, but for TEXT."""
 
 
 class Scan(NamedTuple):
@@ -146,8 +149,8 @@ class Tape:
         return self._times[read]
 
     def scan(self, form: bytes, most: int) -> Scan | None:
-        """Hand on events of a form (TEXT once in it, TOLD once at most, 16 of all), each of them a chunk (RFC 9112,
-        7.1) of its own without extensions, as far as they follow one another whole: at most `most`; None for none.
+        """Hand on events of a form (TEXT once in it, TOLD once at most, MOST_PLACES of all), as far as they follow one
+        another whole, each a chunk (RFC 9112, 7.1) of its own without extensions: at most `most`; None for none.
 
         The bytes that wait must begin with a chunk.
         """

@@ -9,15 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import compress
+from typing import TYPE_CHECKING, Union
 
 import httptools
 
-from loadcell.load.stream_socket import StreamSocket
 from loadcell.load.target import Address, Target, place_of
 from loadcell.load.tls_words import is_alert
 from loadcell.load.wire import ConnectError, has_tunnel
 from loadcell.phrases import phrase
 from loadcell.protocol import CodingError, Dialect, Page, Reply, no_http, reply_to
+
+if TYPE_CHECKING:
+    from loadcell.load.stream_socket import StreamSocket
 
 _ENOUGH_TOKENS, _ENOUGH_S = 16, 3.0
 """The probe, which asks for as many tokens as the load, is hung up on after these, whatever comes first; but not before
@@ -29,7 +32,7 @@ _SLOWER = 5
 _ALERT_S = 1.0
 """How long a server that hung up is listened to, for why."""
 _MODELS_BYTES = 4 * 1024 * 1024
-Blocking = socket.socket | StreamSocket
+Blocking = Union[socket.socket, "StreamSocket"]
 
 
 def get(
@@ -222,6 +225,8 @@ def _open(target: Target, address: Address, timeout_s: float) -> Blocking:
         if target.tls:
             sock = target.tls_context().wrap_socket(sock, server_hostname=target.server_name)
         if target.http == "2":
+            from loadcell.load.stream_socket import StreamSocket  # most runs do without
+
             return StreamSocket(sock)
     except BaseException:
         sock.close()

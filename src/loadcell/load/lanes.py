@@ -13,7 +13,6 @@ from loadcell.load.flight import Flight
 from loadcell.load.job import Job
 from loadcell.load.job import Lane as Way
 from loadcell.load.pool import Handlers, Pool
-from loadcell.load.streams import StreamPool, StreamReader
 from loadcell.phrases import phrase
 
 
@@ -40,13 +39,17 @@ class Lanes:
         on_failed: Callable[[Lane, str], None],
     ) -> None:
         self._all: list[Lane] = []
-        numbers = count(1)
+        numbers, self._http2 = count(1), job.lanes[0].target.http == "2"
+        kind: type[Pool] = Pool
+        if self._http2:
+            from loadcell.load.streams import StreamPool  # most runs do without
+
+            kind = StreamPool
         for place, way in enumerate(job.lanes):
 
             def failed(why: str, place: int = place) -> None:
                 on_failed(self._all[place], why)
 
-            kind = StreamPool if way.target.http == "2" else Pool
             pool = kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
             self._all.append(Lane(way, pool))
         self.of = [self._all[place] for place, _, _ in job.heads]
@@ -62,8 +65,11 @@ class Lanes:
 
     def reader(self, poller: Poller) -> Reader:
         """What reads them: HTTP is of one version in all."""
-        streams = [lane.pool for lane in self._all if isinstance(lane.pool, StreamPool)]
-        return StreamReader(poller, streams) if streams else make_reader(poller)
+        if not self._http2:
+            return make_reader(poller)
+        from loadcell.load.streams import StreamPool, StreamReader
+
+        return StreamReader(poller, [lane.pool for lane in self._all if isinstance(lane.pool, StreamPool)])
 
     def fill(self, stop: Callable[[], bool]) -> str | None:
         """Open the connections of all. Returns what went wrong where not one of a lane could be opened."""

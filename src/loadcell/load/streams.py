@@ -9,22 +9,23 @@ the look before (`Stream.mixed`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from itertools import count
 from time import monotonic_ns
+from typing import Any
 
 from loadcell.core import BULK_BYTES, READ_BYTES, Event, Look, Reader, Sealed, Tape, Turn, What, is_odd
 from loadcell.core.clock import STAMP_BYTES
 from loadcell.core.poller import READABLE, WRITABLE, Poller
 from loadcell.core.reader import ReadOnce
-from loadcell.load.audit import Audit
-from loadcell.load.pool import OPENING_MOST, SPARE, Handlers, Pool, Way
+from loadcell.load.pool import OPENING_MOST, SPARE, Pool
 from loadcell.load.target import host_of
 from loadcell.load.wire import Broken, ConnectError, Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol.http2 import Came, Http2
 
 _FDS = count(-1, -1)
+"""Of the streams of all pools."""
 _UNTIMED: Turn = (0, 0, 0, 0)
 """Of what comes before there is any stream."""
 
@@ -151,18 +152,8 @@ class StreamPool(Pool):
     `idle` are the open connections, whatever they carry.
     """
 
-    def __init__(
-        self,
-        job: Way,
-        poller: Poller,
-        handlers: Handlers,
-        audit: Audit,
-        on_ready: Callable[[], None],
-        on_failed: Callable[[str], None],
-        turn: int = 0,
-        numbers: Iterator[int] | None = None,
-    ) -> None:
-        super().__init__(job, poller, handlers, audit, on_ready, on_failed, turn, numbers)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.shared: dict[int, Shared] = {}
         """The open connections by their descriptors."""
         self.streams: dict[int, Stream] = {}

@@ -20,7 +20,6 @@ from loadcell.load.route import route_to, with_model
 from loadcell.load.sigv4 import Aws, find_aws, sign
 from loadcell.protocol import dialect_of
 from loadcell.protocol.head import FRAMING, can_be_sent
-from loadcell.protocol.http2 import need_http2
 from loadcell.secrets import of_headers
 from loadcell.spec import Endpoint, Spec, secrets_of
 from loadcell.urls import is_azure, socket_of
@@ -270,6 +269,8 @@ def make_target(endpoint: Endpoint, api_key: str | None) -> Target:
         aws=find_aws(host) if endpoint.auth == "sigv4" else None,
     )
     if endpoint.http == "2":
+        from loadcell.protocol.http2 import need_http2  # most runs do without
+
         need_http2()
         if proxy is not None and not tls:
             raise UsageError(

@@ -51,9 +51,10 @@ TOGETHER, TOGETHER_NS = 12, 100_000_000
 fast, and between reads of the kernel it is not."""
 FLUSH_ROWS = 250_000
 FLUSH_NS = 5_000_000_000
-_UNENDED = ("cut", "reset")
 GUARD_NS = 300_000
 """No parsing is begun this close to a planned send."""
+_UNENDED = ("cut", "reset")
+"""Kinds of failure of a reply that did not come to its end."""
 
 
 class Worker:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadcell.core.tape import MOMENT, NUMBER, TEXT, TOLD, WHOLE, WILD
+from loadcell.core.tape import MOMENT, MOST_PLACES, NUMBER, TEXT, TOLD, WHOLE, WILD
 from loadcell.protocol.cutting import DATA
 from loadcell.protocol.dialect import Dialect, Heard
 from loadcell.protocol.values import NOT_JSON
@@ -17,8 +17,6 @@ BLANK = b"\n\n"
 """What ends an event of a stream that is no JSON lines."""
 _LEAD = re.compile(rb"(?:(?:event: [^\n]*\n)?data: )?")
 _OTHER = "another text"
-_MOST = 12
-"""Places where events differ: a tape knows no more."""
 _EXAMPLES = {
     WHOLE: b"1234567890", TOLD: b"", NUMBER: b"-0.25", MOMENT: b"2000-01-01T00:00:00Z", TEXT: _OTHER.encode(),
 }  # fmt: skip
@@ -83,7 +81,7 @@ def learn_twin(payload: bytes, heard: Heard, kind: int, running: int | None, les
         return None
     alike = other == msgspec.structs.replace(heard, answer=_OTHER, ids=other.ids, usage=other.usage, told=other.told)
     counts = (_so_far(heard), _so_far(other)) == ((running, next_) if TOLD in form else (None, None))
-    if not (alike and counts) or sum(form.count(differs) for differs in _EXAMPLES) > _MOST:
+    if not (alike and counts) or sum(form.count(differs) for differs in _EXAMPLES) > MOST_PLACES:
         return None
     beside = len(lead) + len(lesson.parted) - len(DATA + BLANK)
     return Twin(lead + form + lesson.parted, beside, kind, heard.tokens, lesson)
