@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadcell.errors import LoadcellError, UsageError, nearest
+from loadcell.secrets import REDACTED
 from loadcell.spec import (
-    REDACTED,
     Arrivals,
     Lengths,
     Slo,

@@ -11,7 +11,7 @@ from made import ok_request
 from made_looks import Told, write_looks
 
 from loadcell.metrics import build_result
-from loadcell.metrics.model_chunks import Speculation
+from loadcell.metrics.model import Speculation
 from loadcell.recording.read import Recording, open_recording
 
 Make = Callable[..., Recording]

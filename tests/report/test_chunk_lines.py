@@ -9,7 +9,7 @@ import pytest
 from made import build, events_of, ok_request
 
 from loadcell.metrics import Result, build_result
-from loadcell.metrics.model_chunks import Speculation
+from loadcell.metrics.model import Speculation
 from loadcell.report.tables import to_csv
 from loadcell.report.view.chunks import chunks
 from loadcell.report.words import words_for

@@ -10,7 +10,7 @@ import numpy as np
 
 from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.interval import shown_from
-from loadcell.metrics.model_chunks import ItlByToken, TokensPerChunk
+from loadcell.metrics.model import ItlByToken, TokensPerChunk
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 

@@ -12,9 +12,10 @@ from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.limits import figure_name
-from loadcell.metrics.model import Doc, Estimate, Interval, Latency, Result, Share, Word
+from loadcell.metrics.model import Estimate, Interval, Latency, Result, Share, Word
 from loadcell.phrases import Phrase, phrase
 
+Doc = msgspec.Meta
 FORMAT = 1
 """Version of the JSON of Repeats."""
 ENOUGH = 3

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from loadcell.metrics.looks import Part
-from loadcell.metrics.model import Observed
-from loadcell.metrics.model_chunks import Speculation
+from loadcell.metrics.model import Observed, Speculation
 from loadcell.metrics.overtime import gains
 from loadcell.metrics.rows import Mask, Rows
 from loadcell.phrases import phrase

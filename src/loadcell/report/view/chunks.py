@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadcell.metrics import Result
-from loadcell.metrics.model_chunks import ItlByToken, Speculation, TokensPerChunk
+from loadcell.metrics.model import ItlByToken, Speculation, TokensPerChunk
 from loadcell.report.view.blocks import Fact, fact, told
 from loadcell.report.words import Words
 

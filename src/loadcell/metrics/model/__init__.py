@@ -1,0 +1,63 @@
+"""The Result: the metrics of one recording, with a published JSON schema.
+
+Latencies leave in milliseconds, spans in seconds. What could not be measured is null, never 0.
+"""
+
+from loadcell.metrics.model.chunks import ItlByToken as ItlByToken
+from loadcell.metrics.model.chunks import Speculation as Speculation
+from loadcell.metrics.model.chunks import TokensPerChunk as TokensPerChunk
+from loadcell.metrics.model.course import Change as Change
+from loadcell.metrics.model.course import ColdStart as ColdStart
+from loadcell.metrics.model.course import Counts as Counts
+from loadcell.metrics.model.course import CountsOf as CountsOf
+from loadcell.metrics.model.course import Run as Run
+from loadcell.metrics.model.course import Steady as Steady
+from loadcell.metrics.model.course import StoppedEarly as StoppedEarly
+from loadcell.metrics.model.course import Window as Window
+from loadcell.metrics.model.estimates import Budget as Budget
+from loadcell.metrics.model.estimates import Estimate as Estimate
+from loadcell.metrics.model.estimates import Interval as Interval
+from loadcell.metrics.model.estimates import Latency as Latency
+from loadcell.metrics.model.estimates import Share as Share
+from loadcell.metrics.model.estimates import Spread as Spread
+from loadcell.metrics.model.estimates import Summary as Summary
+from loadcell.metrics.model.estimates import WithFailures as WithFailures
+from loadcell.metrics.model.instrument import Bias as Bias
+from loadcell.metrics.model.instrument import Calibration as Calibration
+from loadcell.metrics.model.instrument import Check as Check
+from loadcell.metrics.model.instrument import CheckWord as CheckWord
+from loadcell.metrics.model.instrument import Connections as Connections
+from loadcell.metrics.model.instrument import Feeding as Feeding
+from loadcell.metrics.model.instrument import Host as Host
+from loadcell.metrics.model.instrument import Instrument as Instrument
+from loadcell.metrics.model.instrument import Verdict as Verdict
+from loadcell.metrics.model.instrument import Word as Word
+from loadcell.metrics.model.instrument import WorkerAudit as WorkerAudit
+from loadcell.metrics.model.outcome import Arrivals as Arrivals
+from loadcell.metrics.model.outcome import Concurrency as Concurrency
+from loadcell.metrics.model.outcome import Delivered as Delivered
+from loadcell.metrics.model.outcome import Ended as Ended
+from loadcell.metrics.model.outcome import Goodput as Goodput
+from loadcell.metrics.model.outcome import Group as Group
+from loadcell.metrics.model.outcome import InputMedia as InputMedia
+from loadcell.metrics.model.outcome import Limit as Limit
+from loadcell.metrics.model.outcome import MediaRate as MediaRate
+from loadcell.metrics.model.outcome import Replies as Replies
+from loadcell.metrics.model.outcome import RunRates as RunRates
+from loadcell.metrics.model.outcome import Throughput as Throughput
+from loadcell.metrics.model.outcome import TokenClosure as TokenClosure
+from loadcell.metrics.model.outcome import WholeRun as WholeRun
+from loadcell.metrics.model.result import FORMAT as FORMAT
+from loadcell.metrics.model.result import Failing as Failing
+from loadcell.metrics.model.result import Failure as Failure
+from loadcell.metrics.model.result import Methodology as Methodology
+from loadcell.metrics.model.result import Result as Result
+from loadcell.metrics.model.result import result_schema as result_schema
+from loadcell.metrics.model.server import Counters as Counters
+from loadcell.metrics.model.server import Energy as Energy
+from loadcell.metrics.model.server import Observed as Observed
+from loadcell.metrics.model.server import Series as Series
+from loadcell.metrics.model.server import ServerPart as ServerPart
+from loadcell.metrics.model.server import ServerSide as ServerSide
+from loadcell.metrics.model.server import Watched as Watched
+from loadcell.metrics.model.server import WhereTtft as WhereTtft
