@@ -218,6 +218,10 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
         "images": schedule.media.images,
         "image_pixels": schedule.media.pixels,
         "input_audio_s": schedule.media.audio_s,
+        "session": None if schedule.sessions is None else schedule.sessions.session,
+        "turn": None if schedule.sessions is None else schedule.sessions.turn,
+        "delay_ns": schedule.delay_ns,
+        "shared_tokens": schedule.shared_tokens,
     }
 
 

@@ -6,6 +6,7 @@ A recording is a folder:
     spec.json                 the Spec, secrets removed
     environment.json          machine, kernel, versions, server
     schedule.parquet          what was to be sent, made before the load
+    waits.parquet             which requests of a session wait for which, where there are sessions
     requests-W-NNNNN.parquet  one row a request that ended, by worker W, in parts as the run goes
     chunks-W-NNNNN.parquet    one row a received event; all events of one request lie in one part, in order
     text-W-NNNNN.parquet      prompts and responses, only if asked for
@@ -71,6 +72,23 @@ SCHEDULE = (
     Column("images", "INTEGER", "images that it carries; NULL where requests carry none, and in older recordings"),
     Column("image_pixels", "BIGINT", "pixels of all of these"),
     Column("input_audio_s", "DOUBLE", "seconds of audio that it carries; NULL where requests carry none"),
+    Column("session", "INTEGER", "talk or task that it belongs to, from 0; NULL where each is alone"),
+    Column("turn", "INTEGER", "its place on the longest way from a first request of its session, from 0"),
+    Column(
+        "delay_ns",
+        "BIGINT",
+        "how long after the last that it waits for has ended it is to be sent: think time, tools; NULL: at once",
+    ),
+    Column(
+        "shared_tokens",
+        "INTEGER",
+        "input tokens that a prefix cache without bounds would have by then, as planned; NULL where not planned",
+    ),
+)
+
+WAITS = (
+    Column("request", "BIGINT", "position in the schedule"),
+    Column("waits_for", "BIGINT", "a request of its session that must have ended before it is sent; a row for each"),
 )
 
 REQUESTS = (
@@ -216,7 +234,7 @@ SERIES = (
 
 FILED = {
     "schedule": SCHEDULE, "requests": REQUESTS, "chunks": CHUNKS, "text": TEXT, "tokens": TOKENS, "looks": LOOKS,
-    "series": SERIES,
+    "series": SERIES, "waits": WAITS,
 }  # fmt: skip
 """Columns of the Parquet files, by the word that their names begin with."""
 

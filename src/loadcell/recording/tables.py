@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from loadcell.kinds import KIND_OUTPUT
 from loadcell.recording.database import parquet, quoted
-from loadcell.recording.schema import CHUNKS, FILED, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, Column
+from loadcell.recording.schema import CHUNKS, FILED, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, WAITS, Column
 
 
 class Derived(NamedTuple):
@@ -163,6 +163,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "requests": (RUN, *REQUESTS, *(derived.column for derived in DERIVED), *_CLASSES),
     "chunks": (RUN, *CHUNKS, _OUTPUT_EVENT),
     "schedule": (RUN, *SCHEDULE, *_CLASSES),
+    "waits": (RUN, *WAITS),
     "looks": (RUN, *LOOKS, *_SOURCES),
     "series": (RUN, *SERIES, *_SOURCES),
     "text": (RUN, *TEXT),
@@ -174,6 +175,7 @@ ABOUT = {
     "requests": "one row a request that ended",
     "chunks": "one row a received event, of every request",
     "schedule": "one row a planned request (a closed loop that runs for a time plans more than it sends)",
+    "waits": "one row for each request that a planned one waits for: the turns of a talk, the calls of a task",
     "looks": "one row a look at a source beside the load, answered or not",
     "series": "one row a value that a look brought, by the source's own names",
     "text": "one row a request whose prompt and response were kept (--keep-text)",
@@ -184,6 +186,7 @@ PARTS = {
     "requests": ("requests-*.parquet", "tokens-*.parquet"),
     "chunks": ("chunks-*.parquet",),
     "schedule": ("schedule.parquet",),
+    "waits": ("waits.parquet",),
     "looks": ("looks-*.parquet",),
     "series": ("series-*.parquet",),
     "text": ("text-*.parquet",),

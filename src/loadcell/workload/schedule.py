@@ -19,6 +19,7 @@ from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
 from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
+from loadcell.workload.sessions import Sessions
 
 Loop = Literal["open", "closed"]
 
@@ -73,6 +74,13 @@ class Schedule:
     kinds: NDArray[np.int32] | None = None
     """The class of each request, as numbered in `Spec.dealt`; None where there is one."""
     media: MediaColumns = NO_MEDIA
+    sessions: Sessions | None = None
+    """Which requests belong together; None where each is alone. `planned_ns` is then of their first requests, and -1 of
+    the others."""
+    delay_ns: NDArray[np.int64] | None = None
+    """How long after the last that it waits for has ended each is to be sent: think time, tools; None: at once."""
+    shared_tokens: NDArray[np.int32] | None = None
+    """Input tokens of each that a prefix cache without bounds would have by then, as planned; None: not planned."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -167,6 +175,9 @@ def schedule_of(
     wanted: NDArray[np.int32] | None = None,
     kinds: NDArray[np.int32] | None = None,
     media: MediaColumns = NO_MEDIA,
+    sessions: Sessions | None = None,
+    delay_ns: NDArray[np.int64] | None = None,
+    shared_tokens: NDArray[np.int32] | None = None,
 ) -> Schedule:
     """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
     own order, `kinds` its class, where there are several."""
@@ -174,10 +185,17 @@ def schedule_of(
     digest = hashlib.sha256(f"loadcell schedule 2 {slots.loop} {rows}\n".encode())
     lengths = (input_tokens, "<i4"), (output_tokens, "<i4")
     carried = ((one, "<i8") for one in media)
-    columns = ((slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"), *carried)
+    columns = (
+        (slots.planned_ns, "<i8"), *lengths, (lines, "<i8"), (wanted, "<i4"), (kinds, "<i4"), *carried,
+        (delay_ns, "<i8"), (shared_tokens, "<i4"),
+    )  # fmt: skip
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
+    if sessions is not None:
+        waits = sessions.waits.take(np.arange(rows))
+        for values in (sessions.session[:rows], waits.ends, waits.values):
+            digest.update(np.ascontiguousarray(values, "<i8").data)
     return Schedule(
         slots.loop,
         slots.planned_ns,
@@ -189,4 +207,7 @@ def schedule_of(
         None if wanted is None else np.ascontiguousarray(wanted.T),
         kinds,
         media,
+        sessions,
+        delay_ns,
+        shared_tokens,
     )
