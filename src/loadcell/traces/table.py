@@ -45,6 +45,10 @@ class Table:
         """A column of lists."""
         raise NotImplementedError
 
+    def names(self) -> tuple[str, ...]:
+        """The columns, or all keys that any object has."""
+        return self.source.columns
+
     def places(self, rows: Iterable[int]) -> list[int]:
         """The lines in which these rows stand, from 1; their own numbers where a file has no lines."""
         raise NotImplementedError
@@ -89,6 +93,13 @@ def read_objects(source: Source) -> tuple[list[dict[str, Any]], list[int], dict[
 class _Objects(Table):
     objects: list[Any] = field(default_factory=list)
     numbered: list[int] = field(default_factory=list)
+
+    def names(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for each in self.objects:
+            if isinstance(each, dict) and not each.keys() <= found.keys():
+                found.update(dict.fromkeys(each))
+        return tuple(found)
 
     def _values(self, name: str) -> list[Any]:
         return [each.get(name) if isinstance(each, dict) else None for each in self.objects]

@@ -47,7 +47,7 @@ def read(source: Source, asked: Asked) -> Draft:
         early = delay < 0
     changes: tuple[Change, ...] = ()
     if n := int(early.sum()):
-        words = phrase("{} rounds of {} began before the one before them ended: they wait 0 s", n, source.name)
+        words = phrase("{:,} rounds of {} began before the one before them ended: they wait 0 s", n, source.name)
         changes = (Change("clip", n, words),)
     return Draft(
         name=source.name, kind="tracelab", path=str(source.path), time="timing_events", t_s=spans[:, 0], checked=False,

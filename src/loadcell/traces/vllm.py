@@ -111,7 +111,7 @@ def _guessed(
     if texts := sum(any(side in each.chars and side not in each.tokens for side in (False, True)) for each in found):
         changes.append(by_text(texts, source.name))
     if n := int((np.isnan(outputs) & np.isfinite(most)).sum()):
-        words = phrase("outputs of {} requests of {} are not told: max_tokens was taken, the most", n, source.name)
+        words = phrase("outputs of {:,} requests of {} are not told: max_tokens was taken, the most", n, source.name)
         changes.append(Change("guess", n, words))
     words = phrase("times of {} are whole seconds", source.name)
     return (*changes, Change("bin", len(found), words))
