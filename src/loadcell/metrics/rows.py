@@ -39,6 +39,7 @@ class Rows:
     failed: Mask
     cancelled: Mask
     planned: Floats
+    """In an open loop; of what waited for other requests the time at which it was ready."""
     ready: Floats
     send_start: Floats
     send_end: Floats
@@ -111,6 +112,8 @@ def read_rows(recording: Recording) -> Rows:
     status = recording.requests(("status",))["status"]
     counted = table["counted"].astype(bool)
     ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
+    if recording.manifest.loop == "open":  # what waits for others has no plan: it is due when it is ready
+        numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
     source = recording.requests(("token_source",))["token_source"][ok]
     return Rows(
         request=table["request"].astype(np.int64),
