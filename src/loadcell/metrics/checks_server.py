@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Change, Check, Delivered, Result, Word
+from loadcell.metrics.varying import NO_CHANGE
 from loadcell.phrases import phrase
 
 LIMITS = {
@@ -31,6 +32,9 @@ FINDINGS = {
 
 
 def _change(result: Result) -> Iterator[Check]:
+    if result.methodology.spec.load.rate_series is not None:
+        yield label("change", None, NO_CHANGE)
+        return
     queue_grows = result.steady.stable is False and result.steady.growth_per_s.value is not None
     judged = {
         name: found

@@ -12,6 +12,7 @@ from loadcell.media import check_media
 from loadcell.sessions import check_sessions, check_talking
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_arrivals
+from loadcell.spec.series import parse_series
 
 _LEAST_LOOK_S = 0.05
 
@@ -58,6 +59,7 @@ def _check(spec: Spec) -> None:
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)
+    _check_series(spec)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
@@ -114,6 +116,25 @@ def _check(spec: Spec) -> None:
     if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
         what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
+
+
+def _check_series(spec: Spec) -> None:
+    """UsageError if a rate that varies is asked for with what needs one that does not."""
+    load = spec.load
+    if load.rate_series is None:
+        return
+    parse_series(load.rate_series)
+    if load.rate is None:
+        raise UsageError("load.rate_series is of an open loop: leave out load.rate, or give the mean to scale it to")
+    if load.ramp_s:
+        raise UsageError("load.ramp_s: a rate series begins as it says: leave out the ramp, or write one, as 0..10@5s")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: while the rate is meant to rise, a growing queue cannot be told from it: leave "
+            "it out, or give a steady --rate"
+        )
+    if spec.loadgen.scenario is not None:
+        raise UsageError(f"loadgen.scenario {spec.loadgen.scenario} plans its own times: leave out load.rate_series")
 
 
 def _check_outputs(spec: Spec) -> None:
