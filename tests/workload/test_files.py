@@ -19,6 +19,7 @@ from loadcell.workload import FilePrompts, Tokenizer
 from loadcell.workload.files import PromptFile, read_prompts
 
 Read = Callable[..., PromptFile]
+UNSENT = "keys of {} that were not sent, for they are no fields of a request (--send-fields sends them): {}"
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_lines_are_prompts_or_messages_with_their_own_output_length(read: Read, 
     assert list(file.input_tokens(np.array([1, 0, 1]), tokenizer)) == [8, 6, 8]
     assert list(file.output_tokens) == [7, 0, 9, 8]
     assert file.mean_output_tokens(128) == 38
-    assert file.notes(4) == [f"keys of {file.path} that were not used: id"]
+    assert file.notes(4) == [UNSENT.format(file.path, "id")]
 
 
 def test_conversations_in_which_nobody_asks_are_left_out_and_told(read: Read) -> None:
@@ -77,17 +78,84 @@ def test_keys_of_a_request_go_with_its_prompt(read: Read) -> None:
     assert file.notes(2) == [
         f"keys of {file.path} that were sent with their prompts: response_format (1), seed (1), stop (1), "
         "temperature (1)",
-        f"keys of {file.path} that were not used: topic",
+        UNSENT.format(file.path, "topic"),
     ]
 
 
-def test_a_setting_of_the_run_goes_before_a_key_and_is_told_once(read: Read) -> None:
-    line = {"prompt": "a", "temperature": 0.3, "top_p": 0.9, "model": "other", "stream": False, "max_tokens": 9}
-    file = read(f"{json.dumps(line)}\n" * 2, extra={"temperature": 0.0, "top_p": 0.9}, line_output_tokens=False)
-    assert sent(file) == [{"messages": user("a")}] * 2 and file.output_tokens.tolist() == [0, 0]
-    assert file.notes(2)[1:] == [
-        f"keys of {file.path} that settings of the run went before: model, output tokens, stream, temperature"
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            {"model": "other"},
+            'asks for model "other", and the run\'s is the one .*: --model other sends it, --ignore-f',
+        ),
+        ({"stream": False}, "asks for stream false, and the run's is true: --no-stream for all, or --ignore-fields st"),
+        ({"temperature": 0.3}, r"asks for temperature 0.3, and the run's \(endpoint.extra_body\) is 0.0: leave it out"),
+        ({"ignore_eos": False}, r"asks for ignore_eos false, and the run's \(--ignore-eos\) is true"),
+        ({"stream_options": {"x": 1}}, 'asks for stream_options {"x":1}, and the run\'s are {"include_usage":true}'),
+        ({"timestamp": 17.5}, r"tells when it came \(timestamp\): --trace FILE sends .* if --ignore-fields timestamp"),
+    ],
+)
+def test_what_the_run_decides_is_not_dropped_from_a_line(tmp_path: Path, line: dict[str, Any], why: str) -> None:
+    (tmp_path / "p.jsonl").write_text(f'{{"prompt": "a"}}\n{json.dumps({"prompt": "b"} | line)}\n')
+    endpoint = {"url": "http://h:1", "extra_body": {"temperature": 0.0}, "ignore_eos": True}
+    workload = {"prompts": str(tmp_path / "p.jsonl")}
+    with pytest.raises(UsageError, match=rf"p\.jsonl:2: {why}"):
+        read_prompts(build_spec({"endpoint": endpoint, "workload": {"skip_bad": True, **workload}}))
+    (name,) = line
+    file = read_prompts(build_spec({"endpoint": endpoint, "workload": {"ignore_fields": [name], **workload}}))
+    assert sent(file) == [{"messages": user("a")}, {"messages": user("b")}]
+    assert file.notes(2) == [f"keys of {file.path} that were left out, as asked (--ignore-fields): {name} (1)"]
+
+
+def test_a_line_may_say_what_the_run_says(read: Read) -> None:
+    line = {"prompt": "a", "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 9}
+    file = read(json.dumps(line), extra={"temperature": 0.0}, line_output_tokens=False)
+    assert sent(file) == [{"messages": user("a")}] and file.output_tokens.tolist() == [0]
+    assert file.notes(1) == [
+        f"output lengths that lines of {file.path} say were not asked for, but --output-tokens: 1 of 1 line"
     ]
+
+
+def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
+    lines = '{"prompt": "a", "metadata": {"k": 1.0}, "id": 3}\n{"body": {"prompt": "b"}, "metadata": null, "id": 4}'
+    file = read(lines, send_fields=["metadata"])
+    assert file.prompts[0] == b'{"messages":[{"role":"user","content":"a"}],"metadata":{"k": 1.0}}'
+    assert sent(file)[1] == {"messages": user("b"), "metadata": None}
+    for flag, name, why in [
+        (
+            "send_fields",
+            "metdata",
+            r"--send-fields: no row of .* has 'metdata' \(did you mean metadata\?\); there are: b",
+        ),
+        ("ignore_fields", "modle", "--ignore-fields: no row of .* has 'modle'; there are: body, id, metadata, prompt"),
+    ]:
+        with pytest.raises(UsageError, match=why):
+            read(lines, **{flag: [name]})
+    with pytest.raises(UsageError, match="--send-fields: model is the run's: --model says what it is"):
+        read('{"prompt": "a", "model": "m"}', send_fields=["model"], ignore_fields=["model"])
+    csv = read("prompt,tag\na,1.50\nb,x\n", send_fields=["tag"])
+    assert [fields["tag"] for fields in sent(csv)] == [1.5, "x"]
+
+
+def test_broken_lines_are_counted_and_named_or_left_out(read: Read) -> None:
+    good = '{"prompt": "a"}\n'
+    bad = ["{", '{"prompt": 3}', '{"x": 1}', '{"messages": []}', '"', '{"prompt": ""}', "[1]"]
+    data = good + "".join(f"{line}\n{good}" for line in bad)
+    with pytest.raises(
+        UsageError, match=r"p\.jsonl:2: not JSON: .*; 7 of 15 rows are broken, 4, 6, 8, 10 too and 2 more"
+    ):
+        read(data)
+    file = read(data, skip_bad=True)
+    assert len(file) == 8 and file.places.tolist() == [1, 3, 5, 7, 9, 11, 13, 15]
+    (note,) = (note for note in file.notes(8) if "--skip-bad" in note)
+    assert note.startswith(
+        f"7 broken lines of {file.path} were left out, as asked (--skip-bad); the first: {file.path}:2"
+    )
+    with pytest.raises(UsageError, match=r"p\.jsonl:1: nothing to send: .*; and so are all 2 rows of"):
+        read('{"x": 1}\n{"x": 2}', skip_bad=True)
+    table = read("prompt,id\na,1\nb,2,3\nc,4\n", skip_bad=True)
+    assert [fields["messages"] for fields in sent(table)] == [user("a"), user("c")]
 
 
 def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) -> None:
@@ -111,7 +179,7 @@ def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) 
 
 def test_lines_of_a_batch_pass_whole_to_the_api_that_they_name(read: Read, tokenizer: Tokenizer) -> None:
     def line(url: str, **body: object) -> str:
-        return json.dumps({"custom_id": "1", "method": "POST", "url": url, "body": {"model": "m", **body}})
+        return json.dumps({"custom_id": "1", "method": "POST", "url": url, "body": body})
 
     said = line("/v1/messages", system="Be kind.", messages=user("Why?"), max_tokens=9, thinking={"type": "disabled"})
     file = read(said, api="messages")

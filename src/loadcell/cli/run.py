@@ -81,6 +81,9 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--prompts", "workload.prompts", "FILE"),
         ("--prompt-column", "workload.prompt_column", "NAME"),
         ("--output-column", "workload.output_column", "NAME"),
+        ("--ignore-fields", "workload.ignore_fields", "A,B"),
+        ("--send-fields", "workload.send_fields", "A,B"),
+        ("--skip-bad", "workload.skip_bad", ""),
         ("--tokenizer", "workload.tokenizer", "T"),
     ],
     "sessions": [

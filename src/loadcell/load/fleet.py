@@ -130,7 +130,7 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(spec, words)
+            planned = plan(_named(spec, found.model), words)
             written, spec = spec, with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             if len(ways) > 1:
@@ -202,6 +202,11 @@ def salted(spec: Spec) -> Spec:
     if unsalted or spec.run.salt is not None:
         return spec
     return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=new_salt()))
+
+
+def _named(spec: Spec, model: str) -> Spec:
+    """The Spec with the model that is asked for, which lines of a file may name too."""
+    return msgspec.structs.replace(spec, endpoint=msgspec.structs.replace(spec.endpoint, model=model or None))
 
 
 def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, PromptCount | None, Vocabulary | None]:

@@ -52,6 +52,9 @@ FIELDS = (
     Field("API", "spec.endpoint.api", "forbid", hashed=True),
     Field("prompts", "prompts", "forbid"),
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
+    Field("fields left out of the prompts", "spec.workload.ignore_fields", "forbid"),
+    Field("columns sent with the prompts", "spec.workload.send_fields", "forbid"),
+    Field("broken rows left out", "spec.workload.skip_bad", "care"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
@@ -89,6 +92,8 @@ FIELDS = (
     Field("loadcell", "recorded_by", "care"),
 )
 
+_HASHED_WHERE_ASKED = ("spec.workload.ignore_fields", "spec.workload.send_fields", "spec.workload.skip_bad")
+"""Part of a fingerprint where they were asked for: what is sent of a file follows from them."""
 _CACHED_APART = 0.05
 """Cached shares of the prompts further apart than this are a difference."""
 _LENGTHS_APART = 0.05
@@ -113,6 +118,7 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
     asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
+    asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

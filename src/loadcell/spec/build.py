@@ -65,6 +65,8 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
             return msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError:
             raise UsageError(f'{flag}: {path} takes a JSON object, as in {{"name": "value"}}') from None
+    if any(isinstance(k, msgspec.inspect.ListType) and isinstance(k.item_type, msgspec.inspect.StrType) for k in kinds):
+        return [part.strip() for part in text.split(",") if part.strip()]
     for found, convert, what in _CONVERSIONS:
         if any(isinstance(k, found) for k in kinds):
             try:

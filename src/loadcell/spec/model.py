@@ -160,6 +160,17 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Doc(description="prompts of a file: one that asks for its own output length gets it; else output_tokens"),
     ] = True
+    ignore_fields: Annotated[
+        list[str],
+        Doc(description="prompts of a file: fields to leave out of what its rows ask for, as in model,timestamp"),
+    ] = []
+    send_fields: Annotated[
+        list[str],
+        Doc(description="prompts of a file: further columns to send as fields of the body, as in metadata,user"),
+    ] = []
+    skip_bad: Annotated[
+        bool, Doc(description="prompts of a file: leave broken rows out, counted (default: they end the run)")
+    ] = False
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"

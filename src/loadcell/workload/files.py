@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
+from loadcell.workload.fields import Refused, check_names
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
-from loadcell.workload.rows import Rows
+from loadcell.workload.rows import Rows, broken_rows
 from loadcell.workload.tokenizer import Tokenizer
 
 _BATCH = 512
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Outside of strings, which hold none, JSON may have blanks in place of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,10 @@ class PromptFile:
     seen: Seen
     places: NDArray[np.int64]
     rows: Rows
+    broken: int = 0
+    """Rows that were left out because they are broken."""
+    first_broken: str = ""
+    """What is wrong with the first of them."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -77,6 +84,15 @@ class PromptFile:
                     "prompts repeat: {} lines for {} requests; a prefix cache can answer repeats", len(self), requests
                 )
             )
+        if self.broken:
+            notes.append(
+                phrase(
+                    "{} broken lines of {} were left out, as asked (--skip-bad); the first: {}",
+                    self.broken,
+                    self.path,
+                    self.first_broken,
+                )
+            )
         if same := len(self) - len(set(self.prompts)):
             notes.append(
                 phrase(
@@ -90,16 +106,31 @@ class PromptFile:
             notes.append(
                 phrase("keys of {} that were sent with their prompts: {}", self.path, _counted(seen.sent, len(self)))
             )
+        if seen.ignored:
+            notes.append(
+                phrase(
+                    "keys of {} that were left out, as asked (--ignore-fields): {}",
+                    self.path,
+                    _counted(seen.ignored, len(self)),
+                )
+            )
         if seen.overruled:
             notes.append(
                 phrase(
-                    "keys of {} that settings of the run went before: {}",
+                    "output lengths that lines of {} say were not asked for, but --output-tokens: {} of {} lines",
                     self.path,
-                    _counted(seen.overruled, len(self)),
+                    seen.overruled,
+                    len(self),
                 )
             )
-        if seen.unused:
-            notes.append(phrase("keys of {} that were not used: {}", self.path, ", ".join(sorted(seen.unused))))
+        if unused := sorted({*seen.unused, *self.rows.unread}):
+            notes.append(
+                phrase(
+                    "keys of {} that were not sent, for they are no fields of a request (--send-fields sends them): {}",
+                    self.path,
+                    ", ".join(unused),
+                )
+            )
         if seen.replies:
             notes.append(
                 phrase(
@@ -167,7 +198,13 @@ def lines_of(spec: Spec) -> list[bytes]:
     """The rows of the file that `spec.workload.prompts` names, each as a line of JSON: to be dealt out to files that
     the same spec reads."""
     rows = _rows_of(spec)
-    lines = [msgspec.json.encode(typed(row, spec) if rows.cells else row) for _, row in rows]
+    lines = []
+    for _, row, raw, wrong in rows.each():
+        if wrong is None:
+            encoded = msgspec.json.encode(typed(row, spec) if rows.cells else row)
+            lines.append(encoded if raw is None else raw.translate(_ONE_LINE).strip())
+        elif not spec.workload.skip_bad:
+            raise wrong
     if not lines:
         raise _nothing(rows)
     return lines
@@ -181,19 +218,30 @@ def read_prompts(spec: Spec) -> PromptFile:
     rows, seen = _rows_of(spec), Seen()
     prompts, output_tokens, wanted, places = [], [], [], []
     silent: NothingToSend | None = None
-    for number, row in rows:
+    broken: list[tuple[int, UsageError]] = []
+    for number, row, raw, wrong in rows.each():
         try:
-            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen)
+            if wrong is not None:
+                raise wrong
+            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen, raw)
         except NothingToSend as nothing:  # files of conversations hold some
             silent = silent or nothing
             seen.silent += 1
+            continue
+        except Refused:
+            raise
+        except UsageError as error:
+            broken.append((number, error))
             continue
         prompts.append(request.own)
         output_tokens.append(request.output_tokens)
         wanted.append(request.wanted)
         places.append(number)
+    if broken and not (spec.workload.skip_bad and prompts):
+        raise broken_rows(rows.path, broken, len(prompts))
     if not prompts:
         raise silent or _nothing(rows)
+    check_names(spec, {*seen.columns, *rows.unread})
     return PromptFile(
         path=rows.path,
         prompts=tuple(prompts),
@@ -203,4 +251,6 @@ def read_prompts(spec: Spec) -> PromptFile:
         seen=seen,
         places=np.array(places, np.int64),
         rows=rows,
+        broken=len(broken),
+        first_broken=str(broken[0][1]) if broken else "",
     )

@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -44,7 +44,19 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 _SEPARATORS = ",\t;|"
 _LINE_BYTES = 256 << 20
 """Longest line of JSON Lines or CSV: a longer one is another form of file, or endless."""
+_NAMED = 5
+"""Broken rows that are named."""
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+class Read(NamedTuple):
+    """One row as it was read; or why it could not be."""
+
+    number: int
+    row: Any
+    raw: bytes | None = None
+    """The JSON that it was read from, as it stands in the file; None where it was none."""
+    wrong: UsageError | None = None
 
 
 class Rows:
@@ -67,6 +79,8 @@ class Rows:
         self.what, self._advice = what, advice
         self.cells = False
         """Whether values are the cells of a CSV file: text, whatever they mean."""
+        self.unread: list[str] = []
+        """Columns of Parquet that were left where they are."""
         self.sha256 = b""
         self._wanted = {name.casefold(): name for name in wanted}
         self._known = {name.casefold(): name for name in more} | self._wanted
@@ -83,6 +97,13 @@ class Rows:
         return f"{self.path}:{number}"
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        for number, row, _, wrong in self.each():
+            if wrong is not None:
+                raise wrong
+            yield number, row
+
+    def each(self) -> Iterator[Read]:
+        """The rows; a broken one, after which the others can be read, as what is wrong with it."""
         try:
             with Path(self.path).expanduser().open("rb", buffering=0) as raw:
                 hashed = _Hashed(raw)
@@ -95,7 +116,7 @@ class Rows:
             why = getattr(error, "strerror", None) or f"it is damaged: {error}"
             raise UsageError(f"{self.what} {self.path} cannot be read: {why}") from None
 
-    def _rows(self, packed: Any) -> Iterator[tuple[int, Any]]:
+    def _rows(self, packed: Any) -> Iterator[Read]:
         head, name = packed.peek(8), Path(self.path).name
         if head.startswith(_PICKLE_MAGIC) or Path(name).suffix.lower() in _PICKLES:
             raise UsageError(
@@ -104,7 +125,8 @@ class Rows:
             )
         if head.startswith(_PARQUET):
             self._in_rows = True
-            yield from enumerate(self._parquet(), 1)
+            for number, row in enumerate(self._parquet(), 1):
+                yield Read(number, row)
             return
         file = next((unpack(packed) for magic, unpack in _COMPRESSED if head.startswith(magic)), packed)
         head = head if file is packed else file.peek(8)
@@ -137,9 +159,7 @@ class Rows:
 
     # --- JSON ---
 
-    def _json(
-        self, number: int, line: bytes, lines: Iterator[tuple[int, bytes]], file: IO[bytes]
-    ) -> Iterator[tuple[int, Any]]:
+    def _json(self, number: int, line: bytes, lines: Iterator[tuple[int, bytes]], file: IO[bytes]) -> Iterator[Read]:
         """JSON Lines where the first line is JSON by itself and others follow; else one document."""
         rest = ((n, more) for n, more in lines if more.strip())
         try:
@@ -159,9 +179,9 @@ class Rows:
             yield from self._document(line, number)
             return
         for n, more in chain([(number, line)], [second] if second else [], rest):
-            yield n, self._decoded(more, n, line=True)
+            yield self._decoded(more, n, line=True)
 
-    def _document(self, data: bytes, first: int, alone: Exception | None = None) -> Iterator[tuple[int, Any]]:
+    def _document(self, data: bytes, first: int, alone: Exception | None = None) -> Iterator[Read]:
         """The elements of a list; else those of the only list in an object, its rows by column, or itself.
 
         `alone` is what is wrong with the first line as a document of its own.
@@ -184,32 +204,36 @@ class Rows:
             start = data.find(lists[0])
             yield from self._elements(data, first, msgspec.json.decode(lists[0], type=list[msgspec.Raw]), start)
             return
-        tree = self._decoded(data, first)
+        whole = self._decoded(data, first)
+        if whole.wrong is not None:
+            raise whole.wrong
+        tree = whole.row
         by_row = [values for values in tree.values() if isinstance(values, dict) and "".join(values).isdecimal()]
         if tree and len(by_row) == len(tree):  # as pandas writes a table: {column: {row: value}}
             for number, row in enumerate(by_row[0], 1):
                 self._elements_at.append(first)
-                yield number, {column: values.get(row) for column, values in tree.items()}
+                yield Read(number, {column: values.get(row) for column, values in tree.items()})
         else:
-            yield first, tree
+            yield whole
 
-    def _elements(self, data: bytes, first: int, elements: list[msgspec.Raw], start: int) -> Iterator[tuple[int, Any]]:
+    def _elements(self, data: bytes, first: int, elements: list[msgspec.Raw], start: int) -> Iterator[Read]:
         """The elements of a list, each with the line in which it begins."""
         line, at = first, 0
         for number, raw in enumerate(elements, 1):
             begin = data.find(raw, max(at, start))
             line += data.count(b"\n", at, begin)
             self._elements_at.append(line)
-            yield number, self._decoded(raw, number)
+            yield self._decoded(raw, number)
             at = begin + len(raw)
             line += data.count(b"\n", begin, at)
 
-    def _decoded(self, raw: bytes | msgspec.Raw, number: int, *, line: bool = False) -> Any:
-        text = self._text(raw, number)
+    def _decoded(self, raw: bytes | msgspec.Raw, number: int, *, line: bool = False) -> Read:
         try:
-            return msgspec.json.decode(text)
+            return Read(number, msgspec.json.decode(self._text(raw, number)), bytes(raw))
+        except UsageError as error:
+            return Read(number, None, wrong=error)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._not_json(number, error, bytes(raw) if line else b"") from None
+            return Read(number, None, wrong=self._not_json(number, error, bytes(raw) if line else b""))
 
     def _not_json(self, number: int, error: Exception | None, line: bytes) -> UsageError:
         comma = "; the line ends with a comma that must go" if line.rstrip().endswith(b",") else ""
@@ -237,9 +261,7 @@ class Rows:
                 return mark, names
         return None
 
-    def _table(
-        self, number: int, mark: str, names: list[str], lines: Iterator[tuple[int, bytes]]
-    ) -> Iterator[tuple[int, Row]]:
+    def _table(self, number: int, mark: str, names: list[str], lines: Iterator[tuple[int, bytes]]) -> Iterator[Read]:
         """The rows of a CSV file below its header; cells without text are left out."""
         reader = csv.reader((self._text(raw, n) for n, raw in lines), delimiter=mark, strict=True)
         before = csv.field_size_limit(_LINE_BYTES)
@@ -248,12 +270,13 @@ class Rows:
             for cells in reader:
                 at, begins = begins + 1, number + reader.line_num
                 if any(map(str.strip, cells[len(names) :])):
-                    raise UsageError(
+                    words = (
                         f"{self.where(at)}: {len(cells)} cells where the header has {len(names)} "
                         f"({', '.join(names)}): put quotes around a text that holds {mark!r}"
                     )
-                if cells:
-                    yield at, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+                    yield Read(at, None, wrong=UsageError(words))
+                elif cells:
+                    yield Read(at, {name: cell for name, cell in zip(names, cells, strict=False) if cell})
         except csv.Error as error:
             raise UsageError(f"{self.where(begins + 1)}: not CSV: {error}") from None
         finally:
@@ -267,6 +290,7 @@ class Rows:
                 path = str(Path(self.path).expanduser())
                 columns = connection.read_parquet(path).columns
                 names = [name for name in columns if name in self._known.values()]
+                self.unread = [name for name in columns if name not in names]
                 if not names:
                     yield dict.fromkeys(columns)
                     return
@@ -286,6 +310,20 @@ def _known(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _known(inner) for key, inner in value.items() if inner is not None}
     return [_known(inner) for inner in value] if isinstance(value, list) else value
+
+
+def broken_rows(path: str, broken: list[tuple[int, UsageError]], good: int) -> UsageError:
+    """That rows of a file are broken, where `good` others are not: the first in words, others by their numbers."""
+    first, others = broken[0][1], broken[1:]
+    if not others and not good:
+        return first
+    if not good:
+        return UsageError(f"{first}; and so are all {len(broken):,} rows of {path}")
+    what = f"{len(broken):,} of {good + len(broken):,} rows are broken"
+    if others:
+        what += f", {', '.join(str(number) for number, _ in others[: _NAMED - 1])} too"
+    more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+    return UsageError(f"{first}; {what}{more}: mend them, or leave them out by --skip-bad")
 
 
 class _Hashed(io.RawIOBase):
