@@ -57,6 +57,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--max-failures", "load.max_failures", "P"),
         ("--wait-ready", "load.wait_ready_s", "T"),
         ("--stop-when-saturated", "load.stop_when_saturated", ""),
+        ("--cache", "load.cache", "STATE"),
+        ("--cache-reset", "load.cache_reset", "URL"),
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
@@ -81,6 +83,13 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--prompt-column", "workload.prompt_column", "NAME"),
         ("--output-column", "workload.output_column", "NAME"),
         ("--tokenizer", "workload.tokenizer", "T"),
+    ],
+    "prefix": [
+        ("--system-tokens", "prefix.system_tokens", "N"),
+        ("--prefix-groups", "prefix.groups", "K"),
+        ("--prefix-tokens", "prefix.tokens", "L"),
+        ("--prefix-zipf", "prefix.zipf", "S"),
+        ("--hit-share", "prefix.hit_share", "P"),
     ],
     "media": [
         ("--images", "media.images", "L"),

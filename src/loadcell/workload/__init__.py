@@ -1,18 +1,22 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
+from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
+from loadcell.workload.prefixes import SystemPrompts, with_system
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
+    "BlockPrompts",
     "FilePrompts",
     "Plan",
     "Prompts",
     "SyntheticInputs",
     "SyntheticPrompts",
+    "SystemPrompts",
     "Tokenizer",
     "Vocabulary",
     "file_of",
@@ -20,4 +24,5 @@ __all__ = [
     "plan",
     "probe_with",
     "vocabulary_of",
+    "with_system",
 ]
