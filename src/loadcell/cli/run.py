@@ -58,6 +58,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--max-failures", "load.max_failures", "P"),
         ("--wait-ready", "load.wait_ready_s", "T"),
         ("--stop-when-saturated", "load.stop_when_saturated", ""),
+        ("--cache", "load.cache", "STATE"),
+        ("--cache-reset", "load.cache_reset", "URL"),
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
@@ -91,6 +93,13 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--think", "sessions.think", "T"),
         ("--history", "sessions.history", "H"),
         ("--sticky", "sessions.sticky", "S"),
+    ],
+    "prefix": [
+        ("--system-tokens", "prefix.system_tokens", "N"),
+        ("--prefix-groups", "prefix.groups", "K"),
+        ("--prefix-tokens", "prefix.tokens", "L"),
+        ("--prefix-zipf", "prefix.zipf", "S"),
+        ("--hit-share", "prefix.hit_share", "P"),
     ],
     "media": [
         ("--images", "media.images", "L"),

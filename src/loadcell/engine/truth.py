@@ -33,6 +33,8 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     prompt_tokens: int
     completion_tokens: int
     """Tokens made: len(tokens_ns)."""
+    cached_tokens: int = 0
+    """Prompt tokens that its prefix cache had."""
     pooled: bool = False
     """Whether it asked for results of inputs: then no token is made, and all of its reply is sent at its end."""
     outcome: str

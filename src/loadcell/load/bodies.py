@@ -16,11 +16,13 @@ from loadcell.load.splice import gapped
 from loadcell.protocol import Prompt, dialect_of
 from loadcell.workload import (
     AttachedPrompts,
+    BlockPrompts,
     FilePrompts,
     FileTalks,
     Prompts,
     SyntheticInputs,
     SyntheticPrompts,
+    SystemPrompts,
     TalkPrompts,
 )
 
@@ -108,12 +110,21 @@ class Source:
             digest.update(prompts.facts(rows))
         if isinstance(prompts, FileTalks):
             prompts = prompts.whole
+        if isinstance(prompts, SystemPrompts):
+            digest.update(b"system")
+            prompts = prompts.texts
         if isinstance(prompts, FilePrompts):
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
+        elif isinstance(prompts, BlockPrompts):
+            mine = prompts.blocks.take(np.arange(rows))
+            used = np.unique(mine.values)
+            parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
+            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used]):
+                digest.update(column.astype("<i8").tobytes())
         elif prompts is not None:
-            assert not isinstance(prompts, AttachedPrompts)
+            assert not isinstance(prompts, AttachedPrompts | SystemPrompts)
             texts = prompts if isinstance(prompts, SyntheticPrompts) else prompts.texts
             last = int(prompts.ends[rows - 1]) if isinstance(prompts, SyntheticInputs) else rows
             if isinstance(prompts, TalkPrompts) and not prompts.served:

@@ -17,6 +17,7 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import feeder
+from loadcell.load.cache import prepare_cache
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
 from loadcell.load.crew import Crew
 from loadcell.load.ending import OwnEnd, ran_out
@@ -141,6 +142,9 @@ def run_load(
             if many(source):
                 crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
+            if spec.load.cache != "as-is":
+                manifest.effective["cache"], notes = prepare_cache(spec, ways, asked, planned, watch)
+                manifest.notes += [scrub_sentence(note, secrets) for note in notes]
             machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub_sentence(note, secrets) for note in review(manifest, machine)]

@@ -21,6 +21,9 @@ from loadcell.spec.series import settle_series
 from loadcell.urls import full_url
 
 _PAGE = "a page of metrics"
+_SHARES = ("max_failures", "hit_share")
+_LENGTHS = ("input_tokens", "output_tokens", "inputs", "query_tokens", "tokens", *AMOUNTS, *NUMBERS)
+"""Fields in which a number may stand for a text."""
 
 
 @functools.cache
@@ -53,7 +56,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path not in fields:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
-    if key.endswith(("_s", "_ms", "_mb", "max_failures")):
+    if key.endswith(("_s", "_ms", "_mb", *_SHARES)):
         return _plain(key, text, flag)
     if path == "endpoint.api":
         check_api(api := given_api(text, flag), flag)
@@ -122,7 +125,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
 
 def _plain(key: str, value: Any, name: str) -> Any:
     """Durations as numbers in the unit that the key names; lengths as text. `name` is what a UsageError calls it."""
-    if isinstance(value, str) and key == "max_failures":
+    if isinstance(value, str) and key in _SHARES:
         return parse_share(value)
     if isinstance(value, str) and key.endswith("_s"):
         return parse_duration_s(value, name)
@@ -130,11 +133,7 @@ def _plain(key: str, value: Any, name: str) -> Any:
         return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
         return plain_ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS, *NUMBERS)
-    ):
+    if isinstance(value, int | float) and not isinstance(value, bool) and key in _LENGTHS:
         return str(value)
     return str(value) if key == "http" and isinstance(value, int | float) else value
 
@@ -148,6 +147,9 @@ def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
     if "api" in endpoint:
         endpoint["api"] = given_api(endpoint["api"], "endpoint.api")
     written_out(found.get("classes", {}), parse_slo)
+    load = found.get("load", {})
+    if isinstance(reset := load.get("cache_reset"), str):
+        load["cache_reset"] = full_url(reset, "a call that empties a cache")
     if isinstance(page := endpoint.get("metrics_url"), str) and page != "none":
         endpoint["metrics_url"] = full_url(page, _PAGE)
     if isinstance(urls := observe.get("urls"), list):

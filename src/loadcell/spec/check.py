@@ -9,6 +9,7 @@ from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
 from loadcell.media import check_media
+from loadcell.prefix import check_cache, check_prefix
 from loadcell.sessions import check_sessions, check_talking
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_arrivals
@@ -56,6 +57,10 @@ def _check(spec: Spec) -> None:
         load=load,
         loadgen=spec.loadgen.scenario,
     )
+    own = "prompts of a file" if workload.prompts is not None else "prompts with images or audio"
+    made = workload.prompts is None and not spec.media.any
+    check_prefix(spec.prefix, spec.endpoint.api, generates=workload.generates, own=None if made else own)
+    check_cache(load.cache, load.cache_reset, spec.endpoint.api)
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)

@@ -10,6 +10,7 @@ from loadcell.apis import Api, our_apis
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
+from loadcell.prefix import CacheState, Prefix
 from loadcell.sessions import Sessions
 
 Doc = msgspec.Meta
@@ -119,6 +120,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     lockstep: Annotated[
         bool, Doc(description="closed loop: users wait for each other, and send their next requests together")
     ] = False
+    cache: Annotated[
+        CacheState,
+        Doc(
+            description="prefix cache of the server before the load: as-is; cold: emptied by the engine's own call "
+            "(vLLM, SGLang, llama.cpp); warm: what prompts share is sent once, uncounted"
+        ),
+    ] = "as-is"
+    cache_reset: Annotated[
+        str | None, Doc(description="URL to POST to for --cache cold, in place of the engine's own call")
+    ] = None
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,6 +302,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload = Workload()
     media: Media = Media()
     sessions: Sessions = Sessions()
+    prefix: Prefix = Prefix()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

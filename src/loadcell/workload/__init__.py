@@ -1,20 +1,24 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
+from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
+from loadcell.workload.prefixes import SystemPrompts, with_system
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.talks import FileTalks, TalkPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
+    "BlockPrompts",
     "FilePrompts",
     "FileTalks",
     "Plan",
     "Prompts",
     "SyntheticInputs",
     "SyntheticPrompts",
+    "SystemPrompts",
     "TalkPrompts",
     "Tokenizer",
     "Vocabulary",
@@ -24,4 +28,5 @@ __all__ = [
     "plan",
     "probe_with",
     "vocabulary_of",
+    "with_system",
 ]

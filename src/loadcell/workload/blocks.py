@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.traces import Ragged
+from loadcell.traces.model import ragged
 from loadcell.workload.prompts import SyntheticPrompts
 
 
@@ -66,3 +67,32 @@ def shared_tokens(blocks: Ragged, tokens: NDArray[np.integer[Any]]) -> NDArray[n
             node = found
         start = end
     return out
+
+
+def shared_beginnings(blocks: Ragged) -> Ragged:
+    """Every beginning that two prompts or more have in common and that none longer holds, in the order of its last
+    block's first use."""
+    known: dict[tuple[int, int], int] = {}
+    uses, parents, number = list[int](), list[int](), list[int]()
+    values, start = blocks.values.tolist(), 0
+    for end in blocks.ends.tolist():
+        node = -1
+        for value in values[start:end]:
+            found = known.setdefault((node, value), len(uses))
+            if found == len(uses):
+                uses.append(0)
+                parents.append(node)
+                number.append(value)
+            uses[found] += 1
+            node = found
+        start = end
+    inner = {parent for parent, count in zip(parents, uses, strict=True) if count > 1}
+    found_all = []
+    for node, count in enumerate(uses):
+        if count > 1 and node not in inner:
+            chain, at = list[int](), node
+            while at >= 0:
+                chain.append(number[at])
+                at = parents[at]
+            found_all.append(chain[::-1])
+    return ragged(found_all)

@@ -15,10 +15,12 @@ from loadcell.phrases import phrase
 from loadcell.sessions import ALL, MOST_TURNS, parse_times
 from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
+from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
+from loadcell.workload.prefixes import SystemPrompts, plan_shares, sharing
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
 from loadcell.workload.schedule import MOST_TEXTS, NO_MEDIA, Schedule, Slots, lay_out, schedule_of, slots_of_sessions
 from loadcell.workload.sessions import Sessions, chains, grown, pauses_ns
@@ -72,7 +74,10 @@ def _prompt_seed(spec: Spec) -> int:
     return prompt_seed(spec.run.seed, spec.run.repetition, spec.run.salt or "")
 
 
-Prompts = SyntheticPrompts | SyntheticInputs | FilePrompts | AttachedPrompts | TalkPrompts | FileTalks
+Prompts = (
+    SyntheticPrompts | SyntheticInputs | FilePrompts | AttachedPrompts | TalkPrompts | FileTalks | BlockPrompts
+    | SystemPrompts
+)  # fmt: skip
 """What requests say, row by row."""
 
 
@@ -98,6 +103,8 @@ class Plan:
     tokenizer: Tokenizer
     notes: list[str]
     """What a reader of the result must know, in words."""
+    warm: Prompts | None = None
+    """What prompts share, each once, to be sent before the load; None where nothing is to be."""
 
 
 def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
@@ -114,6 +121,8 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
 
     slots, traffic = _slots(spec, file)
     output_tokens, wanted = _output_tokens(spec, slots.rows), None
+    kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
+    shared, warm = None, None
     notes = list(slots.notes)
 
     prompts: Prompts | None
@@ -137,18 +146,59 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
             prompts = SyntheticInputs(texts, asked.ends)
         else:
             input_tokens = sample_lengths(_asked(workload), slots.rows, stream(seed, "input lengths"))
-            prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
-    kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
+            if spec.prefix.any:
+                prompts, input_tokens, shared, warm = _sharing(spec, input_tokens, words, kinds, slots, notes)
+            else:
+                prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
+    if spec.load.cache == "warm" and warm is None:
+        raise UsageError(
+            "load.cache warm sends once what prompts share, and these share nothing: give --system-tokens, "
+            "--prefix-groups or --hit-share, or leave it out"
+        )
     media = NO_MEDIA
     if spec.media.any:
-        assert not isinstance(prompts, SyntheticInputs | AttachedPrompts)
+        assert prompts is None or isinstance(prompts, SyntheticPrompts | FilePrompts)
         prompts = attach(spec.endpoint.api, spec.media, prompts, slots.rows, seed, _prompt_seed(spec), notes)
         media = prompts.columns()
     assert prompts is not None
     lines = None if traffic is None else line
     delays = _pauses(spec, slots.rows)
-    schedule = schedule_of(slots, input_tokens, output_tokens, lines, wanted, kinds, media, delay_ns=delays)
-    return Plan(schedule, prompts, tokenizer, notes)
+    schedule = schedule_of(
+        slots, input_tokens, output_tokens, lines, wanted, kinds, media, delay_ns=delays, shared_tokens=shared
+    )
+    return Plan(schedule, prompts, tokenizer, notes, warm)
+
+
+class _Sharing(NamedTuple):
+    """Prompts that share beginnings, with what is planned of them."""
+
+    prompts: Prompts
+    input_tokens: NDArray[np.int32]
+    shared_tokens: NDArray[np.int32]
+    warm: Prompts | None
+
+
+def _sharing(
+    spec: Spec, tokens: NDArray[np.int32], words: Vocabulary, kinds: NDArray[np.int32] | None, slots: Slots,
+    notes: list[str],
+) -> _Sharing:  # fmt: skip
+    """Prompts that the server is to count as `tokens`, with the beginnings that the spec asks for."""
+    ratio, template = spec.workload.token_ratio or 1.0, spec.workload.template_tokens or 0
+    lengths = own_lengths(tokens, template, ratio, stream(spec.run.seed, "prompt rounding"))
+    counted = slots.planned or slots.rows - slots.beyond
+    warm_first = spec.load.cache == "warm"
+    shares = plan_shares(
+        spec.prefix, tokens, lengths, template, ratio, spec.run.seed, counted, kinds, warm=warm_first
+    )  # fmt: skip
+    notes += shares.notes
+    found = sharing(words.words, shares.words, shares.blocks, _prompt_seed(spec), ratio, kinds, warm=warm_first)
+    check_exact(found.prompts.texts, words.tokenizer)
+    prompts: Prompts = found.prompts
+    warm: Prompts | None = found.warm
+    if spec.prefix.system_tokens and find_api(spec.endpoint.api).talks:
+        prompts = SystemPrompts(found.prompts)
+        warm = None if found.warm is None else SystemPrompts(found.warm)
+    return _Sharing(prompts, shares.input_tokens, found.shared_tokens, warm)
 
 
 def _pauses(spec: Spec, rows: int) -> NDArray[np.int64] | None:
