@@ -10,7 +10,7 @@ import numpy as np
 
 from loadcell.advice import advice_for
 from loadcell.metrics.model import Counts, Failure
-from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 
@@ -70,9 +70,13 @@ class Unrecorded:
     """Planned requests without a row: those lost and those never sent."""
 
     planned: Floats
-    """Their planned times in an open loop, in order; empty in a closed loop, where they have none."""
+    """Their planned times in an open loop, in order; empty in a closed loop, where they have none.
+
+    Requests that wait for others have no time until these have ended: such that were never sent are in no window, and
+    the figures of sessions count them (`unsent_turns`)."""
     lost: int
     unsent: int
+    unsent_turns: int = 0
 
     def inside(self, start: float, end: float, *, whole_run: bool) -> tuple[int, int]:
         """(lost, unsent) between two times. Those without a time count where the window is not chosen by hand.
@@ -86,10 +90,16 @@ class Unrecorded:
         return lost, int(last - first) - lost
 
 
-def unrecorded(accounts: Accounts, rows: Rows, schedule_request: Floats, schedule_planned: Floats) -> Unrecorded:
-    """The requests without a row; the schedule's columns are empty in a closed loop."""
+def unrecorded(
+    accounts: Accounts, rows: Rows, schedule_request: Floats, schedule_planned: Floats, waiting: Ids
+) -> Unrecorded:
+    """The requests without a row; the schedule's columns are empty in a closed loop. `waiting` wait for others."""
     missing = ~np.isin(schedule_request, rows.request) & (schedule_request < accounts.counts.planned)
-    return Unrecorded(np.sort(schedule_planned[missing]), accounts.lost, max(0, accounts.counts.unsent))
+    missing &= ~np.isin(schedule_request, waiting)
+    unsent = max(0, accounts.counts.unsent)
+    later = int(np.count_nonzero((waiting < accounts.counts.planned) & ~np.isin(waiting, rows.request)))
+    turns = min(later, unsent)
+    return Unrecorded(np.sort(schedule_planned[missing]), accounts.lost, unsent - turns, turns)
 
 
 def window_counts(rows: Rows, members: Mask, lost: int, unsent: int) -> Counts:
