@@ -82,6 +82,12 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--output-column", "workload.output_column", "NAME"),
         ("--tokenizer", "workload.tokenizer", "T"),
     ],
+    "sessions": [
+        ("--turns", "sessions.turns", "L"),
+        ("--think", "sessions.think", "T"),
+        ("--history", "sessions.history", "H"),
+        ("--sticky", "sessions.sticky", "S"),
+    ],
     "media": [
         ("--images", "media.images", "L"),
         ("--image-size", "media.image_size", "S"),

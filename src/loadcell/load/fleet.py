@@ -37,6 +37,7 @@ from loadcell.load.prepare import (
     make_manifest,
     nameless_files,
     schedule_columns,
+    waits_columns,
     with_ramp,
     worker_count,
 )
@@ -143,7 +144,9 @@ def run_load(
             machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub_sentence(note, secrets) for note in review(manifest, machine)]
-            recording.begin(folder, manifest, written, machine, schedule_columns(planned), selftest)
+            recording.begin(
+                folder, manifest, written, machine, schedule_columns(planned), selftest, waits_columns(planned.schedule)
+            )
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))
             crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)

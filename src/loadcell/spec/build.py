@@ -13,6 +13,7 @@ from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
 from loadcell.media import AMOUNTS, settle_media
 from loadcell.places import written_out
+from loadcell.sessions import NUMBERS
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
@@ -128,7 +129,7 @@ def _plain(key: str, value: Any, name: str) -> Any:
     if (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS)
+        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS, *NUMBERS)
     ):
         return str(value)
     return str(value) if key == "http" and isinstance(value, int | float) else value

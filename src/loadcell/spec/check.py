@@ -9,6 +9,7 @@ from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
 from loadcell.media import check_media
+from loadcell.sessions import check_sessions, check_talking
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_arrivals
 
@@ -40,6 +41,20 @@ def _check(spec: Spec) -> None:
             query_tokens=workload.query_tokens,
             prompts=workload.prompts,
         )
+    check_talking(
+        spec.sessions,
+        generates=workload.generates and not workload.hears,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+    )
+    check_sessions(
+        spec.sessions,
+        spec.endpoint.api,
+        prompts=workload.prompts,
+        http=spec.endpoint.http,
+        load=load,
+        loadgen=spec.loadgen.scenario,
+    )
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)

@@ -10,6 +10,7 @@ from loadcell.apis import Api, our_apis
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
+from loadcell.sessions import Sessions
 
 Doc = msgspec.Meta
 
@@ -265,6 +266,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     workload: Workload = Workload()
     media: Media = Media()
+    sessions: Sessions = Sessions()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

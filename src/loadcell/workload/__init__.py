@@ -4,15 +4,18 @@ from loadcell.workload.attached import AttachedPrompts, probe_with
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
+from loadcell.workload.talks import FileTalks, TalkPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
     "FilePrompts",
+    "FileTalks",
     "Plan",
     "Prompts",
     "SyntheticInputs",
     "SyntheticPrompts",
+    "TalkPrompts",
     "Tokenizer",
     "Vocabulary",
     "file_of",

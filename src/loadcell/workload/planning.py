@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from loadcell.apis import find_api
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
+from loadcell.sessions import ALL, MOST_TURNS, parse_times
 from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.dealing import deal
@@ -19,8 +20,10 @@ from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
-from loadcell.workload.schedule import MOST_TEXTS, NO_MEDIA, Schedule, Slots, lay_out, schedule_of
+from loadcell.workload.schedule import MOST_TEXTS, NO_MEDIA, Schedule, Slots, lay_out, schedule_of, slots_of_sessions
+from loadcell.workload.sessions import Sessions, chains, grown, pauses_ns
 from loadcell.workload.streams import prompt_seed, stream
+from loadcell.workload.talks import FileTalks, TalkPrompts, talk_notes, talk_tokens, turns_of
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 _LEAST_WORDS, _MOST_WORDS, _PROMPTS_OF_WORDS = 128, 512, 4
@@ -69,12 +72,14 @@ def _prompt_seed(spec: Spec) -> int:
     return prompt_seed(spec.run.seed, spec.run.repetition, spec.run.salt or "")
 
 
-Prompts = SyntheticPrompts | SyntheticInputs | FilePrompts | AttachedPrompts
+Prompts = SyntheticPrompts | SyntheticInputs | FilePrompts | AttachedPrompts | TalkPrompts | FileTalks
 """What requests say, row by row."""
 
 
 def file_of(prompts: Prompts) -> FilePrompts | None:
     """The file that prompts come from; None for synthetic ones."""
+    if isinstance(prompts, FileTalks):
+        return prompts.whole
     texts = prompts.texts if isinstance(prompts, AttachedPrompts) else prompts
     return texts if isinstance(texts, FilePrompts) else None
 
@@ -99,6 +104,8 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
+    if spec.sessions.any:
+        return _sessions(spec, file, tokenizer, known)
 
     slots, traffic = _slots(spec, file)
     output_tokens, wanted = _output_tokens(spec, slots.rows), None
@@ -133,8 +140,84 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
         prompts = attach(spec.endpoint.api, spec.media, prompts, slots.rows, seed, _prompt_seed(spec), notes)
         media = prompts.columns()
     assert prompts is not None
-    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds, media)
+    lines = None if traffic is None else line
+    delays = _pauses(spec, slots.rows)
+    schedule = schedule_of(slots, input_tokens, output_tokens, lines, wanted, kinds, media, delay_ns=delays)
     return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _pauses(spec: Spec, rows: int) -> NDArray[np.int64] | None:
+    """How long after what it waits for each request is sent; None for at once."""
+    if spec.sessions.think is None:
+        return None
+    return pauses_ns(parse_times(spec.sessions.think), rows, stream(spec.run.seed, "think"))
+
+
+def _sessions(spec: Spec, file: PromptFile | None, tokenizer: Tokenizer, known: Vocabulary | None) -> Plan:
+    """The plan of a run of sessions, each a chain of turns."""
+    seed, served = spec.run.seed, spec.sessions.history == "served"
+    held = None if file is None else turns_of(file, served=served)
+    mean = file.mean_output_tokens(spec.workload.mean_output_tokens) if file else spec.workload.mean_output_tokens
+    slots, counts = slots_of_sessions(
+        spec.load, lambda n: _turns(spec, held, n), seed=seed, mean_output_tokens=mean, beyond_s=_beyond_s(spec)
+    )
+    sessions = chains(counts)
+    delays = _pauses(spec, slots.rows)
+    if delays is not None:
+        delays[sessions.first] = 0
+    output_tokens, notes = _output_tokens(spec, slots.rows), list(slots.notes)
+    prompts: TalkPrompts | FileTalks
+    lines = None
+    if file is not None:
+        lines = sessions.session.astype(np.int64) % len(file)
+        output_tokens = np.where(file.output_tokens[lines] > 0, file.output_tokens[lines], output_tokens)
+        input_tokens = talk_tokens(file, lines, sessions.turn, output_tokens if served else None, tokenizer)
+        prompts = FileTalks(FilePrompts(file.only(lines), lines), sessions.turn, served)
+        notes += file.notes(len(counts))
+    else:
+        prompts, input_tokens = _talks(spec, sessions, output_tokens, known or vocabulary_of(spec), notes)
+    notes += talk_notes(served, prompts.messages)
+    kinds = deal([one.share for one in spec.dealt], len(counts), seed=seed, by=spec.classes.deal)
+    schedule = schedule_of(
+        slots, input_tokens.astype(np.int32), output_tokens, lines,
+        kinds=None if kinds is None else kinds[sessions.session], sessions=sessions, delay_ns=delays,
+    )  # fmt: skip
+    return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _turns(spec: Spec, held: NDArray[np.int64] | None, n: int) -> NDArray[np.int64]:
+    """Turns of the first `n` sessions; `held` are those that the conversations of a file have."""
+    asked = spec.sessions.turns
+    assert asked is not None
+    there = None if held is None else held[np.arange(n) % len(held)]
+    if asked == ALL:
+        assert there is not None
+        return there
+    drawn = sample_lengths(parse_lengths(asked), n, stream(spec.run.seed, "turns"), MOST_TURNS, "turns")
+    return drawn.astype(np.int64) if there is None else np.minimum(drawn, there)
+
+
+def _talks(
+    spec: Spec, sessions: Sessions, output_tokens: NDArray[np.int32], words: Vocabulary, notes: list[str]
+) -> tuple[TalkPrompts, NDArray[np.int64]]:
+    """Synthetic turns, and the input tokens of each: all that was said before it counts."""
+    seed, workload, rows, served = spec.run.seed, spec.workload, len(output_tokens), spec.sessions.history == "served"
+    brings = sample_lengths(_asked(workload), rows, stream(seed, "input lengths"))
+    first = sessions.first
+    if spec.sessions.first_input_tokens is not None:
+        law = parse_lengths(spec.sessions.first_input_tokens)
+        brings[first] = sample_lengths(law, int(first.sum()), stream(seed, "first input lengths"))
+    template = np.where(first, workload.template_tokens or 0, 0)
+    tokens = brings if served else np.column_stack((brings, output_tokens)).ravel()
+    templates = template if served else np.column_stack((template, np.zeros(rows, np.int64))).ravel()
+    texts = _texts(spec, tokens, templates, words, notes)
+    follows = np.where(first, -1, np.arange(rows) - 1)
+    input_tokens = grown(brings, output_tokens, sessions)
+    if input_tokens.max() > MAX_TOKENS:
+        raise UsageError(
+            f"a turn has {input_tokens.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer --turns"
+        )
+    return TalkPrompts(texts, follows, served, find_api(spec.endpoint.api).talks), input_tokens
 
 
 def _asked(workload: Workload) -> Lengths:
