@@ -27,6 +27,8 @@ class Call:
     tokens: int = 5
     late_ms: float = 0.02
     fails: bool = False
+    missed: bool = False
+    """It was due, and the client never sent it."""
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -67,7 +69,7 @@ def write(
             ready = begins_ms if not call.waits else None
             if call.waits and None not in before:
                 ready = max(end for end in before if end is not None) + call.delay_ms
-            if ready is None or (stops_ms is not None and ready >= stops_ms):
+            if ready is None or call.missed or (stops_ms is not None and ready >= stops_ms):
                 ends.append(None)
                 continue
             row = _row(request, ready, call, planned=loop == "open" and not call.waits)

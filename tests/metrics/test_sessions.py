@@ -66,6 +66,26 @@ def test_a_failed_turn_ends_its_session_and_cries_no_wolf(tmp_path: Path) -> Non
     assert any("20 turns were not sent" in note for note in result.notes)
 
 
+def test_sessions_that_arrive_until_a_time_plan_those_that_began_and_those_that_should_have(tmp_path: Path) -> None:
+    talks = [(100.0 * i, talk(3, fails_at=1 if i % 50 == 0 else None)) for i in range(200)]
+    for i in (20, 40, 60):
+        talks[i][1][0].missed = True
+    result = result_of(tmp_path, talks, stops_ms=15_000, closed_for_a_time=True)  # 50 would have begun after it
+    run, found = result.counts.run, result.sessions
+    assert found is not None
+    assert (found.begun, found.failed, found.unsent_turns.after_failure) == (147, 3, 3)
+    assert run.unsent == 3
+    assert run.planned == run.ok + run.failed + run.unsent
+    assert {check.name: check.word for check in result.verdict.checks}["unsent"] == "INVALID"
+
+
+def test_users_who_pause_between_requests_are_not_missing(make: Callable[..., Recording]) -> None:
+    rows = [made.ok_request(i, start_ms=1250.0 * (i // 4) + 50 * (i % 4)) for i in range(200)]
+    result = build_result(make(rows, load={"concurrency": 4, "requests": 200}, sessions={"think": "1s"}))
+    assert {check.name: check.word for check in result.verdict.checks}["concurrency"] is None
+    assert result.steady.stable is None
+
+
 def test_a_failed_turn_in_a_closed_loop_is_no_unsent_request_of_the_window(tmp_path: Path) -> None:
     talks = [(600.0 * i, talk(4, fails_at=1 if i == 3 else None)) for i in range(20)]
     load = {"concurrency": 1, "requests": 80}

@@ -196,6 +196,9 @@ def _level(result: Result) -> Iterator[Check]:
         )
         return
     talks = result.sessions
+    if talks is None and result.methodology.spec.sessions.think is not None:
+        yield label("concurrency", None, phrase("concurrency: users pause between requests, so not all are in flight"))
+        return
     mean = flight.mean if talks is None else talks.in_progress
     reached = None if mean is None else mean / flight.asked
     key = phrase("{} of {:,} users were in flight on average")

@@ -12,7 +12,7 @@ from loadcell import __version__
 from loadcell.apis import AUDIO
 from loadcell.errors import UsageError
 from loadcell.inputs import check_limits
-from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
+from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts, without_row
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
 from loadcell.metrics.calibration import nearest_calibration
@@ -88,8 +88,7 @@ def build_result(
         check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
     rows = read_rows(recording)
     told = told_classes(recording, rows)
-    accounts = account(manifest, recording.audits, rows)
-    missing = _missing(recording, accounts, rows)
+    accounts, missing = _accounts(recording, rows)
     anchor = anchors(rows, manifest.loop)
     last_planned = _last_planned(missing)
     plan = read_plan(recording, rows)
@@ -115,7 +114,8 @@ def build_result(
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
     talking = None if plan is None else in_progress(lives(plan, _load_ended(rows, sent_until)), full)
-    users = flight if plan is None else msgspec.structs.replace(flight, mean=talking)
+    thinks = plan is None and recording.spec.sessions.think is not None  # nobody knows how many users pause
+    users = flight if plan is None and not thinks else msgspec.structs.replace(flight, mean=talking)
     state = msgspec.structs.replace(
         steady(rows, anchor, missing.planned, span, extent, manifest.loop, users, manifest.stopped, settled),
         in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
@@ -210,7 +210,7 @@ def build_result(
 def find_window(recording: Recording) -> Span:
     """The window of a recording's Result; no event is read for it."""
     manifest, rows = recording.manifest, read_rows(recording)
-    missing = _missing(recording, account(manifest, recording.audits, rows), rows)
+    _, missing = _accounts(recording, rows)
     anchor, load, last_planned = anchors(rows, manifest.loop), recording.spec.load, _last_planned(missing)
     sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
     settled = settled_ns(read_plan(recording, rows), _load_ended(rows, sent_until))
@@ -260,12 +260,15 @@ def _figures(
     return figures
 
 
-def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded:
-    later = waiting(recording)
-    if recording.manifest.loop != "open":
-        return unrecorded(accounts, rows, np.empty(0), np.empty(0), later)
-    schedule = recording.schedule(("request", "planned_ns"))
-    return unrecorded(accounts, rows, schedule["request"], schedule["planned_ns"].astype(np.float64), later)
+def _accounts(recording: Recording, rows: Rows) -> tuple[Accounts, Unrecorded]:
+    """Where every planned request went, and those without a row."""
+    manifest, later, planned = recording.manifest, waiting(recording), np.empty(0)
+    if manifest.loop == "open":
+        schedule = recording.schedule(("request", "planned_ns"))
+        times = schedule["planned_ns"].astype(np.float64)
+        planned = without_row(manifest, rows, schedule["request"].astype(np.int64), times, later)
+    accounts = account(manifest, recording.audits, rows, planned.size)
+    return accounts, unrecorded(accounts, rows, planned, later)
 
 
 def _damage(recording: Recording, lost_events: int) -> Iterator[str]:
