@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from loadcell.workload import plan
 from loadcell.workload.sessions import chains, counts_within, grown, pauses_ns
 from loadcell.workload.streams import stream
 from loadcell.workload.talks import MARK, turn_ends
+
+
+def fields_of(prompts: Iterable[Any]) -> list[Any]:
+    """What each prompt says of its request."""
+    return [json.loads(own) for own in prompts]
 
 
 def spec_of(load: dict[str, Any], sessions: dict[str, Any], **more: Any) -> Any:
@@ -89,12 +95,13 @@ def test_an_open_loop_begins_sessions_at_its_rate() -> None:
     first = schedule.sessions.first
     np.testing.assert_array_equal(schedule.planned_ns[first], alone.planned_ns)
     assert set(schedule.planned_ns[~first].tolist()) == {-1}
+    assert schedule.starts_ns is not None
     assert schedule.beyond == int(np.count_nonzero(schedule.starts_ns >= 20e9))
 
 
 def test_planned_turns_carry_what_was_said() -> None:
     planned = plan(spec_of({"requests": 8, "concurrency": 2}, {"turns": "4", "history": "planned"}))
-    talks = [json.loads(own)["messages"] for own in planned.prompts]
+    talks = [own["messages"] for own in fields_of(planned.prompts)]
     for row, talk in enumerate(talks):
         assert [one["role"] for one in talk] == (["user", "assistant"] * 4)[: 2 * (row % 4) + 1]
         if row % 4:
@@ -103,7 +110,7 @@ def test_planned_turns_carry_what_was_said() -> None:
         assert words == planned.schedule.input_tokens[row]
     # any rows, in any order, are the same
     rows = np.array([7, 2, 3, 0])
-    assert [json.loads(own)["messages"] for own in planned.prompts.select(rows)] == [talks[row] for row in rows]
+    assert [own["messages"] for own in fields_of(planned.prompts.select(rows))] == [talks[row] for row in rows]
 
 
 def test_first_turns_may_bring_more() -> None:
@@ -114,8 +121,8 @@ def test_first_turns_may_bring_more() -> None:
 
 def test_served_turns_leave_a_place_for_replies() -> None:
     planned = plan(spec_of({"requests": 4, "concurrency": 2}, {"turns": "4"}))
-    for own in planned.prompts:
-        said = [one["content"] for one in json.loads(own)["messages"]]
+    for own in fields_of(planned.prompts):
+        said = [one["content"] for one in own["messages"]]
         assert said[0] == said[2] == MARK
         assert len(said[1].split()) == 10
 
@@ -138,13 +145,13 @@ def test_conversations_of_a_file_become_sessions(tmp_path: Path) -> None:
     assert turn_ends(TALK) == [2, 5, 7]
     asked = {"turns": "all", "history": "recorded"}
     planned = plan(spec_of({"requests": 8, "concurrency": 2}, asked, workload={"prompts": str(path)}))
-    sent = [json.loads(own) for own in planned.prompts]
+    sent = fields_of(planned.prompts)
     assert [one["messages"] for one in sent[:4]] == [TALK[:2], TALK[:5], TALK[:7], TALK[:2]]
     assert {one["temperature"] for one in sent} == {0.5}
     assert planned.schedule.sessions is not None
     assert planned.schedule.sessions.session.tolist() == [0, 0, 0, 1, 2, 2, 2, 3]
     served = plan(spec_of({"requests": 4, "concurrency": 2}, {"turns": "2"}, workload={"prompts": str(path)}))
-    second = json.loads(list(served.prompts)[1])["messages"]
+    second = fields_of(served.prompts)[1]["messages"]
     mark = {"role": "user", "content": MARK}
     assert second == [TALK[0], mark, TALK[3], TALK[4], mark]
     counts = served.schedule.input_tokens - planned.schedule.input_tokens[[0, 1, 3, 4]]

@@ -47,11 +47,6 @@ class Source:
         return len(self.output_tokens)
 
     @property
-    def gapped(self) -> bool:
-        """Whether bodies have a gap for what the server said (`splice`)."""
-        return isinstance(self.prompts, TalkPrompts | FileTalks) and self.prompts.served
-
-    @property
     def shared(self) -> bool:
         """Whether rows may send what another sends: lines of a file."""
         return isinstance(self.prompts, FilePrompts)

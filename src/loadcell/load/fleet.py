@@ -177,7 +177,7 @@ def run_load(
             manifest.notes += notes
             crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets, pages)
             manifest.notes += notes
-            meter = Meter(crew.live, planned.schedule.planned_ns)
+            meter = Meter(crew.live, planned.schedule.times_ns)
             try:
                 _drive(crew, jobs, manifest, spec, folder, watch, meter)
                 if has_page:

@@ -28,11 +28,12 @@ from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
 from loadcell.load.ways import Way, heads_of, lanes_of
 from loadcell.phrases import phrase
+from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
-from loadcell.workload import AttachedPrompts, Plan, file_of
+from loadcell.workload import AttachedPrompts, Plan, file_of, gapped
 from loadcell.workload.schedule import Schedule
 
 _POOL_MOST = 1024
@@ -274,6 +275,8 @@ def slice_of(spec: Spec, worker: int, workers: int, planned: Plan, files: Files,
         timeout_s=load.timeout_s,
         slos=[one.slo for one in spec.dealt],
         keep_text=spec.run.keep_text,
+        sessions=schedule.sessions is not None,
+        pauses=schedule.sessions is None and schedule.delay_ns is not None,
     )
 
 
@@ -306,6 +309,9 @@ def make_job(
         places_fd=files.places,
         segments=files.segments,
         memory_bytes=int(spec.run.memory_mb * 1e6),
+        gaps=gapped(planned.prompts),
+        messages=dialect_of(spec.endpoint.api).talks,
+        sticky=spec.sessions.sticky,
         tokenizer=spec.workload.tokenizer,
         secrets=secrets,
         # The highest cores: interrupts and busy neighbours tend to live on the lowest.

@@ -2,7 +2,7 @@
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
 from loadcell.workload.files import FilePrompts
-from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
+from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.talks import FileTalks, TalkPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
@@ -19,6 +19,7 @@ __all__ = [
     "Tokenizer",
     "Vocabulary",
     "file_of",
+    "gapped",
     "load_tokenizer",
     "plan",
     "probe_with",

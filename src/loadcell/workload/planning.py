@@ -84,6 +84,11 @@ def file_of(prompts: Prompts) -> FilePrompts | None:
     return texts if isinstance(texts, FilePrompts) else None
 
 
+def gapped(prompts: Prompts) -> bool:
+    """Whether prompts leave a place for what the server said (`talks.MARK`)."""
+    return isinstance(prompts, TalkPrompts | FileTalks) and prompts.served
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a run sends: the schedule and, row by row, its prompts."""

@@ -98,6 +98,10 @@ class Schedule:
         times = self.planned_ns
         return times if times is None or self.sessions is None else np.maximum.accumulate(times)
 
+    def rows_of(self, users: int) -> int:
+        """Rows that so many users of a closed loop begin with: a request each, or a session."""
+        return users if self.sessions is None else int(np.searchsorted(self.sessions.session, users))
+
 
 @dataclass(frozen=True, eq=False)
 class Slots:
