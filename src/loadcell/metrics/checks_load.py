@@ -195,14 +195,22 @@ def _level(result: Result) -> Iterator[Check]:
             "concurrency", None, phrase("concurrency: everything is sent at once, and the drain is part of the run")
         )
         return
-    reached = None if flight.mean is None else flight.mean / flight.asked
+    talks = result.sessions
+    if talks is None and result.methodology.spec.sessions.think is not None:
+        yield label("concurrency", None, phrase("concurrency: users pause between requests, so not all are in flight"))
+        return
+    mean = flight.mean if talks is None else talks.in_progress
+    reached = None if mean is None else mean / flight.asked
+    key = phrase("{} of {:,} users were in flight on average")
+    if talks is not None:
+        key = phrase("{} of {:,} users had a session in progress on average")
     inside = result.counts.window
     failing = inside.failed > FAILURES_TOLD * inside.planned
     yield grade(
         result,
         "concurrency",
         reached,
-        phrase("{} of {:,} users were in flight on average", number(flight.mean, "", 4), flight.asked),
+        phrase(key, number(mean, "", 4), flight.asked),
         phrase("users whose requests failed were not in flight: see the errors") if failing else _longer(result),
         limits=LIMITS["concurrency"],
         # A run too short for its users is said to be so (lasted), and failures have limits of their own.
@@ -288,7 +296,8 @@ def _cache(result: Result) -> Iterator[Check]:
     yield grade(
         result,
         "cached_prompts",
-        share if result.methodology.spec.workload.prompts is None else None,
+        # what turns of a session share is meant to come from a cache
+        share if result.methodology.spec.workload.prompts is None and result.sessions is None else None,
         phrase("the server took {} of the prompt tokens from its cache", number(share, "share")),
         phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
         limits=LIMITS["cached_prompts"],
@@ -300,7 +309,8 @@ def page_tells_cache(result: Result) -> bool:
     """Whether the server's page alone tells how much of synthetic prompts came from its cache."""
     told = result.counters
     return (
-        result.instrument.tokens.cached_share is None
+        result.sessions is None
+        and result.instrument.tokens.cached_share is None
         and result.methodology.spec.workload.prompts is None
         and told is not None
         and told.gained.get("prefix_cache_hits") is not None

@@ -25,13 +25,16 @@ def all_at_once(spec: Spec) -> bool:
     return spec.loadgen.scenario == "offline"
 
 
-def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float) -> Span:
+def full_load(
+    span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float, *, sessions: bool = False
+) -> Span:
     """Where rates and concurrency of a window are taken.
 
     Of a closed loop, all of its users are at work there: from a median TTFT after the ramp, where the window starts
     earlier, to the first reply after the end of sending, from which on they are fewer. A window that was chosen, or
     a warm-up that was asked for, is kept; so are users in lockstep, who wait for each other in every round.
-    Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending.
+    Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending. The
+    rate of one with `sessions` is not that of its requests: there the rates end with the sending.
     The lives of requests that were given up are not known: the rates end before the first of them.
     """
     if span.chosen:
@@ -45,6 +48,8 @@ def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until
         found = replace(span, start=max(span.start, ramped), end=high, sent_until=high)
     elif manifest.loop == "open" and (span.method == "whole" or span.end > sent_until):
         found = _arriving(span, manifest, spec, rows, sent_until)
+        if sessions:
+            found = replace(span, end=min(span.end, sent_until), by_end=True)
     if found.end <= found.start:
         return span
     known = _known_until(manifest, rows)

@@ -39,7 +39,8 @@ class Rows:
     failed: Mask
     cancelled: Mask
     planned: Floats
-    """In an open loop; of what waited for other requests the time at which it was ready."""
+    """When each was to be sent, in an open loop: as planned, or, of one that waits for others, once the last of them
+    had ended and its delay had passed. NaN in a closed loop."""
     ready: Floats
     send_start: Floats
     send_end: Floats
@@ -85,6 +86,8 @@ class Rows:
     """Requests beyond the end that failed."""
     kind: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of the class; empty where it was not read."""
+    session: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Number of the session; empty without sessions. Requests outside of any have one each."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -112,9 +115,9 @@ def read_rows(recording: Recording) -> Rows:
     status = recording.requests(("status",))["status"]
     counted = table["counted"].astype(bool)
     ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
-    if recording.manifest.loop == "open":  # what waits for others has no plan: it is due when it is ready
-        numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
     source = recording.requests(("token_source",))["token_source"][ok]
+    if recording.manifest.loop == "open":
+        numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
     return Rows(
         request=table["request"].astype(np.int64),
         worker=np.nan_to_num(table["worker"], nan=-1).astype(np.int64),
@@ -127,7 +130,19 @@ def read_rows(recording: Recording) -> Rows:
         failures=_failures(recording, failed),
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
+        session=_sessions(recording, table["request"].astype(np.int64)),
     )
+
+
+def _sessions(recording: Recording, request: Ids) -> Ids:
+    """The session of each request; empty where no two belong together."""
+    schedule = recording.schedule(("session",))["session"].astype(np.float64)
+    if np.isnan(schedule).all():
+        return np.zeros(0, np.int64)
+    alone = np.isnan(schedule)
+    schedule[alone] = np.nanmax(schedule) + 1 + np.arange(np.count_nonzero(alone))
+    found: Ids = schedule[request].astype(np.int64)
+    return found
 
 
 def _failures(recording: Recording, failed: Mask) -> dict[str, tuple[int, str | None]]:

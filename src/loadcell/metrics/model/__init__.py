@@ -61,3 +61,7 @@ from loadcell.metrics.model.server import ServerPart as ServerPart
 from loadcell.metrics.model.server import ServerSide as ServerSide
 from loadcell.metrics.model.server import Watched as Watched
 from loadcell.metrics.model.server import WhereTtft as WhereTtft
+from loadcell.metrics.model.sessions import Path as Path
+from loadcell.metrics.model.sessions import Sessions as Sessions
+from loadcell.metrics.model.sessions import Turn as Turn
+from loadcell.metrics.model.sessions import UnsentTurns as UnsentTurns

@@ -22,6 +22,7 @@ from loadcell.metrics.model.outcome import (
     WholeRun,
 )
 from loadcell.metrics.model.server import Counters, Observed, ServerSide, WhereTtft
+from loadcell.metrics.model.sessions import Sessions
 from loadcell.phrases import Phrase
 from loadcell.spec import Spec
 
@@ -112,6 +113,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run_rates: Annotated[
         RunRates | None, Doc(description="the rates of the whole run by the definition of other tools, to compare with")
     ] = None
+    sessions: Annotated[Sessions | None, Doc(description="null where no two requests belong together")] = None
     input_media: Annotated[InputMedia | None, Doc(description="null where requests carry no images and no audio")] = (
         None
     )
