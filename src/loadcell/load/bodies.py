@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadcell.apis import Api
 from loadcell.protocol import dialect_of
-from loadcell.workload import AttachedPrompts, FilePrompts, Prompts, SyntheticInputs
+from loadcell.workload import AttachedPrompts, BlockPrompts, FilePrompts, Prompts, SyntheticInputs
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
 """The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
@@ -87,6 +87,13 @@ class Source:
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
+        elif isinstance(prompts, BlockPrompts):
+            mine = prompts.blocks.take(np.arange(rows))
+            used = np.unique(mine.values)
+            parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
+            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used], prompts.words):
+                if column is not None:
+                    digest.update(column[: len(mine.values)].astype("<i8").tobytes())
         elif prompts is not None:
             assert not isinstance(prompts, AttachedPrompts)
             texts = prompts.texts if isinstance(prompts, SyntheticInputs) else prompts

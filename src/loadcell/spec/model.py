@@ -10,6 +10,7 @@ from loadcell.apis import Api, our_apis
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
+from loadcell.replaying import Replay
 
 Doc = msgspec.Meta
 
@@ -265,11 +266,17 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     workload: Workload = Workload()
     media: Media = Media()
+    trace: Replay = Replay()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()
     observe: Observe = Observe()
     run: Run = Run()
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests come when they are planned to, whatever the server does: by a rate, or by a trace."""
+        return self.load.rate is not None or (self.trace.name is not None and self.load.concurrency is None)
 
     @property
     def dealt(self) -> list[Class]:

@@ -1,16 +1,20 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
+from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
+from loadcell.workload.replay import Replayed, replay_of
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
+    "BlockPrompts",
     "FilePrompts",
     "Plan",
     "Prompts",
+    "Replayed",
     "SyntheticInputs",
     "SyntheticPrompts",
     "Tokenizer",
@@ -19,5 +23,6 @@ __all__ = [
     "load_tokenizer",
     "plan",
     "probe_with",
+    "replay_of",
     "vocabulary_of",
 ]
