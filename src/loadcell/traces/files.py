@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import msgspec
 
 from loadcell.errors import UsageError
 
-Form = Literal["csv", "jsonl", "json", "parquet", "text"]
+Form = Literal["csv", "jsonl", "json", "parquet", "text", "folder"]
 _HEAD_BYTES = 1 << 16
+_KEY = re.compile(r'"([\w.]+)"\s*:')
 _SEPARATORS = ",\t;|"
 _UNREAD = (
     (b"\x28\xb5\x2f\xfd", "is packed by zstd: unpack it first, by zstd -d {}"),
@@ -51,10 +53,12 @@ class Source:
     packed: bool
     """Whether gzip packed it."""
     columns: tuple[str, ...]
-    """Of a CSV or Parquet file; of JSON the keys of the first object."""
+    """Of a CSV or Parquet file; of JSON Lines the keys of the first object, of JSON those near the beginning."""
     separator: str = ","
     head: str = ""
     """The beginning of its text."""
+    header: bool = True
+    """Whether the first line of a CSV names the columns."""
 
     @property
     def name(self) -> str:
@@ -63,7 +67,9 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """What kind of file this is. UsageError where it cannot be read, is empty, or is none of them."""
+    """What kind of file this is, or a folder. UsageError where it cannot be read, is empty, or is none of them."""
+    if path.is_dir():
+        return Source(path, "folder", False, ())
     head, packed = _head(path)
     if not head.strip():
         raise UsageError(f"{path} is empty: it holds no requests")
@@ -85,7 +91,7 @@ def open_source(path: Path) -> Source:
             return Source(path, "jsonl", packed, tuple(line), head=text)
         if line is None and bare[0] == "{" and first.endswith("}"):  # a first line that is broken
             return Source(path, "jsonl", packed, _first_keys(bare), head=text)
-        return Source(path, "json", packed, (), head=text)
+        return Source(path, "json", packed, tuple(dict.fromkeys(_KEY.findall(text))), head=text)
     separator = max(_SEPARATORS, key=first.count)
     if first.count(separator):
         names = tuple(name.strip().strip('"').strip() for name in first.split(separator))

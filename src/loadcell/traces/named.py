@@ -16,6 +16,10 @@ class Named(msgspec.Struct, frozen=True):
 
     file: str
     about: str
+    requests: int
+    span_s: float | None
+    rate: float | None
+    """Requests a second on average; None, like the span, where a few sessions are all there is."""
     licence: str
     source: str
     """Whom to credit, with the licence."""

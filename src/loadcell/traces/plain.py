@@ -54,7 +54,7 @@ def find(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
 def read(source: Source, asked: Asked) -> Draft:
     """Rows with lengths, with times or without."""
     table = read_table(source)
-    columns = find(source.columns or _keys(table))
+    columns = find(_keys(table) if source.form == "json" else source.columns)
     lack = [role for role in ("in", "out") if role not in columns]
     if lack:
         raise UsageError(lacking(source, lack))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,31 +18,42 @@ from loadcell.traces.settle import UNITS, Draft, settle
 
 
 class Format(NamedTuple):
-    """A format of trace files."""
+    """A format of trace files, which the function `read` of the module of its name reads."""
 
-    kind: str
-    """Its name, as --kind takes it, and its module."""
     about: str
-    forms: tuple[str, ...]
-    needs: frozenset[str]
-    """Columns or keys by which a file is known to have it."""
+    forms: tuple[str, ...] = ()
+    needs: tuple[frozenset[str], ...] = ()
+    """Columns or keys by which a file is known to have it: all of one of these."""
 
 
-def _format(kind: str, about: str, forms: str, needs: str) -> Format:
-    return Format(kind, about, tuple(forms.split()), frozenset(needs.split(",")))
+def _format(about: str, forms: str, *needs: str) -> Format:
+    return Format(about, tuple(forms.split()), tuple(frozenset(each.casefold().split(",")) for each in needs))
 
 
-FORMATS = (
-    _format("azure", "Azure's LLM inference traces, 2023 and 2024 (CSV)", "csv parquet",
-            "TIMESTAMP,ContextTokens,GeneratedTokens"),
-    _format("bailian", "Bailian's usage traces of Qwen (JSON Lines)", "jsonl",
-            "chat_id,timestamp,input_length,output_length"),
-    _format("mooncake", "Mooncake's traces with shared blocks (JSON Lines)", "jsonl",
-            "timestamp,input_length,output_length"),
-)  # fmt: skip
-"""Those that are known, the more special first; each is read by the function `read` of its module."""
-PLAIN = Format("plain", "columns t, in, out under any of their names (CSV, JSON Lines, JSON, Parquet)", (), frozenset())
-KINDS = {each.kind: each for each in (*FORMATS, PLAIN)}
+FORMATS = {
+    "azure": _format("Azure's LLM inference traces, 2023 and 2024 (CSV)", "csv parquet",
+                     "TIMESTAMP,ContextTokens,GeneratedTokens"),
+    "burstgpt": _format("BurstGPT, with sessions or without (CSV)", "csv parquet",
+                        "Timestamp,Request tokens,Response tokens"),
+    "bailian": _format("Bailian's usage traces of Qwen (JSON Lines)", "jsonl",
+                       "chat_id,timestamp,input_length,output_length"),
+    "mooncake": _format("Mooncake's traces with shared blocks (JSON Lines)", "jsonl",
+                        "timestamp,input_length,output_length"),
+    "servegen": _format("ServeGen's rates and lengths of clients (a CSV with JSON beside it, or their folder)",
+                        "csv folder", "client,t,rate,pattern,arg1"),
+    "tracelab": _format("TraceLab's rounds of coding agents (JSON Lines)", "jsonl",
+                        "session_id,round_index,input_tokens_total,output_tokens,timing_events"),
+    "agentx": _format("sessions of coding agents, as InferenceX AgentX replays them (JSON, JSON Lines, or a folder)",
+                      "json jsonl folder", "requests,block_size,hash_id_scope"),
+    "otel": _format("OpenTelemetry spans with gen_ai attributes (JSON, JSON Lines)", "json jsonl",
+                    "spans", "resourceSpans", "span_id,attributes"),
+    "litellm": _format("LiteLLM's standard logging payloads and spend logs (JSON Lines, JSON, CSV)",
+                       "jsonl json csv parquet", "startTime,prompt_tokens,completion_tokens"),
+    "vllm": _format("vLLM's log of requests, by --enable-log-requests", "text csv"),
+    "plain": _format("columns t, in and out, under any of their names (CSV, JSON Lines, JSON, Parquet)", ""),
+}  # fmt: skip
+"""Those that are known, the more special first."""
+_LOG = re.compile(r"Received request \S+:|^(\([^)]*\) )?INFO \d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE)
 
 
 def read_trace(
@@ -55,40 +67,41 @@ def read_trace(
 ) -> Trace:
     """The trace of a file, or a packaged one by its name.
 
-    `kind` says the format (one of KINDS) where the file itself does not; `unit` that of its times (s, ms, us, ns) where
-    it is another than the format's. A trace that is generated (servegen) is so from `seed`, and holds no more than
-    `window_s`, at its own times; others hold all that they have, whatever it says. Broken rows are an error, or with
-    `skip_bad` left out and counted in `Trace.changes`. UsageError says what is wrong with the file.
+    `kind` says the format (one of FORMATS) where the file itself does not; `unit` that of its times (s, ms, us, ns)
+    where it is another than the format's. A trace that is generated (servegen) is so from `seed`, and holds no more
+    than `window_s`, at its own times; others hold all that they have, whatever it says. Broken rows are an error, or
+    with `skip_bad` left out and counted in `Trace.changes`. UsageError says what is wrong with the file.
     """
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--kind {kind}: no format of traces{nearest(kind, KINDS)}; there are: {', '.join(KINDS)}")
+    if kind is not None and kind not in FORMATS:
+        raise UsageError(f"--kind {kind}: no format of traces{nearest(kind, FORMATS)}; there are: {', '.join(FORMATS)}")
     if unit is not None and unit not in UNITS:
         raise UsageError(f"--time-unit {unit}: give one of {', '.join(UNITS)}")
-    known = named_traces()
-    name = str(name_or_path)
+    known, name = named_traces(), str(name_or_path)
     named = known.get(name) if isinstance(name_or_path, str) else None
-    if named is None and isinstance(name_or_path, str) and not Path(name).exists():
-        raise UsageError(
-            f"there is no file {name}, and no trace of that name{nearest(name, known)}; there are: {', '.join(known)}"
-        )
-    source = open_source(Path(name_or_path) if named is None else path_of(name))
-    draft = _reader(kind or find_kind(source))(source, Asked(unit, window_s, seed))
-    trace = settle(draft, skip_bad=skip_bad)
+    if named is None and not Path(name).exists():
+        hint = "" if Path(name).suffix else f", and no trace of that name{nearest(name, known)}"
+        raise UsageError(f"there is no file {name}{hint}; packaged traces are: {', '.join(known)}")
+    source = open_source(Path(name) if named is None else path_of(name))
+    trace = settle(_reader(kind or find_kind(source))(source, Asked(unit, window_s, seed)), skip_bad=skip_bad)
     return trace if named is None else replace(trace, name=name, source=named.source)
 
 
 def find_kind(source: Source) -> str:
     """The format of a file. UsageError where it has none that is known."""
+    if source.form == "folder":
+        return "servegen" if any(source.path.glob("*.csv*")) else "agentx"
+    if source.form in ("text", "csv") and _LOG.search(source.head):
+        return "vllm"
     keys = {name.casefold() for name in source.columns}
-    for each in FORMATS:
-        if source.form in each.forms and {name.casefold() for name in each.needs} <= keys:
-            return each.kind
-    if source.form == "json" or {"in", "out"} & set(find(source.columns)):
-        return PLAIN.kind
-    has = f"its columns are: {', '.join(source.columns)}" if source.columns else "it has no columns"
+    for kind, each in FORMATS.items():
+        if source.form in each.forms and any(need <= keys for need in each.needs):
+            return kind
+    if {"in", "out"} & set(find(source.columns)):
+        return "plain"
+    has = f"it has {', '.join(source.columns[:12])}" if source.columns else "it has no columns"
     raise UsageError(
-        f"{source.path} is of no known format of traces: {has}; a plain one has t, in, out, "
-        f"and the others are: {', '.join(each.kind for each in FORMATS)} (--kind)"
+        f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "
+        f"{', '.join(kind for kind in FORMATS if kind != 'plain')} (--kind)"
     )
 
 

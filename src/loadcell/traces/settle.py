@@ -56,6 +56,8 @@ class Draft:
     """Rows that the reader knows to be broken, and why."""
     timeless_s: bool = False
     """Whether rows that wait for others need no time of their own."""
+    keeps_zero: bool = False
+    """Whether the times are from the trace's own beginning already, at which there need be no row."""
     checked: bool = True
     """Whether the unit of the times may be doubted."""
     unit: str = "s"
@@ -227,7 +229,7 @@ def _trace(draft: Draft, order: NDArray[np.int64]) -> Trace:
     waits = None if draft.waits is None else _moved(draft.waits, order, len(draft))
     delay = None if draft.delay_s is None else draft.delay_s[order]
     t_s = None if draft.t_s is None else draft.t_s[order]
-    if t_s is not None and len(t_s):
+    if t_s is not None and len(t_s) and not draft.keeps_zero:
         t_s = t_s - np.nanmin(t_s)
     if waits is not None:
         waiting = waits.counts > 0
@@ -299,7 +301,7 @@ def _fitted(trace: Trace) -> tuple[Trace, list[Change]]:
     values[known] = blocks.values[(np.repeat(blocks.ends - have, need) + place)[known]]
     values[~known] = own + np.arange(int((~known).sum()))
     words = phrase(
-        "{} of {} prompts of {} have more or fewer blocks than their length takes: some were cut, or text of their own added",
+        "{} of {} prompts of {} have more or fewer blocks than their length takes: cut, or unshared ones added",
         odd, len(trace), trace.name,
     )  # fmt: skip
     return replace(trace, blocks=Ragged(values, ends)), [Change("blocks", odd, words)]

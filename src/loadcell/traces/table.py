@@ -182,9 +182,9 @@ class _Sql(Table):
         if self.source.form == "parquet" or not wanted:
             return [row + 1 for row in wanted]
         need, found = set(wanted), {}
-        for i, (at, _) in enumerate(lines(self.source)):
-            if i - 1 in need:
-                found[i - 1] = at
+        for i, (at, _) in enumerate(lines(self.source), -1 if self.source.header else 0):
+            if i in need:
+                found[i] = at
                 if len(found) == len(need):
                     break
         return [found.get(row, row + 2) for row in wanted]
@@ -200,7 +200,7 @@ def _sql_table(source: Source) -> Table:
         packed = "gzip" if source.packed else "none"
         names = ", ".join(f"'{_name(i, name)}'" for i, name in enumerate(source.columns))
         read = (
-            f"read_csv(?, header = true, names = [{names}], all_varchar = true, delim = ?, quote = '\"', "
+            f"read_csv(?, header = {source.header}, names = [{names}], all_varchar = true, delim = ?, quote = '\"', "
             f"escape = '\"', null_padding = true, strict_mode = false, compression = '{packed}')"
         )
         values = [str(source.path), source.separator]
