@@ -21,6 +21,7 @@ from loadcell.errors import UsageError
 from loadcell.load.bodies import Source
 from loadcell.spec import Spec, build_spec, with_defaults
 from loadcell.traces import Trace
+from loadcell.traces.read import read_trace
 from loadcell.workload import BlockPrompts, Plan, plan
 from loadcell.workload.replay import replayed
 
@@ -293,3 +294,28 @@ def test_told_adds_up() -> None:
     assert told["rows"] == len(trace)
     assert told["rows"] - sum(one["rows"] for one in told["changes"]) == told["sent"]
     assert told["length_s"] == 240
+
+
+def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
+    """TraceLab tells how much of a prompt the server knew: that much of the last prompt comes again, and no more."""
+    trace = read_trace("tracelab")
+    assert trace.prefix_tokens is not None
+    with gzip.open(file_of("tracelab.jsonl.gz"), "rt") as file:
+        told = {(row["input_tokens_total"], row["output_tokens"]): row for row in map(json.loads, file)}
+    made = planned(trace)
+    schedule, prompts = made.schedule, [text.split(" ") for text in made.prompts]
+    assert schedule.sessions is not None and schedule.shared_tokens is not None
+    assert len(prompts) == len(told) == 19
+    for row, words in enumerate(prompts):
+        before = schedule.sessions.waits.of(row).tolist()
+        known = told[int(schedule.input_tokens[row]), int(schedule.output_tokens[row])]["prefix_tokens"]
+        assert len(words) == schedule.input_tokens[row]
+        if before:
+            most = min(known, len(prompts[before[-1]]))
+            assert schedule.shared_tokens[row] >= most
+            assert words[:most] == prompts[before[-1]][:most]
+            assert words[most : most + 4] != prompts[before[-1]][most : most + 4]
+        else:
+            assert schedule.shared_tokens[row] == 0
+    whole = planned(trace, {"scale": 3.0}).schedule
+    assert len(whole) == 57

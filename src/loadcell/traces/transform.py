@@ -16,13 +16,12 @@ from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.replaying import Window
 from loadcell.traces.model import Change, Ragged, Trace
+from loadcell.traces.shape import bin_s
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 
-_LEAST_STEP_S, _LEAST_TIED, _OFF_STEP, _ON_STEP = 0.05, 0.02, 0.02, 0.98
-"""Stamps are rounded where steps are so long, so many requests share one, and so many gaps are whole steps (within
-this part of one)."""
+_COLUMNS = ("t_s", "input_tokens", "output_tokens", "delay_s", "prefix_tokens")
 _MOST_ROWS = 10_000_000
 
 
@@ -86,13 +85,13 @@ def taken(trace: Trace, rows: Rows, *changes: Change) -> Trace:
     if waits is not None:
         waits = Ragged(place[waits.values], waits.ends)
     session = None if trace.session is None else _numbered(trace.session[rows])
+    columns: dict[str, Any] = {
+        name: None if (values := getattr(trace, name)) is None else values[rows] for name in _COLUMNS
+    }
     return replace(
         trace,
-        t_s=None if trace.t_s is None else trace.t_s[rows],
-        input_tokens=trace.input_tokens[rows],
-        output_tokens=trace.output_tokens[rows],
+        **columns,
         session=session,
-        delay_s=None if trace.delay_s is None else trace.delay_s[rows],
         waits=waits,
         blocks=None if trace.blocks is None else trace.blocks.take(rows),
         changes=(*trace.changes, *changes),
@@ -114,28 +113,11 @@ def _with(trace: Trace, change: Change, **columns: Any) -> Trace:
 # --- times -----------------------------------------------------------------------------------------------------------
 
 
-def step_s(t_s: Floats) -> float | None:
-    """The step that stamps were rounded to, in s; None where they were not.
-
-    Many requests share a stamp, and the gaps between stamps are whole steps: stamps that are fine, or evenly spaced
-    and of one request each, do not look so.
-    """
-    stamps = np.unique(t_s[~np.isnan(t_s)])
-    gaps = np.diff(stamps)
-    tied = np.count_nonzero(~np.isnan(t_s)) - len(stamps)
-    if len(gaps) < 2 or tied < _LEAST_TIED * len(stamps):
-        return None
-    step = float(np.median(gaps[gaps <= 1.5 * gaps.min()]))
-    whole = gaps / step
-    on = np.abs(whole - np.rint(whole)) <= _OFF_STEP * np.maximum(whole, 1.0)
-    return step if step >= _LEAST_STEP_S and on.mean() >= _ON_STEP and np.median(whole) < 1 / _OFF_STEP / 2 else None
-
-
 def spread(whole: Timed, rng: np.random.Generator) -> Timed:
     """Requests spread evenly over the steps that their stamps were rounded down to, in their order; a trace with fine
     stamps stays as it is."""
     trace = whole.trace
-    step = None if trace.t_s is None else step_s(trace.t_s)
+    step = bin_s(trace)
     if trace.t_s is None or step is None:
         return whole
     known = np.flatnonzero(~np.isnan(trace.t_s))
@@ -293,11 +275,8 @@ def _superposed(trace: Trace, copies: list[Trace], change: Change, share_copies:
         blocks = _in_a_row([one.blocks for one in copies if one.blocks is not None], np.arange(len(copies)) * step)
     together = replace(
         trace,
-        t_s=column("t_s"),
-        input_tokens=column("input_tokens"),
-        output_tokens=column("output_tokens"),
+        **{name: column(name) for name in _COLUMNS},
         session=session,
-        delay_s=column("delay_s"),
         waits=waits,
         blocks=blocks,
     )

@@ -17,6 +17,7 @@ from loadcell.replaying import parse_window
 from loadcell.spec import Spec, keeps_load
 from loadcell.traces import Change, Ragged, Trace
 from loadcell.traces import transform as change
+from loadcell.traces.model import ragged
 from loadcell.workload.blocks import BlockPrompts, shared_tokens
 from loadcell.workload.prompts import SyntheticPrompts
 from loadcell.workload.schedule import Slots
@@ -79,7 +80,7 @@ class Replayed:
             "sent": sent,
             "sessions": None if trace.session is None else int(trace.session.max(initial=-1)) + 1,
             "length_s": self.length_s,
-            "block_tokens": trace.block_tokens or None if trace.blocks is not None else None,
+            "block_tokens": None if trace.blocks is None else trace.block_tokens,
             "changes": [{"what": one.what, "rows": one.rows, "words": one.words} for one in trace.changes],
         }
 
@@ -234,12 +235,30 @@ def sessions_of(trace: Trace) -> tuple[Sessions | None, NDArray[np.int64] | None
 def pieces_of(trace: Trace) -> Pieces | None:
     """What the prompts are made of, if the trace tells what they share."""
     if trace.blocks is None:
-        return None
+        return None if trace.prefix_tokens is None or trace.waits is None else _grown(trace, trace.prefix_tokens)
     total = trace.input_tokens.astype(np.int64)
     counts = trace.blocks.counts
     place = np.arange(len(trace.blocks.values)) - np.repeat(trace.blocks.ends - counts, counts)
     tokens = np.minimum(trace.block_tokens, np.repeat(total, counts) - place * trace.block_tokens)
     return Pieces(trace.blocks, tokens)
+
+
+def _grown(trace: Trace, prefix_tokens: NDArray[np.int32]) -> Pieces:
+    """Prompts that begin as the last one that each waited for, and go on with text of their own."""
+    assert trace.waits is not None
+    total, made = trace.input_tokens.tolist(), list[list[tuple[int, int]]]()
+    for row, prefix in enumerate(prefix_tokens.tolist()):
+        before, own = trace.waits.of(row), list[tuple[int, int]]()
+        left = min(prefix, total[row]) if len(before) else 0
+        for number, tokens in made[int(before[-1])] if left else ():
+            own.append((number, min(tokens, left)))
+            left -= own[-1][1]
+            if not left:
+                break
+        shared = sum(tokens for _, tokens in own)
+        made.append([*own, (row, total[row] - shared)] if shared < total[row] else own)
+    blocks = ragged([[number for number, _ in own] for own in made])
+    return Pieces(blocks, np.array([tokens for own in made for _, tokens in own], np.int64))
 
 
 def texts_of(pieces: Pieces, words: tuple[str, ...], seed: int, template: int, ratio: float) -> BlockPrompts:
