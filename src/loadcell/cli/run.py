@@ -101,6 +101,16 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--prefix-zipf", "prefix.zipf", "S"),
         ("--hit-share", "prefix.hit_share", "P"),
     ],
+    "trace": [
+        ("--trace", "trace.name", "FILE|NAME"),
+        ("--trace-window", "trace.window", "PART"),
+        ("--trace-scale", "trace.scale", "X"),
+        ("--trace-speed", "trace.speed", "X"),
+        ("--trace-spread", "trace.spread", ""),
+        ("--max-input-tokens", "trace.max_input_tokens", "N"),
+        ("--max-output-tokens", "trace.max_output_tokens", "N"),
+        ("--too-long", "trace.too_long", "HOW"),
+    ],
     "media": [
         ("--images", "media.images", "L"),
         ("--image-size", "media.image_size", "S"),

@@ -121,8 +121,9 @@ class Source:
             mine = prompts.blocks.take(np.arange(rows))
             used = np.unique(mine.values)
             parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
-            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used]):
-                digest.update(column.astype("<i8").tobytes())
+            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used], prompts.words):
+                if column is not None:
+                    digest.update(column[: len(mine.values)].astype("<i8").tobytes())
         elif prompts is not None:
             assert not isinstance(prompts, AttachedPrompts | SystemPrompts)
             texts = prompts if isinstance(prompts, SyntheticPrompts) else prompts.texts

@@ -57,7 +57,7 @@ from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import seal
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Spec, with_defaults
-from loadcell.workload import Vocabulary, plan, vocabulary_of
+from loadcell.workload import Vocabulary, plan, replay_of, vocabulary_of
 
 _START_DELAY_NS = 50_000_000
 _SALT_BYTES = 4
@@ -110,7 +110,9 @@ def run_load(
     KeyboardInterrupt during the load ends it cleanly and is taken (the manifest says "interrupted"); a second one kills
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
-    spec = salted(with_defaults(spec))
+    spec = asked_for = salted(with_defaults(spec))
+    if (replay := replay_of(spec)) is not None:  # a rate and lengths, which many ask for
+        spec = replay.filled(spec)
     ways = ways_of(spec)
     target, secrets = ways[0].target, secrets_of_ways(ways)
     workers = worker_count(spec)
@@ -131,8 +133,9 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(_named(spec, found.model), words)
-            written, spec = spec, with_ramp(spec, found)
+            planned = plan(_named(spec, found.model), words, replay)
+            written = spec if replay is None else replay.asked(spec, asked_for)
+            spec = with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             if len(ways) > 1:
                 manifest.effective["classes"], notes = told_of(ways, asked, secrets)

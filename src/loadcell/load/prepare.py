@@ -171,6 +171,7 @@ def manifest_of(
         "duration_s": load.duration_s,
         "keep_load": keeps_load(spec),
         "rows": len(schedule),
+        **({} if planned.trace is None else {"trace": planned.trace}),
     }
     return Manifest(
         loadcell=__version__,

@@ -90,7 +90,7 @@ def drained_share(rows: Rows, members: Mask, span: Span, spec: Spec) -> float | 
     if not ok.any() or all_at_once(spec) or spec.load.lockstep:
         return None
     until = max(span.sent_until, float(np.max(life_ends(rows)[~rows.counted], initial=0.0)))
-    if spec.load.rate is None:
+    if not spec.open_loop:
         if (spec.load.concurrency or 1) == 1:
             return 0.0
         until = max(until, _first_end(rows, span.sent_until))

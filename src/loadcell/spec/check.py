@@ -10,8 +10,9 @@ from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
 from loadcell.media import check_media
 from loadcell.prefix import check_cache, check_prefix
+from loadcell.replaying import check_replay
 from loadcell.sessions import check_sessions, check_talking
-from loadcell.spec.model import Spec
+from loadcell.spec.model import Spec, Workload
 from loadcell.spec.notation import parse_arrivals
 from loadcell.spec.series import parse_series
 
@@ -118,6 +119,7 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
     _check_outputs(spec)
     _check_loadgen(spec)
+    _check_trace(spec)
     if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
         what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
@@ -167,3 +169,26 @@ def _check_loadgen(spec: Spec) -> None:
         raise UsageError(f"loadgen.scenario {scenario} {wrong}")
     if scenario == "server" and load.rate is not None and (load.requests, load.duration_s) != (None, None):
         raise UsageError("loadgen.scenario server ends by loadgen.min_queries and min_duration_s: leave load's end out")
+
+
+def _check_trace(spec: Spec) -> None:
+    """UsageError if a trace is asked for with what it brings itself, or with a load that cannot have one."""
+    check_replay(spec.trace)
+    name, workload, load = spec.trace.name, spec.workload, spec.load
+    if name is None:
+        return
+    other = {
+        "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
+        "load.lockstep": load.lockstep or None,
+    }  # fmt: skip
+    for what, value in other.items():
+        if value is not None:
+            raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if not workload.generates or workload.hears:
+        raise UsageError("a trace is of requests that generate text: this API generates none, leave --trace out")
+    for field in ("input_tokens", "output_tokens"):
+        if getattr(workload, field) != getattr(Workload(), field):
+            flag = f"--{field.replace('_', '-')}"
+            raise UsageError(f"a trace brings its own lengths: leave {flag} out; --max-{flag[2:]} N limits them")
+    if load.rate is not None and spec.trace.scale != 1:
+        raise UsageError("trace.scale and --rate both say how much of a trace is sent: give one of them")

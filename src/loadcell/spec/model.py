@@ -11,6 +11,7 @@ from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
 from loadcell.prefix import CacheState, Prefix
+from loadcell.replaying import Replay
 from loadcell.sessions import Sessions
 
 Doc = msgspec.Meta
@@ -303,11 +304,17 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     media: Media = Media()
     sessions: Sessions = Sessions()
     prefix: Prefix = Prefix()
+    trace: Replay = Replay()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()
     observe: Observe = Observe()
     run: Run = Run()
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests come when they are planned to, whatever the server does: by a rate, or by a trace."""
+        return self.load.rate is not None or (self.trace.name is not None and self.load.concurrency is None)
 
     @property
     def dealt(self) -> list[Class]:

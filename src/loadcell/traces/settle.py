@@ -50,6 +50,7 @@ class Draft:
     waits: Ragged | None = None
     blocks: Ragged | None = None
     block_tokens: int = 0
+    prefix_tokens: NDArray[np.float64] | None = None
     places: Callable[[Iterable[int]], list[int]] = lambda rows: [row + 1 for row in rows]
     """The lines in which rows stand."""
     broken: Mapping[int, str] = field(default_factory=dict)
@@ -247,6 +248,7 @@ def _trace(draft: Draft, order: NDArray[np.int64]) -> Trace:
         waits=waits,
         blocks=None if draft.blocks is None else draft.blocks.take(order),
         block_tokens=draft.block_tokens if draft.blocks is not None else 0,
+        prefix_tokens=None if draft.prefix_tokens is None else draft.prefix_tokens[order].astype(np.int32),
         source=draft.source,
     )
 

@@ -27,6 +27,8 @@ class _Round(msgspec.Struct):
     input_tokens_total: float
     output_tokens: float
     timing_events: list[_Event]
+    prefix_tokens: int = 0
+    """Of its input, those that the server knew."""
 
 
 def read(source: Source, asked: Asked) -> Draft:
@@ -55,6 +57,8 @@ def read(source: Source, asked: Asked) -> Draft:
         output_tokens=np.array([np.nan if row is None else row.output_tokens for row in rows], np.float64),
         session=session, waits=Ragged(before[waiting], np.cumsum(waiting, dtype=np.int64)),
         delay_s=np.where(early, 0.0, delay), places=lambda wanted: [places[row] for row in wanted], broken=broken,
+        prefix_tokens=np.array([0 if row is None or not wait else max(0, row.prefix_tokens) for row, wait in
+                                zip(rows, waiting.tolist(), strict=True)], np.float64),
         changes=changes,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
 from loadcell.workload.prefixes import SystemPrompts, with_system
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
+from loadcell.workload.replay import Replayed, replay_of
 from loadcell.workload.talks import FileTalks, TalkPrompts
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
@@ -16,6 +17,7 @@ __all__ = [
     "FileTalks",
     "Plan",
     "Prompts",
+    "Replayed",
     "SyntheticInputs",
     "SyntheticPrompts",
     "SystemPrompts",
@@ -27,6 +29,7 @@ __all__ = [
     "load_tokenizer",
     "plan",
     "probe_with",
+    "replay_of",
     "vocabulary_of",
     "with_system",
 ]

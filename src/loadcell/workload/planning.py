@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from loadcell.apis import find_api
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.sessions import ALL, MOST_TURNS, parse_times
-from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
+from loadcell.spec import Lengths, Load, Spec, Workload, keeps_load, parse_lengths
+from loadcell.workload import replay as replaying
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.dealing import deal
@@ -105,14 +106,19 @@ class Plan:
     """What a reader of the result must know, in words."""
     warm: Prompts | None = None
     """What prompts share, each once, to be sent before the load; None where nothing is to be."""
+    trace: dict[str, Any] | None = None
+    """What a recording tells of the trace that is replayed."""
 
 
-def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
+def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed | None = None) -> Plan:
     """Everything that a run of `spec` sends: a function of the spec, and of the files that it names.
 
     The load has its defaults: a concurrency or a rate, and an end. `known` is the vocabulary of this spec, if it was
-    made already. UsageError says what cannot be.
+    made already; `replay` the trace that it names, if that was read. UsageError says what cannot be.
     """
+    replay = replay or replaying.replay_of(spec)
+    if replay is not None:
+        return _plan_replay(spec, replay, known or vocabulary_of(replay.filled(spec)))
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
@@ -275,6 +281,38 @@ def _talks(
     return TalkPrompts(texts, follows, served, find_api(spec.endpoint.api).talks), input_tokens
 
 
+def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> Plan:
+    """What a run sends that replays a trace."""
+    spec = replay.filled(spec)
+
+    def arrive(load: Load) -> Slots:
+        return lay_out(load, seed=spec.run.seed, mean_output_tokens=spec.workload.mean_output_tokens)
+
+    slots = replaying.slots_of(replay, arrive)
+    trace, notes, shared = replay.trace, slots.notes, None
+    rows = np.arange(slots.rows)
+    sent = trace if slots.rows == len(trace) else replaying.cut(trace, rows)
+    prompts: Prompts
+    pieces = replaying.pieces_of(sent)
+    template = spec.workload.template_tokens or 0
+    if pieces is None:
+        prompts = _texts(spec, sent.input_tokens, np.array(template), words, notes)
+    else:
+        ratio = spec.workload.token_ratio or 1.0
+        prompts = replaying.texts_of(pieces, words.words, _prompt_seed(spec), template, ratio)
+        check_exact(prompts.texts, words.tokenizer)
+        shared = replaying.shared_of(pieces, sent)
+        notes += _short(sent.input_tokens, np.array(template) + ratio)
+    sessions, delay_ns = replaying.sessions_of(sent)
+    kinds = deal([one.share for one in spec.dealt], slots.rows, seed=spec.run.seed, by=spec.classes.deal)
+    schedule = schedule_of(
+        slots, sent.input_tokens, sent.output_tokens, kinds=kinds, sessions=sessions, delay_ns=delay_ns,
+        shared_tokens=shared,
+    )  # fmt: skip
+    told = replay.told(slots.rows - slots.beyond)
+    return Plan(schedule, prompts, words.tokenizer, notes, trace=told)
+
+
 def _asked(workload: Workload) -> Lengths:
     """The lengths of synthetic prompts that are asked for."""
     assert workload.input_tokens is not None
@@ -297,17 +335,7 @@ def _texts(
     lengths = own_lengths(tokens, template, ratio, stream(spec.run.seed, "prompt rounding"))
     texts = SyntheticPrompts(words.words, lengths, _prompt_seed(spec))
     check_exact(texts, words.tokenizer)
-    least = template + ratio
-    if below := int(np.count_nonzero(tokens < np.floor(least))):
-        notes.append(
-            phrase(
-                "{} of {} prompts were to have fewer tokens than the server's chat template and one "
-                "word have ({:.4g}): they are sent with one word",
-                below,
-                len(tokens),
-                float(least.max()),
-            )
-        )
+    notes += _short(tokens, template + ratio)
     if repeats := texts.repeats():
         notes.append(
             phrase(
@@ -317,6 +345,22 @@ def _texts(
             )
         )
     return texts
+
+
+def _short(tokens: NDArray[np.int32], least: NDArray[np.floating[Any]]) -> list[str]:
+    """Prompts that cannot be as short as they are to be."""
+    below = int(np.count_nonzero(tokens < np.floor(least)))
+    if not below:
+        return []
+    return [
+        phrase(
+            "{} of {} prompts were to have fewer tokens than the server's chat template and one "
+            "word have ({:.4g}): they are sent with one word",
+            below,
+            len(tokens),
+            float(least.max()),
+        )
+    ]
 
 
 class _Inputs(NamedTuple):

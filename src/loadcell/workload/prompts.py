@@ -196,6 +196,11 @@ def check_exact(prompts: SyntheticPrompts, tokenizer: Tokenizer) -> int:
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A random-looking bijection of 64 bits, which takes neighbours far apart."""
+    return _mix(x ^ _GOLDEN)
+
+
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), in place: a random-looking bijection."""
     x ^= x >> np.uint64(30)
