@@ -85,7 +85,7 @@ def steady(
 Finding = tuple[bool | None, Estimate, str]
 
 
-def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held], settled: float) -> Finding:
+def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held], settled: float = 0.0) -> Finding:
     """The same of a rate that was meant to vary, in each part where it held still: the level may rise with the rate.
 
     The parts that are looked at share the error of 2.5 % that one has.
