@@ -189,7 +189,8 @@ def test_litellm_spend_logs_as_csv_have_dates(file):
 
 OLD = (
     "INFO 12-31 23:59:58 [logger.py:43] Received request chatcmpl-a: prompt: '<s>it\\'s [1, 2]', "
-    "params: SamplingParams(n=1, max_tokens=100, min_tokens=0), prompt_token_ids: [1, 2, 3], prompt_embeds shape: None, lora_request: None.\n"
+    "params: SamplingParams(n=1, max_tokens=100, min_tokens=0), prompt_token_ids: [1, 2, 3], "
+    "prompt_embeds shape: None, lora_request: None.\n"
     "INFO:     127.0.0.1:5 - \"POST /v1/chat/completions HTTP/1.1\" 200 OK\n"
     "INFO 01-01 00:00:03 [logger.py:43] Received request cmpl-b-0: prompt: \"it's\", params: SamplingParams(n=1, "
     "max_tokens=50), prompt_token_ids: None, prompt_embeds shape: None, lora_request: None.\n"
@@ -251,7 +252,8 @@ def capture(*requests: dict, name: str = "trace_1") -> dict:
 
 def subagent(t: float, *requests: dict) -> dict:
     return {"t": t, "type": "subagent", "agent_id": "agent_001", "subagent_type": "Explore", "duration_ms": 1000,
-            "total_tokens": 1, "tool_use_count": 0, "status": "completed", "requests": [*requests], "models": []}  # fmt: skip
+            "total_tokens": 1, "tool_use_count": 0, "status": "completed", "requests": [*requests],
+            "models": []}  # fmt: skip
 
 
 def test_a_session_tree_spawns_and_joins(file):
