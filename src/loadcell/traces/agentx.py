@@ -82,7 +82,8 @@ def _draft(source: Source, turns: list[Turn], waits: list[list[int]], session: l
         for mine, each in zip(session, turns, strict=True)
     ]
     return Draft(
-        name=source.name, kind="agentx", path=str(source.path), time="t", t_s=start, checked=False, keeps_zero=True,
+        name=source.name, kind="agentx", path=str(source.path), time="t", t_s=start, checked=False,
+        keeps_zero=True, by_session=True,
         input_tokens=np.array([each.input_tokens for each in turns], np.float64),
         output_tokens=np.maximum(outputs, 1), session=np.array(session, np.int64), waits=ragged(waits),
         delay_s=np.array(delay, np.float64), blocks=ragged(blocks), block_tokens=size, changes=tuple(changes),

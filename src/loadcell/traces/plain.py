@@ -80,7 +80,8 @@ def lacking(source: Source, names: Sequence[str], lack: Sequence[str]) -> str:
     """What a file without these columns is told."""
     wanted = {"t": "times", "in": "input tokens", "out": "output tokens"}
     known = [name for role in lack for name in NAMES[role]]
-    near = next((hint for name in names if (hint := nearest(name, known))), "")
+    used = {name for name, _ in find(names).values()}
+    near = next((hint for name in names if name not in used and (hint := nearest(name, known))), "")
     said = " and ".join(f"{wanted[role]} ({', '.join(NAMES[role][:5])}, ...)" for role in lack)
     return f"{source.path} has no column of {said}{near}; it has: {', '.join(names) or 'none'}"
 

@@ -22,16 +22,17 @@ _ENDS = ("end", "end_time", "endtime", "finished_at", "completed_at")
 
 
 def calls(source: Source) -> list[Call]:
-    """A call for each line. UsageError for a file whose first line has no time or no text."""
+    """A call for each line. UsageError for a file without times, or whose first line has no text."""
     objects, places, broken = read_objects(source)
     first = next((each for each in objects if each), {})
-    columns = find(tuple(first))
+    keys = {key: None for each in objects for key in each}
+    columns = find(tuple(keys))
     if "t" not in columns or not _texts(first):
         lack = f"a time (t, timestamp, ...), {' or '.join(TEXTS)}"
-        raise UsageError(f"{source.path} is no log of requests: its lines need {lack}; they have {', '.join(first)}")
+        raise UsageError(f"{source.path} is no log of requests: its lines need {lack}; they have {', '.join(keys)}")
     name, unit = columns["t"]
     times, _ = seconds(np.array([_time(each.get(name)) for each in objects], np.float64), unit or "s")
-    end = next((key for key in first if key.casefold() in _ENDS), "")
+    end = next((key for key in keys if key.casefold() in _ENDS), "")
     ends, _ = seconds(np.array([_time(each.get(end)) for each in objects], np.float64), unit or "s")
     session = columns.get("session", ("", ""))[0]
     return [

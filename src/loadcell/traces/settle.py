@@ -57,6 +57,8 @@ class Draft:
     """Rows that the reader knows to be broken, and why."""
     timeless_s: bool = False
     """Whether rows that wait for others need no time of their own."""
+    by_session: bool = False
+    """Whether the format has sessions one after another, so that rows behind a later one are no fault of the file."""
     keeps_zero: bool = False
     """Whether the times are from the trace's own beginning already, at which there need be no row."""
     checked: bool = True
@@ -92,7 +94,7 @@ def settle(draft: Draft, *, skip_bad: bool) -> Trace:
         changes.append(Change("drop", n, words))
         keep &= ~silent
     start = _starts(draft)
-    if start is not None:
+    if start is not None and not draft.by_session:
         changes += _order(draft, start[keep])
     order = np.flatnonzero(keep)
     if start is not None:

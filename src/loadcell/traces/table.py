@@ -5,6 +5,7 @@ A value that is missing, or is none of its kind, is NaN or None here: which rows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -164,11 +165,15 @@ class _Sql(Table):
         if np.isfinite(found).any():
             return found, False
         text = f"cast({_quoted(name)} as varchar)"
-        bare = f"try_cast(regexp_replace({text}, '{_ZONE}', '\\1') as timestamp_ns)"
-        parts = [f"try_cast(nullif(regexp_extract({text}, '{_ZONE}', {i}), '') as bigint)" for i in (3, 4)]
-        away = f"(coalesce({parts[0]}, 0) * 60 + coalesce({parts[1]}, 0)) * 60000000000"
-        sign = f"case when regexp_extract({text}, '{_ZONE}', 2) = '-' then -1 else 1 end"
-        ns = np.ma.masked_array(self._fetched(f"epoch_ns({bare}) - {away} * {sign}"))
+        ends = self.database.execute(f"select distinct right({text}, 6) from rows limit 2").fetchall()
+        if len(ends) == 1 and re.fullmatch(r"[+-]\d\d:\d\d", ends[0][0] or ""):  # all of one zone, which then is none
+            since = f"epoch_ns(try_cast(left({text}, -6) as timestamp_ns))"
+        else:
+            bare = f"try_cast(regexp_replace({text}, '{_ZONE}', '\\1') as timestamp_ns)"
+            parts = [f"try_cast(nullif(regexp_extract({text}, '{_ZONE}', {i}), '') as bigint)" for i in (3, 4)]
+            away = f"(coalesce({parts[0]}, 0) * 60 + coalesce({parts[1]}, 0)) * 60000000000"
+            since = f"epoch_ns({bare}) - {away} * if(regexp_extract({text}, '{_ZONE}', 2) = '-', -1, 1)"
+        ns = np.ma.masked_array(self._fetched(since))
         seen = ns.compressed()
         if not len(seen):
             return found, True
