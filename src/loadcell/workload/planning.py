@@ -16,7 +16,7 @@ from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
-from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
+from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
 from loadcell.workload.schedule import MOST_TEXTS, NO_MEDIA, Schedule, Slots, lay_out, schedule_of
@@ -101,8 +101,8 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
     file = read_prompts(spec) if workload.prompts is not None else None
 
     slots, traffic = _slots(spec, file)
-    output_tokens, wanted = _output_tokens(spec, slots.rows), None
-    notes = list(slots.notes)
+    notes, wanted = list(slots.notes), None
+    planned_inputs, output_tokens = plan_lengths(workload, slots.rows, seed, notes)
 
     prompts: Prompts | None
     if workload.hears:
@@ -124,7 +124,8 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
             texts = _texts(spec, asked.tokens, asked.template, words, notes)
             prompts = SyntheticInputs(texts, asked.ends)
         else:
-            input_tokens = sample_lengths(_asked(workload), slots.rows, stream(seed, "input lengths"))
+            assert planned_inputs is not None
+            input_tokens = planned_inputs
             prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
     kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
     media = NO_MEDIA
@@ -141,14 +142,6 @@ def _asked(workload: Workload) -> Lengths:
     """The lengths of synthetic prompts that are asked for."""
     assert workload.input_tokens is not None
     return parse_lengths(workload.input_tokens)
-
-
-def _output_tokens(spec: Spec, rows: int) -> NDArray[np.int32]:
-    """Output tokens that each request asks for; 0 where there is no output."""
-    asked = spec.workload.output_tokens
-    if asked is None:
-        return np.zeros(rows, np.int32)
-    return sample_lengths(parse_lengths(asked), rows, stream(spec.run.seed, "output lengths"))
 
 
 def _texts(
