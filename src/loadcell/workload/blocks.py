@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from loadcell.traces import Ragged
 from loadcell.workload.prompts import SyntheticPrompts
 
+_ROWS = 4096
+"""Prompts whose blocks are looked up at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class BlockPrompts:
@@ -40,8 +43,8 @@ class BlockPrompts:
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str]:
         """The prompts of `rows`, in that order, without making the others."""
-        for row in rows.tolist():
-            yield " ".join(self.texts.select(self.blocks.of(row)))
+        for some in np.split(rows, range(_ROWS, len(rows), _ROWS)):
+            yield from self.texts.joined(*self.blocks.take(some))
 
 
 def shared_tokens(blocks: Ragged, tokens: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
