@@ -30,6 +30,7 @@ _KEPT = {
     "gpu",
     "mode",
     "deal",
+    "lengths_order",
 }
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 

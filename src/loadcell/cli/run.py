@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from loadcell.report.detail import Detail
 
 _EXAMPLES = """\
-lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA
+lengths: N, normal:MEAN,SD, uniform:LO,HI, lognormal:MEDIAN,SIGMA,
+  empirical:FILE#COLUMN or mixture:SHARE*LAW+SHARE*LAW; clipped: ,LEAST..MOST
 times: 500ms, 10s, 2m
 
 examples:
@@ -80,6 +81,9 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--input-tokens", "workload.input_tokens", "L"),
         ("--inputs", "workload.inputs", "L"),
         ("--output-tokens", "workload.output_tokens", "L"),
+        ("--lengths", "workload.lengths", "FILE|NAME"),
+        ("--lengths-columns", "workload.lengths_columns", "IN,OUT"),
+        ("--lengths-order", "workload.lengths_order", "O"),
         ("--prompts", "workload.prompts", "FILE"),
         ("--prompt-column", "workload.prompt_column", "NAME"),
         ("--output-column", "workload.output_column", "NAME"),
@@ -347,6 +351,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     typed = {"workload.output_tokens", "workload.output_column", "workload.line_output_tokens"} & given
     if typed == {"workload.output_tokens"} and tree["workload"].get("prompts") is not None:
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
+    if "workload.lengths" in given:  # likewise: it brings both lengths
+        for path in {"workload.input_tokens", "workload.output_tokens"} - given:
+            tree["workload"].pop(path.partition(".")[2], None)
     if "load.rate_series" in given:  # likewise: its own mean and end go before those of another rate
         for path in {"load.rate", "load.duration_s", "load.duration_most_s"} - given:
             tree["load"].pop(path.partition(".")[2], None)

@@ -57,6 +57,8 @@ FIELDS = (
     Field("broken rows left out", "spec.workload.skip_bad", "care"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
+    Field("lengths in pairs", "spec.workload.lengths", "forbid"),
+    Field("order of the lengths", "spec.workload.lengths_order", "care"),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
@@ -215,7 +217,10 @@ def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Differen
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    return [Difference("schedule", "care", phrase("equal settings gave other schedules: loadcell has changed"), False)]
+    says = phrase("equal settings gave other schedules: loadcell has changed")
+    if "empirical:" in f"{a.methodology.spec.workload.input_tokens} {a.methodology.spec.workload.output_tokens}":
+        says = phrase("equal settings gave other schedules: loadcell has changed, or a file of lengths")
+    return [Difference("schedule", "care", says, False)]
 
 
 def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:

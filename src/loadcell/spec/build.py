@@ -11,6 +11,7 @@ import msgspec
 from loadcell.apis import IN_PYTHON, check_api, given_api
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
+from loadcell.lengths import settle_lengths
 from loadcell.media import AMOUNTS, settle_media
 from loadcell.places import written_out
 from loadcell.sessions import NUMBERS
@@ -115,6 +116,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         tree = _written_out(tree)
         settle_inputs(tree)
         settle_media(tree)
+        settle_lengths(tree)
         settle_series(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)

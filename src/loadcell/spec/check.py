@@ -17,6 +17,7 @@ from loadcell.spec.notation import parse_arrivals
 from loadcell.spec.series import parse_series
 
 _LEAST_LOOK_S = 0.05
+_LONGEST_MEAN = 1e7
 
 
 def checked(spec: Spec) -> Spec:
@@ -34,7 +35,7 @@ def _check(spec: Spec) -> None:
     workload = spec.workload
     for lengths in (workload.input_tokens, workload.output_tokens, workload.inputs, workload.query_tokens):
         if lengths is not None:
-            parse_lengths(lengths)
+            _check_mean(lengths)
     if not check_media(spec.media, spec.endpoint.api, workload.input_tokens, workload.output_tokens):
         check_inputs(
             spec.endpoint.api,
@@ -123,6 +124,12 @@ def _check(spec: Spec) -> None:
     if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
         what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
+
+
+def _check_mean(lengths: str) -> None:
+    """UsageError if a law of lengths cannot be, or its file cannot be read, or it is longer than any run plans."""
+    if not parse_lengths(lengths).mean <= _LONGEST_MEAN:
+        raise UsageError(f"{lengths!r} is longer than any length on average: choose a smaller spread")
 
 
 def _check_series(spec: Spec) -> None:

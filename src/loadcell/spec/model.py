@@ -139,13 +139,27 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: Annotated[
         str | None,
         Doc(
-            description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA; null where the API "
-            "takes audio alone"
+            description="prompt length: N, normal:MEAN,SD, uniform:LO,HI, lognormal:MEDIAN,SIGMA, "
+            "empirical:FILE#COLUMN or a mixture of these; null where the API takes audio alone"
         ),
     ] = "512"
     output_tokens: Annotated[
         str | None, Doc(description="output length, in the same forms; null where the API generates no text")
     ] = "uniform:64,192"
+    lengths: Annotated[
+        str | None,
+        Doc(
+            description="file of input and output lengths, kept together in pairs, or a table that comes with "
+            "loadcell: arxiv, bwb, sharegpt"
+        ),
+    ] = None
+    lengths_columns: Annotated[
+        str | None,
+        Doc(description="its columns of inputs and outputs, as IN,OUT (default: found by the names of public tables)"),
+    ] = None
+    lengths_order: Annotated[
+        Literal["drawn", "file"], Doc(description="pairs drawn by chance, or one after the other as in the file")
+    ] = "drawn"
     inputs: Annotated[
         str | None,
         Doc(

@@ -49,21 +49,23 @@ class BlockPrompts:
         """The prompts of `rows`, in that order, without making the others."""
         ends = np.cumsum(self.lengths[rows])
         start = 0
-        while start < len(rows):  # blocks that several of them have are made once for all of these
+        while start < len(rows):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + _WORDS_AT_ONCE, side="right")))
-            yield from self._together(rows[start:stop])
+            some = rows[start:stop]
+            picked = self.blocks.take(some)
+            yield from self.texts.joined(*picked) if self.words is None else self._begun(some, picked)
             start = stop
 
-    def _together(self, rows: NDArray[np.integer[Any]]) -> Iterator[str]:
-        picked = self.blocks.take(rows)
+    def _begun(self, rows: NDArray[np.integer[Any]], picked: Ragged) -> Iterator[str]:
+        """The prompts of `rows`, some of whose blocks are cut short; each block is made once."""
         used, which = np.unique(picked.values, return_inverse=True)
         made = np.array([*self.texts.select(used), ""], dtype=object)[:-1]
         texts = made[which.reshape(-1)]
-        if self.words is not None:
-            words = Ragged(self.words.astype(np.int64), self.blocks.ends).take(rows).values
-            for place in np.flatnonzero(words < self.texts.lengths[picked.values]).tolist():
-                texts[place] = " ".join(texts[place].split(" ", int(words[place]))[: int(words[place])])
+        assert self.words is not None
+        words = Ragged(self.words.astype(np.int64), self.blocks.ends).take(rows).values
+        for place in np.flatnonzero(words < self.texts.lengths[picked.values]).tolist():
+            texts[place] = " ".join(texts[place].split(" ", int(words[place]))[: int(words[place])])
         listed, start = texts.tolist(), 0
         for end in picked.ends.tolist():
             yield " ".join(listed[start:end])

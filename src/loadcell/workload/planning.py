@@ -19,7 +19,7 @@ from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
-from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
+from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prefixes import SystemPrompts, plan_shares, sharing
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
@@ -126,10 +126,10 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
         return _sessions(spec, file, tokenizer, known)
 
     slots, traffic = _slots(spec, file)
-    output_tokens, wanted = _output_tokens(spec, slots.rows), None
+    notes, wanted = list(slots.notes), None
+    planned_inputs, output_tokens = plan_lengths(workload, slots.rows, seed, notes)
     kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
     shared, warm = None, None
-    notes = list(slots.notes)
 
     prompts: Prompts | None
     if workload.hears:
@@ -151,7 +151,8 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
             texts = _texts(spec, asked.tokens, asked.template, words, notes)
             prompts = SyntheticInputs(texts, asked.ends)
         else:
-            input_tokens = sample_lengths(_asked(workload), slots.rows, stream(seed, "input lengths"))
+            assert planned_inputs is not None
+            input_tokens = planned_inputs
             if spec.prefix.any:
                 prompts, input_tokens, shared, warm = _sharing(spec, input_tokens, words, kinds, slots, notes)
             else:
@@ -226,7 +227,8 @@ def _sessions(spec: Spec, file: PromptFile | None, tokenizer: Tokenizer, known: 
     delays = _pauses(spec, slots.rows)
     if delays is not None:
         delays[sessions.first] = 0
-    output_tokens, notes = _output_tokens(spec, slots.rows), list(slots.notes)
+    notes = list(slots.notes)
+    brings, output_tokens = plan_lengths(spec.workload, slots.rows, seed, notes)
     prompts: TalkPrompts | FileTalks
     lines = None
     if file is not None:
@@ -236,7 +238,7 @@ def _sessions(spec: Spec, file: PromptFile | None, tokenizer: Tokenizer, known: 
         prompts = FileTalks(FilePrompts(file.only(lines), lines), sessions.turn, served)
         notes += file.notes(len(counts))
     else:
-        prompts, input_tokens = _talks(spec, sessions, output_tokens, known or vocabulary_of(spec), notes)
+        prompts, input_tokens = _talks(spec, sessions, brings, output_tokens, known or vocabulary_of(spec), notes)
     notes += talk_notes(served, prompts.messages)
     kinds = deal([one.share for one in spec.dealt], len(counts), seed=seed, by=spec.classes.deal)
     schedule = schedule_of(
@@ -259,11 +261,16 @@ def _turns(spec: Spec, held: NDArray[np.int64] | None, n: int) -> NDArray[np.int
 
 
 def _talks(
-    spec: Spec, sessions: Sessions, output_tokens: NDArray[np.int32], words: Vocabulary, notes: list[str]
+    spec: Spec,
+    sessions: Sessions,
+    brings: NDArray[np.int32] | None,
+    output_tokens: NDArray[np.int32],
+    words: Vocabulary,
+    notes: list[str],
 ) -> tuple[TalkPrompts, NDArray[np.int64]]:
     """Synthetic turns, and the input tokens of each: all that was said before it counts."""
     seed, workload, rows, served = spec.run.seed, spec.workload, len(output_tokens), spec.sessions.history == "served"
-    brings = sample_lengths(_asked(workload), rows, stream(seed, "input lengths"))
+    assert brings is not None
     first = sessions.first
     if spec.sessions.first_input_tokens is not None:
         law = parse_lengths(spec.sessions.first_input_tokens)
@@ -317,14 +324,6 @@ def _asked(workload: Workload) -> Lengths:
     """The lengths of synthetic prompts that are asked for."""
     assert workload.input_tokens is not None
     return parse_lengths(workload.input_tokens)
-
-
-def _output_tokens(spec: Spec, rows: int) -> NDArray[np.int32]:
-    """Output tokens that each request asks for; 0 where there is no output."""
-    asked = spec.workload.output_tokens
-    if asked is None:
-        return np.zeros(rows, np.int32)
-    return sample_lengths(parse_lengths(asked), rows, stream(spec.run.seed, "output lengths"))
 
 
 def _texts(

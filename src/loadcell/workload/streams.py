@@ -16,6 +16,7 @@ Purpose = Literal[
     "turns", "think", "first input lengths",
     "prefix groups", "prefix lengths",
     "trace spread", "trace scale",
+    "length pairs",
 ]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
@@ -23,6 +24,7 @@ _SPAWN_KEY: dict[Purpose, int] = {
     "clips": 24, "clip order": 25, "pixels": 26, "sound": 27,
     "turns": 40, "think": 41, "first input lengths": 42, "prefix groups": 50, "prefix lengths": 51,
     "trace spread": 52, "trace scale": 53,
+    "length pairs": 9,
     "classes": 13,  # the first draws of seed 0, which most runs have, are near any shares
 }  # fmt: skip
 

@@ -94,6 +94,8 @@ def _text_words(spec: Spec, words: Words) -> str:
     out = workload.output_tokens or ""
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
+    if workload.lengths:
+        return words.say("input and output lengths of {file}, in pairs", file=workload.lengths)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
