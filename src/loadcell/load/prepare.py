@@ -167,6 +167,8 @@ def manifest_of(
         "keep_load": keeps_load(spec),
         "rows": len(schedule),
     }
+    if planned.context is not None:
+        effective |= {"context_tokens": planned.context.tokens, "context_by": planned.context.by}
     return Manifest(
         loadcell=__version__,
         id=f"{now:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",

@@ -157,6 +157,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad: Annotated[
         bool, Doc(description="prompts of a file: leave broken rows out, counted (default: they end the run)")
     ] = False
+    too_long: Annotated[
+        Literal["refuse", "drop", "clip"],
+        Doc(description="prompts longer than the model's context: refuse, drop (of a file) or clip them"),
+    ] = "refuse"
+    context_tokens: Annotated[
+        int | None, Doc(description="tokens of the model's context (default: as the server tells, if it does)")
+    ] = None
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"

@@ -1,6 +1,7 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
+from loadcell.workload.context import Context, Server
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
@@ -8,9 +9,11 @@ from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
+    "Context",
     "FilePrompts",
     "Plan",
     "Prompts",
+    "Server",
     "SyntheticInputs",
     "SyntheticPrompts",
     "Tokenizer",

@@ -69,6 +69,20 @@ class PromptFile:
                 raise UsageError(f"{where}: the prompt has {count:,} tokens; it must have 1 to {MAX_TOKENS:,}")
         return counts.astype(np.int32)[which]
 
+    def keeping(self, keep: NDArray[np.bool_]) -> PromptFile:
+        """The same without some of its lines."""
+        return replace(
+            self,
+            prompts=tuple(prompt for prompt, stays in zip(self.prompts, keep.tolist(), strict=True) if stays),
+            output_tokens=self.output_tokens[keep],
+            wanted=self.wanted[keep],
+            places=self.places[keep],
+        )
+
+    def with_prompts(self, prompts: tuple[bytes, ...]) -> PromptFile:
+        """The same with other fields of its lines."""
+        return replace(self, prompts=prompts)
+
     def only(self, lines: NDArray[np.int64]) -> PromptFile:
         """The same without the texts of other lines: what is not sent takes no memory."""
         used = np.zeros(len(self), bool)

@@ -14,8 +14,10 @@ from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
+from loadcell.workload.context import Context, Server
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
+from loadcell.workload.fitting import fit_file, fit_lengths, surely_sent
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts, check_exact, stable_words
@@ -88,13 +90,15 @@ class Plan:
     tokenizer: Tokenizer
     notes: list[str]
     """What a reader of the result must know, in words."""
+    context: Context | None = None
+    """The context that its requests were held against; None where none was known, or all of them are short."""
 
 
-def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
+def plan(spec: Spec, known: Vocabulary | None = None, server: Server | None = None) -> Plan:
     """Everything that a run of `spec` sends: a function of the spec, and of the files that it names.
 
     The load has its defaults: a concurrency or a rate, and an end. `known` is the vocabulary of this spec, if it was
-    made already. UsageError says what cannot be.
+    made already. Of long requests the `server` is asked whether it has room for them. UsageError says what cannot be.
     """
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
@@ -102,7 +106,15 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
 
     slots, traffic = _slots(spec, file)
     output_tokens, wanted = _output_tokens(spec, slots.rows), None
-    notes = list(slots.notes)
+    notes, context = list(slots.notes), None
+    if file and workload.generates:
+        sent = surely_sent(slots.planned, slots.rows)
+        line = np.arange(sent) % len(file) if traffic is None else traffic.samples
+        short, context = fit_file(spec, file, line, output_tokens, tokenizer, server, notes)
+        if len(short) != len(file):
+            slots, traffic = _slots(spec, short)
+            output_tokens = _output_tokens(spec, slots.rows)
+        file = short
 
     prompts: Prompts | None
     if workload.hears:
@@ -125,6 +137,9 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
             prompts = SyntheticInputs(texts, asked.ends)
         else:
             input_tokens = sample_lengths(_asked(workload), slots.rows, stream(seed, "input lengths"))
+            if workload.generates:
+                sent = surely_sent(slots.planned, slots.rows)
+                input_tokens, context = fit_lengths(spec, input_tokens, output_tokens, sent, server, notes)
             prompts = _texts(spec, input_tokens, np.array(workload.template_tokens or 0), words, notes)
     kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
     media = NO_MEDIA
@@ -134,7 +149,7 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
         media = prompts.columns()
     assert prompts is not None
     schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds, media)
-    return Plan(schedule, prompts, tokenizer, notes)
+    return Plan(schedule, prompts, tokenizer, notes, context)
 
 
 def _asked(workload: Workload) -> Lengths:
