@@ -132,7 +132,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     prompts: Annotated[
         str | None,
-        Doc(description="file of prompts instead of synthetic ones: JSON Lines, JSON, CSV or Parquet, .gz too"),
+        Doc(
+            description="prompts instead of synthetic ones: a file (JSON Lines, JSON, CSV, Parquet; .gz, .zst), a "
+            "folder of them, or a data set of the Hugging Face hub (ORG/NAME#SPLIT)"
+        ),
     ] = None
     prompt_column: Annotated[
         str | None,

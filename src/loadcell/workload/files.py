@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +19,8 @@ from loadcell.spec import Spec
 from loadcell.workload.fields import Refused, check_names
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
-from loadcell.workload.rows import Rows, broken_rows
+from loadcell.workload.rows import Rows, Shards, broken_rows
+from loadcell.workload.sources import find_source
 from loadcell.workload.tokenizer import Tokenizer
 
 _BATCH = 512
@@ -40,7 +42,9 @@ class PromptFile:
     sha256: bytes
     seen: Seen
     places: NDArray[np.int64]
-    rows: Rows
+    rows: Rows | Shards
+    said: tuple[str, ...] = ()
+    """What is to be told of where it is."""
     broken: int = 0
     """Rows that were left out because they are broken."""
     first_broken: str = ""
@@ -91,7 +95,7 @@ class PromptFile:
 
     def notes(self, requests: int) -> list[str]:
         """What a reader of a run with `requests` requests must know."""
-        seen, notes = self.seen, []
+        seen, notes = self.seen, list(self.said)
         if requests > len(self):
             notes.append(
                 phrase(
@@ -199,19 +203,30 @@ class FilePrompts:
         return self.file.sha256
 
 
-def _rows_of(spec: Spec) -> Rows:
+def _rows_of(spec: Spec) -> tuple[Rows | Shards, tuple[str, ...]]:
+    """The rows that the prompts name, and what is to be told of where they are."""
     assert spec.workload.prompts is not None
-    return Rows(spec.workload.prompts, *columns_of(spec), advice=" (--prompt-column NAME names another)")
+    source = find_source(spec.workload.prompts)
+
+    def read(path: str | Path) -> Rows:
+        return Rows(path, *columns_of(spec), advice=" (--prompt-column NAME names another)")
+
+    if len(source.files) == 1 and not source.texts:
+        return read(source.files[0]), source.notes
+    return Shards(spec.workload.prompts, source.files, read, texts=source.texts), source.notes
 
 
-def _nothing(rows: Rows) -> UsageError:
+def _nothing(rows: Rows | Shards) -> UsageError:
+    path = Path(rows.path).expanduser()
+    if path.is_file() and not path.stat().st_size:
+        return UsageError(f"{rows.path} is empty")
     return UsageError(f"{rows.path} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
 
 
 def lines_of(spec: Spec) -> list[bytes]:
     """The rows of the file that `spec.workload.prompts` names, each as a line of JSON: to be dealt out to files that
     the same spec reads."""
-    rows = _rows_of(spec)
+    rows, _ = _rows_of(spec)
     lines = []
     for _, row, raw, wrong in rows.each():
         if wrong is None:
@@ -229,7 +244,7 @@ def read_prompts(spec: Spec) -> PromptFile:
 
     docs/prompts.md describes the files. UsageError names the file and the line.
     """
-    rows, seen = _rows_of(spec), Seen()
+    (rows, said), seen = _rows_of(spec), Seen()
     prompts, output_tokens, wanted, places = [], [], [], []
     silent: NothingToSend | None = None
     broken: list[tuple[int, UsageError]] = []
@@ -265,6 +280,7 @@ def read_prompts(spec: Spec) -> PromptFile:
         seen=seen,
         places=np.array(places, np.int64),
         rows=rows,
+        said=said,
         broken=len(broken),
         first_broken=str(broken[0][1]) if broken else "",
     )

@@ -19,7 +19,7 @@ from loadcell.workload.tokenizer import Tokenizer
 
 _SURELY_SENT = 1000
 """Of a closed loop that a time ends nobody knows how many requests it sends: so many are held against the context."""
-_PIECE = 2000
+_PIECE = 1000
 """Characters of the prompts that the server is asked to count."""
 _NEAR = 4.0
 """It is asked where a prompt may be too long if it counts so many times more tokens than the spec's tokenizer."""
