@@ -121,7 +121,7 @@ def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
     lines = '{"prompt": "a", "metadata": {"k": 1.0}, "id": 3}\n{"body": {"prompt": "b"}, "metadata": null, "id": 4}'
     file = read(lines, send_fields=["metadata"])
     assert file.prompts[0] == b'{"messages":[{"role":"user","content":"a"}],"metadata":{"k": 1.0}}'
-    assert sent(file)[1] == {"messages": user("b"), "metadata": None}
+    assert sent(file)[1] == {"messages": user("b")}
     for flag, name, why in [
         (
             "send_fields",
@@ -129,9 +129,10 @@ def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
             r"--send-fields: no row of .* has 'metdata' \(did you mean metadata\?\); there are: b",
         ),
         ("ignore_fields", "modle", "--ignore-fields: no row of .* has 'modle'; there are: body, id, metadata, prompt"),
+        ("output_column", "it", r"--output-column: no row of .* has 'it' \(did you mean id\?\)"),
     ]:
         with pytest.raises(UsageError, match=why):
-            read(lines, **{flag: [name]})
+            read(lines, **{flag: name if flag == "output_column" else [name]})
     with pytest.raises(UsageError, match="--send-fields: model is the run's: --model says what it is"):
         read('{"prompt": "a", "model": "m"}', send_fields=["model"], ignore_fields=["model"])
     csv = read("prompt,tag\na,1.50\nb,x\n", send_fields=["tag"])
@@ -347,7 +348,8 @@ def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
         assert list(prompts.select(np.array([4, 0]))) == [file.prompts[1], file.prompts[0]]
     assert file.only(lines).prompts[3] == b"" and len(file.only(lines)) == 4
     assert file.notes(5) == [
-        "prompts repeat: 4 lines for 5 requests; a prefix cache can answer repeats",
+        "prompts repeat: 4 lines for 5 requests, 1.25 times each; 20% of the requests repeat an earlier one, which a "
+        "prefix cache can answer",
         f"1 of 4 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
     ]
 

@@ -277,3 +277,8 @@ def test_rows_of_a_duel_come_from_every_shard(tmp_path: Path) -> None:
     spec = build_spec({"endpoint": {"url": "http://h:1"}, "workload": {"prompts": str(tmp_path / "p")}})
     assert lines_of(spec) == [b'{"prompt": "a", "x": 1.0}', b'{"prompt":  "b"}']
     assert np.array_equal(read(tmp_path / "p").places, [1, 2])
+    named = build_spec(
+        {"endpoint": {"url": "http://h:1"}, "workload": {"prompts": str(tmp_path / "p"), "send_fields": ["x"]}}
+    )
+    (tmp_path / "q.jsonl").write_bytes(lines_of(named)[1])
+    assert json.loads(read(tmp_path / "q.jsonl", send_fields=["x"]).prompts[0]).keys() == {"messages"}

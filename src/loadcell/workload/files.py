@@ -93,13 +93,18 @@ class PromptFile:
         used[lines] = True
         return replace(self, prompts=tuple(np.where(used, np.array(self.prompts, object), b"").tolist()))
 
-    def notes(self, requests: int) -> list[str]:
-        """What a reader of a run with `requests` requests must know."""
+    def notes(self, requests: int | None) -> list[str]:
+        """What a reader of a run with `requests` requests must know; None: nobody knows how many there will be."""
         seen, notes = self.seen, list(self.said)
-        if requests > len(self):
+        if requests is not None and requests > len(self):
             notes.append(
                 phrase(
-                    "prompts repeat: {} lines for {} requests; a prefix cache can answer repeats", len(self), requests
+                    "prompts repeat: {} lines for {} requests, {:.3g} times each; {:.0%} of the requests repeat an "
+                    "earlier one, which a prefix cache can answer",
+                    len(self),
+                    requests,
+                    requests / len(self),
+                    1 - len(self) / requests,
                 )
             )
         if self.broken:
@@ -231,12 +236,23 @@ def lines_of(spec: Spec) -> list[bytes]:
     for _, row, raw, wrong in rows.each():
         if wrong is None:
             encoded = msgspec.json.encode(typed(row, spec) if rows.cells else row)
-            lines.append(encoded if raw is None else raw.translate(_ONE_LINE).strip())
+            line = encoded if raw is None else raw.translate(_ONE_LINE).strip()
+            lines.append(_with_names(line, row, spec) if isinstance(row, dict) else line)
         elif not spec.workload.skip_bad:
             raise wrong
     if not lines:
         raise _nothing(rows)
     return lines
+
+
+def _with_names(line: bytes, row: dict[str, Any], spec: Spec) -> bytes:
+    """A line that has every field which people name, null where it has none: the rows of one file may lack what those
+    of the whole have."""
+    workload = spec.workload
+    names = [*workload.ignore_fields, *workload.send_fields, *filter(None, [workload.output_column])]
+    lacks = [name for name in names if name not in row]
+    more = b"".join(b",%b:null" % msgspec.json.encode(name) for name in lacks)
+    return b"%b%b}" % (line[:-1], more) if row else line
 
 
 def read_prompts(spec: Spec) -> PromptFile:

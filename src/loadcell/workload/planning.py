@@ -124,7 +124,7 @@ def plan(spec: Spec, known: Vocabulary | None = None, server: Server | None = No
         input_tokens = file.input_tokens(line, tokenizer)
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
         wanted = None if workload.generates else file.wanted[line]
-        notes += file.notes(slots.rows)
+        notes += file.notes(slots.planned)
         prompts = FilePrompts(file.only(line), line)
         if spec.run.repetition:
             notes.append(phrase("repetitions send the same prompts of the file: a prefix cache can answer them"))
