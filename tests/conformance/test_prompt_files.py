@@ -209,3 +209,14 @@ def test_of_several_replies_to_a_line_the_first_is_measured(run: Run, tmp_path: 
     assert ran.result.replies is not None and ran.result.replies.several_outputs == 4
     tpot_ms = ran.result.latency["tpot_ms"].service.min
     assert tpot_ms is not None and tpot_ms > 35  # a client that takes both for one sees 20
+
+
+def test_repeats_of_a_load_that_a_time_ends_are_those_that_were_sent(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p").write_text('{"prompt": "a"}\n{"prompt": "b"}')
+    with serve(lambda _: clean()) as server:
+        ran = run(server.url, concurrency=1, duration_s=1.0, keep_load=False, prompts=str(tmp_path / "p"))
+        sent = len(server.load)
+    (note,) = (note for note in ran.result.notes if note.startswith("prompts repeat"))
+    assert note.startswith(
+        f"prompts repeat: 2 lines for {sent} requests, {sent / 2:.3g} times each; {1 - 2 / sent:.0%} of"
+    )

@@ -121,7 +121,7 @@ def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
     lines = '{"prompt": "a", "metadata": {"k": 1.0}, "id": 3}\n{"body": {"prompt": "b"}, "metadata": null, "id": 4}'
     file = read(lines, send_fields=["metadata"])
     assert file.prompts[0] == b'{"messages":[{"role":"user","content":"a"}],"metadata":{"k": 1.0}}'
-    assert sent(file)[1] == {"messages": user("b"), "metadata": None}
+    assert sent(file)[1] == {"messages": user("b")}
     for flag, name, why in [
         (
             "send_fields",
@@ -129,9 +129,10 @@ def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
             r"--send-fields: no row of .* has 'metdata' \(did you mean metadata\?\); there are: b",
         ),
         ("ignore_fields", "modle", "--ignore-fields: no row of .* has 'modle'; there are: body, id, metadata, prompt"),
+        ("output_column", "it", r"--output-column: no row of .* has 'it' \(did you mean id\?\)"),
     ]:
         with pytest.raises(UsageError, match=why):
-            read(lines, **{flag: [name]})
+            read(lines, **{flag: name if flag == "output_column" else [name]})
     with pytest.raises(UsageError, match="--send-fields: model is the run's: --model says what it is"):
         read('{"prompt": "a", "model": "m"}', send_fields=["model"], ignore_fields=["model"])
     csv = read("prompt,tag\na,1.50\nb,x\n", send_fields=["tag"])
@@ -255,7 +256,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "holds no prompts"),
+        ("", "p.jsonl is empty"),
         ("\n \n", "holds no prompts"),
         ("[]", "holds no prompts"),
         ('{"prompt": "a"}\n{"prompt": ', "p.jsonl:2: not JSON"),
@@ -296,7 +297,14 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         (b"prompt\na\nb\xe9\n", "p.jsonl:3: not UTF-8"),
         (b"prompt\rHello\r", "'prompt Hello' is neither JSON nor the header"),
         ("prompt\na\n".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
-        (b"\x28\xb5\x2f\xfd..", "is packed by zstd: unpack it first, by zstd -d p.jsonl"),
+        (b"\x28\xb5\x2f\xfd..", "cannot be read: it is damaged"),
+        (b"pro\0mpt\nHello\n", "is binary, in no form that is known"),
+        ("prompt\na\n".encode("utf-16-le"), "is binary, in no form that is known"),
+        (b"\x89PNG\r\n", "p.jsonl:1: not UTF-8: invalid start byte at byte 0"),
+        ("[" * 100_000, "p.jsonl:1: not JSON"),
+        ('{"prompt": "a", "x": ' + "[" * 100_000 + "}", "p.jsonl:1: not JSON"),
+        ("prompt|id\n", "holds no prompts"),
+        ("prompt:id\na:1\n", "'prompt:id' is neither JSON nor the header of a CSV file with a column prompt"),
         (b"PK\x03\x04..", "is a zip archive or a spreadsheet"),
         (pickle.dumps("a"), "can run any code when it is read"),
         (b"\x1f\x8b\x08\x00", "cannot be read: it is damaged"),
@@ -325,9 +333,10 @@ def test_a_prompt_without_tokens_is_named_when_it_is_sent(read: Read, tokenizer:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, spec_of: Callable[..., Spec]) -> None:
-    for path in (tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(UsageError, match=f"the prompts {path} cannot be read"):
-            read_prompts(spec_of(workload_prompts=str(path)))
+    with pytest.raises(UsageError, match=f"the prompts {tmp_path}/none.jsonl cannot be read"):
+        read_prompts(spec_of(workload_prompts=str(tmp_path / "none.jsonl")))
+    with pytest.raises(UsageError, match=f"--prompts {tmp_path}: the folder holds no data .* and no texts"):
+        read_prompts(spec_of(workload_prompts=str(tmp_path)))
 
 
 def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
@@ -339,7 +348,8 @@ def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
         assert list(prompts.select(np.array([4, 0]))) == [file.prompts[1], file.prompts[0]]
     assert file.only(lines).prompts[3] == b"" and len(file.only(lines)) == 4
     assert file.notes(5) == [
-        "prompts repeat: 4 lines for 5 requests; a prefix cache can answer repeats",
+        "prompts repeat: 4 lines for 5 requests, 1.25 times each; 20% of the requests repeat an earlier one, which a "
+        "prefix cache can answer",
         f"1 of 4 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
     ]
 

@@ -90,6 +90,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--ignore-fields", "workload.ignore_fields", "A,B"),
         ("--send-fields", "workload.send_fields", "A,B"),
         ("--skip-bad", "workload.skip_bad", ""),
+        ("--too-long", "workload.too_long", "W"),
+        ("--context-tokens", "workload.context_tokens", "N"),
         ("--tokenizer", "workload.tokenizer", "T"),
     ],
     "sessions": [

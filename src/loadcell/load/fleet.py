@@ -19,10 +19,11 @@ from loadcell.errors import EndpointError
 from loadcell.load import feeder
 from loadcell.load.cache import prepare_cache
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
+from loadcell.load.context import server_of
 from loadcell.load.crew import Crew
 from loadcell.load.ending import OwnEnd, ran_out
 from loadcell.load.environment import environment
-from loadcell.load.failing import FailureWatch
+from loadcell.load.failing import FailureWatch, lengths_of
 from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, many, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, steal_share
@@ -133,7 +134,7 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(_named(spec, found.model), words, replay)
+            planned = plan(_named(spec, found.model), words, replay, server_of(spec, target, found))
             written = spec if replay is None else replay.asked(spec, asked_for)
             spec = with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
@@ -156,7 +157,8 @@ def run_load(
             )
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))
-            crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)
+            lengths = lengths_of(planned.schedule)
+            crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures, lengths)
 
             def steered(view: View) -> Stop | None:
                 return failures.stop(view.now_ns) or (None if steer is None else steer(view))

@@ -173,6 +173,8 @@ def manifest_of(
         "rows": len(schedule),
         **({} if planned.trace is None else {"trace": planned.trace}),
     }
+    if planned.context is not None:
+        effective |= {"context_tokens": planned.context.tokens, "context_by": planned.context.by}
     return Manifest(
         loadcell=__version__,
         id=f"{now:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.advice import failure_words
+from loadcell.context import told_too_long
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Counts, InputMedia, Result
 from loadcell.phrases import phrase
@@ -71,7 +72,9 @@ def _why(result: Result) -> tuple[str, str | None]:
     if not result.errors:
         return "", None
     most = result.errors[0]
-    words = failure_words(most.kind, most.sample)
+    words, stopped = failure_words(most.kind, most.sample), result.run.stopped
+    if stopped is not None and stopped.kind == "failures" and told_too_long(most.kind, most.sample or ""):
+        return stopped.reason, most.advice  # with the arithmetic
     return words if len(words) <= _WHY_MOST else f"{words[: _WHY_MOST - 1]}…", most.advice
 
 

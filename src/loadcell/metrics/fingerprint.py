@@ -54,6 +54,7 @@ FIELDS = (
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
     Field("fields left out of the prompts", "spec.workload.ignore_fields", "forbid"),
     Field("columns sent with the prompts", "spec.workload.send_fields", "forbid"),
+    Field("what is done with prompts that are too long", "spec.workload.too_long", "care"),
     Field("broken rows left out", "spec.workload.skip_bad", "care"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),

@@ -46,6 +46,7 @@ from loadcell.metrics.model import (
     WholeRun,
 )
 from loadcell.metrics.observed import observe
+from loadcell.metrics.repeated import repeat_notes
 from loadcell.metrics.replies import replies, reply_notes
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
@@ -185,6 +186,7 @@ def build_result(
             *_state_notes(recording, rows),
             *reply_notes(said, str(manifest.effective.get("tokenizer", recording.spec.workload.tokenizer))),
             *manifest.notes,
+            *repeat_notes(recording, rows),
             *failure_notes(counts.window, rates.failed_tokens_per_s),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),

@@ -73,7 +73,7 @@ def _check(spec: Spec) -> None:
         "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
         "run.workers": spec.run.workers, "run.memory_mb": spec.run.memory_mb,
-        "workload.token_ratio": spec.workload.token_ratio,
+        "workload.token_ratio": spec.workload.token_ratio, "workload.context_tokens": spec.workload.context_tokens,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
         "slo.first_audio_ms": spec.slo.first_audio_ms,
@@ -118,6 +118,10 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
+    if workload.too_long == "drop" and workload.prompts is None:
+        raise UsageError(
+            "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
+        )
     _check_outputs(spec)
     _check_loadgen(spec)
     _check_trace(spec)
@@ -171,6 +175,8 @@ def _check_loadgen(spec: Spec) -> None:
         return
     if spec.workload.prompts is None:
         raise UsageError(f"loadgen.scenario {scenario} sends the samples of a file: name it with workload.prompts")
+    if spec.workload.too_long != "refuse":
+        raise UsageError(f"loadgen.scenario {scenario} sends every sample as it is: leave --too-long out")
     if spec.loadgen.mode == "performance" and (scenario == "server") != (load.rate is not None):
         wrong = "needs a rate" if scenario == "server" else "is a closed loop: it has no rate"
         raise UsageError(f"loadgen.scenario {scenario} {wrong}")

@@ -172,7 +172,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     prompts: Annotated[
         str | None,
-        Doc(description="file of prompts instead of synthetic ones: JSON Lines, JSON, CSV or Parquet, .gz too"),
+        Doc(
+            description="prompts instead of synthetic ones: a file (JSON Lines, JSON, CSV, Parquet; .gz, .zst), a "
+            "folder of them, or a data set of the Hugging Face hub (ORG/NAME#SPLIT)"
+        ),
     ] = None
     prompt_column: Annotated[
         str | None,
@@ -197,6 +200,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad: Annotated[
         bool, Doc(description="prompts of a file: leave broken rows out, counted (default: they end the run)")
     ] = False
+    too_long: Annotated[
+        Literal["refuse", "drop", "clip"],
+        Doc(description="prompts longer than the model's context: refuse, drop (of a file) or clip them"),
+    ] = "refuse"
+    context_tokens: Annotated[
+        int | None, Doc(description="tokens of the model's context (default: as the server tells, if it does)")
+    ] = None
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"

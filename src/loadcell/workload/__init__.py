@@ -2,6 +2,7 @@
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
 from loadcell.workload.blocks import BlockPrompts
+from loadcell.workload.context import Context, Server
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
 from loadcell.workload.prefixes import SystemPrompts, with_system
@@ -13,11 +14,13 @@ from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 __all__ = [
     "AttachedPrompts",
     "BlockPrompts",
+    "Context",
     "FilePrompts",
     "FileTalks",
     "Plan",
     "Prompts",
     "Replayed",
+    "Server",
     "SyntheticInputs",
     "SyntheticPrompts",
     "SystemPrompts",

@@ -125,12 +125,17 @@ def _differs(key: str, value: Any, decided: Any) -> str:
 def check_names(spec: Spec, columns: Collection[str]) -> None:
     """UsageError for a field that no row has, of those that people name; `columns` are all that there are."""
     workload = spec.workload
-    for flag, names in (("--ignore-fields", workload.ignore_fields), ("--send-fields", workload.send_fields)):
+    named = (
+        ("--ignore-fields", workload.ignore_fields),
+        ("--send-fields", workload.send_fields),
+        ("--output-column", [workload.output_column] if workload.output_column else []),
+    )
+    for flag, names in named:
         for name in names:
             if name not in columns:
                 raise UsageError(
                     f"{flag}: no row of {workload.prompts} has {name!r}{nearest(name, columns)}; there are: "
-                    f"{', '.join(sorted(columns))}"
+                    f"{', '.join(sorted(columns)) or 'no columns'}"
                 )
     if decided := [name for name in workload.send_fields if name in BY_RUN]:
         raise UsageError(f"--send-fields: {decided[0]} is the run's: --{decided[0].split('_')[0]} says what it is")

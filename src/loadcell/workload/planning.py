@@ -17,8 +17,10 @@ from loadcell.spec import Lengths, Load, Spec, Workload, keeps_load, parse_lengt
 from loadcell.workload import replay as replaying
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.blocks import BlockPrompts
+from loadcell.workload.context import Context, Server
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
+from loadcell.workload.fitting import fit_file, fit_lengths, surely_sent
 from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prefixes import SystemPrompts, plan_shares, sharing
@@ -108,13 +110,21 @@ class Plan:
     """What prompts share, each once, to be sent before the load; None where nothing is to be."""
     trace: dict[str, Any] | None = None
     """What a recording tells of the trace that is replayed."""
+    context: Context | None = None
+    """The context that its requests were held against; None where none was known, or all of them are short."""
 
 
-def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed | None = None) -> Plan:
+def plan(
+    spec: Spec,
+    known: Vocabulary | None = None,
+    replay: replaying.Replayed | None = None,
+    server: Server | None = None,
+) -> Plan:
     """Everything that a run of `spec` sends: a function of the spec, and of the files that it names.
 
     The load has its defaults: a concurrency or a rate, and an end. `known` is the vocabulary of this spec, if it was
-    made already; `replay` the trace that it names, if that was read. UsageError says what cannot be.
+    made already; `replay` the trace that it names, if that was read. Of long requests the `server` is asked whether it
+    has room for them. UsageError says what cannot be.
     """
     replay = replay or replaying.replay_of(spec)
     if replay is not None:
@@ -126,10 +136,19 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
         return _sessions(spec, file, tokenizer, known)
 
     slots, traffic = _slots(spec, file)
-    notes, wanted = list(slots.notes), None
+    notes, wanted, shared, warm, context = list[str](), None, None, None, None
     planned_inputs, output_tokens = plan_lengths(workload, slots.rows, seed, notes)
+    if file and workload.generates:
+        sent, fitting = surely_sent(slots.planned, slots.rows), list[str]()
+        line = np.arange(sent) % len(file) if traffic is None else traffic.samples
+        short, context = fit_file(spec, file, line, output_tokens, tokenizer, server, fitting)
+        if len(short) != len(file):
+            slots, traffic = _slots(spec, short)
+            notes.clear()
+            planned_inputs, output_tokens = plan_lengths(workload, slots.rows, seed, notes)
+        file, notes = short, [*notes, *fitting]
+    notes = [*slots.notes, *notes]
     kinds = deal([one.share for one in spec.dealt], slots.rows, seed=seed, by=spec.classes.deal)
-    shared, warm = None, None
 
     prompts: Prompts | None
     if workload.hears:
@@ -139,7 +158,7 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
         input_tokens = file.input_tokens(line, tokenizer)
         output_tokens = np.where(file.output_tokens[line] > 0, file.output_tokens[line], output_tokens)
         wanted = None if workload.generates else file.wanted[line]
-        notes += file.notes(slots.rows)
+        notes += file.notes(slots.planned)
         prompts = FilePrompts(file.only(line), line)
         if spec.run.repetition:
             notes.append(phrase("repetitions send the same prompts of the file: a prefix cache can answer them"))
@@ -153,6 +172,9 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
         else:
             assert planned_inputs is not None
             input_tokens = planned_inputs
+            if workload.generates:
+                sent = surely_sent(slots.planned, slots.rows)
+                input_tokens, context = fit_lengths(spec, input_tokens, output_tokens, sent, server, notes)
             if spec.prefix.any:
                 prompts, input_tokens, shared, warm = _sharing(spec, input_tokens, words, kinds, slots, notes)
             else:
@@ -173,7 +195,7 @@ def plan(spec: Spec, known: Vocabulary | None = None, replay: replaying.Replayed
     schedule = schedule_of(
         slots, input_tokens, output_tokens, lines, wanted, kinds, media, delay_ns=delays, shared_tokens=shared
     )
-    return Plan(schedule, prompts, tokenizer, notes, warm)
+    return Plan(schedule, prompts, tokenizer, notes, warm, context=context)
 
 
 class _Sharing(NamedTuple):

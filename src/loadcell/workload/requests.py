@@ -144,7 +144,7 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen, raw: bytes | None =
     if whole:
         if column in known:
             known = as_is(value, known[column][1], dialect.nest) | {key: known[key] for key in more if key in known}
-        fields = _of_body(value, row, where, spec) | {key: row[key] for key in more if key in row}
+        fields = _of_body(value, row, where, spec) | {key: row[key] for key in more if row.get(key) is not None}
     else:
         fields = {}
         for key in row:
