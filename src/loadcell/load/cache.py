@@ -171,16 +171,21 @@ def _warm(ways: Sequence[Way], asked: Sequence[Endpoint], prompts: Prompts, watc
         prefix, tokens = prefix_of(spec, found), 0
         for number, prompt in enumerate(prompts):
             payload = dialect.body(prefix, prompt, found.fewest_tokens or 1, found.form.max_tokens_field)
-            what = f"--cache warm: request {number + 1} of {len(prompts)} that warms {target.origin}"
             try:
                 reply = post(
                     target, found.address, dialect, payload, (spec.load.connect_timeout_s, spec.load.timeout_s)
                 )
             except (OSError, ConnectError) as error:
-                raise EndpointError(f"{what} got no answer: {error or type(error).__name__}") from None
+                raise EndpointError(
+                    f"--cache warm: request {number + 1} of {len(prompts)} to {target.origin} got no answer: "
+                    f"{error or type(error).__name__}"
+                ) from None
             if not reply.good:
                 said = reply.failure and reply.failure[1]
-                raise EndpointError(f"{what} failed (HTTP {reply.status}: {said}): give --cache as-is to do without")
+                raise EndpointError(
+                    f"--cache warm: request {number + 1} of {len(prompts)} to {target.origin} failed (HTTP "
+                    f"{reply.status}: {said}): give --cache as-is to do without"
+                )
             tokens += 0 if reply.usage is None else reply.usage.prompt_tokens or 0
             now_s = time.monotonic()
             if now_s - shown_s > _TOLD_EVERY_S:

@@ -297,18 +297,42 @@ def _outputs(result: Result) -> Iterator[Check]:
 def _cache(result: Result) -> Iterator[Check]:
     if page_tells_cache(result):
         return  # judged by the server's counters, beside the others of these
-    tokens = result.instrument.tokens
+    tokens, shares = result.instrument.tokens, shares_by_plan(result)
     share = tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
+    if shares and tokens.cached_beyond_share is None:  # what they share is in it: what is more in sum is known
+        share = None if tokens.cached_share is None else max(0.0, beyond_plan(result, "usage"))
+    says = phrase("the server took {} of the prompt tokens from its cache", number(share, "share"))
     yield grade(
         result,
         "cached_prompts",
         # what turns of a session share is meant to come from a cache
         share if result.methodology.spec.workload.prompts is None and result.sessions is None else None,
-        phrase("the server took {} of the prompt tokens from its cache", number(share, "share")),
-        phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
+        phrase("{}, beside those that prompts share by plan", says) if shares else says,
+        cached_advice(result),
         limits=LIMITS["cached_prompts"],
         slack=cached_slack(result),
     )
+
+
+def shares_by_plan(result: Result) -> bool:
+    """Whether prompts share anything by plan."""
+    return result.cache is not None and bool(result.cache.intended_share)
+
+
+def beyond_plan(result: Result, source: str) -> float:
+    """Share of the prompt tokens that a cache had and that were not planned to be in it, in sum, by a witness."""
+    told = [] if result.cache is None else result.cache.reported
+    return next((one.difference for one in told if one.source == source and one.difference is not None), 0.0)
+
+
+def cached_advice(result: Result) -> str:
+    """What to do about prompts that a cache knows."""
+    if result.methodology.spec.load.cache == "cold":
+        return phrase(
+            "its cache was emptied before the load, and prompts that it knows are answered faster: see who else asks "
+            "it, what second cache it has, and leave out --salt"
+        )
+    return phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server")
 
 
 def page_tells_cache(result: Result) -> bool:

@@ -64,6 +64,8 @@ FIELDS = (
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
     Field("sessions", "spec.sessions", "forbid"),
+    Field("beginnings that prompts share", "spec.prefix", "forbid"),
+    Field("state of the prefix cache", "spec.load.cache", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
@@ -99,6 +101,8 @@ _HASHED_WHERE_ASKED = ("spec.workload.ignore_fields", "spec.workload.send_fields
 """Part of a fingerprint where they were asked for: what is sent of a file follows from them."""
 _CACHED_APART = 0.05
 """Cached shares of the prompts further apart than this are a difference."""
+_INTENDED_APART = 0.02
+"""And intended shares, which the number of requests moves a little: the first of a group finds nothing."""
 _LENGTHS_APART = 0.05
 """The same for prompt tokens by the server over those planned."""
 _UNKNOWN = object()
@@ -122,6 +126,8 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
     asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
     asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
+    if spec.load.cache != "as-is":
+        asked["cache"] = spec.load.cache
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -235,6 +241,10 @@ def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
 
 
 def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
+    intended = [None if result.cache is None else result.cache.intended_share for result in (a, b)]
+    if None not in intended and abs((intended[0] or 0.0) - (intended[1] or 0.0)) > _INTENDED_APART:
+        says = phrase("input tokens shared by plan: {} {:.1%}, {} {:.1%}", names[0], intended[0], names[1], intended[1])
+        return [Difference("cache", "care", says, False)]
     shares = [result.instrument.tokens.cached_share for result in (a, b)]
     if shares[0] is None or shares[1] is None or abs(shares[0] - shares[1]) <= _CACHED_APART:
         return []

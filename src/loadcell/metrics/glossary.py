@@ -274,6 +274,20 @@ _METRICS = (
         source=f"{_RECORD}, schedule and waits",
     ),
     Metric(
+        name="prefix_cache_hit_share",
+        title="Prefix cache",
+        formula="intended: sum of shared_tokens / sum of prompt tokens, over the window's ok requests; reported: sum "
+        "of cached_tokens / sum of prompt tokens of those (usage), or the gain of hits / that of queries (page)",
+        meaning="shared_tokens of a request are those of its longest beginning that an earlier one of the plan had "
+        "too: what a cache without bounds would have by then. Of llama.cpp's page, hits are the prompt tokens of the "
+        "run less those that it read. The difference is reported less intended; the chat template's tokens in each "
+        "prompt may lie in a cache or not, so it is 0 where they explain it.",
+        blind="Where a cache is bounded, has blocks (vLLM: of 16 tokens), or is asked for what is still being read, it "
+        "has less, and nothing tells which. What two texts share by chance: a word or two. The page's hits are of all "
+        "that the server served meanwhile.",
+        source=f"{_RECORD}, schedule and the server's pages",
+    ),
+    Metric(
         name="goodput",
         title="Goodput",
         unit="requests/s",

@@ -15,6 +15,7 @@ from loadcell.inputs import check_limits
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts, without_row
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
+from loadcell.metrics.cache import cache
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.checks_load import failure_notes
@@ -209,6 +210,7 @@ def build_result(
         run_rates=run_rates(rows),
         sessions=talks,
         input_media=input_media(recording, rows, ok, full, events.early, counts.window.failed, why),
+        cache=cache(recording, rows, ok, own),
         concurrency=flight,
         instrument=instrument(recording, rows, members, span, events),
         server=sides,

@@ -84,6 +84,8 @@ class Rows:
     """Failed requests by kind, with the words of the first."""
     beyond_failed: int = 0
     """Requests beyond the end that failed."""
+    shared: Floats = field(default_factory=lambda: np.zeros(0))
+    """Input tokens that a prefix cache without bounds would have by then, as planned; NaN where not planned."""
     kind: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of the class; empty where it was not read."""
     session: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -131,6 +133,7 @@ def read_rows(recording: Recording) -> Rows:
         token_source=dict(sorted(Counter(name for name in source.tolist() if name is not None).items())),
         failures=_failures(recording, failed),
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
+        shared=_planned_shares(recording, table["request"]),
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
         session=_sessions(recording, table["request"].astype(np.int64)),
         later=_later(recording, table["request"].astype(np.int64)),
@@ -155,6 +158,15 @@ def _later(recording: Recording, request: Ids) -> Mask:
     schedule = recording.schedule(("request", "turn"))
     later: Mask = schedule["turn"][np.searchsorted(schedule["request"], request)] > 0
     return later
+
+
+def _planned_shares(recording: Recording, requests: Any) -> Floats:
+    planned = recording.schedule(("request", "shared_tokens"))
+    shared: Floats = planned["shared_tokens"].astype(np.float64)
+    if not len(shared) or np.isnan(shared).all():
+        return np.full(len(requests), np.nan)
+    found: Floats = shared[np.searchsorted(planned["request"], requests)]
+    return found
 
 
 def _failures(recording: Recording, failed: Mask) -> dict[str, tuple[int, str | None]]:

@@ -90,6 +90,12 @@ def _rates(result: Result) -> Iterator[Row]:
         yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
     if result.input_media is not None:
         yield from _media(result.input_media)
+    if result.cache is not None:
+        name, unit = "prefix_cache_hit_share", "share"
+        yield name, "", "intended", unit, result.cache.intended_share, None, None, None
+        for one in result.cache.reported:
+            yield name, one.source, "reported", unit, one.share, None, None, one.requests
+            yield name, one.source, "difference", unit, one.difference, None, None, one.requests
     samples = result.latency["tpot_ms"].service.n if "tpot_ms" in result.latency else None
     for statistic, estimate in rates.user_tokens_per_s.items():
         yield _estimate("user_tokens_per_s", "", statistic, "tokens/s", estimate, samples)

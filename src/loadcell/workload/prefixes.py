@@ -143,7 +143,7 @@ def plan_shares(
             shared = taken[:counted] + system if warm else _shared(system, taken[:counted], caches[:counted])
             return float(shared.sum()) * ratio / total
 
-        length, met = _solve(share, asked, int(room.max()), f"{counted:,} prompts in {groups:,} groups", system, ratio)
+        length, met = _solve(share, asked, int(room.max()), counted, groups, system, ratio)
         lengths = np.full(groups, length, np.int64)
         notes.append(
             phrase(
@@ -206,15 +206,15 @@ def _shared(system: int, taken: Ints, group: Ints) -> Ints:
 
 
 def _solve(
-    share: Any, asked: float, most: int, of: str, system: int, ratio: float
+    share: Any, asked: float, most: int, counted: int, groups: int, system: int, ratio: float
 ) -> tuple[int, float]:  # fmt: skip
     """(the length that meets a share, what it gives); UsageError if none does."""
     least_share, most_share = (share(1), share(most)) if most >= 1 else (0.0, 0.0)
     if most < 1 or most_share < asked - _SHARE_ERROR:
         raise UsageError(
-            f"--hit-share {asked:.1%} cannot be met: {of} give {most_share:.1%} at most, for the first of a group "
-            "finds nothing, and the chat template and a word of each prompt are its own: ask for less, or give more "
-            "--requests, longer prompts or fewer groups"
+            f"--hit-share {asked:.1%} cannot be met: {counted:,} prompts in {groups:,} groups give {most_share:.1%} at "
+            "most, for the first of a group finds nothing, and the template and a word of each prompt are its own: "
+            "ask for less, or give more --requests, longer prompts or fewer groups"
         )
     if least_share > asked + _SHARE_ERROR:
         raise UsageError(

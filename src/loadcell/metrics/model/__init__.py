@@ -3,6 +3,8 @@
 Latencies leave in milliseconds, spans in seconds. What could not be measured is null, never 0.
 """
 
+from loadcell.metrics.model.cache import Cache as Cache
+from loadcell.metrics.model.cache import HitShare as HitShare
 from loadcell.metrics.model.chunks import ItlByToken as ItlByToken
 from loadcell.metrics.model.chunks import Speculation as Speculation
 from loadcell.metrics.model.chunks import TokensPerChunk as TokensPerChunk

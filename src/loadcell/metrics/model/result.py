@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from loadcell.metrics.model.cache import Cache
 from loadcell.metrics.model.chunks import ItlByToken, Speculation, TokensPerChunk
 from loadcell.metrics.model.course import Change, CountsOf, Run, Steady, Window
 from loadcell.metrics.model.estimates import Latency
@@ -117,6 +118,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     input_media: Annotated[InputMedia | None, Doc(description="null where requests carry no images and no audio")] = (
         None
     )
+    cache: Annotated[
+        Cache | None, Doc(description="the server's prefix cache; null where prompts share nothing and nobody tells")
+    ] = None
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]

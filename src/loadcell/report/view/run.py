@@ -12,6 +12,7 @@ from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
@@ -84,7 +85,7 @@ def _series_words(load: Load, words: Words) -> str:
 def workload_words(spec: Spec, words: Words) -> str:
     """What was asked of the server: in tokens, and what requests carried besides."""
     text = [] if spec.workload.hears else [_text_words(spec, words)]
-    return ", ".join([*text, *media_words(spec.media, words)])
+    return ", ".join([*text, *prefix_words(spec.prefix, words), *media_words(spec.media, words)])
 
 
 def _text_words(spec: Spec, words: Words) -> str:
@@ -222,11 +223,13 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
         yield from [fact("", *both, *reached)] if both or reached else []
         yield from chunks(result, words, short=True)
+        yield from cached(result, words, short=True)
         return
     taken = [] if rates.input_tokens_per_s is None and hears else [_taken(result, words)]
     yield fact(t("Throughput"), *parts, *taken)
     yield fact(t("Per user"), *_per_user(rates, words))
     yield from chunks(result, words)
+    yield from cached(result, words)
 
 
 def made_words(rates: Throughput, made: str, words: Words) -> str:
