@@ -16,6 +16,7 @@ from loadcell.load.splice import gapped
 from loadcell.protocol import Prompt, dialect_of
 from loadcell.workload import (
     AttachedPrompts,
+    BlockPrompts,
     FilePrompts,
     FileTalks,
     Prompts,
@@ -112,6 +113,12 @@ class Source:
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
+        elif isinstance(prompts, BlockPrompts):
+            mine = prompts.blocks.take(np.arange(rows))
+            used = np.unique(mine.values)
+            parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
+            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used]):
+                digest.update(column.astype("<i8").tobytes())
         elif prompts is not None:
             assert not isinstance(prompts, AttachedPrompts)
             texts = prompts if isinstance(prompts, SyntheticPrompts) else prompts.texts

@@ -58,6 +58,7 @@ FIELDS = (
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
     Field("sessions", "spec.sessions", "forbid"),
+    Field("agents", "spec.agent", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
@@ -111,6 +112,7 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     tree = {"spec": _plain_spec(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
+    asked |= {"agent": agents} if (agents := tree["spec"]["agent"]) else {}
     asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from loadcell import agents
 from loadcell.apis import IN_PYTHON, check_api, given_api
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
@@ -129,7 +130,7 @@ def _plain(key: str, value: Any, name: str) -> Any:
     if (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS, *NUMBERS)
+        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS, *NUMBERS, *agents.NUMBERS)
     ):
         return str(value)
     return str(value) if key == "http" and isinstance(value, int | float) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from loadcell.agents import check_agent
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
@@ -54,6 +55,16 @@ def _check(spec: Spec) -> None:
         http=spec.endpoint.http,
         load=load,
         loadgen=spec.loadgen.scenario,
+    )
+    check_agent(
+        spec.agent,
+        spec.sessions,
+        load=load,
+        workload=workload,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+        loadgen=spec.loadgen.scenario,
+        http=spec.endpoint.http,
     )
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.agents import Agent
 from loadcell.apis import Api, our_apis
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
@@ -267,6 +268,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload = Workload()
     media: Media = Media()
     sessions: Sessions = Sessions()
+    agent: Agent = Agent()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

@@ -1,6 +1,7 @@
 """Spec in, Schedule and prompts out: everything that a run sends, made before the first byte is sent."""
 
 from loadcell.workload.attached import AttachedPrompts, probe_with
+from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
@@ -9,6 +10,7 @@ from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "AttachedPrompts",
+    "BlockPrompts",
     "FilePrompts",
     "FileTalks",
     "Plan",
