@@ -69,7 +69,7 @@ def summarise_censored(times: Floats, ended: npt.NDArray[np.bool_], unit: float,
         place = int(np.searchsorted(share, p - _ROUNDING))
         rest, error = 1 - share[place], spread[place]
         worth = times.size if rest <= 0 or not math.isfinite(error) else share[place] / rest / error
-        worth = max(1.0, min(worth, times.size) / inflation(p))
+        worth = max(1.0, min(float(worth), times.size) / inflation(p))
         low, high = interval_ranks(permille, round(worth))
         upper = None if high is None else when((high - 0.5) / round(worth))
         lower = None if low is None else when((low - 0.5) / round(worth))

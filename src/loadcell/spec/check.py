@@ -48,14 +48,15 @@ def _check(spec: Spec) -> None:
         carries=spec.media.any,
         called=spec.endpoint.api == CALLABLE,
     )
-    check_sessions(
-        spec.sessions,
-        spec.endpoint.api,
-        prompts=workload.prompts,
-        http=spec.endpoint.http,
-        load=load,
-        loadgen=spec.loadgen.scenario,
-    )
+    if not spec.agent.any:  # it says what belongs together itself
+        check_sessions(
+            spec.sessions,
+            spec.endpoint.api,
+            prompts=workload.prompts,
+            http=spec.endpoint.http,
+            load=load,
+            loadgen=spec.loadgen.scenario,
+        )
     check_agent(
         spec.agent,
         spec.sessions,
