@@ -37,6 +37,14 @@ SHORT = {
     "speech.yaml": ("load.requests=16",),
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "agent.yaml": (
+        "load.duration_s=3s",
+        "load.rate=4",
+        "agent.tools=50ms",
+        "agent.system_tokens=50",
+        "workload.input_tokens=20",
+        "workload.output_tokens=5",
+    ),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }

@@ -14,6 +14,7 @@ from made_sessions import Call, talk
 from loadcell.metrics import build_result
 from loadcell.metrics.model import Result
 from loadcell.recording.read import Recording
+from loadcell.report.tables import to_json
 
 
 def result_of(tmp_path: Path, sessions: list[tuple[float, list[Call]]], **settings: object) -> Result:
@@ -108,6 +109,7 @@ def test_turns_cut_by_the_end_are_counted_and_their_sessions_censored(tmp_path: 
     assert found.censored > 0
     assert found.time.p50.value == pytest.approx((50 + 60 + 70 + 80 + 90) + 5 * 41 - 1 + 5 * 0.02 + 1600, abs=0.01)
     assert found.time.mean is None
+    assert b'"censored"' in to_json(result)
     assert result.verdict.word != "INVALID"
     assert {check.name: check.word for check in result.verdict.checks}["stability"] in ("VALID", None)
 
@@ -140,6 +142,25 @@ def test_think_time_of_users_is_no_missing_concurrency(tmp_path: Path) -> None:
     words = {check.name: check.word for check in result.verdict.checks}
     assert words["concurrency"] in ("VALID", None)
     assert result.steady.stable is not False
+
+
+def test_users_who_have_no_session_more_to_begin_are_no_missing_concurrency(tmp_path: Path) -> None:
+    """4 users, of whom one after the other runs out long before the last has ended."""
+    one, took = talk(4, think_ms=1000, ttft_ms=lambda turn: 20.0), 4 * (20 + 41.02) + 3 * 1000
+    rounds = {0: 12, 1: 9, 2: 8, 3: 8}
+    talks = sorted((50.0 * user + round_ * took, user) for user, most in rounds.items() for round_ in range(most))
+    load = {"concurrency": 4, "requests": 4 * sum(rounds.values()), "warmup_s": 0.2}
+    result = result_of(tmp_path, [(begin, one) for begin, _ in talks], loop="closed", load=load)
+    assert result.sessions is not None
+    begun_last = 11 * took / 1e3
+    assert result.throughput.to_s is not None
+    assert result.throughput.to_s > begun_last  # the first end after the last begin: the rates end there
+    talks = [(50.0 * user + round_ * took, one) for round_ in range(8) for user in range(4)]
+    load = {"concurrency": 4, "requests": 4 * 32, "warmup_s": 0.2}
+    whole = build_result(made_sessions.write(tmp_path / "even", talks, loop="closed", load=load))
+    assert whole.sessions is not None
+    assert whole.throughput.to_s == pytest.approx(8 * took / 1e3, rel=0.01)
+    assert whole.sessions.in_progress == pytest.approx(4, rel=0.02)
 
 
 def test_the_mix_of_turns_is_no_change_of_the_server(tmp_path: Path) -> None:

@@ -183,6 +183,12 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
             metavar="T|N",
             help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
         )
+    groups["sessions"].add_argument(
+        "--agent",
+        metavar="A",
+        help="tasks of an agent with tools: steps=L, tools=T, fan_out=P*N, sub_steps=L, task_tokens=L and "
+        "system_tokens=N, with commas between (steps=uniform:4,12,tools=lognormal:800ms,1,fan_out=0.2*3)",
+    )
     if "--slo" not in but:
         add_slo(groups["load"], "limits that make a request good")
     groups["endpoint"].add_argument("--cacert", dest="endpoint.ca_file", metavar="FILE", help="the same as --ca-file")
@@ -310,6 +316,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     """
     import msgspec
 
+    from loadcell.agents import parse_agent
     from loadcell.spec import build_spec, field_from_text, parse_slo
 
     if recorded and args.spec:
@@ -333,6 +340,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         count = args.warmup.isdecimal() and int(args.warmup) > 0  # 0 is no warm-up; no requests would be the default
         put("load.warmup_s", None if count else field_from_text("load.warmup_s", args.warmup, "--warmup"))
         put("load.warmup_requests", int(args.warmup) if count else 0)
+    if getattr(args, "agent", None) is not None:
+        tree["agent"] = tree.get("agent", {}) | parse_agent(args.agent)
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     put_classes(args, put)

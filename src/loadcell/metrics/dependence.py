@@ -77,7 +77,7 @@ def sample_inflation(values: Floats, permilles: Iterable[int], clusters: Ids | N
     order = np.argsort(values)
     ordered = values[order]
     ranks = _mid_ranks(order, ordered)
-    reach = _reach(ranks)
+    reach = reach_of(ranks)
     above = {p: values > ordered[rank_of(p, values.size) - 1] for p in permilles}
     at = {p: inflation_by(mask, reach) for p, mask in above.items()}
     overall = inflation_by(ranks, reach)
@@ -102,7 +102,7 @@ def share_inflation(missed: npt.NDArray[np.bool_], margins: Floats) -> float:
     graded = np.where(missed | np.isnan(margins), np.inf, margins)
     order = np.argsort(graded)
     ordered = graded[order]
-    reach = _reach(_mid_ranks(order, ordered))
+    reach = reach_of(_mid_ranks(order, ordered))
     misses = int(np.count_nonzero(missed))
     tenth, half = (
         inflation_by(graded > ordered[n - 1 - min(n - 1, max(misses, math.ceil(part * n)))], reach)
@@ -116,7 +116,7 @@ def mean_inflation(values: Floats, clusters: Ids | None = None) -> float:
     if not values.size:
         return 1.0
     order = np.argsort(values)
-    found = inflation_by(values, _reach(_mid_ranks(order, values[order])))
+    found = inflation_by(values, reach_of(_mid_ranks(order, values[order])))
     return found if clusters is None else max(found, cluster_inflation(values, clusters))
 
 
@@ -185,7 +185,7 @@ def _ratio(centred: Floats, squares: float, batches: int) -> float | None:
     return size * float(means.var(ddof=1)) / (squares / centred.size)
 
 
-def _reach(ranks: Floats) -> float:
+def reach_of(ranks: Floats) -> float:
     """How far dependence reaches beyond a batch of a twentieth: 0 (short) to 1 (beyond its length)."""
     centred, squares = _centred(ranks)
     if not squares > 0:

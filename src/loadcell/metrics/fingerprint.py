@@ -66,6 +66,7 @@ FIELDS = (
     Field("sessions", "spec.sessions", "forbid"),
     Field("beginnings that prompts share", "spec.prefix", "forbid"),
     Field("state of the prefix cache", "spec.load.cache", "forbid"),
+    Field("agents", "spec.agent", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
@@ -124,6 +125,7 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     tree = {"spec": _plain_spec(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
+    asked |= {"agent": agents} if (agents := tree["spec"]["agent"]) else {}
     asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
     asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
     if spec.load.cache != "as-is":

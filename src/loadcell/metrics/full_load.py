@@ -26,7 +26,7 @@ def all_at_once(spec: Spec) -> bool:
 
 
 def full_load(
-    span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float, *, sessions: bool = False
+    span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float, *, sessions: float | None = None
 ) -> Span:
     """Where rates and concurrency of a window are taken.
 
@@ -34,7 +34,8 @@ def full_load(
     earlier, to the first reply after the end of sending, from which on they are fewer. A window that was chosen, or
     a warm-up that was asked for, is kept; so are users in lockstep, who wait for each other in every round.
     Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending. The
-    rate of one with `sessions` is not that of its requests: there the rates end with the sending.
+    rate of one with sessions is not that of its requests: there the rates end with the sending. In a closed loop they
+    end when a user had no session more to begin, at `sessions`; None without any.
     The lives of requests that were given up are not known: the rates end before the first of them.
     """
     if span.chosen:
@@ -44,11 +45,11 @@ def full_load(
     found = span
     if closed:
         ramped = ramp_ns(manifest) + _median_ttft(rows) if span.method == "whole" else 0.0
-        high = min(span.end, _first_end(rows, span.sent_until))
+        high = min(span.end, _first_end(rows, span.sent_until), np.inf if sessions is None else sessions)
         found = replace(span, start=max(span.start, ramped), end=high, sent_until=high)
     elif manifest.loop == "open" and (span.method == "whole" or span.end > sent_until):
         found = _arriving(span, manifest, spec, rows, sent_until)
-        if sessions:
+        if sessions is not None:
             found = replace(span, end=min(span.end, sent_until), by_end=True)
     if found.end <= found.start:
         return span

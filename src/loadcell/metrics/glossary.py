@@ -276,6 +276,7 @@ _METRICS = (
     Metric(
         name="prefix_cache_hit_share",
         title="Prefix cache",
+        unit="share",
         formula="intended: sum of shared_tokens / sum of prompt tokens, over the window's ok requests; reported: sum "
         "of cached_tokens / sum of prompt tokens of those (usage), or the gain of hits / that of queries (page)",
         meaning="shared_tokens of a request are those of its longest beginning that an earlier one of the plan had "

@@ -52,7 +52,7 @@ from loadcell.metrics.replies import replies, reply_notes
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides, where_ttft
-from loadcell.metrics.session_plan import lives, read_plan, settled_ns, turns_of, waiting
+from loadcell.metrics.session_plan import lives, read_plan, settled_ns, turns_of, users_left_ns, waiting
 from loadcell.metrics.sessions import in_progress, session_notes, sessions
 from loadcell.metrics.speculation import speculation
 from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
@@ -113,7 +113,9 @@ def build_result(
             f"--window {span.start / 1e9:g},{span.end / 1e9:g} holds no request: "
             f"the run goes from 0 to {extent / 1e9:g} s"
         )
-    full = full_load(span, manifest, recording.spec, rows, sent_until, sessions=plan is not None)
+    full = full_load(
+        span, manifest, recording.spec, rows, sent_until, sessions=None if plan is None else users_left_ns(plan)
+    )
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
     talking = None if plan is None else in_progress(lives(plan, _load_ended(rows, sent_until)), full)

@@ -162,6 +162,14 @@ def lives(plan: Plan, until: float) -> Lives:
     return Lives(start[begun], end[begun], whole[begun], failed[begun], begun)
 
 
+def users_left_ns(plan: Plan) -> float:
+    """When the first session ended after the last had begun: from then on a closed loop has a user without one."""
+    starts, over = plan.least(plan.begin), ~plan.any(~plan.ok) | plan.any(plan.failed)
+    ends = plan.most(np.where(np.isnan(plan.last), plan.end, plan.last))
+    later = over & (ends > np.nanmax(starts, initial=-np.inf))
+    return float(np.min(ends[later], initial=np.inf))
+
+
 def settled_ns(plan: Plan | None, until: float) -> float:
     """How long nine of ten sessions take, of those that began in the first half of the sending; 0 without sessions.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadcell.metrics.dependence import sample_inflation
+from loadcell.metrics.dependence import inflation_by, reach_of
 from loadcell.metrics.interval import PERMILLE, interval_ranks, shown_from, summarise_array
 from loadcell.metrics.model import Estimate, Summary
 from loadcell.phrases import phrase
@@ -46,7 +46,14 @@ def summarise_censored(times: Floats, ended: npt.NDArray[np.bool_], unit: float,
     if ended.all():
         return summarise_array(times, unit, failed)
     at, share, spread = product_limit(times, ended)
-    inflation = sample_inflation(times, PERMILLE.values())
+    shares = np.concatenate(([0.0], share))[np.searchsorted(at, times, side="right")]
+    ranks = np.where(ended, shares, (1 + shares) / 2)  # what is expected of those cut short: they are short for the end
+    reach = reach_of(ranks)
+
+    def inflation(p: float) -> float:
+        """Of which samples lie above a percentile, or how likely they do."""
+        above = np.where(shares >= p - _ROUNDING, 1.0, np.where(ended, 0.0, (1 - p) / np.maximum(1 - shares, 1 - p)))
+        return inflation_by(above, reach)
 
     def when(wanted: float) -> float | None:
         place = int(np.searchsorted(share, wanted - _ROUNDING))
@@ -62,7 +69,7 @@ def summarise_censored(times: Floats, ended: npt.NDArray[np.bool_], unit: float,
         place = int(np.searchsorted(share, p - _ROUNDING))
         rest, error = 1 - share[place], spread[place]
         worth = times.size if rest <= 0 or not math.isfinite(error) else share[place] / rest / error
-        worth = max(1.0, min(worth, times.size) / inflation.at[permille])
+        worth = max(1.0, min(float(worth), times.size) / inflation(p))
         low, high = interval_ranks(permille, round(worth))
         upper = None if high is None else when((high - 0.5) / round(worth))
         lower = None if low is None else when((low - 0.5) / round(worth))
@@ -70,6 +77,6 @@ def summarise_censored(times: Floats, ended: npt.NDArray[np.bool_], unit: float,
 
     known: dict[str, Any] = {name: estimate(permille) for name, permille in PERMILLE.items()}
     return Summary(
-        n=int(times.size), effective=times.size / inflation.overall, mean=None, sd=None, max=None, failed=failed,
-        min=float(at[0]) / unit if at.size else None, **known,
+        n=int(times.size), effective=times.size / inflation_by(ranks, reach), mean=None, sd=None, max=None,
+        min=float(at[0]) / unit if at.size else None, failed=failed, **known,
     )  # fmt: skip

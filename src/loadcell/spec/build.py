@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from loadcell import agents
 from loadcell.apis import IN_PYTHON, check_api, given_api
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
@@ -23,7 +24,7 @@ from loadcell.urls import full_url
 
 _PAGE = "a page of metrics"
 _SHARES = ("max_failures", "hit_share")
-_LENGTHS = ("input_tokens", "output_tokens", "inputs", "query_tokens", "tokens", *AMOUNTS, *NUMBERS)
+_LENGTHS = ("input_tokens", "output_tokens", "inputs", "query_tokens", "tokens", *AMOUNTS, *NUMBERS, *agents.NUMBERS)
 """Fields in which a number may stand for a text."""
 
 

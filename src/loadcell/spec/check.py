@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from loadcell.agents import check_agent
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
@@ -51,13 +52,24 @@ def _check(spec: Spec) -> None:
         carries=spec.media.any,
         called=spec.endpoint.api == CALLABLE,
     )
-    check_sessions(
+    if not spec.agent.any:  # it says what belongs together itself
+        check_sessions(
+            spec.sessions,
+            spec.endpoint.api,
+            prompts=workload.prompts,
+            http=spec.endpoint.http,
+            load=load,
+            loadgen=spec.loadgen.scenario,
+        )
+    check_agent(
+        spec.agent,
         spec.sessions,
-        spec.endpoint.api,
-        prompts=workload.prompts,
-        http=spec.endpoint.http,
         load=load,
+        workload=workload,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
         loadgen=spec.loadgen.scenario,
+        http=spec.endpoint.http,
     )
     own = "prompts of a file" if workload.prompts is not None else "prompts with images or audio"
     made = workload.prompts is None and not spec.media.any

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.agents import Agent
 from loadcell.apis import Api, our_apis
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
@@ -329,6 +330,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions = Sessions()
     prefix: Prefix = Prefix()
     trace: Replay = Replay()
+    agent: Agent = Agent()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

@@ -15,8 +15,9 @@ from loadcell.phrases import phrase
 from loadcell.sessions import ALL, MOST_TURNS, parse_times
 from loadcell.spec import Lengths, Load, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload import replay as replaying
+from loadcell.workload.agents import FIRST, calls_of, shape_of
 from loadcell.workload.attached import AttachedPrompts, attach
-from loadcell.workload.blocks import BlockPrompts
+from loadcell.workload.blocks import BlockPrompts, shared_tokens
 from loadcell.workload.context import Context, Server
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
@@ -132,6 +133,8 @@ def plan(
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
+    if spec.agent.any:
+        return _agents(spec, tokenizer, known or vocabulary_of(spec))
     if spec.sessions.any:
         return _sessions(spec, file, tokenizer, known)
 
@@ -340,6 +343,48 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
     )  # fmt: skip
     told = replay.told(slots.rows - slots.beyond)
     return Plan(schedule, prompts, words.tokenizer, notes, trace=told)
+
+
+def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
+    """The plan of a run of agents' tasks, each a tree of calls."""
+    agent, workload, seed = spec.agent, spec.workload, spec.run.seed
+    slots, counts = slots_of_sessions(
+        spec.load, lambda n: shape_of(agent, n, seed).rows, seed=seed,
+        mean_output_tokens=workload.mean_output_tokens, beyond_s=_beyond_s(spec),
+    )  # fmt: skip
+    rows, notes = slots.rows, list(slots.notes)
+    calls = calls_of(shape_of(agent, len(counts), seed), rows, system=agent.system_tokens is not None)
+    delays = None
+    if agent.tools is not None:
+        delays = pauses_ns(parse_times(agent.tools), rows, stream(seed, "think"))
+        delays[calls.sessions.first] = 0
+    brings, output_tokens = plan_lengths(workload, rows, seed, notes)
+    assert brings is not None
+    if agent.task_tokens is not None:
+        told = sample_lengths(parse_lengths(agent.task_tokens), rows, stream(seed, "first input lengths"))
+        brings = np.where(calls.begins, told, brings)
+    system = 1 if agent.system_tokens is None else int(agent.system_tokens)
+    tokens = np.concatenate(([system, system], np.column_stack((brings, output_tokens)).ravel())).astype(np.int32)
+    template = np.zeros(len(tokens), np.int32)
+    if agent.system_tokens is None:
+        template[FIRST::2][calls.begins] = workload.template_tokens or 0
+    else:
+        template[:FIRST] = workload.template_tokens or 0
+    texts = _texts(spec, tokens, template, words, notes)
+    sizes = tokens[calls.blocks.values]
+    sums = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+    input_tokens = np.diff(sums[calls.blocks.ends], prepend=0)
+    if input_tokens.max() > MAX_TOKENS:
+        raise UsageError(
+            f"a step has {input_tokens.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer steps"
+        )
+    kinds = deal([one.share for one in spec.dealt], len(counts), seed=seed, by=spec.classes.deal)
+    schedule = schedule_of(
+        slots, input_tokens.astype(np.int32), output_tokens,
+        kinds=None if kinds is None else kinds[calls.sessions.session], sessions=calls.sessions, delay_ns=delays,
+        shared_tokens=shared_tokens(calls.blocks, sizes).astype(np.int32),
+    )  # fmt: skip
+    return Plan(schedule, BlockPrompts(texts, calls.blocks), tokenizer, notes)
 
 
 def _asked(workload: Workload) -> Lengths:
