@@ -48,6 +48,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--concurrency", "load.concurrency", "N"),
         ("--rate", "load.rate", "R"),
         ("--arrivals", "load.arrivals", "P"),
+        ("--rate-series", "load.rate_series", "S|FILE"),
         ("--requests", "load.requests", "N"),
         ("--duration", "load.duration_s", "T"),
         ("--keep-load", "load.keep_load", ""),
@@ -328,6 +329,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     typed = {"workload.output_tokens", "workload.output_column", "workload.line_output_tokens"} & given
     if typed == {"workload.output_tokens"} and tree["workload"].get("prompts") is not None:
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
+    if "load.rate_series" in given:  # likewise: its own mean and end go before those of another rate
+        for path in {"load.rate", "load.duration_s", "load.duration_most_s"} - given:
+            tree["load"].pop(path.partition(".")[2], None)
     if "workload.prompts" in given:  # likewise before inputs that a spec or a recording plans: its lines hold their own
         for path in {"workload.inputs", "workload.query_tokens"} - given:
             tree["workload"].pop(path.partition(".")[2], None)

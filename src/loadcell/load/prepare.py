@@ -31,6 +31,7 @@ from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
 from loadcell.workload import AttachedPrompts, Plan, file_of
+from loadcell.workload.arrivals import peak_rate
 
 _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
@@ -72,7 +73,7 @@ def worker_count(spec: Spec) -> int:
         raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
     if spec.load.lockstep:  # users that wait for each other live in one process
         return 1
-    needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
+    needed = math.ceil((peak_rate(spec.load) or users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(usable_cores() // 2, _WORKERS_MOST, needed, users or needed))
 
 
@@ -276,7 +277,7 @@ def make_job(
 ) -> Job:
     """What one worker is told; `asked` is what was found out about each way."""
     load, schedule, cores, found = spec.load, planned.schedule, allowed_cores(), asked[0]
-    guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
+    guess = load.concurrency if load.concurrency else math.ceil(peak_rate(load) or 1)
     mine = slice_of(spec, worker, workers, planned, files, found.e2e_s(float(schedule.output_tokens.mean())))
     return Job(
         **msgspec.structs.asdict(mine),

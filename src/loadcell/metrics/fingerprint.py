@@ -65,6 +65,7 @@ FIELDS = (
     Field("requests/s", "spec.load.rate", "care", hashed=True),
     Field("concurrency", "spec.load.concurrency", "care", hashed=True),
     Field("arrivals", "spec.load.arrivals", "care", hashed=True),
+    Field("series of rates", "spec.load.rate_series", "care"),
     Field("ramp asked for (s)", "spec.load.ramp_s", "care", hashed=True),
     Field("load kept on to the last reply", "effective.keep_load", "care"),
     Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),

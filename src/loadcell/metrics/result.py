@@ -55,6 +55,7 @@ from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
+from loadcell.metrics.varying import UNTOLD, held, replays
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
@@ -80,7 +81,7 @@ def build_result(
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
-    generates = recording.spec.workload.generates
+    generates, replayed = recording.spec.workload.generates, replays(manifest.loop, manifest.effective)
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
         check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
@@ -111,7 +112,17 @@ def build_result(
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
     state = msgspec.structs.replace(
-        steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped),
+        steady(
+            rows,
+            anchor,
+            missing.planned,
+            span,
+            extent,
+            manifest.loop,
+            flight,
+            manifest.stopped,
+            held(load, min(span.end, span.sent_until), replayed=replayed),
+        ),
         in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
         drained_share=drained_share(rows, members, span, recording.spec),
         loaded_e2e=e2e_lasted(full, manifest, load, rows),
@@ -139,6 +150,7 @@ def build_result(
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
     anew = (own := counters(recording, rows)) is not None and own.restarted
+    changed = changes(rows, ok, span, generates=generates)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -162,7 +174,7 @@ def build_result(
         ],
         counts=counts,
         steady=state,
-        change=changes(rows, ok, span, generates=generates),
+        change=dict.fromkeys(changed, UNTOLD) if load.rate_series or replayed else changed,
         replies=said,
         delivered=stream,
         latency=latency,

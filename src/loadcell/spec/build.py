@@ -16,6 +16,7 @@ from loadcell.places import written_out
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
+from loadcell.spec.series import settle_series
 from loadcell.urls import full_url
 
 _PAGE = "a page of metrics"
@@ -108,6 +109,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         tree = _written_out(tree)
         settle_inputs(tree)
         settle_media(tree)
+        settle_series(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ from loadcell.media import check_media
 from loadcell.replaying import check_replay
 from loadcell.spec.model import Spec, Workload
 from loadcell.spec.notation import parse_arrivals
+from loadcell.spec.series import parse_series
 
 _LEAST_LOOK_S = 0.05
 
@@ -44,6 +45,7 @@ def _check(spec: Spec) -> None:
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)
+    _check_series(spec)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
@@ -103,6 +105,25 @@ def _check(spec: Spec) -> None:
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
 
 
+def _check_series(spec: Spec) -> None:
+    """UsageError if a rate that varies is asked for with what needs one that does not."""
+    load = spec.load
+    if load.rate_series is None:
+        return
+    parse_series(load.rate_series)
+    if load.rate is None:
+        raise UsageError("load.rate_series is of an open loop: leave out load.rate, or give the mean to scale it to")
+    if load.ramp_s:
+        raise UsageError("load.ramp_s: a rate series begins as it says: leave out the ramp, or write one, as 0..10@5s")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: while the rate is meant to rise, a growing queue cannot be told from it: leave "
+            "it out, or give a steady --rate"
+        )
+    if spec.loadgen.scenario is not None:
+        raise UsageError(f"loadgen.scenario {spec.loadgen.scenario} plans its own times: leave out load.rate_series")
+
+
 def _check_outputs(spec: Spec) -> None:
     """Of several outputs in one reply, each would have latencies of its own: only one is measured."""
     for key in ("n", "best_of", "num_return_sequences"):
@@ -138,11 +159,18 @@ def _check_trace(spec: Spec) -> None:
         return
     other = {
         "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
-        "load.lockstep": load.lockstep or None,
+        "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
     }  # fmt: skip
     for what, value in other.items():
         if value is not None:
             raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: the rate of a trace varies, and a growing queue cannot be told from that: leave "
+            "it out"
+        )
+    if load.ramp_s and spec.open_loop:
+        raise UsageError("load.ramp_s: a trace begins as it did: leave out the ramp")
     if not workload.generates or workload.hears:
         raise UsageError("a trace is of requests that generate text: this API generates none, leave --trace out")
     for field in ("input_tokens", "output_tokens"):

@@ -6,6 +6,7 @@ import msgspec
 
 from loadcell.spec.check import checked
 from loadcell.spec.model import Load, Spec
+from loadcell.spec.series import parse_series
 
 DEFAULT_CONCURRENCY = 16
 LEAST_DURATION_S, LEAST_E2E = 30.0, 4.0
@@ -23,14 +24,15 @@ def with_defaults(spec: Spec) -> Spec:
     """The Spec with the defaults of its load filled in, so that the result shows them all.
 
     A trace brings its times and its end. Without a load: a closed loop of 16 users. Without an end: a run that ends by
-    itself, within 300 s (less where an
-    open loop would plan more than 10,000 requests by then, but never less than 30 s). The ramp of a closed loop waits
-    for the probe: see `default_ramp_s`.
+    itself, within 300 s (less where an open loop would plan more than 10,000 requests by then, but never less than
+    30 s), or with its series of rates. The ramp of a closed loop waits for the probe: see `default_ramp_s`.
     """
     load = spec.load
     replays = spec.trace.name is not None
     if load.concurrency is None and load.rate is None and not replays:
         load = msgspec.structs.replace(load, concurrency=DEFAULT_CONCURRENCY)
+    if load.rate_series is not None and load.requests is None and load.duration_s is None:
+        load = msgspec.structs.replace(load, duration_s=parse_series(load.rate_series).length_s, duration_most_s=None)
     planned_end = replays or (spec.loadgen.scenario == "server" and load.rate is not None)
     if load.requests is None and load.duration_s is None and load.duration_most_s is None and not planned_end:
         most_s = MOST_DURATION_S if load.rate is None else min(MOST_DURATION_S, _MOST_PLANNED / load.rate)

@@ -63,7 +63,20 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         Doc(description="closed loop: users, each sending its next request when the last ends; a cap with --rate"),
     ] = None
     rate: Annotated[float | None, Doc(description="open loop: requests per second, whatever the server does")] = None
-    arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
+    arrivals: Annotated[
+        str,
+        Doc(
+            description="open-loop arrival process: poisson, constant, gamma:CV, weibull:CV or bursts:ON,OFF[,BASE] "
+            "(BASE: rate between bursts as a share of the mean)"
+        ),
+    ] = "poisson"
+    rate_series: Annotated[
+        str | None,
+        Doc(
+            description='open loop with a rate that varies: steps and ramps, as in "10@60s,50@60s,50..10@30s", or a '
+            "file with the columns t_s and rate; with a rate, scaled to that mean; ends the run where nothing else does"
+        ),
+    ] = None
     requests: Annotated[int | None, Doc(description="end after this many requests")] = None
     duration_s: Annotated[
         float | None,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
-from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
+from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals, parse_series
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
 from loadcell.workload.sessions import Sessions
 
@@ -31,6 +31,8 @@ FASTEST_TOKEN_S = 0.001
 """No server ends a request sooner than in 5 ms and 1 ms a token: bounds what a closed loop can send in a time."""
 _FASTEST_WHOLE_S, _MOST_A_S = 0.001, 20_000
 """Nor one that generates nothing sooner than in 1 ms, or more than so many a second."""
+_OFF_MEAN = 0.05
+"""A plan whose mean rate chance moves further than this says so."""
 MOST_TEXTS = 20_000_000
 """Synthetic inputs that a run may plan."""
 
@@ -119,20 +121,41 @@ def lay_out(
 def _open(load: Load, rate: float, seed: int, beyond_s: float) -> Slots:
     whole_s = None if load.requests is not None and load.duration_s is None else load.duration_most_s or load.duration_s
 
+    process = parse_arrivals(load.arrivals)
+
     def arriving(until_s: float | None) -> NDArray[np.int64]:
-        process, ramp_s = parse_arrivals(load.arrivals), load.ramp_s or 0.0
-        return planned_ns(process, rate, seed=seed, requests=load.requests, duration_s=until_s, ramp_s=ramp_s)
+        return planned_ns(
+            process,
+            rate,
+            seed=seed,
+            requests=load.requests,
+            duration_s=until_s,
+            ramp_s=load.ramp_s or 0.0,
+            series=None if load.rate_series is None else parse_series(load.rate_series),
+            hold_s=math.inf if whole_s is None else whole_s,
+        )
 
     times = arriving(whole_s)
     end_s = load.duration_s or whole_s
     planned = len(times) if end_s is None else int(np.searchsorted(times, round(end_s * 1e9)))
+    notes = []
+    if process.kind == "bursts" and end_s is not None and abs(planned / (rate * end_s) - 1) > _OFF_MEAN:
+        notes.append(
+            phrase(
+                "{:,} requests are planned, {:.4g} a second: in so few bursts chance moves the mean away from the "
+                "{:g} asked for",
+                planned,
+                planned / end_s,
+                rate,
+            )
+        )
     if not planned:
         raise UsageError(f"no request arrives within {end_s:g} s at {rate:g} requests/s: raise one of them")
     counted = len(times)
     if whole_s is not None and load.requests is None:
         beyond_s = min(beyond_s, 0.9 * (MAX_REQUESTS - counted) / rate)  # what may be planned without it may be with it
         times = arriving(whole_s + beyond_s) if beyond_s > 0 else times
-    return Slots("open", times, len(times), planned, [], beyond=len(times) - counted)
+    return Slots("open", times, len(times), planned, notes, beyond=len(times) - counted)
 
 
 def _closed(load: Load, mean_output_tokens: float, mean_inputs: float | None) -> Slots:

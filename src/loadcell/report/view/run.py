@@ -16,7 +16,7 @@ from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Spec
+from loadcell.spec import LIMITED, Load, Spec, parse_series
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "class", "failures")
@@ -47,6 +47,7 @@ def load_words(result: Result, words: Words) -> list[str]:
     if result.methodology.loop == "open":
         found = asked(load.rate or 0.0, words)
         parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        parts += [_series_words(load, words)] if load.rate_series else []
         parts += [t("at most {n} in flight", n=words.count(users))] if users else []
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
@@ -59,6 +60,18 @@ def load_words(result: Result, words: Words) -> list[str]:
         most = asked(load.duration_most_s, words)
         parts.append(t("{s} s (ended by itself, {most} s at most)", s=words.figure(length_s, 4), most=most))
     return parts
+
+
+def _series_words(load: Load, words: Words) -> str:
+    """A rate that was meant to vary."""
+    series = parse_series(load.rate_series or "")
+    series = series.scaled(load.rate or series.mean)
+    return words.say(
+        "a rate of {low} to {high} requests/s in a series of {s} s",
+        low=asked(series.least, words),
+        high=asked(series.peak, words),
+        s=asked(series.length_s, words),
+    )
 
 
 def workload_words(spec: Spec, words: Words) -> str:
