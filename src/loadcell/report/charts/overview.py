@@ -78,7 +78,7 @@ def _text(text: str, style: str, x: int, y: int, **mark: Any) -> Spec:
 def _load(result: Result, words: Words) -> str:
     load = result.methodology.spec.load
     if replays(result.methodology.loop, result.methodology.effective):
-        return words.say("open loop, at the times of the trace")
+        return words.say("open loop, a trace")
     if result.methodology.loop == "open":
         return words.say("open loop, {rate} requests/s", rate=words.figure(load.rate, 3))
     return words.say("closed loop, {users} users", users=words.count(load.concurrency or 1))
