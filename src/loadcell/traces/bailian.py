@@ -15,7 +15,7 @@ COLUMNS = ("chat_id", "parent_chat_id", "timestamp", "input_length", "output_len
 BLOCK_TOKENS = 16
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, gc=False):
     chat_id: int | str
     timestamp: float
     input_length: float

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.phrases import phrase
-from loadcell.traces.files import Source
 from loadcell.traces.follow import SLACK_S, joined, reduced
 from loadcell.traces.model import Change, ragged
 from loadcell.traces.settle import Draft
@@ -70,10 +69,10 @@ def messages_of(value: Any) -> list[str]:
     return [text for text in map(text_of, each) if text]
 
 
-def draft_of(source: Source, kind: str, calls: list[Call], *, time: str) -> Draft:
-    """Calls as a draft of a trace, with their sessions and what each waited for."""
+def draft_of(name: str, path: str, kind: str, calls: list[Call], *, time: str) -> Draft:
+    """Calls as a draft of a trace in the order of their starts, with their sessions and what each waited for."""
     calls = sorted(calls, key=lambda call: (np.isnan(call.start_s), call.start_s))
-    inputs, outputs, changes = _counted(source, calls)
+    inputs, outputs, changes = _counted(name, calls)
     links = waited(calls)
     session = joined(links, [call.names for call in calls])
     ends = np.array([call.end_s for call in calls], np.float64)
@@ -81,7 +80,7 @@ def draft_of(source: Source, kind: str, calls: list[Call], *, time: str) -> Draf
     delay = np.array([max(0.0, start[i] - ends[mine].max()) if mine else np.nan for i, mine in enumerate(links)])
     together = len(np.unique(session)) < len(calls)
     return Draft(
-        name=source.name, kind=kind, path=str(source.path), time=time, t_s=start, input_tokens=inputs,
+        name=name, kind=kind, path=path, time=time, t_s=start, input_tokens=inputs,
         output_tokens=outputs, session=session if together else None, waits=ragged(links) if any(links) else None,
         delay_s=delay if any(links) else None, checked=False, changes=changes,
         places=lambda wanted: [calls[row].line for row in wanted],
@@ -89,9 +88,7 @@ def draft_of(source: Source, kind: str, calls: list[Call], *, time: str) -> Draf
     )  # fmt: skip
 
 
-def _counted(
-    source: Source, calls: Sequence[Call]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Change, ...]]:
+def _counted(name: str, calls: Sequence[Call]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Change, ...]]:
     """Tokens in and out; those that the log does not count by the length of its texts."""
     inputs = np.array([call.input_tokens for call in calls], np.float64)
     outputs = np.array([call.output_tokens for call in calls], np.float64)
@@ -103,13 +100,16 @@ def _counted(
         counts[lacks] = np.ceil(chars[lacks] / CHARS_A_TOKEN)
     if not (n := int(guessed.sum())):
         return inputs, outputs, ()
-    return inputs, outputs, (by_text(n, source.name),)
+    return inputs, outputs, (by_text(n, name),)
 
 
 def by_text(count: int, name: str) -> Change:
     """That tokens of so many requests were counted by the length of their texts."""
     words = phrase(
-        "tokens of {} requests of {} are not told: {} characters of text were taken for one", count, name, CHARS_A_TOKEN
+        "tokens of {:,} requests of {} are not told: {} characters of text were taken for one",
+        count,
+        name,
+        CHARS_A_TOKEN,
     )
     return Change("guess", count, words)
 

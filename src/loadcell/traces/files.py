@@ -165,7 +165,9 @@ def _parquet_columns(path: Path) -> tuple[str, ...]:
 
     try:
         with duckdb.connect() as database:
-            rows = database.execute("select name from (describe select * from read_parquet(?))", [str(path)]).fetchall()
+            rows = database.execute(
+                "select column_name from (describe select * from read_parquet(?))", [str(path)]
+            ).fetchall()
     except duckdb.Error as error:
         raise UsageError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
     return tuple(name for (name,) in rows)

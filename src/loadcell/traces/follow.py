@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.traces.model import Ragged, ragged
+from loadcell.traces.model import Ragged
 
 SLACK_S = 0.001
 """Clocks of logs are no better: what begins so much before another ended began after it."""
@@ -23,19 +23,24 @@ def follow(
     NaN for those that wait for none: the first, and those that began while all before them were in the air.
     """
     order = np.lexsort((start_s, session))
-    waits: list[list[int]] = [[] for _ in order]
+    same = np.concatenate(([False], session[order][1:] == session[order][:-1]))
+    before = np.concatenate((order[:1], order[:-1]))
+    with np.errstate(invalid="ignore"):
+        chained = same & (end_s[before] <= start_s[order] + SLACK_S)
+    after = np.full(len(order), -1, np.int64)
     delay = np.full(len(order), np.nan)
+    after[order[chained]] = before[chained]
+    delay[order[chained]] = np.maximum(0.0, start_s[order] - end_s[before])[chained]
+    tangled = np.isin(session[order], np.unique(session[order][same & ~chained]))
     mine: list[int] = []
-    for place, row in enumerate(order.tolist()):
-        if place and session[row] != session[order[place - 1]]:
-            mine = []
+    for row in order[tangled].tolist():  # of sessions in which some overlap, who ended last is not who began last
+        mine = mine if mine and session[row] == session[mine[-1]] else []
         over = [other for other in mine if end_s[other] <= start_s[row] + SLACK_S]
-        if over:
-            last = max(over, key=lambda other: (end_s[other], other))
-            waits[row], delay[row] = [last], max(0.0, start_s[row] - end_s[last])
-            mine = [other for other in mine if other == last or other not in over]  # others can be the last for none
-        mine.append(row)
-    return ragged(waits), delay
+        last = max(over, key=lambda other: (end_s[other], other), default=-1)
+        after[row], delay[row] = last, max(0.0, start_s[row] - end_s[last]) if over else np.nan
+        mine = [*(other for other in mine if other == last or other not in over), row]
+    waiting = after >= 0
+    return Ragged(after[waiting], np.cumsum(waiting, dtype=np.int64)), delay
 
 
 def reduced(waits: Sequence[set[int]]) -> list[list[int]]:

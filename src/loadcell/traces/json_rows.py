@@ -28,13 +28,14 @@ def decoded(source: Source, kind: type[Row]) -> tuple[list[Row | None], list[int
     rows: list[Row | None] = []
     places: list[int] = []
     broken: dict[int, str] = {}
+    take, stands = rows.append, places.append
     for number, line in lines(source):
         try:
-            rows.append(decode(line))
+            take(decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             broken[len(rows)] = str(error)
-            rows.append(None)
-        places.append(number)
+            take(None)
+        stands(number)
     return rows, places, broken
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
-from loadcell.traces.calls import Call, draft_of, messages_of, text_of
+from loadcell.traces.calls import Call, draft_of, messages_of
 from loadcell.traces.files import Asked, Source, document
 from loadcell.traces.model import Change
+from loadcell.traces.requests import reply_of
 from loadcell.traces.settle import Draft
 from loadcell.traces.table import date_s, number, read_objects, read_table
 
@@ -24,7 +26,7 @@ def read(source: Source, asked: Asked) -> Draft:
     out."""
     asked.no_unit("litellm")
     found, changes = calls(source)
-    draft = draft_of(source, "litellm", found, time="startTime")
+    draft = draft_of(source.name, str(source.path), "litellm", found, time="startTime")
     draft.changes = (*changes, *draft.changes)
     return draft
 
@@ -34,12 +36,16 @@ def calls(source: Source) -> tuple[list[Call], tuple[Change, ...]]:
     rows = _rows(source)
     kept = [(place, row, why) for place, row, why in rows if why or not (_failed(row) or _cached(row))]
     changes = []
-    for is_it, said in (
-        (_failed, "{} of {} calls of {} failed, and were left out"),
-        (_cached, "{} of {} calls of {} were answered by LiteLLM's own cache, and were left out"),
-    ):
-        if n := sum(not why and is_it(row) and (is_it is _failed or not _failed(row)) for _, row, why in rows):
-            changes.append(Change("drop", n, phrase(said, n, len(rows), source.name)))
+    whole = [row for _, row, why in rows if not why]
+    if n := sum(map(_failed, whole)):
+        words = phrase("{:,} of {:,} calls of {} failed, and were left out", n, len(rows), source.name)
+        changes.append(Change("drop", n, words))
+    if n := sum(_cached(row) and not _failed(row) for row in whole):
+        words = phrase(
+            "{:,} of {:,} calls of {} were answered by LiteLLM's own cache, and were left out",
+            n, len(rows), source.name,
+        )  # fmt: skip
+        changes.append(Change("drop", n, words))
     if not kept:
         raise UsageError(
             f"{source.path} has no call that reached a model: all {len(rows):,} failed or came from a cache"
@@ -79,8 +85,8 @@ def _call(place: int, row: Mapping[str, Any], why: str) -> Call:
         end_s=_time(row.get("endTime")),
         input_tokens=number(row.get("prompt_tokens")),
         output_tokens=number(row.get("completion_tokens")),
-        messages=messages_of(row.get("messages")),
-        output=_reply(row.get("response")),
+        messages=[*_tools(row), *messages_of(row.get("messages"))],
+        output=reply_of(row.get("response")),
         names=(str(name),) if name else (),
         why=why,
     )
@@ -92,9 +98,8 @@ def _time(value: Any) -> float:
     return found if np.isfinite(found) else date_s(value)
 
 
-def _reply(response: Any) -> str:
-    """What the first choice says."""
-    if isinstance(response, dict) and isinstance(choices := response.get("choices"), list) and choices:
-        first = choices[0] if isinstance(choices[0], dict) else {}
-        return text_of(first.get("message") or first.get("text"))
-    return "\n".join(messages_of(response)) if isinstance(response, str | list) else ""
+def _tools(row: Mapping[str, Any]) -> list[str]:
+    """The tools that a prompt begins with."""
+    given = row.get("model_parameters")
+    tools = given.get("tools") if isinstance(given, dict) else None
+    return [msgspec.json.encode(tools).decode()] if tools else []

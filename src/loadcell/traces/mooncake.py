@@ -12,7 +12,7 @@ COLUMNS = ("timestamp", "input_length", "output_length", "hash_ids")
 BLOCK_TOKENS = 512
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, gc=False):
     timestamp: float
     input_length: float
     output_length: float

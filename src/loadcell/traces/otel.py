@@ -29,7 +29,7 @@ _SESSIONS = ("gen_ai.conversation.id", "session.id")
 def read(source: Source, asked: Asked) -> Draft:
     """Calls at the times at which they began. UsageError for a file without any."""
     asked.no_unit("otel")
-    return draft_of(source, "otel", calls(source), time="start_time")
+    return draft_of(source.name, str(source.path), "otel", calls(source), time="start_time")
 
 
 def calls(source: Source) -> list[Call]:

@@ -54,10 +54,11 @@ def find(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
 def read(source: Source, asked: Asked) -> Draft:
     """Rows with lengths, with times or without."""
     table = read_table(source)
-    columns = find(_keys(table) if source.form == "json" else source.columns)
+    names = table.names()
+    columns = find(names)
     lack = [role for role in ("in", "out") if role not in columns]
     if lack:
-        raise UsageError(lacking(source, lack))
+        raise UsageError(lacking(source, names, lack))
     draft = Draft(
         name=source.name, kind="plain", path=str(source.path), places=table.places, broken=dict(table.broken),
         input_tokens=table.numbers(columns["in"][0]), output_tokens=table.numbers(columns["out"][0]),
@@ -69,25 +70,20 @@ def read(source: Source, asked: Asked) -> Draft:
     _waiting(draft, table, columns)
     _blocked(draft, table, columns)
     used = {name for name, _ in columns.values()}
-    if spare := [name for name in source.columns if name not in used]:
+    if spare := [name for name in names if name not in used]:
         words = phrase("columns of {} that were not used: {}", draft.name, ", ".join(spare))
         draft.changes = (*draft.changes, Change("unused", len(spare), words))
     return draft
 
 
-def lacking(source: Source, lack: Sequence[str]) -> str:
+def lacking(source: Source, names: Sequence[str], lack: Sequence[str]) -> str:
     """What a file without these columns is told."""
     wanted = {"t": "times", "in": "input tokens", "out": "output tokens"}
     known = [name for role in lack for name in NAMES[role]]
-    near = next((hint for name in source.columns if (hint := nearest(name, known))), "")
+    used = {name for name, _ in find(names).values()}
+    near = next((hint for name in names if name not in used and (hint := nearest(name, known))), "")
     said = " and ".join(f"{wanted[role]} ({', '.join(NAMES[role][:5])}, ...)" for role in lack)
-    return f"{source.path} has no column of {said}{near}; it has: {', '.join(source.columns) or 'none'}"
-
-
-def _keys(table: Table) -> tuple[str, ...]:
-    """The keys of the first object of a JSON list."""
-    objects = getattr(table, "objects", ())
-    return tuple(next((each for each in objects if isinstance(each, dict)), {}))
+    return f"{source.path} has no column of {said}{near}; it has: {', '.join(names) or 'none'}"
 
 
 def _timed(draft: Draft, table: Table, name: str, told: str, unit: str | None) -> None:

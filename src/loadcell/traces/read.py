@@ -86,8 +86,8 @@ def read_trace(
     return trace if named is None else replace(trace, name=name, source=named.source)
 
 
-def find_kind(source: Source) -> str:
-    """The format of a file. UsageError where it has none that is known."""
+def kind_of(source: Source) -> str | None:
+    """The format of a file, if it is known."""
     if source.form == "folder":
         return "servegen" if any(source.path.glob("*.csv*")) else "agentx"
     if source.form in ("text", "csv") and _LOG.search(source.head):
@@ -96,8 +96,17 @@ def find_kind(source: Source) -> str:
     for kind, each in FORMATS.items():
         if source.form in each.forms and any(need <= keys for need in each.needs):
             return kind
-    if {"in", "out"} & set(find(source.columns)):
-        return "plain"
+    return "plain" if {"in", "out"} & set(find(source.columns)) else None
+
+
+def find_kind(source: Source) -> str:
+    """The format of a file. UsageError where it has none that is known."""
+    if (kind := kind_of(source)) is not None:
+        return kind
+    if {"messages", "prompt"} & set(source.columns):
+        raise UsageError(
+            f"{source.path} holds texts: make a trace of it by loadcell trace anonymize, or send them by --prompts"
+        )
     has = f"it has {', '.join(source.columns[:12])}" if source.columns else "it has no columns"
     raise UsageError(
         f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "

@@ -86,11 +86,11 @@ def read(source: Source, asked: Asked) -> Draft:
 
 
 def _said(count: int, guessed: int, seed: int, lender: int) -> tuple[Change, ...]:
-    words = phrase("{} requests were drawn from rates and laws of clients, with seed {}", count, seed)
+    words = phrase("{:,} requests were drawn from rates and laws of clients, with seed {}", count, seed)
     made = Change("generate", count, words)
     if not guessed:
         return (made,)
-    words = phrase("{} requests are of clients without lengths: those of client {} were taken", guessed, lender)
+    words = phrase("{:,} requests are of clients without lengths: those of client {} were taken", guessed, lender)
     return made, Change("guess", guessed, words)
 
 

@@ -57,6 +57,8 @@ class Draft:
     """Rows that the reader knows to be broken, and why."""
     timeless_s: bool = False
     """Whether rows that wait for others need no time of their own."""
+    by_session: bool = False
+    """Whether the format has sessions one after another, so that rows behind a later one are no fault of the file."""
     keeps_zero: bool = False
     """Whether the times are from the trace's own beginning already, at which there need be no row."""
     checked: bool = True
@@ -87,12 +89,12 @@ def settle(draft: Draft, *, skip_bad: bool) -> Trace:
         if n == int(keep.sum()):
             raise UsageError(f"no request of {draft.path} has an output: all {n:,} have 0 output tokens")
         words = phrase(
-            "{} of {} requests of {} have no output: they failed, and were left out", n, len(draft), draft.name
+            "{:,} of {:,} requests of {} have no output: they failed, and were left out", n, len(draft), draft.name
         )
         changes.append(Change("drop", n, words))
         keep &= ~silent
     start = _starts(draft)
-    if start is not None:
+    if start is not None and not draft.by_session:
         changes += _order(draft, start[keep])
     order = np.flatnonzero(keep)
     if start is not None:
@@ -168,7 +170,7 @@ def _refusal(draft: Draft, bad: Mapping[int, str], skip_bad: bool) -> str:
 def _left_out(draft: Draft, bad: Mapping[int, str]) -> Change:
     named = joined(", ", _named(draft, bad))
     words = phrase(
-        "{} of {} rows of {} are broken and were left out, the first: {}", len(bad), len(draft), draft.name, named
+        "{:,} of {:,} rows of {} are broken and were left out, the first: {}", len(bad), len(draft), draft.name, named
     )
     return Change("bad", len(bad), words)
 
@@ -199,7 +201,7 @@ def _order(draft: Draft, start: NDArray[np.float64]) -> list[Change]:
                 f"the times of {draft.path} are in no order ({late:,} of {len(start):,} rows are earlier than one "
                 f"before them): is {draft.time} when requests came? If so, sort the file by it"
             )
-    words = phrase("{} of {} rows of {} stood behind a later one, and were put in order", late, len(start), draft.name)
+    words = phrase("{:,} of {:,} rows of {} stood behind a later one: put in order", late, len(start), draft.name)
     return [Change("sort", late, words)]
 
 
@@ -303,7 +305,7 @@ def _fitted(trace: Trace) -> tuple[Trace, list[Change]]:
     values[known] = blocks.values[(np.repeat(blocks.ends - have, need) + place)[known]]
     values[~known] = own + np.arange(int((~known).sum()))
     words = phrase(
-        "{} of {} prompts of {} have more or fewer blocks than their length takes: cut, or unshared ones added",
+        "{:,} of {:,} prompts of {} have more or fewer blocks than their length takes: cut, or unshared ones added",
         odd, len(trace), trace.name,
     )  # fmt: skip
     return replace(trace, blocks=Ragged(values, ends)), [Change("blocks", odd, words)]

@@ -5,6 +5,7 @@ A value that is missing, or is none of its kind, is NaN or None here: which rows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,10 @@ class Table:
     def lists(self, name: str) -> list[Any]:
         """A column of lists."""
         raise NotImplementedError
+
+    def names(self) -> tuple[str, ...]:
+        """The columns, or all keys that any object has."""
+        return self.source.columns
 
     def places(self, rows: Iterable[int]) -> list[int]:
         """The lines in which these rows stand, from 1; their own numbers where a file has no lines."""
@@ -89,6 +94,13 @@ def read_objects(source: Source) -> tuple[list[dict[str, Any]], list[int], dict[
 class _Objects(Table):
     objects: list[Any] = field(default_factory=list)
     numbered: list[int] = field(default_factory=list)
+
+    def names(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for each in self.objects:
+            if isinstance(each, dict) and not each.keys() <= found.keys():
+                found.update(dict.fromkeys(each))
+        return tuple(found)
 
     def _values(self, name: str) -> list[Any]:
         return [each.get(name) if isinstance(each, dict) else None for each in self.objects]
@@ -153,11 +165,15 @@ class _Sql(Table):
         if np.isfinite(found).any():
             return found, False
         text = f"cast({_quoted(name)} as varchar)"
-        bare = f"try_cast(regexp_replace({text}, '{_ZONE}', '\\1') as timestamp_ns)"
-        parts = [f"try_cast(nullif(regexp_extract({text}, '{_ZONE}', {i}), '') as bigint)" for i in (3, 4)]
-        away = f"(coalesce({parts[0]}, 0) * 60 + coalesce({parts[1]}, 0)) * 60000000000"
-        sign = f"case when regexp_extract({text}, '{_ZONE}', 2) = '-' then -1 else 1 end"
-        ns = np.ma.masked_array(self._fetched(f"epoch_ns({bare}) - {away} * {sign}"))
+        ends = self.database.execute(f"select distinct right({text}, 6) from rows limit 2").fetchall()
+        if len(ends) == 1 and re.fullmatch(r"[+-]\d\d:\d\d", ends[0][0] or ""):  # all of one zone, which then is none
+            since = f"epoch_ns(try_cast(left({text}, -6) as timestamp_ns))"
+        else:
+            bare = f"try_cast(regexp_replace({text}, '{_ZONE}', '\\1') as timestamp_ns)"
+            parts = [f"try_cast(nullif(regexp_extract({text}, '{_ZONE}', {i}), '') as bigint)" for i in (3, 4)]
+            away = f"(coalesce({parts[0]}, 0) * 60 + coalesce({parts[1]}, 0)) * 60000000000"
+            since = f"epoch_ns({bare}) - {away} * if(regexp_extract({text}, '{_ZONE}', 2) = '-', -1, 1)"
+        ns = np.ma.masked_array(self._fetched(since))
         seen = ns.compressed()
         if not len(seen):
             return found, True

@@ -49,10 +49,11 @@ def read(source: Source, asked: Asked) -> Draft:
         early = delay < 0
     changes: tuple[Change, ...] = ()
     if n := int(early.sum()):
-        words = phrase("{} rounds of {} began before the one before them ended: they wait 0 s", n, source.name)
+        words = phrase("{:,} rounds of {} began before the one before them ended: they wait 0 s", n, source.name)
         changes = (Change("clip", n, words),)
     return Draft(
-        name=source.name, kind="tracelab", path=str(source.path), time="timing_events", t_s=spans[:, 0], checked=False,
+        name=source.name, kind="tracelab", path=str(source.path), time="timing_events", t_s=spans[:, 0],
+        checked=False, by_session=True,
         input_tokens=np.array([np.nan if row is None else row.input_tokens_total for row in rows], np.float64),
         output_tokens=np.array([np.nan if row is None else row.output_tokens for row in rows], np.float64),
         session=session, waits=Ragged(before[waiting], np.cumsum(waiting, dtype=np.int64)),

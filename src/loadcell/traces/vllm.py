@@ -78,9 +78,9 @@ def _requests(source: Source) -> dict[str, _Request]:
         year += _YEAR_S if at + year < last - _YEAR_S / 2 else 0.0  # the turn of the year
         last = at + year
         name, is_output = seen["id"], seen["what"] == "Generated response"
-        if seen["what"] == "Received request":
-            out[name] = _Request(number, at + year)
-        request = out.get(name) or next((out[each] for each in (f"{name}-0",) if each in out), None)
+        if not is_output:
+            out.setdefault(name, _Request(number, at + year))
+        request = out.get(name) or out.get(f"{name}-0")  # of one prompt among several that a request may have
         if request is not None and not (is_output and "complete" in (seen["more"] or "") and True in request.tokens):
             _take(request, seen["rest"], is_output)
     return out
@@ -111,7 +111,7 @@ def _guessed(
     if texts := sum(any(side in each.chars and side not in each.tokens for side in (False, True)) for each in found):
         changes.append(by_text(texts, source.name))
     if n := int((np.isnan(outputs) & np.isfinite(most)).sum()):
-        words = phrase("outputs of {} requests of {} are not told: max_tokens was taken, the most", n, source.name)
+        words = phrase("outputs of {:,} requests of {} are not told: max_tokens was taken, the most", n, source.name)
         changes.append(Change("guess", n, words))
     words = phrase("times of {} are whole seconds", source.name)
     return (*changes, Change("bin", len(found), words))

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from loadcell.grammar import one
 from loadcell.report.text import figure, percent, sentence
 from loadcell.report.view.blocks import Block, Cell, Column, Command, Fact, Facts, Note, Section, Table, fact, figured
+from loadcell.traces.anonymize import Disclosure
 from loadcell.traces.describe import Arrivals, Description, SessionFigures, Sharing, Spread
+from loadcell.traces.model import Change
 from loadcell.traces.named import Named
 
 
@@ -87,3 +89,32 @@ def _sharing(found: Sharing) -> list[Fact]:
 
 def _sized(name: str, found: Spread) -> list[Cell]:
     return [Cell(name), *(figured(figure(value)) for value in (found.mean, found.p50, found.p99, found.max))]
+
+
+def disclosure_sections(found: Disclosure, changes: Sequence[Change], path: str) -> list[Section]:
+    """What an anonymized trace still gives away."""
+    lines = [
+        "The trace holds no text, name or id. It still gives away:",
+        *(f"- {line}" for line in _given_away(found)),
+    ]
+    facts = Facts([fact("Trace", path, one(f"{found.requests:,} requests"))])
+    blocks: list[Block] = [facts, Note([*(sentence(change.words) for change in changes)]), Note(lines)]
+    return [Section("anonymized", "", [block for block in blocks if not isinstance(block, Note) or block.lines])]
+
+
+def _given_away(found: Disclosure) -> list[str]:
+    exact = "as exactly as the log has them: --round-s 1 blurs them"
+    step = exact if found.step_s is None else f"to {found.step_s:g} s"
+    unique = f"{found.unique_lengths:,} of {found.requests:,} requests have an input and output length of their own"
+    lines = [
+        f"when requests came, since the first, {step}; who has a log of the same traffic can find it again",
+        f"lengths: {unique}",
+    ]
+    if found.sharing:
+        lines.append(f"which prompts begin alike, and for how long: {found.sharing:,} begin like an earlier one")
+    if found.sessions:
+        own = f"{found.unique_turns:,} of them with a number of turns of its own"
+        lines.append(one(f"which requests belong together: {found.sessions:,} sessions, {own}"))
+    if found.hashed:
+        lines.append("blocks by their keyed hashes: who has the key can try whether a text was among the prompts")
+    return lines
