@@ -159,6 +159,7 @@ def _check_trace(spec: Spec) -> None:
         return
     other = {
         "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
+        "the callable": True if spec.endpoint.api == CALLABLE else None,
         "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
     }  # fmt: skip
     for what, value in other.items():
