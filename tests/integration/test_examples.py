@@ -46,6 +46,8 @@ SHORT = {
         "workload.output_tokens=5",
     ),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "replay.yaml": ("trace.window=600..602", "trace.speed=2", "trace.max_output_tokens=4"),
+    "code.yaml": ("trace.window=busiest:2s", "trace.max_output_tokens=4"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 

@@ -319,3 +319,13 @@ def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
             assert schedule.shared_tokens[row] == 0
     whole = planned(trace, {"scale": 3.0}).schedule
     assert len(whole) == 57
+
+
+def test_a_session_stays_with_its_endpoint() -> None:
+    spec = spec_for()
+    spec = msgspec.structs.replace(spec, classes=msgspec.structs.replace(spec.classes, models={"a": 1.0, "b": 2.0}))
+    made = plan(spec, replay=replayed(spec, made_sessions(6, 90))).schedule
+    assert made.kinds is not None and made.sessions is not None
+    assert set(made.kinds.tolist()) == {0, 1}
+    for session in range(int(made.sessions.session.max()) + 1):
+        assert len(set(made.kinds[made.sessions.session == session].tolist())) == 1

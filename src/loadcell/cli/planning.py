@@ -108,6 +108,10 @@ def _search(args: argparse.Namespace, spec: Spec, stage_s: float | None) -> tupl
         raise UsageError(f"{wrong[0]} belongs to a grid: a search chooses its loads and ends its stages itself")
     if spec.load.requests is not None:
         raise UsageError("load.requests would end stages before they are decided: take it out of the spec of a search")
+    if spec.trace.name is not None:
+        raise UsageError(
+            "a search holds each load still: leave the trace out, or scale it in a grid, as in --rate 1,2,4"
+        )
     if spec.load.rate_series is not None:
         raise UsageError(
             "a search holds each load still: leave out load.rate_series, or scale it in a grid, as in --rate 1,2,4"

@@ -132,6 +132,9 @@ def ask_trust(
     own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
     if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
         sent.append(f"the prompts in {prompts}")
+    trace = (tree.get("trace") or {}).get("name")
+    if trace is not None and Path(trace).exists() and not by_hand and "trace.name" not in given:
+        sent.append(f"the times and lengths of {trace}")
     for key, what in (("image_dir", "images"), ("audio_dir", "audio")):
         folder = tree.get("media", {}).get(key)
         if folder is not None and not by_hand and f"media.{key}" not in given:

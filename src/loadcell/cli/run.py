@@ -113,9 +113,10 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--trace-scale", "trace.scale", "X"),
         ("--trace-speed", "trace.speed", "X"),
         ("--trace-spread", "trace.spread", ""),
+        ("--trace-skip-bad", "trace.skip_bad", ""),
         ("--max-input-tokens", "trace.max_input_tokens", "N"),
         ("--max-output-tokens", "trace.max_output_tokens", "N"),
-        ("--too-long", "trace.too_long", "HOW"),
+        ("--trace-too-long", "trace.too_long", "HOW"),
     ],
     "media": [
         ("--images", "media.images", "L"),
@@ -371,6 +372,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     if "workload.prompts" in given:  # likewise before inputs that a spec or a recording plans: its lines hold their own
         for path in {"workload.inputs", "workload.query_tokens"} - given:
             tree["workload"].pop(path.partition(".")[2], None)
+    if "trace.name" in given:  # likewise: it brings its own requests
+        for path in {"workload.input_tokens", "workload.output_tokens", "workload.prompts"} - given:
+            tree.get("workload", {}).pop(path.partition(".")[2], None)
     if recorded:
         settle(tree, recorded, given)
         ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)

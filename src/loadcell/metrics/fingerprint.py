@@ -51,6 +51,8 @@ FIELDS = (
     Field("stream", "spec.endpoint.stream", "forbid", hashed=True, words=_STREAM),
     Field("API", "spec.endpoint.api", "forbid", hashed=True),
     Field("prompts", "prompts", "forbid"),
+    Field("trace", "trace", "forbid"),
+    Field("replay of the trace", "replay", "care"),
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
     Field("fields left out of the prompts", "spec.workload.ignore_fields", "forbid"),
     Field("columns sent with the prompts", "spec.workload.send_fields", "forbid"),
@@ -130,6 +132,8 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
     if spec.load.cache != "as-is":
         asked["cache"] = spec.load.cache
+    if (trace := _trace_sha256(effective)) is not None:  # not there for others, whose hash stays what it was
+        asked["trace"] = trace
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -139,6 +143,7 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
     one, other = _tree(a), _tree(b)
     files = [tree["effective"].get("prompts_sha256") for tree in (one, other)]
     same_file = None not in files and files[0] == files[1]
+    traces = [_trace_sha256(tree["effective"]) for tree in (one, other)]
     found = []
     for field in FIELDS:
         values = _at(one, field.path), _at(other, field.path)
@@ -146,9 +151,13 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
             continue
         if field.path == "prompts" and same_file:  # another name for the same prompts
             continue
+        if field.path == "trace" and None not in traces and traces[0] == traces[1]:
+            continue
         found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
     if one["prompts"] == other["prompts"] and not same_file and None not in files:
         found.append(Difference("schedule", "forbid", phrase("the prompt file has changed"), False))
+    if one["trace"] == other["trace"] and None not in traces and traces[0] != traces[1]:
+        found.append(Difference("trace", "forbid", phrase("the trace file has changed"), False))
     found += _unexplained(a, b, found)
     found += _lengths(a, b, names)
     found += _cached(a, b, names)
@@ -166,8 +175,12 @@ def _plain_spec(spec: Spec) -> dict[str, Any]:
 def _tree(result: Result) -> dict[str, Any]:
     method = result.methodology
     prompts = method.spec.workload.prompts
+    replay = msgspec.to_builtins(method.spec.trace)
+    trace = replay.pop("name", None)
     return {
         **msgspec.to_builtins(method),
+        "trace": None if trace is None else PurePath(trace).name,
+        "replay": replay,
         "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
         "prompts": None if prompts is None else PurePath(prompts).name,
@@ -178,6 +191,12 @@ def _tree(result: Result) -> dict[str, Any]:
         "recorded_by": result.run.loadcell,
         "server_place": result.instrument.host.server,
     }
+
+
+def _trace_sha256(effective: Mapping[str, Any]) -> str | None:
+    """Of the file that was replayed; None where none was."""
+    trace = effective.get("trace")
+    return trace.get("sha256") if isinstance(trace, Mapping) else None
 
 
 def _at(tree: Any, path: str) -> Any:
@@ -213,7 +232,7 @@ def _plain(value: Any) -> str:
 _COUNTED_BY = {"server": phrase("the server"), "spec": phrase("the server"), "tokenizer": phrase("the tokenizer")}
 """Whose tokens the planned lengths of synthetic prompts are. A run made again takes the count from its spec."""
 _SCHEDULED = (
-    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "loop",
+    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "spec.trace", "prompts", "loop",
 )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
-from loadcell.metrics.varying import UNTOLD, held
+from loadcell.metrics.varying import UNTOLD, held, replays
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
@@ -85,7 +85,7 @@ def build_result(
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
-    generates = recording.spec.workload.generates
+    generates, replayed = recording.spec.workload.generates, replays(manifest.loop, manifest.effective)
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
         check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
@@ -131,7 +131,7 @@ def build_result(
             manifest.loop,
             users,
             manifest.stopped,
-            held(load, min(span.end, span.sent_until)),
+            held(load, min(span.end, span.sent_until), replayed=replayed),
             settled,
         ),
         in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
@@ -197,7 +197,7 @@ def build_result(
         ],
         counts=counts,
         steady=state,
-        change=dict.fromkeys(changed, UNTOLD) if load.rate_series else changed,
+        change=dict.fromkeys(changed, UNTOLD) if load.rate_series or replayed else changed,
         replies=said,
         delivered=stream,
         latency=latency,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from loadcell.metrics.model import Change
 from loadcell.phrases import phrase
@@ -13,9 +14,15 @@ NO_CHANGE = phrase("the rate was meant to vary: whether the server changed under
 UNTOLD = Change(kind=None, at_s=None, before_ms=None, after_ms=None, share=None)
 
 
-def varies(load: Load) -> bool:
+def replays(loop: str, effective: Mapping[str, Any]) -> bool:
+    """Whether requests came at the times of a trace."""
+    trace = effective.get("trace")
+    return loop == "open" and isinstance(trace, Mapping) and trace.get("length_s") is not None
+
+
+def varies(load: Load, *, replayed: bool = False) -> bool:
     """Whether the rate was meant to vary: replies to a burst are slow in their time, which looks like a warm-up."""
-    return load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
+    return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
 
 
 class Held(NamedTuple):
@@ -27,8 +34,10 @@ class Held(NamedTuple):
     """Requests/s."""
 
 
-def held(load: Load, until_ns: float) -> list[Held] | None:
-    """When the planned rate held still, up to a time; None where it did all the time."""
+def held(load: Load, until_ns: float, *, replayed: bool = False) -> list[Held] | None:
+    """When the planned rate held still, up to a time; None where it did all the time. A trace is not known to."""
+    if replayed:
+        return []
     if load.rate_series is None or load.rate is None:
         return None
     series, found, start = parse_series(load.rate_series).scaled(load.rate), [], 0.0

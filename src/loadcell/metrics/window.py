@@ -12,7 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
-from loadcell.metrics.varying import NO_WARMUP, varies
+from loadcell.metrics.varying import NO_WARMUP, replays, varies
 from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, Warmup, find_warmup
 from loadcell.phrases import joined, phrase
 from loadcell.recording.schema import Manifest
@@ -136,7 +136,8 @@ def pick_window(
             raise UsageError(f"--window {low:g},{high:g} is empty: give its start and its end in seconds, as in 5,65")
         return Span(low * 1e9, high * 1e9, phrase("chosen by --window"), "chosen", end)
     short = _too_short(manifest, rows, anchor, end)
-    if varies(load) and short is None and load.warmup_s is None and not load.warmup_requests:
+    moving = varies(load, replayed=replays(manifest.loop, manifest.effective))
+    if moving and short is None and load.warmup_s is None and not load.warmup_requests:
         return Span(0.0, end, phrase("from the start of the load to {}", until), "found", end, NO_WARMUP)
     if short is not None and not _given_up(manifest):
         end, until, short = whole.end, whole.reason.partition(" to ")[2], phrase("{}; the whole run counts", short)

@@ -204,11 +204,19 @@ def _check_trace(spec: Spec) -> None:
         return
     other = {
         "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
-        "load.lockstep": load.lockstep or None,
+        "the callable": True if spec.endpoint.api == CALLABLE else None,
+        "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
     }  # fmt: skip
     for what, value in other.items():
         if value is not None:
             raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: the rate of a trace varies, and a growing queue cannot be told from that: leave "
+            "it out"
+        )
+    if load.ramp_s and spec.open_loop:
+        raise UsageError("load.ramp_s: a trace begins as it did: leave out the ramp")
     if not workload.generates or workload.hears:
         raise UsageError("a trace is of requests that generate text: this API generates none, leave --trace out")
     for field in ("input_tokens", "output_tokens"):

@@ -315,7 +315,7 @@ def capped(trace: Trace, most: int, of: str, how: str) -> Trace:
     if how == "refuse":
         raise UsageError(
             f"{len(long):,} of {len(trace):,} requests of {trace.name} have more than {most:,} {of} tokens, at most "
-            f"{int(tokens.max()):,}: give a larger --max-{of}-tokens, or --too-long clip or drop"
+            f"{int(tokens.max()):,}: give a larger --max-{of}-tokens, or --trace-too-long clip or drop"
         )
     if how == "drop":
         unit = units(trace)

@@ -14,6 +14,7 @@ from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.sessions import ALL, MOST_TURNS, parse_times
 from loadcell.spec import Lengths, Load, Spec, Workload, keeps_load, parse_lengths
+from loadcell.traces.transform import units
 from loadcell.workload import replay as replaying
 from loadcell.workload.agents import FIRST, calls_of, shape_of
 from loadcell.workload.attached import AttachedPrompts, attach
@@ -336,7 +337,9 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
         shared = replaying.shared_of(pieces, sent)
         notes += _short(sent.input_tokens, np.array(template) + ratio)
     sessions, delay_ns = replaying.sessions_of(sent)
-    kinds = deal([one.share for one in spec.dealt], slots.rows, seed=spec.run.seed, by=spec.classes.deal)
+    unit = units(sent)  # a session stays with its endpoint
+    kinds = deal([one.share for one in spec.dealt], int(unit.max()) + 1, seed=spec.run.seed, by=spec.classes.deal)
+    kinds = None if kinds is None else kinds[unit]
     schedule = schedule_of(
         slots, sent.input_tokens, sent.output_tokens, kinds=kinds, sessions=sessions, delay_ns=delay_ns,
         shared_tokens=shared,

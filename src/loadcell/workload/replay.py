@@ -24,6 +24,9 @@ from loadcell.workload.schedule import Slots
 from loadcell.workload.sessions import Sessions
 from loadcell.workload.streams import stream
 
+_CLOSE = 8
+"""Block numbers are close where the highest is not so many times their count."""
+
 
 class Pieces(NamedTuple):
     """What prompts are made of: pieces of text by number, each with as many tokens as it stands there for."""
@@ -281,14 +284,24 @@ def texts_of(pieces: Pieces, words: tuple[str, ...], seed: int, template: int, r
     empty = np.flatnonzero(total[blocks.ends] == total[starts])
     length[blocks.ends[empty] - 1] = 1
     held = length > 0
-    numbers, which = np.unique(blocks.values[held], return_inverse=True)
-    which = which.reshape(-1)
-    longest = np.zeros(len(numbers), np.int32)
+    which, different = _numbered(blocks.values[held])
+    longest = np.zeros(different, np.int32)
     np.maximum.at(longest, which, length[held].astype(np.int32))
     kept = np.concatenate(([0], np.cumsum(held)))[blocks.ends]
     own = length[held].astype(np.int32)
     cut = bool(np.any(own < longest[which]))
     return BlockPrompts(SyntheticPrompts(words, longest, seed), Ragged(which, kept), own if cut else None)
+
+
+def _numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """The same values told apart by numbers from 0, and how many there are. Without sorting, where they lie close."""
+    highest = int(values.max(initial=-1))
+    if highest >= _CLOSE * len(values) or values.min(initial=0) < 0:
+        found, which = np.unique(values, return_inverse=True)
+        return which.reshape(-1), len(found)
+    used = np.zeros(highest + 1, bool)
+    used[values] = True
+    return (np.cumsum(used) - 1)[values], int(np.count_nonzero(used))
 
 
 def shared_of(pieces: Pieces, trace: Trace) -> NDArray[np.int32]:

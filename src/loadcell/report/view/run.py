@@ -10,12 +10,14 @@ from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughpu
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
+from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
+from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
 from loadcell.spec import LIMITED, Load, Spec, parse_series
 
@@ -47,7 +49,10 @@ def load_words(result: Result, words: Words) -> list[str]:
     users = load.concurrency
     if result.methodology.loop == "open":
         found = asked(load.rate or 0.0, words)
-        if sessions.any:
+        if replays("open", result.methodology.effective):
+            parts = [t("open loop, at the times of the trace")]
+            parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
+        elif sessions.any:
             parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         else:
             parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
@@ -93,6 +98,8 @@ def _text_words(spec: Spec, words: Words) -> str:
     if not workload.generates:
         return _inputs_words(spec, words)
     out = workload.output_tokens or ""
+    if spec.trace.name is not None:
+        return words.say("lengths of the trace {name}", name=plain(spec.trace.name, 60))
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     if workload.lengths:
@@ -138,6 +145,7 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         yield fact(t("Load"), *load)
         yield fact(t("Workload"), workload_words(method.spec, words), t("counted by {name}", name=method.tokenizer))
         yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
+    yield from traced(result, words, short=short)
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
         after = t("after {s} s", s=words.figure(stopped.at_s, 3))
@@ -426,10 +434,12 @@ def errors(result: Result, words: Words, most: int | None = None) -> Iterator[Fa
 
 def notes(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
     """What has to be known besides."""
-    for i, note in enumerate(result.notes[:most]):
+    said = set(changes_of(result))  # beside the trace that they are of
+    left = [note for note in result.notes if note not in said]
+    for i, note in enumerate(left[:most]):
         yield fact("" if i else words.say("Notes"), told(note, words))
-    if most is not None and len(result.notes) > most:
-        yield fact("", words.say("and {n} more", n=words.count(len(result.notes) - most)))
+    if most is not None and len(left) > most:
+        yield fact("", words.say("and {n} more", n=words.count(len(left) - most)))
 
 
 # --- how it was done -------------------------------------------------------------------------------------------------
