@@ -28,7 +28,8 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 
 ## What counts
 
-- **Requests.** planned = ok + failed + cancelled + unsent, always, for the whole run and for the window. Requests that
+- **Requests.** planned = ok + failed + abandoned + cancelled + unsent, always, for the whole run and for the window.
+  Requests that
   a worker had started when it died are failed, of the kind `lost`. Only ok requests have latencies; failures stay in
   the denominators of goodput and SLO attainment.
 - **Anchors.** Response time starts at the planned time, service time at the actual send. An open loop has both, and

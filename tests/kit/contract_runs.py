@@ -85,7 +85,7 @@ def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
     recording = open_recording(folder)
     ran = Ran(folder, manifest, recording, build_result(recording))
     counts = ran.result.counts.run
-    assert counts.planned == counts.ok + counts.failed + counts.cancelled + counts.unsent
+    assert counts.planned == counts.ok + counts.failed + counts.abandoned + counts.cancelled + counts.unsent
     assert not recording.damaged
     return ran
 
@@ -99,6 +99,7 @@ _FIELD = {
         "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
         "template_tokens token_ratio inputs query_tokens",
+        "behaviour": "cancel patience slow_readers",
         "media": "images image_size image_format image_dir audio_seconds audio_dir",
         "slo": "ttft_ms tpot_ms e2e_ms first_audio_ms",
         "classes": "also weight models deal share_key slo_of",

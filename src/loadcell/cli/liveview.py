@@ -223,7 +223,7 @@ def _left(now: Progress) -> str:
 
 
 def _ended(now: Progress) -> int:
-    return now.ok + now.failed + now.cancelled
+    return now.ok + now.failed + now.cancelled + now.abandoned
 
 
 # --- text ------------------------------------------------------------------------------------------------------------

@@ -90,6 +90,10 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--audio-seconds", "media.audio_seconds", "L"),
         ("--audio-dir", "media.audio_dir", "DIR"),
     ],
+    "behaviour": [
+        ("--patience", "behaviour.patience", "L"),
+        ("--slow-readers", "behaviour.slow_readers", "P@R"),
+    ],
     "observe": [
         ("--metrics-url", "endpoint.metrics_url", "URL"),
         ("--observe-every", "observe.every_s", "T"),
@@ -162,6 +166,12 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
     )
     if "--also" not in but:
         add_classes(groups["endpoint"])
+    groups["behaviour"].add_argument(
+        "--cancel",
+        action="append",
+        metavar="P@W",
+        help=f"{describe_field('behaviour.cancel')} (repeatable)".replace("%", "%%"),
+    )
     groups["observe"].add_argument(
         "--observe-url",
         action="append",
@@ -301,6 +311,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     put_classes(args, put)
+    if getattr(args, "cancel", None):
+        put("behaviour.cancel", args.cancel)
     if args.observe_url:
         put("observe.urls", args.observe_url)
     if args.resolve:

@@ -35,6 +35,9 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     """Tokens made: len(tokens_ns)."""
     pooled: bool = False
     """Whether it asked for results of inputs: then no token is made, and all of its reply is sent at its end."""
+    gone_ns: int | None = None
+    """When its client was seen to have closed the connection before the end; None if it did not. A deaf engine goes on,
+    and its tokens after that were made for nobody."""
     outcome: str
     """ok, error, rejected, cut or disconnected."""
 

@@ -153,7 +153,7 @@ class Due:
         """The user of a landed flight becomes ready again: at once, or after a pause if its request failed; in lockstep
         all do, when nothing else is on its way (`alone`)."""
         ready_ns = flight.end_ns if known_ns is None else known_ns
-        failed = bool(flight.failure or flight.reply.failure)
+        failed = bool(flight.failure or flight.reply.failure) and not flight.gave_up
         if self._job.lockstep:
             self._paused = self._paused or failed
             if alone and not self._users:

@@ -68,7 +68,7 @@ class Landing:
         self.bytes -= self._weights.popleft()
         reply = flight.reply
         if not reply.closed:
-            if not flight.cancelled and not flight.failure:
+            if not (flight.cancelled or flight.gave_up or flight.failure):
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
         if flight.connection is not None:

@@ -59,7 +59,9 @@ class Count(IntEnum):
     SILENT_NS = 19
     """How long the one that is silent longest has been: no sum."""
     FIRST_LOST = 20
-    """Requests whose first output was counted, and which failed or were given up after it."""
+    """Requests whose first output was counted, and which failed or were cancelled after it."""
+    ABANDONED = 21
+    """Requests that their users gave up, as planned."""
 
 
 _HEADER = 8
@@ -191,8 +193,12 @@ def tell(cells: memoryview, row: dict[str, Any], events: int, *, first_told: boo
         due = row["ready_ns"] if planned == MISSING else planned
         cells[Count.TIMED] += 1
         cells[Count.OFF_TIME] += abs(sent - due) > _LATE_NS
-    if status != "ok":
+    if status not in ("ok", "abandoned"):
         cells[Count.FIRST_LOST] += first_told
+        return
+    if status == "abandoned":  # what came of it came as of any
+        if row["first_any_ns"] != MISSING and not first_told:
+            tell_first(cells, row["first_any_ns"] - (sent if planned == MISSING else planned))
         return
     cells[Count.E2E_NS] += row["last_ns"] - sent
     if not first_told:
@@ -205,7 +211,10 @@ def tell_first(cells: memoryview, latency_ns: int) -> None:
     cells[_COUNTS + bin_of(latency_ns)] += 1
 
 
-_STATUS = {"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}
+_STATUS = {
+    "ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED,
+    "abandoned": Count.ABANDONED,
+}  # fmt: skip
 
 
 def bin_of(latency_ns: int) -> int:

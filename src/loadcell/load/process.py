@@ -29,6 +29,7 @@ from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
+from loadcell.load.manners import PLANNED, Manners
 from loadcell.load.rows import Events, Ledger
 from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
@@ -65,7 +66,7 @@ def main() -> int:
                 os.sched_setaffinity(0, {job.cpu})
             kept = uncounted if job.tokenizer != "none" else None
             ledger = Ledger(job.worker, writer, events, kept, job.secrets)
-            worker = Worker(job, live, ledger, looks, schedule, audit)
+            worker = Worker(job, live, ledger, looks, schedule, audit, _read_manners(job, folder))
             error = worker.prepare()
         except LoadcellError as problem:
             error = str(problem)
@@ -89,6 +90,19 @@ def main() -> int:
 def _say(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
+
+
+def _read_manners(job: Job, folder: Path) -> Manners | None:
+    """What the users do beside waiting; None where all of them wait."""
+    if not job.behaves:
+        return None
+    columns = read_columns(folder / "schedule.parquet", PLANNED)
+    found = {name: values for name, values in columns.items() if not _is_empty(values)}
+    return Manners(found) if found else None
+
+
+def _is_empty(values: Any) -> bool:
+    return bool(values.dtype.kind == "f" and (values != values).all())
 
 
 def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:

@@ -13,6 +13,7 @@ from loadcell.apis import AUDIO
 from loadcell.errors import UsageError
 from loadcell.inputs import check_limits
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
+from loadcell.metrics.behaved import behaved, behaved_notes, came, timed
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
 from loadcell.metrics.calibration import nearest_calibration
@@ -123,22 +124,25 @@ def build_result(
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
         full = replace(full, by_end=True)
     same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
-    events, every = scan_events(recording, rows, members, full, None if same else whole, len(told))
+    own, judged = timed(rows), members & ~rows.slow  # the times of slow readers are not the server's
+    events, every = scan_events(recording, own, judged, full, None if same else whole, len(told))
     ok = members & rows.ok
-    views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
+    views = [(members, full, events)] + ([(rows.counted, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
     stream = delivered(events) if recording.spec.endpoint.stream else None
     failed = (counts.window.failed, counts.run.failed)
     (latency, rates), *all_of_it = _figures(
         recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
     )
-    good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
-    good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
+    judged_counts = counts.window if judged is members else window_counts(rows, judged, lost, unsent)
+    good = goodput_without_pace(goodput(own, judged, judged_counts, full, limits, manifest.loop), stream)
+    good = good and attainment_budget(good, own, judged, limits, events.early, manifest.loop)
     parts = Parts(recording, members, span, full, accounts, missing, events, stream, why, lost_events > 0)
     groups = classes(parts, rows, told, limits)
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
-    anew = (own := counters(recording, rows)) is not None and own.restarted
+    anew = (counted := counters(recording, rows)) is not None and counted.restarted
+    users = behaved(recording, rows, members, latency.get("ttft_ms"), seen)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -157,6 +161,7 @@ def build_result(
             *reply_notes(said, str(manifest.effective.get("tokenizer", recording.spec.workload.tokenizer))),
             *manifest.notes,
             *failure_notes(counts.window, rates.failed_tokens_per_s),
+            *behaved_notes(users),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),
         ],
@@ -177,10 +182,11 @@ def build_result(
         run_rates=run_rates(rows),
         input_media=input_media(recording, rows, ok, full, events.early, counts.window.failed, why),
         concurrency=flight,
-        instrument=instrument(recording, rows, members, span, events),
+        instrument=instrument(recording, own, judged, span, events, members),
         server=sides,
         where_ttft=where_ttft(sides),
-        counters=own,
+        counters=counted,
+        behaved=users,
         observed=seen,
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
@@ -213,16 +219,19 @@ def _figures(
     partial: bool,
     listener: Listener | None,
 ) -> list[tuple[dict[str, Latency], Throughput]]:
-    """Latencies and rates of each view: its ok requests, its window and what it received; how many `failed` in each.
+    """Latencies and rates of each view: its requests, its window and what it received; how many `failed` in each.
 
     Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
     """
     figures = []
     loop, clock = recording.manifest.loop, recording.manifest.clock
-    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
-    for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
-        latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
-        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
+    own = timed(rows)
+    itls = itl_summaries(recording, own, [(members & own.ok, received) for members, _, received in views], listener)
+    for (members, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
+        ok, first = members & own.ok, came(rows, members)
+        latency = latencies(rows, ok, loop, itl, lost, first)
+        latency = with_budgets(latency, rows, ok, early, received, loop, first)
+        rates = throughput(rows, members & rows.ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))

@@ -35,7 +35,7 @@ class Rows:
     counted: Mask
     """False for requests beyond the end, which kept the load on: in flight like any, and in no figure or count."""
     ok: Mask
-    """Counted ones, as are `failed` and `cancelled`."""
+    """Counted ones, as are `failed`, `cancelled` and `abandoned`."""
     failed: Mask
     cancelled: Mask
     planned: Floats
@@ -84,6 +84,10 @@ class Rows:
     """Requests beyond the end that failed."""
     kind: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of the class; empty where it was not read."""
+    abandoned: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Counted ones that their users gave up, as planned."""
+    slow: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Requests whose clients read slowly, as planned: their times are their own, not the server's."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -110,7 +114,9 @@ def read_rows(recording: Recording) -> Rows:
     numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
     status = recording.requests(("status",))["status"]
     counted = table["counted"].astype(bool)
-    ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
+    ok, failed, cancelled, abandoned = (
+        (status == name) & counted for name in ("ok", "failed", "cancelled", "abandoned")
+    )
     source = recording.requests(("token_source",))["token_source"][ok]
     return Rows(
         request=table["request"].astype(np.int64),
@@ -124,7 +130,21 @@ def read_rows(recording: Recording) -> Rows:
         failures=_failures(recording, failed),
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
+        abandoned=abandoned,
+        slow=_slow(recording, table["request"].astype(np.int64)),
     )
+
+
+def _slow(recording: Recording, request: Ids) -> Mask:
+    """Which of these requests have clients that read slowly."""
+    if recording.spec.behaviour.slow_readers is None:
+        return np.zeros(request.size, np.bool_)
+    plan = recording.schedule(("read_bytes_per_s", "read_tokens_per_s"))
+    planned = ~np.isnan(plan["read_bytes_per_s"].astype(np.float64)) | ~np.isnan(
+        plan["read_tokens_per_s"].astype(np.float64)
+    )
+    found: Mask = planned[request]
+    return found
 
 
 def _failures(recording: Recording, failed: Mask) -> dict[str, tuple[int, str | None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
+from loadcell.behaviour import check_behaviour
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
@@ -42,6 +43,12 @@ def _check(spec: Spec) -> None:
         )
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
+    check_behaviour(
+        spec.behaviour,
+        http=spec.endpoint.http,
+        streams=spec.endpoint.stream and workload.generates,
+        called=spec.endpoint.api == CALLABLE,
+    )
     parse_arrivals(load.arrivals)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,

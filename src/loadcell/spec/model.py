@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.apis import Api, our_apis
+from loadcell.behaviour import Behaviour
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
@@ -265,6 +266,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     workload: Workload = Workload()
     media: Media = Media()
+    behaviour: Behaviour = Behaviour()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

@@ -14,6 +14,7 @@ from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Lengths, Spec, Workload, keeps_load, parse_lengths
 from loadcell.workload.attached import AttachedPrompts, attach
+from loadcell.workload.behaving import behave
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
 from loadcell.workload.lengths import MAX_TOKENS, sample_lengths
@@ -133,7 +134,9 @@ def plan(spec: Spec, known: Vocabulary | None = None) -> Plan:
         prompts = attach(spec.endpoint.api, spec.media, prompts, slots.rows, seed, _prompt_seed(spec), notes)
         media = prompts.columns()
     assert prompts is not None
-    schedule = schedule_of(slots, input_tokens, output_tokens, None if traffic is None else line, wanted, kinds, media)
+    lines = None if traffic is None else line
+    behaved = behave(spec.behaviour, slots.rows, seed=seed)
+    schedule = schedule_of(slots, input_tokens, output_tokens, lines, wanted, kinds, media, behaved=behaved)
     return Plan(schedule, prompts, tokenizer, notes)
 
 

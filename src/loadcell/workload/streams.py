@@ -13,11 +13,13 @@ import numpy as np
 Purpose = Literal[
     "arrivals", "input lengths", "output lengths", "prompts", "check", "vocabulary", "prompt rounding", "inputs",
     "query lengths", "images", "image sizes", "image order", "clips", "clip order", "pixels", "sound", "classes",
+    "cancellations", "patience", "slow readers",
 ]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
     "prompt rounding": 6, "inputs": 7, "query lengths": 8, "images": 21, "image sizes": 22, "image order": 23,
     "clips": 24, "clip order": 25, "pixels": 26, "sound": 27,
+    "cancellations": 60, "patience": 61, "slow readers": 62,
     "classes": 13,  # the first draws of seed 0, which most runs have, are near any shares
 }  # fmt: skip
 

@@ -3,6 +3,10 @@
 Latencies leave in milliseconds, spans in seconds. What could not be measured is null, never 0.
 """
 
+from loadcell.metrics.model.behaviour import Abandoned as Abandoned
+from loadcell.metrics.model.behaviour import Behaved as Behaved
+from loadcell.metrics.model.behaviour import Noticed as Noticed
+from loadcell.metrics.model.behaviour import SlowReading as SlowReading
 from loadcell.metrics.model.chunks import ItlByToken as ItlByToken
 from loadcell.metrics.model.chunks import Speculation as Speculation
 from loadcell.metrics.model.chunks import TokensPerChunk as TokensPerChunk

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from loadcell.metrics.model.behaviour import Behaved
 from loadcell.metrics.model.chunks import ItlByToken, Speculation, TokensPerChunk
 from loadcell.metrics.model.course import Change, CountsOf, Run, Steady, Window
 from loadcell.metrics.model.estimates import Latency
@@ -115,6 +116,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     input_media: Annotated[InputMedia | None, Doc(description="null where requests carry no images and no audio")] = (
         None
     )
+    behaved: Annotated[Behaved | None, Doc(description="null where users only waited for their replies")] = None
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]

@@ -11,6 +11,7 @@ from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.report.text import MISSING, plain
+from loadcell.report.view.behaved import behaved
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
@@ -125,6 +126,7 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     if result.steady.cold_start is not None:
         yield t("Cold start"), [Cell(told(cold_says(result.steady.cold_start), words), tone="care")]
     yield t("Requests"), [Cell(accounts(run, words), tone="" if run.ok == run.planned else "care")]
+    yield from behaved(result, words, short=short)
     ended = {} if result.replies is None else result.replies.ended_by
     if ended and not (short and ended.keys() in _PLAIN_ENDS):
         shares = (f"{told(plain(name, 40), words)} {words.percent(one.share)}" for name, one in ended.items())
@@ -144,6 +146,12 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
 
 def accounts(counts: Counts, words: Words) -> str:
     """What became of the planned requests."""
+    if counts.abandoned:
+        return words.say(
+            "{planned} planned = {ok} ok + {failed} failed + {abandoned} abandoned + {cancelled} cancelled + "
+            "{unsent} unsent",
+            **{name: words.count(getattr(counts, name)) for name in Counts.__struct_fields__},
+        )
     return words.say(
         "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent",
         **{name: words.count(getattr(counts, name)) for name in Counts.__struct_fields__},
