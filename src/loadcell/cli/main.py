@@ -28,6 +28,7 @@ COMMANDS = {
     "query": "ask recordings in SQL",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
     "published": "published MLPerf results, cleaned, with their sources",
+    "scenarios": "the named workloads of --scenario, and all that each fixes",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
@@ -45,7 +46,7 @@ GROUPS = {
 _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 """Short ones that live together in cli/mlperf_others.py, each by its functions configure_check and run_check."""
 
-_READERS = ("report", "compare", "query", "published", "mlperf check")
+_READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
 _QUICK = (*_READERS, "mlperf export", "serve")
 """Commands that leave no recording behind when they are ended."""

@@ -11,6 +11,7 @@ from loadcell.metrics import (
     checks_counters,
     checks_load,
     checks_replies,
+    checks_scenario,
     checks_server,
     checks_symptoms,
     checks_window,
@@ -173,7 +174,7 @@ def _stability(result: Result) -> Iterator[Check]:
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _feeding, *checks_load.CHECKS, *checks_classes.CHECKS, *checks_budget.CHECKS, _stability, _clock,
     _connections, _tokens, *checks_replies.CHECKS, *checks_server.CHECKS, *checks_counters.CHECKS,
-    *checks_window.CHECKS, *checks_behaved.CHECKS, *checks_symptoms.CHECKS,
+    *checks_window.CHECKS, *checks_behaved.CHECKS, *checks_scenario.CHECKS, *checks_symptoms.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {
     **checks_budget.LIMITS, **LIMITS, **checks_load.LIMITS, **checks_replies.LIMITS, **checks_server.LIMITS,
@@ -182,7 +183,7 @@ ALL_LIMITS: dict[str, Limits] = {
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
 ALL_FINDINGS: dict[str, str] = {
     **FINDINGS, **checks_budget.FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS,
-    **checks_window.FINDINGS, **checks_classes.FINDINGS, **checks_behaved.FINDINGS,
+    **checks_window.FINDINGS, **checks_classes.FINDINGS, **checks_behaved.FINDINGS, **checks_scenario.FINDINGS,
 }  # fmt: skip
 """Every check without a figure, likewise."""
 OF_OUTPUT = frozenset((

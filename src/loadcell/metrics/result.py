@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -39,6 +40,7 @@ from loadcell.metrics.model import (
     Delivered,
     Latency,
     Methodology,
+    NamedScenario,
     Result,
     Run,
     StoppedEarly,
@@ -61,7 +63,8 @@ from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pi
 from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
-from loadcell.spec import Slo, Spec
+from loadcell.spec import Slo, Spec, says_changed, scenario_of
+from loadcell.spec import changes as changes_of_scenario
 
 _TOTAL = ("total_tokens_per_s", "total_tokens_budget")
 _CACHED_TOLD = 0.1
@@ -162,6 +165,7 @@ def build_result(
             *manifest.notes,
             *failure_notes(counts.window, rates.failed_tokens_per_s),
             *behaved_notes(users),
+            *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),
         ],
@@ -335,6 +339,7 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         spec=spec,
         effective=manifest.effective,
         loop=manifest.loop,
+        scenario=_scenario(spec, manifest.effective),
         seed=spec.run.seed,
         workers=manifest.workers,
         schedule_hash=manifest.schedule_hash,
@@ -348,4 +353,25 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         percentile=PERCENTILE_DEFINITION,
         interval=INTERVAL_DEFINITION,
         environment=recording.environment,
+    )
+
+
+def _scenario(spec: Spec, effective: dict[str, Any]) -> NamedScenario | None:
+    """The named scenario of a run, and what it changed of it."""
+    asked = spec.workload.scenario
+    if asked is None:
+        return None
+    scenario = scenario_of(spec)
+    if scenario is None:
+        name, _, version = asked.partition("@")
+        number = int(version) if version.isdecimal() else 0
+        says = phrase("scenario {}: this version of loadcell has it not, and cannot tell what the run changed", asked)
+        return NamedScenario(name=name, version=number, says=says)
+    found = changes_of_scenario(spec, scenario, effective)
+    says = phrase("scenario {} v{}, as it is", scenario.name, scenario.version)
+    return NamedScenario(
+        name=scenario.name,
+        version=scenario.version,
+        changed=[one.path for one in found],
+        says=says_changed(scenario, found) if found else says,
     )

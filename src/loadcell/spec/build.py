@@ -13,6 +13,7 @@ from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
 from loadcell.media import AMOUNTS, settle_media
 from loadcell.places import written_out
+from loadcell.scenarios import under_scenario
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
@@ -105,7 +106,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
-        tree = _written_out(tree)
+        tree = _written_out(under_scenario(tree))
         settle_inputs(tree)
         settle_media(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}

@@ -111,6 +111,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the model."""
 
+    scenario: Annotated[
+        str | None,
+        Doc(
+            description="named workload that is fixed to the last field, NAME or NAME@VERSION (loadcell scenarios "
+            "shows them); what is asked for besides goes over it, and is told"
+        ),
+    ] = None
     input_tokens: Annotated[
         str | None,
         Doc(

@@ -55,6 +55,7 @@ from loadcell.metrics.model.result import FORMAT as FORMAT
 from loadcell.metrics.model.result import Failing as Failing
 from loadcell.metrics.model.result import Failure as Failure
 from loadcell.metrics.model.result import Methodology as Methodology
+from loadcell.metrics.model.result import NamedScenario as NamedScenario
 from loadcell.metrics.model.result import Result as Result
 from loadcell.metrics.model.result import result_schema as result_schema
 from loadcell.metrics.model.server import Counters as Counters

@@ -47,6 +47,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     advice: str | None
 
 
+class NamedScenario(msgspec.Struct, frozen=True, kw_only=True):
+    """The named scenario that a run was asked for."""
+
+    name: str
+    version: int
+    changed: Annotated[list[str], Doc(description="fields that the run changed of it, by their paths")] = []
+    says: Annotated[str, Doc(description="in one sentence: as it is, or not comparable with it and why")]
+
+
 class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     """How the figures came to be."""
 
@@ -54,6 +63,7 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     effective: Annotated[dict[str, Any], Doc(description="settings after defaults and negotiation")]
     fingerprint: Annotated[str, Doc(description="hash of all that must be equal for two results to be compared")]
     loop: str
+    scenario: Annotated[NamedScenario | None, Doc(description="null where no named scenario was asked for")] = None
     seed: int
     workers: int
     schedule_hash: Annotated[str, Doc(description="over times and lengths of the planned requests")]

@@ -100,6 +100,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     target = Cell(endpoint.url, kind="code")
     several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
+    if (named := method.scenario) is not None:
+        yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
     load = load_words(result, words)
     span = t(
         "{a} to {b} s",
