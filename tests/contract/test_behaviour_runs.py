@@ -9,10 +9,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 import trustme
 from contract_runs import Ran, run_once
+from scipy import stats
 from scripted import HANG, Received, Step, clean, serve
 from scripted_h2 import parted, serve_h2
 from small_engine import engine
@@ -171,3 +173,51 @@ def test_a_broken_connection_fails_a_slow_reader_too(tmp_path: Path) -> None:
         ran = run_once(server.url, tmp_path / "run", rate=20.0, requests=4, slow_readers="100%@100KB/s")
     assert ran.statuses == ["failed"] * 4
     assert set(ran.kinds()) <= {"cut", "reset"}
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("deaf", [False, True])
+def test_whether_the_server_notices_is_seen_on_its_page(tmp_path: Path, deaf: bool) -> None:
+    """Requests of a second, of which 60 % are given up after a tenth of it: a deaf engine computes them still."""
+    flags = ("--ttft", "20ms", "--itl", "5ms", "--slots", "64", *(("--deaf",) if deaf else ()))
+    with engine(*flags) as url:
+        ran = run_once(
+            url, tmp_path / "run", rate=12.0, requests=48, output_tokens="200", cancel=["60%@100ms"], every_s=0.1,
+        )  # fmt: skip
+        seen = truth_of(url)
+    gone = [row["request"] for row in ran.rows if row["status"] == "abandoned"]
+    made = [seen[request]["completion_tokens"] for request in gone if request in seen]
+    assert len(gone) > 15 and all(tokens == 200 for tokens in made) == deaf
+    assert all(seen[request]["gone_ns"] is not None for request in gone if request in seen)
+    told = ran.result.behaved and ran.result.behaved.noticed
+    assert told is not None
+    (check,) = [check for check in ran.result.verdict.checks if check.name == "noticed"]
+    if deaf:
+        assert told.low > 0.5 and check.word == "NOTED"
+    else:
+        assert told.share < 0.25 and check.word != "NOTED"
+
+
+def test_ttft_under_patience_is_that_of_the_recorded_rows(tmp_path: Path) -> None:
+    """From the Parquet by DuckDB and SciPy, which share no code with the result: two slots make a queue to wait in."""
+    with engine("--ttft", "60ms", "--itl", "1ms", "--slots", "2") as url:
+        ran = run_once(
+            url, tmp_path / "run", rate=40.0, requests=80, output_tokens="20", patience="lognormal:300ms,0.6",
+        )  # fmt: skip
+    where = ran.folder / "requests-*.parquet"
+    rows = duckdb.sql(
+        f"select planned_ns, first_any_ns, end_ns, status from '{where}' where status in ('ok', 'abandoned')"
+    ).fetchnumpy()
+    came = ~np.ma.getmaskarray(rows["first_any_ns"])
+    times = np.where(came, rows["first_any_ns"], rows["end_ns"]).astype(float) - rows["planned_ns"].astype(float)
+    assert 5 < (~came).sum() < 75
+    gone = ran.result.behaved and ran.result.behaved.abandoned
+    assert gone and gone.before_first == (~came).sum() and gone.ttft_anchor == "response"
+    known = stats.ecdf(stats.CensoredData(uncensored=times[came], right=times[~came])).sf
+    for name, left in (("p50", 0.5), ("p90", 0.1)):
+        one = gone.ttft_ms.get(name)
+        if one is not None and one.value is not None:
+            assert known.evaluate(one.value * 1e6 + 1) <= left + 1e-9 < known.evaluate(one.value * 1e6 - 1) + 2e-9
+    response = ran.result.latency["ttft_ms"].response
+    assert response is not None and response.n == came.sum()
+    assert response.mean == pytest.approx(times[came].mean() / 1e6)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
 
-from loadcell.metrics.dependence import Z_975
+from loadcell.metrics.dependence import Z_975, mean_inflation
 from loadcell.metrics.interval import spread_ms
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Abandoned, Behaved, Latency, Noticed, Observed, SlowReading
@@ -132,16 +133,18 @@ def noticed(rows: Rows, seen: Observed | None) -> Noticed | None:
     if looks < LEAST_LOOKS or total < LEAST_EXPECTED:
         return None
     excess, expected = excess[known], expected[known]
-    share = float(excess.sum() / total)
-    off = float(np.std(excess - share * expected, ddof=1)) * np.sqrt(looks) / total
-    return Noticed(
-        looks=looks,
-        expected=total / looks,
-        excess=float(excess.mean()),
-        share=share,
-        low=share - Z_975 * float(off),
-        high=share + Z_975 * float(off),
-    )
+    share, low, high = share_gone_on(excess, expected)
+    return Noticed(looks=looks, expected=total / looks, excess=float(excess.mean()), share=share, low=low, high=high)
+
+
+def share_gone_on(excess: Floats, expected: Floats) -> tuple[float, float, float]:
+    """The ratio of two sums over looks, with its 95 % interval (Cochran 1977, 6.4), which knows that looks near to one
+    another see the same requests."""
+    total = float(expected.sum())
+    share = float(excess.sum()) / total
+    off = excess - share * expected
+    reach = Z_975 * float(np.std(off, ddof=1)) * math.sqrt(excess.size * mean_inflation(off)) / total
+    return share, share - reach, share + reach
 
 
 def inside(t: Floats, begins: Floats, ends: Floats) -> Floats:

@@ -279,7 +279,9 @@ def _stopped(manifest: Manifest) -> StoppedEarly | None:
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     texts = {
-        "interrupted": phrase("the run was interrupted: {:,} requests had ended", int((rows.ok | rows.failed).sum())),
+        "interrupted": phrase(
+            "the run was interrupted: {:,} requests had ended", int((rows.ok | rows.failed | rows.abandoned).sum())
+        ),
         "broken": phrase("the run broke off: {:,} requests were recorded", len(rows)),
         "running": phrase("the run did not end: {:,} requests recorded up to its last flush", len(rows)),
     }
