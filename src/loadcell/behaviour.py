@@ -21,7 +21,7 @@ LONGEST_S = 86_400.0
 _LAWS = ("lognormal", "exponential", "uniform")
 
 
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What users do beside waiting for their replies. Drawn from the seed before the load; nobody does by default."""
 
     cancel: Annotated[
