@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.traces.files import Source, document, lines
 
 _ZONE = r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|([+-])(\d\d):?(\d\d)?)$"
@@ -68,7 +69,7 @@ def read_table(source: Source) -> Table:
         if not isinstance(found, list):
             raise UsageError(f"{source.path} is one JSON object, not a list of requests")
         objects, numbers = found, list(range(1, len(found) + 1))
-        broken = {i: "no object" for i, each in enumerate(found) if not isinstance(each, dict)}
+        broken = {i: phrase("no object") for i, each in enumerate(found) if not isinstance(each, dict)}
     return _Objects(source, len(objects), broken, objects, numbers)
 
 
@@ -82,9 +83,9 @@ def read_objects(source: Source) -> tuple[list[dict[str, Any]], list[int], dict[
         try:
             found = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            found, broken[len(objects)] = {}, f"no JSON: {error}"
+            found, broken[len(objects)] = {}, phrase("no JSON: {}", error)
         if not isinstance(found, dict):
-            found, broken[len(objects)] = {}, "no object"
+            found, broken[len(objects)] = {}, phrase("no object")
         objects.append(found)
         numbers.append(number)
     return objects, numbers, broken
