@@ -26,6 +26,7 @@ from loadcell.selftest.store import this_machine
 NAMES = (
     "startup", "size", "pacing", "bias", "peers", "apis", "templates", "callables", "verdicts", "selftest", "search",
     "real", "memory", "live", "mlperf", "duel", "coverage", "coverage_engine", "coverage_llama", "edges", "fuzz",
+    "traces",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\
