@@ -34,7 +34,10 @@ def read(source: Source, asked: Asked) -> Draft:
 
 def calls(source: Source) -> list[Call]:
     """The calls of models among the spans of a file."""
-    found = [_call(place, span) for place, span in _spans(source)]
+    try:
+        found = [_call(place, span) for place, span in _spans(source)]
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"{source.path} holds no spans as OpenTelemetry writes them: {error}") from error
     out = [call for call in found if call is not None]
     if not out:
         raise UsageError(
@@ -108,7 +111,9 @@ def _time(span: Mapping[str, Any], date: str, nanos: str) -> float:
 def _attributes(given: Any) -> dict[str, Any]:
     """Attributes as an object, however they are written."""
     if isinstance(given, list):
-        return {each["key"]: _value(each.get("value")) for each in given if isinstance(each, dict) and "key" in each}
+        return {
+            str(each["key"]): _value(each.get("value")) for each in given if isinstance(each, dict) and "key" in each
+        }
     return given if isinstance(given, dict) else {}
 
 
