@@ -11,6 +11,9 @@ from contract_runs import Run
 from small_engine import engine, truth_of
 
 from loadcell.cli.main import main
+from loadcell.recording.read import open_recording
+from loadcell.search.grid import changed_spec
+from loadcell.spec import Load, build_spec
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -46,6 +49,33 @@ def test_pairs_of_a_table_are_asked_and_credited(run: Run, tmp_path: Path) -> No
     assert any("the 25 pairs of lengths" in note for note in ran.result.notes)
 
 
+def test_a_recorded_run_takes_another_series_or_another_mean(tmp_path: Path) -> None:
+    def load(*words: str) -> Load:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        short = ("--input-tokens", "8", "--output-tokens", "4", "--json", "--trust")
+        assert main(["run", *words, *short, "--output", str(folder)]) in (0, 4)
+        return open_recording(folder).spec.load
+
+    with engine() as url:
+        first = load(url, "--requests", "4", "--concurrency", "2", "--ramp", "0")
+        series = load(str(tmp_path / "0"), "--rate-series", "30@300ms,60@300ms", "--requests", "20")
+        scaled = load(str(tmp_path / "1"), "--rate", "90")
+        other = load(str(tmp_path / "1"), "--rate-series", "50@200ms")
+        steady = load(str(tmp_path / "1"), "--set", "load.rate_series=none")
+    assert (first.rate, first.rate_series, series.rate, series.concurrency) == (None, None, 45.0, None)
+    assert (scaled.rate, scaled.rate_series) == (90.0, series.rate_series)
+    assert (other.rate, other.rate_series) == (50.0, "50@0.2s")
+    assert (steady.rate, steady.rate_series) == (45.0, None)
+
+
+def test_a_grid_scales_a_series_or_takes_several() -> None:
+    spec = build_spec({"endpoint": {"url": "localhost:1"}, "load": {"rate_series": "10@60s,50@60s"}})
+    assert (spec.load.rate, changed_spec(spec, {"load.rate": 6.0}).load.rate) == (30.0, 6.0)
+    other = changed_spec(spec, {"load.rate_series": "1@1s,3@1s"}).load
+    assert (other.rate, other.rate_series) == (2.0, "1@1s,3@1s")
+    assert changed_spec(spec, {"load.rate_series": "none"}).load.rate == 30.0
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -53,6 +83,7 @@ def test_pairs_of_a_table_are_asked_and_credited(run: Run, tmp_path: Path) -> No
         (("run", "--rate-series", "nothing.csv"), "load.rate_series: nothing.csv cannot be read"),
         (("run", "--lengths", "arxiv", "--input-tokens", "5"), "leave out workload.input_tokens"),
         (("run", "--lengths", "sharegtp"), "sharegpt"),
+        (("run", "--lengths", "bwb", "--api", "embeddings"), "--input-tokens empirical:bwb#COLUMN"),
         (("run", "--input-tokens", "mixture:1*5+x"), "'5+x' is not a token length"),
         (
             ("sweep", "--rate-series", "5@1s", "--slo", "ttft=1s", "--attainment", "99%"),

@@ -34,5 +34,6 @@ from loadcell.spec.notation import parse_size_mb as parse_size_mb
 from loadcell.spec.notation import parse_slo as parse_slo
 from loadcell.spec.redaction import redact as redact
 from loadcell.spec.redaction import secrets_of as secrets_of
+from loadcell.spec.series import NO_SERIES as NO_SERIES
 from loadcell.spec.series import Series as Series
 from loadcell.spec.series import parse_series as parse_series
