@@ -18,7 +18,7 @@ from loadcell.errors import LoadcellError, UsageError, nearest
 from loadcell.phrases import phrase
 from loadcell.search.model import Ask, Plan, Stage
 from loadcell.search.ranges import MOST_STAGES, is_grid, parse_loads
-from loadcell.spec import Spec, build_spec, redact, spec_fields
+from loadcell.spec import NO_SERIES, Spec, build_spec, redact, spec_fields
 
 Changes = dict[str, Any]
 """Spec fields of a stage by dotted path."""
@@ -193,6 +193,8 @@ def changed_spec(spec: Spec, changes: Mapping[str, Any]) -> Spec:
     for path, value in changes.items():
         section, _, key = path.partition(".")
         tree[section][key] = value
+    if changes.get("load.rate_series") not in NO_SERIES and RATE not in changes:  # the mean is its own
+        tree["load"]["rate"] = None
     return build_spec(tree)
 
 
