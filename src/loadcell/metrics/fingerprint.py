@@ -157,7 +157,7 @@ def _tree(result: Result) -> dict[str, Any]:
         **msgspec.to_builtins(method),
         "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
-        "prompts": None if prompts is None else PurePath(prompts).name,
+        "prompts": None if prompts is None else prompts if "#" in prompts else PurePath(prompts).name,
         "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),
         "token_sources": sorted(method.token_source),
         "shares": [round(one.share, 6) for one in method.spec.dealt],
