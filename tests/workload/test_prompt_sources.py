@@ -123,6 +123,9 @@ def test_a_snapshot_has_splits_by_its_names(tmp_path: Path) -> None:
     assert texts(file) == ["t0", "t1"]
     assert file.notes(2)[0] == f"the prompts are the part train of {tmp_path}/p: 2 files"
     assert texts(read(f"{tmp_path}/p:test")) == ["x"]
+    (tmp_path / "p" / "data" / "train-00000-of-00002.parquet").rename(tmp_path / "away")
+    with pytest.raises(UsageError, match="p holds 1 of 2 files of data/train: fetch the others"):
+        read(f"{tmp_path}/p#train")
     with pytest.raises(UsageError, match=r"p has no 'trian' \(did you mean train\?\); it has: test, train"):
         read(f"{tmp_path}/p#trian")
 
@@ -230,6 +233,7 @@ def test_a_data_set_of_the_hub(tmp_path: Path, hub: dict[str, Any]) -> None:
     assert texts(file) == ["b"]
     assert file.notes(1) == ["the prompts are the part test of org/set at the hub, commit sha-of-one: 1 file"]
     assert hub["fetched"] == ["README.md", "data/test.jsonl"]  # and nothing else
+    assert find_source("hf:org/set#test").files == find_source("org/set#test").files
     assert texts(read("hf:org/set:train")) == texts(read("hf://datasets/org/set#train")) == ["a"]
     with pytest.raises(UsageError, match=r"org/set has several parts \(test, train\): name one, as in org/set#test"):
         read("org/set")

@@ -66,7 +66,7 @@ ALWAYS = {
 """What is so without a flag: how many values it has, and why it can be left out."""
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
 _OWN_FORM = "--spec FILE takes Loadcell's own YAML (examples/), or the same by flags"
-_PROMPTS = "--prompts FILE takes JSON Lines, JSON, CSV or Parquet; its columns: --prompt-column, --output-column"
+_PROMPTS = "--prompts FILE|DIR|ORG/NAME#SPLIT (of the hub); its columns: --prompt-column, --output-column"
 DIFFERENT = {
     "--output DIR is the folder of one recording; it must be new, or it is refused":
         "--result-dir --result-filename --results-dir --output-file --output-dir --output-path --outputs "

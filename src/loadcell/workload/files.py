@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
-from loadcell.workload.fields import Refused, check_names
+from loadcell.workload.fields import check_names
+from loadcell.workload.inputs import Refused
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
 from loadcell.workload.rows import Rows, Shards, broken_rows
