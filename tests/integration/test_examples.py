@@ -36,6 +36,7 @@ SHORT = {
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "rag.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 
