@@ -98,7 +98,8 @@ _FIELD = {
         "endpoint": "cert_file key_file resolve "
         "api path http model stream headers api_key_env auth ca_file verify_tls metrics_url ignore_eos extra_body",
         "load": "concurrency rate arrivals rate_series requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
-        "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
+        "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s cache cache_reset",
+        "prefix": "system_tokens groups tokens zipf hit_share",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
         "ignore_fields send_fields skip_bad too_long context_tokens lengths lengths_columns lengths_order "
         "template_tokens token_ratio inputs query_tokens",

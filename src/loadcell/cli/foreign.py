@@ -105,7 +105,7 @@ DIFFERENT = {
     "--api chat or completions": "--llm-api",
     "--workers N is exactly so many load processes": "--workers-max",
     "--output names the recording; it takes no words of yours": "--metadata --label",
-    "no cache of the server is emptied: every run has new prompts (--salt), so that none knows them": "--flush-cache",
+    "--cache cold empties the server's cache before each run, and sees whether it did": "--flush-cache",
     "--api chat lets the server apply it": "--apply-chat-template",
     "loadcell run and sweep have it; where it is refused the load ends by its requests (--requests N)": "--duration",
 }  # fmt: skip
