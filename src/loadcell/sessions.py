@@ -167,7 +167,7 @@ def check_sessions(
         raise UsageError(f"sessions.sticky: the header {header} says something else: take another name")
     if loadgen is not None:
         raise UsageError("loadgen.scenario sends requests of its own order: leave sessions.turns out")
-    for key in ("lockstep", "min_requests"):
+    for key in ("lockstep", "min_requests", "stop_when_saturated"):
         if getattr(load, key):
             raise UsageError(f"load.{key} is of requests that are alone: leave it out, or sessions.turns")
 

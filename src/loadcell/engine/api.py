@@ -8,6 +8,7 @@ vocabularies, so that every token event of a stream has the same size.
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -98,6 +99,8 @@ class Asked(NamedTuple):
     chat: bool = False
     pooled: Pooled | None = None
     """Then `max_tokens` is 1, and stands for the whole reply: no token is made."""
+    said: tuple[int, ...] = ()
+    """Of each message its CRC-32, where it is one text."""
 
 
 B = TypeVar("B")
@@ -145,6 +148,7 @@ def read_request(body: bytes, chat: bool, model: str) -> Asked:
     wanted = asked.stream_options or _StreamOptions()
     return Asked(
         chat=chat,
+        said=said_in(asked.messages if chat else None),
         prompt_tokens=prompt_tokens,
         max_tokens=max_tokens,
         stream=bool(asked.stream),
@@ -158,6 +162,12 @@ def chat_tokens(messages: list[Message] | None, field: str = "messages") -> int:
     if not messages:
         raise ApiError(400, f"{field}: at least one message is required.", param=field)
     return sum(content_tokens(message.content) for message in messages)
+
+
+def said_in(messages: list[Message] | None) -> tuple[int, ...]:
+    """The CRC-32 of each message; 0 of one that is no text."""
+    texts = (message.content if isinstance(message.content, str) else "" for message in messages or ())
+    return tuple(zlib.crc32(text.encode()) for text in texts)
 
 
 def content_tokens(content: str | list[Part] | None) -> int:

@@ -49,6 +49,7 @@ class Exchange(Stream):
         "conn",
         "plain_until",
         "request_id",
+        "session",
         "stamps",
         "trouble",
         "trouble_at",
@@ -65,6 +66,7 @@ class Exchange(Stream):
     whole: Callable[[int, Times], bytes]
     """The body of its response where that is not streamed."""
     request_id: str | None
+    session: str | None
     stamps: array[int]
     trouble: str | None
     trouble_at: int
@@ -345,6 +347,7 @@ class Server:
         request_id = head.headers.get("x-request-id")
         name = request_id or f"{mix(seed, seq, NAME):016x}{mix(seed, seq, NAME2):016x}"
         exchange.conn, exchange.asked, exchange.request_id = conn, asked, request_id
+        exchange.session = head.headers.get("x-session-id")
         said = (self._phrases, asked, name, int(time.time()), exchange.offset)
         exchange.api = api
         if api.voice is not None:
@@ -426,5 +429,8 @@ def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
         prompt_tokens=exchange.prompt_tokens,
         completion_tokens=len(exchange.stamps),
         pooled=exchange.asked.pooled is not None,
+        said=exchange.asked.said,
+        session=exchange.session,
+        peer=exchange.conn.peer,
         outcome=outcome,
     )

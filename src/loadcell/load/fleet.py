@@ -349,6 +349,7 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
         crew.own_end.close()
     manifest.notes[:0] = crew.beside.notes()  # the first: one screen shows no more
     opened: dict[str, int] = {}
+    wordless = 0
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()
@@ -357,6 +358,7 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
             audit = json.loads(file.read_bytes())
             for address, count in audit.get("connections_by_address", {}).items():
                 opened[address] = opened.get(address, 0) + count
+            wordless += audit.get("wordless", 0)
             if audit["died"]:
                 manifest.state = "broken"
                 manifest.invalid.append(phrase("worker {} could not write its data: {}", worker, audit["died"]))
@@ -380,6 +382,9 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
     if crew.feeder is not None and crew.feeder.poll() and manifest.state != "interrupted":
         manifest.state = "broken"
         manifest.invalid.append(feeder.said(crew.feeder) or "")
+    if wordless:
+        words = phrase("{:,} replies had no visible text: later turns carry empty ones in their place", wordless)
+        manifest.notes.append(words)
     if opened:
         manifest.effective["connections_by_address"] = opened
     if len(opened) > 1 and "classes" not in manifest.effective:

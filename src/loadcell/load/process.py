@@ -141,6 +141,7 @@ def _run(worker: Worker, t0_ns: int) -> None:
 def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     audit, writer = worker.audit, worker.ledger.writer
     writer.close()
+    audit.wordless = 0 if worker.talking is None else worker.talking.wordless
     audit.issued, audit.beyond = worker.count[Count.ISSUED], worker.count[Count.BEYOND]
     audit.died = audit.died or writer.error
     try:

@@ -57,5 +57,8 @@ class Talk(NamedTuple):
 
     def reply(self, text: str) -> bytes:
         """A reply, as it stands in what was said."""
-        encoded = msgspec.json.encode(text)
+        try:
+            encoded = msgspec.json.encode(text)
+        except UnicodeEncodeError:  # half a character, which a server may send escaped
+            encoded = msgspec.json.encode(text.encode(errors="replace").decode())
         return _REPLY % encoded if self.messages else encoded[1:-1]

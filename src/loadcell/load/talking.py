@@ -23,8 +23,9 @@ class Talking:
         self._course, self._talk, self._parse, self._failed = course, talk, parse, failed
         self._unsettled: dict[int, Flight] = {}
         """Of those that landed, what is gone on with and was not parsed yet."""
-        self._said: dict[int, dict[int, bytes]] = {}
-        """Of each open session, by row: what was said when it was sent, then, by the end of its reply."""
+        self._said: dict[int, dict[int, tuple[bytes, int]]] = {}
+        """Of each open session, by row: what was said when it was sent, then, by the end of its reply; and how many
+        rows are still to go on with that. A row goes on with the first that it waits for."""
         self.wordless = 0
         """Replies without visible text, which stand as empty ones in what is said later."""
 
@@ -34,12 +35,16 @@ class Talking:
             return kept
         gap, talk, course = parted(kept), self._talk, self._course
         said, parents = self._said.setdefault(course.session_of(row), {}), course.parents(row)
-        before = said[parents[0]] if parents else b""
-        if parents and course.children(parents[0])[-1] == row:  # nobody else goes on with it
-            del said[parents[0]]
+        before = b""
+        if parents:
+            before, users = said[parents[0]]
+            said[parents[0]] = before, users - 1
+            if users == 1:  # nobody else goes on with it
+                del said[parents[0]]
         by_now = talk.then(before, gap.brings)
-        if course.children(row):
-            said[row] = by_now
+        users = sum(course.parents(child)[0] == row for child in course.children(row))
+        if users:
+            said[row] = by_now, users
         return b"%b%b%b" % (gap.head, by_now, gap.tail)
 
     def landed(self, flight: Flight) -> None:
@@ -67,7 +72,8 @@ class Talking:
             if said is not None and flight.request in said:
                 text = "".join(reply.content)
                 self.wordless += not text
-                said[flight.request] = self._talk.then(said[flight.request], self._talk.reply(text))
+                before, users = said[flight.request]
+                said[flight.request] = self._talk.then(before, self._talk.reply(text)), users
 
     def over(self, session: int) -> None:
         """A session is over: what was said in it is not needed any more."""

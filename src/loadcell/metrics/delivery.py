@@ -109,6 +109,8 @@ def token_closure(
     slack = np.where(by_tokenizer, TOKENIZER_TOLERANCE, 1.0)
     known = ok & ~np.isnan(rows.output_tokens) & ~np.isnan(rows.asked_tokens)
     told = ok & ~np.isnan(rows.prompt_tokens) & (rows.input_tokens > 0)
+    if rows.later.size:  # what later turns hold follows from the replies, and from a template for each message
+        told &= ~rows.later
     cached = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
 
     def share(mask: Mask, among: Mask) -> float | None:

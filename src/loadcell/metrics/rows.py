@@ -88,6 +88,8 @@ class Rows:
     """Number of the class; empty where it was not read."""
     session: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of the session; empty without sessions. Requests outside of any have one each."""
+    later: Mask = field(default_factory=lambda: np.zeros(0, bool))
+    """Turns after the first of their session, where sessions were asked for; else empty."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -131,6 +133,7 @@ def read_rows(recording: Recording) -> Rows:
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
         session=_sessions(recording, table["request"].astype(np.int64)),
+        later=_later(recording, table["request"].astype(np.int64)),
     )
 
 
@@ -143,6 +146,15 @@ def _sessions(recording: Recording, request: Ids) -> Ids:
     schedule[alone] = np.nanmax(schedule) + 1 + np.arange(np.count_nonzero(alone))
     found: Ids = schedule[request].astype(np.int64)
     return found
+
+
+def _later(recording: Recording, request: Ids) -> Mask:
+    """Which of these requests are turns after the first, where sessions were asked for."""
+    if not recording.spec.sessions.any:
+        return np.zeros(0, bool)
+    schedule = recording.schedule(("request", "turn"))
+    later: Mask = schedule["turn"][np.searchsorted(schedule["request"], request)] > 0
+    return later
 
 
 def _failures(recording: Recording, failed: Mask) -> dict[str, tuple[int, str | None]]:

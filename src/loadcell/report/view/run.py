@@ -42,14 +42,25 @@ def model_of(result: Result) -> str | None:
 
 def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
-    t, load = words.say, result.methodology.spec.load
+    t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
     if result.methodology.loop == "open":
         found = asked(load.rate or 0.0, words)
-        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        if sessions.any:
+            parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        elif result.methodology.spec.agent.any:
+            parts = [t("open loop, {rate} tasks/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        else:
+            parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [t("at most {n} in flight", n=words.count(users))] if users else []
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if sessions.turns is not None:
+        parts.append(t("{n} turns a session", n=sessions.turns))
+    if result.methodology.spec.agent.steps is not None:
+        parts.append(t("{n} steps a task", n=result.methodology.spec.agent.steps))
+    if sessions.think is not None:
+        parts.append(t("pauses {law}", law=sessions.think))
     if load.requests:
         parts.append(t("{n} requests", n=words.count(load.requests)))
     length_s = result.methodology.effective.get("duration_s")
