@@ -115,8 +115,8 @@ def _session(measure: Measure, result: Result) -> Figure:
         few = phrase("it needs {:,} samples, there are {:,}", shown_from(measure.permille), found.time.n)
         return Figure(None, found.time.n, why=estimate.withheld or few, few=estimate.withheld is None)
     low, high = estimate.low, estimate.high
-    ends = (estimate.caveat or none if end is None else None for end in (high, low))
-    return Figure(estimate.value, found.time.n, low, high, None, None, *ends)
+    above, below = ((estimate.caveat or none) if end is None else None for end in (high, low))
+    return Figure(estimate.value, found.time.n, low, high, open=above, open_below=below)
 
 
 def of_api(metric: str, result: Result) -> bool:
