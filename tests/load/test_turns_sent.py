@@ -321,3 +321,17 @@ def test_what_is_made_meanwhile_is_what_was_planned(fast: str, tmp_path: Path, m
         assert isinstance(own, bytes)
         said = [one["content"] for one in json.loads(own)["messages"]]
         assert seen["said"] == [zlib.crc32(text.encode()) for text in said]
+
+
+def test_ttft_of_turns_is_as_near_to_the_engines_own_as_that_of_single_requests(alone: None, tmp_path: Path) -> None:
+    apart: dict[str, float] = {}
+    with engine("--ttft", "15ms", "--itl", "1ms", "--slots", "64") as url:
+        for name, sessions in (("alone", {}), ("turns", {"turns": "8", "think": "20ms"})):
+            folder = tmp_path / name
+            manifest = run_load(spec_of(url, {"concurrency": 8, "requests": 400}, sessions), folder, lambda _: None)
+            truth = [one for one in truth_of(url) if one["id"].startswith(manifest.id)]
+            mine = [row["first_any_ns"] - row["send_start_ns"] for row in rows_of(folder)]
+            true = [one["tokens_ns"][0] - one["arrival_ns"] for one in truth]
+            apart[name] = float(np.median(np.subtract(mine, true))) / 1e6
+    assert abs(apart["turns"]) < 0.5
+    assert abs(apart["turns"] - apart["alone"]) < 0.25
