@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 SHORT = {
     "chat.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s"),
+    "multi-turn.yaml": ("load.duration_s=1s", "sessions.think=20ms"),
+    "conversations.yaml": ("load.requests=16", "sessions.think=20ms"),
     "open-loop.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s", "load.rate=40"),
     "completions.yaml": ("load.requests=16",),
     "messages.yaml": ("load.duration_s=1s",),

@@ -185,6 +185,16 @@ def test_times_of_sessions_are_compared_where_both_sides_have_them(
     assert figures(build_result(plain), plain)["session_time.p50"].why in ABSENT
 
 
+def test_a_branch_that_failed_holds_up_what_waits_for_it_and_nothing_else(tmp_path: Path) -> None:
+    """1 fails, which 3 and 4 wait for; 2 goes on, and 5 behind it comes after the end."""
+    calls = [Call(), Call((0,), fails=True), Call((0,)), Call((1, 2)), Call((3,)), Call((2,), delay_ms=60_000)]
+    result = result_of(tmp_path, [(100.0 * i, calls) for i in range(40)], stops_ms=10_000)
+    found = result.sessions
+    assert found is not None
+    assert (found.failed, found.whole, found.unfinished) == (40, 0, 0)
+    assert (found.unsent_turns.after_failure, found.unsent_turns.at_end) == (80, 40)
+
+
 def test_a_task_that_branches_and_joins(tmp_path: Path) -> None:
     """0 plans; 1, 2 and 3 are done side by side after tools of 50 ms; 4 waits for all of them, 10 ms later."""
     calls = [

@@ -6,7 +6,8 @@ ends what waits for it: that is never sent. A session is over once nothing of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ class Course:
         """`session` of each row of the schedule; `waits` as a recording holds them: a row a pair."""
         rows = len(session)
         waiting, awaited = waits["request"].astype(np.int64), waits["waits_for"].astype(np.int64)
-        self._session: list[int] = session.tolist()
-        self._delay: list[int] | None = None if delay_ns is None else delay_ns.tolist()
+        self._session = _flat(session)
+        self._delay = None if delay_ns is None else _flat(delay_ns)
         counts = np.bincount(waiting, minlength=rows)
-        self._left: list[int] = counts.tolist()
+        self._left = _flat(counts)
         self._parents, self._parent_ends = _lists(waiting, awaited, rows)
         self._children, self._child_ends = _lists(awaited, waiting, rows)
         self._latest: dict[int, int] = {}
@@ -37,24 +38,25 @@ class Course:
         self._dropped: set[int] = set()
         """Rows that were ready when it became known that something they wait for has failed."""
         begins = np.flatnonzero(np.diff(session, prepend=-1))
-        self._begins: list[int] = begins.tolist()
-        self._ends: list[int] = [*self._begins[1:], rows]
+        self._begins = _flat(begins)
+        self._ends = _flat(np.append(begins[1:], rows))
         self._first = counts == 0
 
     def firsts(self, worker: int, workers: int) -> list[int]:
         """The rows of this worker's sessions that wait for none, in their order."""
-        rows: list[int] = np.flatnonzero(self._first & (np.array(self._session) % workers == worker)).tolist()
+        sessions = np.frombuffer(self._session, np.int64)
+        rows: list[int] = np.flatnonzero(self._first & (sessions % workers == worker)).tolist()
         return rows
 
     def session_of(self, row: int) -> int:
         """The session of a row."""
         return self._session[row]
 
-    def parents(self, row: int) -> list[int]:
+    def parents(self, row: int) -> Sequence[int]:
         """What a row waits for."""
         return self._parents[self._parent_ends[row - 1] if row else 0 : self._parent_ends[row]]
 
-    def children(self, row: int) -> list[int]:
+    def children(self, row: int) -> Sequence[int]:
         """What waits for a row."""
         return self._children[self._child_ends[row - 1] if row else 0 : self._child_ends[row]]
 
@@ -128,10 +130,14 @@ class Course:
             del self._alive[session]
 
 
-def _lists(of: Ints, values: Ints, rows: int) -> tuple[list[int], list[int]]:
+def _flat(values: NDArray[Any]) -> array[int]:
+    return array("q", values.astype(np.int64).tobytes())
+
+
+def _lists(of: Ints, values: Ints, rows: int) -> tuple[array[int], array[int]]:
     """The values that stand beside each row, one list after another, and where each ends."""
     order = np.argsort(of, kind="stable")
-    return values[order].tolist(), np.cumsum(np.bincount(of, minlength=rows)).tolist()
+    return _flat(values[order]), _flat(np.cumsum(np.bincount(of, minlength=rows)))
 
 
 def course_of(columns: Mapping[str, Any], waits: Mapping[str, Any] | None) -> Course | None:
