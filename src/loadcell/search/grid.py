@@ -160,10 +160,11 @@ def make_plan(spec: Spec, **fields: Any) -> Plan:
 
     UsageError for rates of sessions: of turns that wait for replies no time is planned, by which a rate is judged.
     """
-    if spec.sessions.any and fields.get("axis") == RATE:
+    if (spec.sessions.any or spec.agent.any) and fields.get("axis") == RATE:
+        key, flag = ("agent.steps", "--agent") if spec.agent.any else ("sessions.turns", "--turns")
         raise UsageError(
-            "sessions.turns: a sweep judges a rate by the planned times of requests, and turns that wait for replies "
-            "have none: sweep --concurrency (users with a session each), or leave --turns out"
+            f"{key}: a sweep judges a rate by the planned times of requests, and turns that wait for replies "
+            f"have none: sweep --concurrency (users with a session each), or leave {flag} out"
         )
     return Plan(loadcell=__version__, seed=spec.run.seed, spec=redact(spec), **fields)
 
