@@ -36,6 +36,21 @@ def test_broken_rows_are_left_out_and_counted_where_that_is_asked_for(file):
     assert change.words == "1 of 3 rows of t are broken and were left out, the first: line 3 (no input tokens)"
 
 
+def test_cells_too_many_and_quotes_without_an_end_break_their_own_row_alone(file):
+    path = file("t.csv", HEAD + '0,5,1\n1,6,1,9\n2,"7,1\n3,8,1\n"4",9,1\n')
+    said = refusal(path)
+    assert "2 of 5 rows" in said and "line 3 (4 cells for 3 columns), line 4 (no input tokens)" in said
+    assert read_trace(path, skip_bad=True).input_tokens.tolist() == [5, 8, 9]
+    said = refusal(file("u.csv", HEAD + "0,5,1\n1,6,1,9\n"))
+    assert "line 3 (4 cells for 3 columns)" in said
+
+
+def test_a_cell_may_have_lines_and_two_columns_one_name(file):
+    text = 't,in,out,note,note\n0,5,1,"a\nb",\n1,6,1,c,d\n'
+    assert read_trace(file("t.csv", text)).input_tokens.tolist() == [5, 6]
+    assert "its first line holds numbers" in refusal(file("n.csv", "0,5,1\n1,6,1\n"))
+
+
 def test_lines_that_are_no_json_are_broken_rows(file):
     path = file("t.jsonl", '{"t": 0, "in": 5, "out": 1}\nwhat\n[1]\n\n{"t": 1, "in": 6, "out": 1}\n')
     assert (

@@ -105,7 +105,7 @@ def _waiting(draft: Draft, table: Table, columns: Mapping[str, tuple[str, str]])
         lists = [each if isinstance(each, list) else [] for each in table.lists(columns["waits"][0])]
         for row, each in enumerate(lists):
             if any(not isinstance(value, int) or not 0 <= value < row for value in each):
-                draft.broken = {**draft.broken, row: "waits for no earlier row (they count from 0)"}
+                draft.broken = {**draft.broken, row: phrase("waits for no earlier row (they count from 0)")}
                 lists[row] = []
         draft.waits = _ragged(lists)
     elif draft.session is None:
@@ -140,7 +140,7 @@ def _blocked(draft: Draft, table: Table, columns: Mapping[str, tuple[str, str]])
     lists = table.lists(columns["blocks"][0])
     for row, each in enumerate(lists):
         if not isinstance(each, list) or any(not isinstance(value, int) for value in each):
-            draft.broken = {**draft.broken, row: "no list of blocks"}
+            draft.broken = {**draft.broken, row: phrase("no list of blocks")}
             lists[row] = []
     draft.blocks, draft.block_tokens = _ragged(lists), int(known[0])
 

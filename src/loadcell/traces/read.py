@@ -56,6 +56,9 @@ FORMATS = {
 _LOG = re.compile(r"Received request \S+:|^(\([^)]*\) )?INFO \d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE)
 
 
+_NUMBER = re.compile(r"[-+\d.:eTZ ]+")
+
+
 def read_trace(
     name_or_path: str | Path,
     *,
@@ -108,6 +111,8 @@ def find_kind(source: Source) -> str:
             f"{source.path} holds texts: make a trace of it by loadcell trace anonymize, or send them by --prompts"
         )
     has = f"it has {', '.join(source.columns[:12])}" if source.columns else "it has no columns"
+    if source.columns and all(_NUMBER.fullmatch(name) for name in source.columns):
+        has = "its first line holds numbers, where the names of the columns should stand"
     raise UsageError(
         f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "
         f"{', '.join(kind for kind in FORMATS if kind != 'plain')} (--kind)"

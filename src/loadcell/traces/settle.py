@@ -136,27 +136,29 @@ def numbered(names: list[str | None]) -> NDArray[np.int64]:
 def _faults(draft: Draft) -> dict[int, str]:
     """Rows that are no requests, and why."""
     bad: dict[int, str] = {}
-    for what, values, least in (("input", draft.input_tokens, 1), ("output", draft.output_tokens, 0)):
-        for row in np.flatnonzero(~whole(values, least)).tolist():
-            value = values[row]
-            bad.setdefault(row, f"no {what} tokens" if np.isnan(value) else f"{value:g} {what} tokens")
+    for row in np.flatnonzero(~whole(draft.input_tokens, 1)).tolist():
+        value = draft.input_tokens[row]
+        bad[row] = phrase("no input tokens") if np.isnan(value) else phrase("{:g} input tokens", value)
+    for row in np.flatnonzero(~whole(draft.output_tokens)).tolist():
+        value = draft.output_tokens[row]
+        bad.setdefault(row, phrase("no output tokens") if np.isnan(value) else phrase("{:g} output tokens", value))
     if draft.t_s is not None:
         lacks = ~np.isfinite(draft.t_s)
         if draft.timeless_s and draft.waits is not None:
             lacks &= draft.waits.counts == 0
         for row in np.flatnonzero(lacks).tolist():
-            bad.setdefault(row, "no time")
+            bad.setdefault(row, phrase("no time"))
     if draft.delay_s is not None:
         with np.errstate(invalid="ignore"):
             for row in np.flatnonzero(draft.delay_s < 0).tolist():
-                bad.setdefault(row, f"a delay of {draft.delay_s[row]:g} s")
+                bad.setdefault(row, phrase("a delay of {:g} s", draft.delay_s[row]))
     bad.update(draft.broken)
     return dict(sorted(bad.items()))
 
 
 def _named(draft: Draft, bad: Mapping[int, str]) -> list[str]:
     rows = list(bad)[:_NAMED]
-    return [f"line {line} ({bad[row]})" for row, line in zip(rows, draft.places(rows), strict=True)]
+    return [phrase("line {} ({})", line, bad[row]) for row, line in zip(rows, draft.places(rows), strict=True)]
 
 
 def _refusal(draft: Draft, bad: Mapping[int, str], skip_bad: bool) -> str:
