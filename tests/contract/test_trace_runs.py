@@ -145,7 +145,10 @@ def test_sends_are_as_bursty_as_the_trace(tmp_path: Path) -> None:
     ("flags", "says"),
     [
         (["--trace", "azure-cod"], "did you mean azure-code"),
-        (["--trace", "azure-code", "--max-input-tokens", "100", "--trace-too-long", "refuse"], "have more than 100 input"),
+        (
+            ["--trace", "azure-code", "--max-input-tokens", "100", "--trace-too-long", "refuse"],
+            "have more than 100 input",
+        ),
         (["--trace", "azure-code", "--trace-window", "5h..6h"], "the trace lasts for"),
         (["--trace", "azure-code", "--stop-when-saturated"], "the rate of a trace varies"),
         (["--trace", "azure-code", "--input-tokens", "100"], "leave --input-tokens out"),
