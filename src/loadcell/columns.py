@@ -18,6 +18,9 @@ from loadcell.errors import UsageError, nearest
 
 PACKAGED = {"arxiv": "arxiv.csv.gz", "bwb": "bwb.csv.gz", "sharegpt": "sharegpt.csv.gz"}
 """Tables of lengths that come with the package, by name; their folder tells where they are from."""
+_ETALON = "project-etalon/etalon (Georgia Institute of Technology, Apache-2.0), counted by Llama 2's tokenizer"
+SOURCES = dict.fromkeys(PACKAGED, _ETALON)
+"""Whom to credit for each."""
 _SEPARATORS = ",\t;|"
 _ALONE = "value"
 """Name of the only column of a file without a header."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.load.prepare import schedule_columns
+from loadcell.recording.write import write_part
 from loadcell.spec import Load, Series, build_spec, parse_arrivals, parse_series, with_defaults
 from loadcell.spec.series import read_series
+from loadcell.workload import plan
 from loadcell.workload.arrivals import peak_rate, planned_ns, repeated, weibull_shape
 from loadcell.workload.schedule import lay_out
 
@@ -248,3 +252,36 @@ def test_few_bursts_say_how_far_chance_moved_the_mean() -> None:
         for seed in (2, 3, 4)
     ]
     assert any("in so few bursts chance moves the mean" in note for each in notes for note in each)
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "weibull:2", "bursts:1s,4s,10%"])
+def test_the_saved_plan_tells_its_own_law(tmp_path: Path, arrivals: str) -> None:
+    """From schedule.parquet alone: counts of each step against the series, and gaps against the law, in SQL."""
+    text = "20@50s,80@50s,20..80@50s"
+    load = {"rate_series": text, "arrivals": arrivals, "requests": 200_000}
+    spec = build_spec({"endpoint": {"url": "localhost:1"}, "load": load, "workload": {"input_tokens": "64"}})
+    write_part(tmp_path, "schedule", schedule_columns(plan(spec)))
+    found = duckdb.sql(
+        f"""
+        SELECT ((planned_ns % 150_000_000_000) // 50_000_000_000)::INT AS step, count(*) AS n
+        FROM '{tmp_path / "schedule.parquet"}' WHERE planned_ns < 25 * 150_000_000_000 GROUP BY step ORDER BY step
+        """
+    ).fetchall()
+    counts = np.array([n for _, n in found])
+    dispersion = {"poisson": 1.0, "weibull:2": 4.0, "bursts:1s,4s,10%": 320.0}[arrivals]
+    wanted = np.array([1000, 4000, 2500]) * 25
+    assert np.all(np.abs(counts - wanted) < 4.5 * np.sqrt(dispersion * wanted))
+    in_order = duckdb.sql(
+        f"SELECT bool_and(gap >= 0) FROM (SELECT planned_ns - lag(planned_ns) OVER (ORDER BY request) AS gap "
+        f"FROM '{tmp_path / 'schedule.parquet'}')"
+    ).fetchall()
+    assert in_order == [(True,)]
+    if arrivals == "poisson":  # the number in disjoint seconds of the steady steps is Poisson
+        ((ratio,),) = duckdb.sql(
+            f"""
+            SELECT var_samp(n - (CASE WHEN s % 150 < 50 THEN 20 ELSE 80 END)) / avg(n) FROM (
+                SELECT planned_ns // 1_000_000_000 AS s, count(*) AS n FROM '{tmp_path / "schedule.parquet"}'
+                GROUP BY s) WHERE s % 150 < 100 AND s < 3750
+            """
+        ).fetchall()
+        assert ratio == pytest.approx(1, abs=0.1)

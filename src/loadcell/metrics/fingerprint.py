@@ -54,11 +54,21 @@ FIELDS = (
     Field("trace", "trace", "forbid"),
     Field("replay of the trace", "replay", "care"),
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
+    Field("fields left out of the prompts", "spec.workload.ignore_fields", "forbid"),
+    Field("columns sent with the prompts", "spec.workload.send_fields", "forbid"),
+    Field("what is done with prompts that are too long", "spec.workload.too_long", "care"),
+    Field("broken rows left out", "spec.workload.skip_bad", "care"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
+    Field("lengths in pairs", "spec.workload.lengths", "forbid"),
+    Field("order of the lengths", "spec.workload.lengths_order", "care"),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
+    Field("sessions", "spec.sessions", "forbid"),
+    Field("beginnings that prompts share", "spec.prefix", "forbid"),
+    Field("state of the prefix cache", "spec.load.cache", "forbid"),
+    Field("agents", "spec.agent", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
@@ -90,8 +100,12 @@ FIELDS = (
     Field("loadcell", "recorded_by", "care"),
 )
 
+_HASHED_WHERE_ASKED = ("spec.workload.ignore_fields", "spec.workload.send_fields", "spec.workload.skip_bad")
+"""Part of a fingerprint where they were asked for: what is sent of a file follows from them."""
 _CACHED_APART = 0.05
 """Cached shares of the prompts further apart than this are a difference."""
+_INTENDED_APART = 0.02
+"""And intended shares, which the number of requests moves a little: the first of a group finds nothing."""
 _LENGTHS_APART = 0.05
 """The same for prompt tokens by the server over those planned."""
 _UNKNOWN = object()
@@ -113,6 +127,11 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     tree = {"spec": _plain_spec(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
+    asked |= {"agent": agents} if (agents := tree["spec"]["agent"]) else {}
+    asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
+    asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
+    if spec.load.cache != "as-is":
+        asked["cache"] = spec.load.cache
     if (trace := _trace_sha256(effective)) is not None:  # not there for others, whose hash stays what it was
         asked["trace"] = trace
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
@@ -226,7 +245,10 @@ def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Differen
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    return [Difference("schedule", "care", phrase("equal settings gave other schedules: loadcell has changed"), False)]
+    says = phrase("equal settings gave other schedules: loadcell has changed")
+    if "empirical:" in f"{a.methodology.spec.workload.input_tokens} {a.methodology.spec.workload.output_tokens}":
+        says = phrase("equal settings gave other schedules: loadcell has changed, or a file of lengths")
+    return [Difference("schedule", "care", says, False)]
 
 
 def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
@@ -240,6 +262,10 @@ def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
 
 
 def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
+    intended = [None if result.cache is None else result.cache.intended_share for result in (a, b)]
+    if None not in intended and abs((intended[0] or 0.0) - (intended[1] or 0.0)) > _INTENDED_APART:
+        says = phrase("input tokens shared by plan: {} {:.1%}, {} {:.1%}", names[0], intended[0], names[1], intended[1])
+        return [Difference("cache", "care", says, False)]
     shares = [result.instrument.tokens.cached_share for result in (a, b)]
     if shares[0] is None or shares[1] is None or abs(shares[0] - shares[1]) <= _CACHED_APART:
         return []

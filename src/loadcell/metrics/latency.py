@@ -46,8 +46,8 @@ def in_send_order(rows: Rows, chosen: Mask) -> Ids:
 
 
 def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
-    """Every latency of each request by metric, ns (RTF: millionths): from its send, and from its planned time; one that
-    has no anchor twice. ITL, which belongs to gaps, is not among them."""
+    """Every latency of each request by metric, ns (RTF: millionths): from its send, and from when it was to be sent;
+    one that has no anchor twice. ITL, which belongs to gaps, is not among them."""
     sent, planned = rows.send_start, rows.planned
     tpot = tpot_ns(rows)
     return {
@@ -64,6 +64,7 @@ def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
 def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0) -> dict[str, Latency]:
     """Every latency metric of the ok requests of the window, from both anchors; `failed` others were in it."""
     places, each = in_send_order(rows, ok), of_requests(rows)
+    clusters = rows.session[places] if rows.session.size else None
 
     def summed(name: str) -> Latency:
         title, unit = GLOSSARY[name].title, GLOSSARY[name].unit
@@ -74,8 +75,8 @@ def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0) ->
         return Latency(
             title=title,
             unit=unit,
-            service=summarise_array(service[places], _MS, failed),
-            response=summarise_array(response[places], _MS, failed) if anchored else None,
+            service=summarise_array(service[places], _MS, failed, clusters),
+            response=summarise_array(response[places], _MS, failed, clusters) if anchored else None,
         )
 
     return {field: summed(metric.name) for field, metric in LATENCIES.items()}

@@ -43,12 +43,15 @@ def steady(
     flight: Concurrency,
     stopped: Stopped | None = None,
     held: list[Held] | None = None,
+    settled: float = 0.0,
 ) -> Steady:
     """What the window is, and whether the load was steady in it. `unsent` are the planned times of requests unsent.
 
     Where the rate was meant to vary, `held` says when it held still: a queue is looked for there.
 
     Where a stop gave up what was in the air, the window ends before the sending; the queue is known to the stop.
+    Sessions of an open loop take `settled` ns: so long their requests become more, and that is no queue. Of a closed
+    one, `flight` is that of its users, who may think.
     """
     begun = ~np.isnan(rows.end)
     starts, ends = anchor[begun], rows.end[begun]
@@ -57,16 +60,17 @@ def steady(
         came, left = np.concatenate((starts, waiting)), np.concatenate((ends, np.full(waiting.size, extent)))
         if stopped is not None and stopped.cancelled and not span.chosen:
             known = min(float(stopped.at_ns), float(came.max(initial=0.0)))
-            stable, growth, says = _queue(came, left, replace(span, end=known, sent_until=known))
+            stable, growth, says = _queue(came, left, replace(span, end=known, sent_until=known), settled)
             if stopped.kind == "saturated" and stable is not False:  # seen with more looks than one
                 says = stopped.reason.removeprefix("saturated: ")
                 stable, growth = False, _change_per_s(came, left, known)
         elif held is not None:
-            stable, growth, says = _queues(came, left, span, held)
+            stable, growth, says = _queues(came, left, span, held, settled)
         else:
-            stable, growth, says = _queue(came, left, span)
+            stable, growth, says = _queue(came, left, span, settled=settled)
     else:
-        stable, growth, says = _users(span, int(np.count_nonzero(span.holds(anchor))), flight)
+        count = int(np.count_nonzero(span.holds(anchor)))
+        stable, growth, says = _users(span, count, flight, talk=settled > 0)
     return Steady(
         method=span.method,
         warmup_s=span.start / 1e9,
@@ -81,7 +85,7 @@ def steady(
 Finding = tuple[bool | None, Estimate, str]
 
 
-def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held]) -> Finding:
+def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held], settled: float = 0.0) -> Finding:
     """The same of a rate that was meant to vary, in each part where it held still: the level may rise with the rate.
 
     The parts that are looked at share the error of 2.5 % that one has.
@@ -93,7 +97,7 @@ def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held]) -> Findi
         from scipy.special import stdtrit
 
         wider = float(stdtrit(_BATCHES - 2, 1 - 0.025 / len(looked))) / _T_38
-    found = [(_queue(starts, ends, part, one.start_ns, wider), one) for part, one in looked]
+    found = [(_queue(starts, ends, part, one.start_ns, wider, settled), one) for part, one in looked]
     for (stable, growth, says), one in found:
         if stable is False:
             at = (one.start_ns / 1e9, one.end_ns / 1e9)
@@ -109,7 +113,9 @@ def _count(starts: Floats, span: Span) -> int:
     return int(np.count_nonzero((starts >= span.start) & (starts <= min(span.end, span.sent_until))))
 
 
-def _queue(starts: Floats, ends: Floats, span: Span, since: float = 0.0, wider: float = 1.0) -> Finding:
+def _queue(
+    starts: Floats, ends: Floats, span: Span, since: float = 0.0, wider: float = 1.0, settled: float = 0.0
+) -> Finding:
     """Open loop: whether requests in the system, those that wait in the client included, grow in number.
 
     The rate is on `since` then; `wider` is the interval of the growth than that of 95 %.
@@ -117,14 +123,13 @@ def _queue(starts: Floats, ends: Floats, span: Span, since: float = 0.0, wider: 
     # While the first requests are still on their way their number can only rise: that is no queue.
     first = np.argsort(starts, kind="stable")
     first = first[starts[first] >= since][:LEAST_REQUESTS]
-    fill = float(np.quantile(ends[first] - starts[first], 0.95)) if first.size else 0.0
+    fill = max(settled, float(np.quantile(ends[first] - starts[first], 0.95)) if first.size else 0.0)
     low, high = max(0.0 if span.unsettled else span.start, since + fill), min(span.end, span.sent_until)
     count = int(np.count_nonzero((starts >= low) & (starts <= high)))
     if count < LEAST_REQUESTS or high - low < _LEAST_FILLS * fill:
-        if (
-            not since
-            and (overloaded := _overloaded(starts, ends, 0.0 if span.unsettled else span.start, high)) is not None
-        ):
+        from_ns = 0.0 if span.unsettled else span.start
+        overloaded = None if since or settled else _overloaded(starts, ends, from_ns, high)
+        if overloaded is not None:
             return False, overloaded, _says_growing(overloaded)
         return (
             None,
@@ -198,13 +203,16 @@ def growth_per_s(means: Floats, batch_s: float, wider: float = 1.0) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half)
 
 
-def _users(span: Span, count: int, flight: Concurrency) -> Finding:
-    """Closed loop: whether as many requests were in flight as there are users."""
+def _users(span: Span, count: int, flight: Concurrency, *, talk: bool = False) -> Finding:
+    """Closed loop: whether as many requests were in flight, or sessions in progress, as there are users."""
     if flight.mean is None or count < LEAST_REQUESTS:
         return None, Estimate(), ""
     users = flight.asked or 1
     stable = flight.mean >= _REACHED * users
-    says = phrase("{:.3g} of {:,} users in flight", flight.mean, users)
+    key = phrase("{:.3g} of {:,} users in flight")
+    if talk:
+        key = phrase("{:.3g} of {:,} users had a session in progress")
+    says = phrase(key, flight.mean, users)
     return stable, Estimate(), says if stable else phrase("only {}", says)
 
 
@@ -229,16 +237,22 @@ def with_caveat(latency: dict[str, Latency], why: str | None) -> dict[str, Laten
     """Latencies of a growing queue: as they are, but without an interval, for none holds when the run goes on."""
     if why is None:
         return latency
-    replace = msgspec.structs.replace
-
-    def marked(summary: Summary) -> Summary:
-        named = {name: getattr(summary, name) for name in PERMILLE}
-        return replace(summary, mean_interval=None, **caveats(named, why)) if summary.n else summary
-
     return {
-        name: replace(x, service=marked(x.service), response=None if x.response is None else marked(x.response))
+        name: msgspec.structs.replace(
+            x,
+            service=summary_with_caveat(x.service, why),
+            response=None if x.response is None else summary_with_caveat(x.response, why),
+        )
         for name, x in latency.items()
     }
+
+
+def summary_with_caveat(summary: Summary, why: str | None) -> Summary:
+    """The same for one distribution."""
+    if why is None or not summary.n:
+        return summary
+    named = {name: getattr(summary, name) for name in PERMILLE}
+    return msgspec.structs.replace(summary, mean_interval=None, **caveats(named, why))
 
 
 def caveats(estimates: dict[str, Estimate], why: str | None) -> dict[str, Estimate]:

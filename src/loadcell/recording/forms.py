@@ -37,6 +37,7 @@ class AuditForm(TypedDict, total=False):
     signing_ns: Count
     late_bodies: Count
     body_wait_ns: Count
+    wordless: Count
     connections_before: Count
     connections_opened: Count
     connect_failures: Count

@@ -163,6 +163,11 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
                 f"run {recorded.id} watched {', '.join(hidden)}: credentials and queries of a URL are never recorded. "
                 f"Give all such pages again: {flag} URL"
             )
+    if REDACTED in ((tree.get("load") or {}).get("cache_reset") or ""):
+        raise UsageError(
+            f"run {recorded.id} emptied the cache by {tree['load']['cache_reset']}: credentials and queries of a URL "
+            "are never recorded. Give it again: --cache-reset URL"
+        )
     lost = [name for name, value in endpoint.get("headers", {}).items() if value == REDACTED]
     if lost:
         again = " ".join(f"--header {name}=VALUE" for name in lost)

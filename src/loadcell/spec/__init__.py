@@ -9,6 +9,8 @@ from loadcell.lengths import parse_lengths as parse_lengths
 from loadcell.media import Media as Media
 from loadcell.places import Slo as Slo
 from loadcell.replaying import Replay as Replay
+from loadcell.sessions import Sessions as Sessions
+from loadcell.sessions import parse_times as parse_times
 from loadcell.spec.build import build_spec as build_spec
 from loadcell.spec.build import describe_field as describe_field
 from loadcell.spec.build import field_from_text as field_from_text

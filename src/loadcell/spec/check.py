@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 
+from loadcell.agents import check_agent
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
 from loadcell.media import check_media
+from loadcell.prefix import check_cache, check_prefix
 from loadcell.replaying import check_replay
+from loadcell.sessions import check_sessions, check_talking
 from loadcell.spec.model import Spec, Workload
 from loadcell.spec.notation import parse_arrivals
 from loadcell.spec.series import parse_series
 
 _LEAST_LOOK_S = 0.05
+_LONGEST_MEAN = 1e7
 
 
 def checked(spec: Spec) -> Spec:
@@ -32,7 +36,7 @@ def _check(spec: Spec) -> None:
     workload = spec.workload
     for lengths in (workload.input_tokens, workload.output_tokens, workload.inputs, workload.query_tokens):
         if lengths is not None:
-            parse_lengths(lengths)
+            _check_mean(lengths)
     if not check_media(spec.media, spec.endpoint.api, workload.input_tokens, workload.output_tokens):
         check_inputs(
             spec.endpoint.api,
@@ -42,6 +46,35 @@ def _check(spec: Spec) -> None:
             query_tokens=workload.query_tokens,
             prompts=workload.prompts,
         )
+    check_talking(
+        spec.sessions,
+        generates=workload.generates and not workload.hears,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+    )
+    if not spec.agent.any:  # it says what belongs together itself
+        check_sessions(
+            spec.sessions,
+            spec.endpoint.api,
+            prompts=workload.prompts,
+            http=spec.endpoint.http,
+            load=load,
+            loadgen=spec.loadgen.scenario,
+        )
+    check_agent(
+        spec.agent,
+        spec.sessions,
+        load=load,
+        workload=workload,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+        loadgen=spec.loadgen.scenario,
+        http=spec.endpoint.http,
+    )
+    own = "prompts of a file" if workload.prompts is not None else "prompts with images or audio"
+    made = workload.prompts is None and not spec.media.any
+    check_prefix(spec.prefix, spec.endpoint.api, generates=workload.generates, own=None if made else own)
+    check_cache(load.cache, load.cache_reset, spec.endpoint.api)
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     parse_arrivals(load.arrivals)
@@ -52,7 +85,7 @@ def _check(spec: Spec) -> None:
         "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
         "run.workers": spec.run.workers, "run.memory_mb": spec.run.memory_mb,
-        "workload.token_ratio": spec.workload.token_ratio,
+        "workload.token_ratio": spec.workload.token_ratio, "workload.context_tokens": spec.workload.context_tokens,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
         "slo.first_audio_ms": spec.slo.first_audio_ms,
@@ -97,12 +130,22 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
+    if workload.too_long == "drop" and workload.prompts is None:
+        raise UsageError(
+            "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
+        )
     _check_outputs(spec)
     _check_loadgen(spec)
     _check_trace(spec)
     if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
         what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
+
+
+def _check_mean(lengths: str) -> None:
+    """UsageError if a law of lengths cannot be, or its file cannot be read, or it is longer than any run plans."""
+    if not parse_lengths(lengths).mean <= _LONGEST_MEAN:
+        raise UsageError(f"{lengths!r} is longer than any length on average: choose a smaller spread")
 
 
 def _check_series(spec: Spec) -> None:
@@ -144,6 +187,8 @@ def _check_loadgen(spec: Spec) -> None:
         return
     if spec.workload.prompts is None:
         raise UsageError(f"loadgen.scenario {scenario} sends the samples of a file: name it with workload.prompts")
+    if spec.workload.too_long != "refuse":
+        raise UsageError(f"loadgen.scenario {scenario} sends every sample as it is: leave --too-long out")
     if spec.loadgen.mode == "performance" and (scenario == "server") != (load.rate is not None):
         wrong = "needs a rate" if scenario == "server" else "is a closed loop: it has no rate"
         raise UsageError(f"loadgen.scenario {scenario} {wrong}")

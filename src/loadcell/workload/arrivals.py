@@ -116,7 +116,8 @@ def planned_ns(
         reach_s = float(unit[-1]) / rate + ramp_s
         while (found := course(reach_s)).expected(reach_s) < unit[-1] and reach_s < 2**63 / 1e9:
             reach_s *= 2
-    times_ns = np.rint(found.when(unit) * 1e9)
+    with np.errstate(over="ignore"):  # where the rate is nearly 0 for good; what is left is refused below
+        times_ns = np.rint(found.when(unit) * 1e9)
     if duration_s is not None:
         times_ns = times_ns[times_ns < round(duration_s * 1e9)]
     if len(times_ns) and times_ns[-1] >= 2**63:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.traces import Ragged
+from loadcell.traces.model import ragged
 from loadcell.workload.prompts import SyntheticPrompts, mixed
 
 _WORDS_AT_ONCE = 1 << 20
@@ -48,21 +49,23 @@ class BlockPrompts:
         """The prompts of `rows`, in that order, without making the others."""
         ends = np.cumsum(self.lengths[rows])
         start = 0
-        while start < len(rows):  # blocks that several of them have are made once for all of these
+        while start < len(rows):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + _WORDS_AT_ONCE, side="right")))
-            yield from self._together(rows[start:stop])
+            some = rows[start:stop]
+            picked = self.blocks.take(some)
+            yield from self.texts.joined(*picked) if self.words is None else self._begun(some, picked)
             start = stop
 
-    def _together(self, rows: NDArray[np.integer[Any]]) -> Iterator[str]:
-        picked = self.blocks.take(rows)
+    def _begun(self, rows: NDArray[np.integer[Any]], picked: Ragged) -> Iterator[str]:
+        """The prompts of `rows`, some of whose blocks are cut short; each block is made once."""
         used, which = np.unique(picked.values, return_inverse=True)
         made = np.array([*self.texts.select(used), ""], dtype=object)[:-1]
         texts = made[which.reshape(-1)]
-        if self.words is not None:
-            words = Ragged(self.words.astype(np.int64), self.blocks.ends).take(rows).values
-            for place in np.flatnonzero(words < self.texts.lengths[picked.values]).tolist():
-                texts[place] = " ".join(texts[place].split(" ", int(words[place]))[: int(words[place])])
+        assert self.words is not None
+        words = Ragged(self.words.astype(np.int64), self.blocks.ends).take(rows).values
+        for place in np.flatnonzero(words < self.texts.lengths[picked.values]).tolist():
+            texts[place] = " ".join(texts[place].split(" ", int(words[place]))[: int(words[place])])
         listed, start = texts.tolist(), 0
         for end in picked.ends.tolist():
             yield " ".join(listed[start:end])
@@ -102,3 +105,32 @@ def _most_before(keys: NDArray[np.uint64], tokens: NDArray[np.int64]) -> NDArray
     out = np.zeros(len(keys), np.int64)
     out[order[1:]] = np.where(first[1:], 0, most[:-1] - lift[1:])
     return out
+
+
+def shared_beginnings(blocks: Ragged) -> Ragged:
+    """Every beginning that two prompts or more have in common and that none longer holds, in the order of its last
+    block's first use."""
+    known: dict[tuple[int, int], int] = {}
+    uses, parents, number = list[int](), list[int](), list[int]()
+    values, start = blocks.values.tolist(), 0
+    for end in blocks.ends.tolist():
+        node = -1
+        for value in values[start:end]:
+            found = known.setdefault((node, value), len(uses))
+            if found == len(uses):
+                uses.append(0)
+                parents.append(node)
+                number.append(value)
+            uses[found] += 1
+            node = found
+        start = end
+    inner = {parent for parent, count in zip(parents, uses, strict=True) if count > 1}
+    found_all = []
+    for node, count in enumerate(uses):
+        if count > 1 and node not in inner:
+            chain, at = list[int](), node
+            while at >= 0:
+                chain.append(number[at])
+                at = parents[at]
+            found_all.append(chain[::-1])
+    return ragged(found_all)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
 from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals, parse_series
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
-from loadcell.workload.sessions import Sessions
+from loadcell.workload.sessions import Sessions, counts_within
 
 Loop = Literal["open", "closed"]
 
@@ -87,6 +89,21 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.input_tokens)
 
+    @property
+    def times_ns(self) -> NDArray[np.int64] | None:
+        """`planned_ns` where every request has one; None in a closed loop, and where some wait for others."""
+        return None if self.sessions is not None else self.planned_ns
+
+    @property
+    def starts_ns(self) -> NDArray[np.int64] | None:
+        """In an open loop, of each request, in order, the time from which on it may be sent; None in a closed one."""
+        times = self.planned_ns
+        return times if times is None or self.sessions is None else np.maximum.accumulate(times)
+
+    def rows_of(self, users: int) -> int:
+        """Rows that so many users of a closed loop begin with: a request each, or a session."""
+        return users if self.sessions is None else int(np.searchsorted(self.sessions.session, users))
+
 
 @dataclass(frozen=True, eq=False)
 class Slots:
@@ -116,6 +133,41 @@ def lay_out(
     if load.rate is None:
         return _closed(load, mean_output_tokens, mean_inputs)
     return _open(load, load.rate, seed, beyond_s)
+
+
+def slots_of_sessions(
+    load: Load,
+    turns: Callable[[int], NDArray[np.int64]],
+    *,
+    seed: int,
+    mean_output_tokens: float,
+    beyond_s: float = 0.0,
+) -> tuple[Slots, NDArray[np.int64]]:
+    """The slots of a load of sessions, and the turns of each; `turns` draws those of the first n.
+
+    Its `requests` are turns: the last session ends with them. Users of a closed loop run a session each, an open loop
+    begins sessions at its rate: how many requests there are before a time follows from the server, and none is planned.
+    UsageError as `lay_out`, and for more turns than a run may plan.
+    """
+    if load.rate is None:
+        slots = lay_out(load, seed=seed, mean_output_tokens=mean_output_tokens)
+        return slots, counts_within(turns(slots.rows), slots.rows)
+    counts = None if load.requests is None else counts_within(turns(load.requests), load.requests)
+    begins = load if counts is None else msgspec.structs.replace(load, requests=len(counts))
+    slots = lay_out(begins, seed=seed, mean_output_tokens=mean_output_tokens, beyond_s=beyond_s)
+    counts = turns(slots.rows) if counts is None else counts[: slots.rows]
+    rows = int(counts.sum())
+    if rows > MAX_REQUESTS:
+        raise UsageError(
+            f"{len(counts):,} sessions are {rows:,} requests, more than the {MAX_REQUESTS:,} that one run may plan: "
+            "give fewer --turns, a lower rate or a shorter run"
+        )
+    assert slots.planned_ns is not None
+    times = np.full(rows, -1, np.int64)
+    times[np.cumsum(counts) - counts] = slots.planned_ns
+    planned = rows if load.requests is not None and load.duration_s is None else None
+    beyond = int(counts[len(counts) - slots.beyond :].sum()) if slots.beyond else 0
+    return Slots("open", times, rows, planned, slots.notes, beyond), counts
 
 
 def _open(load: Load, rate: float, seed: int, beyond_s: float) -> Slots:

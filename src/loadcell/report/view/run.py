@@ -13,6 +13,7 @@ from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
@@ -44,18 +45,25 @@ def model_of(result: Result) -> str | None:
 
 def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
-    t, load = words.say, result.methodology.spec.load
+    t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
     if result.methodology.loop == "open":
         found = asked(load.rate or 0.0, words)
-        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         if replays("open", result.methodology.effective):
             parts = [t("open loop, at the times of the trace")]
             parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
+        elif sessions.any:
+            parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        else:
+            parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [_series_words(load, words)] if load.rate_series else []
         parts += [t("at most {n} in flight", n=words.count(users))] if users else []
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if sessions.turns is not None:
+        parts.append(t("{n} turns a session", n=sessions.turns))
+    if sessions.think is not None:
+        parts.append(t("pauses {law}", law=sessions.think))
     if load.requests:
         parts.append(t("{n} requests", n=words.count(load.requests)))
     length_s = result.methodology.effective.get("duration_s")
@@ -82,7 +90,7 @@ def _series_words(load: Load, words: Words) -> str:
 def workload_words(spec: Spec, words: Words) -> str:
     """What was asked of the server: in tokens, and what requests carried besides."""
     text = [] if spec.workload.hears else [_text_words(spec, words)]
-    return ", ".join([*text, *media_words(spec.media, words)])
+    return ", ".join([*text, *prefix_words(spec.prefix, words), *media_words(spec.media, words)])
 
 
 def _text_words(spec: Spec, words: Words) -> str:
@@ -94,6 +102,8 @@ def _text_words(spec: Spec, words: Words) -> str:
         return words.say("lengths of the trace {name}", name=plain(spec.trace.name, 60))
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
+    if workload.lengths:
+        return words.say("input and output lengths of {file}, in pairs", file=workload.lengths)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
@@ -221,11 +231,13 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
         yield from [fact("", *both, *reached)] if both or reached else []
         yield from chunks(result, words, short=True)
+        yield from cached(result, words, short=True)
         return
     taken = [] if rates.input_tokens_per_s is None and hears else [_taken(result, words)]
     yield fact(t("Throughput"), *parts, *taken)
     yield fact(t("Per user"), *_per_user(rates, words))
     yield from chunks(result, words)
+    yield from cached(result, words)
 
 
 def made_words(rates: Throughput, made: str, words: Words) -> str:
