@@ -329,3 +329,26 @@ def test_a_session_stays_with_its_endpoint() -> None:
     assert set(made.kinds.tolist()) == {0, 1}
     for session in range(int(made.sessions.session.max()) + 1):
         assert len(set(made.kinds[made.sessions.session == session].tolist())) == 1
+
+
+def test_requests_are_held_against_the_models_context() -> None:
+    trace = made_sessions(9, 40)
+    longest = int((trace.input_tokens + trace.output_tokens).max())
+    context = longest - 20
+    over = trace.input_tokens + trace.output_tokens > context
+    with pytest.raises(UsageError, match=rf"{over.sum()} of {len(trace)} requests of made are longer .*--too-long"):
+        planned(trace, context_tokens=context)
+    clipped = planned(trace, context_tokens=context, too_long="clip")
+    totals = clipped.schedule.input_tokens + clipped.schedule.output_tokens
+    assert totals.max() == context
+    assert np.count_nonzero(totals == context) >= over.sum()
+    assert isinstance(clipped.prompts, BlockPrompts)
+    assert np.array_equal(clipped.prompts.lengths, clipped.schedule.input_tokens)
+    dropped = planned(trace, context_tokens=context, too_long="drop")
+    assert trace.session is not None
+    left = ~np.isin(trace.session, trace.session[over])
+    assert sorted(dropped.schedule.input_tokens) == sorted(trace.input_tokens[left])
+    for made in (clipped, dropped):
+        assert made.trace is not None
+        assert made.trace["changes"][-1]["words"] in made.notes
+    assert planned(trace, context_tokens=longest).schedule.hash == planned(trace).schedule.hash

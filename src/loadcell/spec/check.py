@@ -130,7 +130,7 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
-    if workload.too_long == "drop" and workload.prompts is None:
+    if workload.too_long == "drop" and workload.prompts is None and spec.trace.name is None:
         raise UsageError(
             "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
         )
