@@ -121,6 +121,8 @@ def test_lengths_without_times_need_a_rate_or_users() -> None:
         ({"workload": {"output_tokens": "100"}}, "leave --output-tokens out"),
         ({"workload": {"prompts": "x.jsonl"}}, "leave out --prompts"),
         ({"endpoint": {"url": "http://x", "api": "embeddings"}}, "generates none"),
+        ({"sessions": {"turns": "3"}}, "leave out --turns"),
+        ({"load": {"cache": "warm"}}, "cold or as-is"),
         ({"trace": {"name": "a", "scale": 0}}, r"trace\.scale is 0"),
         ({"trace": {"name": "a", "too_long": "drop"}}, "nothing is too long"),
         ({"trace": {"name": "a", "window": "oops"}}, "10m..15m"),

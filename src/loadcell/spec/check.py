@@ -204,12 +204,16 @@ def _check_trace(spec: Spec) -> None:
         return
     other = {
         "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
+        "--lengths": workload.lengths, "--turns": spec.sessions.turns, "--think": spec.sessions.think,
+        "agent.steps": spec.agent.steps, "prefix": spec.prefix.any or None,
         "the callable": True if spec.endpoint.api == CALLABLE else None,
         "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
     }  # fmt: skip
     for what, value in other.items():
         if value is not None:
             raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if load.cache == "warm":
+        raise UsageError("load.cache warm is of beginnings that are asked for: a trace is replayed cold or as-is")
     if load.stop_when_saturated:
         raise UsageError(
             "load.stop_when_saturated: the rate of a trace varies, and a growing queue cannot be told from that: leave "
