@@ -304,7 +304,9 @@ def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
     assert trace.prefix_tokens is not None
     with gzip.open(file_of("tracelab.jsonl.gz"), "rt") as file:
         told = {(row["input_tokens_total"], row["output_tokens"]): row for row in map(json.loads, file)}
-    made = planned(trace)
+    with pytest.raises(UsageError, match="would be sent for 72 days: give --trace-window"):
+        planned(trace)
+    made = planned(trace, {"speed": 1000.0})
     schedule, prompts = made.schedule, [text.split(" ") for text in made.prompts]
     assert schedule.sessions is not None and schedule.shared_tokens is not None
     assert len(prompts) == len(told) == 19
@@ -319,7 +321,7 @@ def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
             assert words[most : most + 4] != prompts[before[-1]][most : most + 4]
         else:
             assert schedule.shared_tokens[row] == 0
-    whole = planned(trace, {"scale": 3.0}).schedule
+    whole = planned(trace, {"scale": 3.0, "speed": 1000.0}).schedule
     assert len(whole) == 57
 
 

@@ -25,6 +25,8 @@ from loadcell.workload.schedule import Slots
 from loadcell.workload.sessions import Sessions
 from loadcell.workload.streams import stream
 
+_LONGEST_S = 8 * 86_400.0
+"""A run that would send for longer was asked for by mistake; traces of a week there are."""
 _CLOSE = 8
 """Block numbers are close where the highest is not so many times their count."""
 
@@ -234,6 +236,11 @@ def slots_of(sent: Replayed, lay_out_rate: Any) -> Slots:
         rows = int(np.searchsorted(first, load.duration_s + beyond_s))
     if not planned:
         raise UsageError(f"no request of {trace.name} comes within {load.duration_s:g} s: give a longer --duration")
+    if (last_s := float(times[:planned].max()) / 1e9) > _LONGEST_S:
+        raise UsageError(
+            f"{trace.name} would be sent for {last_s / 86_400:,.0f} days: give --trace-window, --trace-speed, a "
+            "--duration, or --concurrency N for a closed loop without its times"
+        )
     return Slots("open", times[:rows], rows, planned, [*notes, *_left(sent, planned)], beyond=rows - planned)
 
 
