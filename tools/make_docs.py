@@ -28,9 +28,10 @@ What each figure means, how it is computed and what it cannot see. Written by `t
 
 ## What counts
 
-- **Requests.** planned = ok + failed + cancelled + unsent, always, for the whole run and for the window. Requests that
-  a worker had started when it died are failed, of the kind `lost`. Only ok requests have latencies; failures stay in
-  the denominators of goodput and SLO attainment.
+- **Requests.** planned = ok + failed + abandoned + cancelled + unsent, always, for the whole run and for the window.
+  Requests that a worker had started when it died are failed, of the kind `lost`; abandoned ones were given up by their
+  users, as planned. Only ok requests have latencies, abandoned ones a TTFT if their first output had come; both and
+  failures stay in the denominators of goodput and SLO attainment.
 - **Anchors.** Response time starts at the planned time, service time at the actual send. An open loop has both, and
   their gap is the queueing in front of the server. A closed loop has service time only. A request that waits for
   others (a turn of a session) has no planned time: in an open loop it is to be sent when the last of these has ended

@@ -125,7 +125,7 @@ def test_a_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode in (0, 4), "on a busy machine, four short replies may be known too badly"
     assert done.stderr == ""
     result = json.loads(done.stdout)
-    assert result["counts"]["run"] == {"planned": 4, "ok": 4, "failed": 0, "cancelled": 0, "unsent": 0}
+    assert result["counts"]["run"] == {"planned": 4, "ok": 4, "failed": 0, "cancelled": 0, "unsent": 0, "abandoned": 0}
     assert result["goodput"]["good"] == 4
     assert {request.headers["authorization"] for request in server.received} == {"Bearer sk-of-the-team"}
     assert server.load[0].headers["x-team"] == "blue=green"

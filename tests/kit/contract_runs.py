@@ -85,7 +85,7 @@ def run_once(url: str, folder: Path, /, **fields: Any) -> Ran:
     recording = open_recording(folder)
     ran = Ran(folder, manifest, recording, build_result(recording))
     counts = ran.result.counts.run
-    assert counts.planned == counts.ok + counts.failed + counts.cancelled + counts.unsent
+    assert counts.planned == counts.ok + counts.failed + counts.abandoned + counts.cancelled + counts.unsent
     assert not recording.damaged
     return ran
 
@@ -102,6 +102,7 @@ _FIELD = {
         "template_tokens token_ratio inputs query_tokens",
         "sessions": "turns think history sticky first_input_tokens",
         "agent": "steps tools fan_out sub_steps task_tokens system_tokens",
+        "behaviour": "cancel patience slow_readers",
         "media": "images image_size image_format image_dir audio_seconds audio_dir",
         "slo": "ttft_ms tpot_ms e2e_ms first_audio_ms",
         "classes": "also weight models deal share_key slo_of",

@@ -12,7 +12,7 @@ from loadcell.metrics.dependence import cluster_inflation
 from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.session_plan import Plan, lives, settled_ns
 from loadcell.metrics.sessions import sessions
-from loadcell.metrics.survival import product_limit, summarise_censored
+from loadcell.metrics.survival import summarise_censored, survival
 from loadcell.metrics.window import Span
 
 SEEDS = 240
@@ -84,14 +84,16 @@ def test_one_turn_a_session_is_worth_what_it_is() -> None:
 def test_where_none_is_cut_short_it_is_the_plain_summary() -> None:
     values = np.random.default_rng(0).lognormal(size=300)
     assert summarise_censored(values, np.ones(300, bool), 1.0) == summarise_array(values)
-    at, share, _ = product_limit(values, np.ones(300, bool))
+    at, lasts, _ = survival(values, np.ones(300, bool))
+    share = 1 - lasts
     assert np.allclose(share, np.arange(1, 301) / 300)
     assert (at == np.sort(values)).all()
 
 
 def test_the_product_limit_is_that_of_a_worked_example() -> None:
     """Of 6: ends at 1, 3, 3 and 6; cut short at 2 and 5."""
-    at, share, _ = product_limit(np.array([1.0, 2, 3, 3, 5, 6]), np.array([True, False, True, True, False, True]))
+    at, lasts, _ = survival(np.array([1.0, 2, 3, 3, 5, 6]), np.array([True, False, True, True, False, True]))
+    share = 1 - lasts
     assert at.tolist() == [1, 3, 6]
     assert share == pytest.approx([1 / 6, 1 - 5 / 6 * 2 / 4, 1])
 

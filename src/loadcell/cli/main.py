@@ -29,6 +29,7 @@ COMMANDS = {
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
     "trace": "traces of real traffic: list, describe, anonymize",
     "published": "published MLPerf results, cleaned, with their sources",
+    "scenarios": "the named workloads of --scenario, and all that each fixes",
     "serve": "serve an OpenAI-compatible engine of known timing",
 }
 
@@ -51,7 +52,7 @@ GROUPS = {
 _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 """Short ones that live together in cli/mlperf_others.py, each by its functions configure_check and run_check."""
 
-_READERS = ("report", "compare", "query", "published", "mlperf check", "trace list", "trace describe")
+_READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check", "trace list", "trace describe")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
 _QUICK = (*_READERS, "mlperf export", "trace anonymize", "serve")
 """Commands that leave no recording behind when they are ended."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BY_RULES = (
     "--concurrency", "--rate", "--arrivals", "--requests", "--duration", "--warmup", "--slo", "--ignore-eos",
-    "--input-tokens", "--prompts", "--keep-load", "--also",
+    "--input-tokens", "--prompts", "--keep-load", "--also", "--scenario", "--cancel", "--patience", "--slow-readers",
 )  # fmt: skip
 """Flags of `run` that the rules of a benchmark answer, or that mean something else here."""
 

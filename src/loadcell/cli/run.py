@@ -37,6 +37,7 @@ examples:
   loadcell run --spec examples/chat.yaml --set load.rate=5
   loadcell run http://localhost:8000 --repeat 5 --output runs/chat
   loadcell run http://a:8000 --also http://b:8000=2 --models base=0.7,lora=0.3
+  loadcell run http://localhost:8000 --scenario rag --rate 5
   loadcell run runs/chat/1 --rate 6       (again as recorded, but for the rate)
 
 exit codes: 0 done; 1 no request succeeded, or it could not be run; 2 wrong
@@ -78,6 +79,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--ignore-eos", "endpoint.ignore_eos", ""),
     ],
     "workload": [
+        ("--scenario", "workload.scenario", "NAME"),
         ("--input-tokens", "workload.input_tokens", "L"),
         ("--inputs", "workload.inputs", "L"),
         ("--output-tokens", "workload.output_tokens", "L"),
@@ -124,6 +126,10 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--image-dir", "media.image_dir", "DIR"),
         ("--audio-seconds", "media.audio_seconds", "L"),
         ("--audio-dir", "media.audio_dir", "DIR"),
+    ],
+    "behaviour": [
+        ("--patience", "behaviour.patience", "L"),
+        ("--slow-readers", "behaviour.slow_readers", "P@R"),
     ],
     "observe": [
         ("--metrics-url", "endpoint.metrics_url", "URL"),
@@ -203,6 +209,13 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
     )
     if "--also" not in but:
         add_classes(groups["endpoint"])
+    if "--cancel" not in but:
+        groups["behaviour"].add_argument(
+            "--cancel",
+            action="append",
+            metavar="P@W",
+            help=f"{describe_field('behaviour.cancel')} (repeatable)".replace("%", "%%"),
+        )
     groups["observe"].add_argument(
         "--observe-url",
         action="append",
@@ -345,6 +358,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     put_classes(args, put)
+    if getattr(args, "cancel", None):
+        put("behaviour.cancel", args.cancel)
     if args.observe_url:
         put("observe.urls", args.observe_url)
     if args.resolve:

@@ -85,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         trouble.add_argument(f"--{name}-rate", type=float, metavar="P", help=text)
     _seconds(trouble, "--stall", "length of that pause (default: 500ms)")
+    trouble.add_argument("--deaf", action="store_true", help="go on with requests whose clients have gone")
     _seconds(trouble, "--slow-accept", "wait this long before each accept (default: 0ms)")
     trouble.add_argument("--crlf", action="store_true", help="end the lines of events with CRLF")
     trouble.add_argument("--no-usage", action="store_true", help="never send usage")

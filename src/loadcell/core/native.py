@@ -303,6 +303,10 @@ class NativeReader(Reader):
         self._tapes = (c_void_p * _FDS)()
         self._of.tapes, self._of.fds = addressof(self._tapes), _FDS
 
+    @property
+    def offset(self) -> int:
+        return int(self._of.offset)
+
     def begin(self, at_ns: int) -> None:
         self._of.next = at_ns
 

@@ -71,6 +71,11 @@ class Reader:
         self.notes: list[Note] = []
         """Of the last turn."""
 
+    @property
+    def offset(self) -> int:
+        """Wall clock less monotonic clock, as of late."""
+        return self._offset
+
     def begin(self, at_ns: int) -> None:
         """The load starts: what comes did not come before."""
         self._looked = at_ns

@@ -218,6 +218,12 @@ class Connection(Generic[E]):
         self.exchange = self.pieces = None
         del self.send  # a bound method of its own: a cycle that only the garbage collector, which is off, would find
 
+    def play_deaf(self) -> None:
+        """It is closed, and what is still written to it goes nowhere."""
+        self.buffer.clear()
+        self._backlog.clear()
+        self.send = len
+
     def _want(self) -> None:
         """Tell the poller what is wanted: input unless a client has far too much of it waiting, output if any waits."""
         mask = (READ if len(self.buffer) <= _MAX_BUFFERED or self.closing else 0) | (

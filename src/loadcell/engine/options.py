@@ -58,6 +58,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     stream_error_rate: float = 0.0
     stall_s: float = 0.5
     slow_accept_s: float = 0.0
+    deaf: bool = False
+    """Requests whose clients have gone are computed to their end all the same."""
     crlf: bool = False
     no_usage: bool = False
     no_done: bool = False

@@ -48,6 +48,7 @@ class Exchange(Stream):
         "arrival_ns",
         "asked",
         "conn",
+        "gone_ns",
         "plain_until",
         "request_id",
         "session",
@@ -66,6 +67,8 @@ class Exchange(Stream):
     """Not there where nothing is generated."""
     whole: Callable[[int, Times], bytes]
     """The body of its response where that is not streamed."""
+    gone_ns: int | None
+    """When its client was seen to have gone."""
     request_id: str | None
     session: str | None
     stamps: array[int]
@@ -283,8 +286,13 @@ class Server:
         del self._conns[conn.fd]
         exchange = conn.exchange
         conn.close()
-        if exchange:
-            self._finish(exchange, "disconnected", _now())
+        if exchange is None:
+            return
+        exchange.gone_ns = _now()
+        if self._options.deaf:
+            conn.play_deaf()
+        else:
+            self._finish(exchange, "disconnected", exchange.gone_ns)
 
     def _serve_buffered(self, conn: Connection[Exchange]) -> None:
         """Answer the requests that are all there, one after the other."""
@@ -363,7 +371,7 @@ class Server:
         elif api.answer is not None:
             exchange.whole = api.answer(*said)
         exchange.arrival_ns = conn.arrival_ns()
-        exchange.stamps = array("q")
+        exchange.stamps, exchange.gone_ns = array("q"), None
         exchange.trouble, exchange.trouble_at = trouble, half if trouble else 0
         exchange.plain_until = 0
         if trouble in ("reject", "error"):
@@ -383,6 +391,7 @@ class Server:
     def _finish(self, exchange: Exchange, outcome: str, end_ns: int) -> None:
         """The request is over: its slot is free, its truth is kept, its connection may go on."""
         conn = exchange.conn
+        outcome = outcome if exchange.gone_ns is None else "disconnected"
         self._model.release(exchange, _now())
         truth = _truth_of(exchange, outcome, end_ns)
         self._truth.add(truth)
@@ -445,5 +454,6 @@ def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
         said=exchange.asked.said,
         session=exchange.session,
         peer=exchange.conn.peer,
+        gone_ns=exchange.gone_ns,
         outcome=outcome,
     )

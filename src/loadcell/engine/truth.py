@@ -43,6 +43,9 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     """Value of the request's X-Session-Id header."""
     peer: int | None = None
     """Port of the client's end of its connection; None without one."""
+    gone_ns: int | None = None
+    """When its client was seen to have closed the connection before the end; None if it did not. A deaf engine goes on,
+    and its tokens after that were made for nobody."""
     outcome: str
     """ok, error, rejected, cut or disconnected."""
 

@@ -99,6 +99,8 @@ class Audit:
 
     def landed(self, flight: Flight, stamps: array[int]) -> None:
         """Take the counts of one request, with the stamps of its reads."""
+        if flight.reads_slowly:  # when it was read is meant, not when it came
+            return
         self.reads += flight.tape.reads
         self.reads_without_stamp += stamps[1::STAMP_COLUMNS].count(MISSING)
         self.stamps_dropped += flight.tape.dropped

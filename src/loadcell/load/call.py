@@ -26,6 +26,8 @@ class Call:
     connection: None = None
     fresh = False
     kind = 0
+    gave_up: None = None
+    reads_slowly = False
 
     def __init__(
         self, request: int, planned_ns: int, ready_ns: int, input_tokens: int, asked_tokens: int, prompt: Any,

@@ -208,9 +208,9 @@ class Due:
         ready again, once all of its session is over: at once, after its pause, or, where the request failed, after one
         that a reply would have taken; in lockstep all are, when nothing else is on its way (`alone`)."""
         ready_ns = flight.end_ns if known_ns is None else known_ns
-        failed = bool(flight.failure or flight.reply.failure)
+        failed = bool(flight.failure or flight.reply.failure) and not flight.gave_up
         if self._course is not None:
-            for later in self._course.ended(flight.request, ready_ns, failed=failed):
+            for later in self._course.ended(flight.request, ready_ns, failed=failed or bool(flight.gave_up)):
                 heapq.heappush(self._later, later)
             self.arm()
             self._go_on_after(self._course.session_of(flight.request), flight, now, ready_ns, failed=failed)

@@ -37,7 +37,7 @@ class OwnEnd:
         live, counts = self._live, self._live.total
         if not self._open or live.stop or self._manifest.stopped is not None:
             return None
-        ok, failed = counts(Count.OK), counts(Count.FAILED)
+        ok, failed = counts(Count.OK), counts(Count.FAILED) + counts(Count.ABANDONED)
         if not ok + failed or ok + failed + counts(Count.CANCELLED) <= self._warmup_requests:
             return None
         least_ns = self._start_ns + int(LEAST_DURATION_S * 1e9)  # failures tell nothing of how long a reply takes

@@ -333,6 +333,7 @@ def progress_of(meter: Meter, crew: LoadCrew, manifest: Manifest, spec: Spec) ->
         counts[Count.IN_FLIGHT],
         counts[Count.EVENTS],
         counts[Count.CANCELLED],
+        counts[Count.ABANDONED],
         users=load.concurrency if due is None else None,
         due=due,
         sends_end_s=min(ends_ns) / 1e9 if ends_ns else None,

@@ -28,10 +28,13 @@ class Flight:
         "first_sought",
         "first_told",
         "fresh",
+        "gave_up",
         "heard_ns",
         "input_tokens",
         "kind",
+        "leave_tokens",
         "planned_ns",
+        "reads_slowly",
         "ready_ns",
         "reply",
         "request",
@@ -72,6 +75,12 @@ class Flight:
         """What was sent, where text is recorded and it is not what was made ahead."""
         self.failure: tuple[str, str] | None = None
         self.cancelled = False
+        self.gave_up: str | None = None
+        """Why its user gave it up, as planned: time, tokens or patience."""
+        self.leave_tokens: int | None = None
+        """Output tokens after which its user is going to."""
+        self.reads_slowly = False
+        """Whether its client reads at a pace of its own."""
         self.counted = True
         """False for a request beyond the end of the load."""
         self.air_reads = 0
@@ -89,6 +98,11 @@ class Flight:
         self.tape = make_tape()
         """What came, and when."""
         self.reply = reply_to(dialect, wanted)
+
+    @property
+    def watched(self) -> bool:
+        """Whether each read of its reply is to be looked at as it comes."""
+        return self.leave_tokens is not None or self.reads_slowly
 
     def parse(self, most: int = SLICE_READS) -> bool:
         """Parse about so many of the stored reads; True when none is left."""

@@ -86,3 +86,5 @@ class Job(Slice, frozen=True, kw_only=True):
     secrets: list[str]
     cpu: int | None
     """Core to stay on."""
+    behaves: bool = False
+    """Whether users do more than wait: then the schedule has columns of it."""

@@ -15,6 +15,7 @@ from loadcell.load.outcome import outcome
 from loadcell.load.rows import Ledger, write_rows
 from loadcell.load.spool import Bodies
 from loadcell.phrases import phrase
+from loadcell.spec import Slo
 
 
 class Book:
@@ -28,7 +29,7 @@ class Book:
     def enter(self, flight: Flight | Call, body: str | None, stamps: array[int], *, first_told: bool = False) -> None:
         """A request is over and its reply was heard; `body` and `stamps` as `write_rows` takes them."""
         row = write_rows(flight, self._ledger, body, stamps)
-        self._outcomes[flight.request] = outcome(row, self._job.slos[flight.kind])
+        self._outcomes[flight.request] = outcome(row, Slo() if flight.reads_slowly else self._job.slos[flight.kind])
         tell(self._count, row, len(flight.reply.kinds), first_told=first_told)
         if row["status"] == "failed" and row["counted"]:
             self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])
@@ -69,7 +70,7 @@ class Landing:
     @staticmethod
     def _close(flight: Flight) -> None:
         if not flight.reply.closed:
-            if not flight.cancelled and not flight.failure:
+            if not (flight.cancelled or flight.gave_up or flight.failure):
                 flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
             flight.close()
 

@@ -15,15 +15,18 @@ from loadcell.load.job import Lane as Way
 from loadcell.load.pool import Handlers, Pool
 from loadcell.phrases import phrase
 
+SLOW_RECEIVE_BYTES = 4096
+"""What the kernel is to buffer for a slow reader (it doubles this), so that its server feels it soon."""
+
 
 class Lane:
     """One endpoint."""
 
-    def __init__(self, way: Way, pool: Pool) -> None:
+    def __init__(self, way: Way, pool: Pool, *, slow: bool = False) -> None:
         self.pool = pool
         self.waiting: deque[Flight] = deque()
-        self.reuse, self.left_open = way.reuse, way.left_open
-        self.wanted = way.pool
+        self.reuse, self.left_open = way.reuse and not slow, way.left_open
+        self.wanted = 0 if slow else way.pool
 
 
 class Lanes:
@@ -37,7 +40,10 @@ class Lanes:
         audit: Audit,
         on_ready: Callable[[], None],
         on_failed: Callable[[Lane, str], None],
+        *,
+        slow: bool = False,
     ) -> None:
+        """`slow`: whether some clients read slowly; they have connections of their own, with a small buffer each."""
         self._all: list[Lane] = []
         numbers, self._http2 = count(1), job.lanes[0].target.http == "2"
         kind: type[Pool] = Pool
@@ -45,15 +51,22 @@ class Lanes:
             from loadcell.load.streams import StreamPool  # most runs do without
 
             kind = StreamPool
-        for place, way in enumerate(job.lanes):
+        self._ways = [*job.lanes, *(job.lanes if slow else ())]
+        for place, way in enumerate(self._ways):
 
             def failed(why: str, place: int = place) -> None:
                 on_failed(self._all[place], why)
 
-            pool = kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
-            self._all.append(Lane(way, pool))
-        self.of = [self._all[place] for place, _, _ in job.heads]
-        """The lane of each class."""
+            pool, slowly = (
+                kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers),
+                place >= len(job.lanes),
+            )
+            pool.receive_bytes = SLOW_RECEIVE_BYTES if slowly else None
+            self._all.append(Lane(way, pool, slow=slowly))
+        self._of = [self._all[place] for place, _, _ in job.heads]
+        """The lane of each class,"""
+        self._slow_of = [self._all[len(job.lanes) + place] for place, _, _ in job.heads] if slow else []
+        """and that of its slow readers."""
         self.heads = [head for _, head, _ in job.heads]
         self.signs = [signs for _, _, signs in job.heads]
         for target in filter(None, self.signs):
@@ -62,6 +75,10 @@ class Lanes:
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._all)
+
+    def lane(self, flight: Flight) -> Lane:
+        """That of a request."""
+        return (self._slow_of if flight.reads_slowly else self._of)[flight.kind]
 
     def reader(self, poller: Poller) -> Reader:
         """What reads them: HTTP is of one version in all."""
@@ -73,10 +90,10 @@ class Lanes:
 
     def fill(self, stop: Callable[[], bool]) -> str | None:
         """Open the connections of all. Returns what went wrong where not one of a lane could be opened."""
-        for lane, way in zip(self._all, self._job.lanes, strict=True):
+        for lane, way in zip(self._all, self._ways, strict=True):
             error = lane.pool.fill(lane.wanted, stop)
             if error is not None:
-                return error if len(self._all) == 1 else phrase("{}: {}", way.target.origin, error)
+                return error if len(self._job.lanes) == 1 else phrase("{}: {}", way.target.origin, error)
         return None
 
     def first(self, but: Collection[Lane]) -> Lane | None:

@@ -64,6 +64,8 @@ class Count(IntEnum):
     """Where requests are not sent in their order: row before which all of this worker's were sent, or never will be."""
     REACHED = 22
     """Likewise: row from which on none of this worker's was sent."""
+    ABANDONED = 23
+    """Requests that their users gave up, as planned."""
 
 
 _HEADER = 8
@@ -195,8 +197,12 @@ def tell(cells: memoryview, row: dict[str, Any], events: int, *, first_told: boo
         due = row["ready_ns"] if planned == MISSING else planned
         cells[Count.TIMED] += 1
         cells[Count.OFF_TIME] += abs(sent - due) > _LATE_NS
-    if status != "ok":
+    if status not in ("ok", "abandoned"):
         cells[Count.FIRST_LOST] += first_told
+        return
+    if status == "abandoned":  # what came of it came as of any
+        if row["first_any_ns"] != MISSING and not first_told:
+            tell_first(cells, row["first_any_ns"] - (sent if planned == MISSING else planned))
         return
     cells[Count.E2E_NS] += row["last_ns"] - sent
     if not first_told:
@@ -209,7 +215,10 @@ def tell_first(cells: memoryview, latency_ns: int) -> None:
     cells[_COUNTS + bin_of(latency_ns)] += 1
 
 
-_STATUS = {"ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED}
+_STATUS = {
+    "ok": Count.OK, "failed": Count.FAILED, "cancelled": Count.CANCELLED,
+    "abandoned": Count.ABANDONED,
+}  # fmt: skip
 
 
 def bin_of(latency_ns: int) -> int:

@@ -61,6 +61,8 @@ class Pool:
         self.opening: dict[int, Connection] = {}
         self._held: dict[int, Connection] = {}
         """By session."""
+        self.receive_bytes: int | None = None
+        """What the kernel is to buffer of what comes on each; None: what it likes."""
         self.error: str | None = None
         """Why the last one could not be opened."""
         self._job, self._poller, self._handlers, self._audit = job, poller, handlers, audit
@@ -172,7 +174,7 @@ class Pool:
         """Begin to open a connection; False if that failed at once."""
         address = self._job.addresses[next(self._turn) % len(self._job.addresses)]
         try:
-            connection = Connection(next(self._numbers), self._job.target, address, self._context)
+            connection = Connection(next(self._numbers), self._job.target, address, self._context, self.receive_bytes)
         except ConnectError as error:
             self._failed(str(error), error.code, address)
             return False

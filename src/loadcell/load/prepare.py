@@ -230,6 +230,7 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
         "turn": None if schedule.sessions is None else schedule.sessions.turn,
         "delay_ns": schedule.delay_ns,
         "shared_tokens": schedule.shared_tokens,
+        **({} if schedule.behaved is None else schedule.behaved._asdict()),
     }
 
 
@@ -320,4 +321,5 @@ def make_job(
         secrets=secrets,
         # The highest cores: interrupts and busy neighbours tend to live on the lowest.
         cpu=cores[-1 - worker] if len(cores) > workers else None,
+        behaves=schedule.behaved is not None,
     )

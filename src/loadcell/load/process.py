@@ -31,6 +31,7 @@ from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
+from loadcell.load.manners import PLANNED, Manners
 from loadcell.load.rows import Events, Ledger
 from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
@@ -67,7 +68,8 @@ def main() -> int:
                 os.sched_setaffinity(0, {job.cpu})
             kept = uncounted if job.tokenizer != "none" else None
             ledger = Ledger(job.worker, writer, events, kept, job.secrets)
-            worker = Worker(job, live, ledger, looks, schedule, audit, course)
+            manners = _read_manners(job, folder)
+            worker = Worker(job, live, ledger, looks, schedule, audit, course, manners)
             error = worker.prepare()
         except LoadcellError as problem:
             error = str(problem)
@@ -91,6 +93,19 @@ def main() -> int:
 def _say(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
+
+
+def _read_manners(job: Job, folder: Path) -> Manners | None:
+    """What the users do beside waiting; None where all of them wait."""
+    if not job.behaves:
+        return None
+    columns = read_columns(folder / "schedule.parquet", PLANNED)
+    found = {name: values for name, values in columns.items() if not _is_empty(values)}
+    return Manners(found) if found else None
+
+
+def _is_empty(values: Any) -> bool:
+    return bool(values.dtype.kind == "f" and (values != values).all())
 
 
 def _read_schedule(job: Job, folder: Path) -> tuple[dict[str, array[int]], Course | None]:

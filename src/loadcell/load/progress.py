@@ -83,6 +83,8 @@ class Progress:
     in_flight: int = 0
     events: int = 0
     cancelled: int = 0
+    abandoned: int = 0
+    """Given up by their users, as planned."""
     users: int | None = None
     """Closed loop: users asked for."""
     due: int | None = None
@@ -210,7 +212,7 @@ def between(before: _Look, now: _Look) -> Figures:
     reads, ok_reads = int(more[Count.READS] + more[Count.AIR_READS]), int(now.total[Count.OK_READS])
     tokens_a_read = int(now.total[Count.TOKENS]) / ok_reads if ok_reads else 1.0
     ok = int(bins.sum())
-    ended = int(more[Count.OK] + more[Count.FAILED] + more[Count.CANCELLED])
+    ended = int(more[[Count.OK, Count.FAILED, Count.CANCELLED, Count.ABANDONED]].sum())
     return Figures(
         span_s,
         ok,

@@ -154,7 +154,7 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
     writer, t0_ns, clean = ledger.writer, ledger.events.t0_ns, ledger.scrub
     reply = flight.reply
     failure = flight.failure or reply.failure
-    status = "cancelled" if flight.cancelled else "failed" if failure else "ok"
+    status = "cancelled" if flight.cancelled else "abandoned" if flight.gave_up else "failed" if failure else "ok"
     outputs = reply.outputs()
     told, each = evidence(reply, flight.asked_tokens)
     found = count(told)
@@ -181,6 +181,7 @@ def write_rows(flight: Flight | Call, ledger: Ledger, body: str | None, stamps: 
         "worker": ledger.worker,
         "connection": flight.connection.number if flight.connection else MISSING_INT,
         "status": status,
+        "gave_up": flight.gave_up,
         "error_kind": failure[0] if failure and status == "failed" else None,
         "error": ledger.tell(failure[1]) if failure and status == "failed" else None,
         "http_status": reply.status or MISSING_INT,

@@ -56,7 +56,14 @@ class Connection:
     mixed: Collection[int] = ()
     """Reads that brought more than bytes of its own after these: none, but of a stream of HTTP/2."""
 
-    def __init__(self, number: int, target: Target, address: Address, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        number: int,
+        target: Target,
+        address: Address,
+        context: ssl.SSLContext | None,
+        receive_bytes: int | None = None,
+    ) -> None:
         self.number = number
         self.address = address
         self.served = 0
@@ -82,6 +89,8 @@ class Connection:
         self._step = self._finish_tcp
         try:
             self._sock.setblocking(False)
+            if receive_bytes is not None:  # before it connects: what was offered to the server once stays offered
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
             if not self._local:
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 enable_kernel_stamps(self._sock)

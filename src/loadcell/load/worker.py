@@ -24,6 +24,7 @@ from loadcell.load.landing import Landing, plain_stream
 from loadcell.load.lanes import Lane, Lanes
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
+from loadcell.load.manners import Manners, Moment, has_output, output_tokens
 from loadcell.load.pool import Handlers
 from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
@@ -73,12 +74,13 @@ class Worker:
         schedule: dict[str, array[int]],
         audit: Audit,
         course: Course | None = None,
+        manners: Manners | None = None,
     ) -> None:
         self.job, self.live, self.ledger, self.looks, self.audit = job, live, ledger, looks, audit
         self.count = live.cells(job.worker)
         self.bodies = Bodies(job.segments, job.places_fd, job.rows, live)
         self.tail = Tail(job, live)
-        self.schedule = schedule
+        self.schedule, self.manners = schedule, manners
         self.poller = make_poller()
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
@@ -88,7 +90,8 @@ class Worker:
 
         self.flights: dict[int, Flight] = {}
         self.handlers: Handlers = {}
-        self.lanes = Lanes(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection)
+        slow = manners is not None and manners.read_slowly_at_all
+        self.lanes = Lanes(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, slow=slow)
         self.reader = self.lanes.reader(self.poller)
         self.landed = Landing(job, live, ledger, audit, self.bodies)
         self.talking: Talking | None = None
@@ -130,8 +133,8 @@ class Worker:
         self.due.begin(t0_ns)
         next_tick = t0_ns
         self.looks.begin()
-        audit, due, long, first, landing, reader = (
-            self.audit, self.due, self.long, self.air.first, self.landed, self.reader,
+        audit, due, long, first, landing, reader, manners = (
+            self.audit, self.due, self.long, self.air.first, self.landed, self.reader, self.manners,
         )  # fmt: skip
         landed, unparsed_most = landing.flights, UNPARSED_READS // self.job.workers
         reader.begin(t0_ns)
@@ -145,6 +148,8 @@ class Worker:
                 parse_from = min(parse_from, now)
             parsing = bool(long or now >= parse_from) and (not due.at_ns or due.at_ns - now > GUARD_NS)
             until = min(next_tick, due.at_ns) if due.at_ns else next_tick
+            if manners is not None:
+                until = min(until, manners.at_ns)
             reader.may_rest = not self.lanes.opening
             for event in reader.turn(until, wait=not parsing):
                 self._see_to(event)
@@ -153,6 +158,9 @@ class Worker:
             now = monotonic_ns()
             if due.at_ns and now >= due.at_ns:
                 due.send(now)
+                now = monotonic_ns()
+            if manners is not None and now >= manners.at_ns:
+                self._behave(manners, now)
                 now = monotonic_ns()
             if now >= next_tick:
                 next_tick = now + TICK_NS
@@ -213,7 +221,10 @@ class Worker:
         inputs = columns["inputs"][request]
         wanted = None if inputs == MISSING_INT else (inputs, columns["results"][request])
         kind = columns["class"][request]
-        flight, lane = Flight(self.dialect, request, planned_ns, ready_ns, *lengths, wanted, kind), self.lanes.of[kind]
+        flight = Flight(self.dialect, request, planned_ns, ready_ns, *lengths, wanted, kind)
+        if self.manners is not None:
+            self.manners.know(flight)
+        lane = self.lanes.lane(flight)
         flight.counted = self.tail.counts(ready_ns if planned_ns == MISSING else planned_ns)
         if flight.counted:
             self.tail.begun()
@@ -272,10 +283,11 @@ class Worker:
         self.count[Count.IN_FLIGHT] = self.in_flight
         self.handlers.pop(connection.fd, None)
         self.flights[connection.fd] = flight
-        self.reader.watch(
-            connection.fd, flight.tape, connection.recvmsg, plain=connection.plain, sealed=connection.sealed
-        )
+        sealed = connection.sealed if flight.leave_tokens is None else None  # else each token is seen as it comes
+        self.reader.watch(connection.fd, flight.tape, connection.recvmsg, plain=connection.plain, sealed=sealed)
         flight.send_start_ns = monotonic_ns()
+        if self.manners is not None:
+            self.manners.begin(flight)
         flight.tape.begin(flight.send_start_ns)
         try:
             out = connection.send(head + body)
@@ -284,9 +296,11 @@ class Worker:
             return
         if out:
             flight.send_end_ns = monotonic_ns()
+            if flight.reads_slowly:
+                self._slow_down(flight)
         else:
             flight.begun_ns = monotonic_ns()
-            self.lanes.of[flight.kind].pool.sends(connection, more=True)
+            self.lanes.lane(flight).pool.sends(connection, more=True)
 
     def _sign(self, signs: Target, body: bytes) -> bytes:
         began_ns = monotonic_ns()
@@ -299,7 +313,9 @@ class Worker:
         try:
             if flight.connection.flush():
                 flight.send_end_ns = monotonic_ns()
-                self.lanes.of[flight.kind].pool.sends(flight.connection, more=False)
+                self.lanes.lane(flight).pool.sends(flight.connection, more=False)
+                if flight.reads_slowly:
+                    self._slow_down(flight)
         except OSError as error:
             self._lost(flight, error)
 
@@ -315,7 +331,7 @@ class Worker:
             return
         data = tape.newest()
         if tape.watchful and tape.reads == 1:
-            tape.watchful = self.lanes.of[flight.kind].left_open or not plain_stream(data, flight)
+            tape.watchful = self.lanes.lane(flight).left_open or not plain_stream(data, flight) or flight.watched
         if not tape.watchful and len(data) < BULK_BYTES:
             if data[-4:] != b"\r\n\r\n" and len(data) > 3:
                 return
@@ -324,10 +340,12 @@ class Worker:
                 self._land(flight, reuse=True)
                 return
         flight.parse_all()
-        if self.lanes.of[flight.kind].left_open and reply.done:
+        if self.lanes.lane(flight).left_open and reply.done:
             flight.give_up()
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
+        elif flight.leave_tokens is not None and not reply.ended and output_tokens(flight) >= flight.leave_tokens:
+            self._abandon(flight, "tokens")
 
     def _lost(self, flight: Flight, error: OSError) -> None:
         """The connection broke."""
@@ -347,11 +365,14 @@ class Worker:
 
         `known_ns` is when that was known, where its server did not say so: its user could not go on before.
         """
-        connection, lane = flight.connection, self.lanes.of[flight.kind]
+        connection, lane = flight.connection, self.lanes.lane(flight)
         assert connection is not None
         now = monotonic_ns()
         heard = flight.tape.last_ns()
-        flight.end_ns = now if flight.failure or flight.cancelled or heard == MISSING else heard
+        given_up = flight.cancelled or flight.gave_up is not None
+        flight.end_ns = now if flight.failure or given_up or heard == MISSING else heard
+        if flight.reads_slowly and flight.send_end_ns != MISSING:
+            self.poller.add(connection.fd, READABLE)  # as its pool knows it
         self.flights.pop(connection.fd, None)
         self.reader.leave(connection.fd)
         self.in_flight -= 1
@@ -363,7 +384,7 @@ class Worker:
                 lane.pool.hold(self.course.session_of(flight.request), connection, now)
             else:
                 lane.pool.rest(connection, now)
-        elif lane.pool.drop(connection) and not flight.cancelled and not self.live.stop:
+        elif lane.pool.drop(connection) and not (given_up or flight.reads_slowly or self.live.stop):
             self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
         self.landed.add(flight)
         if self.talking is not None:
@@ -400,6 +421,40 @@ class Worker:
         """What looked like a good end was none."""
         self.due.failed_late(flight, monotonic_ns())
         self._serve_waiting()
+
+    # --- users who do not just wait ---
+
+    def _behave(self, manners: Manners, now: int) -> None:
+        """What is due of users: to leave a request, or to read a little of it."""
+        for moment, flight in manners.due(now):
+            if moment is Moment.READ:
+                turn = (self.reader.offset, now, now, now)
+                found = manners.read(flight, now, turn)
+                if isinstance(found, OSError):
+                    self._lost(flight, found)
+                elif found is not None:
+                    self._look(flight, ended=found is What.ENDED)
+                continue
+            flight.parse_all()
+            if flight.reply.closed:
+                self._land(flight, reuse=flight.reply.keep_alive)
+            elif moment is Moment.CANCEL:
+                self._abandon(flight, "time")
+            elif not has_output(flight):
+                self._abandon(flight, "patience")
+
+    def _abandon(self, flight: Flight, why: str) -> None:
+        """Its user gives it up, as planned: the connection is closed, or its stream reset."""
+        flight.gave_up = why
+        flight.close()
+        self._land(flight, reuse=False)
+
+    def _slow_down(self, flight: Flight) -> None:
+        """A request of a slow reader is out: nobody reads its connection but by its pace."""
+        assert self.manners is not None and flight.connection is not None
+        self.reader.leave(flight.connection.fd)
+        self.poller.remove(flight.connection.fd)
+        self.manners.read_slowly(flight, monotonic_ns())
 
     # --- when there is time ---
 

@@ -5,6 +5,8 @@ from loadcell.metrics.glossary import GLOSSARY, Metric
 from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.instrument import busy_share
 from loadcell.metrics.model import (
+    Abandoned,
+    Behaved,
     Bias,
     Calibration,
     Check,
@@ -37,6 +39,8 @@ from loadcell.metrics.steady import growth_per_s
 
 __all__ = [
     "GLOSSARY",
+    "Abandoned",
+    "Behaved",
     "Bias",
     "Calibration",
     "Check",

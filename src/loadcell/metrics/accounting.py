@@ -1,4 +1,4 @@
-"""Where every planned request went: planned = ok + failed + cancelled + unsent."""
+"""Where every planned request went: planned = ok + failed + abandoned + cancelled + unsent."""
 
 from __future__ import annotations
 
@@ -40,11 +40,14 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows, un
                 invalid.append(
                     phrase("worker {} recorded {} requests but started {}", audit.get("worker"), recorded, started)
                 )
-    ok, failed, cancelled = (int(np.count_nonzero(mask)) for mask in (rows.ok, rows.failed, rows.cancelled))
+    ok, failed, cancelled, abandoned = (
+        int(np.count_nonzero(mask)) for mask in (rows.ok, rows.failed, rows.cancelled, rows.abandoned)
+    )
     counted = int(np.count_nonzero(rows.counted))
-    if ok + failed + cancelled != counted:
+    ended = ok + failed + cancelled + abandoned
+    if ended != counted:
         invalid.append(
-            phrase("{} requests have a status that is not ok, failed or cancelled", counted - ok - failed - cancelled)
+            phrase("{} requests have a status that is not ok, failed, abandoned or cancelled", counted - ended)
         )
     started = counted + lost
     planned = started + max(0, unsent - lost) if manifest.planned is None else manifest.planned
@@ -55,7 +58,8 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows, un
         ok=ok,
         failed=failed + lost,
         cancelled=cancelled,
-        unsent=planned - ok - failed - lost - cancelled,
+        unsent=planned - ended - lost,
+        abandoned=abandoned,
     )
     failures = rows.failures | ({"lost": (lost, None)} if lost else {})
     called = manifest.effective.get("called_by") is not None
@@ -111,7 +115,14 @@ def unrecorded(accounts: Accounts, rows: Rows, planned: Floats, waiting: Ids) ->
 
 def window_counts(rows: Rows, members: Mask, lost: int, unsent: int) -> Counts:
     """Counts of the window's requests."""
-    ok, failed, cancelled = (int(np.count_nonzero(mask & members)) for mask in (rows.ok, rows.failed, rows.cancelled))
+    ok, failed, cancelled, abandoned = (
+        int(np.count_nonzero(mask & members)) for mask in (rows.ok, rows.failed, rows.cancelled, rows.abandoned)
+    )
     return Counts(
-        planned=ok + failed + lost + cancelled + unsent, ok=ok, failed=failed + lost, cancelled=cancelled, unsent=unsent
+        planned=ok + failed + lost + cancelled + abandoned + unsent,
+        ok=ok,
+        failed=failed + lost,
+        cancelled=cancelled,
+        unsent=unsent,
+        abandoned=abandoned,
     )

@@ -21,7 +21,7 @@ from loadcell.metrics.early import Early
 from loadcell.metrics.events import Received
 from loadcell.metrics.goodput import limits_ns
 from loadcell.metrics.interval import PERMILLE
-from loadcell.metrics.latency import audio_ms, pace_end_ns, paced_tokens
+from loadcell.metrics.latency import OF_FIRST, audio_ms, pace_end_ns, paced_tokens
 from loadcell.metrics.model import Budget, Goodput, Latency, Summary, Throughput
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Mask, Rows
@@ -70,18 +70,28 @@ def bounds(rows: Rows, early: Early, loop: str) -> dict[str, tuple[Bounds, Bound
 
 
 def with_budgets(
-    latency: dict[str, Latency], rows: Rows, ok: Mask, early: Early, received: Received, loop: str
+    latency: dict[str, Latency],
+    rows: Rows,
+    ok: Mask,
+    early: Early,
+    received: Received,
+    loop: str,
+    came: Mask | None = None,
 ) -> dict[str, Latency]:
-    """The latencies of the ok requests with the budget of each of their figures; as they are where none is known."""
+    """The latencies of the ok requests with the budget of each of their figures; as they are where none is known.
+
+    `came` as of `latency.latencies`.
+    """
     if not early.known:
         return latency
     found = dict(latency)
     for name, (service, response) in bounds(rows, early, loop).items():
         was = latency[name]
+        chosen = ok if came is None or name.removesuffix("_ms") not in OF_FIRST else came
         found[name] = replace(
             was,
-            service=budgeted(was.service, service, ok),
-            response=was.response and response and budgeted(was.response, response, ok),
+            service=budgeted(was.service, service, chosen),
+            response=was.response and response and budgeted(was.response, response, chosen),
         )
     itl = latency["itl_ms"]
     found["itl_ms"] = replace(itl, service=_of_gaps(itl.service, rows, ok, early, received))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.metrics import (
+    checks_behaved,
     checks_budget,
     checks_cache,
     checks_classes,
     checks_counters,
     checks_load,
     checks_replies,
+    checks_scenario,
     checks_server,
     checks_symptoms,
     checks_window,
@@ -26,7 +28,9 @@ def _broken(result: Result) -> Iterator[Check]:
     for reason in result.invalid:
         yield label("accounting", "INVALID", reason, phrase("run again"))
     if not result.invalid:
-        yield label("accounting", "VALID", phrase("planned = ok + failed + cancelled + unsent"))
+        plain = phrase("planned = ok + failed + cancelled + unsent")
+        with_abandoned = phrase("planned = ok + failed + abandoned + cancelled + unsent")
+        yield label("accounting", "VALID", with_abandoned if result.counts.run.abandoned else plain)
     audited = [w for w in result.instrument.workers if w.reads is not None and w.died is None]
     if len(audited) < result.methodology.workers and not result.invalid:
         yield label(
@@ -85,7 +89,8 @@ def _new_connections_say(used: Connections, loop: str) -> str:
 def _connections(result: Result) -> Iterator[Check]:
     used, effective = result.instrument.connections, result.methodology.effective
     total = used.new + used.reused
-    share = used.new / total if total else None
+    new = max(0, used.new - result.counts.window.abandoned)  # who gives up closes a connection, as planned
+    share = new / total if total else None
     if effective.get("reuse_connections") is False:
         says = (
             phrase("each request opens its own connection, the server keeps none: response times include the connect")
@@ -171,7 +176,7 @@ CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _feeding, *checks_load.CHECKS, *checks_classes.CHECKS, *checks_budget.CHECKS, _stability, _clock,
     _connections, _tokens, *checks_replies.CHECKS, *checks_server.CHECKS, *checks_counters.CHECKS,
     *checks_cache.CHECKS,
-    *checks_window.CHECKS, *checks_symptoms.CHECKS,
+    *checks_window.CHECKS, *checks_behaved.CHECKS, *checks_scenario.CHECKS, *checks_symptoms.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {
     **checks_budget.LIMITS, **LIMITS, **checks_load.LIMITS, **checks_replies.LIMITS, **checks_server.LIMITS,
@@ -180,7 +185,7 @@ ALL_LIMITS: dict[str, Limits] = {
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
 ALL_FINDINGS: dict[str, str] = {
     **FINDINGS, **checks_budget.FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS,
-    **checks_window.FINDINGS, **checks_classes.FINDINGS,
+    **checks_window.FINDINGS, **checks_classes.FINDINGS, **checks_behaved.FINDINGS, **checks_scenario.FINDINGS,
 }  # fmt: skip
 """Every check without a figure, likewise."""
 OF_OUTPUT = frozenset((

@@ -149,7 +149,7 @@ def _unrecorded(parts: Parts, rows: Rows, several: int) -> list[_Lost]:
 
 def _only(rows: Rows, chosen: Mask) -> Rows:
     """The rows with the chosen ones alone counted."""
-    masks = {name: getattr(rows, name) & chosen for name in ("counted", "ok", "failed", "cancelled")}
+    masks = {name: getattr(rows, name) & chosen for name in ("counted", "ok", "failed", "cancelled", "abandoned")}
     return replace(rows, **masks)
 
 

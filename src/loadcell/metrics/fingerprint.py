@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from loadcell.api_template import Template
-from loadcell.metrics.model import Result
+from loadcell.metrics.model import NamedScenario, Result
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
 
@@ -62,6 +62,8 @@ FIELDS = (
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
     Field("lengths in pairs", "spec.workload.lengths", "forbid"),
     Field("order of the lengths", "spec.workload.lengths_order", "care"),
+    Field("scenario", "scenario", "care"),
+    Field("users who give up or read slowly", "spec.behaviour", "forbid"),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
@@ -134,6 +136,10 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
         asked["cache"] = spec.load.cache
     if (trace := _trace_sha256(effective)) is not None:  # not there for others, whose hash stays what it was
         asked["trace"] = trace
+    if spec.workload.scenario is not None:  # who asked for none has the fingerprint of before
+        asked["scenario"] = spec.workload.scenario
+    if spec.behaviour.any:
+        asked["behaviour"] = msgspec.to_builtins(spec.behaviour)
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -184,6 +190,7 @@ def _tree(result: Result) -> dict[str, Any]:
         "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
         "prompts": None if prompts is None else PurePath(prompts).name,
+        "scenario": _named(method.scenario),
         "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),
         "token_sources": sorted(method.token_source),
         "shares": [round(one.share, 6) for one in method.spec.dealt],
@@ -197,6 +204,14 @@ def _trace_sha256(effective: Mapping[str, Any]) -> str | None:
     """Of the file that was replayed; None where none was."""
     trace = effective.get("trace")
     return trace.get("sha256") if isinstance(trace, Mapping) else None
+
+
+def _named(scenario: NamedScenario | None) -> str | None:
+    """The scenario of a run as people call it, and what the run changed of it."""
+    if scenario is None:
+        return None
+    name = f"{scenario.name} v{scenario.version}"
+    return phrase("{} (changed: {})", name, ", ".join(scenario.changed)) if scenario.changed else name
 
 
 def _at(tree: Any, path: str) -> Any:

@@ -38,8 +38,13 @@ def send_lateness(rows: Rows, loop: str) -> Floats:
     return np.where(np.isnan(rows.conn_start), late, np.nan)
 
 
-def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, events: EventTotals) -> Instrument:
-    """The instrument's figures over the window's requests; a worker's CPU and reads are of the whole run."""
+def instrument(
+    recording: Recording, rows: Rows, members: Mask, span: Span, events: EventTotals, sent_too: Mask | None = None
+) -> Instrument:
+    """The instrument's figures over the window's requests; a worker's CPU and reads are of the whole run.
+
+    `sent_too`: the window's requests, where some of them (of slow readers) are left out of `members`.
+    """
     manifest = recording.manifest
     workers = [_worker(audit, span, manifest.ended_ns) for audit in recording.audits]
     cpu_s, tokens = _sum(worker.cpu_s for worker in workers), float(np.nansum(rows.output_tokens))
@@ -61,7 +66,7 @@ def instrument(recording: Recording, rows: Rows, members: Mask, span: Span, even
         cpu_us_per_token=cpu_s * 1e6 / tokens if cpu_s is not None and tokens else None,
         on_time_share=float(np.mean(np.abs(sent) <= allowed)) if sent.size else None,
         longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
-        arrivals=arrivals(rows, members, span, manifest.loop),
+        arrivals=arrivals(rows, members if sent_too is None else sent_too, span, manifest.loop),
         connections=connections(recording.audits, rows, members & (recording.spec.endpoint.api != CALLABLE)),
         tokens=token_closure(rows, members & rows.ok, events, template_tokens(recording), _by_tokenizer(recording)),
         host=Host(

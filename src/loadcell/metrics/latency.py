@@ -61,17 +61,28 @@ def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
     }
 
 
-def latencies(rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0) -> dict[str, Latency]:
-    """Every latency metric of the ok requests of the window, from both anchors; `failed` others were in it."""
-    places, each = in_send_order(rows, ok), of_requests(rows)
-    clusters = rows.session[places] if rows.session.size else None
+OF_FIRST = ("ttft", "ttfa")
+"""Metrics that a request has which was given up after its first output."""
+
+
+def latencies(
+    rows: Rows, ok: Mask, loop: str, itl: Summary, failed: int = 0, came: Mask | None = None
+) -> dict[str, Latency]:
+    """Every latency metric of the ok requests of the window, from both anchors; `failed` others were in it.
+
+    `came`: those of which the first output is known, where these are more.
+    """
+    each, of_ok = of_requests(rows), in_send_order(rows, ok)
+    of_came = of_ok if came is None else in_send_order(rows, came)
 
     def summed(name: str) -> Latency:
         title, unit = GLOSSARY[name].title, GLOSSARY[name].unit
         if name not in each:
             return Latency(title=title, unit=unit, service=itl)
         service, response = each[name]
+        places = of_came if name in OF_FIRST else of_ok
         anchored = loop == "open" and response is not service
+        clusters = rows.session[places] if rows.session.size else None
         return Latency(
             title=title,
             unit=unit,

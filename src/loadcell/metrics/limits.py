@@ -54,7 +54,8 @@ SYMPTOMS = {
 }
 """What is usual, up to `valid`. They judge nothing: they explain an error budget that is too wide."""
 FINDINGS = {
-    "accounting": "INVALID where planned = ok + failed + cancelled + unsent does not hold, or data were lost",
+    "accounting": "INVALID where planned = ok + failed + abandoned + cancelled + unsent does not hold, or data were "
+    "lost",
     "audit": "SUSPECT where a load process left no counters",
     "stability": "SUSPECT where the queue grows through the window; percentiles have no interval then",
     "proxy": "SUSPECT where requests went through a proxy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from loadcell.apis import AUDIO
 from loadcell.errors import UsageError
 from loadcell.inputs import check_limits
 from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts, without_row
+from loadcell.metrics.behaved import behaved, behaved_notes, came, timed
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
 from loadcell.metrics.cache import cache
@@ -39,6 +41,7 @@ from loadcell.metrics.model import (
     Delivered,
     Latency,
     Methodology,
+    NamedScenario,
     Result,
     Run,
     StoppedEarly,
@@ -65,7 +68,8 @@ from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pi
 from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
-from loadcell.spec import LIMITED, Slo, Spec
+from loadcell.spec import LIMITED, Slo, Spec, says_changed, scenario_of
+from loadcell.spec import changes as changes_of_scenario
 
 _TOTAL = ("total_tokens_per_s", "total_tokens_budget")
 _CACHED_TOLD = 0.1
@@ -145,17 +149,19 @@ def build_result(
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
         full = replace(full, by_end=True)
     same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
-    events, every = scan_events(recording, rows, members, full, None if same else whole, len(told))
+    own, judged = timed(rows), members & ~rows.slow  # the times of slow readers are not the server's
+    events, every = scan_events(recording, own, judged, full, None if same else whole, len(told))
     ok = members & rows.ok
-    views = [(ok, full, events)] + ([(rows.ok, whole, every)] if every is not None else [])
+    views = [(members, full, events)] + ([(rows.counted, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
     stream = delivered(events) if recording.spec.endpoint.stream else None
     failed = (counts.window.failed, counts.run.failed)
     (latency, rates), *all_of_it = _figures(
         recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
     )
-    good = goodput_without_pace(goodput(rows, members, counts.window, full, limits, manifest.loop), stream)
-    good = good and attainment_budget(good, rows, members, limits, events.early, manifest.loop)
+    judged_counts = counts.window if judged is members else window_counts(rows, judged, lost, unsent)
+    good = goodput_without_pace(goodput(own, judged, judged_counts, full, limits, manifest.loop), stream)
+    good = good and attainment_budget(good, own, judged, limits, events.early, manifest.loop)
     parts = Parts(recording, members, span, full, accounts, missing, events, stream, why, lost_events > 0)
     groups = classes(parts, rows, told, limits)
 
@@ -169,9 +175,11 @@ def build_result(
     talks = sessions(plan, rows, members, span, full, ended, settled, of_part, why)
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
-    anew = (own := counters(recording, rows)) is not None and own.restarted
+    counted = counters(recording, rows)
+    anew = counted is not None and counted.restarted
     turn = None if plan is None else turns_of(plan, len(rows))
     changed = changes(rows, ok, span, generates=generates, turn=turn)
+    manners = behaved(recording, rows, members, latency.get("ttft_ms"), seen)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -191,6 +199,8 @@ def build_result(
             *manifest.notes,
             *repeat_notes(recording, rows),
             *failure_notes(counts.window, rates.failed_tokens_per_s),
+            *behaved_notes(manners),
+            *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),
             *session_notes(talks),
@@ -212,12 +222,13 @@ def build_result(
         run_rates=run_rates(rows),
         sessions=talks,
         input_media=input_media(recording, rows, ok, full, events.early, counts.window.failed, why),
-        cache=cache(recording, rows, ok, own),
+        cache=cache(recording, rows, ok, counted),
         concurrency=flight,
-        instrument=instrument(recording, rows, members, span, events),
+        instrument=instrument(recording, own, judged, span, events, members),
         server=sides,
         where_ttft=where_ttft(sides),
-        counters=own,
+        counters=counted,
+        behaved=manners,
         observed=seen,
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
@@ -257,16 +268,19 @@ def _figures(
     partial: bool,
     listener: Listener | None,
 ) -> list[tuple[dict[str, Latency], Throughput]]:
-    """Latencies and rates of each view: its ok requests, its window and what it received; how many `failed` in each.
+    """Latencies and rates of each view: its requests, its window and what it received; how many `failed` in each.
 
     Where the recording has a part of the events only, nobody knows when the other tokens came: no output tokens/s.
     """
     figures = []
     loop, clock = recording.manifest.loop, recording.manifest.clock
-    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
-    for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
-        latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
-        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
+    own = timed(rows)
+    itls = itl_summaries(recording, own, [(members & own.ok, received) for members, _, received in views], listener)
+    for (members, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
+        ok, first = members & own.ok, came(rows, members)
+        latency = latencies(rows, ok, loop, itl, lost, first)
+        latency = with_budgets(latency, rows, ok, early, received, loop, first)
+        rates = throughput(rows, members & rows.ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))
@@ -314,7 +328,9 @@ def _stopped(manifest: Manifest) -> StoppedEarly | None:
 
 def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     texts = {
-        "interrupted": phrase("the run was interrupted: {:,} requests had ended", int((rows.ok | rows.failed).sum())),
+        "interrupted": phrase(
+            "the run was interrupted: {:,} requests had ended", int((rows.ok | rows.failed | rows.abandoned).sum())
+        ),
         "broken": phrase("the run broke off: {:,} requests were recorded", len(rows)),
         "running": phrase("the run did not end: {:,} requests recorded up to its last flush", len(rows)),
     }
@@ -374,6 +390,7 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         spec=spec,
         effective=manifest.effective,
         loop=manifest.loop,
+        scenario=_scenario(spec, manifest.effective),
         seed=spec.run.seed,
         workers=manifest.workers,
         schedule_hash=manifest.schedule_hash,
@@ -387,4 +404,25 @@ def _methodology(recording: Recording, rows: Rows, span: Span) -> Methodology:
         percentile=PERCENTILE_DEFINITION,
         interval=INTERVAL_DEFINITION,
         environment=recording.environment,
+    )
+
+
+def _scenario(spec: Spec, effective: dict[str, Any]) -> NamedScenario | None:
+    """The named scenario of a run, and what it changed of it."""
+    asked = spec.workload.scenario
+    if asked is None:
+        return None
+    scenario = scenario_of(spec)
+    if scenario is None:
+        name, _, version = asked.partition("@")
+        number = int(version) if version.isdecimal() else 0
+        says = phrase("scenario {}: this version of loadcell has it not, and cannot tell what the run changed", asked)
+        return NamedScenario(name=name, version=number, says=says)
+    found = changes_of_scenario(spec, scenario, effective)
+    says = phrase("scenario {} v{}, as it is", scenario.name, scenario.version)
+    return NamedScenario(
+        name=scenario.name,
+        version=scenario.version,
+        changed=[one.path for one in found],
+        says=says_changed(scenario, found) if found else says,
     )

@@ -35,7 +35,7 @@ class Rows:
     counted: Mask
     """False for requests beyond the end, which kept the load on: in flight like any, and in no figure or count."""
     ok: Mask
-    """Counted ones, as are `failed` and `cancelled`."""
+    """Counted ones, as are `failed`, `cancelled` and `abandoned`."""
     failed: Mask
     cancelled: Mask
     planned: Floats
@@ -92,6 +92,10 @@ class Rows:
     """Number of the session; empty without sessions. Requests outside of any have one each."""
     later: Mask = field(default_factory=lambda: np.zeros(0, bool))
     """Turns after the first of their session, where sessions were asked for; else empty."""
+    abandoned: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Counted ones that their users gave up, as planned."""
+    slow: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Requests whose clients read slowly, as planned: their times are their own, not the server's."""
 
     def __len__(self) -> int:
         return int(self.request.size)
@@ -118,7 +122,9 @@ def read_rows(recording: Recording) -> Rows:
     numbers = {name.removesuffix("_ns"): table[name].astype(np.float64, copy=False) for name in _NUMBERS}
     status = recording.requests(("status",))["status"]
     counted = table["counted"].astype(bool)
-    ok, failed, cancelled = ((status == name) & counted for name in ("ok", "failed", "cancelled"))
+    ok, failed, cancelled, abandoned = (
+        (status == name) & counted for name in ("ok", "failed", "cancelled", "abandoned")
+    )
     source = recording.requests(("token_source",))["token_source"][ok]
     if recording.manifest.loop == "open":
         numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
@@ -137,7 +143,21 @@ def read_rows(recording: Recording) -> Rows:
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
         session=_sessions(recording, table["request"].astype(np.int64)),
         later=_later(recording, table["request"].astype(np.int64)),
+        abandoned=abandoned,
+        slow=_slow(recording, table["request"].astype(np.int64)),
     )
+
+
+def _slow(recording: Recording, request: Ids) -> Mask:
+    """Which of these requests have clients that read slowly."""
+    if recording.spec.behaviour.slow_readers is None:
+        return np.zeros(request.size, np.bool_)
+    plan = recording.schedule(("read_bytes_per_s", "read_tokens_per_s"))
+    planned = ~np.isnan(plan["read_bytes_per_s"].astype(np.float64)) | ~np.isnan(
+        plan["read_tokens_per_s"].astype(np.float64)
+    )
+    found: Mask = planned[request]
+    return found
 
 
 def _sessions(recording: Recording, request: Ids) -> Ids:

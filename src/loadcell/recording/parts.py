@@ -33,7 +33,7 @@ _MOST = 2**53
 _WRONG: dict[str, Sequence[tuple[str, str]]] = {
     "requests": (
         ("request is null or request < 0 or request >= $rows", "a request that is not in the schedule"),
-        ("status is null or status not in ('ok', 'failed', 'cancelled')", "a status that there is not"),
+        ("status is null or status not in ('ok', 'failed', 'cancelled', 'abandoned')", "a status that there is not"),
         *((f"{c.name} < 0 or {c.name} > $most", f"{c.name} that cannot be") for c in REQUESTS
           if c.sql in ("BIGINT", "INTEGER") and not c.name.startswith(("conn_", "request"))),
         ("send_end_ns < send_start_ns", "a send that ended before it began"),
@@ -63,6 +63,11 @@ _WRONG: dict[str, Sequence[tuple[str, str]]] = {
         ("request is null or request < 0 or request >= $rows", "a number of a request that cannot be"),
         ("planned_ns < 0 or input_tokens < 0 or output_tokens < 0 or prompt < 0", "a number below 0"),
         ("session < 0 or turn < 0 or delay_ns < 0 or shared_tokens < 0", "a session that cannot be"),
+        (
+            "cancel_ns < 0 or cancel_tokens < 1 or patience_ns < 0 or not (coalesce(read_bytes_per_s, 1) > 0 and "
+            "coalesce(read_tokens_per_s, 1) > 0)",
+            "a user that cannot be",
+        ),
         ("images < 1 or image_pixels < 1 or not (input_audio_s > 0 and input_audio_s < 1e9)", "media that cannot be"),
     ),
 }  # fmt: skip

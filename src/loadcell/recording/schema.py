@@ -84,6 +84,19 @@ SCHEDULE = (
         "INTEGER",
         "input tokens that a prefix cache without bounds would have by then, as planned; NULL where not planned",
     ),
+    Column(
+        "cancel_ns",
+        "BIGINT",
+        "how long after its send its client closes the connection, whatever has come by then; NULL: it does not",
+    ),
+    Column("cancel_tokens", "INTEGER", "output tokens after which it does; NULL: it does not"),
+    Column(
+        "patience_ns",
+        "BIGINT",
+        "how long after its send it does if no output has come; NULL: it waits, as long as a request may take",
+    ),
+    Column("read_bytes_per_s", "DOUBLE", "rate at which its client reads; NULL: as the reply comes"),
+    Column("read_tokens_per_s", "DOUBLE", "the same in output tokens"),
 )
 
 WAITS = (
@@ -95,7 +108,8 @@ REQUESTS = (
     Column("request", "BIGINT", "position in the schedule"),
     Column("worker", "INTEGER", "load process that sent it"),
     Column("connection", "INTEGER", "connection of that worker"),
-    Column("status", "VARCHAR", "ok, failed or cancelled"),
+    Column("status", "VARCHAR", "ok, failed, cancelled, or abandoned: given up by its user, as planned"),
+    Column("gave_up", "VARCHAR", "why it was abandoned: time, tokens or patience; NULL elsewhere"),
     Column("error_kind", "VARCHAR", "class of a failure (connect, timeout, http, stream_error, cut, ...)"),
     Column("error", "VARCHAR", "the failure in words, with what the server said"),
     Column("http_status", "INTEGER", "status code of the reply"),

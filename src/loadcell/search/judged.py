@@ -57,6 +57,8 @@ def judged_of(recording: Recording, rows: Rows, margins: dict[str, Floats], slo:
     cut = int(np.count_nonzero(out))
     if cut > _CUT_MOST * np.count_nonzero(members):
         out, cut = np.zeros_like(out), 0
+    if rows.slow.any():  # their times are their own, not the server's
+        out |= members & rows.slow
     if not open_loop or ask.phase == "floor":
         members = members & ~out
         return Judged(_grades(worst, rows.ok, members), worst[members], anchor[members] / 1e9, members, 0, cut)
@@ -124,10 +126,11 @@ def _end_ns(recording: Recording, rows: Rows) -> float:
 
 def _first_unknown_ns(recording: Recording, rows: Rows) -> float:
     """When the first request was to be sent that an interruption left without an outcome."""
-    known = rows.request[rows.ok | rows.failed]
+    ended = rows.ok | rows.failed | rows.abandoned if rows.abandoned.any() else rows.ok | rows.failed
+    known = rows.request[ended]
     if recording.manifest.loop != "open":
         cut = rows.send_start[rows.cancelled]
-        last = rows.send_start[rows.ok | rows.failed]
+        last = rows.send_start[ended]
         return float(np.nanmin(cut)) if cut.size else float(np.nanmax(last)) + 1 if last.size else 0.0
     schedule = recording.schedule(("request", "planned_ns"))
     unknown = ~np.isin(schedule["request"], known)

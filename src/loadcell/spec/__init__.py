@@ -37,5 +37,9 @@ from loadcell.spec.notation import parse_size_mb as parse_size_mb
 from loadcell.spec.notation import parse_slo as parse_slo
 from loadcell.spec.redaction import redact as redact
 from loadcell.spec.redaction import secrets_of as secrets_of
+from loadcell.spec.scenario import Change as Change
+from loadcell.spec.scenario import changes as changes
+from loadcell.spec.scenario import says_changed as says_changed
+from loadcell.spec.scenario import scenario_of as scenario_of
 from loadcell.spec.series import Series as Series
 from loadcell.spec.series import parse_series as parse_series

@@ -15,6 +15,7 @@ from loadcell.inputs import settle_inputs
 from loadcell.lengths import settle_lengths
 from loadcell.media import AMOUNTS, settle_media
 from loadcell.places import written_out
+from loadcell.scenarios import under_scenario
 from loadcell.sessions import NUMBERS
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
@@ -114,7 +115,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
     try:
-        tree = _written_out(tree)
+        tree = _written_out(under_scenario(tree))
         settle_inputs(tree)
         settle_media(tree)
         settle_lengths(tree)

@@ -6,6 +6,7 @@ import math
 
 from loadcell.agents import check_agent
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
+from loadcell.behaviour import check_behaviour
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
@@ -77,6 +78,12 @@ def _check(spec: Spec) -> None:
     check_cache(load.cache, load.cache_reset, spec.endpoint.api)
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
+    check_behaviour(
+        spec.behaviour,
+        http=spec.endpoint.http,
+        streams=spec.endpoint.stream and workload.generates,
+        called=spec.endpoint.api == CALLABLE,
+    )
     parse_arrivals(load.arrivals)
     _check_series(spec)
     positive = {

@@ -8,6 +8,7 @@ import msgspec
 
 from loadcell.agents import Agent
 from loadcell.apis import Api, our_apis
+from loadcell.behaviour import Behaviour
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
@@ -137,6 +138,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the model."""
 
+    scenario: Annotated[
+        str | None,
+        Doc(
+            description="named workload that is fixed to the last field, NAME or NAME@VERSION (loadcell scenarios "
+            "shows them); what is asked for besides goes over it, and is told"
+        ),
+    ] = None
     input_tokens: Annotated[
         str | None,
         Doc(
@@ -331,6 +339,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Prefix = Prefix()
     trace: Replay = Replay()
     agent: Agent = Agent()
+    behaviour: Behaviour = Behaviour()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()

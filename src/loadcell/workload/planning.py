@@ -18,6 +18,7 @@ from loadcell.traces.transform import units
 from loadcell.workload import replay as replaying
 from loadcell.workload.agents import FIRST, calls_of, shape_of
 from loadcell.workload.attached import AttachedPrompts, attach
+from loadcell.workload.behaving import behave
 from loadcell.workload.blocks import BlockPrompts, shared_tokens
 from loadcell.workload.context import Context, Server, fit
 from loadcell.workload.dealing import deal
@@ -197,7 +198,16 @@ def plan(
     lines = None if traffic is None else line
     delays = _pauses(spec, slots.rows)
     schedule = schedule_of(
-        slots, input_tokens, output_tokens, lines, wanted, kinds, media, delay_ns=delays, shared_tokens=shared
+        slots,
+        input_tokens,
+        output_tokens,
+        lines,
+        wanted,
+        kinds,
+        media,
+        delay_ns=delays,
+        shared_tokens=shared,
+        behaved=behave(spec.behaviour, slots.rows, seed=seed),
     )
     return Plan(schedule, prompts, tokenizer, notes, warm, context=context)
 
@@ -270,6 +280,7 @@ def _sessions(spec: Spec, file: PromptFile | None, tokenizer: Tokenizer, known: 
     schedule = schedule_of(
         slots, input_tokens.astype(np.int32), output_tokens, lines,
         kinds=None if kinds is None else kinds[sessions.session], sessions=sessions, delay_ns=delays,
+        behaved=behave(spec.behaviour, slots.rows, seed=seed),
     )  # fmt: skip
     return Plan(schedule, prompts, tokenizer, notes)
 
@@ -352,7 +363,7 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary, serv
     kinds = None if kinds is None else kinds[unit]
     schedule = schedule_of(
         slots, sent.input_tokens, sent.output_tokens, kinds=kinds, sessions=sessions, delay_ns=delay_ns,
-        shared_tokens=shared,
+        shared_tokens=shared, behaved=behave(spec.behaviour, slots.rows, seed=spec.run.seed),
     )  # fmt: skip
     told = replay.told(slots.rows - slots.beyond)
     return Plan(schedule, prompts, words.tokenizer, notes, trace=told, context=context)
@@ -396,6 +407,7 @@ def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
         slots, input_tokens.astype(np.int32), output_tokens,
         kinds=None if kinds is None else kinds[calls.sessions.session], sessions=calls.sessions, delay_ns=delays,
         shared_tokens=shared_tokens(calls.blocks, sizes).astype(np.int32),
+        behaved=behave(spec.behaviour, slots.rows, seed=seed),
     )  # fmt: skip
     return Plan(schedule, BlockPrompts(texts, calls.blocks), tokenizer, notes)
 

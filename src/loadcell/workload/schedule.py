@@ -21,6 +21,7 @@ from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
 from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals, parse_series
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
+from loadcell.workload.behaving import Behaved
 from loadcell.workload.sessions import Sessions, counts_within
 
 Loop = Literal["open", "closed"]
@@ -85,6 +86,8 @@ class Schedule:
     """How long after the last that it waits for has ended each is to be sent: think time, tools; None: at once."""
     shared_tokens: NDArray[np.int32] | None = None
     """Input tokens of each that a prefix cache without bounds would have by then, as planned; None: not planned."""
+    behaved: Behaved | None = None
+    """What their users do beside waiting; None where they wait."""
 
     def __len__(self) -> int:
         return len(self.input_tokens)
@@ -253,6 +256,7 @@ def schedule_of(
     sessions: Sessions | None = None,
     delay_ns: NDArray[np.int64] | None = None,
     shared_tokens: NDArray[np.int32] | None = None,
+    behaved: Behaved | None = None,
 ) -> Schedule:
     """The Schedule of filled slots; `lines` says which prompt of a file each request sends, where that is not their
     own order, `kinds` its class, where there are several."""
@@ -267,6 +271,10 @@ def schedule_of(
     for values, form in columns:
         if values is not None:
             digest.update(np.ascontiguousarray(values[:rows], form).data)
+    for name, column in ({} if behaved is None else behaved._asdict()).items():
+        if column is not None:
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(column[:rows], column.dtype.newbyteorder("<")).data)
     if sessions is not None:
         waits = sessions.waits.take(np.arange(rows))
         for values in (sessions.session[:rows], waits.ends, waits.values):
@@ -285,4 +293,5 @@ def schedule_of(
         sessions,
         delay_ns,
         shared_tokens,
+        behaved,
     )

@@ -15,6 +15,7 @@ Purpose = Literal[
     "query lengths", "images", "image sizes", "image order", "clips", "clip order", "pixels", "sound", "classes",
     "turns", "think", "first input lengths", "fan-outs", "fan-out chances", "sub-agents", "prefix groups",
     "prefix lengths", "trace spread", "trace scale", "length pairs",
+    "cancellations", "patience", "slow readers",
 ]  # fmt: skip
 _SPAWN_KEY: dict[Purpose, int] = {
     "arrivals": 0, "input lengths": 1, "output lengths": 2, "prompts": 3, "check": 4, "vocabulary": 5,
@@ -22,6 +23,7 @@ _SPAWN_KEY: dict[Purpose, int] = {
     "clips": 24, "clip order": 25, "pixels": 26, "sound": 27,
     "turns": 40, "think": 41, "first input lengths": 42, "fan-outs": 43, "fan-out chances": 44, "sub-agents": 45,
     "prefix groups": 50, "prefix lengths": 51, "trace spread": 52, "trace scale": 53, "length pairs": 9,
+    "cancellations": 60, "patience": 61, "slow readers": 62,
     "classes": 13,  # the first draws of seed 0, which most runs have, are near any shares
 }  # fmt: skip
 

@@ -3,6 +3,10 @@
 Latencies leave in milliseconds, spans in seconds. What could not be measured is null, never 0.
 """
 
+from loadcell.metrics.model.behaviour import Abandoned as Abandoned
+from loadcell.metrics.model.behaviour import Behaved as Behaved
+from loadcell.metrics.model.behaviour import Noticed as Noticed
+from loadcell.metrics.model.behaviour import SlowReading as SlowReading
 from loadcell.metrics.model.cache import Cache as Cache
 from loadcell.metrics.model.cache import HitShare as HitShare
 from loadcell.metrics.model.chunks import ItlByToken as ItlByToken
@@ -53,6 +57,7 @@ from loadcell.metrics.model.result import FORMAT as FORMAT
 from loadcell.metrics.model.result import Failing as Failing
 from loadcell.metrics.model.result import Failure as Failure
 from loadcell.metrics.model.result import Methodology as Methodology
+from loadcell.metrics.model.result import NamedScenario as NamedScenario
 from loadcell.metrics.model.result import Result as Result
 from loadcell.metrics.model.result import result_schema as result_schema
 from loadcell.metrics.model.server import Counters as Counters

@@ -90,13 +90,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the planned requests: planned = ok + failed + cancelled + unsent."""
+    """What became of the planned requests: planned = ok + failed + abandoned + cancelled + unsent."""
 
     planned: int
     ok: int
     failed: int
-    cancelled: int
+    cancelled: Annotated[int, Doc(description="in flight when the run was ended, and given up with it")]
     unsent: int
+    abandoned: Annotated[int, Doc(description="given up by their users, as planned: neither ok nor failed")] = 0
 
 
 class CountsOf(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from loadcell.metrics.model.behaviour import Behaved
 from loadcell.metrics.model.cache import Cache
 from loadcell.metrics.model.chunks import ItlByToken, Speculation, TokensPerChunk
 from loadcell.metrics.model.course import Change, CountsOf, Run, Steady, Window
@@ -48,6 +49,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     advice: str | None
 
 
+class NamedScenario(msgspec.Struct, frozen=True, kw_only=True):
+    """The named scenario that a run was asked for."""
+
+    name: str
+    version: int
+    changed: Annotated[list[str], Doc(description="fields that the run changed of it, by their paths")] = []
+    says: Annotated[str, Doc(description="in one sentence: as it is, or not comparable with it and why")]
+
+
 class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     """How the figures came to be."""
 
@@ -55,6 +65,7 @@ class Methodology(msgspec.Struct, frozen=True, kw_only=True):
     effective: Annotated[dict[str, Any], Doc(description="settings after defaults and negotiation")]
     fingerprint: Annotated[str, Doc(description="hash of all that must be equal for two results to be compared")]
     loop: str
+    scenario: Annotated[NamedScenario | None, Doc(description="null where no named scenario was asked for")] = None
     seed: int
     workers: int
     schedule_hash: Annotated[str, Doc(description="over times and lengths of the planned requests")]
@@ -121,6 +132,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cache: Annotated[
         Cache | None, Doc(description="the server's prefix cache; null where prompts share nothing and nobody tells")
     ] = None
+    behaved: Annotated[Behaved | None, Doc(description="null where users only waited for their replies")] = None
     concurrency: Concurrency
     instrument: Instrument
     server: Annotated[list[ServerSide], Doc(description="where TTFT went, by each source on the server's side")]

@@ -32,7 +32,9 @@ def dots(
         chosen, extreme = choose(figures, rows.failed[timed], most)
         places = timed[chosen]
         says = [_thinned(places.size, timed.size, int(rows.failed[timed].sum()), int(rows.failed[places].sum()))]
-    status = np.select([rows.ok, rows.failed, rows.cancelled], ["ok", "failed", "cancelled"], "unknown")[places]
+    status = np.select(
+        [rows.ok, rows.failed, rows.cancelled, rows.abandoned], ["ok", "failed", "cancelled", "abandoned"], "unknown"
+    )[places]
     shown = {name: _ms(np.where(rows.ok, values, np.nan)[places]) for name, values in latency_ns.items()}
     found = Dots(
         of=int(timed.size),

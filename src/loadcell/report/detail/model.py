@@ -59,7 +59,7 @@ class Dots(msgspec.Struct, frozen=True, kw_only=True):
     of: Annotated[int, Doc(description="requests that it was taken from")]
     request: Annotated[list[int], Doc(description="position in the schedule")]
     t_s: Annotated[list[float], Doc(description="anchor: planned (open loop) or sent")]
-    status: Annotated[list[str], Doc(description="ok, failed or cancelled")]
+    status: Annotated[list[str], Doc(description="ok, failed, cancelled or abandoned")]
     inside: Annotated[list[bool], Doc(description="counts in the window")]
     extreme: Annotated[
         list[bool],

@@ -12,6 +12,7 @@ from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
 from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
+from loadcell.report.view.behaved import behaved
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
@@ -129,6 +130,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     target = Cell(endpoint.url, kind="code")
     several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
+    if (named := method.scenario) is not None:
+        yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
     load = load_words(result, words)
     span = t(
         "{a} to {b} s",
@@ -156,6 +159,7 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     if result.steady.cold_start is not None:
         yield t("Cold start"), [Cell(told(cold_says(result.steady.cold_start), words), tone="care")]
     yield t("Requests"), [Cell(accounts(run, words), tone="" if run.ok == run.planned else "care")]
+    yield from behaved(result, words, short=short)
     ended = {} if result.replies is None else result.replies.ended_by
     if ended and not (short and ended.keys() in _PLAIN_ENDS):
         shares = (f"{told(plain(name, 40), words)} {words.percent(one.share)}" for name, one in ended.items())
@@ -175,6 +179,12 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
 
 def accounts(counts: Counts, words: Words) -> str:
     """What became of the planned requests."""
+    if counts.abandoned:
+        return words.say(
+            "{planned} planned = {ok} ok + {failed} failed + {abandoned} abandoned + {cancelled} cancelled + "
+            "{unsent} unsent",
+            **{name: words.count(getattr(counts, name)) for name in Counts.__struct_fields__},
+        )
     return words.say(
         "{planned} planned = {ok} ok + {failed} failed + {cancelled} cancelled + {unsent} unsent",
         **{name: words.count(getattr(counts, name)) for name in Counts.__struct_fields__},
