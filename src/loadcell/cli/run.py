@@ -115,7 +115,6 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--trace-scale", "trace.scale", "X"),
         ("--trace-speed", "trace.speed", "X"),
         ("--trace-spread", "trace.spread", ""),
-        ("--trace-skip-bad", "trace.skip_bad", ""),
         ("--max-input-tokens", "trace.max_input_tokens", "N"),
         ("--max-output-tokens", "trace.max_output_tokens", "N"),
         ("--trace-too-long", "trace.too_long", "HOW"),

@@ -20,10 +20,10 @@ from loadcell.workload.agents import FIRST, calls_of, shape_of, shared_of, tasks
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.behaving import behave
 from loadcell.workload.blocks import BlockPrompts
-from loadcell.workload.context import Context, Server
+from loadcell.workload.context import Context, Server, fit
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
-from loadcell.workload.fitting import fit_file, fit_lengths, surely_sent
+from loadcell.workload.fitting import context_of, fit_file, fit_lengths, surely_sent
 from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prefixes import SystemPrompts, plan_shares, sharing
@@ -131,7 +131,7 @@ def plan(
     """
     replay = replay or replaying.replay_of(spec)
     if replay is not None:
-        return _plan_replay(spec, replay, known or vocabulary_of(replay.filled(spec)))
+        return _plan_replay(spec, replay, known or vocabulary_of(replay.filled(spec)), server)
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
@@ -325,9 +325,13 @@ def _talks(
     return TalkPrompts(texts, follows, served, find_api(spec.endpoint.api).talks), input_tokens
 
 
-def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> Plan:
+def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary, server: Server | None) -> Plan:
     """What a run sends that replays a trace."""
-    spec = replay.filled(spec)
+    spec, remedy = replay.filled(spec), spec.workload.too_long
+    longest = int((replay.trace.input_tokens + replay.trace.output_tokens).max())
+    context = context_of(spec, longest, server)
+    if context is not None and remedy != "refuse":
+        replay = replaying.within(replay, context, remedy)
 
     def arrive(load: Load) -> Slots:
         return lay_out(load, seed=spec.run.seed, mean_output_tokens=spec.workload.mean_output_tokens)
@@ -336,6 +340,12 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
     trace, notes, shared = replay.trace, slots.notes, None
     rows = np.arange(slots.rows)
     sent = trace if slots.rows == len(trace) else replaying.cut(trace, rows)
+    if context is not None and remedy == "refuse":
+        try:
+            fit(sent.input_tokens, sent.output_tokens, context, "refuse", f"requests of {trace.name}")
+        except UsageError as error:
+            advice = "clip or drop them by --too-long, or limit them by --max-input-tokens and --max-output-tokens"
+            raise UsageError(f"{error}: {advice}") from None
     prompts: Prompts
     pieces = replaying.pieces_of(sent)
     template = spec.workload.template_tokens or 0
@@ -356,7 +366,7 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
         shared_tokens=shared, behaved=behave(spec.behaviour, slots.rows, seed=spec.run.seed),
     )  # fmt: skip
     told = replay.told(slots.rows - slots.beyond)
-    return Plan(schedule, prompts, words.tokenizer, notes, trace=told)
+    return Plan(schedule, prompts, words.tokenizer, notes, trace=told, context=context)
 
 
 def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
