@@ -90,6 +90,7 @@ def _argument(path: str) -> str:
 def _spec(target: Fn | str, given: Mapping[str, Any], slo: str | Slo | Mapping[str, float] | None) -> Spec:
     """The Spec of what was given; UsageError if it cannot be."""
     paths = {_argument(path): path for path in spec_fields()}
+    paths |= {"scenario": "workload.scenario", "loadgen_scenario": "loadgen.scenario"}  # two fields have that name
     tree: dict[str, dict[str, Any]] = {"endpoint": {}}
     for name, value in given.items():
         path = paths.get(name)

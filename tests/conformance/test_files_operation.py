@@ -88,7 +88,7 @@ def test_62_a_run_in_which_all_fails_is_written(hopeless: Hopeless) -> None:
     assert hopeless.code != 0
     assert "Traceback" not in hopeless.errors
     printed = json.loads(hopeless.out)
-    assert printed["counts"]["run"] == {"planned": 6, "ok": 0, "failed": 6, "cancelled": 0, "unsent": 0}
+    assert printed["counts"]["run"] == {"planned": 6, "ok": 0, "failed": 6, "cancelled": 0, "unsent": 0, "abandoned": 0}
     assert {failure["kind"] for failure in printed["errors"]} == {"http_500", "stream_error", "reset"}
     result = build_result(open_recording(hopeless.folder))
     for latency in result.latency.values():

@@ -163,7 +163,9 @@ def test_no_request_at_all(copy: Copy, show: Show) -> None:
     change(folder / "recording.json", state="interrupted", ended_ns=1000)
     code, result, _ = show(folder, "--force")
     assert code == 1
-    assert result["counts"]["run"] == {"planned": 12, "ok": 0, "failed": 0, "cancelled": 0, "unsent": 12}
+    assert result["counts"]["run"] == {
+        "planned": 12, "ok": 0, "failed": 0, "cancelled": 0, "unsent": 12, "abandoned": 0,
+    }  # fmt: skip
     assert_no_latency(result, "ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
     assert [result["throughput"][name] for name in RATES] == [None] * 4
     assert result["concurrency"]["mean"] is None

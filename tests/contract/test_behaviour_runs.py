@@ -133,12 +133,16 @@ def test_over_http_2_the_stream_is_reset_and_the_connection_stays(tmp_path: Path
     assert server.resets >= 6
 
 
-def test_a_slow_reader_reads_no_faster_and_is_in_no_latency(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_slow_reader_reads_no_faster_and_is_in_no_latency(
+    tmp_path: Path, tls: bool, tls_files: tuple[str, str]
+) -> None:
     rate = 60_000
-    with engine("--ttft", "5ms", "--itl", "1ms", "--slots", "64") as url:
+    secured = ("--tls-cert", tls_files[0], "--tls-key", tls_files[1]) if tls else ()
+    with engine("--ttft", "5ms", "--itl", "1ms", "--slots", "64", *secured) as url:
         ran = run_once(
             url, tmp_path / "run", rate=20.0, requests=30, output_tokens="150", slow_readers=f"30%@{rate}B/s",
-            timeout_s=60,
+            timeout_s=60, verify_tls=False,
         )  # fmt: skip
     slow = ~np.isnan(planned(ran, "read_bytes_per_s"))
     assert ran.statuses == ["ok"] * 30 and 3 < slow.sum() < 20

@@ -161,6 +161,20 @@ def test_a_client_that_leaves_frees_its_slot(start: Start) -> None:
     leaver_truth, waiter_truth = engine.truth_of("leaver"), engine.truth_of("waiter")
     assert leaver_truth["outcome"] == waiter_truth["outcome"] == "disconnected"
     assert 0 < leaver_truth["completion_tokens"] == len(leaver_truth["tokens_ns"]) < 100_000
+    assert leaver_truth["gone_ns"] == leaver_truth["end_ns"]
+
+
+def test_a_deaf_engine_goes_on_for_a_client_that_left(start: Start) -> None:
+    """Its slot stays taken to the last token, whoever waits; what it sends for nobody harms nobody."""
+    engine = start("--slots", "1", "--ttft", "1ms", "--itl", "1ms", "--deaf")
+    with engine.connect() as leaver:
+        leaver.sendall(raw_request(chat_body(300), "x-request-id: leaver\r\n"))
+        receive_until(leaver, b"\n\n\r\n")
+    assert engine.chat(5, "waiter").events()[-1] == "[DONE]"
+    left, waited = engine.truth_of("leaver"), engine.truth_of("waiter")
+    assert (left["outcome"], left["completion_tokens"]) == ("disconnected", 300)
+    assert left["gone_ns"] < left["end_ns"] <= waited["admitted_ns"]
+    assert (waited["outcome"], waited["gone_ns"]) == ("ok", None)
 
 
 def test_a_slow_reader_gets_everything_and_blocks_nobody(start: Start) -> None:
