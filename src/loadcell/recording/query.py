@@ -245,13 +245,18 @@ def _database(
             _insert(database, "audits", AUDITS, _audits(folders, warn))
         _insert(database, "_sources", SOURCES, _sources(folders, warn) if named & {"looks", "series"} else [])
         _insert(database, "_classes", CLASSES, _classes(folders) if named & {"requests", "schedule"} else [])
-        _insert(database, "_windows", _WINDOWS, [{"run": str(folder)} for folder in folders])
+        _insert(
+            database,
+            "_windows",
+            _WINDOWS,
+            [{"run": str(folder), "w_open": row["loop"] == "open"} for folder, row in rows.items()],
+        )
         for table in PARTS:
             if table in named:
                 _view(database, table, folders, warn)
         _close_off(database, folders, spill, target)
         if "requests" in named and _needs_windows(database, statement):
-            windows = [_window(folder, window_of, warn) for folder in folders]
+            windows = [_window(at, window_of, warn) | {"w_open": row["loop"] == "open"} for at, row in rows.items()]
             database.execute("delete from _windows")
             _fill(database, "_windows", _WINDOWS, windows)
         yield database, statement
@@ -288,6 +293,7 @@ _WINDOWS = (
     Column(WINDOW_START, "DOUBLE", ""),
     Column("w_end_ns", "DOUBLE", ""),
     Column("w_first", "BIGINT", ""),
+    Column("w_open", "BOOLEAN", ""),
 )
 
 

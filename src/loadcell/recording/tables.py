@@ -18,6 +18,10 @@ class Derived(NamedTuple):
     sql: str
 
 
+_DUE = "coalesce(r.planned_ns, case when w.w_open then r.ready_ns end)"
+"""Of an open loop: when a request was planned or, where it waited for others, ready."""
+
+
 def _latency(name: str, end: str, title: str = "", *, per_token: bool = False) -> tuple[Derived, ...]:
     """One latency by both anchors, and by the one that limits are judged by."""
 
@@ -28,9 +32,9 @@ def _latency(name: str, end: str, title: str = "", *, per_token: bool = False) -
         return Derived(column, f"case when r.status = 'ok' then {ns} / 1e6 end")
 
     return (
-        derived("", "coalesce(r.planned_ns, r.send_start_ns)", "by the anchor of the SLO: response time in an open "
+        derived("", f"coalesce({_DUE}, r.send_start_ns)", "by the anchor of the SLO: response time in an open "
                 "loop, service time in a closed one"),
-        derived("_response", "r.planned_ns", "from the planned time; NULL in a closed loop"),
+        derived("_response", _DUE, "from the planned time, or from when it was ready; NULL in a closed loop"),
         derived("_service", "r.send_start_ns", "from the actual send"),
     )  # fmt: skip
 
@@ -62,7 +66,7 @@ _SETTLED = {
 """`later_tokens`: output tokens after the first output, up to `pace_end_ns`; NULL if unknown or not streamed."""
 LEAST_LATER = 0.999
 """Later tokens that make a pace: one, or shares of events that add up to it."""
-_ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
+_ANCHOR = f"coalesce({_DUE}, r.send_start_ns, r.ready_ns, r.end_ns)"
 WINDOW_START = "w_start_ns"
 """Column of the table of windows: a plan that names it needs them."""
 
@@ -90,7 +94,7 @@ DERIVED = (
     Derived(
         Column("rtf", "DOUBLE", "E2E for each second of audio, by the anchor of the SLO; NULL unless ok and known"),
         "case when r.status = 'ok' and r.audio_ns > 0 then "
-        "(r.last_ns - coalesce(r.planned_ns, r.send_start_ns))::double / r.audio_ns end",
+        f"(r.last_ns - coalesce({_DUE}, r.send_start_ns))::double / r.audio_ns end",
     ),
     Derived(
         Column("send_lateness_ms", "DOUBLE", "send less planned time, or less the time its user was ready"),
@@ -197,8 +201,8 @@ PARTS = {
 def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
     """The SELECT that makes a table of the files of its patterns, in the order of PARTS.
 
-    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first) beside it, they and the schedule `_classes`;
-    looks and series `_sources`.
+    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first, w_open) beside it, they and the schedule
+    `_classes`; looks and series `_sources`.
     """
     classes = ", ".join(f"k.{column.name}" for column in _CLASSES)
     if table == "requests":

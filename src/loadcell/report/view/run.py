@@ -81,6 +81,8 @@ def _text_words(spec: Spec, words: Words) -> str:
     out = workload.output_tokens or ""
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
+    if spec.sessions.any:
+        return words.say("{n} more tokens in a turn, {m} tokens out", n=workload.input_tokens or "", m=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
