@@ -325,7 +325,7 @@ def _fitted(trace: Trace) -> tuple[Trace, list[Change]]:
         return trace, []
     if int(need.sum()) > _MOST_BLOCKS:
         raise UsageError(
-            f"prompts of {trace.name} would take {int(need.sum()):,} blocks of {trace.block_tokens} tokens, and no more "
+            f"than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
             f"than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
         )
     ends = np.cumsum(need)

@@ -109,6 +109,8 @@ def _text_words(spec: Spec, words: Words) -> str:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     if workload.lengths:
         return words.say("input and output lengths of {file}, in pairs", file=workload.lengths)
+    if spec.sessions.any:
+        return words.say("{n} more tokens in a turn, {m} tokens out", n=workload.input_tokens or "", m=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
