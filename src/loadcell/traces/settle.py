@@ -325,8 +325,8 @@ def _fitted(trace: Trace) -> tuple[Trace, list[Change]]:
         return trace, []
     if int(need.sum()) > _MOST_BLOCKS:
         raise UsageError(
-            f"than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
-            f"than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
+            f"prompts of {trace.name} would take {int(need.sum()):,} blocks of {trace.block_tokens} tokens, and no "
+            f"more than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
         )
     ends = np.cumsum(need)
     place = np.arange(int(ends[-1])) - np.repeat(ends - need, need)
