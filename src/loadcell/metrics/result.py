@@ -55,7 +55,7 @@ from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
-from loadcell.metrics.varying import UNTOLD, held
+from loadcell.metrics.varying import NO_INTERVAL, UNTOLD, held, without_intervals
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
@@ -170,6 +170,7 @@ def build_result(
             *manifest.notes,
             *failure_notes(counts.window, rates.failed_tokens_per_s),
             *_figure_notes(rows, ok, recording.spec),
+            *([NO_INTERVAL] if load.rate_series else []),
             *_step_notes(rows, ok, state.in_step),
         ],
         counts=counts,
@@ -235,6 +236,7 @@ def _figures(
     for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
         latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
         rates = throughput(rows, ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
+        rates = without_intervals(rates, recording.spec.load)
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))
