@@ -33,6 +33,8 @@ def test_the_series_is_sent_and_nothing_cries_wolf(run: Run) -> None:
     assert words["stability"] in (None, "VALID") and words["change"] is None
     assert result.instrument.arrivals.planned_rate == pytest.approx(40, rel=0.03)
     assert result.steady.warmup_s == 0 and result.steady.stable is not False
+    assert result.throughput.requests_per_s == pytest.approx(40, rel=0.1)
+    assert result.throughput.requests_interval is None and result.throughput.output_tokens_interval is None
     assert {found.kind for found in result.change.values()} == {None}
 
 

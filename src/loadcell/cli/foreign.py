@@ -78,8 +78,9 @@ DIFFERENT = {
     _OWN_FORM: "--config --config-file --config_file",
     "--warmup N leaves the first N requests of the load out, it sends none besides; without it the warm-up is found":
         "--warmup-request-count --warmup-requests --num-warmups --warmup-duration",
-    "one run has one load: loadcell sweep --rate or --concurrency varies it":
-        "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps --stages --sweep",
+    "one run has one load: loadcell sweep --rate or --concurrency varies it": "--stages --sweep",
+    "--rate-series A..B@T goes from A to B requests/s in the time T":
+        "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps",
     "--set 'endpoint.extra_body={\"NAME\": VALUE}' puts fields into every request": "--extra-inputs --logprobs",
     "--input-tokens and --output-tokens say both lengths: N, uniform:LO,HI, normal:MEAN,SD":
         "--traffic-scenario --prompt-tokens",
@@ -309,7 +310,9 @@ def _arrival_pattern(now: _Taking, name: str, value: str, words: list[str]) -> N
     if value in ("poisson", "constant"):
         now.take(f"{name} {value}", "--arrivals", value)
     else:
-        now.wrong.append(f"  {name} {value}: --arrivals takes poisson, constant or gamma:CV")
+        from loadcell.spec.notation import ARRIVALS
+
+        now.wrong.append(f"  {name} {value}: --arrivals takes {ARRIVALS}")
 
 
 def _api(now: _Taking, name: str, value: str, words: list[str]) -> None:

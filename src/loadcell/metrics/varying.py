@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from loadcell.metrics.model import Change
+import msgspec
+
+from loadcell.metrics.model import Change, Throughput
 from loadcell.phrases import phrase
 from loadcell.spec import Load, parse_arrivals, parse_series
 
@@ -23,6 +25,15 @@ def replays(loop: str, effective: Mapping[str, Any]) -> bool:
 def varies(load: Load, *, replayed: bool = False) -> bool:
     """Whether the rate was meant to vary: replies to a burst are slow in their time, which looks like a warm-up."""
     return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
+
+
+NO_INTERVAL = phrase("rates are means over a series of rates: they have no interval")
+_INTERVALS = tuple(name for name in Throughput.__struct_fields__ if name.endswith("_interval"))
+
+
+def without_intervals(rates: Throughput, load: Load) -> Throughput:
+    """The rates of a load that was meant to vary, whose course an interval by batches would take for chance."""
+    return rates if load.rate_series is None else msgspec.structs.replace(rates, **dict.fromkeys(_INTERVALS))
 
 
 class Held(NamedTuple):
