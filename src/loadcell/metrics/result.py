@@ -62,11 +62,7 @@ from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
-<<<<<<< HEAD
-from loadcell.metrics.varying import UNTOLD, held, replays
-=======
-from loadcell.metrics.varying import NO_INTERVAL, UNTOLD, held, without_intervals
->>>>>>> shape
+from loadcell.metrics.varying import NO_INTERVAL, UNTOLD, held, replays, without_intervals
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
@@ -206,7 +202,7 @@ def build_result(
             *behaved_notes(manners),
             *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
             *_figure_notes(rows, ok, recording.spec),
-            *([NO_INTERVAL] if load.rate_series else []),
+            *([NO_INTERVAL] if load.rate_series or replayed else []),
             *_step_notes(rows, ok, state.in_step),
             *session_notes(talks),
         ],
@@ -279,7 +275,6 @@ def _figures(
     """
     figures = []
     loop, clock = recording.manifest.loop, recording.manifest.clock
-<<<<<<< HEAD
     own = timed(rows)
     itls = itl_summaries(recording, own, [(members & own.ok, received) for members, _, received in views], listener)
     for (members, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
@@ -287,13 +282,8 @@ def _figures(
         latency = latencies(rows, ok, loop, itl, lost, first)
         latency = with_budgets(latency, rows, ok, early, received, loop, first)
         rates = throughput(rows, members & rows.ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
-=======
-    itls = itl_summaries(recording, rows, [(ok, received) for ok, _, received in views], listener)
-    for (ok, span, received), lost, itl in zip(views, failed[: len(views)], itls, strict=True):
-        latency = with_budgets(latencies(rows, ok, loop, itl, lost), rows, ok, early, received, loop)
-        rates = throughput(rows, ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
-        rates = without_intervals(rates, recording.spec.load)
->>>>>>> shape
+        if recording.spec.load.rate_series or replays(loop, recording.manifest.effective):
+            rates = without_intervals(rates)
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))

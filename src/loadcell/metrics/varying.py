@@ -27,13 +27,13 @@ def varies(load: Load, *, replayed: bool = False) -> bool:
     return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
 
 
-NO_INTERVAL = phrase("rates are means over a series of rates: they have no interval")
+NO_INTERVAL = phrase("rates are means over a load that was meant to vary: they have no interval")
 _INTERVALS = tuple(name for name in Throughput.__struct_fields__ if name.endswith("_interval"))
 
 
-def without_intervals(rates: Throughput, load: Load) -> Throughput:
+def without_intervals(rates: Throughput) -> Throughput:
     """The rates of a load that was meant to vary, whose course an interval by batches would take for chance."""
-    return rates if load.rate_series is None else msgspec.structs.replace(rates, **dict.fromkeys(_INTERVALS))
+    return msgspec.structs.replace(rates, **dict.fromkeys(_INTERVALS))
 
 
 class Held(NamedTuple):
