@@ -130,7 +130,8 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(_named(spec, found.model), words, server_of(spec, target, found))
+            every = [(way.spec, way.target, one) for way, one in zip(ways, asked, strict=True)]
+            planned = plan(_named(spec, found.model), words, server_of([(spec, target, found), *every[1:]]))
             written, spec = spec, with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             if len(ways) > 1:
