@@ -286,3 +286,14 @@ def test_rows_of_a_duel_come_from_every_shard(tmp_path: Path) -> None:
     )
     (tmp_path / "q.jsonl").write_bytes(lines_of(named)[1])
     assert json.loads(read(tmp_path / "q.jsonl", send_fields=["x"]).prompts[0]).keys() == {"messages"}
+
+
+def test_parquet_with_messages_and_decimals(tmp_path: Path) -> None:
+    place = tmp_path / "m.parquet"
+    messages = "[{'role': 'user', 'content': 'hi', 'name': NULL}, {'role': 'tool', 'content': 'x', 'name': 'n'}]"
+    duckdb.sql(f"COPY (SELECT {messages} AS messages, 0.25 AS temperature, 3 AS seed) TO '{place}' (FORMAT parquet)")
+    (own,) = read(place).prompts
+    assert json.loads(own) == {
+        "messages": [{"role": "user", "content": "hi"}, {"role": "tool", "content": "x", "name": "n"}],
+        "temperature": 0.25, "seed": 3,
+    }  # fmt: skip

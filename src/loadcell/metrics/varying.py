@@ -27,6 +27,11 @@ def varies(load: Load, *, replayed: bool = False) -> bool:
     return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
 
 
+def varies(load: Load, loop: str, effective: Mapping[str, Any]) -> bool:
+    """Whether the rate of the load was meant to vary: by a series of rates, or as that of a trace did."""
+    return load.rate_series is not None or replays(loop, effective)
+
+
 NO_INTERVAL = phrase("rates are means over a load that was meant to vary: they have no interval")
 _INTERVALS = tuple(name for name in Throughput.__struct_fields__ if name.endswith("_interval"))
 

@@ -111,9 +111,9 @@ class PromptFile:
         if self.broken:
             notes.append(
                 phrase(
-                    "{} broken lines of {} were left out, as asked (--skip-bad); the first: {}",
-                    self.broken,
+                    "broken lines of {} that were left out, as asked (--skip-bad): {}; the first: {}",
                     self.path,
+                    self.broken,
                     self.first_broken,
                 )
             )

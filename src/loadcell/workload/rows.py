@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import bz2
 import csv
+import decimal
 import gzip
 import hashlib
 import io
@@ -418,7 +419,9 @@ class Shards:
 
 
 def _known(value: Any) -> Any:
-    """A value without the nulls that fill up the structs of Parquet."""
+    """A value without the nulls that fill up the structs of Parquet; decimals are numbers, as JSON has them."""
+    if isinstance(value, decimal.Decimal):
+        return float(value)
     if isinstance(value, dict):
         return {key: _known(inner) for key, inner in value.items() if inner is not None}
     return [_known(inner) for inner in value] if isinstance(value, list) else value
