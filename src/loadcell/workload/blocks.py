@@ -17,6 +17,9 @@ from loadcell.traces import Ragged
 from loadcell.traces.model import ragged
 from loadcell.workload.prompts import SyntheticPrompts
 
+_SLAB = 1 << 15
+"""Rows that are taken apart at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class BlockPrompts:
@@ -53,20 +56,34 @@ def shared_tokens(blocks: Ragged, tokens: NDArray[np.integer[Any]]) -> NDArray[n
     """
     known: dict[tuple[int, int], int] = {}
     out = np.zeros(len(blocks), np.int64)
-    values, sizes, start = blocks.values.tolist(), tokens.tolist(), 0
-    for row, end in enumerate(blocks.ends.tolist()):
+    for row, values, sizes in _rows(blocks, tokens):
         node, shares = -1, True
-        for place in range(start, end):
-            key = (node, values[place])
-            found = known.get(key)
+        for value, size in zip(values, sizes, strict=True):
+            found = known.get((node, value))
             if found is None:
                 shares, found = False, len(known)
-                known[key] = found
+                known[node, value] = found
             elif shares:
-                out[row] += sizes[place]
+                out[row] += size
             node = found
-        start = end
     return out
+
+
+def _rows(blocks: Ragged, tokens: NDArray[np.integer[Any]]) -> Iterator[tuple[int, list[int], list[int]]]:
+    """Each row with its blocks and their tokens, up to the first that no other has: nothing is shared from there on."""
+    alone = np.bincount(blocks.values)[blocks.values] == 1 if len(blocks.values) else np.zeros(0, bool)
+    starts = blocks.ends - blocks.counts
+    places = np.append(np.flatnonzero(alone), len(alone))
+    stops = np.minimum(places[np.searchsorted(places, starts)], blocks.ends)
+    for first in range(0, len(blocks), _SLAB):
+        last = min(first + _SLAB, len(blocks))
+        low = int(starts[first])
+        values = blocks.values[low : int(blocks.ends[last - 1])].tolist()
+        sizes = tokens[low : int(blocks.ends[last - 1])].tolist()
+        for row, start, stop in zip(
+            range(first, last), (starts[first:last] - low).tolist(), (stops[first:last] - low).tolist(), strict=True
+        ):
+            yield row, values[start:stop], sizes[start:stop]
 
 
 def shared_beginnings(blocks: Ragged) -> Ragged:
@@ -74,10 +91,9 @@ def shared_beginnings(blocks: Ragged) -> Ragged:
     block's first use."""
     known: dict[tuple[int, int], int] = {}
     uses, parents, number = list[int](), list[int](), list[int]()
-    values, start = blocks.values.tolist(), 0
-    for end in blocks.ends.tolist():
+    for _, values, _ in _rows(blocks, blocks.values):
         node = -1
-        for value in values[start:end]:
+        for value in values:
             found = known.setdefault((node, value), len(uses))
             if found == len(uses):
                 uses.append(0)
@@ -85,7 +101,6 @@ def shared_beginnings(blocks: Ragged) -> Ragged:
                 number.append(value)
             uses[found] += 1
             node = found
-        start = end
     inner = {parent for parent, count in zip(parents, uses, strict=True) if count > 1}
     found_all = []
     for node, count in enumerate(uses):
