@@ -27,8 +27,8 @@ def varies(load: Load, *, replayed: bool = False) -> bool:
     return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
 
 
-def varies(load: Load, loop: str, effective: Mapping[str, Any]) -> bool:
-    """Whether the rate of the load was meant to vary: by a series of rates, or as that of a trace did."""
+def is_scripted(load: Load, loop: str, effective: Mapping[str, Any]) -> bool:
+    """Whether the rate was written down, by a series or a trace, so that its course is no chance; bursts are drawn."""
     return load.rate_series is not None or replays(loop, effective)
 
 
