@@ -89,7 +89,9 @@ class Unrecorded:
 def unrecorded(accounts: Accounts, rows: Rows, schedule_request: Floats, schedule_planned: Floats) -> Unrecorded:
     """The requests without a row; the schedule's columns are empty in a closed loop."""
     missing = ~np.isin(schedule_request, rows.request) & (schedule_request < accounts.counts.planned)
-    return Unrecorded(np.sort(schedule_planned[missing]), accounts.lost, max(0, accounts.counts.unsent))
+    planned = schedule_planned[missing]
+    planned = planned[~np.isnan(planned)]  # turns that waited for others had no time
+    return Unrecorded(np.sort(planned), accounts.lost, max(0, accounts.counts.unsent))
 
 
 def window_counts(rows: Rows, members: Mask, lost: int, unsent: int) -> Counts:
