@@ -20,7 +20,8 @@ from loadcell.workload.fields import check_names
 from loadcell.workload.inputs import Refused
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
-from loadcell.workload.rows import Rows, Shards, broken_rows
+from loadcell.workload.rows import Rows
+from loadcell.workload.shards import Shards, broken_rows
 from loadcell.workload.sources import find_source
 from loadcell.workload.tokenizer import Tokenizer
 
