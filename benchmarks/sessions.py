@@ -52,8 +52,8 @@ _NOTES = (
 
 _KEPT = (
     "What a worker does of its own to know what is due, and to put the server's replies into the next body, with "
-    "made-up flights: no socket, no parsing. The rest of a difference above is code that runs cold, for a reply that the next "
-    "turn waits for is parsed alone."
+    "made-up flights: no socket, no parsing. The rest of a difference above is code that runs cold, for a reply that "
+    "the next turn waits for is parsed alone."
 )
 
 
