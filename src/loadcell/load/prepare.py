@@ -32,6 +32,7 @@ from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
 from loadcell.workload import AttachedPrompts, Plan, file_of
 from loadcell.workload.arrivals import peak_rate
+from loadcell.workload.lengths import length_digests
 
 _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
@@ -161,6 +162,7 @@ def manifest_of(
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
         "prompts_sha256": None if (file := file_of(planned.prompts)) is None else file.digest().hex(),
+        **({"lengths_sha256": digests} if (digests := length_digests(spec.workload)) else {}),
         **_prompt_settings(spec, count, secrets),
         "workers": workers,
         "ramp_s": load.ramp_s,
