@@ -58,7 +58,7 @@ def test_schedules_plans_every_load_and_makes_every_kind_of_prompt() -> None:
     done = _run("schedules", "--quick")
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"planned and written in\s+[\d.]+ s", done.stdout)) == 5
-    made = re.findall(r"^\s*([\w ]+?)\s+(\d+)\s+([\d.]+)\s", done.stdout, re.MULTILINE)
+    made = re.findall(r"^  (\S.*?) {2,}(\d+) {2,}([\d.]+) ", done.stdout, re.MULTILINE)
     assert {"512 tokens", "32 tokens", "8 blocks of 512", "100 blocks of 16"} <= {name for name, *_ in made}
 
 

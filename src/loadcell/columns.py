@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import gzip
+import hashlib
 import math
 import zlib
 from collections.abc import Sequence
@@ -51,6 +52,12 @@ def read_columns(path: str, said: str, wanted: tuple[tuple[str, ...], ...]) -> T
         return _read(str(at), mark, path, wanted)
     except _Wrong as wrong:
         raise UsageError(f"{said}{wrong}") from None
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 in hex of a file that `read_columns` reads."""
+    with _place(path, "")[0].open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Wrong(Exception):

@@ -98,6 +98,16 @@ def test_a_prompt_file_is_known_by_its_name_and_by_what_it_holds(result: Result)
         assert [(d.weight, d.says) for d in differences(first, edited)] == [("forbid", "the prompt file has changed")]
 
 
+def test_a_file_of_lengths_that_changed_is_named(result: Result) -> None:
+    """Where the schedule did: two files that give the same lengths are the same load."""
+    law, sums = "empirical:lengths.csv#n", "effective.lengths_sha256"
+    first = changed(changed(result, "spec.workload.input_tokens", law), sums, {"lengths.csv": "1" * 64})
+    edited = changed(first, sums, {"lengths.csv": "2" * 64})
+    assert differences(first, edited) == []
+    found = differences(first, changed(edited, "schedule_hash", "1" * 16))
+    assert [(d.weight, d.says) for d in found] == [("forbid", "the file of lengths has changed")]
+
+
 def test_the_texts_of_synthetic_prompts_do_not_matter(result: Result) -> None:
     one = changed(result, "bodies_hash", "1" * 64)
     other = changed(changed(result, "bodies_hash", "2" * 64), "spec.run.salt", "other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_pairs_of_a_table_are_asked_and_credited(run: Run, tmp_path: Path) -> No
     found = [(record["prompt_tokens"], record["completion_tokens"]) for record in truth]
     assert found == [pairs[i % 25] for i in range(60)]
     assert any("the 25 pairs of lengths" in note for note in ran.result.notes)
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert ran.result.methodology.effective["lengths_sha256"] == {str(table): digest}
 
 
 def test_a_recorded_run_takes_another_series_or_another_mean(tmp_path: Path) -> None:

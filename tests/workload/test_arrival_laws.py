@@ -189,6 +189,7 @@ def test_the_run_ends_with_its_series_and_scales_it_by_a_rate() -> None:
         ({"rate_series": "5@3s,"}, "no step"),
         ({"rate_series": "5@3 parsecs"}, "not a duration"),
         ({"rate_series": "5@400h"}, "days"),
+        ({"rate_series": "5@1ms"}, "the least is 0.01 s"),
         ({"rate_series": "rates.csv"}, "rates.csv cannot be read"),
     ],
 )

@@ -36,6 +36,7 @@ from loadcell.sessions import ALL, parse_times
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
 from loadcell.workload import AttachedPrompts, Plan, file_of, gapped
 from loadcell.workload.arrivals import peak_rate
+from loadcell.workload.lengths import length_digests
 from loadcell.workload.schedule import Schedule
 
 _POOL_MOST = 1024
@@ -170,6 +171,7 @@ def manifest_of(
         "tokenizer": planned.tokenizer.name,
         "tokenizer_packaged": planned.tokenizer.packaged,
         "prompts_sha256": None if (file := file_of(planned.prompts)) is None else file.digest().hex(),
+        **({"lengths_sha256": digests} if (digests := length_digests(spec.workload)) else {}),
         **_prompt_settings(spec, count, secrets),
         "workers": workers,
         "ramp_s": load.ramp_s,

@@ -260,10 +260,9 @@ def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Differen
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    says = phrase("equal settings gave other schedules: loadcell has changed")
-    if "empirical:" in f"{a.methodology.spec.workload.input_tokens} {a.methodology.spec.workload.output_tokens}":
-        says = phrase("equal settings gave other schedules: loadcell has changed, or a file of lengths")
-    return [Difference("schedule", "care", says, False)]
+    if one["effective"].get("lengths_sha256") != other["effective"].get("lengths_sha256"):
+        return [Difference("schedule", "forbid", phrase("the file of lengths has changed"), False)]
+    return [Difference("schedule", "care", phrase("equal settings gave other schedules: loadcell has changed"), False)]
 
 
 def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:

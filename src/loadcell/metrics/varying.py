@@ -15,6 +15,9 @@ NO_WARMUP = phrase("the rate was meant to vary, so no warm-up is looked for")
 NO_CHANGE = phrase("the rate was meant to vary: whether the server changed under the load is not told")
 UNTOLD = Change(kind=None, at_s=None, before_ms=None, after_ms=None, share=None)
 
+_MOST_PIECES = 100_000
+"""In more of them a rate holds still for too short a time to see anything."""
+
 
 def replays(loop: str, effective: Mapping[str, Any]) -> bool:
     """Whether requests came at the times of a trace."""
@@ -56,7 +59,11 @@ def held(load: Load, until_ns: float, *, replayed: bool = False) -> list[Held] |
         return []
     if load.rate_series is None or load.rate is None:
         return None
-    series, found, start = parse_series(load.rate_series).scaled(load.rate), [], 0.0
+    series = parse_series(load.rate_series).scaled(load.rate)
+    if until_ns / 1e9 / series.length_s * len(series.lengths_s) > _MOST_PIECES:
+        return []
+    found: list[Held] = []
+    start = 0.0
     while start < until_ns:
         for length_s, begin, end in zip(series.lengths_s, series.begins, series.ends, strict=True):
             stop = min(start + length_s * 1e9, until_ns)

@@ -163,6 +163,7 @@ class EffectiveForm(TypedDict, total=False):
     tokenizer: str | None
     tokenizer_packaged: bool | None
     prompts_sha256: str | None
+    lengths_sha256: dict[str, str]
     salt: str | None
     template_tokens: Share | None
     token_ratio: Share | None

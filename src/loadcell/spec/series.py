@@ -22,6 +22,8 @@ _RATES = ("rate", "requests_per_s")
 _LONG_S = 14 * 86_400.0
 """A longer series was written in another unit: a run of two weeks is none that anybody asks for."""
 
+_SHORT_S = 0.01
+
 
 class Series(msgspec.Struct, frozen=True):
     """Pieces, one after the other, through each of which the rate goes evenly from one value to another."""
@@ -151,6 +153,8 @@ def _rate(text: str, part: str, name: str) -> float:
 def _checked(series: Series, name: str, *, in_seconds: bool = True) -> Series:
     if not series.peak > 0:
         raise UsageError(f"{name}: every rate is 0: no request would be sent")
+    if series.length_s < _SHORT_S:
+        raise UsageError(f"{name} lasts {series.length_s:g} s: the least is {_SHORT_S:g} s")
     if series.length_s > _LONG_S:
         hint = "are its times milliseconds? name their column t_ms" if in_seconds else "are its times microseconds?"
         raise UsageError(f"{name} lasts {series.length_s / 86_400:,.0f} days: {hint}")

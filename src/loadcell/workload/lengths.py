@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loadcell.columns import SOURCES
+from loadcell.columns import SOURCES, digest_of
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Lengths, Workload, parse_lengths
@@ -61,6 +61,13 @@ def plan_lengths(
     inputs = _law(workload.input_tokens, rows, stream(seed, "input lengths"), _INPUTS, notes) if single else None
     outputs = _law(workload.output_tokens, rows, stream(seed, "output lengths"), _OUTPUTS, notes)
     return inputs, np.zeros(rows, np.int32) if outputs is None else outputs
+
+
+def length_digests(workload: Workload) -> dict[str, str]:
+    """SHA-256 of each file that lengths are drawn from, by its name."""
+    texts = (workload.input_tokens, workload.output_tokens, workload.inputs, workload.query_tokens)
+    files = [file for text in texts if text is not None for file in parse_lengths(text).files]
+    return {file: digest_of(file) for file in dict.fromkeys(files)}
 
 
 _INPUTS, _OUTPUTS = phrase("prompts"), phrase("outputs")
