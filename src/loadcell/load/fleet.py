@@ -216,7 +216,9 @@ def salted(spec: Spec) -> Spec:
 
 
 def _named(spec: Spec, model: str) -> Spec:
-    """The Spec with the model that is asked for, which lines of a file may name too."""
+    """The Spec with the model that is asked for, which lines of a file may name too; of several none is."""
+    if spec.classes.models:
+        return spec
     return msgspec.structs.replace(spec, endpoint=msgspec.structs.replace(spec.endpoint, model=model or None))
 
 
