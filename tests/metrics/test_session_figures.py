@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import made
 import made_sessions
 import numpy as np
@@ -12,9 +13,14 @@ import pytest
 from made_sessions import Call, talk
 
 from loadcell.compare.figures import ABSENT, figures
+from loadcell.errors import RecordingError
 from loadcell.metrics import build_result
 from loadcell.metrics.model import Result
-from loadcell.recording.read import Recording
+from loadcell.recording.query import ask
+from loadcell.recording.read import Recording, open_recording
+from loadcell.recording.schema import WAITS
+from loadcell.recording.write import write_part
+from loadcell.report.parquet import write_requests
 from loadcell.report.tables import to_json
 
 
@@ -218,3 +224,34 @@ def test_a_task_that_branches_and_joins(tmp_path: Path) -> None:
     assert path.late == pytest.approx(7 / 469)
     assert path.length == 3
     assert path.parallel == pytest.approx((101 + 31 + 201 + 61 + 101) / (101 + 201 + 100))
+
+
+def test_sql_and_parquet_take_response_times_from_when_a_turn_could_be_sent(tmp_path: Path) -> None:
+    calls = talk(2)
+    calls[1].late_ms = 30.0
+    folder = tmp_path / "run"
+    recording = made_sessions.write(folder, [(50.0 * i, calls) for i in range(40)], load=WHOLE)
+    sql = (
+        "select s.turn, median(ttft_ms), median(ttft_response_ms), median(ttft_service_ms), median(send_lateness_ms), "
+        "bool_and(in_window) from requests r join schedule s using (run, request) group by 1 order by 1"
+    )
+    with ask(sql, [folder], spill=tmp_path, window_of=lambda _: (0.0, 1e12, 0), warn=pytest.fail) as answer:
+        ((first, *of_first), (later, *of_later)) = [row for batch in answer.batches for row in batch]
+    assert (first, later) == (0, 1)
+    assert of_first == pytest.approx([50.02, 50.02, 50, 0.02, True])
+    assert of_later == pytest.approx([90, 90, 60, 30, True])
+    write_requests(recording, build_result(recording), tmp_path / "out.parquet")
+    told = duckdb.sql(f"select ttft_ms from '{tmp_path}/out.parquet' order by request limit 2").fetchall()
+    assert [ms for (ms,) in told] == pytest.approx([50.02, 90])
+
+
+def test_what_waits_for_what_cannot_be_is_damage(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    made_sessions.write(folder, [(0.0, talk(3)), (10.0, talk(3))])
+    write_part(folder, "waits", made.table(WAITS, [{"request": 1, "waits_for": 2}]))
+    broken = open_recording(folder)
+    assert any("waits.parquet" in one for one in broken.damaged)
+    assert build_result(broken).verdict.word == "INVALID"
+    write_part(folder, "waits", made.table(WAITS, [{"request": 4, "waits_for": 1}]))
+    with pytest.raises(RecordingError, match="a request waits for one of another session"):
+        build_result(open_recording(folder))
