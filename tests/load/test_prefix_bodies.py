@@ -16,9 +16,10 @@ from loadcell.workload import plan
 
 def source_of(api: str = "chat", salt: str = "s", **prefix: Any) -> Source:
     prefix = prefix or {"system_tokens": 12, "groups": 2, "tokens": 20}
-    load = {"concurrency": 2, "requests": 10}
-    tree = {"endpoint": {"url": "localhost:1", "api": api}, "load": load, "prefix": prefix,
-            "workload": {"input_tokens": "60", "output_tokens": "4"}, "run": {"salt": salt}}  # fmt: skip
+    tree = {
+        "endpoint": {"url": "localhost:1", "api": api}, "load": {"concurrency": 2, "requests": 10}, "prefix": prefix,
+        "workload": {"input_tokens": "60", "output_tokens": "4"}, "run": {"salt": salt},
+    }  # fmt: skip
     spec = build_spec(tree)
     dialect, planned = dialect_of(api), plan(spec)
     start = dialect.prefix("m", True, dialect.form, {})
