@@ -14,8 +14,8 @@ from loadcell.errors import UsageError
 from loadcell.spec import Load, Spec
 from loadcell.workload import FilePrompts, Tokenizer, plan, vocabulary_of
 from loadcell.workload.arrivals import MAX_REQUESTS
-from loadcell.workload.planning import own_lengths
 from loadcell.workload.schedule import lay_out
+from loadcell.workload.texts import own_lengths
 
 SpecOf = Callable[..., Spec]
 OPEN: dict[str, Any] = {
@@ -29,7 +29,8 @@ OPEN: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def one_tokenizer(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Load the packaged tokenizer once for all."""
-    monkeypatch.setattr("loadcell.workload.planning.load_tokenizer", lambda name: tokenizer)
+    for room in ("planning", "texts"):
+        monkeypatch.setattr(f"loadcell.workload.{room}.load_tokenizer", lambda name: tokenizer)
 
 
 def test_an_open_loop_is_a_schedule_of_its_spec(spec_of: SpecOf) -> None:

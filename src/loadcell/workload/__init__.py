@@ -4,11 +4,13 @@ from loadcell.workload.attached import AttachedPrompts, probe_with
 from loadcell.workload.blocks import BlockPrompts
 from loadcell.workload.context import Context, Server
 from loadcell.workload.files import FilePrompts
-from loadcell.workload.planning import Plan, Prompts, Vocabulary, file_of, gapped, plan, vocabulary_of
+from loadcell.workload.planned import Plan, Prompts, file_of, gapped
+from loadcell.workload.planning import plan
 from loadcell.workload.prefixes import SystemPrompts, with_system
 from loadcell.workload.prompts import SyntheticInputs, SyntheticPrompts
 from loadcell.workload.replay import Replayed, replay_of
 from loadcell.workload.talks import FileTalks, TalkPrompts
+from loadcell.workload.texts import Vocabulary, vocabulary_of
 from loadcell.workload.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [

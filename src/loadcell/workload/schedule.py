@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
-from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals, parse_series
+from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, Spec, keeps_load, parse_arrivals, parse_series
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
 from loadcell.workload.behaving import Behaved
 from loadcell.workload.sessions import Sessions, counts_within
@@ -245,6 +245,12 @@ def _closed(load: Load, mean_output_tokens: float, mean_inputs: float | None) ->
         None,
         [phrase("the run ends after {:,} requests, should it get there", most)],
     )
+
+
+def beyond_s(spec: Spec) -> float:
+    """Time beyond the end for which an open loop is planned: as long as it, or as one request may take."""
+    load = spec.load
+    return min(load.duration_s or load.duration_most_s or 0.0, load.timeout_s) if keeps_load(spec) else 0.0
 
 
 def schedule_of(

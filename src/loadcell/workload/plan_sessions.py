@@ -1,0 +1,103 @@
+"""What a run of talks sends: sessions, each a chain of turns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadcell.apis import find_api
+from loadcell.errors import UsageError
+from loadcell.sessions import ALL, MOST_TURNS, parse_times
+from loadcell.spec import Spec, parse_lengths
+from loadcell.workload.behaving import behave
+from loadcell.workload.dealing import deal
+from loadcell.workload.files import FilePrompts, PromptFile
+from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
+from loadcell.workload.planned import Plan
+from loadcell.workload.schedule import beyond_s, schedule_of, slots_of_sessions
+from loadcell.workload.sessions import Sessions, chains, grown, pauses_ns
+from loadcell.workload.streams import stream
+from loadcell.workload.talks import FileTalks, TalkPrompts, talk_notes, talk_tokens, turns_of
+from loadcell.workload.texts import Vocabulary, exact_texts, vocabulary_of
+from loadcell.workload.tokenizer import Tokenizer
+
+
+def pauses_of(spec: Spec, rows: int) -> NDArray[np.int64] | None:
+    """How long after what it waits for each request is sent; None for at once."""
+    if spec.sessions.think is None:
+        return None
+    return pauses_ns(parse_times(spec.sessions.think), rows, stream(spec.run.seed, "think"))
+
+
+def plan_sessions(spec: Spec, file: PromptFile | None, tokenizer: Tokenizer, known: Vocabulary | None) -> Plan:
+    """The plan of a run of sessions, each a chain of turns."""
+    seed, served = spec.run.seed, spec.sessions.history == "served"
+    held = None if file is None else turns_of(file, served=served)
+    mean = file.mean_output_tokens(spec.workload.mean_output_tokens) if file else spec.workload.mean_output_tokens
+    slots, counts = slots_of_sessions(
+        spec.load, lambda n: _turns(spec, held, n), seed=seed, mean_output_tokens=mean, beyond_s=beyond_s(spec)
+    )
+    sessions = chains(counts)
+    delays = pauses_of(spec, slots.rows)
+    if delays is not None:
+        delays[sessions.first] = 0
+    notes = list(slots.notes)
+    brings, output_tokens = plan_lengths(spec.workload, slots.rows, seed, notes)
+    prompts: TalkPrompts | FileTalks
+    lines = None
+    if file is not None:
+        lines = sessions.session.astype(np.int64) % len(file)
+        output_tokens = np.where(file.output_tokens[lines] > 0, file.output_tokens[lines], output_tokens)
+        input_tokens = talk_tokens(file, lines, sessions.turn, output_tokens if served else None, tokenizer)
+        prompts = FileTalks(FilePrompts(file.only(lines), lines), sessions.turn, served)
+        notes += file.notes(len(counts))
+    else:
+        prompts, input_tokens = _talks(spec, sessions, brings, output_tokens, known or vocabulary_of(spec), notes)
+    notes += talk_notes(served, prompts.messages)
+    kinds = deal([one.share for one in spec.dealt], len(counts), seed=seed, by=spec.classes.deal)
+    schedule = schedule_of(
+        slots, input_tokens.astype(np.int32), output_tokens, lines,
+        kinds=None if kinds is None else kinds[sessions.session], sessions=sessions, delay_ns=delays,
+        behaved=behave(spec.behaviour, slots.rows, seed=seed),
+    )  # fmt: skip
+    return Plan(schedule, prompts, tokenizer, notes)
+
+
+def _turns(spec: Spec, held: NDArray[np.int64] | None, n: int) -> NDArray[np.int64]:
+    """Turns of the first `n` sessions; `held` are those that the conversations of a file have."""
+    asked = spec.sessions.turns
+    assert asked is not None
+    there = None if held is None else held[np.arange(n) % len(held)]
+    if asked == ALL:
+        assert there is not None
+        return there
+    drawn = sample_lengths(parse_lengths(asked), n, stream(spec.run.seed, "turns"), MOST_TURNS, "turns")
+    return drawn.astype(np.int64) if there is None else np.minimum(drawn, there)
+
+
+def _talks(
+    spec: Spec,
+    sessions: Sessions,
+    brings: NDArray[np.int32] | None,
+    output_tokens: NDArray[np.int32],
+    words: Vocabulary,
+    notes: list[str],
+) -> tuple[TalkPrompts, NDArray[np.int64]]:
+    """Synthetic turns, and the input tokens of each: all that was said before it counts."""
+    seed, workload, rows, served = spec.run.seed, spec.workload, len(output_tokens), spec.sessions.history == "served"
+    assert brings is not None
+    first = sessions.first
+    if spec.sessions.first_input_tokens is not None:
+        law = parse_lengths(spec.sessions.first_input_tokens)
+        brings[first] = sample_lengths(law, int(first.sum()), stream(seed, "first input lengths"))
+    template = np.where(first, workload.template_tokens or 0, 0)
+    tokens = brings if served else np.column_stack((brings, output_tokens)).ravel()
+    templates = template if served else np.column_stack((template, np.zeros(rows, np.int64))).ravel()
+    texts = exact_texts(spec, tokens, templates, words, notes)
+    follows = np.where(first, -1, np.arange(rows) - 1)
+    input_tokens = grown(brings, output_tokens, sessions)
+    if input_tokens.max() > MAX_TOKENS:
+        raise UsageError(
+            f"a turn has {input_tokens.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer --turns"
+        )
+    return TalkPrompts(texts, follows, served, find_api(spec.endpoint.api).talks), input_tokens
