@@ -72,10 +72,10 @@ def _check(spec: Spec) -> None:
         loadgen=spec.loadgen.scenario,
         http=spec.endpoint.http,
     )
-    own = "prompts of a file" if workload.prompts is not None else "prompts with images or audio"
-    made = workload.prompts is None and not spec.media.any
-    check_prefix(spec.prefix, spec.endpoint.api, generates=workload.generates, own=None if made else own)
+    check_prefix(spec.prefix, spec.endpoint.api, generates=workload.generates, own=_own_beginnings(spec))
     check_cache(load.cache, load.cache_reset, spec.endpoint.api)
+    if load.cache == "warm" and (spec.sessions.any or spec.agent.any):
+        raise UsageError("load.cache warm: turns fill the cache for those after them: write cold or as-is")
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     check_behaviour(
@@ -172,6 +172,18 @@ def _check_series(spec: Spec) -> None:
         )
     if spec.loadgen.scenario is not None:
         raise UsageError(f"loadgen.scenario {spec.loadgen.scenario} plans its own times: leave out load.rate_series")
+
+
+def _own_beginnings(spec: Spec) -> str | None:
+    """Which prompts of the run begin in a way of their own; None where they may begin as asked."""
+    talks = spec.prefix.groups is None and spec.prefix.hit_share is None
+    ways = (
+        (spec.workload.prompts is not None, "prompts of a file"),
+        (spec.media.any, "prompts with images or audio"),
+        (spec.agent.any, "calls of agents (agent.system_tokens)"),
+        (spec.sessions.any and not talks, "turns of sessions (but for --system-tokens)"),
+    )
+    return next((words for has, words in ways if has), None)
 
 
 def _check_outputs(spec: Spec) -> None:

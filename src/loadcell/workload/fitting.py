@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,20 @@ def context_of(spec: Spec, longest: int, server: Server | None) -> Context | Non
     if (told := spec.workload.context_tokens) is not None:
         return Context(told, "--context-tokens")
     return server.context() if server is not None and longest > LEAST_ASKED else None
+
+
+def held_against(
+    spec: Spec, input_tokens: NDArray[Any], output_tokens: NDArray[Any], server: Server | None, what: str
+) -> Context | None:
+    """The context that requests which go on with each other were held against; UsageError where some are too long:
+    none of them can be left out or cut, for others follow from it."""
+    context = context_of(spec, int((input_tokens + output_tokens).max()), server)
+    if context is not None:
+        try:
+            fit(input_tokens, output_tokens, context, "refuse", what)
+        except UsageError as error:
+            raise UsageError(f"{error}: give fewer of them, or shorter ones") from None
+    return context
 
 
 def surely_sent(planned: int | None, rows: int) -> int:

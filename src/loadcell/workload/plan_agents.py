@@ -10,7 +10,9 @@ from loadcell.spec import Spec, parse_lengths
 from loadcell.workload.agents import FIRST, calls_of, shape_of, shared_of, tasks_for
 from loadcell.workload.behaving import behave
 from loadcell.workload.blocks import BlockPrompts
+from loadcell.workload.context import Server
 from loadcell.workload.dealing import deal
+from loadcell.workload.fitting import held_against
 from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.planned import Plan
 from loadcell.workload.schedule import beyond_s, schedule_of, slots_of_sessions
@@ -20,7 +22,7 @@ from loadcell.workload.texts import Vocabulary, exact_texts
 from loadcell.workload.tokenizer import Tokenizer
 
 
-def plan_agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
+def plan_agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary, server: Server | None) -> Plan:
     """The plan of a run of agents' tasks, each a tree of calls."""
     agent, workload, seed = spec.agent, spec.workload, spec.run.seed
     arriving = spec.load.rate is not None and spec.load.requests is None  # so many tasks, else so many calls
@@ -53,6 +55,7 @@ def plan_agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
         raise UsageError(
             f"a step has {input_tokens.max():,} input tokens; the most is {MAX_TOKENS:,}: give fewer steps"
         )
+    context = held_against(spec, input_tokens, output_tokens, server, "calls")
     kinds = deal([one.share for one in spec.dealt], len(counts), seed=seed, by=spec.classes.deal)
     schedule = schedule_of(
         slots, input_tokens.astype(np.int32), output_tokens,
@@ -60,4 +63,4 @@ def plan_agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
         shared_tokens=shared_of(calls, input_tokens, int(agent.system_tokens or 0)).astype(np.int32),
         behaved=behave(spec.behaviour, slots.rows, seed=seed),
     )  # fmt: skip
-    return Plan(schedule, BlockPrompts(texts, calls.blocks), tokenizer, notes)
+    return Plan(schedule, BlockPrompts(texts, calls.blocks), tokenizer, notes, context=context)

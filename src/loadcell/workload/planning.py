@@ -58,9 +58,9 @@ def plan(
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
     if spec.agent.any:
-        return plan_agents(spec, tokenizer, known or vocabulary_of(spec))
+        return plan_agents(spec, tokenizer, known or vocabulary_of(spec), server)
     if spec.sessions.any:
-        return plan_sessions(spec, file, tokenizer, known)
+        return plan_sessions(spec, file, tokenizer, known, server)
 
     slots, traffic = _slots(spec, file)
     notes, wanted, shared, warm, context = list[str](), None, None, None, None

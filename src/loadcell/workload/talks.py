@@ -44,6 +44,8 @@ class TalkPrompts:
     served: bool
     messages: bool
     """Whether they are messages, else one text."""
+    system: str = ""
+    """What the system says before each talk, the same in all; empty for nothing."""
 
     def __len__(self) -> int:
         return len(self.follows)
@@ -73,7 +75,8 @@ class TalkPrompts:
 
     def facts(self, rows: int) -> bytes:
         """What the first `rows` prompts follow from, beside their texts."""
-        return b"%d%d" % (self.served, self.messages) + self.follows[:rows].astype("<i8").tobytes()
+        said = b"%d%d" % (self.served, self.messages) + self.follows[:rows].astype("<i8").tobytes()
+        return said + self.system.encode()
 
     def _said(self, row: int, known: dict[int, list[str]]) -> list[str]:
         """What was said by the end of the reply to `row`, by turns."""
@@ -83,11 +86,11 @@ class TalkPrompts:
 
     def _whole(self, talk: list[str]) -> str | bytes:
         if not self.messages:
-            return ("" if self.served else "\n").join(talk)
+            return f"{self.system}\n" * bool(self.system) + ("" if self.served else "\n").join(talk)
         roles = ("user",) * 3 if self.served else ("user", _REPLY)
-        return msgspec.json.encode(
-            {"messages": [{"role": roles[i % len(roles)], "content": text} for i, text in enumerate(talk)]}
-        )
+        said = [{"role": roles[i % len(roles)], "content": text} for i, text in enumerate(talk)]
+        system = [{"role": _SYSTEM[0], "content": self.system}] if self.system else []
+        return msgspec.json.encode({"messages": [*system, *said]})
 
 
 @dataclass(frozen=True, eq=False)
