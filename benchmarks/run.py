@@ -24,8 +24,9 @@ from tables import Table, markdown, print_table
 from loadcell.selftest.store import this_machine
 
 NAMES = (
-    "startup", "size", "pacing", "bias", "peers", "apis", "templates", "callables", "verdicts", "selftest", "search",
-    "real", "memory", "live", "mlperf", "duel", "coverage", "coverage_engine", "coverage_llama", "edges", "fuzz",
+    "startup", "size", "pacing", "bias", "peers", "sessions", "apis", "templates", "callables", "verdicts", "selftest",
+    "search", "real", "memory", "schedules", "live", "mlperf", "duel", "replays", "coverage", "coverage_engine",
+    "coverage_llama", "edges", "fuzz",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\

@@ -54,6 +54,14 @@ def test_peers_puts_ours_beside_the_floor_and_the_truth() -> None:
     assert re.search(r"8 x 200/s\s+1,600\s+[\d,]+\s+(VALID|SUSPECT|INVALID)\s", done.stdout)
 
 
+def test_schedules_plans_every_load_and_makes_every_kind_of_prompt() -> None:
+    done = _run("schedules", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"planned and written in\s+[\d.]+ s", done.stdout)) == 5
+    made = re.findall(r"^\s*([\w ]+?)\s+(\d+)\s+([\d.]+)\s", done.stdout, re.MULTILINE)
+    assert {"512 tokens", "32 tokens", "8 blocks of 512", "100 blocks of 16"} <= {name for name, *_ in made}
+
+
 def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     done = _run("bais")
     assert done.returncode == 2

@@ -33,7 +33,16 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   users, as planned. Only ok requests have latencies, abandoned ones a TTFT if their first output had come; both and
   failures stay in the denominators of goodput and SLO attainment.
 - **Anchors.** Response time starts at the planned time, service time at the actual send. An open loop has both, and
-  their gap is the queueing in front of the server. A closed loop has service time only.
+  their gap is the queueing in front of the server. A closed loop has service time only. A request that waits for
+  others (a turn of a session) has no planned time: in an open loop it is to be sent when the last of these has ended
+  and its delay (think time, a tool) has passed, and its response time starts then.
+- **Sessions.** Requests that wait for each other: turns of a talk, calls of a task. A turn that failed ends its
+  session; the turns that waited for it were never due: the run counts them as unsent, no window and no share does,
+  and the figures of sessions tell them by reason. Turns of one session depend on each other, far apart as they stand
+  among those of others: intervals go by the sums over sessions as well, and by fewer than 30 sessions no sample is
+  worth more than one each. A window starts when nine of ten of the first sessions had ended, for until then the later
+  turns are still to come; a change of the server is looked for in each request against the median of its turn. In a
+  closed loop a user who thinks is at work: its users are held against the sessions in progress.
 - **Window.** From the end of the warm-up to the end of sending: the end of the duration asked for, else the last
   planned request (open loop) or the last send (closed). A request belongs to the window that its anchor lies in, and
   is followed to its end; rates count what comes inside. A run of fewer than 50 requests, or whose sending lasts less

@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 _NOUNS = (
-    "accelerators|arrivals|bytes|cells|chunks|columns|connections|conversations|cores|couples|days|descriptors|digits|"
+    "accelerators|arrivals|bursts|bytes|cells|chunks|columns|connections|conversations|cores|couples|days|descriptors|digits|"
     "documents|inputs|"
     "entries|errors|events|failures|fields|files|findings|folders|frames|gaps|hashes|images|kinds|lines|loads|looks|models|"
     "names|nodes|notes|others|pages|pairs|parts|peers|points|ports|problems|processes|prompts|queries|rankings|"

@@ -79,9 +79,17 @@ def run(
         return shown(build_result(open_recording(folder)), folder)
 
 
+def _argument(path: str) -> str:
+    """What a field of the Spec is called as an argument: by its own name, or one of a trace as its flag is."""
+    section, _, key = path.partition(".")
+    if section != "trace" or key.startswith("max_"):
+        return key
+    return section if key == "name" else f"{section}_{key}"
+
+
 def _spec(target: Fn | str, given: Mapping[str, Any], slo: str | Slo | Mapping[str, float] | None) -> Spec:
     """The Spec of what was given; UsageError if it cannot be."""
-    paths = {path.partition(".")[2]: path for path in spec_fields()}
+    paths = {_argument(path): path for path in spec_fields()}
     paths |= {"scenario": "workload.scenario", "loadgen_scenario": "loadgen.scenario"}  # two fields have that name
     tree: dict[str, dict[str, Any]] = {"endpoint": {}}
     for name, value in given.items():

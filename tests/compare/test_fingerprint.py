@@ -156,6 +156,9 @@ def test_the_table_names_fields_that_there_are(result: Result) -> None:
         "effective": dict.fromkeys(("model", "keep_load", "ignore_eos", "reuse_connections", "proxy")),
         "environment": dict.fromkeys(("cpu", "cores_allowed", "system")),
         **dict.fromkeys(
+            ("trace", "replay"),
+        ),
+        **dict.fromkeys(
             ("prompts", "prompts_counted_by", "token_sources", "window_method", "recorded_by", "server_place", "shares")
         ),
     }

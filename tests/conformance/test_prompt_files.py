@@ -132,24 +132,32 @@ def test_keys_of_a_line_are_sent_with_it_alone(send: Send) -> None:
     assert sent == [asked("a", most=3)[0] | KEYS, *asked("b")]
     assert [row["output_tokens"] for row in ran.rows][1] == 4
     notes = [note for note in ran.manifest.notes if note.startswith("keys of")]
-    assert len(notes) == 2 and "temperature (1)" in notes[0] and notes[1].endswith("not used: topic")
+    assert len(notes) == 2 and "temperature (1)" in notes[0] and notes[1].endswith(": topic")
 
 
-def test_a_setting_of_the_run_goes_before_a_line(send: Send) -> None:
+def test_a_line_may_leave_to_the_run_what_the_run_decides(send: Send) -> None:
     rows = [{"prompt": "a", "temperature": 0.7, "model": "gpt", "stream": False}, {"prompt": "b", "temperature": 0.2}]
-    sent, ran = send("\n".join(map(json.dumps, rows)), extra_body={"temperature": 0})
+    ignored = ["temperature", "model", "stream"]
+    sent, ran = send("\n".join(map(json.dumps, rows)), extra_body={"temperature": 0}, ignore_fields=ignored)
     assert sent == [body | {"temperature": 0} for body in asked("a", "b")]
-    assert [n.split(" that ")[1] for n in ran.manifest.notes if n.startswith("keys of")] == [
-        "settings of the run went before: model (1), stream (1), temperature"
+    assert [n.split(": ")[1] for n in ran.manifest.notes if "--ignore-fields" in n] == [
+        "model (1), stream (1), temperature"
     ]
 
 
 def test_lines_of_an_openai_batch_file(send: Send) -> None:
-    body = {"model": "gpt-4o", "messages": ROLES, "max_tokens": 3, "temperature": 0, "vendor_field": 1}
+    body = {
+        "model": "scripted-model",
+        "stop": None,
+        "messages": ROLES,
+        "max_tokens": 3,
+        "temperature": 0,
+        "vendor_field": 1,
+    }
     line = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body}
     sent, ran = send(json.dumps(line), requests=1)
-    assert sent == [{"messages": ROLES, "max_tokens": 3, "temperature": 0, "vendor_field": 1}]
-    assert not any("not used" in note for note in ran.manifest.notes)
+    assert sent == [{"messages": ROLES, "max_tokens": 3, "temperature": 0, "vendor_field": 1, "stop": None}]
+    assert not any("keys of" in note and "not sent" in note for note in ran.manifest.notes)
 
 
 def test_cells_of_a_csv_file_have_their_kind(send: Send) -> None:
@@ -201,3 +209,14 @@ def test_of_several_replies_to_a_line_the_first_is_measured(run: Run, tmp_path: 
     assert ran.result.replies is not None and ran.result.replies.several_outputs == 4
     tpot_ms = ran.result.latency["tpot_ms"].service.min
     assert tpot_ms is not None and tpot_ms > 35  # a client that takes both for one sees 20
+
+
+def test_repeats_of_a_load_that_a_time_ends_are_those_that_were_sent(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p").write_text('{"prompt": "a"}\n{"prompt": "b"}')
+    with serve(lambda _: clean()) as server:
+        ran = run(server.url, concurrency=1, duration_s=1.0, keep_load=False, prompts=str(tmp_path / "p"))
+        sent = len(server.load)
+    (note,) = (note for note in ran.result.notes if note.startswith("prompts repeat"))
+    assert note.startswith(
+        f"prompts repeat: 2 lines for {sent} requests, {sent / 2:.3g} times each; {1 - 2 / sent:.0%} of"
+    )

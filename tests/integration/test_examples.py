@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 SHORT = {
     "chat.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s"),
+    "multi-turn.yaml": ("load.duration_s=1s", "sessions.think=20ms"),
+    "conversations.yaml": ("load.requests=16", "sessions.think=20ms"),
     "open-loop.yaml": ("load.duration_s=1s", "load.warmup_s=0.2s", "load.rate=40"),
     "completions.yaml": ("load.requests=16",),
     "messages.yaml": ("load.duration_s=1s",),
@@ -35,7 +37,17 @@ SHORT = {
     "speech.yaml": ("load.requests=16",),
     "rerank.yaml": ("load.duration_s=1s", "load.rate=40"),
     "responses.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "agent.yaml": (
+        "load.duration_s=3s",
+        "load.rate=4",
+        "agent.tools=50ms",
+        "agent.system_tokens=50",
+        "workload.input_tokens=20",
+        "workload.output_tokens=5",
+    ),
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
+    "replay.yaml": ("trace.window=600..602", "trace.speed=2", "trace.max_output_tokens=4"),
+    "code.yaml": ("trace.window=busiest:2s", "trace.max_output_tokens=4"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from real_run import Ran, Run, Server, command
@@ -321,3 +322,26 @@ def test_a_load_over_a_unix_socket_counts_what_the_server_counts(run: Run, serve
     names = ("send_start_ns", "first_any_ns", "server_prefill_ns")
     sent, first, prefill = (np.array(ran.column(name)) for name in names)
     assert (first - sent > prefill).all() and (prefill > 0).all(), "no less time than the server spent"
+
+
+@pytest.mark.parametrize("api", ["chat", "messages", "completions"])
+def test_later_turns_carry_what_the_server_said(run: Run, server: Server, api: str) -> None:
+    sizes = ("--input-tokens", "24", "--output-tokens", "10")
+    asked = ("--api", api, "--turns", "4", "--think", "10ms", "--concurrency", "2", "--requests", "16", "--keep-text")
+    ran = run(server.url, *asked, *sizes)
+    assert ran.measured, ran.err
+    assert counts(ran) == (16, 16, 0, 0, 0)
+    with duckdb.connect() as database:
+        rows = database.execute(f"select request, body, content from '{ran.folder}/text-*.parquet'").fetchall()
+    told = {request: (json.loads(body), content or "") for request, body, content in rows}
+    prompts = ran.column("prompt_tokens")
+    for request in (request for request in range(16) if request % 4):
+        body, (before, reply) = told[request][0], told[request - 1]
+        if api == "completions":
+            assert body["prompt"].startswith(f"{before['prompt']}\n{reply}\n")
+        else:
+            assert body["messages"][:-1] == [*before["messages"], {"role": "assistant", "content": reply}]
+        # The server counts what was said before, and what is new; of some messages it tells no count.
+        grown = prompts[request] - prompts[request - 1]
+        assert np.isnan(grown) or grown > 12
+    assert np.nanmax(ran.column("cached_tokens")) > 0

@@ -98,7 +98,10 @@ _FIELD = {
         "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
         "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
+        "ignore_fields send_fields skip_bad too_long context_tokens "
         "template_tokens token_ratio inputs query_tokens",
+        "sessions": "turns think history sticky first_input_tokens",
+        "agent": "steps tools fan_out sub_steps task_tokens system_tokens",
         "behaviour": "cancel patience slow_readers",
         "media": "images image_size image_format image_dir audio_seconds audio_dir",
         "slo": "ttft_ms tpot_ms e2e_ms first_audio_ms",

@@ -73,6 +73,7 @@ def build(
     classes: dict[str, Any] | None = None,
     kinds: Sequence[int] | None = None,
     media: dict[str, Any] | None = None,
+    sessions: dict[str, Any] | None = None,
     carried: Sequence[dict[str, Any]] = (),
     **manifest: Any,
 ) -> Recording:
@@ -116,6 +117,7 @@ def build(
         "slo": slo or {},
         "classes": classes or {},
         "media": media or {},
+        "sessions": sessions or {},
     }
     begin(folder, Manifest(**settings), build_spec(tree), {}, table(SCHEDULE, plan))
     return open_recording(folder)

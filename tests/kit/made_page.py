@@ -15,6 +15,7 @@ from loadcell.spec import LIMITED
 HOSTILE = "\"'></script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>{{ 7*7 }}\x1b[31m\u202eabc"
 LONG = HOSTILE + "x" * 1_000_000
 _KEPT = {
+    "cache",
     "word",
     "requests_counted",
     "state",
@@ -30,6 +31,7 @@ _KEPT = {
     "gpu",
     "mode",
     "deal",
+    "lengths_order",
 }
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 

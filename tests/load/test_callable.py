@@ -476,3 +476,21 @@ def test_it_may_be_asked_for_inside_a_running_loop_as_notebooks_have_one(
         return load(fn, tmp_path / "r")[0].counts.run.ok
 
     assert asyncio.run(cell()) == 8
+
+
+def test_its_users_pause_and_each_call_has_its_own_prompt(processes: None, tmp_path: Path) -> None:
+    _, recording = load(
+        pieces, tmp_path / "r", concurrency=3, requests=40, think="exponential:10ms", input_tokens="uniform:4,40",
+        keep_text=True,
+    )  # fmt: skip
+    ready, ended = column(recording, "ready_ns"), set(column(recording, "end_ns"))
+    pauses = recording.schedule(("delay_ns",))["delay_ns"].tolist()
+    later = [row for row, ready_ns in enumerate(ready) if row >= 3 and ready_ns - pauses[row] in ended]
+    assert len(later) == 37
+    words = [len(prompt.split()) for _, prompt in sorted(prompts_of(recording).items())]
+    assert words == column(recording, "input_tokens")
+
+
+def test_turns_of_a_callable_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a Python callable is given one text at a time"):
+        load(pieces, tmp_path / "r", turns="3")

@@ -38,8 +38,7 @@ def idle_worker(
         ),
     )
 
-    def request(_: int, ready_ns: int) -> None:
-        row = due.take()
+    def request(row: int, _: int, ready_ns: int) -> None:
         sent.append(row if planned is not None else ready_ns)
 
     timer, audit = cast(Any, SimpleNamespace(arm=lambda _: None)), cast(Any, SimpleNamespace())

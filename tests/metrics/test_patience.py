@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadcell.metrics.patience import quantiles, survival
+from loadcell.metrics.survival import quantiles, survival
 
 
 @given(

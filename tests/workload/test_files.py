@@ -19,6 +19,7 @@ from loadcell.workload import FilePrompts, Tokenizer
 from loadcell.workload.files import PromptFile, read_prompts
 
 Read = Callable[..., PromptFile]
+UNSENT = "keys of {} that were not sent, for they are no fields of a request (--send-fields sends them): {}"
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_lines_are_prompts_or_messages_with_their_own_output_length(read: Read, 
     assert list(file.input_tokens(np.array([1, 0, 1]), tokenizer)) == [8, 6, 8]
     assert list(file.output_tokens) == [7, 0, 9, 8]
     assert file.mean_output_tokens(128) == 38
-    assert file.notes(4) == [f"keys of {file.path} that were not used: id"]
+    assert file.notes(4) == [UNSENT.format(file.path, "id")]
 
 
 def test_conversations_in_which_nobody_asks_are_left_out_and_told(read: Read) -> None:
@@ -77,17 +78,85 @@ def test_keys_of_a_request_go_with_its_prompt(read: Read) -> None:
     assert file.notes(2) == [
         f"keys of {file.path} that were sent with their prompts: response_format (1), seed (1), stop (1), "
         "temperature (1)",
-        f"keys of {file.path} that were not used: topic",
+        UNSENT.format(file.path, "topic"),
     ]
 
 
-def test_a_setting_of_the_run_goes_before_a_key_and_is_told_once(read: Read) -> None:
-    line = {"prompt": "a", "temperature": 0.3, "top_p": 0.9, "model": "other", "stream": False, "max_tokens": 9}
-    file = read(f"{json.dumps(line)}\n" * 2, extra={"temperature": 0.0, "top_p": 0.9}, line_output_tokens=False)
-    assert sent(file) == [{"messages": user("a")}] * 2 and file.output_tokens.tolist() == [0, 0]
-    assert file.notes(2)[1:] == [
-        f"keys of {file.path} that settings of the run went before: model, output tokens, stream, temperature"
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            {"model": "other"},
+            'asks for model "other", and the run\'s is the one .*: --model other sends it, --ignore-f',
+        ),
+        ({"stream": False}, "asks for stream false, and the run's is true: --no-stream for all, or --ignore-fields st"),
+        ({"temperature": 0.3}, r"asks for temperature 0.3, and the run's \(endpoint.extra_body\) is 0.0: leave it out"),
+        ({"ignore_eos": False}, r"asks for ignore_eos false, and the run's \(--ignore-eos\) is true"),
+        ({"stream_options": {"x": 1}}, 'asks for stream_options {"x":1}, and the run\'s are {"include_usage":true}'),
+        ({"timestamp": 17.5}, r"tells when it came \(timestamp\): --trace FILE sends .* if --ignore-fields timestamp"),
+    ],
+)
+def test_what_the_run_decides_is_not_dropped_from_a_line(tmp_path: Path, line: dict[str, Any], why: str) -> None:
+    (tmp_path / "p.jsonl").write_text(f'{{"prompt": "a"}}\n{json.dumps({"prompt": "b"} | line)}\n')
+    endpoint = {"url": "http://h:1", "extra_body": {"temperature": 0.0}, "ignore_eos": True}
+    workload = {"prompts": str(tmp_path / "p.jsonl")}
+    with pytest.raises(UsageError, match=rf"p\.jsonl:2: {why}"):
+        read_prompts(build_spec({"endpoint": endpoint, "workload": {"skip_bad": True, **workload}}))
+    (name,) = line
+    file = read_prompts(build_spec({"endpoint": endpoint, "workload": {"ignore_fields": [name], **workload}}))
+    assert sent(file) == [{"messages": user("a")}, {"messages": user("b")}]
+    assert file.notes(2) == [f"keys of {file.path} that were left out, as asked (--ignore-fields): {name} (1)"]
+
+
+def test_a_line_may_say_what_the_run_says(read: Read) -> None:
+    line = {"prompt": "a", "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 9}
+    file = read(json.dumps(line), extra={"temperature": 0.0}, line_output_tokens=False)
+    assert sent(file) == [{"messages": user("a")}] and file.output_tokens.tolist() == [0]
+    assert file.notes(1) == [
+        f"output lengths that lines of {file.path} say were not asked for, but --output-tokens: 1 of 1 line"
     ]
+
+
+def test_columns_are_sent_where_that_is_asked_for(read: Read) -> None:
+    lines = '{"prompt": "a", "metadata": {"k": 1.0}, "id": 3}\n{"body": {"prompt": "b"}, "metadata": null, "id": 4}'
+    file = read(lines, send_fields=["metadata"])
+    assert file.prompts[0] == b'{"messages":[{"role":"user","content":"a"}],"metadata":{"k": 1.0}}'
+    assert sent(file)[1] == {"messages": user("b")}
+    for flag, name, why in [
+        (
+            "send_fields",
+            "metdata",
+            r"--send-fields: no row of .* has 'metdata' \(did you mean metadata\?\); there are: b",
+        ),
+        ("ignore_fields", "modle", "--ignore-fields: no row of .* has 'modle'; there are: body, id, metadata, prompt"),
+        ("output_column", "it", r"--output-column: no row of .* has 'it' \(did you mean id\?\)"),
+    ]:
+        with pytest.raises(UsageError, match=why):
+            read(lines, **{flag: name if flag == "output_column" else [name]})
+    with pytest.raises(UsageError, match="--send-fields: model is the run's: --model says what it is"):
+        read('{"prompt": "a", "model": "m"}', send_fields=["model"], ignore_fields=["model"])
+    csv = read("prompt,tag\na,1.50\nb,x\n", send_fields=["tag"])
+    assert [fields["tag"] for fields in sent(csv)] == [1.5, "x"]
+
+
+def test_broken_lines_are_counted_and_named_or_left_out(read: Read) -> None:
+    good = '{"prompt": "a"}\n'
+    bad = ["{", '{"prompt": 3}', '{"x": 1}', '{"messages": []}', '"', '{"prompt": ""}', "[1]"]
+    data = good + "".join(f"{line}\n{good}" for line in bad)
+    with pytest.raises(
+        UsageError, match=r"p\.jsonl:2: not JSON: .*; 7 of 15 rows are broken, 4, 6, 8, 10 too and 2 more"
+    ):
+        read(data)
+    file = read(data, skip_bad=True)
+    assert len(file) == 8 and file.places.tolist() == [1, 3, 5, 7, 9, 11, 13, 15]
+    (note,) = (note for note in file.notes(8) if "--skip-bad" in note)
+    assert note.startswith(
+        f"7 broken lines of {file.path} were left out, as asked (--skip-bad); the first: {file.path}:2"
+    )
+    with pytest.raises(UsageError, match=r"p\.jsonl:1: nothing to send: .*; and so are all 2 rows of"):
+        read('{"x": 1}\n{"x": 2}', skip_bad=True)
+    table = read("prompt,id\na,1\nb,2,3\nc,4\n", skip_bad=True)
+    assert [fields["messages"] for fields in sent(table)] == [user("a"), user("c")]
 
 
 def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) -> None:
@@ -111,7 +180,7 @@ def test_what_a_message_holds_passes_as_it_is(read: Read, tokenizer: Tokenizer) 
 
 def test_lines_of_a_batch_pass_whole_to_the_api_that_they_name(read: Read, tokenizer: Tokenizer) -> None:
     def line(url: str, **body: object) -> str:
-        return json.dumps({"custom_id": "1", "method": "POST", "url": url, "body": {"model": "m", **body}})
+        return json.dumps({"custom_id": "1", "method": "POST", "url": url, "body": body})
 
     said = line("/v1/messages", system="Be kind.", messages=user("Why?"), max_tokens=9, thinking={"type": "disabled"})
     file = read(said, api="messages")
@@ -187,7 +256,7 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "holds no prompts"),
+        ("", "p.jsonl is empty"),
         ("\n \n", "holds no prompts"),
         ("[]", "holds no prompts"),
         ('{"prompt": "a"}\n{"prompt": ', "p.jsonl:2: not JSON"),
@@ -228,7 +297,14 @@ def test_the_completions_api_takes_texts_and_token_ids(read: Read, tokenizer: To
         (b"prompt\na\nb\xe9\n", "p.jsonl:3: not UTF-8"),
         (b"prompt\rHello\r", "'prompt Hello' is neither JSON nor the header"),
         ("prompt\na\n".encode("utf-16"), "is not UTF-8 but UTF-16: save it as UTF-8"),
-        (b"\x28\xb5\x2f\xfd..", "is packed by zstd: unpack it first, by zstd -d p.jsonl"),
+        (b"\x28\xb5\x2f\xfd..", "cannot be read: it is damaged"),
+        (b"pro\0mpt\nHello\n", "is binary, in no form that is known"),
+        ("prompt\na\n".encode("utf-16-le"), "is binary, in no form that is known"),
+        (b"\x89PNG\r\n", "p.jsonl:1: not UTF-8: invalid start byte at byte 0"),
+        ("[" * 100_000, "p.jsonl:1: not JSON"),
+        ('{"prompt": "a", "x": ' + "[" * 100_000 + "}", "p.jsonl:1: not JSON"),
+        ("prompt|id\n", "holds no prompts"),
+        ("prompt:id\na:1\n", "'prompt:id' is neither JSON nor the header of a CSV file with a column prompt"),
         (b"PK\x03\x04..", "is a zip archive or a spreadsheet"),
         (pickle.dumps("a"), "can run any code when it is read"),
         (b"\x1f\x8b\x08\x00", "cannot be read: it is damaged"),
@@ -257,9 +333,10 @@ def test_a_prompt_without_tokens_is_named_when_it_is_sent(read: Read, tokenizer:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, spec_of: Callable[..., Spec]) -> None:
-    for path in (tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(UsageError, match=f"the prompts {path} cannot be read"):
-            read_prompts(spec_of(workload_prompts=str(path)))
+    with pytest.raises(UsageError, match=f"the prompts {tmp_path}/none.jsonl cannot be read"):
+        read_prompts(spec_of(workload_prompts=str(tmp_path / "none.jsonl")))
+    with pytest.raises(UsageError, match=f"--prompts {tmp_path}: the folder holds no data .* and no texts"):
+        read_prompts(spec_of(workload_prompts=str(tmp_path)))
 
 
 def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
@@ -271,7 +348,8 @@ def test_lines_repeat_in_file_order_and_that_is_said(read: Read) -> None:
         assert list(prompts.select(np.array([4, 0]))) == [file.prompts[1], file.prompts[0]]
     assert file.only(lines).prompts[3] == b"" and len(file.only(lines)) == 4
     assert file.notes(5) == [
-        "prompts repeat: 4 lines for 5 requests; a prefix cache can answer repeats",
+        "prompts repeat: 4 lines for 5 requests, 1.25 times each; 20% of the requests repeat an earlier one, which a "
+        "prefix cache can answer",
         f"1 of 4 lines of {file.path} repeat an earlier one; a prefix cache can answer repeats",
     ]
 

@@ -112,6 +112,10 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
             raise UsageError(
                 "a duel is of one endpoint and one model a side: leave classes.also and classes.models out"
             )
+        if spec.load.rate_series is not None:
+            raise UsageError("a duel takes turns at one load: leave out load.rate_series")
+        if spec.trace.name is not None:
+            raise UsageError("a duel takes turns at one load: leave the trace out")
         if wrong or spec.loadgen.scenario is not None:
             what = wrong[0] if wrong else "loadgen.scenario"
             raise UsageError(f"a duel ends by its requests (--requests, --turn): take {what} out of the spec")

@@ -27,6 +27,7 @@ COMMANDS = {
     "selftest": "measure the error and the limits of this machine as a client",
     "query": "ask recordings in SQL",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
+    "trace": "traces of real traffic: list, describe, anonymize",
     "published": "published MLPerf results, cleaned, with their sources",
     "scenarios": "the named workloads of --scenario, and all that each fixes",
     "serve": "serve an OpenAI-compatible engine of known timing",
@@ -41,14 +42,19 @@ GROUPS = {
         "curve": "the curve over concurrency of MLPerf Endpoints",
         "loadgen": "let the genuine LoadGen drive our client (extra: loadgen)",
     },
+    "trace": {
+        "list": "the traces that come with the package",
+        "describe": "rate, burstiness, lengths, sessions and sharing of a trace",
+        "anonymize": "your own logs as a trace without their text",
+    },
 }
 """Commands of commands: `loadcell mlperf run` lives in cli/mlperf_run.py."""
 _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 """Short ones that live together in cli/mlperf_others.py, each by its functions configure_check and run_check."""
 
-_READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check")
+_READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check", "trace list", "trace describe")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
-_QUICK = (*_READERS, "mlperf export", "serve")
+_QUICK = (*_READERS, "mlperf export", "trace anonymize", "serve")
 """Commands that leave no recording behind when they are ended."""
 _GARBAGE = 200_000
 """Objects more than before, at which garbage is looked for: all that is imported, which stays, are no more."""

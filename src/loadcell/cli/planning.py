@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loadcell.errors import UsageError
-from loadcell.spec import Spec, parse_duration_s
+from loadcell.spec import Spec, parse_duration_s, parse_series
 
 if TYPE_CHECKING:
     from loadcell.search import Plan
@@ -37,7 +37,8 @@ def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, l
         raise UsageError("--duration 0: a stage needs some time, as in --duration 30s")
     if is_search(args, spec):
         return _search(args, spec, duration_s)
-    return _grid(args, spec, duration_s or GRID_STAGE_S)
+    series = spec.load.rate_series
+    return _grid(args, spec, duration_s or (GRID_STAGE_S if series is None else parse_series(series).length_s))
 
 
 def is_search(args: argparse.Namespace, spec: Spec) -> bool:
@@ -107,6 +108,14 @@ def _search(args: argparse.Namespace, spec: Spec, stage_s: float | None) -> tupl
         raise UsageError(f"{wrong[0]} belongs to a grid: a search chooses its loads and ends its stages itself")
     if spec.load.requests is not None:
         raise UsageError("load.requests would end stages before they are decided: take it out of the spec of a search")
+    if spec.trace.name is not None:
+        raise UsageError(
+            "a search holds each load still: leave the trace out, or scale it in a grid, as in --rate 1,2,4"
+        )
+    if spec.load.rate_series is not None:
+        raise UsageError(
+            "a search holds each load still: leave out load.rate_series, or scale it in a grid, as in --rate 1,2,4"
+        )
     if spec.classes.slo_of:
         raise UsageError("a search holds all requests to one SLO: leave out --slo-of (classes.slo_of)")
     if args.rate is not None and args.concurrency is not None:

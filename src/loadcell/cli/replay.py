@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _OF_KIND = (
     "endpoint.stream", "endpoint.ignore_eos", "workload.output_tokens", "workload.output_column", "workload.inputs",
-    "workload.query_tokens",
+    "workload.query_tokens", "prefix.system_tokens", "prefix.groups", "prefix.tokens", "prefix.zipf",
+    "prefix.hit_share",
 )  # fmt: skip
 """Fields that mean something only where text is generated, or only where none is."""
 _OF_HEARING = (
@@ -72,6 +73,10 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     ):  # it is given an end
         load["duration_s"] = load["duration_s"] if "load.duration_s" in given else None
         load["duration_most_s"] = None
+    if "endpoint.url" in given and "load.cache_reset" not in given:  # it empties another server's cache
+        load["cache_reset"] = None
+    if "workload.prompts" in given:  # these have beginnings of their own
+        tree["prefix"] = {}
     workload = tree["workload"]
     if {"workload.tokenizer", "endpoint.api"} & set(given):  # what was learnt of the count holds for those alone
         workload.update({key: None for key in ("template_tokens", "token_ratio") if f"workload.{key}" not in given})
@@ -127,6 +132,9 @@ def ask_trust(
     own = prompts is not None and Path(prompts).resolve().is_relative_to(home.resolve())
     if prompts is not None and not own and not by_hand and "workload.prompts" not in given:
         sent.append(f"the prompts in {prompts}")
+    trace = (tree.get("trace") or {}).get("name")
+    if trace is not None and Path(trace).exists() and not by_hand and "trace.name" not in given:
+        sent.append(f"the times and lengths of {trace}")
     for key, what in (("image_dir", "images"), ("audio_dir", "audio")):
         folder = tree.get("media", {}).get(key)
         if folder is not None and not by_hand and f"media.{key}" not in given:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from loadcell.report.detail import Detail
 
 _EXAMPLES = """\
-lengths: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA
+lengths: N, normal:MEAN,SD, uniform:LO,HI, lognormal:MEDIAN,SIGMA,
+  empirical:FILE#COLUMN or mixture:SHARE*LAW+SHARE*LAW; clipped: ,LEAST..MOST
 times: 500ms, 10s, 2m
 
 examples:
@@ -49,6 +50,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--concurrency", "load.concurrency", "N"),
         ("--rate", "load.rate", "R"),
         ("--arrivals", "load.arrivals", "P"),
+        ("--rate-series", "load.rate_series", "S|FILE"),
         ("--requests", "load.requests", "N"),
         ("--duration", "load.duration_s", "T"),
         ("--keep-load", "load.keep_load", ""),
@@ -58,6 +60,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--max-failures", "load.max_failures", "P"),
         ("--wait-ready", "load.wait_ready_s", "T"),
         ("--stop-when-saturated", "load.stop_when_saturated", ""),
+        ("--cache", "load.cache", "STATE"),
+        ("--cache-reset", "load.cache_reset", "URL"),
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
@@ -79,10 +83,42 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--input-tokens", "workload.input_tokens", "L"),
         ("--inputs", "workload.inputs", "L"),
         ("--output-tokens", "workload.output_tokens", "L"),
+        ("--lengths", "workload.lengths", "FILE|NAME"),
+        ("--lengths-columns", "workload.lengths_columns", "IN,OUT"),
+        ("--lengths-order", "workload.lengths_order", "O"),
         ("--prompts", "workload.prompts", "FILE"),
         ("--prompt-column", "workload.prompt_column", "NAME"),
         ("--output-column", "workload.output_column", "NAME"),
+        ("--ignore-fields", "workload.ignore_fields", "A,B"),
+        ("--send-fields", "workload.send_fields", "A,B"),
+        ("--skip-bad", "workload.skip_bad", ""),
+        ("--too-long", "workload.too_long", "W"),
+        ("--context-tokens", "workload.context_tokens", "N"),
         ("--tokenizer", "workload.tokenizer", "T"),
+    ],
+    "sessions": [
+        ("--turns", "sessions.turns", "L"),
+        ("--think", "sessions.think", "T"),
+        ("--history", "sessions.history", "H"),
+        ("--sticky", "sessions.sticky", "S"),
+    ],
+    "prefix": [
+        ("--system-tokens", "prefix.system_tokens", "N"),
+        ("--prefix-groups", "prefix.groups", "K"),
+        ("--prefix-tokens", "prefix.tokens", "L"),
+        ("--prefix-zipf", "prefix.zipf", "S"),
+        ("--hit-share", "prefix.hit_share", "P"),
+    ],
+    "trace": [
+        ("--trace", "trace.name", "FILE|NAME"),
+        ("--trace-window", "trace.window", "PART"),
+        ("--trace-scale", "trace.scale", "X"),
+        ("--trace-speed", "trace.speed", "X"),
+        ("--trace-spread", "trace.spread", ""),
+        ("--trace-skip-bad", "trace.skip_bad", ""),
+        ("--max-input-tokens", "trace.max_input_tokens", "N"),
+        ("--max-output-tokens", "trace.max_output_tokens", "N"),
+        ("--trace-too-long", "trace.too_long", "HOW"),
     ],
     "media": [
         ("--images", "media.images", "L"),
@@ -154,6 +190,12 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
             metavar="T|N",
             help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
         )
+    groups["sessions"].add_argument(
+        "--agent",
+        metavar="A",
+        help="tasks of an agent with tools: steps=L, tools=T, fan_out=P*N, sub_steps=L, task_tokens=L and "
+        "system_tokens=N, with commas between (steps=uniform:4,12,tools=lognormal:800ms,1,fan_out=0.2*3)",
+    )
     if "--slo" not in but:
         add_slo(groups["load"], "limits that make a request good")
     groups["endpoint"].add_argument("--cacert", dest="endpoint.ca_file", metavar="FILE", help="the same as --ca-file")
@@ -288,6 +330,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     """
     import msgspec
 
+    from loadcell.agents import parse_agent
     from loadcell.spec import build_spec, field_from_text, parse_slo
 
     if recorded and args.spec:
@@ -311,6 +354,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
         count = args.warmup.isdecimal() and int(args.warmup) > 0  # 0 is no warm-up; no requests would be the default
         put("load.warmup_s", None if count else field_from_text("load.warmup_s", args.warmup, "--warmup"))
         put("load.warmup_requests", int(args.warmup) if count else 0)
+    if getattr(args, "agent", None) is not None:
+        tree["agent"] = tree.get("agent", {}) | parse_agent(args.agent)
     if getattr(args, "slo", None) is not None:
         tree["slo"] = msgspec.structs.asdict(parse_slo(args.slo))
     put_classes(args, put)
@@ -333,9 +378,18 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     typed = {"workload.output_tokens", "workload.output_column", "workload.line_output_tokens"} & given
     if typed == {"workload.output_tokens"} and tree["workload"].get("prompts") is not None:
         put("workload.line_output_tokens", False)  # what was typed goes before what a file says
+    if "workload.lengths" in given:  # likewise: it brings both lengths
+        for path in {"workload.input_tokens", "workload.output_tokens"} - given:
+            tree["workload"].pop(path.partition(".")[2], None)
+    if "load.rate_series" in given:  # likewise: its own mean and end go before those of another rate
+        for path in {"load.rate", "load.duration_s", "load.duration_most_s"} - given:
+            tree["load"].pop(path.partition(".")[2], None)
     if "workload.prompts" in given:  # likewise before inputs that a spec or a recording plans: its lines hold their own
         for path in {"workload.inputs", "workload.query_tokens"} - given:
             tree["workload"].pop(path.partition(".")[2], None)
+    if "trace.name" in given:  # likewise: it brings its own requests
+        for path in {"workload.input_tokens", "workload.output_tokens", "workload.prompts"} - given:
+            tree.get("workload", {}).pop(path.partition(".")[2], None)
     if recorded:
         settle(tree, recorded, given)
         ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)

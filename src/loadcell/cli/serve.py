@@ -44,6 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         "--prefill-rate", type=float, metavar="R", help="prompt tokens per second, added to TTFT (default: no cost)"
     )
+    engine.add_argument(
+        "--cache-tokens",
+        type=int,
+        metavar="N",
+        help="prefix cache of so many prompt tokens, least recently used first; POST /reset_prefix_cache empties it "
+        "(default: 0, none)",
+    )
+    engine.add_argument("--cache-block", type=int, metavar="N", help="tokens of one of its blocks (default: 16)")
     engine.add_argument("--lockstep", action="store_true", help="all active streams emit together")
     engine.add_argument("--jitter", type=float, metavar="CV", help="coefficient of variation of the step (default: 0)")
     engine.add_argument(

@@ -8,6 +8,7 @@ vocabularies, so that every token event of a stream has the same size.
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -96,8 +97,14 @@ class Asked(NamedTuple):
     """In a stream: a usage event at the end."""
     continuous_usage: bool = False
     chat: bool = False
+    texts: tuple[str, ...] = ()
+    """What a prefix cache may know of it, in the order of the prompt."""
+    cached: int | None = None
+    """Prompt tokens that such a cache had; None where there is none."""
     pooled: Pooled | None = None
     """Then `max_tokens` is 1, and stands for the whole reply: no token is made."""
+    said: tuple[int, ...] = ()
+    """Of each message its CRC-32, where it is one text."""
 
 
 B = TypeVar("B")
@@ -145,7 +152,9 @@ def read_request(body: bytes, chat: bool, model: str) -> Asked:
     wanted = asked.stream_options or _StreamOptions()
     return Asked(
         chat=chat,
+        said=said_in(asked.messages if chat else None),
         prompt_tokens=prompt_tokens,
+        texts=texts_of(*(message.content for message in asked.messages or ())) if chat else _prompt_texts(asked.prompt),
         max_tokens=max_tokens,
         stream=bool(asked.stream),
         usage=bool(wanted.include_usage),
@@ -160,9 +169,28 @@ def chat_tokens(messages: list[Message] | None, field: str = "messages") -> int:
     return sum(content_tokens(message.content) for message in messages)
 
 
+def said_in(messages: list[Message] | None) -> tuple[int, ...]:
+    """The CRC-32 of each message; 0 of one that is no text."""
+    texts = (message.content if isinstance(message.content, str) else "" for message in messages or ())
+    return tuple(zlib.crc32(text.encode()) for text in texts)
+
+
 def content_tokens(content: str | list[Part] | None) -> int:
     texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
     return sum(len(text.split()) for text in texts)
+
+
+def texts_of(*contents: str | list[Part] | None) -> tuple[str, ...]:
+    """The texts of contents, in order."""
+    parts = ([one] if isinstance(one, str) else [part.text for part in one or ()] for one in contents)
+    return tuple(text for texts in parts for text in texts)
+
+
+def _prompt_texts(prompt: object) -> tuple[str, ...]:
+    """The text of a prompt that was checked; a token is a word."""
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str | list):
+        prompt = prompt[0]
+    return (prompt,) if isinstance(prompt, str) else (" ".join(map(str, prompt)),) if isinstance(prompt, list) else ()
 
 
 def _prompt_tokens(prompt: object) -> int:
@@ -341,11 +369,13 @@ class OpenAIVoice:
 
     def _usage(self, count: int) -> bytes:
         prompt = self._asked.prompt_tokens
-        return b',"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d}' % (
+        told = b',"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d' % (
             prompt,
             prompt + count,
             count,
         )
+        cached = self._asked.cached
+        return told + (b"}" if cached is None else b',"prompt_tokens_details":{"cached_tokens":%d}}' % cached)
 
     def _metrics(self, count: int, times: Times) -> bytes:
         if not self._phrases.request_metrics:

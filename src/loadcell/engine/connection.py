@@ -32,6 +32,14 @@ def stamp_arrivals(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
+def _port_of(sock: socket.socket) -> int | None:
+    try:
+        peer = sock.getpeername()
+    except OSError:  # it has gone already
+        return None
+    return peer[1] if isinstance(peer, tuple) else None
+
+
 class Connection(Generic[E]):
     """The engine's end of a connection. `E` is what the server keeps of the request in progress.
 
@@ -41,12 +49,14 @@ class Connection(Generic[E]):
 
     __slots__ = (
         "_backlog", "_ignored", "_incoming", "_mask", "_outgoing", "_poller", "_reads", "_received", "_shaken",
-        "_taken", "_tls", "buffer", "closing", "exchange", "fd", "head", "pieces", "send", "sock",
+        "_taken", "_tls", "buffer", "closing", "exchange", "fd", "head", "peer", "pieces", "send", "sock",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, poller: Poller, tls: ssl.SSLContext | None) -> None:
         self.sock = sock
         self.fd = sock.fileno()
+        self.peer = _port_of(sock)
+        """Port of the client; None where there is none."""
         self.buffer = bytearray()
         """Request bytes not yet taken."""
         self.head: Head | None = None

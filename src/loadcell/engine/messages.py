@@ -18,6 +18,7 @@ from loadcell.engine.api import (
     check_tokens,
     content_tokens,
     decoded,
+    said_in,
 )
 from loadcell.engine.http import LAST_CHUNK
 
@@ -58,7 +59,8 @@ def read_messages(body: bytes, headers: Mapping[str, str], model: str) -> Asked:
     if asked.max_tokens is None:
         raise ApiError(400, "max_tokens: Field required")
     check_tokens(prompt_tokens, asked.max_tokens, "max_tokens")
-    return Asked(prompt_tokens=prompt_tokens, max_tokens=asked.max_tokens, stream=bool(asked.stream))
+    said = said_in(asked.messages)
+    return Asked(prompt_tokens=prompt_tokens, max_tokens=asked.max_tokens, stream=bool(asked.stream), said=said)
 
 
 class MessagesVoice:

@@ -1,7 +1,8 @@
 """Continuous batching, modelled plainly. Pure: no sockets, no clock; the caller says what time it is.
 
 - `slots` streams are served at a time, the others wait in order of arrival.
-- The first token is due at admission + TTFT + prompt tokens / prefill rate. From then on the stream is active.
+- The first token is due at admission + TTFT + prompt tokens that no cache has / prefill rate. From then on the stream
+  is active.
 - Then a decode step gives `tokens_per_chunk` tokens, or with `draft_tokens` those guesses that hold and one more:
   step = ITL + ITL_per_active x active streams.
 - The next due time is the previous *due* time + step, so lateness does not add up to drift. An engine that is behind
@@ -27,11 +28,16 @@ TABLE = 8192
 class Stream:
     """One request, as the model sees it. All times in ns on the caller's clock."""
 
-    __slots__ = ("admitted", "drafted", "due", "gone", "offset", "prompt_tokens", "sent", "seq", "stall_after", "total")
+    __slots__ = (
+        "admitted", "cached", "drafted", "due", "gone", "offset", "prompt_tokens", "sent", "seq", "stall_after",
+        "total",
+    )  # fmt: skip
 
     def __init__(self, seq: int, prompt_tokens: int, total: int, seed: int = 0, stall_after: int = 0) -> None:
         self.seq = seq
         self.prompt_tokens = prompt_tokens
+        self.cached = 0
+        """Of these, tokens that need no prefill."""
         self.total = total
         """Tokens to give; at least one."""
         self.stall_after = stall_after
@@ -223,5 +229,5 @@ class Model(Generic[S]):
     def _admit(self, stream: S, now: int) -> None:
         self.running += 1
         stream.admitted = now
-        stream.due = now + self._ttft_ns + round(stream.prompt_tokens * self._ns_per_prompt_token)
+        stream.due = now + self._ttft_ns + round((stream.prompt_tokens - stream.cached) * self._ns_per_prompt_token)
         heappush(self._heap, (stream.due, stream.seq, stream))

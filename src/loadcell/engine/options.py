@@ -42,6 +42,11 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     in one event; 0: none. The first event holds one."""
     acceptance: float = 0.7
     """Probability that a guessed token holds, if all before it do."""
+    cache_tokens: int = 0
+    """Prompt tokens that a prefix cache holds (`prefix_cache`), for chat, completions and responses; 0: there is none.
+    What it has costs no prefill; usage and the page tell of it, and POST /reset_prefix_cache empties it."""
+    cache_block: int = 16
+    """Tokens of one of its blocks."""
     seed: int = 0
     request_metrics: bool = False
     """Usage comes with the times of its request, as vLLM's --enable-per-request-metrics has it."""
@@ -62,7 +67,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("ttft_s", "itl_s", "itl_per_active_s", "stall_s", "slow_accept_s"):
             _require(0 <= getattr(self, name) <= 3600, f"{name} is {getattr(self, name):g}: it must be 0 to 3600 s")
-        for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("draft_tokens", 0), ("seed", 0), ("port", 0)):
+        for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("draft_tokens", 0), ("seed", 0), ("port", 0),
+                          ("cache_tokens", 0), ("cache_block", 1)):  # fmt: skip
             _require(getattr(self, name) >= low, f"{name} is {getattr(self, name)}: it must be {low} or more")
         _require(self.port < 65536, f"port is {self.port}: the highest is 65535")
         _require(0 <= self.jitter <= 10, f"jitter is {self.jitter:g}: it must be 0 to 10")

@@ -63,7 +63,7 @@ class Metrics:
     def __init__(self, model: str) -> None:
         name = model.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         self._labels = f'engine="0",model_name="{name}"'
-        self._prompt_tokens = 0
+        self._prompt_tokens = self._cached_tokens = 0
         self._finished = dict.fromkeys(("stop", "length", "abort", "error"), 0)
         self._histograms = {
             "vllm:time_to_first_token_seconds": Histogram(TTFT_BUCKETS_S),
@@ -82,6 +82,7 @@ class Metrics:
             queue.observe(max(0, truth.admitted_ns - truth.arrival_ns))
         if truth.tokens_ns or (truth.pooled and truth.outcome == "ok"):
             self._prompt_tokens += truth.prompt_tokens
+            self._cached_tokens += truth.cached_tokens
             e2e.observe(truth.end_ns - truth.arrival_ns)
         if truth.tokens_ns:
             stamps = truth.tokens_ns
@@ -103,7 +104,7 @@ class Metrics:
             ("vllm:generation_tokens_total", "counter", generated),
             ("vllm:num_preemptions_total", "counter", 0),
             ("vllm:prefix_cache_queries_total", "counter", self._prompt_tokens),
-            ("vllm:prefix_cache_hits_total", "counter", 0),
+            ("vllm:prefix_cache_hits_total", "counter", self._cached_tokens),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name}{{{labels}}} {value}"]
         lines.append("# TYPE vllm:request_success_total counter")

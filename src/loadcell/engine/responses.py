@@ -18,6 +18,7 @@ from loadcell.engine.api import (
     check_tokens,
     content_tokens,
     decoded,
+    texts_of,
 )
 from loadcell.engine.http import LAST_CHUNK
 
@@ -58,7 +59,8 @@ def read_responses(body: bytes, _: Mapping[str, str], model: str) -> Asked:
     prompt_tokens = sum(map(content_tokens, [*texts, asked.instructions]))
     most = DEFAULT_MAX_TOKENS if asked.max_output_tokens is None else asked.max_output_tokens
     check_tokens(prompt_tokens, most, "max_output_tokens")
-    return Asked(prompt_tokens=prompt_tokens, max_tokens=most, stream=bool(asked.stream))
+    known = texts_of(asked.instructions, *texts)
+    return Asked(prompt_tokens=prompt_tokens, max_tokens=most, stream=bool(asked.stream), texts=known)
 
 
 class ResponsesVoice:
@@ -145,9 +147,9 @@ class ResponsesVoice:
     def _usage(self, count: int) -> bytes:
         prompt = self._asked.prompt_tokens
         return (
-            b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":0},"output_tokens":%d,'
+            b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d},"output_tokens":%d,'
             b'"output_tokens_details":{"reasoning_tokens":0},"total_tokens":%d}'
-        ) % (prompt, count, prompt + count)
+        ) % (prompt, self._asked.cached or 0, count, prompt + count)
 
 
 def _part(text: bytes) -> bytes:

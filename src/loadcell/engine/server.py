@@ -24,6 +24,7 @@ from loadcell.engine.model import TABLE, Model, Stream
 from loadcell.engine.options import EngineOptions
 from loadcell.engine.poller import READ, WRITE, open_poller
 from loadcell.engine.pooling import info_body
+from loadcell.engine.prefix_cache import PrefixCache
 from loadcell.engine.prometheus import Metrics
 from loadcell.engine.seeded import NAME, NAME2, fate, mix
 from loadcell.engine.start import bind_to_cpu, listen, tls_context
@@ -50,6 +51,7 @@ class Exchange(Stream):
         "gone_ns",
         "plain_until",
         "request_id",
+        "session",
         "stamps",
         "trouble",
         "trouble_at",
@@ -68,6 +70,7 @@ class Exchange(Stream):
     gone_ns: int | None
     """When its client was seen to have gone."""
     request_id: str | None
+    session: str | None
     stamps: array[int]
     trouble: str | None
     trouble_at: int
@@ -103,6 +106,9 @@ class Server:
             "/metrics": {"GET": self._get_metrics},
             "/truth": {"GET": self._get_truth, "DELETE": self._delete_truth},
         }
+        self._cache = PrefixCache(options.cache_tokens, options.cache_block) if options.cache_tokens else None
+        if self._cache is not None:
+            self._routes["/reset_prefix_cache"] = {"POST": self._reset_cache}
         self._listener = listen(options.host, options.port)
         self._accept_at: int | None = None
         self._poller = open_poller()
@@ -348,11 +354,15 @@ class Server:
         seed, seq = self._options.seed, self._seq
         self._seq += 1
         trouble = fate(self._options, seq)
+        if self._cache is not None and asked.texts and trouble not in ("reject", "error"):
+            asked = asked._replace(cached=self._cache.take(" ".join(asked.texts).split()))
         half = max(1, asked.max_tokens // 2)
         exchange = Exchange(seq, asked.prompt_tokens, asked.max_tokens, seed, half if trouble == "stall" else 0)
+        exchange.cached = asked.cached or 0
         request_id = head.headers.get("x-request-id")
         name = request_id or f"{mix(seed, seq, NAME):016x}{mix(seed, seq, NAME2):016x}"
         exchange.conn, exchange.asked, exchange.request_id = conn, asked, request_id
+        exchange.session = head.headers.get("x-session-id")
         said = (self._phrases, asked, name, int(time.time()), exchange.offset)
         exchange.api = api
         if api.voice is not None:
@@ -410,6 +420,11 @@ class Server:
         )
         conn.write(http.response(200, page, "text/plain; version=0.0.4; charset=utf-8"))
 
+    def _reset_cache(self, conn: Connection[Exchange]) -> None:
+        assert self._cache is not None
+        self._cache.clear()
+        conn.write(http.response(200, b""))
+
     def _get_truth(self, conn: Connection[Exchange]) -> None:
         def pieces() -> Iterator[bytes]:
             yield http.response_head(200, "application/x-ndjson", None)
@@ -434,7 +449,11 @@ def _truth_of(exchange: Exchange, outcome: str, end_ns: int) -> Truth:
         end_ns=end_ns,
         prompt_tokens=exchange.prompt_tokens,
         completion_tokens=len(exchange.stamps),
+        cached_tokens=exchange.cached,
         pooled=exchange.asked.pooled is not None,
+        said=exchange.asked.said,
+        session=exchange.session,
+        peer=exchange.conn.peer,
         gone_ns=exchange.gone_ns,
         outcome=outcome,
     )

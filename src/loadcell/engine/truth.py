@@ -33,8 +33,16 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     prompt_tokens: int
     completion_tokens: int
     """Tokens made: len(tokens_ns)."""
+    cached_tokens: int = 0
+    """Prompt tokens that its prefix cache had."""
     pooled: bool = False
     """Whether it asked for results of inputs: then no token is made, and all of its reply is sent at its end."""
+    said: tuple[int, ...] = ()
+    """CRC-32 of each message of a chat, in their order."""
+    session: str | None = None
+    """Value of the request's X-Session-Id header."""
+    peer: int | None = None
+    """Port of the client's end of its connection; None without one."""
     gone_ns: int | None = None
     """When its client was seen to have closed the connection before the end; None if it did not. A deaf engine goes on,
     and its tokens after that were made for nobody."""

@@ -40,8 +40,12 @@ def horizon_ns(now_ns: int, end_ns: int | None) -> int:
     return AHEAD_NS if end_ns is None else min(AHEAD_NS, max(end_ns - now_ns, _BEYOND_NS))
 
 
-def used_rows(live: Live) -> tuple[int, int]:
-    """(rows before which all have been sent, rows after which none has): worker w of W sends rows w, w + W, ..."""
+def used_rows(live: Live, *, in_order: bool = True) -> tuple[int, int]:
+    """(rows before which all have been sent, rows after which none has): worker w of W sends rows w, w + W, ... in
+    their order, or tells itself how far it is."""
+    if not in_order:
+        cells = [live.cells(w) for w in range(live.workers)]
+        return min(one[Count.SETTLED] for one in cells), max(one[Count.REACHED] for one in cells)
     nexts = [w + live.workers * live.cells(w)[Count.ISSUED] for w in range(live.workers)]
     return min(nexts), max(nexts)
 

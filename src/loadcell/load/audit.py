@@ -78,6 +78,8 @@ class Audit:
     """Requests whose body was not made yet when they were to be sent."""
     body_wait_ns: int = 0
     """Time in which the next request to be sent waited for its body."""
+    wordless: int = 0
+    """Replies without visible text, which stand as empty ones in the later turns of their session."""
     cpu_s: float = 0.0
     """CPU time of this worker from the start of the clock to the end of its writing, user and system."""
     cpu_system_s: float = 0.0

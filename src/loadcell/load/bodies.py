@@ -11,8 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.apis import Api
-from loadcell.protocol import dialect_of
-from loadcell.workload import AttachedPrompts, FilePrompts, Prompts, SyntheticInputs
+from loadcell.errors import UsageError
+from loadcell.load.splice import gapped
+from loadcell.protocol import Prompt, dialect_of
+from loadcell.workload import (
+    AttachedPrompts,
+    BlockPrompts,
+    FilePrompts,
+    FileTalks,
+    Prompts,
+    SyntheticInputs,
+    SyntheticPrompts,
+    SystemPrompts,
+    TalkPrompts,
+)
 
 _HASHED_ROWS, _HASHED_TOKENS = 64, 500_000
 """The first bodies go into the hash as bytes: as many rows, or as many prompt tokens."""
@@ -51,7 +63,6 @@ class Source:
         lines = self.prompts.lines.tolist() if isinstance(self.prompts, FilePrompts) else None
         kinds = self._kinds()
         known: dict[tuple[int, int, int], int] = {}
-        body = dialect_of(self.api).body
         if lines is not None:
             for row in range(first):
                 known.setdefault((lines[row], most[row], kinds[row]), row)
@@ -60,10 +71,22 @@ class Source:
             if before is None:
                 if lines is not None and not first:
                     known[lines[row], most[row], kinds[row]] = row
-                prefix, field = self.forms[kinds[row]]
-                yield body(prefix, prompt, most[row], field)
+                yield self._body(prompt, most[row], kinds[row])
             else:
                 yield before
+
+    def _body(self, prompt: Prompt, most: int, kind: int) -> bytes:
+        prefix, field = self.forms[kind]
+        body = dialect_of(self.api).body(prefix, prompt, most, field)
+        if not isinstance(self.prompts, TalkPrompts | FileTalks) or not self.prompts.served:
+            return body
+        kept = gapped(body, messages=self.prompts.messages)
+        if kept is None:
+            raise UsageError(
+                "sessions.history: in the bodies of this API there is no one place where replies could go: write "
+                "--history planned, or recorded with a file"
+            )
+        return kept
 
     def _kinds(self) -> list[int]:
         return [0] * len(self) if self.kinds is None else self.kinds.tolist()
@@ -83,14 +106,30 @@ class Source:
         attached: Iterable[bytes] = ()
         if isinstance(prompts, AttachedPrompts):
             attached, prompts = prompts.facts(rows), prompts.texts
+        if isinstance(prompts, TalkPrompts | FileTalks):
+            digest.update(prompts.facts(rows))
+        if isinstance(prompts, FileTalks):
+            prompts = prompts.whole
+        if isinstance(prompts, SystemPrompts):
+            digest.update(b"system")
+            prompts = prompts.texts
         if isinstance(prompts, FilePrompts):
             lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
             parts = [prompts.file.prompts[line] for line in lines.tolist()]
             digest.update(places.astype("<i8").tobytes())
+        elif isinstance(prompts, BlockPrompts):
+            mine = prompts.blocks.take(np.arange(rows))
+            used = np.unique(mine.values)
+            parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
+            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used], prompts.words):
+                if column is not None:
+                    digest.update(column[: len(mine.values)].astype("<i8").tobytes())
         elif prompts is not None:
-            assert not isinstance(prompts, AttachedPrompts)
-            texts = prompts.texts if isinstance(prompts, SyntheticInputs) else prompts
+            assert not isinstance(prompts, AttachedPrompts | SystemPrompts)
+            texts = prompts if isinstance(prompts, SyntheticPrompts) else prompts.texts
             last = int(prompts.ends[rows - 1]) if isinstance(prompts, SyntheticInputs) else rows
+            if isinstance(prompts, TalkPrompts) and not prompts.served:
+                last = 2 * rows
             parts = [msgspec.json.encode((texts.words, str(texts.seed)))]
             digest.update(texts.lengths[:last].astype("<i4").tobytes())
             if isinstance(prompts, SyntheticInputs):
@@ -117,5 +156,4 @@ class Source:
         for row, prompt, most in zip(
             first.tolist(), self.prompts.select(first), self.output_tokens[first].tolist(), strict=True
         ):
-            prefix, field = self.forms[kinds[row]]
-            yield dialect_of(self.api).body(prefix, prompt, most, field)
+            yield self._body(prompt, most, kinds[row])

@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadcell.load.preflight import PROBE_PROMPT, PROBE_TOKENS, Endpoint
+from loadcell.load.preflight import (
+    PROBE_PROMPT,
+    PROBE_SYSTEM,
+    PROBE_SYSTEM_TOKENS,
+    PROBE_TOKENS,
+    Endpoint,
+    says_system,
+)
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.protocol.said import Said
@@ -66,8 +73,11 @@ def _learn(spec: Spec, found: Endpoint, words: Vocabulary, ask: Ask) -> tuple[in
         return found.no_usage
     known = spec.workload.template_tokens
     ours = PROBE_TOKENS if words.tokenizer.packaged else words.tokenizer.count(PROBE_PROMPT)
+    system = 0
+    if says_system(spec):
+        system = PROBE_SYSTEM_TOKENS if words.tokenizer.packaged else words.tokenizer.count(PROBE_SYSTEM)
     query = min(ours, small // 2) if dialect_of(spec.endpoint.api).query else 0  # read with each document
-    template = max(0, small - query - ours) if known is None else known
+    template = max(0, small - query - ours - system) if known is None else known
     if spec.workload.token_ratio is not None:
         return template, spec.workload.token_ratio
     reply = ask(words.probe, phrase("a second probe of {} words", words.probe_words))
@@ -76,7 +86,7 @@ def _learn(spec: Spec, found: Endpoint, words: Vocabulary, ask: Ask) -> tuple[in
     if reply.usage is None or not reply.usage.prompt_tokens:
         return found.no_usage
     large = reply.usage.prompt_tokens
-    ratio = (large - template - query) / words.probe_words
+    ratio = (large - template - query - system) / words.probe_words
     if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
         return phrase(
             "its usage tells {} prompt tokens for a probe, and {} for one of {} words", small, large, words.probe_words

@@ -103,7 +103,7 @@ def run_callable(
                     load = Conductor(
                         mine, spec, crew.live, planned, probe.caller, probe.back, folder, uncounted, secrets
                     )
-                    meter = Meter(crew.live, planned.schedule.planned_ns)
+                    meter = Meter(crew.live, planned.schedule.times_ns)
                     _drive(load, crew, manifest, spec, folder, watch, meter)
             finally:
                 seal(folder, manifest)

@@ -70,10 +70,13 @@ class Conductor:
         schedule = planned.schedule
         self._input, self._output = schedule.input_tokens.tolist(), schedule.output_tokens.tolist()
         self._source = planned.prompts.select(np.arange(len(schedule)))
-        self._ahead: deque[Prompt] = deque()
+        self._ahead: dict[int, Prompt] = {}
+        self._made = 0
+        """Rows whose prompts were made."""
         self._count, self._tail, self._audit = live.cells(0), Tail(mine, live), Audit(0, None)
+        pauses = schedule.delay_ns.tolist() if mine.pauses and schedule.delay_ns is not None else None
         times = array("q") if schedule.planned_ns is None else array("q", schedule.planned_ns.tobytes())
-        self._due = Due(mine, live, self._tail, times, _NoAlarm(), self._audit, self._request)
+        self._due = Due(mine, live, self._tail, times, _NoAlarm(), self._audit, self._request, pauses)
         spells: list[tuple[int, int]] = []
         self._events = Events(Looks(0), spells)  # looks that have not begun: what the stamps say of themselves holds
         self._writer = PartWriter(folder, 0, self._events, spells)
@@ -159,16 +162,20 @@ class Conductor:
 
     # --- what is due ---
 
-    def _make_prompts(self) -> None:
-        while len(self._ahead) < _PROMPTS_AHEAD and (prompt := next(self._source, None)) is not None:
-            self._ahead.append(prompt)
+    def _make_prompts(self, until: int = 0) -> None:
+        """Prompts ahead, and in any case those of the rows before `until`."""
+        while len(self._ahead) < _PROMPTS_AHEAD or self._made < until:
+            prompt = next(self._source, None)
+            if prompt is None:
+                return
+            self._ahead[self._made] = prompt
+            self._made += 1
 
-    def _request(self, planned_ns: int, ready_ns: int) -> None:
-        request = self._due.take()
-        if not self._ahead:
+    def _request(self, request: int, planned_ns: int, ready_ns: int) -> None:
+        if request >= self._made:
             self._audit.late_bodies += 1
-            self._make_prompts()
-        prompt, more = self._ahead.popleft(), dict(self._spec.endpoint.extra_body)
+            self._make_prompts(request + 1)
+        prompt, more = self._ahead.pop(request), dict(self._spec.endpoint.extra_body)
         text: Any = prompt
         if isinstance(prompt, bytes):
             more |= msgspec.json.decode(prompt)

@@ -19,7 +19,7 @@ class OwnEnd:
 
     def __init__(self, spec: Spec, live: Live, schedule: Schedule, manifest: Manifest) -> None:
         load, self._live, self._manifest = spec.load, live, manifest
-        self._planned_ns = schedule.planned_ns
+        self._planned_ns = schedule.times_ns
         self._keep = keeps_load(spec)
         self._bound_ns = int((load.duration_most_s or 0.0) * 1e9)
         self._start_ns = int(max(load.ramp_s or 0.0, load.warmup_s or 0.0) * 1e9)

@@ -46,7 +46,9 @@ class Feed:
     places_fd: int
     segments: list[int]
     planned_ns: NDArray[np.int64] | None
+    """From when on each row may be sent, in order; None in a closed loop."""
     users: int
+    """Rows that the users begin with."""
     suggested: int
     """Rows to be made before the load has shown its pace."""
     end_ns: int | None
@@ -54,6 +56,8 @@ class Feed:
     """Whether bodies are needed after they were sent."""
     cores: list[int]
     """Cores that it may use, those of the workers left out; empty for any."""
+    in_order: bool = True
+    """Whether a worker sends its rows in their order."""
 
 
 def start(files: Sequence[int]) -> subprocess.Popen[bytes]:
@@ -117,7 +121,7 @@ def make(feed: Feed, live: Live) -> None:
     pace = Pace(feed.planned_ns, feed.users, feed.suggested, feed.end_ns)
     bodies = feed.source.bodies(feed.first)
     while spool.row < len(feed.source) and not live.stop and os.getppid() == parent:
-        done, sent = used_rows(live)
+        done, sent = used_rows(live, in_order=feed.in_order)
         wanted = pace.wanted(max(0, time.monotonic_ns() - live.t0_ns) if live.t0_ns else 0, sent)
         each = spool.bytes / max(1, spool.row - feed.first)
         spool.turn(0 if feed.keep else done, int(each * max(0, wanted - sent)))

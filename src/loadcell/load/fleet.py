@@ -17,11 +17,13 @@ import msgspec
 
 from loadcell.errors import EndpointError
 from loadcell.load import feeder
+from loadcell.load.cache import prepare_cache
 from loadcell.load.calibrate import PromptCount, count_prompts, counted
+from loadcell.load.context import server_of
 from loadcell.load.crew import Crew
 from loadcell.load.ending import OwnEnd, ran_out
 from loadcell.load.environment import environment
-from loadcell.load.failing import FailureWatch
+from loadcell.load.failing import FailureWatch, lengths_of
 from loadcell.load.fit import check_fit
 from loadcell.load.head import make_feed, make_head, many, source_of
 from loadcell.load.host import Place, allowed_cores, core_ticks, raise_descriptor_limit, steal_share
@@ -37,6 +39,7 @@ from loadcell.load.prepare import (
     make_manifest,
     nameless_files,
     schedule_columns,
+    waits_columns,
     with_ramp,
     worker_count,
 )
@@ -55,7 +58,7 @@ from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import seal
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Spec, with_defaults
-from loadcell.workload import Vocabulary, plan, vocabulary_of
+from loadcell.workload import Vocabulary, plan, replay_of, vocabulary_of
 
 _START_DELAY_NS = 50_000_000
 _SALT_BYTES = 4
@@ -108,7 +111,9 @@ def run_load(
     KeyboardInterrupt during the load ends it cleanly and is taken (the manifest says "interrupted"); a second one kills
     the workers and is raised. UsageError, EndpointError or RecordingError say why nothing was measured.
     """
-    spec = salted(with_defaults(spec))
+    spec = asked_for = salted(with_defaults(spec))
+    if (replay := replay_of(spec)) is not None:  # a rate and lengths, which many ask for
+        spec = replay.filled(spec)
     ways = ways_of(spec)
     target, secrets = ways[0].target, secrets_of_ways(ways)
     workers = worker_count(spec)
@@ -129,8 +134,9 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(spec, words)
-            written, spec = spec, with_ramp(spec, found)
+            planned = plan(_named(spec, found.model), words, replay, server_of(spec, target, found))
+            written = spec if replay is None else replay.asked(spec, asked_for)
+            spec = with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)
             if len(ways) > 1:
                 manifest.effective["classes"], notes = told_of(ways, asked, secrets)
@@ -140,13 +146,19 @@ def run_load(
             if many(source):
                 crew.feeder = feeder.start(files.all())  # it loads its libraries while the first bodies are made
             made, suggested = make_head(folder, crew.live, files, spec, found, planned, source, watch)
+            if spec.load.cache != "as-is":
+                manifest.effective["cache"], notes = prepare_cache(spec, ways, asked, planned, watch)
+                manifest.notes += [scrub_sentence(note, secrets) for note in notes]
             machine = environment(secrets)
             if review is not None:
                 manifest.notes += [scrub_sentence(note, secrets) for note in review(manifest, machine)]
-            recording.begin(folder, manifest, written, machine, schedule_columns(planned), selftest)
+            recording.begin(
+                folder, manifest, written, machine, schedule_columns(planned), selftest, waits_columns(planned.schedule)
+            )
             fill(files.outcomes, len(planned.schedule))
             outcomes = outcomes_of(files.outcomes, len(planned.schedule))
-            crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures)
+            lengths = lengths_of(planned.schedule)
+            crew.failures = failures = FailureWatch(crew.live, spec.load.max_failures, lengths)
 
             def steered(view: View) -> Stop | None:
                 return failures.stop(view.now_ns) or (None if steer is None else steer(view))
@@ -174,7 +186,7 @@ def run_load(
             manifest.notes += notes
             crew.watched, notes = find_sources(spec, target, found.address, has_page, crew.server, secrets, pages)
             manifest.notes += notes
-            meter = Meter(crew.live, planned.schedule.planned_ns)
+            meter = Meter(crew.live, planned.schedule.times_ns)
             try:
                 _drive(crew, jobs, manifest, spec, folder, watch, meter)
                 if has_page:
@@ -199,6 +211,11 @@ def salted(spec: Spec) -> Spec:
     if unsalted or spec.run.salt is not None:
         return spec
     return msgspec.structs.replace(spec, run=msgspec.structs.replace(spec.run, salt=new_salt()))
+
+
+def _named(spec: Spec, model: str) -> Spec:
+    """The Spec with the model that is asked for, which lines of a file may name too."""
+    return msgspec.structs.replace(spec, endpoint=msgspec.structs.replace(spec.endpoint, model=model or None))
 
 
 def _count_prompts(spec: Spec, target: Target, found: Endpoint) -> tuple[Spec, PromptCount | None, Vocabulary | None]:
@@ -347,6 +364,7 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
         crew.own_end.close()
     manifest.notes[:0] = crew.beside.notes()  # the first: one screen shows no more
     opened: dict[str, int] = {}
+    wordless = 0
     stolen = steal_share(crew.ticks_before, core_ticks(allowed_cores()))
     for worker, process in enumerate(crew.processes):
         code = process.wait()
@@ -355,6 +373,7 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
             audit = json.loads(file.read_bytes())
             for address, count in audit.get("connections_by_address", {}).items():
                 opened[address] = opened.get(address, 0) + count
+            wordless += audit.get("wordless", 0)
             if audit["died"]:
                 manifest.state = "broken"
                 manifest.invalid.append(phrase("worker {} could not write its data: {}", worker, audit["died"]))
@@ -378,6 +397,9 @@ def close_run(crew: LoadCrew, manifest: Manifest, folder: Path) -> None:
     if crew.feeder is not None and crew.feeder.poll() and manifest.state != "interrupted":
         manifest.state = "broken"
         manifest.invalid.append(feeder.said(crew.feeder) or "")
+    if wordless:
+        words = phrase("{:,} replies had no visible text: later turns carry empty ones in their place", wordless)
+        manifest.notes.append(words)
     if opened:
         manifest.effective["connections_by_address"] = opened
     if len(opened) > 1 and "classes" not in manifest.effective:

@@ -18,6 +18,7 @@ class Flight:
         "air_reads",
         "asked_tokens",
         "begun_ns",
+        "body",
         "bytes_sent",
         "cancelled",
         "connection",
@@ -70,6 +71,8 @@ class Flight:
         """When the kernel had taken a first part of it, where it did not take all at once."""
         self.end_ns = MISSING
         self.bytes_sent = 0
+        self.body: bytes | None = None
+        """What was sent, where text is recorded and it is not what was made ahead."""
         self.failure: tuple[str, str] | None = None
         self.cancelled = False
         self.gave_up: str | None = None

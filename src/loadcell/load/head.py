@@ -46,7 +46,8 @@ def make_head(
     watch: Callable[[Progress], None],
 ) -> tuple[int, int]:
     """Make the bodies of the first 20 s; returns (rows made, rows that the plan or the probe suggests)."""
-    times, users, rows = planned.schedule.planned_ns, spec.load.concurrency or 1, len(source)
+    times, rows = planned.schedule.starts_ns, len(source)
+    users = planned.schedule.rows_of(spec.load.concurrency or 1)
     mean = float(planned.schedule.output_tokens.mean())
     suggested = first_rows(times, users, found.e2e_s(mean), planned_end_ns(spec.load))
     wanted = min(rows, users if suggested is None else suggested)
@@ -112,8 +113,9 @@ def make_feed(
         live_fd=files.live,
         places_fd=files.places,
         segments=files.segments,
-        planned_ns=planned.schedule.planned_ns,
-        users=spec.load.concurrency or 1,
+        in_order=planned.schedule.sessions is None and planned.schedule.delay_ns is None,
+        planned_ns=planned.schedule.starts_ns,
+        users=planned.schedule.rows_of(spec.load.concurrency or 1),
         suggested=suggested,
         end_ns=planned_end_ns(spec.load),
         keep=spec.run.keep_text,

@@ -10,7 +10,8 @@ from loadcell.spec import Slo
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker has of a run: the requests w, w + W, w + 2W, ... of the schedule, whatever they are sent to."""
+    """What one worker has of a run: the requests w, w + W, w + 2W, ... of the schedule (or the sessions of these
+    numbers), whatever they are sent to."""
 
     worker: int
     workers: int
@@ -39,6 +40,10 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     slos: list[Slo]
     """Of each class."""
     keep_text: bool
+    sessions: bool = False
+    """Whether requests wait for others (`waits.parquet`): then session s belongs to worker s % W, whole."""
+    pauses: bool = False
+    """Whether users pause before each request (`delay_ns`), where each is alone."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,12 @@ class Job(Slice, frozen=True, kw_only=True):
     """Files of the request bodies; `places_fd` tells where that of each row lies (`spool`)."""
     memory_bytes: int
     """What all replies of this worker may take together."""
+    gaps: bool = False
+    """Whether bodies have a gap for what the server said (`splice`)."""
+    messages: bool = True
+    """Whether that is messages, else one text."""
+    sticky: str = "none"
+    """What holds a session to a server: none, connection or header:NAME."""
     tokenizer: str
     secrets: list[str]
     cpu: int | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Callable
 
 from loadcell.load.audit import Audit
 from loadcell.load.call import Call
@@ -47,6 +48,8 @@ class Landing:
         self.bytes = 0
         """Of memory that they take, about; each is weighed once: thousands may wait."""
         self._weights: deque[int] = deque()
+        self.settled: Callable[[Flight], None] = lambda _: None
+        """Called for each once it is parsed."""
 
     def add(self, flight: Flight) -> None:
         """A reply has ended."""
@@ -56,6 +59,20 @@ class Landing:
         self.unparsed += flight.tape.stored
         self._weights.append(flight.weight())
         self.bytes += self._weights[-1]
+
+    def parse(self, flight: Flight) -> None:
+        """All of one of them, now: something waits for it. Its rows are made in its turn."""
+        stored = flight.tape.stored
+        flight.parse_all()
+        self.unparsed -= stored - flight.tape.stored
+        self._close(flight)
+
+    @staticmethod
+    def _close(flight: Flight) -> None:
+        if not flight.reply.closed:
+            if not (flight.cancelled or flight.gave_up or flight.failure):
+                flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
+            flight.close()
 
     def parse_some(self) -> None:
         """One slice of the oldest, and its rows when it is whole."""
@@ -68,13 +85,13 @@ class Landing:
         self.flights.popleft()
         self.bytes -= self._weights.popleft()
         reply = flight.reply
-        if not reply.closed:
-            if not (flight.cancelled or flight.gave_up or flight.failure):
-                flight.failure = ("protocol", phrase("what looked like the end of the reply was not its end"))
-            flight.close()
+        self._close(flight)
         if flight.connection is not None:
             reply.tails.update(flight.connection.mixed)
-        body = self._bodies.read(flight.request).decode(errors="replace") if self._job.keep_text else None
+        self.settled(flight)
+        body = None
+        if self._job.keep_text:
+            body = (flight.body or self._bodies.read(flight.request)).decode(errors="replace")
         stamps = flight.tape.stamps()
         self._audit.landed(flight, stamps)
         self._count[Count.AIR_READS] -= flight.air_reads

@@ -59,8 +59,12 @@ class Count(IntEnum):
     SILENT_NS = 19
     """How long the one that is silent longest has been: no sum."""
     FIRST_LOST = 20
-    """Requests whose first output was counted, and which failed or were cancelled after it."""
-    ABANDONED = 21
+    """Requests whose first output was counted, and which failed or were given up after it."""
+    SETTLED = 21
+    """Where requests are not sent in their order: row before which all of this worker's were sent, or never will be."""
+    REACHED = 22
+    """Likewise: row from which on none of this worker's was sent."""
+    ABANDONED = 23
     """Requests that their users gave up, as planned."""
 
 

@@ -59,6 +59,8 @@ class Pool:
     ) -> None:
         self.idle: list[Connection] = []
         self.opening: dict[int, Connection] = {}
+        self._held: dict[int, Connection] = {}
+        """By session."""
         self.receive_bytes: int | None = None
         """What the kernel is to buffer of what comes on each; None: what it likes."""
         self.error: str | None = None
@@ -95,13 +97,46 @@ class Pool:
         """The connection that came free last, if the server has not closed it and is not about to."""
         while self.idle:
             connection = self.idle.pop(0 if self._spread else -1)
-            age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
-            expired = connection.keep_s is not None and age_s > connection.keep_s - 1
-            if not expired and not connection.is_stale():
+            if self._good(connection):
                 return connection
+        return None
+
+    def _good(self, connection: Connection) -> bool:
+        """Whether an idle connection can be used; one that cannot is closed."""
+        age_s = (monotonic_ns() - connection.idle_since_ns) / 1e9
+        expired = connection.keep_s is not None and age_s > connection.keep_s - 1
+        if not expired and not connection.is_stale():
+            return True
+        self._audit.idle_closed += 1
+        self.drop(connection)
+        return False
+
+    def hold(self, session: int, connection: Connection, now: int) -> None:
+        """Keep a connection for what a session sends next; a second one of it is for any."""
+        if session in self._held:
+            self.rest(connection, now)
+            return
+        connection.idle_since_ns = now
+        self._held[session] = connection
+        self._handlers[connection.fd] = lambda _: self._heard_held(session)
+
+    def held(self, session: int) -> Connection | None:
+        """The connection that was kept for a session, if there is one and the server has not closed it."""
+        connection = self._held.pop(session, None)
+        return connection if connection is not None and self._good(connection) else None
+
+    def release(self, session: int) -> None:
+        """A session is over: its connection is for any request."""
+        connection = self._held.pop(session, None)
+        if connection is not None:
+            self.rest(connection, connection.idle_since_ns)
+
+    def _heard_held(self, session: int) -> None:
+        connection = self._held[session]
+        if connection.is_stale():
+            del self._held[session]
             self._audit.idle_closed += 1
             self.drop(connection)
-        return None
 
     def rest(self, connection: Connection, now: int) -> None:
         """Keep a connection for the next request."""
@@ -161,7 +196,7 @@ class Pool:
 
     def close(self) -> None:
         """Close every connection that carries no reply."""
-        for connection in [*self.idle, *self.opening.values()]:
+        for connection in [*self.idle, *self._held.values(), *self.opening.values()]:
             self._part(connection)
 
     def _advance(self, connection: Connection) -> None:

@@ -25,11 +25,14 @@ from loadcell.load.wire import ConnectError, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import Dialect, Form, Page, Prompt, Reply, dialect_of, is_html, knows_no_field, no_json, refused
 from loadcell.spec import Spec, parse_lengths
-from loadcell.workload import probe_with
+from loadcell.workload import probe_with, with_system
 
 PROBE_PROMPT = "Say yes."
 PROBE_TOKENS = 3
 """By the packaged tokenizer, as by nearly every one."""
+PROBE_SYSTEM = "short answer"
+PROBE_SYSTEM_TOKENS = 2
+"""What the probe says as the system where the load does: likewise."""
 FEW_TOKENS = 16
 """Output tokens asked for where a reply is wanted whole and short, and the server refuses to give a single one."""
 _BRIEF_MOST_S = 60.0
@@ -392,9 +395,16 @@ def _prompt(spec: Spec, text: str, inputs: int = 1) -> Prompt:
     """A text as the API takes it: in each of its inputs, held against the short one where there is a query."""
     if spec.workload.hears:
         return probe_with(spec.endpoint.api, spec.media, "")
+    if says_system(spec):
+        return with_system(PROBE_SYSTEM, text)
     if spec.workload.generates:
         return text
     return [PROBE_PROMPT] * bool(dialect_of(spec.endpoint.api).query) + [text] * inputs
+
+
+def says_system(spec: Spec) -> bool:
+    """Whether the requests of the load have a message of the system: a chat template may have another without one."""
+    return spec.prefix.system_tokens is not None and dialect_of(spec.endpoint.api).talks
 
 
 def tokens_an_input(reply: Reply, inputs: int) -> int | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from loadcell import __version__
 from loadcell.core import form
@@ -26,11 +28,14 @@ from loadcell.load.spool import SEGMENTS, write_all
 from loadcell.load.target import Target
 from loadcell.load.ways import Way, heads_of, lanes_of
 from loadcell.phrases import phrase
-from loadcell.recording.schema import Manifest
+from loadcell.protocol import dialect_of
+from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
 from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
-from loadcell.workload import AttachedPrompts, Plan, file_of
+from loadcell.workload import AttachedPrompts, Plan, file_of, gapped
+from loadcell.workload.arrivals import peak_rate
+from loadcell.workload.schedule import Schedule
 
 _POOL_MOST = 1024
 _LOAD_A_WORKER = 128
@@ -72,7 +77,7 @@ def worker_count(spec: Spec) -> int:
         raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
     if spec.load.lockstep:  # users that wait for each other live in one process
         return 1
-    needed = math.ceil((spec.load.rate or users or 1) / _LOAD_A_WORKER)
+    needed = math.ceil((peak_rate(spec.load) or users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(usable_cores() // 2, _WORKERS_MOST, needed, users or needed))
 
 
@@ -166,7 +171,10 @@ def manifest_of(
         "duration_s": load.duration_s,
         "keep_load": keeps_load(spec),
         "rows": len(schedule),
+        **({} if planned.trace is None else {"trace": planned.trace}),
     }
+    if planned.context is not None:
+        effective |= {"context_tokens": planned.context.tokens, "context_by": planned.context.by}
     return Manifest(
         loadcell=__version__,
         id=f"{now:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}",
@@ -208,7 +216,7 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
     texts = not isinstance(planned.prompts, AttachedPrompts) or planned.prompts.texts is not None
     return {
         "request": range(len(schedule)),
-        "planned_ns": schedule.planned_ns,
+        "planned_ns": _times(schedule),
         "input_tokens": schedule.input_tokens if texts else None,
         "output_tokens": schedule.output_tokens if texts and schedule.wanted is None else None,
         "inputs": None if schedule.wanted is None else schedule.wanted[0],
@@ -224,6 +232,19 @@ def schedule_columns(planned: Plan) -> dict[str, Any]:
         "shared_tokens": schedule.shared_tokens,
         **({} if schedule.behaved is None else schedule.behaved._asdict()),
     }
+
+
+def _times(schedule: Schedule) -> NDArray[np.int64] | None:
+    times = schedule.planned_ns
+    return times if times is None or schedule.sessions is None else np.where(times < 0, MISSING, times)
+
+
+def waits_columns(schedule: Schedule) -> dict[str, Any] | None:
+    """What waits for what, as a recording holds it; None without sessions."""
+    if schedule.sessions is None:
+        return None
+    waits = schedule.sessions.waits
+    return {"request": np.repeat(np.arange(len(waits)), waits.counts), "waits_for": waits.values}
 
 
 def fill(fd: int, size: int) -> None:
@@ -259,6 +280,8 @@ def slice_of(spec: Spec, worker: int, workers: int, planned: Plan, files: Files,
         timeout_s=load.timeout_s,
         slos=[one.slo for one in spec.dealt],
         keep_text=spec.run.keep_text,
+        sessions=schedule.sessions is not None,
+        pauses=schedule.sessions is None and schedule.delay_ns is not None,
     )
 
 
@@ -276,7 +299,7 @@ def make_job(
 ) -> Job:
     """What one worker is told; `asked` is what was found out about each way."""
     load, schedule, cores, found = spec.load, planned.schedule, allowed_cores(), asked[0]
-    guess = load.concurrency if load.concurrency else math.ceil(load.rate or 1)
+    guess = load.concurrency if load.concurrency else math.ceil(peak_rate(load) or 1)
     mine = slice_of(spec, worker, workers, planned, files, found.e2e_s(float(schedule.output_tokens.mean())))
     return Job(
         **msgspec.structs.asdict(mine),
@@ -291,6 +314,9 @@ def make_job(
         places_fd=files.places,
         segments=files.segments,
         memory_bytes=int(spec.run.memory_mb * 1e6),
+        gaps=gapped(planned.prompts),
+        messages=dialect_of(spec.endpoint.api).talks,
+        sticky=spec.sessions.sticky,
         tokenizer=spec.workload.tokenizer,
         secrets=secrets,
         # The highest cores: interrupts and busy neighbours tend to live on the lowest.

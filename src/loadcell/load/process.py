@@ -21,10 +21,12 @@ if __name__ == "__main__":
     gc.disable()  # until its load is over: what is imported now stays, and looking through it takes 20 ms
 
 import msgspec
+import numpy as np
 
 from loadcell.core import STALL_NS
 from loadcell.errors import LoadcellError, RecordingError
 from loadcell.load.audit import Audit
+from loadcell.load.course import Course, course_of
 from loadcell.load.host import raise_descriptor_limit
 from loadcell.load.job import Job
 from loadcell.load.live import Count, Live
@@ -34,7 +36,7 @@ from loadcell.load.rows import Events, Ledger
 from loadcell.load.worker import TICK_NS, Worker
 from loadcell.protocol import Evidence, Text, count
 from loadcell.recording.read import read_columns
-from loadcell.recording.schema import TOKENS
+from loadcell.recording.schema import MISSING, TOKENS
 from loadcell.recording.write import MISSING_INT, Columns, PartWriter, nameless_file, write_audit, write_part
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -58,7 +60,7 @@ def main() -> int:
     folder = Path(job.folder)
     with nameless_file(folder, "w+") as uncounted:
         try:
-            schedule = _read_schedule(job, folder)
+            schedule, course = _read_schedule(job, folder)
             looks, spells = Looks(TICK_NS + STALL_NS), list[tuple[int, int]]()
             events = Events(looks, spells)
             writer = PartWriter(folder, job.worker, events, spells)  # its thread may use every core; the loop one
@@ -66,7 +68,8 @@ def main() -> int:
                 os.sched_setaffinity(0, {job.cpu})
             kept = uncounted if job.tokenizer != "none" else None
             ledger = Ledger(job.worker, writer, events, kept, job.secrets)
-            worker = Worker(job, live, ledger, looks, schedule, audit, _read_manners(job, folder))
+            manners = _read_manners(job, folder)
+            worker = Worker(job, live, ledger, looks, schedule, audit, course, manners)
             error = worker.prepare()
         except LoadcellError as problem:
             error = str(problem)
@@ -105,19 +108,22 @@ def _is_empty(values: Any) -> bool:
     return bool(values.dtype.kind == "f" and (values != values).all())
 
 
-def _read_schedule(job: Job, folder: Path) -> dict[str, array[int]]:
-    """The schedule as flat integers."""
-    wanted = ("planned_ns", "input_tokens", "output_tokens", "inputs", "results", "class")
-    columns = read_columns(folder / "schedule.parquet", wanted)
+def _read_schedule(job: Job, folder: Path) -> tuple[dict[str, array[int]], Course | None]:
+    """The schedule as flat integers, and its sessions if it has such."""
+    wanted = ("planned_ns", "input_tokens", "output_tokens", "inputs", "results", "class", "delay_ns")
+    columns = read_columns(folder / "schedule.parquet", (*wanted, "session") if job.sessions else wanted)
     schedule = {}
     for name in wanted:
         values = columns[name]
         if values.dtype.kind != "f":
             schedule[name] = array("q", values.astype("int64").tobytes())
+        elif name in ("planned_ns", "delay_ns") and not np.isnan(values).all():  # what waits for others has no plan
+            schedule[name] = array("q", np.where(np.isnan(values), MISSING, values).astype("int64").tobytes())
         else:  # all of it is missing; the times of a closed loop are never looked at
             missing = 0 if name == "class" else MISSING_INT
-            schedule[name] = array("q", [missing] * (0 if name == "planned_ns" else len(values)))
-    return schedule
+            schedule[name] = array("q", [missing] * (0 if name in ("planned_ns", "delay_ns") else len(values)))
+    waits = read_columns(folder / "waits.parquet", ("request", "waits_for")) if job.sessions else None
+    return schedule, course_of(columns, waits)
 
 
 def _wait_for_start(live: Live) -> int | None:
@@ -150,6 +156,7 @@ def _run(worker: Worker, t0_ns: int) -> None:
 def _finish(worker: Worker, uncounted: IO[str], folder: Path) -> None:
     audit, writer = worker.audit, worker.ledger.writer
     writer.close()
+    audit.wordless = 0 if worker.talking is None else worker.talking.wordless
     audit.issued, audit.beyond = worker.count[Count.ISSUED], worker.count[Count.BEYOND]
     audit.died = audit.died or writer.error
     try:

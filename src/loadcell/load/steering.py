@@ -27,7 +27,7 @@ class Steering:
         self._steer, self._live, self._manifest = steer, live, manifest
         count = schedule.planned if schedule.planned is not None else len(schedule)
         self._outcomes = np.frombuffer(outcomes, np.uint8)[:count]  # what only keeps the load on is not shown
-        self._planned_ns = None if schedule.planned_ns is None else schedule.planned_ns[:count]
+        self._planned_ns = None if schedule.times_ns is None else schedule.times_ns[:count]
         self._output_tokens = schedule.output_tokens[:count]
         self._next_ns = 0
         self._over = False

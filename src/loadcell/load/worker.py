@@ -16,6 +16,7 @@ from loadcell.core.clock import Timer
 from loadcell.core.poller import READABLE, make_poller
 from loadcell.load.air import Air
 from loadcell.load.audit import Audit
+from loadcell.load.course import Course
 from loadcell.load.due import Due
 from loadcell.load.flight import Flight
 from loadcell.load.job import Job
@@ -27,14 +28,17 @@ from loadcell.load.manners import Manners, Moment, has_output, output_tokens
 from loadcell.load.pool import Handlers
 from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
+from loadcell.load.splice import Talk
 from loadcell.load.spool import Bodies
 from loadcell.load.tail import Tail
+from loadcell.load.talking import Talking
 from loadcell.load.target import Target
 from loadcell.load.wire import Broken, Connection, describe
 from loadcell.phrases import phrase
 from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING
 from loadcell.recording.write import MISSING_INT
+from loadcell.sessions import sticky_header
 
 TICK_NS = 50_000_000
 STORED_READS = 256
@@ -69,6 +73,7 @@ class Worker:
         looks: Looks,
         schedule: dict[str, array[int]],
         audit: Audit,
+        course: Course | None = None,
         manners: Manners | None = None,
     ) -> None:
         self.job, self.live, self.ledger, self.looks, self.audit = job, live, ledger, looks, audit
@@ -79,7 +84,6 @@ class Worker:
         self.poller = make_poller()
         self.timer = Timer()
         self.dialect = dialect_of(job.api)
-        self.due = Due(job, live, self.tail, schedule["planned_ns"], self.timer, audit, self._request)
         self.air = Air(self.count)
         self.t0 = 0
         self.parent = os.getppid()
@@ -90,6 +94,27 @@ class Worker:
         self.lanes = Lanes(job, self.poller, self.handlers, audit, self._serve_waiting, self._no_connection, slow=slow)
         self.reader = self.lanes.reader(self.poller)
         self.landed = Landing(job, live, ledger, audit, self.bodies)
+        self.talking: Talking | None = None
+        if course is not None:
+            talk = Talk(job.messages) if job.gaps else None
+            self.talking = Talking(course, talk, self.landed.parse, self._failed_late)
+            self.landed.settled = self.talking.settled
+        pauses = schedule["delay_ns"] if job.pauses else None
+        self.due = Due(
+            job,
+            live,
+            self.tail,
+            schedule["planned_ns"],
+            self.timer,
+            audit,
+            self._request,
+            pauses,
+            course,
+            self.talking.settle if self.talking else lambda _: None,
+            self._over,
+        )
+        self.course = course
+        self.header, self.holds = sticky_header(job.sticky), job.sticky == "connection"
         self.long: deque[Flight] = deque()
         self.room = Room(job.memory_bytes)
         self.in_flight = 0
@@ -190,8 +215,8 @@ class Worker:
         self.due.starved_ns = 0
         self._serve_waiting()
 
-    def _request(self, planned_ns: int, ready_ns: int) -> None:
-        request, columns = self.due.take(), self.schedule
+    def _request(self, request: int, planned_ns: int, ready_ns: int) -> None:
+        columns = self.schedule
         lengths = columns["input_tokens"][request], columns["output_tokens"][request]
         inputs = columns["inputs"][request]
         wanted = None if inputs == MISSING_INT else (inputs, columns["results"][request])
@@ -218,20 +243,34 @@ class Worker:
                     self.due.starved_ns = monotonic_ns()
                     self.due.arm()
                 return
-            connection = lane.pool.take()
+            connection = self._take(lane)
             if connection is None:
                 lane.pool.want(lane.waiting)
                 without.append(lane)
             else:
                 self._send(lane.waiting.popleft(), connection)
 
+    def _take(self, lane: Lane) -> Connection | None:
+        """A connection for what waits first."""
+        held = None
+        if self.holds and self.course is not None:
+            held = lane.pool.held(self.course.session_of(lane.waiting[0].request))
+        return held or lane.pool.take()
+
     def _send(self, flight: Flight, connection: Connection) -> None:
         request = flight.request
-        body = self.bodies.read(request)
+        body, beside = self.bodies.read(request), b""
+        if self.course is not None and self.talking is not None:
+            body = self.talking.body(request, body)
+            flight.body = body if self.job.keep_text and self.job.gaps else None
+            if self.header is not None:
+                beside = b"%b: %b-%d\r\n" % (
+                    self.header.encode(), self.job.run_id.encode(), self.course.session_of(request),
+                )  # fmt: skip
         signs = self.lanes.signs[flight.kind]
         signature = b"" if signs is None else self._sign(signs, body)
-        head = b"%b%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
-            self.lanes.heads[flight.kind], signature, len(body), self.job.run_id.encode(), request,
+        head = b"%b%b%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
+            self.lanes.heads[flight.kind], signature, beside, len(body), self.job.run_id.encode(), request,
         )  # fmt: skip
         flight.connection = connection
         flight.fresh = connection.served == 0 and connection.start_ns >= self.t0
@@ -341,11 +380,16 @@ class Worker:
         if flight.counted:
             self.tail.ended()
         if reuse and lane.reuse and flight.send_end_ns != MISSING and not self.live.stop:
-            lane.pool.rest(connection, now)
+            if self.holds and self.course is not None:
+                lane.pool.hold(self.course.session_of(flight.request), connection, now)
+            else:
+                lane.pool.rest(connection, now)
         elif lane.pool.drop(connection) and not (given_up or flight.reads_slowly or self.live.stop):
             self.audit.not_kept(failed=bool(flight.failure or flight.reply.failure))
         self.landed.add(flight)
-        if self.job.users is not None and not flight.cancelled:
+        if self.talking is not None:
+            self.talking.landed(flight)
+        if not flight.cancelled:
             self.due.go_on(flight, now, known_ns, alone=not self.in_flight and not self.lanes.waits)
         self._serve_waiting()
 
@@ -361,8 +405,22 @@ class Worker:
         if flight.counted:
             self.tail.ended()
         self.landed.add(flight)
-        if self.job.users is not None:
-            self.due.go_on(flight, flight.end_ns, None, alone=not self.in_flight and not self.lanes.waits)
+        self.due.go_on(flight, flight.end_ns, None, alone=not self.in_flight and not self.lanes.waits)
+
+    # --- sessions ---
+
+    def _over(self, session: int) -> None:
+        """Nothing of a session is ready or in the air any more."""
+        if self.talking is not None:
+            self.talking.over(session)
+        if self.holds:
+            for lane in self.lanes:
+                lane.pool.release(session)
+
+    def _failed_late(self, flight: Flight) -> None:
+        """What looked like a good end was none."""
+        self.due.failed_late(flight, monotonic_ns())
+        self._serve_waiting()
 
     # --- users who do not just wait ---
 
@@ -405,6 +463,9 @@ class Worker:
         self.looks.sample()
         self.count[Count.BUSY_NS], self.count[Count.STALL_NS] = self.audit.busy_ns, self.audit.stalled_ns
         self.due.past_end()
+        if self.job.sessions or self.job.pauses:
+            waiting = (flight.request for flight in self.lanes.waiting())
+            self.count[Count.SETTLED], self.count[Count.REACHED] = self.due.reach(waiting)
         if self.live.stop or os.getppid() != self.parent:
             self._cancel()
         elif self.tail.is_last(now - self.t0, self.due.at_ns - self.t0 if self.due.at_ns else None):

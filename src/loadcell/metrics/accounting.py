@@ -10,7 +10,7 @@ import numpy as np
 
 from loadcell.advice import advice_for
 from loadcell.metrics.model import Counts, Failure
-from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.phrases import phrase
 from loadcell.recording.schema import Manifest
 
@@ -26,8 +26,9 @@ class Accounts:
     errors: list[Failure]
 
 
-def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) -> Accounts:
-    """Count every planned request once, and say where that cannot be done."""
+def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows, unsent: int = 0) -> Accounts:
+    """Count every planned request once, and say where that cannot be done. Where nobody planned a number of requests,
+    those are planned that were started, and so many that have a planned time and no row."""
     invalid: list[str] = []
     lost = 0
     for audit in audits:
@@ -49,7 +50,7 @@ def account(manifest: Manifest, audits: Sequence[dict[str, Any]], rows: Rows) ->
             phrase("{} requests have a status that is not ok, failed, abandoned or cancelled", counted - ended)
         )
     started = counted + lost
-    planned = started if manifest.planned is None else manifest.planned
+    planned = started + max(0, unsent - lost) if manifest.planned is None else manifest.planned
     if started > planned:
         invalid.append(phrase("the accounts do not close: {} requests were planned, {} started", planned, started))
     counts = Counts(
@@ -74,7 +75,10 @@ class Unrecorded:
     """Planned requests without a row: those lost and those never sent."""
 
     planned: Floats
-    """Their planned times in an open loop, in order; empty in a closed loop, where they have none."""
+    """Their planned times in an open loop, in order; empty in a closed loop, where they have none.
+
+    Requests that wait for others have no time until these have ended: such that were never sent are in no window, and
+    the figures of sessions count them."""
     lost: int
     unsent: int
 
@@ -90,10 +94,23 @@ class Unrecorded:
         return lost, int(last - first) - lost
 
 
-def unrecorded(accounts: Accounts, rows: Rows, schedule_request: Floats, schedule_planned: Floats) -> Unrecorded:
-    """The requests without a row; the schedule's columns are empty in a closed loop."""
-    missing = ~np.isin(schedule_request, rows.request) & (schedule_request < accounts.counts.planned)
-    return Unrecorded(np.sort(schedule_planned[missing]), accounts.lost, max(0, accounts.counts.unsent))
+def without_row(manifest: Manifest, rows: Rows, request: Ids, planned_ns: Floats, waiting: Ids) -> Floats:
+    """Planned times, in order, of the requests of an open loop that have no row, by the columns of its schedule; those
+    that wait for others (`waiting`) have no time. Where sessions arrive until a time, those that were to begin by then.
+    """
+    missing = ~np.isin(request, rows.request) & ~np.isin(request, waiting)
+    if manifest.planned is not None:
+        missing &= request < manifest.planned
+    elif manifest.window_end_ns is not None:
+        missing &= planned_ns < manifest.window_end_ns
+    return np.sort(planned_ns[missing])
+
+
+def unrecorded(accounts: Accounts, rows: Rows, planned: Floats, waiting: Ids) -> Unrecorded:
+    """The requests without a row; `planned` are the times of those that wait for none, none in a closed loop."""
+    unsent = max(0, accounts.counts.unsent)
+    turns = int(np.count_nonzero((waiting < accounts.counts.planned) & ~np.isin(waiting, rows.request)))
+    return Unrecorded(planned, accounts.lost, unsent - min(turns, unsent))
 
 
 def window_counts(rows: Rows, members: Mask, lost: int, unsent: int) -> Counts:

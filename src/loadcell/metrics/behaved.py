@@ -11,8 +11,8 @@ from loadcell.metrics.dependence import Z_975, mean_inflation
 from loadcell.metrics.interval import spread_ms
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Abandoned, Behaved, Latency, Noticed, Observed, SlowReading
-from loadcell.metrics.patience import quantiles
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.survival import quantiles
 from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 

@@ -38,20 +38,35 @@ _EMPTYING = 0.95
 _UNKNOWN = Change(kind=None, at_s=None, before_ms=None, after_ms=None, share=None)
 
 
-def changes(rows: Rows, ok: Mask, span: Span, *, generates: bool = True) -> dict[str, Change]:
+def changes(rows: Rows, ok: Mask, span: Span, *, generates: bool = True, turn: Ids | None = None) -> dict[str, Change]:
     """What became of TTFT and TPOT, or of E2E where nothing is generated, through the window `span`, by the metric.
 
     `ok` are its ok requests. Nothing is told (kind null) of fewer than 100 requests that had the load beside them to
-    their end, nor where the whole run is the window: then ramp and drain are most of it.
+    their end, nor where the whole run is the window: then ramp and drain are most of it. Of sessions each request is
+    held against the median of its `turn`: that late turns come late is no change of the server.
     """
     places = _under_load(rows, in_send_order(rows, ok), span)
     if not generates:
         return {"e2e_ms": _change((rows.last - rows.send_start)[places], rows.last[places])}
     ttft, middle = rows.first_any - rows.send_start, (rows.first_any + rows.last) / 2
+    turns = None if turn is None else turn[places]
     return {
-        "ttft_ms": _change(ttft[places], rows.first_any[places]),
-        "tpot_ms": _change(tpot_ns(rows)[places], middle[places]),
+        "ttft_ms": _change(_of_one_turn(ttft[places], turns), rows.first_any[places]),
+        "tpot_ms": _change(_of_one_turn(tpot_ns(rows)[places], turns), middle[places]),
     }
+
+
+def _of_one_turn(values: Floats, turn: Ids | None) -> Floats:
+    """Latencies less what the medians of their turns differ, as proportions."""
+    known = ~np.isnan(values)
+    if turn is None or not known.any():
+        return values
+    even, middle = values.copy(), float(np.median(values[known]))
+    for one in np.unique(turn):
+        group = known & (turn == one)
+        own = float(np.median(values[group])) if group.any() else 0.0
+        even[group] *= middle / own if own > 0 else 1.0
+    return even
 
 
 def _under_load(rows: Rows, places: Ids, span: Span) -> Ids:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from loadcell.metrics import (
     checks_behaved,
     checks_budget,
+    checks_cache,
     checks_classes,
     checks_counters,
     checks_load,
@@ -174,11 +175,12 @@ def _stability(result: Result) -> Iterator[Check]:
 CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (
     _broken, _feeding, *checks_load.CHECKS, *checks_classes.CHECKS, *checks_budget.CHECKS, _stability, _clock,
     _connections, _tokens, *checks_replies.CHECKS, *checks_server.CHECKS, *checks_counters.CHECKS,
+    *checks_cache.CHECKS,
     *checks_window.CHECKS, *checks_behaved.CHECKS, *checks_scenario.CHECKS, *checks_symptoms.CHECKS,
 )  # fmt: skip
 ALL_LIMITS: dict[str, Limits] = {
     **checks_budget.LIMITS, **LIMITS, **checks_load.LIMITS, **checks_replies.LIMITS, **checks_server.LIMITS,
-    **checks_counters.LIMITS, **checks_window.LIMITS,
+    **checks_counters.LIMITS, **checks_cache.LIMITS, **checks_window.LIMITS,
 }  # fmt: skip
 """Every limit by the name of its check; a module of checks adds its own (`grade(..., limits=LIMITS[name])`)."""
 ALL_FINDINGS: dict[str, str] = {
@@ -188,6 +190,6 @@ ALL_FINDINGS: dict[str, str] = {
 """Every check without a figure, likewise."""
 OF_OUTPUT = frozenset((
     "short_outputs", "long_outputs", "selftest", "token_closure", "usage", "several_outputs", "first_field", "at_once",
-    "together", "server_ttft",
+    "together", "server_ttft", "missed_hits",
 ))  # fmt: skip
 """Checks of what only APIs have that generate text: they are not made of others."""

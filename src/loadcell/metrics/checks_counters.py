@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.metrics.checks_load import LIMITS as OF_LOAD
-from loadcell.metrics.checks_load import cached_slack, page_tells_cache
+from loadcell.metrics.checks_load import beyond_plan, cached_advice, cached_slack, page_tells_cache, shares_by_plan
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Result, Series
 from loadcell.phrases import phrase
@@ -109,7 +109,8 @@ def _running(result: Result) -> Iterator[Check]:
     )
     spec = result.methodology.spec
     together, ordered = spec.load.lockstep, spec.loadgen.scenario is not None
-    if result.methodology.loop == "open" or together or ordered or not flight.asked or flight.mean is None:
+    pausing = spec.sessions.think is not None
+    if result.methodology.loop == "open" or together or ordered or pausing or not flight.asked or flight.mean is None:
         return
     if running is None or running.max is None or running.mean is None or _looks(result, running) < _LEAST_LOOKS:
         yield label("running", None, phrase("too few looks at the server to tell how many requests it ran"))
@@ -145,12 +146,14 @@ def _cached(result: Result) -> Iterator[Check]:
     hits, asked = (result.counters.gained[f"prefix_cache_{name}"] or 0.0 for name in ("hits", "queries"))
     template = result.methodology.effective.get("template_tokens") or 0
     share = max(0.0, hits - float(template) * result.counters.own_requests) / asked
+    if shares_by_plan(result):
+        share = max(0.0, beyond_plan(result, "page"))
     yield grade(
         result,
         "cached_prompts",
         share,
         phrase("the server took {} of the prompt tokens from its cache, by its own counters", number(share, "share")),
-        phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
+        cached_advice(result),
         limits=OF_LOAD["cached_prompts"],
         slack=cached_slack(result),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from loadcell.advice import failure_words
+from loadcell.context import told_too_long
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Check, Counts, InputMedia, Result
 from loadcell.phrases import phrase
@@ -71,7 +72,9 @@ def _why(result: Result) -> tuple[str, str | None]:
     if not result.errors:
         return "", None
     most = result.errors[0]
-    words = failure_words(most.kind, most.sample)
+    words, stopped = failure_words(most.kind, most.sample), result.run.stopped
+    if stopped is not None and stopped.kind == "failures" and told_too_long(most.kind, most.sample or ""):
+        return stopped.reason, most.advice  # with the arithmetic
     return words if len(words) <= _WHY_MOST else f"{words[: _WHY_MOST - 1]}…", most.advice
 
 
@@ -190,19 +193,30 @@ def _level(result: Result) -> Iterator[Check]:
     if lockstep(result):
         yield label("concurrency", None, phrase("concurrency: users wait for each other, so not all are in flight"))
         return
+    if result.methodology.spec.sessions.think is not None:
+        yield label("concurrency", None, phrase("concurrency: users pause between requests, so not all are in flight"))
+        return
     if result.methodology.spec.loadgen.scenario == "offline":
         yield label(
             "concurrency", None, phrase("concurrency: everything is sent at once, and the drain is part of the run")
         )
         return
-    reached = None if flight.mean is None else flight.mean / flight.asked
+    talks = result.sessions
+    if talks is None and result.methodology.spec.sessions.think is not None:
+        yield label("concurrency", None, phrase("concurrency: users pause between requests, so not all are in flight"))
+        return
+    mean = flight.mean if talks is None else talks.in_progress
+    reached = None if mean is None else mean / flight.asked
+    key = phrase("{} of {:,} users were in flight on average")
+    if talks is not None:
+        key = phrase("{} of {:,} users had a session in progress on average")
     inside = result.counts.window
     failing = inside.failed > FAILURES_TOLD * inside.planned
     yield grade(
         result,
         "concurrency",
         reached,
-        phrase("{} of {:,} users were in flight on average", number(flight.mean, "", 4), flight.asked),
+        phrase(key, number(mean, "", 4), flight.asked),
         phrase("users whose requests failed were not in flight: see the errors") if failing else _longer(result),
         limits=LIMITS["concurrency"],
         # A run too short for its users is said to be so (lasted), and failures have limits of their own.
@@ -283,24 +297,50 @@ def _outputs(result: Result) -> Iterator[Check]:
 def _cache(result: Result) -> Iterator[Check]:
     if page_tells_cache(result):
         return  # judged by the server's counters, beside the others of these
-    tokens = result.instrument.tokens
+    tokens, shares = result.instrument.tokens, shares_by_plan(result)
     share = tokens.cached_share if tokens.cached_beyond_share is None else tokens.cached_beyond_share
+    if shares and tokens.cached_beyond_share is None:  # what they share is in it: what is more in sum is known
+        share = None if tokens.cached_share is None else max(0.0, beyond_plan(result, "usage"))
+    says = phrase("the server took {} of the prompt tokens from its cache", number(share, "share"))
     yield grade(
         result,
         "cached_prompts",
-        share if result.methodology.spec.workload.prompts is None else None,
-        phrase("the server took {} of the prompt tokens from its cache", number(share, "share")),
-        phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server"),
+        # what turns of a session share is meant to come from a cache
+        share if result.methodology.spec.workload.prompts is None and result.sessions is None else None,
+        phrase("{}, beside those that prompts share by plan", says) if shares else says,
+        cached_advice(result),
         limits=LIMITS["cached_prompts"],
         slack=cached_slack(result),
     )
+
+
+def shares_by_plan(result: Result) -> bool:
+    """Whether prompts share anything by plan."""
+    return result.cache is not None and bool(result.cache.intended_share)
+
+
+def beyond_plan(result: Result, source: str) -> float:
+    """Share of the prompt tokens that a cache had and that were not planned to be in it, in sum, by a witness."""
+    told = [] if result.cache is None else result.cache.reported
+    return next((one.difference for one in told if one.source == source and one.difference is not None), 0.0)
+
+
+def cached_advice(result: Result) -> str:
+    """What to do about prompts that a cache knows."""
+    if result.methodology.spec.load.cache == "cold":
+        return phrase(
+            "its cache was emptied before the load, and prompts that it knows are answered faster: see who else asks "
+            "it, what second cache it has, and leave out --salt"
+        )
+    return phrase("prompts that it knows are answered faster: leave out --salt, or give another, or restart the server")
 
 
 def page_tells_cache(result: Result) -> bool:
     """Whether the server's page alone tells how much of synthetic prompts came from its cache."""
     told = result.counters
     return (
-        result.instrument.tokens.cached_share is None
+        result.sessions is None
+        and result.instrument.tokens.cached_share is None
         and result.methodology.spec.workload.prompts is None
         and told is not None
         and told.gained.get("prefix_cache_hits") is not None

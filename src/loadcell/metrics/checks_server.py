@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from loadcell.metrics.glossary import GLOSSARY
 from loadcell.metrics.limits import Limits, grade, label, number
 from loadcell.metrics.model import Change, Check, Delivered, Result, Word
+from loadcell.metrics.varying import NO_CHANGE, replays
 from loadcell.phrases import phrase
 
 LIMITS = {
@@ -31,6 +32,10 @@ FINDINGS = {
 
 
 def _change(result: Result) -> Iterator[Check]:
+    method = result.methodology
+    if method.spec.load.rate_series is not None or replays(method.loop, method.effective):
+        yield label("change", None, NO_CHANGE)
+        return
     queue_grows = result.steady.stable is False and result.steady.growth_per_s.value is not None
     judged = {
         name: found

@@ -23,6 +23,7 @@ from loadcell.metrics.interval import summarise_array
 from loadcell.metrics.latency import latencies
 from loadcell.metrics.model import CountsOf, Delivered, Goodput, Group
 from loadcell.metrics.rows import Ids, Mask, Rows
+from loadcell.metrics.session_plan import waiting
 from loadcell.metrics.steady import with_caveat
 from loadcell.metrics.stream import goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
@@ -134,8 +135,10 @@ def _unrecorded(parts: Parts, rows: Rows, several: int) -> list[_Lost]:
     planned = schedule["planned_ns"].astype(np.float64)[missing]
     order = np.argsort(planned, kind="stable")[: lost + unsent]
     kinds, planned = schedule["class"].astype(np.int64)[missing][order], planned[order]
+    timed = ~np.isin(schedule["request"][missing][order], waiting(parts.recording))  # others are in no window
     is_lost = np.arange(kinds.size) < lost
     inside = span.holds(planned) if parts.missing.planned.size else np.full(kinds.size, not span.chosen)
+    inside &= timed
 
     def count(wanted: Mask) -> Ids:
         return np.bincount(kinds[wanted], minlength=several)

@@ -103,12 +103,16 @@ def token_closure(
 ) -> TokenClosure:
     """Output tokens in the stream against usage and against what was asked, over the ok requests of the window.
 
-    `template_tokens` are those that the chat template has in every prompt, if known: a cache holds them by right.
+    `template_tokens` are those that the chat template has in every prompt, if known: a cache holds them by right, and
+    what prompts share by plan.
     What another tokenizer than the server's counted (`by_tokenizer`) is short or long only beyond what it may be off.
     """
     slack = np.where(by_tokenizer, TOKENIZER_TOLERANCE, 1.0)
     known = ok & ~np.isnan(rows.output_tokens) & ~np.isnan(rows.asked_tokens)
     told = ok & ~np.isnan(rows.prompt_tokens) & (rows.input_tokens > 0)
+    if rows.later.size:  # what later turns hold follows from the replies, and from a template for each message
+        told &= ~rows.later
+    by_plan = np.nan_to_num(rows.shared) if len(rows.shared) else 0.0
     cached = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
 
     def share(mask: Mask, among: Mask) -> float | None:
@@ -126,5 +130,5 @@ def token_closure(
         cached_share=ratio(rows.cached_tokens, rows.prompt_tokens, cached),
         cached_beyond_share=None
         if template_tokens is None
-        else ratio(np.maximum(rows.cached_tokens - template_tokens, 0.0), rows.prompt_tokens, cached),
+        else ratio(np.maximum(rows.cached_tokens - template_tokens - by_plan, 0.0), rows.prompt_tokens, cached),
     )

@@ -11,6 +11,8 @@ A variance known from few batches is uncertain itself: what exceeds that of inde
 of Student's t over the normal quantile. There is no test whether there is dependence at all: one at 3 standard
 deviations takes a true VIF of 3 for none in half of all runs, and the intervals then cover 85 to 91 % instead of 95.
 Only half a standard deviation of what independent samples give is taken off, lest noise alone widen their intervals.
+Turns of one session share its prompt and its luck, and stand far apart among those of others: what the sums over
+sessions vary more than independent samples would counts likewise (`cluster_inflation`), and the greater one is taken.
 `benchmarks/coverage.py` measures what these choices give.
 """
 
@@ -24,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 
 BATCHES = 20
 Z_975 = 1.959963984540054
@@ -40,6 +43,8 @@ _STRONGEST = 0.999
 """Of r, so that a series that only rises is worth a little."""
 _SLOWEST = 0.1
 """Share of requests, the worst, whose coming in runs tells of misses that are rarer still."""
+_FEW_CLUSTERS, _FEW_ON_EITHER_SIDE = 30, 20
+"""As of gaps (clusters.py)."""
 _Z = 3.0
 _RATIO_GATE = (1 - 2 / (9 * (BATCHES - 1)) + _Z * math.sqrt(2 / (9 * (BATCHES - 1)))) ** 3
 """Chi-square of 19 degrees over 19, at 3 standard deviations (Wilson and Hilferty 1931)."""
@@ -61,8 +66,8 @@ class Inflation(NamedTuple):
     at: dict[int, float]
 
 
-def sample_inflation(values: Floats, permilles: Iterable[int]) -> Inflation:
-    """VIF of samples in time order, none of them NaN.
+def sample_inflation(values: Floats, permilles: Iterable[int], clusters: Ids | None = None) -> Inflation:
+    """VIF of samples in time order, none of them NaN; `clusters` are the sessions that they are of.
 
     A percentile goes by which samples lie above it: slow requests that come in runs (a stall, a queue) are worth fewer
     to p99 than to the median. Ranks tell how far dependence reaches, and keep the tail from dominating.
@@ -72,9 +77,16 @@ def sample_inflation(values: Floats, permilles: Iterable[int]) -> Inflation:
     order = np.argsort(values)
     ordered = values[order]
     ranks = _mid_ranks(order, ordered)
-    reach = _reach(ranks)
-    at = {p: inflation_by(values > ordered[rank_of(p, values.size) - 1], reach) for p in permilles}
-    return Inflation(inflation_by(ranks, reach), at)
+    reach = reach_of(ranks)
+    above = {p: values > ordered[rank_of(p, values.size) - 1] for p in permilles}
+    at = {p: inflation_by(mask, reach) for p, mask in above.items()}
+    overall = inflation_by(ranks, reach)
+    if clusters is None:
+        return Inflation(overall, at)
+    return Inflation(
+        max(overall, cluster_inflation(ranks, clusters)),
+        {p: max(vif, cluster_inflation(above[p], clusters)) for p, vif in at.items()},
+    )
 
 
 def share_inflation(missed: npt.NDArray[np.bool_], margins: Floats) -> float:
@@ -90,7 +102,7 @@ def share_inflation(missed: npt.NDArray[np.bool_], margins: Floats) -> float:
     graded = np.where(missed | np.isnan(margins), np.inf, margins)
     order = np.argsort(graded)
     ordered = graded[order]
-    reach = _reach(_mid_ranks(order, ordered))
+    reach = reach_of(_mid_ranks(order, ordered))
     misses = int(np.count_nonzero(missed))
     tenth, half = (
         inflation_by(graded > ordered[n - 1 - min(n - 1, max(misses, math.ceil(part * n)))], reach)
@@ -99,12 +111,40 @@ def share_inflation(missed: npt.NDArray[np.bool_], margins: Floats) -> float:
     return max(inflation_by(missed, reach), tenth, 1 + reach * (half - 1))
 
 
-def mean_inflation(values: Floats) -> float:
-    """VIF of the mean of samples in time order, none of them NaN."""
+def mean_inflation(values: Floats, clusters: Ids | None = None) -> float:
+    """VIF of the mean of samples in time order, none of them NaN; `clusters` are the sessions that they are of."""
     if not values.size:
         return 1.0
     order = np.argsort(values)
-    return inflation_by(values, _reach(_mid_ranks(order, values[order])))
+    found = inflation_by(values, reach_of(_mid_ranks(order, values[order])))
+    return found if clusters is None else max(found, cluster_inflation(values, clusters))
+
+
+def cluster_inflation(series: npt.NDArray[Any], clusters: Ids) -> float:
+    """VIF, >= 1, of the mean of a series whose members come in clusters, by the sums over these, as in a survey
+    (Woodruff 1952; Cochran, Sampling Techniques, 3rd ed., 9A).
+
+    With fewer than 30 clusters, or of 0/1 fewer than 20 that hold either, it is worth no more than one each.
+    """
+    _, place, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    n, several = series.size, sizes.size
+    centred, squares = _centred(series)
+    if several == n or not squares > 0:
+        return 1.0
+    least = 1.0
+    if several < _FEW_CLUSTERS or (series.dtype == np.bool_ and _rare(series, place, sizes)):
+        least = n / several
+    if several < 2:
+        return float(n)
+    sums = np.bincount(place, weights=centred)
+    ratio = several / (several - 1) * float((sums * sums).sum()) / squares
+    t = 1 + (Z_975**2 + 1) / (4 * (several - 1))  # over the normal quantile
+    return max(least, 1 + t**2 * max(0.0, ratio - 1 - _NOISE * math.sqrt(2 / (several - 1))))
+
+
+def _rare(series: npt.NDArray[np.bool_], place: Ids, sizes: Ids) -> bool:
+    above = np.bincount(place, weights=series)
+    return bool(min(np.count_nonzero(above), np.count_nonzero(above < sizes)) < _FEW_ON_EITHER_SIDE)
 
 
 def inflation_by(series: npt.NDArray[Any], reach: float) -> float:
@@ -145,7 +185,7 @@ def _ratio(centred: Floats, squares: float, batches: int) -> float | None:
     return size * float(means.var(ddof=1)) / (squares / centred.size)
 
 
-def _reach(ranks: Floats) -> float:
+def reach_of(ranks: Floats) -> float:
     """How far dependence reaches beyond a batch of a twentieth: 0 (short) to 1 (beyond its length)."""
     centred, squares = _centred(ranks)
     if not squares > 0:

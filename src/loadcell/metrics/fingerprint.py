@@ -51,14 +51,26 @@ FIELDS = (
     Field("stream", "spec.endpoint.stream", "forbid", hashed=True, words=_STREAM),
     Field("API", "spec.endpoint.api", "forbid", hashed=True),
     Field("prompts", "prompts", "forbid"),
+    Field("trace", "trace", "forbid"),
+    Field("replay of the trace", "replay", "care"),
     Field("column of the prompts", "spec.workload.prompt_column", "forbid"),
+    Field("fields left out of the prompts", "spec.workload.ignore_fields", "forbid"),
+    Field("columns sent with the prompts", "spec.workload.send_fields", "forbid"),
+    Field("what is done with prompts that are too long", "spec.workload.too_long", "care"),
+    Field("broken rows left out", "spec.workload.skip_bad", "care"),
     Field("input lengths", "spec.workload.input_tokens", "forbid", hashed=True),
     Field("output lengths", "spec.workload.output_tokens", "forbid", hashed=True),
+    Field("lengths in pairs", "spec.workload.lengths", "forbid"),
+    Field("order of the lengths", "spec.workload.lengths_order", "care"),
     Field("scenario", "scenario", "care"),
     Field("users who give up or read slowly", "spec.behaviour", "forbid"),
     Field("inputs a request", "spec.workload.inputs", "forbid"),
     Field("query lengths", "spec.workload.query_tokens", "forbid"),
     Field("images and audio", "spec.media", "forbid"),
+    Field("sessions", "spec.sessions", "forbid"),
+    Field("beginnings that prompts share", "spec.prefix", "forbid"),
+    Field("state of the prefix cache", "spec.load.cache", "forbid"),
+    Field("agents", "spec.agent", "forbid"),
     Field("clock", "clock", "forbid"),
     Field("HTTP", "spec.endpoint.http", "care"),
     Field("form of the hot path", "core", "care"),
@@ -67,6 +79,7 @@ FIELDS = (
     Field("requests/s", "spec.load.rate", "care", hashed=True),
     Field("concurrency", "spec.load.concurrency", "care", hashed=True),
     Field("arrivals", "spec.load.arrivals", "care", hashed=True),
+    Field("series of rates", "spec.load.rate_series", "care"),
     Field("ramp asked for (s)", "spec.load.ramp_s", "care", hashed=True),
     Field("load kept on to the last reply", "effective.keep_load", "care"),
     Field("seed", "spec.run.seed", "care", hashed=True, repeats=True),
@@ -89,8 +102,12 @@ FIELDS = (
     Field("loadcell", "recorded_by", "care"),
 )
 
+_HASHED_WHERE_ASKED = ("spec.workload.ignore_fields", "spec.workload.send_fields", "spec.workload.skip_bad")
+"""Part of a fingerprint where they were asked for: what is sent of a file follows from them."""
 _CACHED_APART = 0.05
 """Cached shares of the prompts further apart than this are a difference."""
+_INTENDED_APART = 0.02
+"""And intended shares, which the number of requests moves a little: the first of a group finds nothing."""
 _LENGTHS_APART = 0.05
 """The same for prompt tokens by the server over those planned."""
 _UNKNOWN = object()
@@ -112,6 +129,13 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     tree = {"spec": _plain_spec(spec), "effective": effective, "tokenizer": tokenizer}
     asked = {field.path: _known(_at(tree, field.path)) for field in FIELDS if field.hashed}
     asked |= {"schedule": schedule_hash, "prompts": effective.get("prompts_sha256")}
+    asked |= {"agent": agents} if (agents := tree["spec"]["agent"]) else {}
+    asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
+    asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
+    if spec.load.cache != "as-is":
+        asked["cache"] = spec.load.cache
+    if (trace := _trace_sha256(effective)) is not None:  # not there for others, whose hash stays what it was
+        asked["trace"] = trace
     if spec.workload.scenario is not None:  # who asked for none has the fingerprint of before
         asked["scenario"] = spec.workload.scenario
     if spec.behaviour.any:
@@ -125,6 +149,7 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
     one, other = _tree(a), _tree(b)
     files = [tree["effective"].get("prompts_sha256") for tree in (one, other)]
     same_file = None not in files and files[0] == files[1]
+    traces = [_trace_sha256(tree["effective"]) for tree in (one, other)]
     found = []
     for field in FIELDS:
         values = _at(one, field.path), _at(other, field.path)
@@ -132,9 +157,13 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
             continue
         if field.path == "prompts" and same_file:  # another name for the same prompts
             continue
+        if field.path == "trace" and None not in traces and traces[0] == traces[1]:
+            continue
         found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
     if one["prompts"] == other["prompts"] and not same_file and None not in files:
         found.append(Difference("schedule", "forbid", phrase("the prompt file has changed"), False))
+    if one["trace"] == other["trace"] and None not in traces and traces[0] != traces[1]:
+        found.append(Difference("trace", "forbid", phrase("the trace file has changed"), False))
     found += _unexplained(a, b, found)
     found += _lengths(a, b, names)
     found += _cached(a, b, names)
@@ -152,8 +181,12 @@ def _plain_spec(spec: Spec) -> dict[str, Any]:
 def _tree(result: Result) -> dict[str, Any]:
     method = result.methodology
     prompts = method.spec.workload.prompts
+    replay = msgspec.to_builtins(method.spec.trace)
+    trace = replay.pop("name", None)
     return {
         **msgspec.to_builtins(method),
+        "trace": None if trace is None else PurePath(trace).name,
+        "replay": replay,
         "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
         "prompts": None if prompts is None else PurePath(prompts).name,
@@ -165,6 +198,12 @@ def _tree(result: Result) -> dict[str, Any]:
         "recorded_by": result.run.loadcell,
         "server_place": result.instrument.host.server,
     }
+
+
+def _trace_sha256(effective: Mapping[str, Any]) -> str | None:
+    """Of the file that was replayed; None where none was."""
+    trace = effective.get("trace")
+    return trace.get("sha256") if isinstance(trace, Mapping) else None
 
 
 def _named(scenario: NamedScenario | None) -> str | None:
@@ -208,7 +247,7 @@ def _plain(value: Any) -> str:
 _COUNTED_BY = {"server": phrase("the server"), "spec": phrase("the server"), "tokenizer": phrase("the tokenizer")}
 """Whose tokens the planned lengths of synthetic prompts are. A run made again takes the count from its spec."""
 _SCHEDULED = (
-    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "prompts", "loop",
+    "spec.load", "spec.run.seed", "spec.run.repetition", "spec.workload", "spec.trace", "prompts", "loop",
 )  # fmt: skip
 
 
@@ -221,7 +260,10 @@ def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Differen
     one, other = _tree(a), _tree(b)
     if any(_at(one, path) != _at(other, path) for path in _SCHEDULED):
         return []
-    return [Difference("schedule", "care", phrase("equal settings gave other schedules: loadcell has changed"), False)]
+    says = phrase("equal settings gave other schedules: loadcell has changed")
+    if "empirical:" in f"{a.methodology.spec.workload.input_tokens} {a.methodology.spec.workload.output_tokens}":
+        says = phrase("equal settings gave other schedules: loadcell has changed, or a file of lengths")
+    return [Difference("schedule", "care", says, False)]
 
 
 def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
@@ -235,6 +277,10 @@ def _lengths(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
 
 
 def _cached(a: Result, b: Result, names: tuple[str, str]) -> list[Difference]:
+    intended = [None if result.cache is None else result.cache.intended_share for result in (a, b)]
+    if None not in intended and abs((intended[0] or 0.0) - (intended[1] or 0.0)) > _INTENDED_APART:
+        says = phrase("input tokens shared by plan: {} {:.1%}, {} {:.1%}", names[0], intended[0], names[1], intended[1])
+        return [Difference("cache", "care", says, False)]
     shares = [result.instrument.tokens.cached_share for result in (a, b)]
     if shares[0] is None or shares[1] is None or abs(shares[0] - shares[1]) <= _CACHED_APART:
         return []

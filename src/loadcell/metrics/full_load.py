@@ -25,13 +25,17 @@ def all_at_once(spec: Spec) -> bool:
     return spec.loadgen.scenario == "offline"
 
 
-def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float) -> Span:
+def full_load(
+    span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until: float, *, sessions: float | None = None
+) -> Span:
     """Where rates and concurrency of a window are taken.
 
     Of a closed loop, all of its users are at work there: from a median TTFT after the ramp, where the window starts
     earlier, to the first reply after the end of sending, from which on they are fewer. A window that was chosen, or
     a warm-up that was asked for, is kept; so are users in lockstep, who wait for each other in every round.
-    Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending.
+    Of an open loop, where the window holds the drain too, see `_arriving`; `sent_until` is the end of its sending. The
+    rate of one with sessions is not that of its requests: there the rates end with the sending. In a closed loop they
+    end when a user had no session more to begin, at `sessions`; None without any.
     The lives of requests that were given up are not known: the rates end before the first of them.
     """
     if span.chosen:
@@ -41,10 +45,12 @@ def full_load(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until
     found = span
     if closed:
         ramped = ramp_ns(manifest) + _median_ttft(rows) if span.method == "whole" else 0.0
-        high = min(span.end, _first_end(rows, span.sent_until))
+        high = min(span.end, _first_end(rows, span.sent_until), np.inf if sessions is None else sessions)
         found = replace(span, start=max(span.start, ramped), end=high, sent_until=high)
     elif manifest.loop == "open" and (span.method == "whole" or span.end > sent_until):
         found = _arriving(span, manifest, spec, rows, sent_until)
+        if sessions is not None:
+            found = replace(span, end=min(span.end, sent_until), by_end=True)
     if found.end <= found.start:
         return span
     known = _known_until(manifest, rows)
@@ -63,7 +69,7 @@ def _arriving(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until
     constant rate the ends lie amid two of them, so that no stray ms changes the count.
     """
     rate, e2e = spec.load.rate, median_e2e(rows)
-    if rate is None or all_at_once(spec) or span.end <= span.start or math.isnan(e2e):
+    if rate is None or spec.sessions.any or all_at_once(spec) or span.end <= span.start or math.isnan(e2e):
         return span
     gap, since = 1e9 / rate, max(span.start, ramp_ns(manifest))
     whole, part = divmod(e2e / gap, 1.0)
@@ -85,7 +91,7 @@ def drained_share(rows: Rows, members: Mask, span: Span, spec: Spec) -> float | 
     if not ok.any() or all_at_once(spec) or spec.load.lockstep:
         return None
     until = max(span.sent_until, float(np.max(life_ends(rows)[~rows.counted], initial=0.0)))
-    if spec.load.rate is None:
+    if not spec.open_loop:
         if (spec.load.concurrency or 1) == 1:
             return 0.0
         until = max(until, _first_end(rows, span.sent_until))

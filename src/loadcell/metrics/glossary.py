@@ -239,6 +239,56 @@ _METRICS = (
         source=f"{_RECORD} and schedule",
     ),
     Metric(
+        name="sessions_per_s",
+        title="Sessions",
+        unit="sessions/s",
+        formula="whole sessions whose last token came inside the window / window",
+        meaning="Talks and tasks that were answered whole, per second. They count by their end, for of those that a "
+        "load's end cuts short nobody knows the life; over any window of a load that has settled that is their rate. "
+        "The window begins when nine of ten of the first sessions had ended. The interval is Student's t over the "
+        "means of 20 batches of time; there is none below 40 sessions.",
+        blind="A run that lasts less than three times as long as nine of ten sessions: the result says so. Sessions "
+        "that failed: they are counted apart.",
+        source=_RECORD,
+    ),
+    Metric(
+        name="session_time",
+        title="Session time",
+        unit="ms",
+        formula="last token of its last reply - anchor of its first request",
+        meaning="Time of a talk or task, think time and tools included; of those that began in the window. One that "
+        "failed, or that the end of the load cut short, is known to take longer than it was seen: it counts so long "
+        "(the product-limit estimate). Without delays: less the think time and tools on its critical path.",
+        blind="What a session that failed would have taken, if failures come sooner to those that take long.",
+        source=f"{_RECORD}, schedule and waits; Kaplan and Meier 1958",
+    ),
+    Metric(
+        name="critical_path",
+        title="Critical path",
+        unit="share",
+        formula="from the last reply back, each time to the call that ended last of those that were waited for; of the "
+        "summed time of whole sessions: in calls, in delays, and from when a call could be sent to its send",
+        meaning="What a task's time is made of: only what lies on the path makes it shorter. All calls over those on "
+        "the path tells how much is done side by side.",
+        blind="Calls that would have been the next to hold it up. Sessions that are not whole.",
+        source=f"{_RECORD}, schedule and waits",
+    ),
+    Metric(
+        name="prefix_cache_hit_share",
+        title="Prefix cache",
+        unit="share",
+        formula="intended: sum of shared_tokens / sum of prompt tokens, over the window's ok requests; reported: sum "
+        "of cached_tokens / sum of prompt tokens of those (usage), or the gain of hits / that of queries (page)",
+        meaning="shared_tokens of a request are those of its longest beginning that an earlier one of the plan had "
+        "too: what a cache without bounds would have by then. Of llama.cpp's page, hits are the prompt tokens of the "
+        "run less those that it read. The difference is reported less intended; the chat template's tokens in each "
+        "prompt may lie in a cache or not, so it is 0 where they explain it.",
+        blind="Where a cache is bounded, has blocks (vLLM: of 16 tokens), or is asked for what is still being read, it "
+        "has less, and nothing tells which. What two texts share by chance: a word or two. The page's hits are of all "
+        "that the server served meanwhile.",
+        source=f"{_RECORD}, schedule and the server's pages",
+    ),
+    Metric(
         name="goodput",
         title="Goodput",
         unit="requests/s",

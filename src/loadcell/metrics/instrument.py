@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from loadcell.apis import CALLABLE
+from loadcell.metrics.cache import template_tokens
 from loadcell.metrics.delivery import arrivals, connections, token_closure
 from loadcell.metrics.events import EventTotals, lag_spread
 from loadcell.metrics.interval import spread_ms
@@ -67,9 +68,7 @@ def instrument(
         longest_stall_ms=_max(worker.longest_stall_ms for worker in workers),
         arrivals=arrivals(rows, members if sent_too is None else sent_too, span, manifest.loop),
         connections=connections(recording.audits, rows, members & (recording.spec.endpoint.api != CALLABLE)),
-        tokens=token_closure(
-            rows, members & rows.ok, events, _template_tokens(manifest.effective), _by_tokenizer(recording)
-        ),
+        tokens=token_closure(rows, members & rows.ok, events, template_tokens(recording), _by_tokenizer(recording)),
         host=Host(
             steal_share=host.get("steal_share"),
             server=host.get("server"),
@@ -96,11 +95,6 @@ def _feeding(host: dict[str, Any], audits: list[dict[str, Any]]) -> Feeding | No
         late=_sum(audit.get("late_bodies") for audit in audits),
         wait_s=None if wait_ns is None else wait_ns / 1e9,
     )
-
-
-def _template_tokens(effective: dict[str, Any]) -> int | None:
-    """What the chat template has in every prompt; None where nobody counted it."""
-    return effective.get("template_tokens") if effective.get("prompts_counted_by") in ("server", "spec") else None
 
 
 def _median_ttft(rows: Rows, ok: Mask) -> float:

@@ -23,6 +23,7 @@ from loadcell.metrics.dependence import (
     T_19,
     Z_975,
     Effective,
+    Ids,
     mean_inflation,
     rank_of,
     sample_inflation,
@@ -162,13 +163,13 @@ class Moments(NamedTuple):
     """Standard error of the mean, of dependent samples."""
 
 
-def moments(values: npt.NDArray[Any]) -> Moments:
-    """Of samples in time order, none of them NaN."""
+def moments(values: npt.NDArray[Any], clusters: Ids | None = None) -> Moments:
+    """Of samples in time order, none of them NaN; `clusters` are the sessions that they are of."""
     n = values.size
     if not n:
         return Moments(None, None, None, None)
     sd = float(values.std(ddof=1)) if n > 1 else None
-    error = None if sd is None else sd * math.sqrt(mean_inflation(values) / n)
+    error = None if sd is None else sd * math.sqrt(mean_inflation(values, clusters) / n)
     return Moments(float(values.mean()), sd, float(values.min()), error)
 
 
@@ -249,10 +250,14 @@ def summarise(
     )
 
 
-def summarise_array(values: npt.NDArray[Any], unit: float = 1.0, failed: int = 0) -> Summary:
-    """Summary of the values that are not NaN, in the order of their sends, divided by `unit`."""
-    known = values[~np.isnan(values)]
-    inflation = sample_inflation(known, PERMILLE.values())
+def summarise_array(
+    values: npt.NDArray[Any], unit: float = 1.0, failed: int = 0, clusters: Ids | None = None
+) -> Summary:
+    """Summary of the values that are not NaN, in the order of their sends, divided by `unit`; `clusters` are the
+    sessions that they are of, where there are any."""
+    there = ~np.isnan(values)
+    known, clusters = values[there], None if clusters is None else clusters[there]
+    inflation = sample_inflation(known, PERMILLE.values(), clusters)
     overall = known.size / inflation.overall
     at = {p: known.size / vif for p, vif in inflation.at.items()}
     effective = Effective(overall, at, {p: min(overall, worth) for p, worth in at.items()})
@@ -261,7 +266,7 @@ def summarise_array(values: npt.NDArray[Any], unit: float = 1.0, failed: int = 0
     def pick(ranks: Iterable[int]) -> dict[int, float]:
         return {r: float(ordered[r - 1]) for r in ranks}
 
-    return summarise(known.size, moments(known), pick, effective, unit=unit, failed=failed)
+    return summarise(known.size, moments(known, clusters), pick, effective, unit=unit, failed=failed)
 
 
 def spread_ms(values_ns: npt.NDArray[Any]) -> Spread:

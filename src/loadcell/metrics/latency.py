@@ -46,8 +46,8 @@ def in_send_order(rows: Rows, chosen: Mask) -> Ids:
 
 
 def of_requests(rows: Rows) -> dict[str, tuple[Floats, Floats]]:
-    """Every latency of each request by metric, ns (RTF: millionths): from its send, and from its planned time; one that
-    has no anchor twice. ITL, which belongs to gaps, is not among them."""
+    """Every latency of each request by metric, ns (RTF: millionths): from its send, and from when it was to be sent;
+    one that has no anchor twice. ITL, which belongs to gaps, is not among them."""
     sent, planned = rows.send_start, rows.planned
     tpot = tpot_ns(rows)
     return {
@@ -82,11 +82,12 @@ def latencies(
         service, response = each[name]
         places = of_came if name in OF_FIRST else of_ok
         anchored = loop == "open" and response is not service
+        clusters = rows.session[places] if rows.session.size else None
         return Latency(
             title=title,
             unit=unit,
-            service=summarise_array(service[places], _MS, failed),
-            response=summarise_array(response[places], _MS, failed) if anchored else None,
+            service=summarise_array(service[places], _MS, failed, clusters),
+            response=summarise_array(response[places], _MS, failed, clusters) if anchored else None,
         )
 
     return {field: summed(metric.name) for field, metric in LATENCIES.items()}

@@ -13,10 +13,11 @@ from loadcell import __version__
 from loadcell.apis import AUDIO
 from loadcell.errors import UsageError
 from loadcell.inputs import check_limits
-from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts
+from loadcell.metrics.accounting import Accounts, Unrecorded, account, unrecorded, window_counts, without_row
 from loadcell.metrics.behaved import behaved, behaved_notes, came, timed
 from loadcell.metrics.bottleneck import bottleneck
 from loadcell.metrics.budget import attainment_budget, with_budgets, with_rate_budgets
+from loadcell.metrics.cache import cache
 from loadcell.metrics.calibration import nearest_calibration
 from loadcell.metrics.change import changes
 from loadcell.metrics.checks_load import failure_notes
@@ -33,7 +34,7 @@ from loadcell.metrics.glossary import latencies_of, made_of
 from loadcell.metrics.goodput import goodput
 from loadcell.metrics.input_media import input_media
 from loadcell.metrics.instrument import instrument
-from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION
+from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, summarise_array
 from loadcell.metrics.latency import latencies
 from loadcell.metrics.model import (
     CountsOf,
@@ -49,21 +50,25 @@ from loadcell.metrics.model import (
     WholeRun,
 )
 from loadcell.metrics.observed import observe
+from loadcell.metrics.repeated import repeat_notes
 from loadcell.metrics.replies import replies, reply_notes
 from loadcell.metrics.rows import Mask, Rows, read_rows
 from loadcell.metrics.run_rates import run_rates
 from loadcell.metrics.server import server_sides, where_ttft
+from loadcell.metrics.session_plan import lives, read_plan, settled_ns, turns_of, users_left_ns, waiting
+from loadcell.metrics.sessions import in_progress, session_notes, sessions
 from loadcell.metrics.speculation import speculation
 from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
+from loadcell.metrics.varying import UNTOLD, held, replays
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
 from loadcell.recording.read import Recording
 from loadcell.recording.schema import Manifest
-from loadcell.spec import Slo, Spec, says_changed, scenario_of
+from loadcell.spec import LIMITED, Slo, Spec, says_changed, scenario_of
 from loadcell.spec import changes as changes_of_scenario
 
 _TOTAL = ("total_tokens_per_s", "total_tokens_budget")
@@ -84,17 +89,19 @@ def build_result(
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
-    generates = recording.spec.workload.generates
+    generates, replayed = recording.spec.workload.generates, replays(manifest.loop, manifest.effective)
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
         check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
     rows = read_rows(recording)
     told = told_classes(recording, rows)
-    accounts = account(manifest, recording.audits, rows)
-    missing = _missing(recording, accounts, rows)
+    accounts, missing = _accounts(recording, rows)
     anchor = anchors(rows, manifest.loop)
     last_planned = _last_planned(missing)
-    span = pick_window(manifest, load, rows, anchor, last_planned, window_s)
+    plan = read_plan(recording, rows)
+    sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
+    settled = settled_ns(plan, _load_ended(rows, sent_until))
+    span = pick_window(manifest, load, rows, anchor, last_planned, window_s, settled)
     whole = whole_run(manifest, load, rows, anchor, last_planned)
     members = span.members(rows, anchor)
     lost, unsent = missing.inside(span.start, span.end, whole_run=not span.chosen)
@@ -110,12 +117,27 @@ def build_result(
             f"--window {span.start / 1e9:g},{span.end / 1e9:g} holds no request: "
             f"the run goes from 0 to {extent / 1e9:g} s"
         )
-    sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
-    full = full_load(span, manifest, recording.spec, rows, sent_until)
+    full = full_load(
+        span, manifest, recording.spec, rows, sent_until, sessions=None if plan is None else users_left_ns(plan)
+    )
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
+    talking = None if plan is None else in_progress(lives(plan, _load_ended(rows, sent_until)), full)
+    thinks = plan is None and recording.spec.sessions.think is not None  # nobody knows how many users pause
+    users = flight if plan is None and not thinks else msgspec.structs.replace(flight, mean=talking)
     state = msgspec.structs.replace(
-        steady(rows, anchor, missing.planned, span, extent, manifest.loop, flight, manifest.stopped),
+        steady(
+            rows,
+            anchor,
+            missing.planned,
+            span,
+            extent,
+            manifest.loop,
+            users,
+            manifest.stopped,
+            held(load, min(span.end, span.sent_until), replayed=replayed),
+            settled,
+        ),
         in_step=None if load.lockstep else in_step(rows, members, span, manifest.loop, load.concurrency),
         drained_share=drained_share(rows, members, span, recording.spec),
         loaded_e2e=e2e_lasted(full, manifest, load, rows),
@@ -142,10 +164,22 @@ def build_result(
     good = good and attainment_budget(good, own, judged, limits, events.early, manifest.loop)
     parts = Parts(recording, members, span, full, accounts, missing, events, stream, why, lost_events > 0)
     groups = classes(parts, rows, told, limits)
+
+    def of_part(chosen: Mask, lost: int) -> dict[str, Latency]:
+        found = latencies(rows, chosen, manifest.loop, summarise_array(np.empty(0)), lost)
+        found = with_budgets(found, rows, chosen, events.early, Received(), manifest.loop)
+        own = [name for name in LIMITED if name in latencies_of(recording.spec)]
+        return without_pace(with_caveat({name: found[name] for name in own}, why), stream)
+
+    ended = _load_ended(rows, sent_until)
+    talks = sessions(plan, rows, members, span, full, ended, settled, of_part, why)
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
-    anew = (counted := counters(recording, rows)) is not None and counted.restarted
-    users = behaved(recording, rows, members, latency.get("ttft_ms"), seen)
+    counted = counters(recording, rows)
+    anew = counted is not None and counted.restarted
+    turn = None if plan is None else turns_of(plan, len(rows))
+    changed = changes(rows, ok, span, generates=generates, turn=turn)
+    manners = behaved(recording, rows, members, latency.get("ttft_ms"), seen)
     unjudged = Result(
         loadcell=__version__,
         run=Run(
@@ -163,15 +197,17 @@ def build_result(
             *_state_notes(recording, rows),
             *reply_notes(said, str(manifest.effective.get("tokenizer", recording.spec.workload.tokenizer))),
             *manifest.notes,
+            *repeat_notes(recording, rows),
             *failure_notes(counts.window, rates.failed_tokens_per_s),
-            *behaved_notes(users),
+            *behaved_notes(manners),
             *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
             *_figure_notes(rows, ok, recording.spec),
             *_step_notes(rows, ok, state.in_step),
+            *session_notes(talks),
         ],
         counts=counts,
         steady=state,
-        change=changes(rows, ok, span, generates=generates),
+        change=dict.fromkeys(changed, UNTOLD) if load.rate_series or replayed else changed,
         replies=said,
         delivered=stream,
         latency=latency,
@@ -184,13 +220,15 @@ def build_result(
         addresses=addresses(parts, rows, told),
         whole_run=WholeRun(latency=all_of_it[0][0], throughput=all_of_it[0][1]) if all_of_it else None,
         run_rates=run_rates(rows),
+        sessions=talks,
         input_media=input_media(recording, rows, ok, full, events.early, counts.window.failed, why),
+        cache=cache(recording, rows, ok, counted),
         concurrency=flight,
         instrument=instrument(recording, own, judged, span, events, members),
         server=sides,
         where_ttft=where_ttft(sides),
         counters=counted,
-        behaved=users,
+        behaved=manners,
         observed=seen,
         calibration=nearest_calibration(recording.selftest, flight.mean, rates.output_tokens_per_s, manifest.workers),
         errors=accounts.errors,
@@ -203,9 +241,16 @@ def build_result(
 def find_window(recording: Recording) -> Span:
     """The window of a recording's Result; no event is read for it."""
     manifest, rows = recording.manifest, read_rows(recording)
-    missing = _missing(recording, account(manifest, recording.audits, rows), rows)
-    anchor = anchors(rows, manifest.loop)
-    return pick_window(manifest, recording.spec.load, rows, anchor, _last_planned(missing), None)
+    _, missing = _accounts(recording, rows)
+    anchor, load, last_planned = anchors(rows, manifest.loop), recording.spec.load, _last_planned(missing)
+    sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
+    settled = settled_ns(read_plan(recording, rows), _load_ended(rows, sent_until))
+    return pick_window(manifest, load, rows, anchor, last_planned, None, settled)
+
+
+def _load_ended(rows: Rows, sent_until: float) -> float:
+    """When the last request was sent, those that kept the load on included, or the sending ended after it."""
+    return float(np.nanmax(rows.send_start, initial=sent_until))
 
 
 def _last_planned(missing: Unrecorded) -> float:
@@ -249,11 +294,15 @@ def _figures(
     return figures
 
 
-def _missing(recording: Recording, accounts: Accounts, rows: Rows) -> Unrecorded:
-    if recording.manifest.loop != "open":
-        return unrecorded(accounts, rows, np.empty(0), np.empty(0))
-    schedule = recording.schedule(("request", "planned_ns"))
-    return unrecorded(accounts, rows, schedule["request"], schedule["planned_ns"].astype(np.float64))
+def _accounts(recording: Recording, rows: Rows) -> tuple[Accounts, Unrecorded]:
+    """Where every planned request went, and those without a row."""
+    manifest, later, planned = recording.manifest, waiting(recording), np.empty(0)
+    if manifest.loop == "open":
+        schedule = recording.schedule(("request", "planned_ns"))
+        times = schedule["planned_ns"].astype(np.float64)
+        planned = without_row(manifest, rows, schedule["request"].astype(np.int64), times, later)
+    accounts = account(manifest, recording.audits, rows, planned.size)
+    return accounts, unrecorded(accounts, rows, planned, later)
 
 
 def _damage(recording: Recording, lost_events: int) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Rows:
     failed: Mask
     cancelled: Mask
     planned: Floats
+    """When each was to be sent, in an open loop: as planned, or, of one that waits for others, once the last of them
+    had ended and its delay had passed. NaN in a closed loop."""
     ready: Floats
     send_start: Floats
     send_end: Floats
@@ -82,8 +84,14 @@ class Rows:
     """Failed requests by kind, with the words of the first."""
     beyond_failed: int = 0
     """Requests beyond the end that failed."""
+    shared: Floats = field(default_factory=lambda: np.zeros(0))
+    """Input tokens that a prefix cache without bounds would have by then, as planned; NaN where not planned."""
     kind: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of the class; empty where it was not read."""
+    session: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Number of the session; empty without sessions. Requests outside of any have one each."""
+    later: Mask = field(default_factory=lambda: np.zeros(0, bool))
+    """Turns after the first of their session, where sessions were asked for; else empty."""
     abandoned: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Counted ones that their users gave up, as planned."""
     slow: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -118,6 +126,8 @@ def read_rows(recording: Recording) -> Rows:
         (status == name) & counted for name in ("ok", "failed", "cancelled", "abandoned")
     )
     source = recording.requests(("token_source",))["token_source"][ok]
+    if recording.manifest.loop == "open":
+        numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
     return Rows(
         request=table["request"].astype(np.int64),
         worker=np.nan_to_num(table["worker"], nan=-1).astype(np.int64),
@@ -129,7 +139,10 @@ def read_rows(recording: Recording) -> Rows:
         token_source=dict(sorted(Counter(name for name in source.tolist() if name is not None).items())),
         failures=_failures(recording, failed),
         beyond_failed=int(np.count_nonzero((status == "failed") & ~counted)),
+        shared=_planned_shares(recording, table["request"]),
         kind=np.nan_to_num(table["class"], nan=0).astype(np.int64),
+        session=_sessions(recording, table["request"].astype(np.int64)),
+        later=_later(recording, table["request"].astype(np.int64)),
         abandoned=abandoned,
         slow=_slow(recording, table["request"].astype(np.int64)),
     )
@@ -144,6 +157,35 @@ def _slow(recording: Recording, request: Ids) -> Mask:
         plan["read_tokens_per_s"].astype(np.float64)
     )
     found: Mask = planned[request]
+    return found
+
+
+def _sessions(recording: Recording, request: Ids) -> Ids:
+    """The session of each request; empty where no two belong together."""
+    schedule = recording.schedule(("session",))["session"].astype(np.float64)
+    if np.isnan(schedule).all():
+        return np.zeros(0, np.int64)
+    alone = np.isnan(schedule)
+    schedule[alone] = np.nanmax(schedule) + 1 + np.arange(np.count_nonzero(alone))
+    found: Ids = schedule[request].astype(np.int64)
+    return found
+
+
+def _later(recording: Recording, request: Ids) -> Mask:
+    """Which of these requests are turns after the first, where sessions were asked for."""
+    if not recording.spec.sessions.any:
+        return np.zeros(0, bool)
+    schedule = recording.schedule(("request", "turn"))
+    later: Mask = schedule["turn"][np.searchsorted(schedule["request"], request)] > 0
+    return later
+
+
+def _planned_shares(recording: Recording, requests: Any) -> Floats:
+    planned = recording.schedule(("request", "shared_tokens"))
+    shared: Floats = planned["shared_tokens"].astype(np.float64)
+    if not len(shared) or np.isnan(shared).all():
+        return np.full(len(requests), np.nan)
+    found: Floats = shared[np.searchsorted(planned["request"], requests)]
     return found
 
 

@@ -12,6 +12,7 @@ from loadcell.metrics.concurrency import InFlight
 from loadcell.metrics.interval import PERMILLE
 from loadcell.metrics.model import Concurrency, Estimate, Latency, Steady, Summary
 from loadcell.metrics.rows import Floats, Rows
+from loadcell.metrics.varying import Held
 from loadcell.metrics.window import LEAST_REQUESTS, Span
 from loadcell.phrases import joined, phrase
 from loadcell.recording.schema import Stopped
@@ -41,10 +42,16 @@ def steady(
     loop: str,
     flight: Concurrency,
     stopped: Stopped | None = None,
+    held: list[Held] | None = None,
+    settled: float = 0.0,
 ) -> Steady:
     """What the window is, and whether the load was steady in it. `unsent` are the planned times of requests unsent.
 
+    Where the rate was meant to vary, `held` says when it held still: a queue is looked for there.
+
     Where a stop gave up what was in the air, the window ends before the sending; the queue is known to the stop.
+    Sessions of an open loop take `settled` ns: so long their requests become more, and that is no queue. Of a closed
+    one, `flight` is that of its users, who may think.
     """
     begun = ~np.isnan(rows.end)
     starts, ends = anchor[begun], rows.end[begun]
@@ -53,14 +60,17 @@ def steady(
         came, left = np.concatenate((starts, waiting)), np.concatenate((ends, np.full(waiting.size, extent)))
         if stopped is not None and stopped.cancelled and not span.chosen:
             known = min(float(stopped.at_ns), float(came.max(initial=0.0)))
-            stable, growth, says = _queue(came, left, replace(span, end=known, sent_until=known))
+            stable, growth, says = _queue(came, left, replace(span, end=known, sent_until=known), settled)
             if stopped.kind == "saturated" and stable is not False:  # seen with more looks than one
                 says = stopped.reason.removeprefix("saturated: ")
                 stable, growth = False, _change_per_s(came, left, known)
+        elif held is not None:
+            stable, growth, says = _queues(came, left, span, held, settled)
         else:
-            stable, growth, says = _queue(came, left, span)
+            stable, growth, says = _queue(came, left, span, settled=settled)
     else:
-        stable, growth, says = _users(span, int(np.count_nonzero(span.holds(anchor))), flight)
+        count = int(np.count_nonzero(span.holds(anchor)))
+        stable, growth, says = _users(span, count, flight, talk=settled > 0)
     return Steady(
         method=span.method,
         warmup_s=span.start / 1e9,
@@ -75,15 +85,51 @@ def steady(
 Finding = tuple[bool | None, Estimate, str]
 
 
-def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
-    """Open loop: whether requests in the system, those that wait in the client included, grow in number."""
+def _queues(starts: Floats, ends: Floats, span: Span, held: list[Held], settled: float = 0.0) -> Finding:
+    """The same of a rate that was meant to vary, in each part where it held still: the level may rise with the rate.
+
+    The parts that are looked at share the error of 2.5 % that one has.
+    """
+    parts = [replace(span, start=max(span.start, one.start_ns), end=min(span.end, one.end_ns)) for one in held]
+    looked = [(part, one) for part, one in zip(parts, held, strict=True) if _count(starts, part) >= LEAST_REQUESTS]
+    wider = 1.0
+    if len(looked) > 1:
+        from scipy.special import stdtrit
+
+        wider = float(stdtrit(_BATCHES - 2, 1 - 0.025 / len(looked))) / _T_38
+    found = [(_queue(starts, ends, part, one.start_ns, wider, settled), one) for part, one in looked]
+    for (stable, growth, says), one in found:
+        if stable is False:
+            at = (one.start_ns / 1e9, one.end_ns / 1e9)
+            return False, growth, phrase("at {:.4g} requests/s ({:.4g} to {:.4g} s) {}", one.rate, *at, says)
+    steady = sum(stable is True for (stable, *_), _ in found)
+    if not steady:
+        says = phrase("the rate was meant to vary, and no part of it held still for long enough to tell a queue")
+        return None, Estimate(), says
+    return True, Estimate(), phrase("no growing queue in {} parts of the series where the rate held still", steady)
+
+
+def _count(starts: Floats, span: Span) -> int:
+    return int(np.count_nonzero((starts >= span.start) & (starts <= min(span.end, span.sent_until))))
+
+
+def _queue(
+    starts: Floats, ends: Floats, span: Span, since: float = 0.0, wider: float = 1.0, settled: float = 0.0
+) -> Finding:
+    """Open loop: whether requests in the system, those that wait in the client included, grow in number.
+
+    The rate is on `since` then; `wider` is the interval of the growth than that of 95 %.
+    """
     # While the first requests are still on their way their number can only rise: that is no queue.
-    first = np.argsort(starts, kind="stable")[:LEAST_REQUESTS]
-    fill = float(np.quantile(ends[first] - starts[first], 0.95)) if first.size else 0.0
-    low, high = max(0.0 if span.unsettled else span.start, fill), min(span.end, span.sent_until)
+    first = np.argsort(starts, kind="stable")
+    first = first[starts[first] >= since][:LEAST_REQUESTS]
+    fill = max(settled, float(np.quantile(ends[first] - starts[first], 0.95)) if first.size else 0.0)
+    low, high = max(0.0 if span.unsettled else span.start, since + fill), min(span.end, span.sent_until)
     count = int(np.count_nonzero((starts >= low) & (starts <= high)))
     if count < LEAST_REQUESTS or high - low < _LEAST_FILLS * fill:
-        if (overloaded := _overloaded(starts, ends, 0.0 if span.unsettled else span.start, high)) is not None:
+        from_ns = 0.0 if span.unsettled else span.start
+        overloaded = None if since or settled else _overloaded(starts, ends, from_ns, high)
+        if overloaded is not None:
             return False, overloaded, _says_growing(overloaded)
         return (
             None,
@@ -92,7 +138,7 @@ def _queue(starts: Floats, ends: Floats, span: Span) -> Finding:
         )
     means = InFlight(starts, ends).means(np.linspace(low, high, _BATCHES + 1))
     length_s = (high - low) / 1e9
-    growth = growth_per_s(means, length_s / _BATCHES)
+    growth = growth_per_s(means, length_s / _BATCHES, wider)
     assert growth.value is not None and growth.low is not None and growth.high is not None
     least = max(
         _GROWTH_REQUESTS / length_s, _GROWTH_SHARE * means.mean() / length_s, _GROWTH_OF_RATE * count / length_s
@@ -143,7 +189,7 @@ def _change_per_s(starts: Floats, ends: Floats, until: float) -> Estimate:
     return Estimate(value=float(more) / (until / 1e9) if until > 0 else None)
 
 
-def growth_per_s(means: Floats, batch_s: float) -> Estimate:
+def growth_per_s(means: Floats, batch_s: float, wider: float = 1.0) -> Estimate:
     """Growth of a level a second, from its means over successive batches of time, with its 95 % interval.
 
     The level is taken to be a random walk with a drift, the worst case of autocorrelation: a queue that is never empty
@@ -153,17 +199,20 @@ def growth_per_s(means: Floats, batch_s: float) -> Estimate:
     changes = np.diff(means)
     length_s = changes.size * batch_s
     value = float(means[-1] - means[0]) / length_s
-    half = _T_38 * math.sqrt(_MEAN_OF_WALK * float(changes.var(ddof=1)) / batch_s / length_s)
+    half = wider * _T_38 * math.sqrt(_MEAN_OF_WALK * float(changes.var(ddof=1)) / batch_s / length_s)
     return Estimate(value=value, low=value - half, high=value + half)
 
 
-def _users(span: Span, count: int, flight: Concurrency) -> Finding:
-    """Closed loop: whether as many requests were in flight as there are users."""
+def _users(span: Span, count: int, flight: Concurrency, *, talk: bool = False) -> Finding:
+    """Closed loop: whether as many requests were in flight, or sessions in progress, as there are users."""
     if flight.mean is None or count < LEAST_REQUESTS:
         return None, Estimate(), ""
     users = flight.asked or 1
     stable = flight.mean >= _REACHED * users
-    says = phrase("{:.3g} of {:,} users in flight", flight.mean, users)
+    key = phrase("{:.3g} of {:,} users in flight")
+    if talk:
+        key = phrase("{:.3g} of {:,} users had a session in progress")
+    says = phrase(key, flight.mean, users)
     return stable, Estimate(), says if stable else phrase("only {}", says)
 
 
@@ -188,16 +237,22 @@ def with_caveat(latency: dict[str, Latency], why: str | None) -> dict[str, Laten
     """Latencies of a growing queue: as they are, but without an interval, for none holds when the run goes on."""
     if why is None:
         return latency
-    replace = msgspec.structs.replace
-
-    def marked(summary: Summary) -> Summary:
-        named = {name: getattr(summary, name) for name in PERMILLE}
-        return replace(summary, mean_interval=None, **caveats(named, why)) if summary.n else summary
-
     return {
-        name: replace(x, service=marked(x.service), response=None if x.response is None else marked(x.response))
+        name: msgspec.structs.replace(
+            x,
+            service=summary_with_caveat(x.service, why),
+            response=None if x.response is None else summary_with_caveat(x.response, why),
+        )
         for name, x in latency.items()
     }
+
+
+def summary_with_caveat(summary: Summary, why: str | None) -> Summary:
+    """The same for one distribution."""
+    if why is None or not summary.n:
+        return summary
+    named = {name: getattr(summary, name) for name in PERMILLE}
+    return msgspec.structs.replace(summary, mean_interval=None, **caveats(named, why))
 
 
 def caveats(estimates: dict[str, Estimate], why: str | None) -> dict[str, Estimate]:

@@ -12,6 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result, Window
 from loadcell.metrics.rows import Floats, Mask, Rows
+from loadcell.metrics.varying import NO_WARMUP, replays, varies
 from loadcell.metrics.warmup import LEAST_LOOK, LEAST_SAMPLES, Warmup, find_warmup
 from loadcell.phrases import joined, phrase
 from loadcell.recording.schema import Manifest
@@ -89,7 +90,7 @@ def _exact_ns(seconds: float, method: str) -> float:
 
 
 def anchors(rows: Rows, loop: str) -> Floats:
-    """When each request began, to place it in the window: planned, else sent, else ready, else ended."""
+    """When each request began, to place it in the window: when it was to be sent, else sent, else ready, else ended."""
     anchor = rows.planned if loop == "open" else rows.send_start
     for other in (rows.send_start, rows.ready, rows.end):
         anchor = np.where(np.isnan(anchor), other, anchor)
@@ -120,11 +121,12 @@ def pick_window(
     anchor: Floats,
     last_missing: float,
     chosen_s: tuple[float, float] | None,
+    settled: float = 0.0,
 ) -> Span:
     """The window asked for, or from the end of the warm-up to the end of sending.
 
     The warm-up is the one asked for, else the one that the requests show. A run too short for that counts as a whole.
-    `last_missing` is the last planned time of the requests without a row.
+    `last_missing` is the last planned time of the requests without a row, `settled` how long sessions take, in ns.
     """
     whole = whole_run(manifest, load, rows, anchor, last_missing)
     end, until = end_of_sending(manifest, load, rows, anchor, last_missing)
@@ -134,6 +136,9 @@ def pick_window(
             raise UsageError(f"--window {low:g},{high:g} is empty: give its start and its end in seconds, as in 5,65")
         return Span(low * 1e9, high * 1e9, phrase("chosen by --window"), "chosen", end)
     short = _too_short(manifest, rows, anchor, end)
+    moving = varies(load, replayed=replays(manifest.loop, manifest.effective))
+    if moving and short is None and load.warmup_s is None and not load.warmup_requests:
+        return Span(0.0, end, phrase("from the start of the load to {}", until), "found", end, NO_WARMUP)
     if short is not None and not _given_up(manifest):
         end, until, short = whole.end, whole.reason.partition(" to ")[2], phrase("{}; the whole run counts", short)
     if load.warmup_s is not None or load.warmup_requests:
@@ -146,7 +151,7 @@ def pick_window(
         return Span(
             0.0, end, phrase("from the start of the load to {}", until), "whole", min(whole.sent_until, end), short
         )
-    start, since, says, unsettled = _found(manifest, load, rows, anchor, end)
+    start, since, says, unsettled = _found(manifest, load, rows, anchor, end, settled)
     return Span(start, end, phrase("from {} to {}", since, until), "found", end, says, unsettled)
 
 
@@ -227,7 +232,9 @@ def _too_short(manifest: Manifest, rows: Rows, anchor: Floats, end: float) -> st
     return None
 
 
-def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str, str, bool]:
+def _found(
+    manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: float, settled: float
+) -> tuple[float, str, str, bool]:
     """Start of the steady part, what it is, how it was found, and whether it may come later still."""
     start, since, says = 0.0, phrase("the start of the load"), []
     users = load.concurrency or 1
@@ -237,6 +244,13 @@ def _found(manifest: Manifest, load: Load, rows: Rows, anchor: Floats, end: floa
             (ramp + e2e, phrase("one E2E after the ramp")), (end / 2, phrase("the middle of the sending"))
         )
         says.append(phrase("the first {:.3g} s are left out: {:,} users start one after the other", start / 1e9, users))
+    if settled > start:
+        start, since = min(
+            (ramp_ns(manifest) + settled, phrase("when nine of ten of the first sessions had ended")),
+            (end / 2, phrase("the middle of the sending")),
+        )
+        key = phrase("the first {:.3g} s are left out: the later turns of sessions were still to come")
+        says = [phrase(key, start / 1e9)]
     looks = [_look(name, values, anchor, start, end) for name, values in _series(rows)]
     # A queue that fills bends TTFT through half of the run: that is no warm-up, and one that empties is none either.
     found = [look for look in looks if look.warmup.cut and (look is looks[0] or _slow_start(look))]

@@ -163,12 +163,15 @@ def _lifted(own: bytes) -> bytes:
     """A request's own fields with the messages of the system out of the talk, where this API has them."""
     if b'"system"' not in own:
         return own
-    fields: dict[str, Any] = msgspec.json.decode(own)
-    said = [one.get("content") for one in fields["messages"] if one.get("role") == "system"]
+    fields: dict[str, Any] = msgspec.json.decode(own, type=dict[str, msgspec.Raw])  # values stay as they are written
+    each = msgspec.json.decode(fields["messages"], type=list[msgspec.Raw])
+    talk = [msgspec.json.decode(one) for one in each]
+    said = [one.get("content") for one in talk if one.get("role") == "system"]
     if not said:
         return own
-    fields["messages"] = [one for one in fields["messages"] if one.get("role") != "system"]
-    parts = [fields["system"], *said] if fields.get("system") else said
+    fields["messages"] = [raw for raw, one in zip(each, talk, strict=True) if one.get("role") != "system"]
+    before = msgspec.json.decode(fields.get("system", b"null"))
+    parts = [before, *said] if before else said
     if all(isinstance(part, str) for part in parts):
         fields["system"] = "\n\n".join(parts)
     else:

@@ -100,7 +100,7 @@ def _prefix(model: str, stream: bool, form: Form, extra: Mapping[str, Any]) -> b
 
 def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     if isinstance(prompt, bytes):
-        own: dict[str, Any] = msgspec.json.decode(prompt)
+        own: dict[str, Any] = msgspec.json.decode(prompt, type=dict[str, msgspec.Raw])  # values stay as written
         own = {_TEXT: own.pop("prompt"), **own} if "prompt" in own else own
         return ended_own(prefix, msgspec.json.encode(own), most, field, ("ignore_eos", _ECHO))
     return ended(prefix, b'"%b":%b' % (_TEXT.encode(), msgspec.json.encode(prompt)), most, field)

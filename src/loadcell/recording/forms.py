@@ -37,6 +37,7 @@ class AuditForm(TypedDict, total=False):
     signing_ns: Count
     late_bodies: Count
     body_wait_ns: Count
+    wordless: Count
     connections_before: Count
     connections_opened: Count
     connect_failures: Count
@@ -124,6 +125,29 @@ class ClassForm(TypedDict):
     reuse_connections: bool
 
 
+class ChangeForm(TypedDict):
+    """What was done to a trace."""
+
+    what: str
+    rows: Count
+    words: str
+
+
+class TraceForm(TypedDict, total=False):
+    """What is told of a trace that was replayed."""
+
+    name: str
+    kind: str
+    source: str | None
+    sha256: str | None
+    rows: Count
+    sent: Count
+    sessions: Count | None
+    length_s: Seconds | None
+    block_tokens: Count | None
+    changes: list[ChangeForm]
+
+
 class EffectiveForm(TypedDict, total=False):
     """`effective` of recording.json."""
 
@@ -150,6 +174,7 @@ class EffectiveForm(TypedDict, total=False):
     keep_load: bool | None
     rows: Count | None
     classes: list[ClassForm]
+    trace: TraceForm
     connections_by_address: dict[str, Count]
 
 

@@ -163,6 +163,11 @@ def check_secrets(tree: Mapping[str, Any], recorded: Recorded) -> None:
                 f"run {recorded.id} watched {', '.join(hidden)}: credentials and queries of a URL are never recorded. "
                 f"Give all such pages again: {flag} URL"
             )
+    if REDACTED in ((tree.get("load") or {}).get("cache_reset") or ""):
+        raise UsageError(
+            f"run {recorded.id} emptied the cache by {tree['load']['cache_reset']}: credentials and queries of a URL "
+            "are never recorded. Give it again: --cache-reset URL"
+        )
     lost = [name for name, value in endpoint.get("headers", {}).items() if value == REDACTED]
     if lost:
         again = " ".join(f"--header {name}=VALUE" for name in lost)
@@ -207,7 +212,7 @@ _ENVIRONMENT = {
 _LIBRARIES = ("numpy", "tokenizers", "msgspec", "httptools")
 _TOLD_ELSEWHERE = {
     "rows", "ramp_s", "duration_s", "keep_load", "workers", "url", "tokenizer", "tokenizer_packaged", "salt",
-    "template_tokens", "token_ratio", "prompts_counted_by", "not_counted_by_server",
+    "template_tokens", "token_ratio", "prompts_counted_by", "not_counted_by_server", "trace",
 }  # fmt: skip
 """Effective settings that follow from the spec or have a line of their own."""
 
@@ -221,12 +226,19 @@ def differences(recorded: Recorded, now: Manifest, machine: Mapping[str, Any]) -
     if not told:
         yield "the recorded run does not tell its machine and versions"
     told += [("workers", recorded.workers, now.workers)]
+    told += [("trace", _trace_of(recorded.effective), _trace_of(now.effective))]
     told += [
         (name, value, now.effective[name])
         for name, value in recorded.effective.items()
         if name in now.effective and name not in _TOLD_ELSEWHERE
     ]
     yield from (f"{name}: {_say(new)}, was {_say(old)}" for name, old, new in told if old != new)
+
+
+def _trace_of(effective: Mapping[str, Any]) -> str | None:
+    """The file that was replayed, by the beginning of its SHA-256."""
+    trace = effective.get("trace")
+    return None if not isinstance(trace, Mapping) else str(trace.get("sha256"))[:16]
 
 
 def same_form(a: str | None, b: str | None) -> bool:

@@ -55,9 +55,14 @@ _WRONG: dict[str, Sequence[tuple[str, str]]] = {
     ),
     "looks": (("source is null or source < 0", "a source that cannot be"),),
     "series": (("source is null or source < 0", "a source that cannot be"),),
+    "waits": (
+        ("request is null or waits_for is null or waits_for < 0 or waits_for >= request or request >= $rows",
+         "a request that waits for none before it"),
+    ),
     "schedule": (
         ("request is null or request < 0 or request >= $rows", "a number of a request that cannot be"),
         ("planned_ns < 0 or input_tokens < 0 or output_tokens < 0 or prompt < 0", "a number below 0"),
+        ("session < 0 or turn < 0 or delay_ns < 0 or shared_tokens < 0", "a session that cannot be"),
         (
             "cancel_ns < 0 or cancel_tokens < 1 or patience_ns < 0 or not (coalesce(read_bytes_per_s, 1) > 0 and "
             "coalesce(read_tokens_per_s, 1) > 0)",

@@ -245,7 +245,8 @@ def _database(
             _insert(database, "audits", AUDITS, _audits(folders, warn))
         _insert(database, "_sources", SOURCES, _sources(folders, warn) if named & {"looks", "series"} else [])
         _insert(database, "_classes", CLASSES, _classes(folders) if named & {"requests", "schedule"} else [])
-        _insert(database, "_windows", _WINDOWS, [{"run": str(folder)} for folder in folders])
+        loops = {str(folder): rows[folder]["loop"] == "open" for folder in folders}
+        _insert(database, "_windows", _WINDOWS, [{"run": run, "w_open": is_open} for run, is_open in loops.items()])
         for table in PARTS:
             if table in named:
                 _view(database, table, folders, warn)
@@ -253,7 +254,7 @@ def _database(
         if "requests" in named and _needs_windows(database, statement):
             windows = [_window(folder, window_of, warn) for folder in folders]
             database.execute("delete from _windows")
-            _fill(database, "_windows", _WINDOWS, windows)
+            _fill(database, "_windows", _WINDOWS, [one | {"w_open": loops[one["run"]]} for one in windows])
         yield database, statement
 
 
@@ -288,6 +289,7 @@ _WINDOWS = (
     Column(WINDOW_START, "DOUBLE", ""),
     Column("w_end_ns", "DOUBLE", ""),
     Column("w_first", "BIGINT", ""),
+    Column("w_open", "BOOLEAN", ""),
 )
 
 

@@ -26,6 +26,7 @@ from loadcell.recording.schema import (
     LOOKS,
     SCHEDULE,
     SERIES,
+    WAITS,
     Column,
     Manifest,
     Source,
@@ -68,6 +69,8 @@ class Recording:
     series_parts: list[str] = field(default_factory=list)
     damaged_beside: list[str] = field(default_factory=list)
     """Files of what was watched that could not be read: no figure of the load needs them."""
+    wait_parts: list[str] = field(default_factory=list)
+    """The file of what waits for what; none without sessions."""
     altered: list[str] | None = None
     """Files that are not as the run wrote them, by its checksums; None where it made none."""
 
@@ -83,6 +86,12 @@ class Recording:
         """Columns of the schedule, ordered by request; missing as in `requests`."""
         files = [self.path / "schedule.parquet"]
         return _numpy(f"select {', '.join(columns)} from {rows_of(SCHEDULE, files)} order by request", columns, files)
+
+    def waits(self) -> Table:
+        """Which requests of a session wait for which, ordered; the columns of `WAITS`, empty without sessions."""
+        columns = [column.name for column in WAITS]
+        sql = f"select {', '.join(columns)} from {rows_of(WAITS, self.wait_parts)} order by request, waits_for"
+        return _numpy(sql, columns, self.wait_parts)
 
     def chunks(self, columns: Sequence[str], *, output_only: bool = True) -> Iterator[Table]:
         """Columns of the received events, part by part. The events of one request are adjacent, in order, in one part.
@@ -135,6 +144,7 @@ def open_recording(path: str | Path) -> Recording:
     checked = Checked(folder, rows=rows, ended_ns=manifest.ended_ns)
     parts = {kind: checked.good(kind, damaged) for kind in ("requests", "chunks", "tokens")}
     parts |= {kind: checked.good(kind, damaged_beside) for kind in ("looks", "series")}
+    waits = _waits(folder, rows, damaged)
     return Recording(
         path=folder,
         manifest=manifest,
@@ -152,6 +162,7 @@ def open_recording(path: str | Path) -> Recording:
         look_parts=parts["looks"],
         series_parts=parts["series"],
         damaged_beside=damaged_beside,
+        wait_parts=waits,
         altered=altered(folder),
     )
 
@@ -170,6 +181,20 @@ def _planned_rows(folder: Path, manifest: Manifest) -> int:
     if why is not None:
         raise RecordingError(f"{file} cannot be read: {why}")
     return rows
+
+
+def _waits(folder: Path, rows: int, damaged: list[str]) -> list[str]:
+    """The file of what waits for what, if there is one; one that cannot be read goes to `damaged`."""
+    file = folder / "waits.parquet"
+    if not os.path.lexists(file):
+        return []
+    with open_database() as database:
+        why, _ = check_part(database, file, WAITS, room_of(folder))
+        why = why or cannot_be(database, "waits", file, {"rows": rows})
+    if why is not None:
+        damaged.append(f"{file.name} ({why})")
+        return []
+    return [str(file)]
 
 
 def _check_folder(folder: Path) -> None:

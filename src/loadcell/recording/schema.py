@@ -49,7 +49,7 @@ class Column(NamedTuple):
 
 SCHEDULE = (
     Column("request", "BIGINT", "position in the schedule, from 0; names the request everywhere"),
-    Column("planned_ns", "BIGINT", "when it is to be sent; NULL in a closed loop"),
+    Column("planned_ns", "BIGINT", "when it is to be sent; NULL in a closed loop, and where it waits for others"),
     Column(
         "input_tokens",
         "INTEGER",
@@ -114,8 +114,17 @@ REQUESTS = (
     Column("error", "VARCHAR", "the failure in words, with what the server said"),
     Column("http_status", "INTEGER", "status code of the reply"),
     Column("finish_reason", "VARCHAR", "why the server ended the output"),
-    Column("planned_ns", "BIGINT", "from the schedule, never rewritten; NULL in a closed loop"),
-    Column("ready_ns", "BIGINT", "closed loop: when the user was ready to send"),
+    Column(
+        "planned_ns",
+        "BIGINT",
+        "from the schedule, never rewritten; NULL in a closed loop, and where it waited for others",
+    ),
+    Column(
+        "ready_ns",
+        "BIGINT",
+        "when it became due: closed loop: its user was ready to send; where it waited for others: these had ended, and "
+        "its delay was over",
+    ),
     Column("conn_start_ns", "BIGINT", "new connection: start of connect"),
     Column("conn_tcp_ns", "BIGINT", "new connection: TCP established"),
     Column("conn_tls_ns", "BIGINT", "new connection: TLS established"),

@@ -10,6 +10,9 @@ from loadcell.kinds import KIND_OUTPUT
 from loadcell.recording.database import parquet, quoted
 from loadcell.recording.schema import CHUNKS, FILED, LOOKS, REQUESTS, SCHEDULE, SERIES, TEXT, TOKENS, WAITS, Column
 
+_DUE = "coalesce(r.planned_ns, case when w.w_open then r.ready_ns end)"
+"""When a request of an open loop was to be sent: as planned, of one that waits for others as soon as it could be."""
+
 
 class Derived(NamedTuple):
     """A column that is computed where it is read. Latencies are NULL unless the request is ok, as in a Result."""
@@ -28,9 +31,10 @@ def _latency(name: str, end: str, title: str = "", *, per_token: bool = False) -
         return Derived(column, f"case when r.status = 'ok' then {ns} / 1e6 end")
 
     return (
-        derived("", "coalesce(r.planned_ns, r.send_start_ns)", "by the anchor of the SLO: response time in an open "
+        derived("", f"coalesce({_DUE}, r.send_start_ns)", "by the anchor of the SLO: response time in an open "
                 "loop, service time in a closed one"),
-        derived("_response", "r.planned_ns", "from the planned time; NULL in a closed loop"),
+        derived("_response", _DUE, "from the planned time, or from when what it waits for had ended and its delay had "
+                "passed; NULL in a closed loop"),
         derived("_service", "r.send_start_ns", "from the actual send"),
     )  # fmt: skip
 
@@ -62,7 +66,7 @@ _SETTLED = {
 """`later_tokens`: output tokens after the first output, up to `pace_end_ns`; NULL if unknown or not streamed."""
 LEAST_LATER = 0.999
 """Later tokens that make a pace: one, or shares of events that add up to it."""
-_ANCHOR = "coalesce(r.planned_ns, r.send_start_ns, r.ready_ns, r.end_ns)"
+_ANCHOR = f"coalesce({_DUE}, r.send_start_ns, r.ready_ns, r.end_ns)"
 WINDOW_START = "w_start_ns"
 """Column of the table of windows: a plan that names it needs them."""
 
@@ -90,7 +94,7 @@ DERIVED = (
     Derived(
         Column("rtf", "DOUBLE", "E2E for each second of audio, by the anchor of the SLO; NULL unless ok and known"),
         "case when r.status = 'ok' and r.audio_ns > 0 then "
-        "(r.last_ns - coalesce(r.planned_ns, r.send_start_ns))::double / r.audio_ns end",
+        f"(r.last_ns - coalesce({_DUE}, r.send_start_ns))::double / r.audio_ns end",
     ),
     Derived(
         Column("send_lateness_ms", "DOUBLE", "send less planned time, or less the time its user was ready"),

@@ -51,17 +51,21 @@ def begin(
     environment: Mapping[str, Any],
     schedule: Mapping[str, Any],
     selftest: Mapping[str, Any] | None = None,
+    waits: Mapping[str, Any] | None = None,
 ) -> None:
     """Write what is known before the load into a claimed folder: what was asked for, where, and what is to be sent.
 
-    `schedule` are columns of SCHEDULE, as `write_part` takes them. Secrets are taken out of the Spec here, not out of
-    anything else. RecordingError, as of all that write, if the disk does not take it.
+    `schedule` are columns of SCHEDULE, as `write_part` takes them, `waits` those of WAITS where there are sessions.
+    Secrets are taken out of the Spec here, not out of anything else. RecordingError, as of all that write, if the disk
+    does not take it.
     """
     dump_json(folder / "spec.json", redact(spec))
     dump_json(folder / "environment.json", environment)
     if selftest is not None:
         dump_json(folder / "selftest.json", selftest)
     write_part(folder, "schedule", schedule)
+    if waits is not None:
+        write_part(folder, "waits", waits)
     dump_json(folder / MANIFEST, manifest)
 
 

@@ -45,7 +45,7 @@ def write_requests(recording: Recording, result: Result, path: Path) -> int:
     columns, picked = _request_columns()
     window = (
         f"select {span.start!r}::double as {WINDOW_START}, {span.end!r}::double as w_end_ns, "
-        f"{span.first_request} as w_first"
+        f"{span.first_request} as w_first, {result.methodology.loop == 'open'} as w_open"
     )
     requests = requests_of(recording.request_parts, recording.token_parts, f"cross join ({window}) w")
     about = {

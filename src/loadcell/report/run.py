@@ -16,6 +16,7 @@ from loadcell.report.view import run as view
 from loadcell.report.view.blocks import Block, Command, Facts, Section
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import settings
+from loadcell.report.view.sessions import talks, turns_table
 from loadcell.report.words import Words
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ def print_short(result: Result, console: Console, folder: object = None, words: 
     table = latency.short_table(result, words)
     figures = [
         *view.throughput(result, words, short=True), *carried(result, words, short=True),
-        *view.slo(result, words, short=True), *view.bottleneck(result, words), *view.errors(result, words, _KINDS),
-        *view.notes(result, words, 1),
+        *talks(result, words, short=True), *view.slo(result, words, short=True),
+        *view.bottleneck(result, words), *view.errors(result, words, _KINDS), *view.notes(result, words, 1),
     ]  # fmt: skip
     console.print(facts(Facts(first)), Text())
     if table is not None:
         console.print(shown(table, console.width))
     console.print(facts(Facts(figures)), Text())
-    for by_class in classes.short_tables(result, words):
+    for by_class in [*turns_table(result, words, short=True), *classes.short_tables(result, words)]:
         console.print(shown(by_class, console.width), Text())
     if folder is not None:
         command(console, Command(words.say("All of it"), f"loadcell report {folder} --full"))
@@ -62,10 +63,11 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         lines = timeline(result, max(console.width, _NARROW) - 2)
         console.print(indented("\n".join(lines), 1, "dim"), Text())
     blocks: list[Block] = [latency.latency_table(result.latency, words, latency.below(result, words))]
-    blocks += classes.tables(result, words)
+    blocks += [*turns_table(result, words), *classes.tables(result, words)]
     for found in (
-        [*view.throughput(result, words), *carried(result, words), *view.slo(result, words),
-         *view.course(result, words), *view.bottleneck(result, words), *observed.server(result, words)],
+        [*view.throughput(result, words), *carried(result, words), *talks(result, words),
+         *view.slo(result, words), *view.course(result, words), *view.bottleneck(result, words),
+         *observed.server(result, words)],
         list(observed.observed(result, words)),
         [*instrument.instrument(result, words), *instrument.audit(result, words)],
         [*view.errors(result, words), *view.notes(result, words)],

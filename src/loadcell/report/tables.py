@@ -51,6 +51,7 @@ def _rows(result: Result) -> Iterator[Row]:
     yield from _chunks(result)
     yield from _goodput(result)
     yield from _classes(result)
+    yield from _sessions(result)
     for extent, counts in (("run", result.counts.run), ("window", result.counts.window)):
         for name in counts.__struct_fields__:
             yield "requests", extent, name, "requests", getattr(counts, name), None, None, None
@@ -89,6 +90,12 @@ def _rates(result: Result) -> Iterator[Row]:
         yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
     if result.input_media is not None:
         yield from _media(result.input_media)
+    if result.cache is not None:
+        name, unit = "prefix_cache_hit_share", "share"
+        yield name, "", "intended", unit, result.cache.intended_share, None, None, None
+        for one in result.cache.reported:
+            yield name, one.source, "reported", unit, one.share, None, None, one.requests
+            yield name, one.source, "difference", unit, one.difference, None, None, one.requests
     samples = result.latency["tpot_ms"].service.n if "tpot_ms" in result.latency else None
     for statistic, estimate in rates.user_tokens_per_s.items():
         yield _estimate("user_tokens_per_s", "", statistic, "tokens/s", estimate, samples)
@@ -155,6 +162,40 @@ def _classes(result: Result) -> Iterator[Row]:
         for extent, counts in (("run", group.counts.run), ("window", group.counts.window)):
             for name in counts.__struct_fields__:
                 yield f"requests{of}", extent, name, "requests", getattr(counts, name), None, None, None
+
+
+def _sessions(result: Result) -> Iterator[Row]:
+    """The figures of sessions; those of turns are named `ttft of turn 2`, or `ttft of turns 2-3`."""
+    found = result.sessions
+    if found is None:
+        return
+    for name in ("begun", "whole", "failed", "unfinished"):
+        yield "sessions", "run", name, "sessions", getattr(found, name), None, None, None
+    for name in found.unsent_turns.__struct_fields__:
+        yield "unsent_turns", "run", name, "requests", getattr(found.unsent_turns, name), None, None, None
+    span = found.sessions_interval
+    low, high = (None, None) if span is None else (span.low, span.high)
+    yield "sessions_per_s", "", "mean", GLOSSARY["sessions_per_s"].unit, found.sessions_per_s, low, high, None
+    yield "sessions", "", "in_progress", "sessions", found.in_progress, None, None, None
+    for name, summary in (("session_time", found.time), ("session_time_without_delays", found.busy)):
+        for statistic in ("p50", "p90", "p95", "p99") if summary is not None else ():
+            assert summary is not None
+            yield _estimate(name, "", statistic, "ms", getattr(summary, statistic), summary.n)
+    if (path := found.path) is not None:
+        for name, unit in (("calls", "share"), ("delays", "share"), ("late", "share"), ("length", "calls"),
+                           ("parallel", "")):  # fmt: skip
+            yield "critical_path", "", name, unit, getattr(path, name), None, None, None
+    for one in found.by_turn:
+        of = f" of turn {one.first}" if one.first == one.last else f" of turns {one.first}-{one.last}"
+        for metric, latency in one.latency.items():
+            for anchor, summary in (("response", latency.response), ("service", latency.service)):
+                for statistic in ("p50", "p90", "p99") if summary is not None else ():
+                    assert summary is not None
+                    name = metric.removesuffix("_ms") + of
+                    yield _estimate(name, anchor, statistic, latency.unit, getattr(summary, statistic), summary.n)
+        yield f"input_tokens{of}", "", "mean", "tokens", one.input_tokens, None, None, one.requests
+        yield f"cached_prompts{of}", "", "all", "share", one.cached_share, None, None, one.requests
+        yield f"requests{of}", "window", "failed", "requests", one.failed, None, None, None
 
 
 def _instrument(result: Result) -> Iterator[Row]:

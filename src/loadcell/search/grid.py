@@ -156,7 +156,15 @@ def plan_grid(spec: Spec, grid: Grid, stage_s: float, *, shuffle: bool = False) 
 
 
 def make_plan(spec: Spec, **fields: Any) -> Plan:
-    """A Plan for `spec` with its version, its seed and its Spec, secrets removed; the other fields as given."""
+    """A Plan for `spec` with its version, its seed and its Spec, secrets removed; the other fields as given.
+
+    UsageError for rates of sessions: of turns that wait for replies no time is planned, by which a rate is judged.
+    """
+    if spec.sessions.any and fields.get("axis") == RATE:
+        raise UsageError(
+            "sessions.turns: a sweep judges a rate by the planned times of requests, and turns that wait for replies "
+            "have none: sweep --concurrency (users with a session each), or leave --turns out"
+        )
     return Plan(loadcell=__version__, seed=spec.run.seed, spec=redact(spec), **fields)
 
 

@@ -63,6 +63,8 @@ def judged_of(recording: Recording, rows: Rows, margins: dict[str, Floats], slo:
         members = members & ~out
         return Judged(_grades(worst, rows.ok, members), worst[members], anchor[members] / 1e9, members, 0, cut)
     schedule = recording.schedule(("request", "planned_ns"))
+    schedule["planned_ns"] = schedule["planned_ns"].astype(np.float64)
+    schedule["planned_ns"][rows.request] = rows.planned  # of turns of sessions the plan has none
     due = (schedule["planned_ns"] >= (ask.warmup_s or 0.0) * 1e9) & (schedule["planned_ns"] < end_ns)
     due &= ~np.isin(schedule["request"], rows.request[out])
     members = members & ~out
@@ -132,7 +134,7 @@ def _first_unknown_ns(recording: Recording, rows: Rows) -> float:
         return float(np.nanmin(cut)) if cut.size else float(np.nanmax(last)) + 1 if last.size else 0.0
     schedule = recording.schedule(("request", "planned_ns"))
     unknown = ~np.isin(schedule["request"], known)
-    return float(schedule["planned_ns"][unknown].min()) if unknown.any() else math.inf
+    return float(np.nanmin(schedule["planned_ns"][unknown].astype(np.float64), initial=math.inf))
 
 
 def _touched(recording: Recording, rows: Rows, slo: Slo, anchor: Floats) -> Mask:

@@ -109,7 +109,7 @@ def steer_for(spec: Spec, plan: Plan, ask: Ask) -> Steer | None:
         from loadcell.search.trial import steer_of
 
         return steer_of(spec, plan, ask)
-    if ask.stops and spec.load.rate is not None:
+    if ask.stops and spec.load.rate is not None and spec.load.rate_series is None and spec.trace.name is None:
         from loadcell.search.saturation import saturation_steer
 
         return saturation_steer()

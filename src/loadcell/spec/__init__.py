@@ -8,6 +8,9 @@ from loadcell.lengths import Lengths as Lengths
 from loadcell.lengths import parse_lengths as parse_lengths
 from loadcell.media import Media as Media
 from loadcell.places import Slo as Slo
+from loadcell.replaying import Replay as Replay
+from loadcell.sessions import Sessions as Sessions
+from loadcell.sessions import parse_times as parse_times
 from loadcell.spec.build import build_spec as build_spec
 from loadcell.spec.build import describe_field as describe_field
 from loadcell.spec.build import field_from_text as field_from_text
@@ -38,3 +41,5 @@ from loadcell.spec.scenario import Change as Change
 from loadcell.spec.scenario import changes as changes
 from loadcell.spec.scenario import says_changed as says_changed
 from loadcell.spec.scenario import scenario_of as scenario_of
+from loadcell.spec.series import Series as Series
+from loadcell.spec.series import parse_series as parse_series

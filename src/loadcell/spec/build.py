@@ -8,18 +8,27 @@ from typing import Any, cast
 
 import msgspec
 
+from loadcell import agents
 from loadcell.apis import IN_PYTHON, check_api, given_api
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
+from loadcell.lengths import settle_lengths
 from loadcell.media import AMOUNTS, settle_media
 from loadcell.places import written_out
 from loadcell.scenarios import under_scenario
+from loadcell.sessions import NUMBERS
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
+from loadcell.spec.series import settle_series
 from loadcell.urls import full_url
 
 _PAGE = "a page of metrics"
+_SHARES = ("max_failures", "hit_share")
+_WHOLE = ("prefix.system_tokens",)
+"""A whole number under the name of a length."""
+_LENGTHS = ("input_tokens", "output_tokens", "inputs", "query_tokens", "tokens", *AMOUNTS, *NUMBERS, *agents.NUMBERS)
+"""Fields in which a number may stand for a text."""
 
 
 @functools.cache
@@ -52,7 +61,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path not in fields:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
-    if key.endswith(("_s", "_ms", "_mb", "max_failures")):
+    if key.endswith(("_s", "_ms", "_mb", *_SHARES)):
         return _plain(key, text, flag)
     if path == "endpoint.api":
         check_api(api := given_api(text, flag), flag)
@@ -64,6 +73,8 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
             return msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError:
             raise UsageError(f'{flag}: {path} takes a JSON object, as in {{"name": "value"}}') from None
+    if any(isinstance(k, msgspec.inspect.ListType) and isinstance(k.item_type, msgspec.inspect.StrType) for k in kinds):
+        return [part.strip() for part in text.split(",") if part.strip()]
     for found, convert, what in _CONVERSIONS:
         if any(isinstance(k, found) for k in kinds):
             try:
@@ -109,6 +120,8 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         tree = _written_out(under_scenario(tree))
         settle_inputs(tree)
         settle_media(tree)
+        settle_lengths(tree)
+        settle_series(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
     except msgspec.ValidationError as error:
@@ -118,7 +131,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
 
 def _plain(key: str, value: Any, name: str) -> Any:
     """Durations as numbers in the unit that the key names; lengths as text. `name` is what a UsageError calls it."""
-    if isinstance(value, str) and key == "max_failures":
+    if isinstance(value, str) and key in _SHARES:
         return parse_share(value)
     if isinstance(value, str) and key.endswith("_s"):
         return parse_duration_s(value, name)
@@ -126,11 +139,8 @@ def _plain(key: str, value: Any, name: str) -> Any:
         return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
         return plain_ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and key in ("input_tokens", "output_tokens", "inputs", "query_tokens", *AMOUNTS)
-    ):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and key in _LENGTHS and name not in _WHOLE:
         return str(value)
     return str(value) if key == "http" and isinstance(value, int | float) else value
 
@@ -144,6 +154,9 @@ def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:
     if "api" in endpoint:
         endpoint["api"] = given_api(endpoint["api"], "endpoint.api")
     written_out(found.get("classes", {}), parse_slo)
+    load = found.get("load", {})
+    if isinstance(reset := load.get("cache_reset"), str):
+        load["cache_reset"] = full_url(reset, "a call that empties a cache")
     if isinstance(page := endpoint.get("metrics_url"), str) and page != "none":
         endpoint["metrics_url"] = full_url(page, _PAGE)
     if isinstance(urls := observe.get("urls"), list):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 
+from loadcell.agents import check_agent
 from loadcell.apis import CALLABLE, IMAGES, IN_PYTHON, check_api
 from loadcell.behaviour import check_behaviour
 from loadcell.errors import UsageError
 from loadcell.inputs import check_inputs, check_limits
 from loadcell.lengths import parse_lengths
 from loadcell.media import check_media
-from loadcell.spec.model import Spec
+from loadcell.prefix import check_cache, check_prefix
+from loadcell.replaying import check_replay
+from loadcell.sessions import check_sessions, check_talking
+from loadcell.spec.model import Spec, Workload
 from loadcell.spec.notation import parse_arrivals
+from loadcell.spec.series import parse_series
 
 _LEAST_LOOK_S = 0.05
+_LONGEST_MEAN = 1e7
 
 
 def checked(spec: Spec) -> Spec:
@@ -31,7 +37,7 @@ def _check(spec: Spec) -> None:
     workload = spec.workload
     for lengths in (workload.input_tokens, workload.output_tokens, workload.inputs, workload.query_tokens):
         if lengths is not None:
-            parse_lengths(lengths)
+            _check_mean(lengths)
     if not check_media(spec.media, spec.endpoint.api, workload.input_tokens, workload.output_tokens):
         check_inputs(
             spec.endpoint.api,
@@ -41,6 +47,35 @@ def _check(spec: Spec) -> None:
             query_tokens=workload.query_tokens,
             prompts=workload.prompts,
         )
+    check_talking(
+        spec.sessions,
+        generates=workload.generates and not workload.hears,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+    )
+    if not spec.agent.any:  # it says what belongs together itself
+        check_sessions(
+            spec.sessions,
+            spec.endpoint.api,
+            prompts=workload.prompts,
+            http=spec.endpoint.http,
+            load=load,
+            loadgen=spec.loadgen.scenario,
+        )
+    check_agent(
+        spec.agent,
+        spec.sessions,
+        load=load,
+        workload=workload,
+        carries=spec.media.any,
+        called=spec.endpoint.api == CALLABLE,
+        loadgen=spec.loadgen.scenario,
+        http=spec.endpoint.http,
+    )
+    own = "prompts of a file" if workload.prompts is not None else "prompts with images or audio"
+    made = workload.prompts is None and not spec.media.any
+    check_prefix(spec.prefix, spec.endpoint.api, generates=workload.generates, own=None if made else own)
+    check_cache(load.cache, load.cache_reset, spec.endpoint.api)
     for one in spec.dealt:
         check_limits(one.slo.limits, spec.endpoint.api, generates=workload.generates)
     check_behaviour(
@@ -50,13 +85,14 @@ def _check(spec: Spec) -> None:
         called=spec.endpoint.api == CALLABLE,
     )
     parse_arrivals(load.arrivals)
+    _check_series(spec)
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
         "load.duration_most_s": load.duration_most_s,
         "load.connect_timeout_s": load.connect_timeout_s, "load.min_requests": load.min_requests,
         "run.workers": spec.run.workers, "run.memory_mb": spec.run.memory_mb,
-        "workload.token_ratio": spec.workload.token_ratio,
+        "workload.token_ratio": spec.workload.token_ratio, "workload.context_tokens": spec.workload.context_tokens,
         "endpoint.gpus": spec.endpoint.gpus,
         "slo.ttft_ms": spec.slo.ttft_ms, "slo.tpot_ms": spec.slo.tpot_ms, "slo.e2e_ms": spec.slo.e2e_ms,
         "slo.first_audio_ms": spec.slo.first_audio_ms,
@@ -101,11 +137,41 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
+    if workload.too_long == "drop" and workload.prompts is None:
+        raise UsageError(
+            "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
+        )
     _check_outputs(spec)
     _check_loadgen(spec)
+    _check_trace(spec)
     if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
         what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
         raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
+
+
+def _check_mean(lengths: str) -> None:
+    """UsageError if a law of lengths cannot be, or its file cannot be read, or it is longer than any run plans."""
+    if not parse_lengths(lengths).mean <= _LONGEST_MEAN:
+        raise UsageError(f"{lengths!r} is longer than any length on average: choose a smaller spread")
+
+
+def _check_series(spec: Spec) -> None:
+    """UsageError if a rate that varies is asked for with what needs one that does not."""
+    load = spec.load
+    if load.rate_series is None:
+        return
+    parse_series(load.rate_series)
+    if load.rate is None:
+        raise UsageError("load.rate_series is of an open loop: leave out load.rate, or give the mean to scale it to")
+    if load.ramp_s:
+        raise UsageError("load.ramp_s: a rate series begins as it says: leave out the ramp, or write one, as 0..10@5s")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: while the rate is meant to rise, a growing queue cannot be told from it: leave "
+            "it out, or give a steady --rate"
+        )
+    if spec.loadgen.scenario is not None:
+        raise UsageError(f"loadgen.scenario {spec.loadgen.scenario} plans its own times: leave out load.rate_series")
 
 
 def _check_outputs(spec: Spec) -> None:
@@ -128,8 +194,41 @@ def _check_loadgen(spec: Spec) -> None:
         return
     if spec.workload.prompts is None:
         raise UsageError(f"loadgen.scenario {scenario} sends the samples of a file: name it with workload.prompts")
+    if spec.workload.too_long != "refuse":
+        raise UsageError(f"loadgen.scenario {scenario} sends every sample as it is: leave --too-long out")
     if spec.loadgen.mode == "performance" and (scenario == "server") != (load.rate is not None):
         wrong = "needs a rate" if scenario == "server" else "is a closed loop: it has no rate"
         raise UsageError(f"loadgen.scenario {scenario} {wrong}")
     if scenario == "server" and load.rate is not None and (load.requests, load.duration_s) != (None, None):
         raise UsageError("loadgen.scenario server ends by loadgen.min_queries and min_duration_s: leave load's end out")
+
+
+def _check_trace(spec: Spec) -> None:
+    """UsageError if a trace is asked for with what it brings itself, or with a load that cannot have one."""
+    check_replay(spec.trace)
+    name, workload, load = spec.trace.name, spec.workload, spec.load
+    if name is None:
+        return
+    other = {
+        "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
+        "the callable": True if spec.endpoint.api == CALLABLE else None,
+        "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
+    }  # fmt: skip
+    for what, value in other.items():
+        if value is not None:
+            raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if load.stop_when_saturated:
+        raise UsageError(
+            "load.stop_when_saturated: the rate of a trace varies, and a growing queue cannot be told from that: leave "
+            "it out"
+        )
+    if load.ramp_s and spec.open_loop:
+        raise UsageError("load.ramp_s: a trace begins as it did: leave out the ramp")
+    if not workload.generates or workload.hears:
+        raise UsageError("a trace is of requests that generate text: this API generates none, leave --trace out")
+    for field in ("input_tokens", "output_tokens"):
+        if getattr(workload, field) != getattr(Workload(), field):
+            flag = f"--{field.replace('_', '-')}"
+            raise UsageError(f"a trace brings its own lengths: leave {flag} out; --max-{flag[2:]} N limits them")
+    if load.rate is not None and spec.trace.scale != 1:
+        raise UsageError("trace.scale and --rate both say how much of a trace is sent: give one of them")

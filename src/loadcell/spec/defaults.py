@@ -6,6 +6,7 @@ import msgspec
 
 from loadcell.spec.check import checked
 from loadcell.spec.model import Load, Spec
+from loadcell.spec.series import parse_series
 
 DEFAULT_CONCURRENCY = 16
 LEAST_DURATION_S, LEAST_E2E = 30.0, 4.0
@@ -22,18 +23,21 @@ RAMP_SHARE = 0.1
 def with_defaults(spec: Spec) -> Spec:
     """The Spec with the defaults of its load filled in, so that the result shows them all.
 
-    Without a load: a closed loop of 16 users. Without an end: a run that ends by itself, within 300 s (less where an
-    open loop would plan more than 10,000 requests by then, but never less than 30 s). The ramp of a closed loop waits
-    for the probe: see `default_ramp_s`.
+    A trace brings its times and its end. Without a load: a closed loop of 16 users. Without an end: a run that ends by
+    itself, within 300 s (less where an open loop would plan more than 10,000 requests by then, but never less than
+    30 s), or with its series of rates. The ramp of a closed loop waits for the probe: see `default_ramp_s`.
     """
     load = spec.load
-    if load.concurrency is None and load.rate is None:
+    replays = spec.trace.name is not None
+    if load.concurrency is None and load.rate is None and not replays:
         load = msgspec.structs.replace(load, concurrency=DEFAULT_CONCURRENCY)
-    planned_end = spec.loadgen.scenario == "server" and load.rate is not None
+    if load.rate_series is not None and load.requests is None and load.duration_s is None:
+        load = msgspec.structs.replace(load, duration_s=parse_series(load.rate_series).length_s, duration_most_s=None)
+    planned_end = replays or (spec.loadgen.scenario == "server" and load.rate is not None)
     if load.requests is None and load.duration_s is None and load.duration_most_s is None and not planned_end:
         most_s = MOST_DURATION_S if load.rate is None else min(MOST_DURATION_S, _MOST_PLANNED / load.rate)
         load = msgspec.structs.replace(load, duration_most_s=max(most_s, LEAST_DURATION_S + (load.ramp_s or 0.0)))
-    if load.ramp_s is None and load.rate is not None:
+    if load.ramp_s is None and spec.open_loop:
         load = msgspec.structs.replace(load, ramp_s=0.0)
     return checked(msgspec.structs.replace(spec, load=load))
 
@@ -59,8 +63,10 @@ def default_ramp_s(load: Load, e2e_s: float | None) -> float:
 def keeps_load(spec: Spec) -> bool:
     """Whether requests are sent beyond the end of the counted ones, so that these do not end on an emptying server.
 
-    Only where a time ends the sending: not with a number of requests, LoadGen's traffic, or users in lockstep.
+    Only where a time ends the sending: not with a number of requests, a whole trace, LoadGen's traffic, or users
+    in lockstep.
     """
     load = spec.load
     timed = load.requests is None and load.min_requests is None and spec.loadgen.scenario is None
+    timed = timed and (spec.trace.name is None or load.duration_s is not None)
     return load.keep_load and timed and not load.lockstep

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadcell.agents import Agent
 from loadcell.apis import Api, our_apis
 from loadcell.behaviour import Behaviour
 from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
+from loadcell.prefix import CacheState, Prefix
+from loadcell.replaying import Replay
+from loadcell.sessions import Sessions
 
 Doc = msgspec.Meta
 
@@ -63,7 +67,20 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         Doc(description="closed loop: users, each sending its next request when the last ends; a cap with --rate"),
     ] = None
     rate: Annotated[float | None, Doc(description="open loop: requests per second, whatever the server does")] = None
-    arrivals: Annotated[str, Doc(description="open-loop arrival process: poisson, constant or gamma:CV")] = "poisson"
+    arrivals: Annotated[
+        str,
+        Doc(
+            description="open-loop arrival process: poisson, constant, gamma:CV, weibull:CV or bursts:ON,OFF[,BASE] "
+            "(BASE: rate between bursts as a share of the mean)"
+        ),
+    ] = "poisson"
+    rate_series: Annotated[
+        str | None,
+        Doc(
+            description='open loop with a rate that varies: steps and ramps, as in "10@60s,50@60s,50..10@30s", or a '
+            "file with the columns t_s and rate; with a rate, scaled to that mean; ends the run where nothing else does"
+        ),
+    ] = None
     requests: Annotated[int | None, Doc(description="end after this many requests")] = None
     duration_s: Annotated[
         float | None,
@@ -106,6 +123,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     lockstep: Annotated[
         bool, Doc(description="closed loop: users wait for each other, and send their next requests together")
     ] = False
+    cache: Annotated[
+        CacheState,
+        Doc(
+            description="prefix cache of the server before the load: as-is; cold: emptied by the engine's own call "
+            "(vLLM, SGLang, llama.cpp); warm: what prompts share is sent once, uncounted"
+        ),
+    ] = "as-is"
+    cache_reset: Annotated[
+        str | None, Doc(description="URL to POST to for --cache cold, in place of the engine's own call")
+    ] = None
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,13 +148,27 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: Annotated[
         str | None,
         Doc(
-            description="prompt length: N, normal:MEAN,SD, uniform:LO,HI or lognormal:MEDIAN,SIGMA; null where the API "
-            "takes audio alone"
+            description="prompt length: N, normal:MEAN,SD, uniform:LO,HI, lognormal:MEDIAN,SIGMA, "
+            "empirical:FILE#COLUMN or a mixture of these; null where the API takes audio alone"
         ),
     ] = "512"
     output_tokens: Annotated[
         str | None, Doc(description="output length, in the same forms; null where the API generates no text")
     ] = "uniform:64,192"
+    lengths: Annotated[
+        str | None,
+        Doc(
+            description="file of input and output lengths, kept together in pairs, or a table that comes with "
+            "loadcell: arxiv, bwb, sharegpt"
+        ),
+    ] = None
+    lengths_columns: Annotated[
+        str | None,
+        Doc(description="its columns of inputs and outputs, as IN,OUT (default: found by the names of public tables)"),
+    ] = None
+    lengths_order: Annotated[
+        Literal["drawn", "file"], Doc(description="pairs drawn by chance, or one after the other as in the file")
+    ] = "drawn"
     inputs: Annotated[
         str | None,
         Doc(
@@ -140,7 +181,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     prompts: Annotated[
         str | None,
-        Doc(description="file of prompts instead of synthetic ones: JSON Lines, JSON, CSV or Parquet, .gz too"),
+        Doc(
+            description="prompts instead of synthetic ones: a file (JSON Lines, JSON, CSV, Parquet; .gz, .zst), a "
+            "folder of them, or a data set of the Hugging Face hub (ORG/NAME#SPLIT)"
+        ),
     ] = None
     prompt_column: Annotated[
         str | None,
@@ -154,6 +198,24 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Doc(description="prompts of a file: one that asks for its own output length gets it; else output_tokens"),
     ] = True
+    ignore_fields: Annotated[
+        list[str],
+        Doc(description="prompts of a file: fields to leave out of what its rows ask for, as in model,timestamp"),
+    ] = []
+    send_fields: Annotated[
+        list[str],
+        Doc(description="prompts of a file: further columns to send as fields of the body, as in metadata,user"),
+    ] = []
+    skip_bad: Annotated[
+        bool, Doc(description="prompts of a file: leave broken rows out, counted (default: they end the run)")
+    ] = False
+    too_long: Annotated[
+        Literal["refuse", "drop", "clip"],
+        Doc(description="prompts longer than the model's context: refuse, drop (of a file) or clip them"),
+    ] = "refuse"
+    context_tokens: Annotated[
+        int | None, Doc(description="tokens of the model's context (default: as the server tells, if it does)")
+    ] = None
     tokenizer: Annotated[
         str, Doc(description='tokenizer that counts prompts: "smollm2" (packaged), a local path or a hub id')
     ] = "smollm2"
@@ -273,12 +335,21 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     workload: Workload = Workload()
     media: Media = Media()
+    sessions: Sessions = Sessions()
+    prefix: Prefix = Prefix()
+    trace: Replay = Replay()
+    agent: Agent = Agent()
     behaviour: Behaviour = Behaviour()
     loadgen: LoadGen = LoadGen()
     slo: Slo = Slo()
     classes: Classes = Classes()
     observe: Observe = Observe()
     run: Run = Run()
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests come when they are planned to, whatever the server does: by a rate, or by a trace."""
+        return self.load.rate is not None or (self.trace.name is not None and self.load.concurrency is None)
 
     @property
     def dealt(self) -> list[Class]:

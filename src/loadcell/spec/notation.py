@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -19,10 +19,21 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 
 
 class Arrivals(msgspec.Struct, frozen=True):
-    """A renewal process given by the coefficient of variation of its gaps: 0 constant, 1 Poisson, else gamma."""
+    """How requests arrive about the planned rate: by a renewal process, or in bursts.
 
-    kind: Literal["poisson", "constant", "gamma"]
+    A renewal process is given by the coefficient of variation of its gaps: 0 constant, 1 Poisson, else gamma or
+    Weibull. Bursts are a Poisson process whose rate is switched by periods of exponential length (see
+    `workload.arrivals`); `cv` is then that within a period, 1.
+    """
+
+    kind: Literal["poisson", "constant", "gamma", "weibull", "bursts"]
     cv: float
+    on_s: float = 0.0
+    """Mean length of a burst."""
+    off_s: float = 0.0
+    """Mean time between two bursts."""
+    base: float = 0.0
+    """Rate between bursts, as a share of the mean rate."""
 
 
 def parse_duration_s(text: str, of: str = "") -> float:
@@ -56,25 +67,50 @@ def plain_ms(seconds: float) -> float:
     return round(seconds * 1000, 9)
 
 
+ARRIVALS = "poisson, constant, gamma:CV, weibull:CV or bursts:ON,OFF[,BASE]"
+_PROCESSES = ("poisson", "constant", "gamma", "weibull", "bursts")
+_LEAST_CV = {"gamma": 0.0, "weibull": 0.01}
+_MOST_CV = 100.0
+
+
 def parse_arrivals(text: str) -> Arrivals:
     """The arrival process that `text` names; UsageError else."""
-    kind, _, rest = text.strip().partition(":")
-    if kind == "poisson" and not rest:
+    kind, colon, rest = text.strip().partition(":")
+    if kind == "poisson" and not colon:
         return Arrivals("poisson", 1.0)
-    if kind == "constant" and not rest:
+    if kind == "constant" and not colon:
         return Arrivals("constant", 0.0)
-    if kind == "gamma":
+    if kind in ("gamma", "weibull"):
         try:
             cv = float(rest)
         except ValueError:
             cv = math.nan
-        if 0 < cv <= 100:
-            return Arrivals("gamma", cv)
-        raise UsageError(f"{text!r}: gamma needs its coefficient of variation, as in gamma:2")
-    raise UsageError(
-        f"{text!r} is not an arrival process{nearest(kind, ('poisson', 'constant', 'gamma'))}: "
-        "write poisson, constant or gamma:CV"
-    )
+        if 0 < cv <= _MOST_CV and cv >= _LEAST_CV[kind]:
+            return Arrivals(cast(Literal["gamma", "weibull"], kind), cv)
+        raise UsageError(
+            f"{text!r}: {kind} needs its coefficient of variation, from {_LEAST_CV[kind]:g} to {_MOST_CV:g}, as in "
+            f"{kind}:2"
+        )
+    if kind == "bursts":
+        return _bursts(text, rest)
+    raise UsageError(f"{text!r} is not an arrival process{nearest(kind, _PROCESSES)}: write {ARRIVALS}")
+
+
+def _bursts(text: str, rest: str) -> Arrivals:
+    """The process of "bursts:ON,OFF" or "bursts:ON,OFF,BASE"."""
+    parts = rest.split(",")
+    if len(parts) not in (2, 3):
+        raise UsageError(
+            f"{text!r}: bursts need their mean length and the mean time between two, as in bursts:2s,8s; a third part "
+            "is the rate between them as a share of the mean, as in bursts:2s,8s,20%"
+        )
+    on_s, off_s = (parse_duration_s(part, text) for part in parts[:2])
+    base = parse_share(parts[2]) if len(parts) == 3 else 0.0
+    if not (on_s > 0 and off_s > 0):
+        raise UsageError(f"{text!r}: bursts and the times between them must last longer than 0")
+    if not 0 <= base < 1:
+        raise UsageError(f"{text!r}: the rate between bursts is a share of the mean rate, 0% or more and below 100%")
+    return Arrivals("bursts", 1.0, on_s, off_s, base)
 
 
 def parse_slo(text: str) -> Slo:

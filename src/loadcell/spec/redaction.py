@@ -20,7 +20,9 @@ def secrets_of(spec: Spec, api_key: str | None) -> set[str]:
     """Strings that must never be written: the API key, and what headers, URLs and further body fields hold."""
     endpoint = spec.endpoint
     also = (one.url for one in spec.classes.also)
-    urls = filter(None, (endpoint.url, endpoint.path, endpoint.metrics_url, *spec.observe.urls, *also))
+    urls = filter(
+        None, (endpoint.url, endpoint.path, endpoint.metrics_url, spec.load.cache_reset, *spec.observe.urls, *also)
+    )
     found = {api_key or "", *of_headers(endpoint.headers), *of_body(endpoint.extra_body)}
     return found.union(*map(of_url, urls)) - {""}
 
@@ -41,7 +43,8 @@ def redact(spec: Spec) -> Spec:
         api=_scrubbed(spec.endpoint.api, known),
     )
     observe = msgspec.structs.replace(spec.observe, urls=[bare_url(url) for url in spec.observe.urls])
-    return msgspec.structs.replace(spec, endpoint=endpoint, observe=observe, classes=bare(spec.classes))
+    load = msgspec.structs.replace(spec.load, cache_reset=spec.load.cache_reset and bare_url(spec.load.cache_reset))
+    return msgspec.structs.replace(spec, endpoint=endpoint, load=load, observe=observe, classes=bare(spec.classes))
 
 
 def _scrubbed(api: Api, secrets: list[str]) -> Api:

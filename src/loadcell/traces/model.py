@@ -75,6 +75,9 @@ class Trace:
     """Blocks of its prompt, by number: the same number is the same text."""
     block_tokens: int = 0
     """Tokens of a block; the last of a prompt may have fewer. 0 without blocks."""
+    prefix_tokens: NDArray[np.int32] | None = None
+    """How many tokens of its prompt are the beginning of that of the last row it waited for, where no blocks tell; 0 of
+    those that waited for none."""
     changes: tuple[Change, ...] = ()
     """What was done to it so far, the reading of broken rows included."""
     source: str = ""

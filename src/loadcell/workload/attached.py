@@ -100,15 +100,22 @@ def with_parts(text: str | bytes, attached: list[Attachment], api: Api) -> bytes
     if isinstance(text, str):
         content = [*parts, {"type": "text", "text": text}]
         return msgspec.json.encode({"messages": [{"role": "user", "content": content}]})
-    fields = msgspec.json.decode(text)
-    messages: list[dict[str, Any]] = fields["messages"]
-    last = next((one for one in reversed(messages) if one.get("role") == "user"), None)
-    if last is None:
+    fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    messages: list[Any] = msgspec.json.decode(fields["messages"], type=list[msgspec.Raw])
+    at = next((i for i in reversed(range(len(messages))) if _role(messages[i]) == "user"), None)
+    if at is None:
         messages.append({"role": "user", "content": parts})
-    else:
-        said = last.get("content") or []
-        last["content"] = [*parts, *([{"type": "text", "text": said}] if isinstance(said, str) else said)]
+    else:  # all but its content stays as it is written
+        last = msgspec.json.decode(messages[at], type=dict[str, msgspec.Raw])
+        said = msgspec.json.decode(last.get("content", b"null")) or []
+        whole = [{"type": "text", "text": said}] if isinstance(said, str) else said
+        messages[at] = last | {"content": [*parts, *whole]}
+    fields["messages"] = messages
     return msgspec.json.encode(fields)
+
+
+def _role(message: msgspec.Raw) -> Any:
+    return msgspec.json.decode(message).get("role")
 
 
 def _part(one: Attachment, api: Api) -> bytes:

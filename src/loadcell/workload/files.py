@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
+from loadcell.workload.fields import Refused, check_names
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
-from loadcell.workload.rows import Rows
+from loadcell.workload.rows import Rows, Shards, broken_rows
+from loadcell.workload.sources import find_source
 from loadcell.workload.tokenizer import Tokenizer
 
 _BATCH = 512
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Outside of strings, which hold none, JSON may have blanks in place of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,13 @@ class PromptFile:
     sha256: bytes
     seen: Seen
     places: NDArray[np.int64]
-    rows: Rows
+    rows: Rows | Shards
+    said: tuple[str, ...] = ()
+    """What is to be told of where it is."""
+    broken: int = 0
+    """Rows that were left out because they are broken."""
+    first_broken: str = ""
+    """What is wrong with the first of them."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -62,19 +73,47 @@ class PromptFile:
                 raise UsageError(f"{where}: the prompt has {count:,} tokens; it must have 1 to {MAX_TOKENS:,}")
         return counts.astype(np.int32)[which]
 
+    def keeping(self, keep: NDArray[np.bool_]) -> PromptFile:
+        """The same without some of its lines."""
+        return replace(
+            self,
+            prompts=tuple(prompt for prompt, stays in zip(self.prompts, keep.tolist(), strict=True) if stays),
+            output_tokens=self.output_tokens[keep],
+            wanted=self.wanted[keep],
+            places=self.places[keep],
+        )
+
+    def with_prompts(self, prompts: tuple[bytes, ...]) -> PromptFile:
+        """The same with other fields of its lines."""
+        return replace(self, prompts=prompts)
+
     def only(self, lines: NDArray[np.int64]) -> PromptFile:
         """The same without the texts of other lines: what is not sent takes no memory."""
         used = np.zeros(len(self), bool)
         used[lines] = True
         return replace(self, prompts=tuple(np.where(used, np.array(self.prompts, object), b"").tolist()))
 
-    def notes(self, requests: int) -> list[str]:
-        """What a reader of a run with `requests` requests must know."""
-        seen, notes = self.seen, []
-        if requests > len(self):
+    def notes(self, requests: int | None) -> list[str]:
+        """What a reader of a run with `requests` requests must know; None: nobody knows how many there will be."""
+        seen, notes = self.seen, list(self.said)
+        if requests is not None and requests > len(self):
             notes.append(
                 phrase(
-                    "prompts repeat: {} lines for {} requests; a prefix cache can answer repeats", len(self), requests
+                    "prompts repeat: {} lines for {} requests, {:.3g} times each; {:.0%} of the requests repeat an "
+                    "earlier one, which a prefix cache can answer",
+                    len(self),
+                    requests,
+                    requests / len(self),
+                    1 - len(self) / requests,
+                )
+            )
+        if self.broken:
+            notes.append(
+                phrase(
+                    "{} broken lines of {} were left out, as asked (--skip-bad); the first: {}",
+                    self.broken,
+                    self.path,
+                    self.first_broken,
                 )
             )
         if same := len(self) - len(set(self.prompts)):
@@ -90,16 +129,31 @@ class PromptFile:
             notes.append(
                 phrase("keys of {} that were sent with their prompts: {}", self.path, _counted(seen.sent, len(self)))
             )
+        if seen.ignored:
+            notes.append(
+                phrase(
+                    "keys of {} that were left out, as asked (--ignore-fields): {}",
+                    self.path,
+                    _counted(seen.ignored, len(self)),
+                )
+            )
         if seen.overruled:
             notes.append(
                 phrase(
-                    "keys of {} that settings of the run went before: {}",
+                    "output lengths that lines of {} say were not asked for, but --output-tokens: {} of {} lines",
                     self.path,
-                    _counted(seen.overruled, len(self)),
+                    seen.overruled,
+                    len(self),
                 )
             )
-        if seen.unused:
-            notes.append(phrase("keys of {} that were not used: {}", self.path, ", ".join(sorted(seen.unused))))
+        if unused := sorted({*seen.unused, *self.rows.unread}):
+            notes.append(
+                phrase(
+                    "keys of {} that were not sent, for they are no fields of a request (--send-fields sends them): {}",
+                    self.path,
+                    ", ".join(unused),
+                )
+            )
         if seen.replies:
             notes.append(
                 phrase(
@@ -154,23 +208,51 @@ class FilePrompts:
         return self.file.sha256
 
 
-def _rows_of(spec: Spec) -> Rows:
+def _rows_of(spec: Spec) -> tuple[Rows | Shards, tuple[str, ...]]:
+    """The rows that the prompts name, and what is to be told of where they are."""
     assert spec.workload.prompts is not None
-    return Rows(spec.workload.prompts, *columns_of(spec), advice=" (--prompt-column NAME names another)")
+    source = find_source(spec.workload.prompts)
+
+    def read(path: str | Path) -> Rows:
+        return Rows(path, *columns_of(spec), advice=" (--prompt-column NAME names another)")
+
+    if len(source.files) == 1 and not source.texts:
+        return read(source.files[0]), source.notes
+    return Shards(spec.workload.prompts, source.files, read, texts=source.texts), source.notes
 
 
-def _nothing(rows: Rows) -> UsageError:
+def _nothing(rows: Rows | Shards) -> UsageError:
+    path = Path(rows.path).expanduser()
+    if path.is_file() and not path.stat().st_size:
+        return UsageError(f"{rows.path} is empty")
     return UsageError(f"{rows.path} holds no prompts: write one JSON object a line, as in " + '{"prompt": "Hello"}')
 
 
 def lines_of(spec: Spec) -> list[bytes]:
     """The rows of the file that `spec.workload.prompts` names, each as a line of JSON: to be dealt out to files that
     the same spec reads."""
-    rows = _rows_of(spec)
-    lines = [msgspec.json.encode(typed(row, spec) if rows.cells else row) for _, row in rows]
+    rows, _ = _rows_of(spec)
+    lines = []
+    for _, row, raw, wrong in rows.each():
+        if wrong is None:
+            encoded = msgspec.json.encode(typed(row, spec) if rows.cells else row)
+            line = encoded if raw is None else raw.translate(_ONE_LINE).strip()
+            lines.append(_with_names(line, row, spec) if isinstance(row, dict) else line)
+        elif not spec.workload.skip_bad:
+            raise wrong
     if not lines:
         raise _nothing(rows)
     return lines
+
+
+def _with_names(line: bytes, row: dict[str, Any], spec: Spec) -> bytes:
+    """A line that has every field which people name, null where it has none: the rows of one file may lack what those
+    of the whole have."""
+    workload = spec.workload
+    names = [*workload.ignore_fields, *workload.send_fields, *filter(None, [workload.output_column])]
+    lacks = [name for name in names if name not in row]
+    more = b"".join(b",%b:null" % msgspec.json.encode(name) for name in lacks)
+    return b"%b%b}" % (line[:-1], more) if row else line
 
 
 def read_prompts(spec: Spec) -> PromptFile:
@@ -178,22 +260,33 @@ def read_prompts(spec: Spec) -> PromptFile:
 
     docs/prompts.md describes the files. UsageError names the file and the line.
     """
-    rows, seen = _rows_of(spec), Seen()
+    (rows, said), seen = _rows_of(spec), Seen()
     prompts, output_tokens, wanted, places = [], [], [], []
     silent: NothingToSend | None = None
-    for number, row in rows:
+    broken: list[tuple[int, UsageError]] = []
+    for number, row, raw, wrong in rows.each():
         try:
-            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen)
+            if wrong is not None:
+                raise wrong
+            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen, raw)
         except NothingToSend as nothing:  # files of conversations hold some
             silent = silent or nothing
             seen.silent += 1
+            continue
+        except Refused:
+            raise
+        except UsageError as error:
+            broken.append((number, error))
             continue
         prompts.append(request.own)
         output_tokens.append(request.output_tokens)
         wanted.append(request.wanted)
         places.append(number)
+    if broken and not (spec.workload.skip_bad and prompts):
+        raise broken_rows(rows.path, broken, len(prompts))
     if not prompts:
         raise silent or _nothing(rows)
+    check_names(spec, {*seen.columns, *rows.unread})
     return PromptFile(
         path=rows.path,
         prompts=tuple(prompts),
@@ -203,4 +296,7 @@ def read_prompts(spec: Spec) -> PromptFile:
         seen=seen,
         places=np.array(places, np.int64),
         rows=rows,
+        said=said,
+        broken=len(broken),
+        first_broken=str(broken[0][1]) if broken else "",
     )

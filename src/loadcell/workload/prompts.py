@@ -79,15 +79,19 @@ class SyntheticPrompts:
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str]:
         """The prompts of `rows`, in that order, without making the others."""
+        return self.joined(rows, np.arange(1, len(rows) + 1))
+
+    def joined(self, rows: NDArray[np.integer[Any]], ends: NDArray[np.integer[Any]]) -> Iterator[str]:
+        """Texts of several prompts each: the g-th of those in `rows` from where the one before ends up to `ends[g]`."""
         table = np.array(self.words, dtype=object)
-        ends = np.cumsum(self.lengths[rows], dtype=np.int64)
+        edges = np.concatenate(([0], ends))
+        sums = np.concatenate(([0], np.cumsum(self.lengths[rows], dtype=np.int64)))[edges]
         start = 0
-        while start < len(rows):
-            before = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + _BLOCK_TOKENS, side="right")))
-            numbers, bounds = self._word_numbers(rows[start:stop])
+        while start < len(ends):
+            stop = max(start + 1, int(np.searchsorted(sums, sums[start] + _BLOCK_TOKENS, side="right")) - 1)
+            numbers = self._word_numbers(rows[edges[start] : edges[stop]])
             words, left = table[numbers].tolist(), 0
-            for right in bounds.tolist():
+            for right in (sums[start + 1 : stop + 1] - sums[start]).tolist():
                 yield " ".join(words[left:right])
                 left = right
             start = stop
@@ -109,18 +113,17 @@ class SyntheticPrompts:
             length, capacity = length + 1, capacity * base
         return [*out, (length, capacity)]
 
-    def _word_numbers(self, rows: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Word numbers of the prompts `rows`, one after the other, and where each prompt ends."""
+    def _word_numbers(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Word numbers of the prompts `rows`, one after the other."""
         lengths = self.lengths[rows].astype(np.int64)
-        ends = np.cumsum(lengths)
-        starts = ends - lengths
-        position = np.arange(int(ends[-1])) - np.repeat(starts, lengths)
+        starts = np.cumsum(lengths) - lengths
+        position = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
         rng = stream(self.seed, "prompts")
         row_key = _mix(rows.astype(np.uint64) ^ rng.integers(2**64, dtype=np.uint64))
         hashed = _mix(np.repeat(row_key, lengths) + position.astype(np.uint64) * _GOLDEN)
         numbers = _below(hashed, len(self.words))
         self._write_index(numbers, rows, lengths, starts, rng)
-        return numbers, ends
+        return numbers
 
     def _write_index(
         self,
@@ -194,6 +197,11 @@ def check_exact(prompts: SyntheticPrompts, tokenizer: Tokenizer) -> int:
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A random-looking bijection of 64 bits, which takes neighbours far apart."""
+    return _mix(x ^ _GOLDEN)
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,40 +13,33 @@ from loadcell.api_template import Template
 from loadcell.apis import CALLABLE, Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
+from loadcell.workload.fields import (
+    ARRIVAL,
+    FIELDS,
+    OUTPUT,
+    TEXT_FIELDS,
+    AsIs,
+    Fields,
+    Refused,
+    as_is,
+    encoded,
+    flat,
+    refuse_times,
+    settle,
+    without_ignored,
+)
 from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
 from loadcell.workload.inputs import check_url, columns_for, fields_of, input_texts, short
 from loadcell.workload.lengths import MAX_TOKENS
 
-Fields = dict[str, Any]
 _OURS = ("prompt", "messages", "body")
 _TEXTS = ("text", "question", "input", "instruction")
 _TALKS = ("conversations", "conversation")
 PROMPTS = (*_OURS, *_TEXTS, *_TALKS)
 """Columns that may hold what is sent; those of the first line of these go before the others."""
 _SYSTEM = ("system", "system_prompt")
-_OUTPUT = ("output_tokens", "max_tokens", "max_completion_tokens", "max_output_tokens")
 _BATCH = ("custom_id", "method", "url")
-_BESIDE = (*_SYSTEM, *_OUTPUT)
-_BY_RUN = ("model", "stream", "stream_options")
-"""Keys of a body that the run decides for all of its requests."""
-_TEXT_FIELDS = (
-    "stop", "suffix", "grammar", "regex", "guided_regex", "guided_grammar", "chat_template", "reasoning_effort",
-    "verbosity", "service_tier",
-)  # fmt: skip
-FIELDS = frozenset((
-    *_TEXT_FIELDS, *_BY_RUN,
-    # OpenAI
-    "temperature", "top_p", "n", "best_of", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs",
-    "top_logprobs", "echo", "response_format", "tools", "tool_choice", "parallel_tool_calls", "functions",
-    "function_call", "modalities", "prediction", "web_search_options",
-    # vLLM, SGLang, llama.cpp, TGI
-    "top_k", "min_p", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos",
-    "include_stop_str_in_output", "skip_special_tokens", "spaces_between_special_tokens", "add_generation_prompt",
-    "continue_final_message", "add_special_tokens", "chat_template_kwargs", "guided_json", "guided_choice",
-    "structured_outputs", "json_schema", "ebnf", "bad_words", "allowed_token_ids", "truncate_prompt_tokens",
-    "prompt_logprobs", "mm_processor_kwargs", "lora_path", "cache_prompt", "n_probs",
-))  # fmt: skip
-"""Keys beside a prompt that are sent with it; in a `body` every key is."""
+_BESIDE = (*_SYSTEM, *OUTPUT)
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant",
           "bard": "assistant", "assistant": "assistant", "system": "system", "tool": "tool"}  # fmt: skip
 _CALLS = ("tool_calls", "function_call", "arguments", "output")
@@ -75,8 +69,12 @@ class Seen(msgspec.Struct):
 
     unused: Counter[str] = msgspec.field(default_factory=Counter)
     sent: Counter[str] = msgspec.field(default_factory=Counter)
-    overruled: Counter[str] = msgspec.field(default_factory=Counter)
-    """Keys that a setting of the run went before."""
+    ignored: Counter[str] = msgspec.field(default_factory=Counter)
+    """Keys that were left out, as asked."""
+    columns: set[str] = msgspec.field(default_factory=set)
+    """All keys that there are, those within a body too."""
+    overruled: int = 0
+    """Rows whose output length was not asked for, for the run's was."""
     replies: int = 0
     """Rows of which the last reply was left out."""
     silent: int = 0
@@ -87,10 +85,13 @@ class Seen(msgspec.Struct):
 
 def columns_of(spec: Spec) -> tuple[list[str], list[str]]:
     """The columns that may hold the prompt, and the others that a request can be made of."""
-    if not spec.workload.generates:
-        return columns_for(find_api(spec.endpoint.api), spec.workload.prompt_column)
-    prompt, output = spec.workload.prompt_column, spec.workload.output_column
-    others = [*([output] if output else _OUTPUT), *PROMPTS, *_SYSTEM, *_BATCH, *FIELDS]
+    workload = spec.workload
+    named = [*workload.ignore_fields, *workload.send_fields, *ARRIVAL]
+    if not workload.generates:
+        prompts, others = columns_for(find_api(spec.endpoint.api), workload.prompt_column)
+        return prompts, [*others, *named]
+    prompt, output = workload.prompt_column, workload.output_column
+    others = [*([output] if output else OUTPUT), *PROMPTS, *_SYSTEM, *_BATCH, *FIELDS, *named]
     return [prompt] if prompt else list(PROMPTS), others
 
 
@@ -103,31 +104,55 @@ def typed(row: Fields, spec: Spec) -> Fields:
             key: found if key in INPUT_FIELDS or (key != query and isinstance(found, list | dict)) else value
             for key, value, found in told
         }
-    read = (FIELDS - set(_TEXT_FIELDS)) | {*_OUTPUT, spec.workload.output_column, "body", "messages", *_TALKS}
+    read = FIELDS - set(TEXT_FIELDS) | {
+        *OUTPUT, *spec.workload.send_fields, spec.workload.output_column, "body", "messages", *_TALKS
+    }  # fmt: skip
     return {key: _of_json(value) if key in read else value for key, value in row.items()}
 
 
-def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
-    """The request of a row; what is told of it goes to `seen`. UsageError begins with `where`."""
+def request_of(row: Any, where: str, spec: Spec, seen: Seen, raw: bytes | None = None) -> Request:
+    """The request of a row; what is told of it goes to `seen`. UsageError begins with `where`.
+
+    `raw` is the JSON that the row was read from: what is sent of it as it is, is sent byte for byte.
+    """
+    if isinstance(row, dict):
+        seen.columns |= row.keys()
+        if isinstance(row.get("body"), dict):
+            seen.columns |= row["body"].keys()
+        row, ignored = without_ignored(row, spec.workload.ignore_fields)
+        seen.ignored.update(ignored)
+        refuse_times(row, where)
     if not spec.workload.generates:
-        return _with_inputs(row, where, spec, seen)
+        return _with_inputs(row, where, spec, seen, raw)
     if isinstance(row, str | list):
-        row = {"prompt" if isinstance(row, str) else "messages": row}
-    if not isinstance(row, dict):
+        name = "prompt" if isinstance(row, str) else "messages"
+        row, known = {name: row}, {} if raw is None else {name: (row, msgspec.Raw(raw.strip()))}
+    elif isinstance(row, dict):
+        known = as_is(row, raw)
+    else:
         raise UsageError(f'{where}: a line must be a JSON object with "prompt" or "messages", found {short(row)}')
     column, output_column = _column(row, where, spec.workload.prompt_column), spec.workload.output_column
     value = row[column]
     if column == "body" or column == spec.workload.prompt_column:  # files of tables may hold JSON as text
         decoded = _of_json(value)
-        value = decoded if isinstance(decoded, dict) or _talks(decoded) else value
-    whole = isinstance(value, dict)
-    used = {column, output_column, *(_BATCH if whole else _BESIDE)}
+        if isinstance(decoded, dict) or _talks(decoded):
+            if isinstance(value, str):
+                known[column] = (decoded, msgspec.Raw(value.strip().encode()))
+            value = decoded
+    whole, dialect, more = isinstance(value, dict), find_api(spec.endpoint.api), spec.workload.send_fields
+    used = {column, output_column, *more, *(_BATCH if whole else _BESIDE)}
     if whole:
-        fields = _of_body(value, row, where, spec)
+        if column in known:
+            known = as_is(value, known[column][1], dialect.nest) | {key: known[key] for key in more if key in known}
+        fields = _of_body(value, row, where, spec) | {key: row[key] for key in more if row.get(key) is not None}
     else:
-        fields = {key: row[key] for key in row if key in FIELDS}
-        _put_prompt(fields, column, value, row, used, where, seen)
-    names = (*_OUTPUT, find_api(spec.endpoint.api).form.max_tokens_field) if whole else _OUTPUT
+        fields = {}
+        for key in row:
+            if key == column:
+                _put_prompt(fields, column, value, row, used, where, seen, known)
+            elif key in FIELDS or key in more:
+                fields[key] = row[key]
+    names = (*OUTPUT, dialect.form.max_tokens_field) if whole else OUTPUT
     if output_column is None:
         tokens = _output_tokens(fields if whole else row, where, names)
     else:
@@ -135,28 +160,33 @@ def request_of(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
     for key in names:
         fields.pop(key, None)
     if tokens and not spec.workload.line_output_tokens:
-        seen.overruled["output tokens"] += 1
+        seen.overruled += 1
         tokens = 0
     seen.unused.update(str(key) for key in row if key not in used and (whole or key not in FIELDS))
-    _settle(fields, spec, seen)
-    dialect = find_api(spec.endpoint.api)
+    settle(fields, spec, where, whole=whole)
     if dialect.nest and (why := dialect.refused({dialect.nest: fields})) is not None:
-        raise UsageError(f"{where}: its body {why}")
+        raise Refused(f"{where}: its body {why}")
     own = _in_form(fields, where, spec.endpoint.api)
     seen.sent.update(key for key in own if key not in ("prompt", "messages", _INPUT))
     seen.uncounted += any(map(_no_text, _parts(own)))
-    return Request(msgspec.json.encode(own), tokens)
+    return Request(encoded(own, known), tokens)
 
 
-def _with_inputs(row: Any, where: str, spec: Spec, seen: Seen) -> Request:
+def _with_inputs(row: Any, where: str, spec: Spec, seen: Seen, raw: bytes | None) -> Request:
     """The request of a row to an API that generates nothing."""
-    dialect = find_api(spec.endpoint.api)
+    dialect, more = find_api(spec.endpoint.api), spec.workload.send_fields
     fields, used = fields_of(row, where, spec.endpoint.api, spec.workload.prompt_column)
+    known: AsIs = {}
     if isinstance(row, dict):
-        seen.unused.update(str(key) for key in row if key not in used)
-    _settle(fields, spec, seen)
+        fields |= {key: row[key] for key in more if row.get(key) is not None}
+        seen.unused.update(str(key) for key in row if key not in used and key not in more)
+        known = as_is(row, raw)
+        if "body" in used and "body" in known:
+            known |= as_is(row["body"], known["body"][1])
+    settle(fields, spec, where, whole=False)
     seen.sent.update(key for key in fields if key not in (dialect.inputs, dialect.query))
-    return Request(msgspec.json.encode(fields), 0, dialect.wanted({**spec.endpoint.extra_body, **fields}))
+    wanted = dialect.wanted({**spec.endpoint.extra_body, **fields})
+    return Request(encoded(fields, known), 0, wanted)
 
 
 def _column(row: Fields, where: str, asked: str | None) -> str:
@@ -193,30 +223,27 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
     if "messages" in fields:
         fields["messages"] = _messages(fields["messages"], where, whole=True)
     elif isinstance(fields.get(_INPUT), str):
-        fields["prompt"] = fields.pop(_INPUT)
+        fields = {"prompt" if key == _INPUT else key: value for key, value in fields.items()}
     elif _INPUT in fields and not _talks(fields[_INPUT]):
         raise UsageError(f"{where}: its 'input' must be text or a list of items, found {short(fields[_INPUT])}")
     dialect = find_api(spec.endpoint.api)
     if (why := dialect.refused(fields)) is not None:
         raise UsageError(f"{where}: its body {why}")
-    return _flat(fields, dialect.nest)
-
-
-def _flat(fields: Fields, nest: str) -> Fields:
-    """The fields with those of the object `nest` among them: the body puts them back."""
-    held = fields.get(nest) if nest else None
-    return {key: value for key, value in fields.items() if key != nest} | held if isinstance(held, dict) else fields
+    return flat(fields, dialect.nest)
 
 
 def _put_prompt(
-    fields: Fields, column: str, value: Any, row: Fields, used: set[str | None], where: str, seen: Seen
+    fields: Fields, column: str, value: Any, row: Fields, used: set[str | None], where: str, seen: Seen, known: AsIs
 ) -> None:
-    """Put a row's text, token ids or messages into the fields of its body."""
+    """Put a row's text, token ids or messages into the fields of its body; and into `known` what stands there."""
     system = next((row[key] for key in _SYSTEM if isinstance(row.get(key), str) and row[key]), None)
     first = [{"role": "system", "content": system}] if system else []
     if column in _TALKS and _of_json(value) == []:
         raise NothingToSend(f"{where}: its {column!r} is empty")
     if column in ("messages", *_TALKS) or _talks(value):
+        if isinstance(value, str):
+            known[column] = (found := _of_json(value), msgspec.Raw(value.strip().encode()))
+            value = found
         messages = _messages(value, where, whole=column not in _TALKS)
         if column in _TALKS:
             said = len(messages)
@@ -225,8 +252,15 @@ def _put_prompt(
             if not messages:
                 raise NothingToSend(f"{where}: its {column!r} holds replies alone: there is nothing to send")
             seen.replies += len(messages) < said
-        fields["messages"] = messages if messages[0].get("role") == "system" else first + messages
+        alone = not first or messages[0].get("role") == "system"
+        fields["messages"] = messages if alone else first + messages
+        if column in known and column not in _TALKS and messages is value:
+            raw = bytes(known[column][1])
+            raw = raw if alone else b"[%b,%b" % (msgspec.json.encode(first[0]), raw[1:])
+            known["messages"] = (fields["messages"], msgspec.Raw(raw))
         return
+    if column in known:
+        known["prompt"] = (value, known[column][1])
     if isinstance(value, list) and value and all(type(token) is int for token in value):
         fields["prompt"] = value
         return
@@ -247,11 +281,13 @@ def _talks(value: Any) -> bool:
 
 
 def _messages(value: Any, where: str, *, whole: bool) -> list[Fields]:
-    """Messages as they are sent; with `whole` every key of them, else those that an API knows."""
+    """Messages as they are sent; with `whole` every key of them (then they may be `value` itself), else those that an
+    API knows."""
     value = _of_json(value)
     if not isinstance(value, list) or not value:
         raise UsageError(f"{where}: messages must be a list with a message at least, found {short(value)}")
-    return [_message(each, f"{where}: message {number}", whole) for number, each in enumerate(value, 1)]
+    made = [_message(each, f"{where}: message {number}", whole) for number, each in enumerate(value, 1)]
+    return value if all(map(operator.is_, made, value)) else made
 
 
 def _message(value: Any, where: str, whole: bool) -> Fields:
@@ -263,7 +299,7 @@ def _message(value: Any, where: str, whole: bool) -> Fields:
             raise UsageError(f"{where} is from {value['from']!r}; it must be from {', '.join(_ROLES)}")
         message = {"role": role, "content": value.get("value")}
     else:
-        message = {key: inner for key, inner in value.items() if whole or key in _OF_MESSAGES}
+        message = value if whole else {key: inner for key, inner in value.items() if key in _OF_MESSAGES}
     if not isinstance(message.get("role"), str):
         raise UsageError(f"{where} has no role; found {', '.join(map(str, value)) or 'no keys'}")
     content = message.get("content")
@@ -293,40 +329,30 @@ def _output_tokens(row: Mapping[str, Any], where: str, names: tuple[str, ...]) -
     return next(iter(asked.values()), 0)
 
 
-def _settle(fields: Fields, spec: Spec, seen: Seen) -> None:
-    """Take out of a row's fields what the run decides."""
-    endpoint = spec.endpoint
-    further = _flat(endpoint.extra_body, find_api(endpoint.api).nest)
-    decided = {**further, "model": endpoint.model, "stream": endpoint.stream}
-    if endpoint.ignore_eos is not None:
-        decided["ignore_eos"] = endpoint.ignore_eos
-    for key in [key for key in fields if key in decided or key in _BY_RUN or fields[key] is None]:
-        value = fields.pop(key)
-        if value is not None and key != "stream_options" and value != decided.get(key):
-            seen.overruled[key] += 1
-
-
 def _in_form(fields: Fields, where: str, api: Api) -> Fields:
     """The fields in the form that the dialect of the API takes: the prompt first."""
     if _INPUT in fields:
         return fields
-    prompt, messages, dialect = fields.pop("prompt", None), fields.pop("messages", None), find_api(api)
+    prompt, messages, dialect = fields.get("prompt"), fields.get("messages"), find_api(api)
     if messages is None and not isinstance(prompt, str) and not (dialect.takes_ids and not dialect.talks):
         instead = "a Python callable is given a text" if api == CALLABLE else "give --api completions"
-        raise UsageError(f"{where}: token ids cannot be sent to the {api} API: {instead}")
+        raise Refused(f"{where}: token ids cannot be sent to the {api} API: {instead}")
     if dialect.talks:
-        if messages is None:
-            messages = [{"role": "user", "content": prompt}]
-        return {"messages": messages, **fields}
+        return _renamed(fields, "prompt", "messages", [{"role": "user", "content": prompt}])
     if messages is not None:
         texts = [message.get("content") for message in messages]
         if "tools" in fields or not all(isinstance(text, str) for text in texts):
             instead = "a Python callable is given one text" if api == CALLABLE else "give --api chat"
             if isinstance(api, Template):
                 instead += ', or write "messages: true" into the template'
-            raise UsageError(f"{where}: tools, calls and parts of content need messages, not one text: {instead}")
-        prompt = "\n".join(texts)
-    return {"prompt": prompt, **fields}
+            raise Refused(f"{where}: tools, calls and parts of content need messages, not one text: {instead}")
+        return _renamed(fields, "messages", "prompt", "\n".join(texts))
+    return fields
+
+
+def _renamed(fields: Fields, name: str, other: str, value: Any) -> Fields:
+    """The fields with another one, and its value, in the place of one of them."""
+    return {other if key == name else key: value if key == name else inner for key, inner in fields.items()}
 
 
 # --- what is counted --------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ memory than its reader keeps; a JSON document alone is held whole, as bytes.
 
 from __future__ import annotations
 
+import bisect
 import bz2
 import csv
 import gzip
@@ -13,38 +14,60 @@ import hashlib
 import io
 import lzma
 import re
+import shutil
+import sys
+import tempfile
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from loadcell.errors import UsageError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Row = dict[str, Any]
 _COMPRESSED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", bz2.BZ2File),
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
 )
 _PARQUET = b"PAR1"
+_ARROW, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 _UNREAD = (
-    (b"\x28\xb5\x2f\xfd", "is packed by zstd: unpack it first, by zstd -d {name}"),
     (b"PK\x03\x04", "is a zip archive or a spreadsheet: unpack it, or save it as CSV"),
     (b"\xff\xfe", "is not UTF-8 but UTF-16: save it as UTF-8"),
     (b"\xfe\xff", "is not UTF-8 but UTF-16: save it as UTF-8"),
-    (b"ARROW1", "is an Arrow file: save it as Parquet"),
 )
 _PICKLES = (".pkl", ".pickle", ".pk")
 _PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 _SEPARATORS = ",\t;|"
 _LINE_BYTES = 256 << 20
 """Longest line of JSON Lines or CSV: a longer one is another form of file, or endless."""
+_LOOKED_AT = 4096
+"""Bytes of the first line that tell whether a file is text."""
+_NAMED = 5
+"""Broken rows that are named."""
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+class Read(NamedTuple):
+    """One row as it was read; or why it could not be."""
+
+    number: int
+    row: Any
+    raw: bytes | None = None
+    """The JSON that it was read from, as it stands in the file; None where it was none."""
+    wrong: UsageError | None = None
 
 
 class Rows:
@@ -67,6 +90,8 @@ class Rows:
         self.what, self._advice = what, advice
         self.cells = False
         """Whether values are the cells of a CSV file: text, whatever they mean."""
+        self.unread: list[str] = []
+        """Columns of Parquet that were left where they are."""
         self.sha256 = b""
         self._wanted = {name.casefold(): name for name in wanted}
         self._known = {name.casefold(): name for name in more} | self._wanted
@@ -83,6 +108,13 @@ class Rows:
         return f"{self.path}:{number}"
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        for number, row, _, wrong in self.each():
+            if wrong is not None:
+                raise wrong
+            yield number, row
+
+    def each(self) -> Iterator[Read]:
+        """The rows; a broken one, after which the others can be read, as what is wrong with it."""
         try:
             with Path(self.path).expanduser().open("rb", buffering=0) as raw:
                 hashed = _Hashed(raw)
@@ -95,19 +127,39 @@ class Rows:
             why = getattr(error, "strerror", None) or f"it is damaged: {error}"
             raise UsageError(f"{self.what} {self.path} cannot be read: {why}") from None
 
-    def _rows(self, packed: Any) -> Iterator[tuple[int, Any]]:
+    def text(self) -> Iterator[Read]:
+        """The file whole, as one row that is a text."""
+        try:
+            data = Path(self.path).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{self.what} {self.path} cannot be read: {error.strerror}") from None
+        self.sha256 = hashlib.sha256(data).digest()
+        try:
+            text = str(data.removeprefix(b"\xef\xbb\xbf"), "utf-8")
+        except UnicodeDecodeError as error:
+            yield Read(1, None, wrong=UsageError(f"{self.path}: not UTF-8: {error.reason} at byte {error.start}"))
+            return
+        wrong = None if text.strip() else UsageError(f"{self.path}: the text is empty")
+        yield Read(1, text, wrong=wrong)
+
+    def _rows(self, packed: Any) -> Iterator[Read]:
         head, name = packed.peek(8), Path(self.path).name
         if head.startswith(_PICKLE_MAGIC) or Path(name).suffix.lower() in _PICKLES:
             raise UsageError(
                 f"{self.path} is a pickle, which can run any code when it is read: convert it where you trust it, by "
                 f"python -c \"import pandas; pandas.read_pickle('{name}').to_parquet('{Path(name).stem}.parquet')\""
             )
-        if head.startswith(_PARQUET):
-            self._in_rows = True
-            yield from enumerate(self._parquet(), 1)
+        if head.startswith((_PARQUET, _ARROW, _ARROW_STREAM)):
+            yield from self._columns(head, Path(self.path).expanduser())
             return
         file = next((unpack(packed) for magic, unpack in _COMPRESSED if head.startswith(magic)), packed)
         head = head if file is packed else file.peek(8)
+        if head.startswith(_PARQUET):  # its end tells where its columns are: it must lie unpacked
+            with tempfile.NamedTemporaryFile(suffix=".parquet") as unpacked:
+                shutil.copyfileobj(file, unpacked, 1 << 20)
+                unpacked.flush()
+                yield from self._columns(head, Path(unpacked.name))
+            return
         for magic, why in _UNREAD:
             if head.startswith(magic):
                 raise UsageError(f"{self.path} {why.format(name=name)}")
@@ -115,6 +167,8 @@ class Rows:
             file.read(3)
         lines = self._lines(file)
         number, line = next(((n, line) for n, line in lines if line.strip()), (0, b""))
+        if b"\0" in line[:_LOOKED_AT]:
+            raise UsageError(f"{self.path} is binary, in no form that is known: write JSON Lines, JSON, CSV or Parquet")
         if line and (header := self._header(number, line)):
             self.cells = True
             yield from self._table(number, *header, lines)
@@ -137,9 +191,7 @@ class Rows:
 
     # --- JSON ---
 
-    def _json(
-        self, number: int, line: bytes, lines: Iterator[tuple[int, bytes]], file: IO[bytes]
-    ) -> Iterator[tuple[int, Any]]:
+    def _json(self, number: int, line: bytes, lines: Iterator[tuple[int, bytes]], file: IO[bytes]) -> Iterator[Read]:
         """JSON Lines where the first line is JSON by itself and others follow; else one document."""
         rest = ((n, more) for n, more in lines if more.strip())
         try:
@@ -159,9 +211,9 @@ class Rows:
             yield from self._document(line, number)
             return
         for n, more in chain([(number, line)], [second] if second else [], rest):
-            yield n, self._decoded(more, n, line=True)
+            yield self._decoded(more, n, line=True)
 
-    def _document(self, data: bytes, first: int, alone: Exception | None = None) -> Iterator[tuple[int, Any]]:
+    def _document(self, data: bytes, first: int, alone: Exception | None = None) -> Iterator[Read]:
         """The elements of a list; else those of the only list in an object, its rows by column, or itself.
 
         `alone` is what is wrong with the first line as a document of its own.
@@ -184,32 +236,36 @@ class Rows:
             start = data.find(lists[0])
             yield from self._elements(data, first, msgspec.json.decode(lists[0], type=list[msgspec.Raw]), start)
             return
-        tree = self._decoded(data, first)
+        whole = self._decoded(data, first)
+        if whole.wrong is not None:
+            raise whole.wrong
+        tree = whole.row
         by_row = [values for values in tree.values() if isinstance(values, dict) and "".join(values).isdecimal()]
         if tree and len(by_row) == len(tree):  # as pandas writes a table: {column: {row: value}}
             for number, row in enumerate(by_row[0], 1):
                 self._elements_at.append(first)
-                yield number, {column: values.get(row) for column, values in tree.items()}
+                yield Read(number, {column: values.get(row) for column, values in tree.items()})
         else:
-            yield first, tree
+            yield whole
 
-    def _elements(self, data: bytes, first: int, elements: list[msgspec.Raw], start: int) -> Iterator[tuple[int, Any]]:
+    def _elements(self, data: bytes, first: int, elements: list[msgspec.Raw], start: int) -> Iterator[Read]:
         """The elements of a list, each with the line in which it begins."""
         line, at = first, 0
         for number, raw in enumerate(elements, 1):
             begin = data.find(raw, max(at, start))
             line += data.count(b"\n", at, begin)
             self._elements_at.append(line)
-            yield number, self._decoded(raw, number)
+            yield self._decoded(raw, number)
             at = begin + len(raw)
             line += data.count(b"\n", begin, at)
 
-    def _decoded(self, raw: bytes | msgspec.Raw, number: int, *, line: bool = False) -> Any:
-        text = self._text(raw, number)
+    def _decoded(self, raw: bytes | msgspec.Raw, number: int, *, line: bool = False) -> Read:
         try:
-            return msgspec.json.decode(text)
+            return Read(number, msgspec.json.decode(self._text(raw, number)), bytes(raw))
+        except UsageError as error:
+            return Read(number, None, wrong=error)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._not_json(number, error, bytes(raw) if line else b"") from None
+            return Read(number, None, wrong=self._not_json(number, error, bytes(raw) if line else b""))
 
     def _not_json(self, number: int, error: Exception | None, line: bytes) -> UsageError:
         comma = "; the line ends with a comma that must go" if line.rstrip().endswith(b",") else ""
@@ -237,9 +293,7 @@ class Rows:
                 return mark, names
         return None
 
-    def _table(
-        self, number: int, mark: str, names: list[str], lines: Iterator[tuple[int, bytes]]
-    ) -> Iterator[tuple[int, Row]]:
+    def _table(self, number: int, mark: str, names: list[str], lines: Iterator[tuple[int, bytes]]) -> Iterator[Read]:
         """The rows of a CSV file below its header; cells without text are left out."""
         reader = csv.reader((self._text(raw, n) for n, raw in lines), delimiter=mark, strict=True)
         before = csv.field_size_limit(_LINE_BYTES)
@@ -248,25 +302,65 @@ class Rows:
             for cells in reader:
                 at, begins = begins + 1, number + reader.line_num
                 if any(map(str.strip, cells[len(names) :])):
-                    raise UsageError(
+                    words = (
                         f"{self.where(at)}: {len(cells)} cells where the header has {len(names)} "
                         f"({', '.join(names)}): put quotes around a text that holds {mark!r}"
                     )
-                if cells:
-                    yield at, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+                    yield Read(at, None, wrong=UsageError(words))
+                elif cells:
+                    yield Read(at, {name: cell for name, cell in zip(names, cells, strict=False) if cell})
         except csv.Error as error:
             raise UsageError(f"{self.where(begins + 1)}: not CSV: {error}") from None
         finally:
             csv.field_size_limit(before)
 
-    def _parquet(self) -> Iterator[Row]:
+    def _columns(self, head: bytes, path: Path) -> Iterator[Read]:
+        """The rows of a file that holds columns."""
+        self._in_rows = True
+        rows = self._parquet(str(path)) if head.startswith(_PARQUET) else self._arrow(head, path)
+        for number, row in enumerate(rows, 1):
+            yield Read(number, row)
+
+    def _wanted_of(self, columns: Sequence[str]) -> list[str]:
+        """The columns that are read; the others are `unread`."""
+        names = [name for name in columns if name in self._known.values()]
+        self.unread = [name for name in columns if name not in names]
+        return names
+
+    def _arrow(self, head: bytes, path: Path) -> Iterator[Row]:
+        try:
+            import pyarrow
+        except ImportError:
+            raise UsageError(
+                f"{self.path} is an Arrow file, which needs a library: pip install 'loadcell[datasets]'; or save it as "
+                "Parquet"
+            ) from None
+        try:
+            with pyarrow.memory_map(str(path)) as file:
+                if head.startswith(_ARROW):
+                    reader = pyarrow.ipc.open_file(file)
+                    batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
+                else:
+                    batches = reader = pyarrow.ipc.open_stream(file)
+                names = self._wanted_of(reader.schema.names)
+                for batch in batches:
+                    if not names and batch.num_rows:
+                        yield dict.fromkeys(reader.schema.names)
+                        return
+                    for row in batch.select(names).to_pylist():
+                        yield {name: _known(value) for name, value in row.items() if value == value}
+        except pyarrow.ArrowException as error:
+            raise UsageError(
+                f"{self.path} is not an Arrow file that can be read: {str(error).splitlines()[0]}"
+            ) from None
+
+    def _parquet(self, path: str) -> Iterator[Row]:
         import duckdb
 
         try:
             with duckdb.connect() as connection:
-                path = str(Path(self.path).expanduser())
                 columns = connection.read_parquet(path).columns
-                names = [name for name in columns if name in self._known.values()]
+                names = self._wanted_of(columns)
                 if not names:
                     yield dict.fromkeys(columns)
                     return
@@ -281,11 +375,67 @@ class Rows:
             ) from None
 
 
+class Shards:
+    """The rows of several files, one after another, as if they were one; or texts, a file each."""
+
+    def __init__(self, path: str, files: Sequence[Path], read: Callable[[Path], Rows], *, texts: bool = False) -> None:
+        self.path = path
+        self.sha256 = b""
+        """Over the digests of the files, in their order."""
+        self._files = [read(file) for file in files]
+        self._texts = texts
+        self._ends = array("q")
+        """Rows up to the end of each file that has been read."""
+
+    @property
+    def cells(self) -> bool:
+        """As of `Rows`, of the file that is being read."""
+        return self._files[min(len(self._ends), len(self._files) - 1)].cells
+
+    @property
+    def unread(self) -> list[str]:
+        """As of `Rows`."""
+        return list(dict.fromkeys(name for file in self._files for name in file.unread))
+
+    def where(self, number: int) -> str:
+        """Where row `number` stands, for an error."""
+        if self._texts:
+            return self._files[number - 1].path
+        at = bisect.bisect_left(self._ends, number)
+        return self._files[at].where(number - (self._ends[at - 1] if at else 0))
+
+    def each(self) -> Iterator[Read]:
+        """As of `Rows`; numbers go on from file to file."""
+        digest, last = hashlib.sha256(), 0
+        for file in self._files:
+            before = last
+            for one in file.text() if self._texts else file.each():
+                last = before + one.number
+                yield one._replace(number=last)
+            self._ends.append(last)
+            digest.update(file.sha256)
+        self.sha256 = digest.digest()
+
+
 def _known(value: Any) -> Any:
     """A value without the nulls that fill up the structs of Parquet."""
     if isinstance(value, dict):
         return {key: _known(inner) for key, inner in value.items() if inner is not None}
     return [_known(inner) for inner in value] if isinstance(value, list) else value
+
+
+def broken_rows(path: str, broken: list[tuple[int, UsageError]], good: int) -> UsageError:
+    """That rows of a file are broken, where `good` others are not: the first in words, others by their numbers."""
+    first, others = broken[0][1], broken[1:]
+    if not others and not good:
+        return first
+    if not good:
+        return UsageError(f"{first}; and so are all {len(broken):,} rows of {path}")
+    what = f"{len(broken):,} of {good + len(broken):,} rows are broken"
+    if others:
+        what += f", {', '.join(str(number) for number, _ in others[: _NAMED - 1])} too"
+    more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+    return UsageError(f"{first}; {what}{more}: mend them, or leave them out by --skip-bad")
 
 
 class _Hashed(io.RawIOBase):

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
 from loadcell.media import STEPS_A_SECOND
 from loadcell.phrases import phrase
-from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals
+from loadcell.spec import LEAST_DURATION_S, RAMP_SHARE, Load, parse_arrivals, parse_series
 from loadcell.workload.arrivals import MAX_REQUESTS, planned_ns
 from loadcell.workload.behaving import Behaved
-from loadcell.workload.sessions import Sessions
+from loadcell.workload.sessions import Sessions, counts_within
 
 Loop = Literal["open", "closed"]
 
@@ -32,6 +34,8 @@ FASTEST_TOKEN_S = 0.001
 """No server ends a request sooner than in 5 ms and 1 ms a token: bounds what a closed loop can send in a time."""
 _FASTEST_WHOLE_S, _MOST_A_S = 0.001, 20_000
 """Nor one that generates nothing sooner than in 1 ms, or more than so many a second."""
+_OFF_MEAN = 0.05
+"""A plan whose mean rate chance moves further than this says so."""
 MOST_TEXTS = 20_000_000
 """Synthetic inputs that a run may plan."""
 
@@ -88,6 +92,21 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.input_tokens)
 
+    @property
+    def times_ns(self) -> NDArray[np.int64] | None:
+        """`planned_ns` where every request has one; None in a closed loop, and where some wait for others."""
+        return None if self.sessions is not None else self.planned_ns
+
+    @property
+    def starts_ns(self) -> NDArray[np.int64] | None:
+        """In an open loop, of each request, in order, the time from which on it may be sent; None in a closed one."""
+        times = self.planned_ns
+        return times if times is None or self.sessions is None else np.maximum.accumulate(times)
+
+    def rows_of(self, users: int) -> int:
+        """Rows that so many users of a closed loop begin with: a request each, or a session."""
+        return users if self.sessions is None else int(np.searchsorted(self.sessions.session, users))
+
 
 @dataclass(frozen=True, eq=False)
 class Slots:
@@ -119,23 +138,79 @@ def lay_out(
     return _open(load, load.rate, seed, beyond_s)
 
 
+def slots_of_sessions(
+    load: Load,
+    turns: Callable[[int], NDArray[np.int64]],
+    *,
+    seed: int,
+    mean_output_tokens: float,
+    beyond_s: float = 0.0,
+) -> tuple[Slots, NDArray[np.int64]]:
+    """The slots of a load of sessions, and the turns of each; `turns` draws those of the first n.
+
+    Its `requests` are turns: the last session ends with them. Users of a closed loop run a session each, an open loop
+    begins sessions at its rate: how many requests there are before a time follows from the server, and none is planned.
+    UsageError as `lay_out`, and for more turns than a run may plan.
+    """
+    if load.rate is None:
+        slots = lay_out(load, seed=seed, mean_output_tokens=mean_output_tokens)
+        return slots, counts_within(turns(slots.rows), slots.rows)
+    counts = None if load.requests is None else counts_within(turns(load.requests), load.requests)
+    begins = load if counts is None else msgspec.structs.replace(load, requests=len(counts))
+    slots = lay_out(begins, seed=seed, mean_output_tokens=mean_output_tokens, beyond_s=beyond_s)
+    counts = turns(slots.rows) if counts is None else counts[: slots.rows]
+    rows = int(counts.sum())
+    if rows > MAX_REQUESTS:
+        raise UsageError(
+            f"{len(counts):,} sessions are {rows:,} requests, more than the {MAX_REQUESTS:,} that one run may plan: "
+            "give fewer --turns, a lower rate or a shorter run"
+        )
+    assert slots.planned_ns is not None
+    times = np.full(rows, -1, np.int64)
+    times[np.cumsum(counts) - counts] = slots.planned_ns
+    planned = rows if load.requests is not None and load.duration_s is None else None
+    beyond = int(counts[len(counts) - slots.beyond :].sum()) if slots.beyond else 0
+    return Slots("open", times, rows, planned, slots.notes, beyond), counts
+
+
 def _open(load: Load, rate: float, seed: int, beyond_s: float) -> Slots:
     whole_s = None if load.requests is not None and load.duration_s is None else load.duration_most_s or load.duration_s
 
+    process = parse_arrivals(load.arrivals)
+
     def arriving(until_s: float | None) -> NDArray[np.int64]:
-        process, ramp_s = parse_arrivals(load.arrivals), load.ramp_s or 0.0
-        return planned_ns(process, rate, seed=seed, requests=load.requests, duration_s=until_s, ramp_s=ramp_s)
+        return planned_ns(
+            process,
+            rate,
+            seed=seed,
+            requests=load.requests,
+            duration_s=until_s,
+            ramp_s=load.ramp_s or 0.0,
+            series=None if load.rate_series is None else parse_series(load.rate_series),
+            hold_s=math.inf if whole_s is None else whole_s,
+        )
 
     times = arriving(whole_s)
     end_s = load.duration_s or whole_s
     planned = len(times) if end_s is None else int(np.searchsorted(times, round(end_s * 1e9)))
+    notes = []
+    if process.kind == "bursts" and end_s is not None and abs(planned / (rate * end_s) - 1) > _OFF_MEAN:
+        notes.append(
+            phrase(
+                "{:,} requests are planned, {:.4g} a second: in so few bursts chance moves the mean away from the "
+                "{:g} asked for",
+                planned,
+                planned / end_s,
+                rate,
+            )
+        )
     if not planned:
         raise UsageError(f"no request arrives within {end_s:g} s at {rate:g} requests/s: raise one of them")
     counted = len(times)
     if whole_s is not None and load.requests is None:
         beyond_s = min(beyond_s, 0.9 * (MAX_REQUESTS - counted) / rate)  # what may be planned without it may be with it
         times = arriving(whole_s + beyond_s) if beyond_s > 0 else times
-    return Slots("open", times, len(times), planned, [], beyond=len(times) - counted)
+    return Slots("open", times, len(times), planned, notes, beyond=len(times) - counted)
 
 
 def _closed(load: Load, mean_output_tokens: float, mean_inputs: float | None) -> Slots:

@@ -7,6 +7,8 @@ from loadcell.metrics.model.behaviour import Abandoned as Abandoned
 from loadcell.metrics.model.behaviour import Behaved as Behaved
 from loadcell.metrics.model.behaviour import Noticed as Noticed
 from loadcell.metrics.model.behaviour import SlowReading as SlowReading
+from loadcell.metrics.model.cache import Cache as Cache
+from loadcell.metrics.model.cache import HitShare as HitShare
 from loadcell.metrics.model.chunks import ItlByToken as ItlByToken
 from loadcell.metrics.model.chunks import Speculation as Speculation
 from loadcell.metrics.model.chunks import TokensPerChunk as TokensPerChunk
@@ -66,3 +68,7 @@ from loadcell.metrics.model.server import ServerPart as ServerPart
 from loadcell.metrics.model.server import ServerSide as ServerSide
 from loadcell.metrics.model.server import Watched as Watched
 from loadcell.metrics.model.server import WhereTtft as WhereTtft
+from loadcell.metrics.model.sessions import Path as Path
+from loadcell.metrics.model.sessions import Sessions as Sessions
+from loadcell.metrics.model.sessions import Turn as Turn
+from loadcell.metrics.model.sessions import UnsentTurns as UnsentTurns

@@ -225,5 +225,8 @@ class TokenClosure(msgspec.Struct, frozen=True, kw_only=True):
     cached_share: Annotated[float | None, Doc(description="prompt tokens that the server took from a cache")]
     cached_beyond_share: Annotated[
         float | None,
-        Doc(description="the same without the chat template's tokens in each prompt; null where these are not known"),
+        Doc(
+            description="the same without the chat template's tokens in each prompt, and without those that prompts "
+            "share by plan; null where the template's are not known"
+        ),
     ] = None

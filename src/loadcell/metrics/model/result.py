@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from loadcell.metrics.model.behaviour import Behaved
+from loadcell.metrics.model.cache import Cache
 from loadcell.metrics.model.chunks import ItlByToken, Speculation, TokensPerChunk
 from loadcell.metrics.model.course import Change, CountsOf, Run, Steady, Window
 from loadcell.metrics.model.estimates import Latency
@@ -23,6 +24,7 @@ from loadcell.metrics.model.outcome import (
     WholeRun,
 )
 from loadcell.metrics.model.server import Counters, Observed, ServerSide, WhereTtft
+from loadcell.metrics.model.sessions import Sessions
 from loadcell.phrases import Phrase
 from loadcell.spec import Spec
 
@@ -123,9 +125,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run_rates: Annotated[
         RunRates | None, Doc(description="the rates of the whole run by the definition of other tools, to compare with")
     ] = None
+    sessions: Annotated[Sessions | None, Doc(description="null where no two requests belong together")] = None
     input_media: Annotated[InputMedia | None, Doc(description="null where requests carry no images and no audio")] = (
         None
     )
+    cache: Annotated[
+        Cache | None, Doc(description="the server's prefix cache; null where prompts share nothing and nobody tells")
+    ] = None
     behaved: Annotated[Behaved | None, Doc(description="null where users only waited for their replies")] = None
     concurrency: Concurrency
     instrument: Instrument

@@ -108,15 +108,15 @@ def _chat_body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     if not isinstance(prompt, bytes):
         asked = b'"messages":[{"role":"user","content":%b}]' % msgspec.json.encode(prompt)
         return ended_nested(prefix, asked, most, field)
-    own: dict[str, Any] = msgspec.json.decode(prompt)
-    own["messages"] = [_message(message) for message in own["messages"]]
+    own: dict[str, Any] = msgspec.json.decode(prompt, type=dict[str, msgspec.Raw])  # values stay as they are written
+    own["messages"] = [_message(message) for message in msgspec.json.decode(own["messages"])]
     return own_nested(prefix, own, most, field, _SETTINGS, _BESIDE)
 
 
 def _generate_body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     if not isinstance(prompt, bytes):
         return ended_nested(prefix, b'"prompt":' + msgspec.json.encode(prompt), most, field)
-    return own_nested(prefix, msgspec.json.decode(prompt), most, field, _SETTINGS, _BESIDE)
+    return own_nested(prefix, msgspec.json.decode(prompt, type=dict[str, msgspec.Raw]), most, field, _SETTINGS, _BESIDE)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:

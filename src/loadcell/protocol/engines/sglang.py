@@ -107,9 +107,9 @@ def _prefix(_: str, stream: bool, form: Form, extra: Mapping[str, Any]) -> bytes
 def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     if not isinstance(prompt, bytes):
         return ended_nested(prefix, b'"text":' + msgspec.json.encode(prompt), most, field)
-    own: dict[str, Any] = msgspec.json.decode(prompt)
+    own: dict[str, Any] = msgspec.json.decode(prompt, type=dict[str, msgspec.Raw])  # values stay as they are written
     asked = own.pop("prompt")
-    name = "text" if isinstance(asked, str) else "input_ids"
+    name = "text" if bytes(asked).startswith(b'"') else "input_ids"
     return own_nested(prefix, {name: asked, **own}, most, field, _SETTINGS, _BESIDE | {name})
 
 

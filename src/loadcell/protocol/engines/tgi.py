@@ -99,7 +99,7 @@ def _prefix(_: str, __: bool, form: Form, extra: Mapping[str, Any]) -> bytes:
 def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
     if not isinstance(prompt, bytes):
         return ended_nested(prefix, b'"inputs":' + msgspec.json.encode(prompt), most, field)
-    own: dict[str, Any] = msgspec.json.decode(prompt)
+    own: dict[str, Any] = msgspec.json.decode(prompt, type=dict[str, msgspec.Raw])  # values stay as they are written
     return own_nested(prefix, {"inputs": own.pop("prompt"), **own}, most, field, _SETTINGS, frozenset(["inputs"]))
 
 

@@ -177,14 +177,15 @@ def _body(prefix: bytes, prompt: Prompt, most: int, field: str) -> bytes:
 
 def _as_items(own: bytes) -> bytes:
     """A request's own fields with its messages and tools in the form of this API."""
-    fields: dict[str, Any] = msgspec.json.decode(own)
+    fields: dict[str, Any] = msgspec.json.decode(own, type=dict[str, msgspec.Raw])  # values stay as they are written
     if "messages" not in fields:  # a body of this API, as it is
         return own
-    items = [item for message in fields.pop("messages") for item in _items(message)]
-    if isinstance(fields.get("tools"), list):
+    items = [item for message in msgspec.json.decode(fields.pop("messages")) for item in _items(message)]
+    tools = msgspec.json.decode(fields.get("tools", b"null"))
+    if isinstance(tools, list):
         fields["tools"] = [
             {"type": "function", **tool["function"]} if isinstance(tool.get("function"), dict) else tool
-            for tool in fields["tools"]
+            for tool in tools
         ]
     return msgspec.json.encode({"input": items, **fields})
 

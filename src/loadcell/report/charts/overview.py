@@ -6,6 +6,7 @@ from typing import Any
 
 from loadcell.metrics import Estimate, Result
 from loadcell.metrics.glossary import COMPARED
+from loadcell.metrics.varying import replays
 from loadcell.report.charts.ecdf import ecdf_view
 from loadcell.report.charts.model import SCHEMA, Chart, Spec
 from loadcell.report.charts.pieces import end_of, summary_of
@@ -76,6 +77,10 @@ def _text(text: str, style: str, x: int, y: int, **mark: Any) -> Spec:
 
 def _load(result: Result, words: Words) -> str:
     load = result.methodology.spec.load
+    if result.methodology.loop == "open" and result.methodology.spec.sessions.any:
+        return words.say("open loop, {rate} sessions/s", rate=words.figure(load.rate, 3))
+    if replays(result.methodology.loop, result.methodology.effective):
+        return words.say("open loop, a trace")
     if result.methodology.loop == "open":
         return words.say("open loop, {rate} requests/s", rate=words.figure(load.rate, 3))
     return words.say("closed loop, {users} users", users=words.count(load.concurrency or 1))

@@ -56,7 +56,14 @@ def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) 
     single = spec.classes == Classes()
     for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
         if isinstance(values, dict) and values and not (single and part == "classes"):
-            yield part, [Cell(f"{key}={setting(value, words)}", kind="code") for key, value in values.items()]
+            yield (
+                part,
+                [
+                    Cell(f"{key}={setting(value, words)}", kind="code")
+                    for key, value in values.items()
+                    if (part, key) != ("effective", "trace")  # told in sentences
+                ],
+            )
 
 
 def asked_for(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Fold:

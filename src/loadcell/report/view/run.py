@@ -10,14 +10,17 @@ from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughpu
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
+from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
+from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
 from loadcell.report.view.media import media_words
+from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
-from loadcell.spec import LIMITED, Spec
+from loadcell.spec import LIMITED, Load, Spec, parse_series
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
 _TOLD_FIRST = ("stability", "class", "failures")
@@ -43,14 +46,25 @@ def model_of(result: Result) -> str | None:
 
 def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
-    t, load = words.say, result.methodology.spec.load
+    t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
     if result.methodology.loop == "open":
         found = asked(load.rate or 0.0, words)
-        parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        if replays("open", result.methodology.effective):
+            parts = [t("open loop, at the times of the trace")]
+            parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
+        elif sessions.any:
+            parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        else:
+            parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        parts += [_series_words(load, words)] if load.rate_series else []
         parts += [t("at most {n} in flight", n=words.count(users))] if users else []
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if sessions.turns is not None:
+        parts.append(t("{n} turns a session", n=sessions.turns))
+    if sessions.think is not None:
+        parts.append(t("pauses {law}", law=sessions.think))
     if load.requests:
         parts.append(t("{n} requests", n=words.count(load.requests)))
     length_s = result.methodology.effective.get("duration_s")
@@ -62,10 +76,22 @@ def load_words(result: Result, words: Words) -> list[str]:
     return parts
 
 
+def _series_words(load: Load, words: Words) -> str:
+    """A rate that was meant to vary."""
+    series = parse_series(load.rate_series or "")
+    series = series.scaled(load.rate or series.mean)
+    return words.say(
+        "a rate of {low} to {high} requests/s in a series of {s} s",
+        low=asked(series.least, words),
+        high=asked(series.peak, words),
+        s=asked(series.length_s, words),
+    )
+
+
 def workload_words(spec: Spec, words: Words) -> str:
     """What was asked of the server: in tokens, and what requests carried besides."""
     text = [] if spec.workload.hears else [_text_words(spec, words)]
-    return ", ".join([*text, *media_words(spec.media, words)])
+    return ", ".join([*text, *prefix_words(spec.prefix, words), *media_words(spec.media, words)])
 
 
 def _text_words(spec: Spec, words: Words) -> str:
@@ -73,8 +99,12 @@ def _text_words(spec: Spec, words: Words) -> str:
     if not workload.generates:
         return _inputs_words(spec, words)
     out = workload.output_tokens or ""
+    if spec.trace.name is not None:
+        return words.say("lengths of the trace {name}", name=plain(spec.trace.name, 60))
     if workload.prompts:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
+    if workload.lengths:
+        return words.say("input and output lengths of {file}, in pairs", file=workload.lengths)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 
@@ -118,6 +148,7 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         yield fact(t("Load"), *load)
         yield fact(t("Workload"), workload_words(method.spec, words), t("counted by {name}", name=method.tokenizer))
         yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
+    yield from traced(result, words, short=short)
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
         after = t("after {s} s", s=words.figure(stopped.at_s, 3))
@@ -210,11 +241,13 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
         yield from [fact("", *both, *reached)] if both or reached else []
         yield from chunks(result, words, short=True)
+        yield from cached(result, words, short=True)
         return
     taken = [] if rates.input_tokens_per_s is None and hears else [_taken(result, words)]
     yield fact(t("Throughput"), *parts, *taken)
     yield fact(t("Per user"), *_per_user(rates, words))
     yield from chunks(result, words)
+    yield from cached(result, words)
 
 
 def made_words(rates: Throughput, made: str, words: Words) -> str:
@@ -411,10 +444,12 @@ def errors(result: Result, words: Words, most: int | None = None) -> Iterator[Fa
 
 def notes(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
     """What has to be known besides."""
-    for i, note in enumerate(result.notes[:most]):
+    said = set(changes_of(result))  # beside the trace that they are of
+    left = [note for note in result.notes if note not in said]
+    for i, note in enumerate(left[:most]):
         yield fact("" if i else words.say("Notes"), told(note, words))
-    if most is not None and len(result.notes) > most:
-        yield fact("", words.say("and {n} more", n=words.count(len(result.notes) - most)))
+    if most is not None and len(left) > most:
+        yield fact("", words.say("and {n} more", n=words.count(len(left) - most)))
 
 
 # --- how it was done -------------------------------------------------------------------------------------------------

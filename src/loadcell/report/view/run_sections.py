@@ -27,10 +27,11 @@ from loadcell.report.view.blocks import (
 from loadcell.report.view.figures import moment
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
+from loadcell.report.view.sessions import talks, turns_table
 from loadcell.report.words import Words
 
-MARKDOWN = ("summary", "errors", "notes", "latency", "classes", "method")
-PAGE = ("summary", "latency", "classes", "course", "drivers", "audit", "errors", "method", "notes")
+MARKDOWN = ("summary", "errors", "notes", "latency", "sessions", "classes", "method")
+PAGE = ("summary", "latency", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
 _PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "itl-by-concurrency", "stalls", "server"}
 """Charts that a section names; any other stands with what drives the times."""
@@ -46,6 +47,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     sections = {
         "summary": summary,
         "latency": _latency(result, words, drawn),
+        "sessions": _sessions(result, words),
         "classes": _classes(result, words),
         "course": _course(result, detail, words, drawn),
         "drivers": _drivers(result, words, drawn),
@@ -98,6 +100,14 @@ def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
         whole = latency.latency_table(result.whole_run.latency, words, least=True)
         blocks.append(Fold(t("The whole run, warm-up and drain included"), [whole]))
     return Section("latency", t("Latency"), blocks, detail=True)
+
+
+def _sessions(result: Result, words: Words) -> Section | None:
+    facts = list(talks(result, words))
+    if not facts:
+        return None
+    title = words.say("Tasks") if result.sessions and result.sessions.tasks else words.say("Sessions")
+    return Section("sessions", title, [Facts(facts), *turns_table(result, words)])
 
 
 def _classes(result: Result, words: Words) -> Section | None:

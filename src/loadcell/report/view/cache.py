@@ -1,0 +1,54 @@
+"""What is said of the server's prefix cache: what prompts share, and what it had of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadcell.metrics.model import HitShare, Result
+from loadcell.prefix import Prefix
+from loadcell.report.view.blocks import Fact, fact
+from loadcell.report.words import Words
+
+
+def prefix_words(prefix: Prefix, words: Words) -> Iterator[str]:
+    """What prompts were to share, as it was asked for."""
+    t = words.say
+    if prefix.system_tokens is not None:
+        yield t("a system prompt of {n} tokens", n=words.count(prefix.system_tokens))
+    if prefix.tokens is not None:
+        yield t("{k} groups that share {n} tokens", k=words.count(prefix.groups or 1), n=prefix.tokens)
+    if prefix.hit_share is not None:
+        share = words.percent(prefix.hit_share)
+        yield t("{k} groups that share {p} of the input", k=words.count(prefix.groups or 1), p=share)
+    if prefix.zipf:
+        yield t("drawn by 1/k^{s}", s=f"{prefix.zipf:g}")
+
+
+def cached(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
+    """The hit shares: intended, and reported by each witness; none where there is nothing to tell."""
+    t, found = words.say, result.cache
+    if found is None:
+        return
+    parts = []
+    if found.intended_share is not None:
+        parts.append(t("{p} of the input is shared by plan", p=words.percent(found.intended_share)))
+    for one in found.reported[:1] if short else found.reported:
+        share = words.percent(one.share)
+        by_usage = t("{p} from the cache by usage", p=share)
+        by = by_usage if one.source == "usage" else t("{p} from the cache by the server's page", p=share)
+        parts.append(by + _apart(one, words))
+    if not found.reported:
+        parts.append(t("the server does not tell what its cache had"))
+    if found.state != "as-is":
+        parts.append(t("emptied before the load") if found.state == "cold" else t("warmed before the load"))
+    if not short and found.intended_in_blocks is not None:
+        parts.append(t("{p} in blocks of 16 tokens", p=words.percent(found.intended_in_blocks)))
+    yield fact(t("Prefix cache"), *parts)
+
+
+def _apart(one: HitShare, words: Words) -> str:
+    """How far a reported share is from that intended, in points."""
+    if one.difference is None:
+        return ""
+    points = words.number(f"{100 * one.difference:+.1f}".replace("-", "\N{MINUS SIGN}"))
+    return f" ({words.say('{change} points', change=points)})"

@@ -1,0 +1,119 @@
+"""Reading a trace: which format a file has is seen by its columns or keys, whatever it is called."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from loadcell.errors import UsageError, nearest
+from loadcell.traces.files import Asked, Source, open_source
+from loadcell.traces.model import Trace
+from loadcell.traces.named import named_traces, path_of
+from loadcell.traces.plain import find
+from loadcell.traces.settle import UNITS, Draft, settle
+
+
+class Format(NamedTuple):
+    """A format of trace files, which the function `read` of the module of its name reads."""
+
+    about: str
+    forms: tuple[str, ...] = ()
+    needs: tuple[frozenset[str], ...] = ()
+    """Columns or keys by which a file is known to have it: all of one of these."""
+
+
+def _format(about: str, forms: str, *needs: str) -> Format:
+    return Format(about, tuple(forms.split()), tuple(frozenset(each.casefold().split(",")) for each in needs))
+
+
+FORMATS = {
+    "azure": _format("Azure's LLM inference traces, 2023 and 2024 (CSV)", "csv parquet",
+                     "TIMESTAMP,ContextTokens,GeneratedTokens"),
+    "burstgpt": _format("BurstGPT, with sessions or without (CSV)", "csv parquet",
+                        "Timestamp,Request tokens,Response tokens"),
+    "bailian": _format("Bailian's usage traces of Qwen (JSON Lines)", "jsonl",
+                       "chat_id,timestamp,input_length,output_length"),
+    "mooncake": _format("Mooncake's traces with shared blocks (JSON Lines)", "jsonl",
+                        "timestamp,input_length,output_length"),
+    "servegen": _format("ServeGen's rates and lengths of clients (a CSV with JSON beside it, or their folder)",
+                        "csv folder", "client,t,rate,pattern,arg1"),
+    "tracelab": _format("TraceLab's rounds of coding agents (JSON Lines)", "jsonl",
+                        "session_id,round_index,input_tokens_total,output_tokens,timing_events"),
+    "agentx": _format("sessions of coding agents, as InferenceX AgentX replays them (JSON, JSON Lines, or a folder)",
+                      "json jsonl folder", "requests,block_size,hash_id_scope"),
+    "otel": _format("OpenTelemetry spans with gen_ai attributes (JSON, JSON Lines)", "json jsonl",
+                    "spans", "resourceSpans", "span_id,attributes"),
+    "litellm": _format("LiteLLM's standard logging payloads and spend logs (JSON Lines, JSON, CSV)",
+                       "jsonl json csv parquet", "startTime,prompt_tokens,completion_tokens"),
+    "vllm": _format("vLLM's log of requests, by --enable-log-requests", "text csv"),
+    "plain": _format("columns t, in and out, under any of their names (CSV, JSON Lines, JSON, Parquet)", ""),
+}  # fmt: skip
+"""Those that are known, the more special first."""
+_LOG = re.compile(r"Received request \S+:|^(\([^)]*\) )?INFO \d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE)
+
+
+def read_trace(
+    name_or_path: str | Path,
+    *,
+    skip_bad: bool = False,
+    kind: str | None = None,
+    unit: str | None = None,
+    window_s: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> Trace:
+    """The trace of a file, or a packaged one by its name.
+
+    `kind` says the format (one of FORMATS) where the file itself does not; `unit` that of its times (s, ms, us, ns)
+    where it is another than the format's. A trace that is generated (servegen) is so from `seed`, and holds no more
+    than `window_s`, at its own times; others hold all that they have, whatever it says. Broken rows are an error, or
+    with `skip_bad` left out and counted in `Trace.changes`. UsageError says what is wrong with the file.
+    """
+    if kind is not None and kind not in FORMATS:
+        raise UsageError(f"--kind {kind}: no format of traces{nearest(kind, FORMATS)}; there are: {', '.join(FORMATS)}")
+    if unit is not None and unit not in UNITS:
+        raise UsageError(f"--time-unit {unit}: give one of {', '.join(UNITS)}")
+    known, name = named_traces(), str(name_or_path)
+    named = known.get(name) if isinstance(name_or_path, str) else None
+    if named is None and not Path(name).exists():
+        hint = "" if Path(name).suffix else f", and no trace of that name{nearest(name, known)}"
+        raise UsageError(f"there is no file {name}{hint}; packaged traces are: {', '.join(known)}")
+    source = open_source(Path(name) if named is None else path_of(name))
+    trace = settle(_reader(kind or find_kind(source))(source, Asked(unit, window_s, seed)), skip_bad=skip_bad)
+    return trace if named is None else replace(trace, name=name, source=named.source)
+
+
+def kind_of(source: Source) -> str | None:
+    """The format of a file, if it is known."""
+    if source.form == "folder":
+        return "servegen" if any(source.path.glob("*.csv*")) else "agentx"
+    if source.form in ("text", "csv") and _LOG.search(source.head):
+        return "vllm"
+    keys = {name.casefold() for name in source.columns}
+    for kind, each in FORMATS.items():
+        if source.form in each.forms and any(need <= keys for need in each.needs):
+            return kind
+    return "plain" if {"in", "out"} & set(find(source.columns)) else None
+
+
+def find_kind(source: Source) -> str:
+    """The format of a file. UsageError where it has none that is known."""
+    if (kind := kind_of(source)) is not None:
+        return kind
+    if {"messages", "prompt"} & set(source.columns):
+        raise UsageError(
+            f"{source.path} holds texts: make a trace of it by loadcell trace anonymize, or send them by --prompts"
+        )
+    has = f"it has {', '.join(source.columns[:12])}" if source.columns else "it has no columns"
+    raise UsageError(
+        f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "
+        f"{', '.join(kind for kind in FORMATS if kind != 'plain')} (--kind)"
+    )
+
+
+def _reader(kind: str) -> Callable[[Source, Asked], Draft]:
+    read: Callable[[Source, Asked], Draft] = importlib.import_module(f"loadcell.traces.{kind}").read
+    return read
