@@ -45,7 +45,7 @@ class Form:
 def measure(quick: bool) -> list[Table]:
     """One table."""
     found = {name: Form() for name in _FORMS}
-    requests = 256 if quick else 1024
+    requests = 256 if quick else 1024  # whole sessions for each of 32 users: else fewer are in flight than alone
     with engine("--ttft", "50ms", "--itl", "10ms", "--slots", "256") as target, work_folder() as folder:
         for number in range(1 if quick else 5):
             for name, flags in _FORMS.items():

@@ -34,10 +34,13 @@ GUESSING = ("chat",)
 """By n-grams that were there before, of prompts that repeat themselves."""
 _GUESSES = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_min": 1, "prompt_lookup_max": 3}
 _FLAGS = {
-    GENERATING: (),
+    GENERATING: ("--enable-prompt-tokens-details",),
     GUESSING: ("--speculative-config", json.dumps(_GUESSES), "--per-request-spec-decode-metrics", "summary"),
     EMBEDDING: ("--runner", "pooling", "--convert", "embed"),
 }
+_GROUPS = ("--system-tokens", "64", "--prefix-groups", "4", "--prefix-tokens", "256", "--prefix-zipf", "1")
+_POINTS = 3.0
+"""By which a hit share may be less, for vLLM finds whole blocks alone, or more, for it finds the template too."""
 _PROMPTS = {"score": 2, "rerank": 2}
 """Of a request with one document, for a model that embeds; elsewhere 1."""
 _GUESSED = {"draft_steps": "drafts", "draft_tokens": "draft_tokens", "accepted_tokens": "accepted_tokens"}
@@ -80,6 +83,8 @@ def main() -> int:
         with served(folder, port, flags), tempfile.TemporaryDirectory() as place:
             for api in apis:
                 lines += list(compared(api, f"http://127.0.0.1:{port}", Path(place) / api, apis))
+            for state in ("cold", "warm") if apis is GENERATING else ():
+                lines += list(shared(state, f"http://127.0.0.1:{port}", Path(place) / state))
     show(lines)
     return 0 if all(line.good for line in lines) else 1
 
@@ -91,7 +96,8 @@ def served(folder: str, port: int, flags: tuple[str, ...]) -> Iterator[None]:
         raise SystemExit(f"something serves at port {port} already: name another, as in: make real-vllm-test PORT=8100")
     words = [str(TOOLS / "real_vllm.sh"), folder, str(port), *flags]
     with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen(words, stdout=log, stderr=log, process_group=0)
+        env = os.environ | {"VLLM_SERVER_DEV_MODE": "1"}  # it has a call then that empties its cache
+        server = subprocess.Popen(words, stdout=log, stderr=log, process_group=0, env=env)
         try:
             until = time.monotonic() + _START_S
             while not healthy(port):
@@ -145,6 +151,22 @@ def compared(api: str, url: str, folder: Path, apis: tuple[str, ...]) -> Iterato
     step_ms = mean_ms(gained, "inter_token_latency") or 0.0
     e2e = timed(api, "E2E", means["e2e_ms"], gained, "e2e_request_latency", way_ms=_WAY_MS)
     yield e2e._replace(least=e2e.least + _STEPS * early * step_ms)
+
+
+def shared(state: str, url: str, folder: Path) -> Iterator[Line]:
+    """The hit shares of prompts that share beginnings, of a cache in a state: intended, and by usage and page."""
+    words = ["run", url, *_GROUPS, "--cache", state, "--input-tokens", "640", "--output-tokens", "4", "--salt", "",
+             "--concurrency", str(USERS), "--requests", str(REQUESTS), "--json", "--no-html",
+             "--output", str(folder)]  # fmt: skip
+    sys.stderr.write(f"loadcell {' '.join(words[:12])} ...\n")
+    found = subprocess.run([sys.executable, "-m", "loadcell", *words], capture_output=True, text=True, check=False)
+    if not found.stdout:
+        raise SystemExit(f"{state} was not measured:\n{found.stderr[-2000:]}")
+    cache: dict[str, Any] = json.loads(found.stdout)["cache"]
+    theirs = {one["source"]: one for one in cache["reported"]}
+    for source in ("usage", "page"):
+        intended, share = (100 * theirs[source][name] if source in theirs else None for name in ("intended", "share"))
+        yield Line(f"chat, {state} cache", f"hit share, {source}, %", intended, share, _POINTS, _POINTS)
 
 
 def repeating(folder: Path) -> str:

@@ -12,8 +12,6 @@ from loadcell.lengths import Lengths, parse_lengths
 from loadcell.sessions import Sessions, parse_times, sticky_header
 
 Doc = msgspec.Meta
-NUMBERS = ("steps", "tools", "sub_steps", "task_tokens", "system_tokens")
-"""Fields in which a number may stand for a text."""
 MOST_STEPS = 10_000
 _BEFORE_NAME = re.compile(r",(?=\s*[a-z_]+\s*=)")
 _FAN_OUT = re.compile(r"(\d*\.?\d+)\s*\*\s*(.+)")

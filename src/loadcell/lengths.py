@@ -144,8 +144,16 @@ def settle_lengths(tree: dict[str, dict[str, Any]]) -> None:
     path = workload.get("lengths")
     if not isinstance(path, str):
         return
+    if path in ("", "none"):
+        tree["workload"] = {**workload, "lengths": None, "lengths_columns": None}
+        return
     if workload.get("prompts") is not None:
         raise UsageError("workload.lengths: the prompts of a file have lengths of their own: leave out one of the two")
+    if workload.get("inputs") is not None:
+        raise UsageError(
+            "workload.lengths are of prompts and outputs, and this API generates none: give --input-tokens "
+            f"empirical:{path}#COLUMN"
+        )
     said, named = "workload.lengths: ", workload.get("lengths_columns")
     wanted: tuple[tuple[str, ...], ...] = (INPUTS, OUTPUTS)
     if isinstance(named, str):

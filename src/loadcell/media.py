@@ -19,8 +19,6 @@ _TAKES = {"chat": ("images", "audio"), "messages": ("images",), "responses": ("i
 """What those of ours take beside the text; any other of ours takes none."""
 IMAGE_SIZE, AUDIO_SECONDS = "512x512", "10"
 """By default."""
-AMOUNTS = ("images", "image_size", "audio_seconds")
-"""Fields in which a number may stand for a text."""
 STEPS_A_SECOND = 1000
 """Lengths of audio are whole milliseconds."""
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")

@@ -50,7 +50,6 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     share_copies: Annotated[
         bool, Doc(description="scale above 1: copies have the same text as what they are copies of")
     ] = False
-    skip_bad: Annotated[bool, Doc(description="leave rows of a trace out that cannot be read, and count them")] = False
 
 
 class Window(NamedTuple):

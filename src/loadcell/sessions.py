@@ -16,8 +16,6 @@ from loadcell.lengths import parse_lengths
 Doc = msgspec.Meta
 ALL = "all"
 """Turns of a session from a file: as many as it has."""
-NUMBERS = ("turns", "think", "first_input_tokens")
-"""Fields in which a number may stand for a text."""
 MOST_TURNS = 10_000
 _TIMES = ("exponential", "lognormal", "uniform")
 _FORMS = "T, exponential:MEAN, lognormal:MEDIAN,SIGMA or uniform:LO,HI, as in 2s, exponential:5s or uniform:1s,5s"

@@ -171,7 +171,22 @@ def test_the_probe_that_asks_too_much_says_so(tmp_path: Path) -> None:
 def test_what_the_server_counts_is_asked_once(tmp_path: Path) -> None:
     with serve() as server:
         spec = with_defaults(short_spec(server.url))
-        asked = server_of(spec, make_target(spec.endpoint, None), ask(server.url))
+        asked = server_of([(spec, make_target(spec.endpoint, None), ask(server.url))])
         before = len(server.received)
         assert asked.count("word") == asked.count("word") is not None
         assert len(server.received) == before + 1
+
+
+def test_of_several_servers_the_shortest_context_counts() -> None:
+    with (
+        serve(models=listing(max_model_len=4096)) as one,
+        serve(models=listing(max_model_len=2048)) as other,
+        serve(models=listing()) as silent,
+    ):
+        asked = []
+        for server in (silent, one, other):
+            spec = with_defaults(short_spec(server.url))
+            asked.append((spec, make_target(spec.endpoint, None), ask(server.url)))
+        told = server_of(asked).context()
+        assert told is not None and told.tokens == 2048
+        assert server_of(asked[:1]).context() is None

@@ -107,7 +107,7 @@ def test_what_means_the_same_is_taken(line: str, means: str) -> None:
         ("--extra-inputs min_tokens:3", "endpoint.extra_body"),
         ("--osl-stddev 5", "normal:MEAN,SD"),
         ("--max-num-completed-requests 5", "--requests N"),
-        ("--ramp-up-strategy linear", "loadcell sweep"),
+        ("--ramp-up-strategy linear", "--rate-series A..B@T"),
         ("--arrival-pattern gamma", "gamma:CV"),
     ],
 )

@@ -127,6 +127,21 @@ def test_users_take_the_lengths_in_their_order(tmp_path: Path) -> None:
     assert any("times of the trace are left out" in note for note in done.result.notes)
 
 
+@pytest.mark.parametrize("load", [{}, {"concurrency": 2, "ramp_s": 0}])
+def test_rounds_of_agents_are_sent_one_after_another(load: dict[str, Any], tmp_path: Path) -> None:
+    """TraceLab's sessions, their tools a million times as fast: each round after the reply to the one before it."""
+    with engine("--ttft", "2ms", "--itl", "0.1ms", "--slots", "8") as url:
+        asked = {"name": "tracelab", "speed": 1e6, "max_input_tokens": 200, "max_output_tokens": 3}
+        done = ran(url, tmp_path / "run", asked, load)
+        seen = truth_of(url)
+    assert done.statuses == ["ok"] * 19
+    schedule = done.recording.schedule(("session", "turn", "planned_ns"))
+    assert schedule["session"].tolist() == [0] * 10 + [1] * 9 or schedule["session"].tolist() == [0] * 9 + [1] * 10
+    for row in range(1, 19):
+        if schedule["turn"][row]:
+            assert seen[row]["arrival_ns"] >= seen[row - 1]["end_ns"]
+
+
 @pytest.mark.usefixtures("alone")
 def test_sends_are_as_bursty_as_the_trace(tmp_path: Path) -> None:
     """The busiest minute of the Azure code trace in 6 s: counts in 0.6 s of what the engine got, against the plan."""

@@ -48,6 +48,8 @@ SHORT = {
     "two-endpoints.yaml": ("load.duration_s=1s", "load.rate=40"),
     "replay.yaml": ("trace.window=600..602", "trace.speed=2", "trace.max_output_tokens=4"),
     "code.yaml": ("trace.window=busiest:2s", "trace.max_output_tokens=4"),
+    "summarise.yaml": ("load.rate_series=20@1s",),
+    "rag.yaml": ("load.duration_s=1s", "load.rate=40"),
     "loadgen.yaml": ("load.rate=40", "loadgen.min_queries=16", "loadgen.min_duration_s=0.5s"),
 }
 

@@ -67,11 +67,13 @@ def short_spec(url: str, **fields: Any) -> Spec:
         "workload": {"input_tokens": "8", "output_tokens": "4"},
         "run": {"workers": 1},
     }
-    if "rate" not in fields:
+    if not {"rate", "rate_series"} & fields.keys():
         tree["load"]["concurrency"] = 2
     if is_api(api := fields.get("api", "chat")) and not find_api(api).generates:
         del tree["workload"]["output_tokens"]
     if api in HEARING:
+        tree["workload"] = {}
+    if "lengths" in fields:
         tree["workload"] = {}
     for name, value in fields.items():
         section, key = _FIELD[name]
@@ -95,10 +97,11 @@ _FIELD = {
     for section, keys in {
         "endpoint": "cert_file key_file resolve "
         "api path http model stream headers api_key_env auth ca_file verify_tls metrics_url ignore_eos extra_body",
-        "load": "concurrency rate arrivals requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
-        "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s",
+        "load": "concurrency rate arrivals rate_series requests duration_s warmup_s ramp_s timeout_s connect_timeout_s "
+        "wait_ready_s max_failures min_requests lockstep keep_load duration_most_s cache cache_reset",
+        "prefix": "system_tokens groups tokens zipf hit_share",
         "workload": "input_tokens output_tokens prompts prompt_column output_column line_output_tokens tokenizer "
-        "ignore_fields send_fields skip_bad too_long context_tokens "
+        "ignore_fields send_fields skip_bad too_long context_tokens lengths lengths_columns lengths_order "
         "template_tokens token_ratio inputs query_tokens",
         "sessions": "turns think history sticky first_input_tokens",
         "agent": "steps tools fan_out sub_steps task_tokens system_tokens",

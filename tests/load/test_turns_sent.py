@@ -321,3 +321,39 @@ def test_what_is_made_meanwhile_is_what_was_planned(fast: str, tmp_path: Path, m
         assert isinstance(own, bytes)
         said = [one["content"] for one in json.loads(own)["messages"]]
         assert seen["said"] == [zlib.crc32(text.encode()) for text in said]
+
+
+def test_ttft_of_turns_is_as_near_to_the_engines_own_as_that_of_single_requests(alone: None, tmp_path: Path) -> None:
+    apart: dict[str, float] = {}
+    with engine("--ttft", "15ms", "--itl", "1ms", "--slots", "64") as url:
+        for name, sessions in (("alone", {}), ("turns", {"turns": "8", "think": "20ms"})):
+            folder = tmp_path / name
+            manifest = run_load(spec_of(url, {"concurrency": 8, "requests": 400}, sessions), folder, lambda _: None)
+            truth = [one for one in truth_of(url) if one["id"].startswith(manifest.id)]
+            mine = [row["first_any_ns"] - row["send_start_ns"] for row in rows_of(folder)]
+            true = [one["tokens_ns"][0] - one["arrival_ns"] for one in truth]
+            apart[name] = float(np.median(np.subtract(mine, true))) / 1e6
+    assert abs(apart["turns"]) < 0.5
+    assert abs(apart["turns"] - apart["alone"]) < 0.25
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_another(tmp_path: Path) -> None:
+    with serve(idle_s=0.1) as server:
+        asked = {"turns": "3", "think": "400ms", "sticky": "connection"}
+        run_load(spec_of(server.url, {"concurrency": 2, "requests": 12}, asked), tmp_path / "run", lambda _: None)
+        closed = server.idle_closed
+    rows = rows_of(tmp_path / "run")
+    assert [row["status"] for row in rows] == ["ok"] * 12
+    assert closed >= 8
+    assert len({row["connection"] for row in rows}) >= 8
+
+
+def test_classes_are_dealt_to_whole_sessions(fast: str, tmp_path: Path) -> None:
+    with serve() as server:
+        tree = _tree(spec_of(fast, {"concurrency": 4, "requests": 48}, {"turns": "4"}))
+        spec = build_spec(tree | {"classes": {"also": [{"url": server.url}]}})
+        run_load(spec, tmp_path / "run", lambda _: None)
+    rows = rows_of(tmp_path / "run")
+    assert {row["class"] for row in rows} == {0, 1}
+    assert all(row["class"] == rows[row["request"] - row["turn"]]["class"] for row in rows)
+    check_times(tmp_path / "run")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from made_sessions import Call, talk
 
+from loadcell.compare.figures import ABSENT, figures
 from loadcell.metrics import build_result
 from loadcell.metrics.model import Result
 from loadcell.recording.read import Recording
@@ -169,6 +170,29 @@ def test_the_mix_of_turns_is_no_change_of_the_server(tmp_path: Path) -> None:
     result = result_of(tmp_path, talks)
     assert all(one.kind in (None, "none") for one in result.change.values())
     assert result.steady.stable is not False
+
+
+def test_times_of_sessions_are_compared_where_both_sides_have_them(
+    tmp_path: Path, make: Callable[..., Recording]
+) -> None:
+    one = made_sessions.write(tmp_path / "a", [(100.0 * i, talk(3)) for i in range(80)], load=WHOLE)
+    two = made_sessions.write(tmp_path / "b", [(100.0 * i, talk(3, think_ms=200)) for i in range(80)], load=WHOLE)
+    found = [figures(build_result(one), one), figures(build_result(two), two)]
+    for name in ("session_time.p50", "session_time.p90", "sessions_per_s.mean"):
+        assert all(side[name].value and side[name].low and side[name].high for side in found), name
+    assert found[1]["session_time.p50"].value - found[0]["session_time.p50"].value == pytest.approx(200)  # type: ignore[operator]
+    plain = make([made.ok_request(i, start_ms=100.0 * i) for i in range(40)])
+    assert figures(build_result(plain), plain)["session_time.p50"].why in ABSENT
+
+
+def test_a_branch_that_failed_holds_up_what_waits_for_it_and_nothing_else(tmp_path: Path) -> None:
+    """1 fails, which 3 and 4 wait for; 2 goes on, and 5 behind it comes after the end."""
+    calls = [Call(), Call((0,), fails=True), Call((0,)), Call((1, 2)), Call((3,)), Call((2,), delay_ms=60_000)]
+    result = result_of(tmp_path, [(100.0 * i, calls) for i in range(40)], stops_ms=10_000)
+    found = result.sessions
+    assert found is not None
+    assert (found.failed, found.whole, found.unfinished) == (40, 0, 0)
+    assert (found.unsent_turns.after_failure, found.unsent_turns.at_end) == (80, 40)
 
 
 def test_a_task_that_branches_and_joins(tmp_path: Path) -> None:

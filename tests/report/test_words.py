@@ -43,7 +43,7 @@ def test_every_sentence_is_known(lang):
     assert not sorted(said - set(catalogue(lang).words) - NAMES)
 
 
-ERRORS = {"glossary", "peer_names", "preflight", "offers", "run", "fit", "rows", "fields"}
+ERRORS = {"glossary", "peer_names", "preflight", "offers", "run", "fit", "rows", "fields", "shards"}
 """Modules whose other sentences are errors of the command line, or names."""
 
 

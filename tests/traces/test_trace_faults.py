@@ -36,6 +36,21 @@ def test_broken_rows_are_left_out_and_counted_where_that_is_asked_for(file):
     assert change.words == "1 of 3 rows of t are broken and were left out, the first: line 3 (no input tokens)"
 
 
+def test_cells_too_many_and_quotes_without_an_end_break_their_own_row_alone(file):
+    path = file("t.csv", HEAD + '0,5,1\n1,6,1,9\n2,"7,1\n3,8,1\n"4",9,1\n')
+    said = refusal(path)
+    assert "2 of 5 rows" in said and "line 3 (4 cells for 3 columns), line 4 (no input tokens)" in said
+    assert read_trace(path, skip_bad=True).input_tokens.tolist() == [5, 8, 9]
+    said = refusal(file("u.csv", HEAD + "0,5,1\n1,6,1,9\n"))
+    assert "line 3 (4 cells for 3 columns)" in said
+
+
+def test_a_cell_may_have_lines_and_two_columns_one_name(file):
+    text = 't,in,out,note,note\n0,5,1,"a\nb",\n1,6,1,c,d\n'
+    assert read_trace(file("t.csv", text)).input_tokens.tolist() == [5, 6]
+    assert "its first line holds numbers" in refusal(file("n.csv", "0,5,1\n1,6,1\n"))
+
+
 def test_lines_that_are_no_json_are_broken_rows(file):
     path = file("t.jsonl", '{"t": 0, "in": 5, "out": 1}\nwhat\n[1]\n\n{"t": 1, "in": 6, "out": 1}\n')
     assert (
@@ -169,3 +184,38 @@ def test_a_format_with_dates_takes_no_unit(file):
     assert "--time-unit" in refusal(file("a.csv", text), unit="ms")
     assert "--time-unit min: give one of s, ms, us, ns" in refusal(file("a.csv", text), unit="min")
     assert "holds numbers" in refusal(file("a.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n5,48,10\n"))
+
+
+def test_who_waits_only_for_what_is_left_out_begins_when_that_would_have(file):
+    rows = ["t,in,out,session,delay", "5,1,1,b,", "7,1,0,a,", ",2,1,a,4", ",3,1,a,1"]
+    trace = read_trace(file("t.csv", "\n".join(rows)))
+    assert trace.input_tokens.tolist() == [1, 2, 3]
+    assert trace.t_s[:2].tolist() == [0, 2] and np.isnan(trace.t_s[2])
+    assert [trace.waits.of(row).tolist() for row in range(3)] == [[], [], [1]]
+
+
+def test_rows_that_wait_stand_behind_those_that_they_wait_for(file):
+    rows = ["t,in,out,session,turn,delay", ",3,1,a,2,1", ",2,1,a,1,1", "7,1,1,a,0,"]
+    trace = read_trace(file("t.csv", "\n".join(rows)))
+    assert trace.input_tokens.tolist() == [1, 2, 3]
+    assert [trace.waits.of(row).tolist() for row in range(3)] == [[], [0], [1]]
+
+
+def test_numbers_of_blocks_may_be_of_any_size(file):
+    blocks = [[2**63, -5], [2**63, 2**100]]
+    rows = [
+        {"timestamp": i, "input_length": 600, "output_length": 1, "hash_ids": each} for i, each in enumerate(blocks)
+    ]
+    trace = read_trace(file("m.jsonl", rows))
+    assert [trace.blocks.of(row).tolist() for row in range(2)] == [[0, 1], [0, 2]]
+    rows = [{"t": 0, "in": 5, "out": 1, "blocks": [1], "block_tokens": 10**20}]
+    assert "one has 1 to" in refusal(file("p.jsonl", rows))
+
+
+def test_silence_of_years_takes_no_memory(file):
+    from loadcell.traces.describe import describe
+
+    times = [*range(30), 10**13]
+    found = describe(read_trace(file("t.csv", "t_s,in,out\n" + "".join(f"{t},5,1\n" for t in times))))
+    assert found.arrivals.dispersion["1"] == pytest.approx(1, abs=1e-6)
+    assert found.arrivals.span_s == 10**13

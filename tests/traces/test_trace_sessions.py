@@ -132,6 +132,19 @@ def test_the_same_answer_in_another_session_is_no_dependency(file):
     assert trace.waits is None and trace.session is None
 
 
+def test_calls_that_failed_are_left_out_and_counted(file):
+    document = otlp([span("a", 0, 1), span("b", 2, 3)])
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][1]["status"] = {"code": 2, "message": "overloaded"}
+    trace = read_trace(file("o.json", json.dumps(document)))
+    assert len(trace) == 1
+    assert [(change.what, change.words) for change in trace.changes] == [
+        ("drop", "1 of 2 calls of o failed, and were left out")
+    ]
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["status"] = {"code": "STATUS_CODE_ERROR"}
+    with pytest.raises(UsageError, match="all 2 failed"):
+        read_trace(file("o.json", json.dumps(document)))
+
+
 def test_spans_without_calls_and_broken_lines_are_told(file):
     agent = otlp([{"id": "a", "trace": "t", "start": 1, "end": 2, "attributes": {"http.method": "GET"}}])
     with pytest.raises(UsageError, match="no call of a model: none of its 1 spans"):

@@ -11,7 +11,8 @@ from loadcell.agents import Agent, parse_agent, parse_fan_out
 from loadcell.errors import UsageError
 from loadcell.spec import build_spec, with_defaults
 from loadcell.workload import plan
-from loadcell.workload.agents import FIRST, SUB_SYSTEM, SYSTEM, Calls, Shape, calls_of, shape_of
+from loadcell.workload.agents import FIRST, SUB_SYSTEM, SYSTEM, Calls, Shape, calls_of, shape_of, shared_of, tasks_for
+from loadcell.workload.blocks import shared_tokens
 
 TASKS = st.lists(
     st.lists(st.lists(st.integers(1, 3), max_size=3), min_size=1, max_size=5).map(lambda steps: [*steps[:-1], []]),
@@ -77,7 +78,7 @@ def test_calls_are_those_of_an_agent_that_goes_through_its_tasks(tasks, system, 
     calls = calls_of(made, rows, system=system)
     assert rows_of(calls) == wanted[:rows]
     assert calls.sessions.turn.tolist() == depths([row[1] for row in wanted])[:rows]
-    assert calls.begins.tolist() == [len(row[2]) == 1 + system for row in wanted[:rows]]
+    assert (calls.follows < 0).tolist() == [len(row[2]) == 1 + system for row in wanted[:rows]]
 
 
 def test_a_task_does_not_depend_on_how_many_there_are() -> None:
@@ -86,6 +87,27 @@ def test_a_task_does_not_depend_on_how_many_there_are() -> None:
     rows = int(few.rows.sum())
     assert few.rows.tolist() == many.rows[:20].tolist()
     assert rows_of(calls_of(few, rows, system=True)) == rows_of(calls_of(many, rows, system=True))
+
+
+@given(TASKS, st.booleans())
+def test_what_calls_share_is_what_their_blocks_do(tasks, system) -> None:  # type: ignore[no-untyped-def]
+    made = shape(tasks)
+    rows = int(made.rows.sum())
+    calls = calls_of(made, rows, system=system)
+    tokens = np.random.default_rng(0).integers(1, 50, FIRST + 2 * rows)
+    tokens[SUB_SYSTEM] = tokens[SYSTEM]
+    sizes = tokens[calls.blocks.values]
+    sums = np.concatenate(([0], np.cumsum(sizes)))
+    input_tokens = np.diff(sums[calls.blocks.ends], prepend=0)
+    shared = shared_of(calls, input_tokens, int(tokens[SYSTEM]) if system else 0)
+    assert shared.tolist() == shared_tokens(calls.blocks, sizes).tolist()
+
+
+def test_as_many_tasks_are_drawn_as_the_calls_need() -> None:
+    agent = Agent(steps="uniform:2,6", fan_out="0.4*2")
+    rows = tasks_for(agent, 5000, 3)
+    assert 5000 <= rows.sum() < 7000
+    assert rows.tolist() == shape_of(agent, rows.size, 3).rows.tolist()
 
 
 def test_laws_are_kept() -> None:

@@ -37,5 +37,5 @@ def test_blocks_join_alike_in_pieces_of_any_size(monkeypatch: pytest.MonkeyPatch
     prompts = made(rng.integers(1, 40, 50).tolist(), [rng.integers(0, 50, n).tolist() for n in rng.integers(1, 9, 90)])
     whole = list(prompts)
     monkeypatch.setattr("loadcell.workload.prompts._BLOCK_TOKENS", 25)
-    monkeypatch.setattr("loadcell.workload.blocks._ROWS", 7)
+    monkeypatch.setattr("loadcell.workload.blocks._WORDS_AT_ONCE", 70)
     assert list(prompts) == whole

@@ -151,7 +151,7 @@ def test_broken_lines_are_counted_and_named_or_left_out(read: Read) -> None:
     assert len(file) == 8 and file.places.tolist() == [1, 3, 5, 7, 9, 11, 13, 15]
     (note,) = (note for note in file.notes(8) if "--skip-bad" in note)
     assert note.startswith(
-        f"7 broken lines of {file.path} were left out, as asked (--skip-bad); the first: {file.path}:2"
+        f"broken lines of {file.path} that were left out, as asked (--skip-bad): 7; the first: {file.path}:2"
     )
     with pytest.raises(UsageError, match=r"p\.jsonl:1: nothing to send: .*; and so are all 2 rows of"):
         read('{"x": 1}\n{"x": 2}', skip_bad=True)

@@ -194,5 +194,10 @@ def test_beginnings_that_are_sent_first_are_all_that_is_shared(lists: list[list[
     }  # fmt: skip
     longest = {one for one in common if not any(other[: len(one)] == one != other for other in common)}
     assert sorted(map(tuple, beginnings)) == sorted(longest)
-    ones = np.ones(len(blocks.values), np.int64)
-    assert shared_tokens(blocks, ones).sum() <= len(blocks.values)
+    tokens = 10 ** (blocks.values % 5)
+    expected = []
+    for i, mine in enumerate(lists):
+        known = max((next((n for n, (a, b) in enumerate(zip(mine, other, strict=False)) if a != b),
+                          min(len(mine), len(other))) for other in lists[:i]), default=0)  # fmt: skip
+        expected.append(sum(10 ** (value % 5) for value in mine[:known]))
+    assert shared_tokens(blocks, tokens).tolist() == expected

@@ -121,6 +121,8 @@ def test_lengths_without_times_need_a_rate_or_users() -> None:
         ({"workload": {"output_tokens": "100"}}, "leave --output-tokens out"),
         ({"workload": {"prompts": "x.jsonl"}}, "leave out --prompts"),
         ({"endpoint": {"url": "http://x", "api": "embeddings"}}, "generates none"),
+        ({"sessions": {"turns": "3"}}, "leave out --turns"),
+        ({"load": {"cache": "warm"}}, "cold or as-is"),
         ({"trace": {"name": "a", "scale": 0}}, r"trace\.scale is 0"),
         ({"trace": {"name": "a", "too_long": "drop"}}, "nothing is too long"),
         ({"trace": {"name": "a", "window": "oops"}}, "10m..15m"),
@@ -302,7 +304,9 @@ def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
     assert trace.prefix_tokens is not None
     with gzip.open(file_of("tracelab.jsonl.gz"), "rt") as file:
         told = {(row["input_tokens_total"], row["output_tokens"]): row for row in map(json.loads, file)}
-    made = planned(trace)
+    with pytest.raises(UsageError, match="would be sent for 72 days: give --trace-window"):
+        planned(trace)
+    made = planned(trace, {"speed": 1000.0})
     schedule, prompts = made.schedule, [text.split(" ") for text in made.prompts]
     assert schedule.sessions is not None and schedule.shared_tokens is not None
     assert len(prompts) == len(told) == 19
@@ -317,7 +321,7 @@ def test_rounds_of_agents_begin_as_the_ones_before_them() -> None:
             assert words[most : most + 4] != prompts[before[-1]][most : most + 4]
         else:
             assert schedule.shared_tokens[row] == 0
-    whole = planned(trace, {"scale": 3.0}).schedule
+    whole = planned(trace, {"scale": 3.0, "speed": 1000.0}).schedule
     assert len(whole) == 57
 
 
@@ -329,3 +333,26 @@ def test_a_session_stays_with_its_endpoint() -> None:
     assert set(made.kinds.tolist()) == {0, 1}
     for session in range(int(made.sessions.session.max()) + 1):
         assert len(set(made.kinds[made.sessions.session == session].tolist())) == 1
+
+
+def test_requests_are_held_against_the_models_context() -> None:
+    trace = made_sessions(9, 40)
+    longest = int((trace.input_tokens + trace.output_tokens).max())
+    context = longest - 20
+    over = trace.input_tokens + trace.output_tokens > context
+    with pytest.raises(UsageError, match=rf"{over.sum()} of {len(trace)} requests of made are longer .*--too-long"):
+        planned(trace, context_tokens=context)
+    clipped = planned(trace, context_tokens=context, too_long="clip")
+    totals = clipped.schedule.input_tokens + clipped.schedule.output_tokens
+    assert totals.max() == context
+    assert np.count_nonzero(totals == context) >= over.sum()
+    assert isinstance(clipped.prompts, BlockPrompts)
+    assert np.array_equal(clipped.prompts.lengths, clipped.schedule.input_tokens)
+    dropped = planned(trace, context_tokens=context, too_long="drop")
+    assert trace.session is not None
+    left = ~np.isin(trace.session, trace.session[over])
+    assert sorted(dropped.schedule.input_tokens) == sorted(trace.input_tokens[left])
+    for made in (clipped, dropped):
+        assert made.trace is not None
+        assert made.trace["changes"][-1]["words"] in made.notes
+    assert planned(trace, context_tokens=longest).schedule.hash == planned(trace).schedule.hash

@@ -173,6 +173,8 @@ def test_conversations_of_a_file_become_sessions(tmp_path: Path) -> None:
         ({}, {"turns": "3"}, {"api": "embeddings", "workload": {"output_tokens": None}}, "has no turns"),
         ({}, {"turns": "3"}, {"media": {"images": "1"}}, "images or audio"),
         ({}, {"turns": "20000"}, {}, "20,000 turns"),
+        ({"rate": 1.0, "requests": 10**9}, {"turns": "2"}, {}, "that one run may plan"),
+        ({"rate": 1e5, "duration_s": 90.0}, {"turns": "9"}, {}, "fewer --turns"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_load(

@@ -19,7 +19,8 @@ LEAST_OF_DUEL = "1%"
 GATED = """{ttft,tpot,e2e,first_audio,rtf}.{geomean,mean}
   {ttft,tpot,itl,e2e,first_audio,rtf}.{p50,p90,p95,p99}
   {output_tokens_per_s,inputs_per_s,images_per_s}.mean
-  {audio_s_per_s,requests_per_s}.mean
+  {audio_s_per_s,requests_per_s,sessions_per_s}.mean
+  session_time.{p50,p90,p99}
   {slo_attainment,failed}.share"""
 """The keys of MEASURES, folded by hand: to import them for --help costs half a second."""
 _EPILOG = """\

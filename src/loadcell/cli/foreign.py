@@ -66,7 +66,7 @@ ALWAYS = {
 """What is so without a flag: how many values it has, and why it can be left out."""
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
 _OWN_FORM = "--spec FILE takes Loadcell's own YAML (examples/), or the same by flags"
-_PROMPTS = "--prompts FILE takes JSON Lines, JSON, CSV or Parquet; its columns: --prompt-column, --output-column"
+_PROMPTS = "--prompts FILE|DIR|ORG/NAME#SPLIT (of the hub); its columns: --prompt-column, --output-column"
 DIFFERENT = {
     "--output DIR is the folder of one recording; it must be new, or it is refused":
         "--result-dir --result-filename --results-dir --output-file --output-dir --output-path --outputs "
@@ -78,8 +78,9 @@ DIFFERENT = {
     _OWN_FORM: "--config --config-file --config_file",
     "--warmup N leaves the first N requests of the load out, it sends none besides; without it the warm-up is found":
         "--warmup-request-count --warmup-requests --num-warmups --warmup-duration",
-    "one run has one load: loadcell sweep --rate or --concurrency varies it":
-        "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps --stages --sweep",
+    "one run has one load: loadcell sweep --rate or --concurrency varies it": "--stages --sweep",
+    "--rate-series A..B@T goes from A to B requests/s in the time T":
+        "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps",
     "--set 'endpoint.extra_body={\"NAME\": VALUE}' puts fields into every request": "--extra-inputs --logprobs",
     "--input-tokens and --output-tokens say both lengths: N, uniform:LO,HI, normal:MEAN,SD":
         "--traffic-scenario --prompt-tokens",
@@ -105,7 +106,7 @@ DIFFERENT = {
     "--api chat or completions": "--llm-api",
     "--workers N is exactly so many load processes": "--workers-max",
     "--output names the recording; it takes no words of yours": "--metadata --label",
-    "no cache of the server is emptied: every run has new prompts (--salt), so that none knows them": "--flush-cache",
+    "--cache cold empties the server's cache before each run, and sees whether it did": "--flush-cache",
     "--api chat lets the server apply it": "--apply-chat-template",
     "loadcell run and sweep have it; where it is refused the load ends by its requests (--requests N)": "--duration",
 }  # fmt: skip
@@ -309,7 +310,9 @@ def _arrival_pattern(now: _Taking, name: str, value: str, words: list[str]) -> N
     if value in ("poisson", "constant"):
         now.take(f"{name} {value}", "--arrivals", value)
     else:
-        now.wrong.append(f"  {name} {value}: --arrivals takes poisson, constant or gamma:CV")
+        from loadcell.spec.notation import ARRIVALS
+
+        now.wrong.append(f"  {name} {value}: --arrivals takes {ARRIVALS}")
 
 
 def _api(now: _Taking, name: str, value: str, words: list[str]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BY_RULES = (
     "--concurrency", "--rate", "--arrivals", "--requests", "--duration", "--warmup", "--slo", "--ignore-eos",
     "--input-tokens", "--prompts", "--keep-load", "--also", "--scenario", "--cancel", "--patience", "--slow-readers",
+    "--rate-series", "--lengths", "--lengths-columns", "--lengths-order",
 )  # fmt: skip
 """Flags of `run` that the rules of a benchmark answer, or that mean something else here."""
 

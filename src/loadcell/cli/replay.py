@@ -66,7 +66,7 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     known = {name.lower() for name, value in headers.items() if value != REDACTED}
     tree["endpoint"]["headers"] = {n: v for n, v in headers.items() if v != REDACTED or n.lower() not in known}
     load = tree["load"]
-    if recorded.spec["load"]["rate"] is None and load["rate"] is not None:
+    if recorded.spec["load"]["rate"] is None and (load["rate"] is not None or load.get("rate_series")):
         load.update({key: None for key in ("concurrency", "ramp_s") if f"load.{key}" not in given})
     if load.get("duration_most_s") is not None and {"load.duration_s", "load.requests"} & set(
         given

@@ -115,7 +115,6 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--trace-scale", "trace.scale", "X"),
         ("--trace-speed", "trace.speed", "X"),
         ("--trace-spread", "trace.spread", ""),
-        ("--trace-skip-bad", "trace.skip_bad", ""),
         ("--max-input-tokens", "trace.max_input_tokens", "N"),
         ("--max-output-tokens", "trace.max_output_tokens", "N"),
         ("--trace-too-long", "trace.too_long", "HOW"),
@@ -331,7 +330,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     import msgspec
 
     from loadcell.agents import parse_agent
-    from loadcell.spec import build_spec, field_from_text, parse_slo
+    from loadcell.spec import NO_SERIES, build_spec, field_from_text, parse_slo
 
     if recorded and args.spec:
         raise UsageError(f"{args.target} brings the spec of its run: leave out --spec, give flags or --set instead")
@@ -381,9 +380,11 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     if "workload.lengths" in given:  # likewise: it brings both lengths
         for path in {"workload.input_tokens", "workload.output_tokens"} - given:
             tree["workload"].pop(path.partition(".")[2], None)
-    if "load.rate_series" in given:  # likewise: its own mean and end go before those of another rate
+    if (
+        "load.rate_series" in given and tree["load"]["rate_series"] not in NO_SERIES
+    ):  # likewise: its own mean and end go before those of another rate
         for path in {"load.rate", "load.duration_s", "load.duration_most_s"} - given:
-            tree["load"].pop(path.partition(".")[2], None)
+            tree["load"][path.partition(".")[2]] = None
     if "workload.prompts" in given:  # likewise before inputs that a spec or a recording plans: its lines hold their own
         for path in {"workload.inputs", "workload.query_tokens"} - given:
             tree["workload"].pop(path.partition(".")[2], None)

@@ -8,10 +8,20 @@ import sys
 from loadcell.errors import UsageError
 
 _EPILOG = """\
-FILE is a trace in one of these formats, told by its columns or keys, packed by
-gzip or not; NAME one of `loadcell trace list`.
+NAME is one of `loadcell trace list`. The format of a FILE is told by its
+columns or keys, never by its name; gzip may have packed it.
 
-{formats}
+  plain     columns t, in, out: CSV, JSON Lines, JSON, Parquet
+  azure     Azure's LLM inference traces, 2023 and 2024
+  burstgpt  BurstGPT, with sessions or without
+  bailian   Bailian's usage traces of Qwen
+  mooncake  Mooncake's traces with shared blocks
+  servegen  ServeGen's rates and lengths of clients, a CSV or a folder
+  tracelab  TraceLab's rounds of coding agents
+  agentx    sessions of agents as InferenceX AgentX replays them, or a folder
+  otel      OpenTelemetry spans with gen_ai attributes
+  litellm   LiteLLM's standard logging payloads and spend logs
+  vllm      vLLM's log of requests, by --enable-log-requests
 
 examples:
   loadcell trace describe azure-code
@@ -22,13 +32,9 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    from loadcell.traces.read import FORMATS
-
-    width = max(map(len, FORMATS))
-    formats = "\n".join(f"  {kind:{width}}  {each.about}" for kind, each in FORMATS.items())
     parser.description = "Rate, burstiness, lengths, sessions and sharing of a trace."
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EPILOG.format(formats=formats)
+    parser.epilog = _EPILOG
     parser.add_argument("trace", metavar="FILE|NAME")
     parser.add_argument("--kind", metavar="FORMAT", help="its format, where the file does not tell")
     parser.add_argument(

@@ -14,7 +14,7 @@ from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
 from loadcell.metrics.glossary import FIELDS, latencies_of, made_of
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
 from loadcell.metrics.latency import in_send_order, of_requests
-from loadcell.metrics.model import Interval, Result, Share, Summary
+from loadcell.metrics.model import Estimate, Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows, read_rows
 from loadcell.metrics.window import anchors
@@ -26,7 +26,8 @@ GRID = 200
 NO_SLO = phrase("no SLO")
 NOT_KEPT = phrase("a saved result does not hold it")
 NOT_OF_API = phrase("its API has no such thing")
-ABSENT = (NO_SLO, NOT_KEPT, NOT_OF_API)
+NO_SESSIONS = phrase("no sessions")
+ABSENT = (NO_SLO, NOT_KEPT, NOT_OF_API, NO_SESSIONS)
 """Why a side has no such figure at all: then it is not compared, and not shown as missing either."""
 
 
@@ -85,6 +86,8 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
         return _latency(measure, result, samples)
     if measure.metric in RATES:
         return _rate(measure, result)
+    if measure.metric in ("sessions_per_s", "session_time"):
+        return _session(measure, result)
     if measure.metric == "failed":
         counts = result.counts.window
         worth = None if samples is None else counts.planned / samples.failed_inflation
@@ -93,6 +96,27 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     if good is None:
         return Figure(None, why=NO_SLO)
     return _share(good.attainment, good.planned, phrase("its limits cannot be judged"))
+
+
+def _session(measure: Measure, result: Result) -> Figure:
+    """A figure of sessions, by the interval of its Result."""
+    found, none = result.sessions, phrase("it has no interval")
+    if found is None:
+        return Figure(None, why=NO_SESSIONS)
+    if measure.metric == "sessions_per_s":
+        value, span = found.sessions_per_s, found.sessions_interval
+        if value is None or span is None:
+            return Figure(value, found.whole, why=none if value is None else None, open=none, open_below=none)
+        return Figure(value, found.whole, span.low, span.high)
+    if found.time is None:
+        return Figure(None, why=phrase("there is none"))
+    estimate: Estimate = getattr(found.time, measure.stat)
+    if estimate.value is None:
+        few = phrase("it needs {:,} samples, there are {:,}", shown_from(measure.permille), found.time.n)
+        return Figure(None, found.time.n, why=estimate.withheld or few, few=estimate.withheld is None)
+    low, high = estimate.low, estimate.high
+    above, below = ((estimate.caveat or none) if end is None else None for end in (high, low))
+    return Figure(estimate.value, found.time.n, low, high, open=above, open_below=below)
 
 
 def of_api(metric: str, result: Result) -> bool:

@@ -56,6 +56,11 @@ MEASURES = {
         Measure("images_per_s", "mean", "Images/s", "images/s", 1, True),
         Measure("audio_s_per_s", "mean", "Audio s/s", "s of audio/s", 1, True),
         Measure("requests_per_s", "mean", "Requests/s", "requests/s", 1, True),
+        Measure("sessions_per_s", "mean", "Sessions/s", "sessions/s", 1, True),
+        *(
+            Measure("session_time", stat, f"{GLOSSARY['session_time'].title} {stat}", "ms", -1, True)
+            for stat in ("p50", "p90", "p99")
+        ),
         Measure("slo_attainment", "share", GLOSSARY["slo_attainment"].title, "share", 1, False),
         Measure("failed", "share", "Failed", "share", -1, False),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -43,12 +43,15 @@ _PAGES: dict[str, tuple[tuple[str, Callable[[dict[str, Any]], tuple[Any, Any, st
 """By engine: where it tells its context and the most of a prompt, and by what name."""
 
 
-def server_of(spec: Spec, target: Target, found: Endpoint) -> Server:
-    """What the server can tell of lengths. It is asked once, and only if anybody wants to know."""
+def server_of(asked: Sequence[tuple[Spec, Target, Endpoint]]) -> Server:
+    """What the servers of a run can tell of lengths: the shortest context, and how the first counts. They are asked
+    once, and only if anybody wants to know."""
+    spec, target, found = asked[0]
 
     @cache
     def context() -> Context | None:
-        return learn_context(spec, target, found)
+        told = [known for one in asked if (known := learn_context(*one)) is not None]
+        return min(told, key=lambda known: known.tokens, default=None)
 
     @cache
     def count(text: str) -> int | None:

@@ -134,7 +134,9 @@ def run_load(
             target = target.of_model(found.model)
             watch(Progress("prepare"))
             spec, count, words = _count_prompts(spec, target, found)
-            planned = plan(_named(spec, found.model), words, replay, server_of(spec, target, found))
+            every = [(way.spec, way.target, one) for way, one in zip(ways, asked, strict=True)]
+            server = server_of([(spec, target, found), *every[1:]])
+            planned = plan(_named(spec, found.model), words, replay, server)
             written = spec if replay is None else replay.asked(spec, asked_for)
             spec = with_ramp(spec, found)
             manifest = make_manifest(spec, target, found, planned, workers, secrets, count)

@@ -15,6 +15,7 @@ from loadcell.load.outcome import outcome
 from loadcell.load.rows import Ledger, write_rows
 from loadcell.load.spool import Bodies
 from loadcell.phrases import phrase
+from loadcell.recording.schema import MISSING
 from loadcell.spec import Slo
 
 
@@ -29,8 +30,12 @@ class Book:
     def enter(self, flight: Flight | Call, body: str | None, stamps: array[int], *, first_told: bool = False) -> None:
         """A request is over and its reply was heard; `body` and `stamps` as `write_rows` takes them."""
         row = write_rows(flight, self._ledger, body, stamps)
-        self._outcomes[flight.request] = outcome(row, Slo() if flight.reads_slowly else self._job.slos[flight.kind])
-        tell(self._count, row, len(flight.reply.kinds), first_told=first_told)
+        judged = row
+        if self._job.users is None and row["planned_ns"] == MISSING:  # it waited for others: it was due when ready
+            judged = row | {"planned_ns": row["ready_ns"]}
+        slo = Slo() if flight.reads_slowly else self._job.slos[flight.kind]
+        self._outcomes[flight.request] = outcome(judged, slo)
+        tell(self._count, judged, len(flight.reply.kinds), first_told=first_told)
         if row["status"] == "failed" and row["counted"]:
             self._live.tell_failure(self._job.worker, row["error_kind"], row["error"])
 

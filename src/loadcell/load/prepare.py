@@ -32,7 +32,8 @@ from loadcell.protocol import dialect_of
 from loadcell.recording.schema import MISSING, Manifest
 from loadcell.recording.write import nameless_file
 from loadcell.secrets import scrub, scrub_sentence
-from loadcell.spec import Load, Spec, default_ramp_s, keeps_load
+from loadcell.sessions import ALL, parse_times
+from loadcell.spec import Load, Spec, default_ramp_s, keeps_load, parse_lengths
 from loadcell.workload import AttachedPrompts, Plan, file_of, gapped
 from loadcell.workload.arrivals import peak_rate
 from loadcell.workload.schedule import Schedule
@@ -77,7 +78,9 @@ def worker_count(spec: Spec) -> int:
         raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
     if spec.load.lockstep:  # users that wait for each other live in one process
         return 1
-    needed = math.ceil((peak_rate(spec.load) or users or 1) / _LOAD_A_WORKER)
+    turns, rate = spec.sessions.turns, peak_rate(spec.load)
+    each = 1.0 if turns in (None, ALL) else parse_lengths(turns).mean
+    needed = math.ceil((each * rate if rate else users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(usable_cores() // 2, _WORKERS_MOST, needed, users or needed))
 
 
@@ -88,6 +91,8 @@ def with_ramp(spec: Spec, found: Endpoint) -> Spec:
         return spec
     free = spec.loadgen.scenario is None and not load.lockstep and (load.concurrency or 1) > 1
     e2e_s = found.e2e_s(spec.workload.mean_output_tokens) if free else None
+    if e2e_s is not None and spec.sessions.think is not None:  # users come round so often
+        e2e_s += parse_times(spec.sessions.think).mean
     return msgspec.structs.replace(spec, load=msgspec.structs.replace(load, ramp_s=default_ramp_s(load, e2e_s)))
 
 

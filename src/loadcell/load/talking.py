@@ -16,11 +16,18 @@ class Talking:
     """Of the sessions that are open, and no others: what each turn that is gone on with said."""
 
     def __init__(
-        self, course: Course, talk: Talk | None, parse: Callable[[Flight], None], failed: Callable[[Flight], None]
+        self,
+        course: Course,
+        talk: Talk | None,
+        header: bytes,
+        parse: Callable[[Flight], None],
+        failed: Callable[[Flight], None],
     ) -> None:
-        """`talk` is how bodies hold what was said, None where they are whole; `parse` reads and closes the reply of a
-        flight that has landed, `failed` is told of one that turns out to have failed."""
-        self._course, self._talk, self._parse, self._failed = course, talk, parse, failed
+        """`talk` is how bodies hold what was said, None where they are whole. `header` is a line of each head, with a
+        place for the number of its session; empty for none. `parse` reads and closes the reply of a flight that has
+        landed, `failed` is told of one that turns out to have failed.
+        """
+        self._course, self._talk, self._header, self._parse, self._failed = course, talk, header, parse, failed
         self._unsettled: dict[int, Flight] = {}
         """Of those that landed, what is gone on with and was not parsed yet."""
         self._said: dict[int, dict[int, tuple[bytes, int]]] = {}
@@ -28,6 +35,14 @@ class Talking:
         rows are still to go on with that. A row goes on with the first that it waits for."""
         self.wordless = 0
         """Replies without visible text, which stand as empty ones in what is said later."""
+
+    def session_of(self, row: int) -> int:
+        """The session of a row."""
+        return self._course.session_of(row)
+
+    def header(self, row: int) -> bytes:
+        """What the head of a request says of its session, as lines."""
+        return self._header % self._course.session_of(row) if self._header else b""
 
     def body(self, row: int, kept: bytes) -> bytes:
         """The body of a row that is sent now, of what was made ahead."""

@@ -97,7 +97,11 @@ class Worker:
         self.talking: Talking | None = None
         if course is not None:
             talk = Talk(job.messages) if job.gaps else None
-            self.talking = Talking(course, talk, self.landed.parse, self._failed_late)
+            name = sticky_header(job.sticky)
+            header = (
+                b"" if name is None else b"%b: %b-%%d\r\n" % (name.replace("%", "%%").encode(), job.run_id.encode())
+            )
+            self.talking = Talking(course, talk, header, self.landed.parse, self._failed_late)
             self.landed.settled = self.talking.settled
         pauses = schedule["delay_ns"] if job.pauses else None
         self.due = Due(
@@ -113,8 +117,7 @@ class Worker:
             self.talking.settle if self.talking else lambda _: None,
             self._over,
         )
-        self.course = course
-        self.header, self.holds = sticky_header(job.sticky), job.sticky == "connection"
+        self.holds = job.sticky == "connection"
         self.long: deque[Flight] = deque()
         self.room = Room(job.memory_bytes)
         self.in_flight = 0
@@ -252,21 +255,18 @@ class Worker:
 
     def _take(self, lane: Lane) -> Connection | None:
         """A connection for what waits first."""
-        held = None
-        if self.holds and self.course is not None:
-            held = lane.pool.held(self.course.session_of(lane.waiting[0].request))
-        return held or lane.pool.take()
+        if self.holds and self.talking is not None:
+            held = lane.pool.held(self.talking.session_of(lane.waiting[0].request))
+            if held is not None:
+                return held
+        return lane.pool.take()
 
     def _send(self, flight: Flight, connection: Connection) -> None:
         request = flight.request
         body, beside = self.bodies.read(request), b""
-        if self.course is not None and self.talking is not None:
-            body = self.talking.body(request, body)
+        if self.talking is not None:
+            body, beside = self.talking.body(request, body), self.talking.header(request)
             flight.body = body if self.job.keep_text and self.job.gaps else None
-            if self.header is not None:
-                beside = b"%b: %b-%d\r\n" % (
-                    self.header.encode(), self.job.run_id.encode(), self.course.session_of(request),
-                )  # fmt: skip
         signs = self.lanes.signs[flight.kind]
         signature = b"" if signs is None else self._sign(signs, body)
         head = b"%b%b%bContent-Length: %d\r\nX-Request-Id: %b-%d\r\n\r\n" % (
@@ -380,8 +380,8 @@ class Worker:
         if flight.counted:
             self.tail.ended()
         if reuse and lane.reuse and flight.send_end_ns != MISSING and not self.live.stop:
-            if self.holds and self.course is not None:
-                lane.pool.hold(self.course.session_of(flight.request), connection, now)
+            if self.holds and self.talking is not None:
+                lane.pool.hold(self.talking.session_of(flight.request), connection, now)
             else:
                 lane.pool.rest(connection, now)
         elif lane.pool.drop(connection) and not (given_up or flight.reads_slowly or self.live.stop):

@@ -109,7 +109,7 @@ def _running(result: Result) -> Iterator[Check]:
     )
     spec = result.methodology.spec
     together, ordered = spec.load.lockstep, spec.loadgen.scenario is not None
-    pausing = spec.sessions.think is not None
+    pausing = spec.sessions.think is not None or result.sessions is not None
     if result.methodology.loop == "open" or together or ordered or pausing or not flight.asked or flight.mean is None:
         return
     if running is None or running.max is None or running.mean is None or _looks(result, running) < _LEAST_LOOKS:

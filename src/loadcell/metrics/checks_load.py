@@ -193,9 +193,6 @@ def _level(result: Result) -> Iterator[Check]:
     if lockstep(result):
         yield label("concurrency", None, phrase("concurrency: users wait for each other, so not all are in flight"))
         return
-    if result.methodology.spec.sessions.think is not None:
-        yield label("concurrency", None, phrase("concurrency: users pause between requests, so not all are in flight"))
-        return
     if result.methodology.spec.loadgen.scenario == "offline":
         yield label(
             "concurrency", None, phrase("concurrency: everything is sent at once, and the drain is part of the run")

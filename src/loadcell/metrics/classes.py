@@ -27,6 +27,7 @@ from loadcell.metrics.session_plan import waiting
 from loadcell.metrics.steady import with_caveat
 from loadcell.metrics.stream import goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
+from loadcell.metrics.varying import is_scripted, without_intervals
 from loadcell.metrics.window import Span
 from loadcell.recording.forms import ClassForm
 from loadcell.recording.read import Recording
@@ -181,6 +182,8 @@ def _group(
     latency = {field: latency[field] for field in LIMITED if field in latencies_of(recording.spec)}
     received = Received(tokens=np.zeros_like(parts.events.tokens) if tokens is None else tokens)
     rates = throughput(rows, ok, parts.full, received, none, made_of(recording.spec))
+    if is_scripted(recording.spec.load, loop, recording.manifest.effective):
+        rates = without_intervals(rates)
     if tokens is None or parts.partial:
         rates = msgspec.structs.replace(
             rates, output_tokens_per_s=None, output_tokens_interval=None, total_tokens_per_s=None

@@ -189,7 +189,7 @@ def _tree(result: Result) -> dict[str, Any]:
         "replay": replay,
         "spec": _plain_spec(method.spec),
         "core": method.core or _UNKNOWN,
-        "prompts": None if prompts is None else PurePath(prompts).name,
+        "prompts": None if prompts is None else prompts if "#" in prompts else PurePath(prompts).name,
         "scenario": _named(method.scenario),
         "prompts_counted_by": _COUNTED_BY.get(method.effective.get("prompts_counted_by", ""), _UNKNOWN),
         "token_sources": sorted(method.token_source),

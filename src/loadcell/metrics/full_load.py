@@ -69,7 +69,7 @@ def _arriving(span: Span, manifest: Manifest, spec: Spec, rows: Rows, sent_until
     constant rate the ends lie amid two of them, so that no stray ms changes the count.
     """
     rate, e2e = spec.load.rate, median_e2e(rows)
-    if rate is None or spec.sessions.any or all_at_once(spec) or span.end <= span.start or math.isnan(e2e):
+    if rate is None or all_at_once(spec) or span.end <= span.start or math.isnan(e2e):
         return span
     gap, since = 1e9 / rate, max(span.start, ramp_ns(manifest))
     whole, part = divmod(e2e / gap, 1.0)

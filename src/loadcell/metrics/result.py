@@ -62,7 +62,7 @@ from loadcell.metrics.steady import caveat_of, caveats, steady, with_caveat
 from loadcell.metrics.step import IN_STEP, in_step, says_in_step
 from loadcell.metrics.stream import delivered, goodput_without_pace, rates_without_pace, without_pace
 from loadcell.metrics.throughput import throughput
-from loadcell.metrics.varying import UNTOLD, held, replays
+from loadcell.metrics.varying import NO_INTERVAL, UNTOLD, held, is_scripted, replays, without_intervals
 from loadcell.metrics.verdict import judge
 from loadcell.metrics.window import Span, anchors, end_of_sending, extent_ns, pick_window, whole_run
 from loadcell.phrases import phrase
@@ -89,6 +89,7 @@ def build_result(
     The same recording gives the same Result. A window that holds no request is a UsageError.
     """
     manifest, load = recording.manifest, recording.spec.load
+    scripted = is_scripted(load, manifest.loop, manifest.effective)
     generates, replayed = recording.spec.workload.generates, replays(manifest.loop, manifest.effective)
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
@@ -202,12 +203,13 @@ def build_result(
             *behaved_notes(manners),
             *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
             *_figure_notes(rows, ok, recording.spec),
+            *([NO_INTERVAL] if scripted else []),
             *_step_notes(rows, ok, state.in_step),
             *session_notes(talks),
         ],
         counts=counts,
         steady=state,
-        change=dict.fromkeys(changed, UNTOLD) if load.rate_series or replayed else changed,
+        change=dict.fromkeys(changed, UNTOLD) if scripted else changed,
         replies=said,
         delivered=stream,
         latency=latency,
@@ -281,6 +283,8 @@ def _figures(
         latency = latencies(rows, ok, loop, itl, lost, first)
         latency = with_budgets(latency, rows, ok, early, received, loop, first)
         rates = throughput(rows, members & rows.ok, span, received, latency["tpot_ms"].service, made_of(recording.spec))
+        if is_scripted(recording.spec.load, loop, recording.manifest.effective):
+            rates = without_intervals(rates)
         rates = with_rate_budgets(rates, rows, span, early, received, loop, clock)
         if partial:
             none = dict.fromkeys((*(f"output_tokens_{x}" for x in ("per_s", "interval", "budget")), *_TOTAL))

@@ -118,7 +118,9 @@ def _unsent(plan: Plan, of: Lives) -> UnsentTurns:
     begun = np.zeros(plan.several, bool)
     begun[np.flatnonzero(of.begun)] = True
     unsent = (plan.row < 0) & begun[plan.session]
-    failed = plan.any(plan.failed)[plan.session]
+    failed = plan.failed.copy()
+    while (held := failed[plan.parent] & ~failed[plan.child]).any():
+        failed[plan.child[held]] = True
     return UnsentTurns(
         after_failure=int(np.count_nonzero(unsent & failed)), at_end=int(np.count_nonzero(unsent & ~failed))
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from loadcell.metrics.model import Change
+import msgspec
+
+from loadcell.metrics.model import Change, Throughput
 from loadcell.phrases import phrase
 from loadcell.spec import Load, parse_arrivals, parse_series
 
@@ -23,6 +25,20 @@ def replays(loop: str, effective: Mapping[str, Any]) -> bool:
 def varies(load: Load, *, replayed: bool = False) -> bool:
     """Whether the rate was meant to vary: replies to a burst are slow in their time, which looks like a warm-up."""
     return replayed or load.rate_series is not None or parse_arrivals(load.arrivals).kind == "bursts"
+
+
+def is_scripted(load: Load, loop: str, effective: Mapping[str, Any]) -> bool:
+    """Whether the rate was written down, by a series or a trace, so that its course is no chance; bursts are drawn."""
+    return load.rate_series is not None or replays(loop, effective)
+
+
+NO_INTERVAL = phrase("rates are means over a load that was meant to vary: they have no interval")
+_INTERVALS = tuple(name for name in Throughput.__struct_fields__ if name.endswith("_interval"))
+
+
+def without_intervals(rates: Throughput) -> Throughput:
+    """The rates of a load that was meant to vary, whose course an interval by batches would take for chance."""
+    return msgspec.structs.replace(rates, **dict.fromkeys(_INTERVALS))
 
 
 class Held(NamedTuple):

@@ -201,8 +201,8 @@ PARTS = {
 def select_of(table: str, files: Sequence[Sequence[str]]) -> str:
     """The SELECT that makes a table of the files of its patterns, in the order of PARTS.
 
-    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first) beside it, they and the schedule `_classes`;
-    looks and series `_sources`.
+    Requests need a table `_windows` (run, w_start_ns, w_end_ns, w_first, w_open) beside it, they and the schedule
+    `_classes`; looks and series `_sources`.
     """
     classes = ", ".join(f"k.{column.name}" for column in _CLASSES)
     if table == "requests":

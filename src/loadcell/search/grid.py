@@ -18,7 +18,7 @@ from loadcell.errors import LoadcellError, UsageError, nearest
 from loadcell.phrases import phrase
 from loadcell.search.model import Ask, Plan, Stage
 from loadcell.search.ranges import MOST_STAGES, is_grid, parse_loads
-from loadcell.spec import Spec, build_spec, redact, spec_fields
+from loadcell.spec import NO_SERIES, Spec, build_spec, redact, spec_fields
 
 Changes = dict[str, Any]
 """Spec fields of a stage by dotted path."""
@@ -160,10 +160,11 @@ def make_plan(spec: Spec, **fields: Any) -> Plan:
 
     UsageError for rates of sessions: of turns that wait for replies no time is planned, by which a rate is judged.
     """
-    if spec.sessions.any and fields.get("axis") == RATE:
+    if (spec.sessions.any or spec.agent.any) and fields.get("axis") == RATE:
+        key, flag = ("agent.steps", "--agent") if spec.agent.any else ("sessions.turns", "--turns")
         raise UsageError(
-            "sessions.turns: a sweep judges a rate by the planned times of requests, and turns that wait for replies "
-            "have none: sweep --concurrency (users with a session each), or leave --turns out"
+            f"{key}: a sweep judges a rate by the planned times of requests, and turns that wait for replies "
+            f"have none: sweep --concurrency (users with a session each), or leave {flag} out"
         )
     return Plan(loadcell=__version__, seed=spec.run.seed, spec=redact(spec), **fields)
 
@@ -193,6 +194,8 @@ def changed_spec(spec: Spec, changes: Mapping[str, Any]) -> Spec:
     for path, value in changes.items():
         section, _, key = path.partition(".")
         tree[section][key] = value
+    if changes.get("load.rate_series") not in NO_SERIES and RATE not in changes:  # the mean is its own
+        tree["load"]["rate"] = None
     return build_spec(tree)
 
 

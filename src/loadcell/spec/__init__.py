@@ -41,5 +41,6 @@ from loadcell.spec.scenario import Change as Change
 from loadcell.spec.scenario import changes as changes
 from loadcell.spec.scenario import says_changed as says_changed
 from loadcell.spec.scenario import scenario_of as scenario_of
+from loadcell.spec.series import NO_SERIES as NO_SERIES
 from loadcell.spec.series import Series as Series
 from loadcell.spec.series import parse_series as parse_series

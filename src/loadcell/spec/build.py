@@ -8,15 +8,13 @@ from typing import Any, cast
 
 import msgspec
 
-from loadcell import agents
 from loadcell.apis import IN_PYTHON, check_api, given_api
 from loadcell.errors import UsageError, nearest
 from loadcell.inputs import settle_inputs
 from loadcell.lengths import settle_lengths
-from loadcell.media import AMOUNTS, settle_media
+from loadcell.media import settle_media
 from loadcell.places import written_out
 from loadcell.scenarios import under_scenario
-from loadcell.sessions import NUMBERS
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
@@ -25,10 +23,6 @@ from loadcell.urls import full_url
 
 _PAGE = "a page of metrics"
 _SHARES = ("max_failures", "hit_share")
-_WHOLE = ("prefix.system_tokens",)
-"""A whole number under the name of a length."""
-_LENGTHS = ("input_tokens", "output_tokens", "inputs", "query_tokens", "tokens", *AMOUNTS, *NUMBERS, *agents.NUMBERS)
-"""Fields in which a number may stand for a text."""
 
 
 @functools.cache
@@ -66,8 +60,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path == "endpoint.api":
         check_api(api := given_api(text, flag), flag)
         return api
-    kind: Any = cast(msgspec.inspect.Metadata, fields[path].type).type
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    kinds = _kinds(fields[path])
     if any(isinstance(k, msgspec.inspect.DictType) for k in kinds):
         try:
             return msgspec.json.decode(text, type=dict[str, Any])
@@ -139,10 +132,28 @@ def _plain(key: str, value: Any, name: str) -> Any:
         return parse_size_mb(value)
     if isinstance(value, str) and key.endswith("_ms"):
         return plain_ms(parse_duration_s(value if value.strip()[-1:].isalpha() else f"{value}ms", name))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and key in _LENGTHS and name not in _WHOLE:
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_text(name):
         return str(value)
-    return str(value) if key == "http" and isinstance(value, int | float) else value
+    return value
+
+
+@functools.cache
+def _is_text(path: str) -> bool:
+    """Whether the field at `path` is a text and no number: lengths, a version; a number may stand for it."""
+    field = spec_fields().get(path)
+    kinds = () if field is None else _kinds(field)
+    texts = [k for k in kinds if not isinstance(k, msgspec.inspect.NoneType)]
+    return bool(texts) and all(
+        isinstance(k, msgspec.inspect.StrType)
+        or (isinstance(k, msgspec.inspect.LiteralType) and all(isinstance(v, str) for v in k.values))
+        for k in texts
+    )
+
+
+def _kinds(field: msgspec.inspect.Field) -> tuple[msgspec.inspect.Type, ...]:
+    """The types that a field may have."""
+    kind = cast(msgspec.inspect.Metadata, field.type).type
+    return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
 
 
 def _written_out(tree: Mapping[str, Any]) -> dict[str, Any]:

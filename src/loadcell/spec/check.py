@@ -137,7 +137,7 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
-    if workload.too_long == "drop" and workload.prompts is None:
+    if workload.too_long == "drop" and workload.prompts is None and spec.trace.name is None:
         raise UsageError(
             "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
         )
@@ -211,12 +211,16 @@ def _check_trace(spec: Spec) -> None:
         return
     other = {
         "--prompts": workload.prompts, "loadgen.scenario": spec.loadgen.scenario, "media": spec.media.any or None,
+        "--lengths": workload.lengths, "--turns": spec.sessions.turns, "--think": spec.sessions.think,
+        "agent.steps": spec.agent.steps, "prefix": spec.prefix.any or None,
         "the callable": True if spec.endpoint.api == CALLABLE else None,
         "load.lockstep": load.lockstep or None, "load.rate_series": load.rate_series,
     }  # fmt: skip
     for what, value in other.items():
         if value is not None:
             raise UsageError(f"a trace brings its own requests: leave out {what} or --trace")
+    if load.cache == "warm":
+        raise UsageError("load.cache warm is of beginnings that are asked for: a trace is replayed cold or as-is")
     if load.stop_when_saturated:
         raise UsageError(
             "load.stop_when_saturated: the rate of a trace varies, and a growing queue cannot be told from that: leave "

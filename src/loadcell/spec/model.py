@@ -207,11 +207,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         Doc(description="prompts of a file: further columns to send as fields of the body, as in metadata,user"),
     ] = []
     skip_bad: Annotated[
-        bool, Doc(description="prompts of a file: leave broken rows out, counted (default: they end the run)")
+        bool, Doc(description="prompts of a file, a trace: leave broken rows out, counted (default: they end the run)")
     ] = False
     too_long: Annotated[
         Literal["refuse", "drop", "clip"],
-        Doc(description="prompts longer than the model's context: refuse, drop (of a file) or clip them"),
+        Doc(description="prompts longer than the model's context: refuse, drop (of a file, a trace) or clip them"),
     ] = "refuse"
     context_tokens: Annotated[
         int | None, Doc(description="tokens of the model's context (default: as the server tells, if it does)")

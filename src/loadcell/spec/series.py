@@ -16,6 +16,8 @@ _STEP = re.compile(r"\s*([^@,]+?)(?:\.\.([^@,]+?))?\s*@\s*([^@,]+?)\s*")
 _FORMS = 'write RATE@TIME or FROM..TO@TIME, parted by commas, as in "10@60s,50@60s,50..10@30s", or name a CSV file'
 _MOST_STEPS = 20_000
 _TIMES = {"t_s": 1.0, "t_ms": 1e-3}
+NO_SERIES = (None, "", "none")
+"""Takes a series out of a spec that has one."""
 _RATES = ("rate", "requests_per_s")
 _LONG_S = 14 * 86_400.0
 """A longer series was written in another unit: a run of two weeks is none that anybody asks for."""
@@ -83,6 +85,9 @@ def settle_series(tree: dict[str, dict[str, Any]]) -> None:
     load = tree.get("load", {})
     text = load.get("rate_series")
     if not isinstance(text, str):
+        return
+    if text in NO_SERIES:
+        tree["load"] = {**load, "rate_series": None}
         return
     series = series_of(text, "load.rate_series")
     tree["load"] = {**load, "rate_series": series.written(), "rate": load.get("rate") or round(series.mean, 9)}

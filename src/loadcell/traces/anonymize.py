@@ -127,7 +127,8 @@ def _calls(paths: Sequence[Path], kind: str | None) -> tuple[list[Call], tuple[C
         source = open_source(path)
         match kind or _kind(source):
             case "otel":
-                found += otel.calls(source)
+                more, left = otel.calls(source)
+                found, changes = found + more, (*changes, *left)
             case "litellm":
                 more, left = litellm.calls(source)
                 found, changes = found + more, (*changes, *left)

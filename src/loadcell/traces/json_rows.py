@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 
 from loadcell.traces.files import Source, lines
-from loadcell.traces.model import Ragged
-from loadcell.traces.settle import Draft, seconds
+from loadcell.traces.settle import Draft, block_lists, seconds
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -51,11 +50,10 @@ def hashed_draft(
     times, inputs, outputs = np.array(columns, np.float64).reshape(-1, 3).T
     t_s, changes = seconds(times, unit)
     lists = [[] if row is None else row.hash_ids for row in rows]
-    ends = np.cumsum([len(each) for each in lists], dtype=np.int64)
-    values = np.fromiter((value for each in lists for value in each), np.int64, int(ends[-1]) if len(ends) else 0)
+    blocks = block_lists(lists)
     return Draft(
         name=source.name, kind=kind, path=str(source.path), time="timestamp", t_s=t_s, input_tokens=inputs,
-        output_tokens=outputs, blocks=Ragged(values, ends) if len(values) else None, block_tokens=block_tokens,
+        output_tokens=outputs, blocks=blocks if len(blocks.values) else None, block_tokens=block_tokens,
         places=lambda wanted: [places[row] for row in wanted], broken=broken, unit=unit, checked=checked,
         changes=changes,
     )  # fmt: skip

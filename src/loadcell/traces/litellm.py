@@ -66,7 +66,7 @@ def _rows(source: Source) -> list[tuple[int, Mapping[str, Any], str]]:
         return [(places[i], row, broken.get(i, "")) for i, row in enumerate(objects)]
     found = document(source)
     rows = found if isinstance(found, list) else [found]
-    return [(i, row, "") if isinstance(row, dict) else (i, {}, "no object") for i, row in enumerate(rows, 1)]
+    return [(i, row, "") if isinstance(row, dict) else (i, {}, phrase("no object")) for i, row in enumerate(rows, 1)]
 
 
 def _failed(row: Mapping[str, Any]) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.traces.calls import Call, draft_of, messages_of
 from loadcell.traces.files import Asked, Source, document
+from loadcell.traces.model import Change
 from loadcell.traces.settle import Draft
 from loadcell.traces.table import date_s, number, read_objects
 
@@ -27,21 +29,41 @@ _SESSIONS = ("gen_ai.conversation.id", "session.id")
 
 
 def read(source: Source, asked: Asked) -> Draft:
-    """Calls at the times at which they began. UsageError for a file without any."""
+    """Calls at the times at which they began, but for those that failed. UsageError for a file without any."""
     asked.no_unit("otel")
-    return draft_of(source.name, str(source.path), "otel", calls(source), time="start_time")
+    found, changes = calls(source)
+    draft = draft_of(source.name, str(source.path), "otel", found, time="start_time")
+    draft.changes = (*changes, *draft.changes)
+    return draft
 
 
-def calls(source: Source) -> list[Call]:
-    """The calls of models among the spans of a file."""
-    found = [_call(place, span) for place, span in _spans(source)]
-    out = [call for call in found if call is not None]
-    if not out:
+def calls(source: Source) -> tuple[list[Call], tuple[Change, ...]]:
+    """The calls of models among the spans of a file, and what was left out."""
+    try:
+        found = [(span, _call(place, span)) for place, span in _spans(source)]
+        mine = [(_failed(span), call) for span, call in found if call is not None]
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"{source.path} holds no spans as OpenTelemetry writes them: {error}") from error
+    out = [call for failed, call in mine if not failed]
+    if not mine:
         raise UsageError(
             f"{source.path} has no call of a model: none of its {len(found):,} spans has gen_ai.operation.name "
             f"({', '.join(_OPERATIONS)}), gen_ai.input.messages or gen_ai.usage"
         )
-    return out
+    if not out:
+        raise UsageError(f"{source.path} has no call that went well: all {len(mine):,} failed")
+    if len(out) == len(mine):
+        return out, ()
+    failed = len(mine) - len(out)
+    words = phrase("{:,} of {:,} calls of {} failed, and were left out", failed, len(mine), source.name)
+    return out, (Change("drop", failed, words),)
+
+
+def _failed(span: Mapping[str, Any]) -> bool:
+    """Whether its status is an error: 2, by its number in OTLP."""
+    status = span.get("status")
+    code = status.get("code") if isinstance(status, dict) else span.get("status_code")
+    return code in (2, "2", "ERROR", "STATUS_CODE_ERROR")
 
 
 def _spans(source: Source) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -108,7 +130,9 @@ def _time(span: Mapping[str, Any], date: str, nanos: str) -> float:
 def _attributes(given: Any) -> dict[str, Any]:
     """Attributes as an object, however they are written."""
     if isinstance(given, list):
-        return {each["key"]: _value(each.get("value")) for each in given if isinstance(each, dict) and "key" in each}
+        return {
+            str(each["key"]): _value(each.get("value")) for each in given if isinstance(each, dict) and "key" in each
+        }
     return given if isinstance(given, dict) else {}
 
 

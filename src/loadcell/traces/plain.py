@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError, nearest
 from loadcell.phrases import phrase
 from loadcell.traces.files import Asked, Source
-from loadcell.traces.model import Change, Ragged
-from loadcell.traces.settle import UNITS, Draft, numbered, seconds
+from loadcell.traces.model import Change, Ragged, ragged
+from loadcell.traces.settle import UNITS, Draft, block_lists, numbered, seconds
 from loadcell.traces.table import Table, read_table
 
 NAMES: Mapping[str, Sequence[str]] = {
@@ -105,16 +105,16 @@ def _waiting(draft: Draft, table: Table, columns: Mapping[str, tuple[str, str]])
         lists = [each if isinstance(each, list) else [] for each in table.lists(columns["waits"][0])]
         for row, each in enumerate(lists):
             if any(not isinstance(value, int) or not 0 <= value < row for value in each):
-                draft.broken = {**draft.broken, row: "waits for no earlier row (they count from 0)"}
+                draft.broken = {**draft.broken, row: phrase("waits for no earlier row (they count from 0)")}
                 lists[row] = []
-        draft.waits = _ragged(lists)
+        draft.waits = ragged(lists)
     elif draft.session is None:
         raise UsageError(
             f"{draft.path} has delays, but no column that tells the sessions: {', '.join(NAMES['session'])}"
         )
     else:
         draft.waits = _chains(draft.session, table.numbers(columns["turn"][0]) if "turn" in columns else None, delay)
-    draft.delay_s, draft.timeless_s = delay, True
+    draft.delay_s = delay
 
 
 def _chains(session: NDArray[np.int64], turn: NDArray[np.float64] | None, delay: NDArray[np.float64]) -> Ragged:
@@ -140,11 +140,6 @@ def _blocked(draft: Draft, table: Table, columns: Mapping[str, tuple[str, str]])
     lists = table.lists(columns["blocks"][0])
     for row, each in enumerate(lists):
         if not isinstance(each, list) or any(not isinstance(value, int) for value in each):
-            draft.broken = {**draft.broken, row: "no list of blocks"}
+            draft.broken = {**draft.broken, row: phrase("no list of blocks")}
             lists[row] = []
-    draft.blocks, draft.block_tokens = _ragged(lists), int(known[0])
-
-
-def _ragged(lists: list[list[int]]) -> Ragged:
-    values = [value for each in lists for value in each]
-    return Ragged(np.array(values, np.int64), np.cumsum([len(each) for each in lists], dtype=np.int64))
+    draft.blocks, draft.block_tokens = block_lists(lists), int(known[0])

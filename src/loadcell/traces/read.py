@@ -20,40 +20,33 @@ from loadcell.traces.settle import UNITS, Draft, settle
 class Format(NamedTuple):
     """A format of trace files, which the function `read` of the module of its name reads."""
 
-    about: str
-    forms: tuple[str, ...] = ()
-    needs: tuple[frozenset[str], ...] = ()
+    forms: tuple[str, ...]
+    needs: tuple[frozenset[str], ...]
     """Columns or keys by which a file is known to have it: all of one of these."""
 
 
-def _format(about: str, forms: str, *needs: str) -> Format:
-    return Format(about, tuple(forms.split()), tuple(frozenset(each.casefold().split(",")) for each in needs))
+def _format(forms: str, *needs: str) -> Format:
+    return Format(tuple(forms.split()), tuple(frozenset(each.casefold().split(",")) for each in needs))
 
 
 FORMATS = {
-    "azure": _format("Azure's LLM inference traces, 2023 and 2024 (CSV)", "csv parquet",
-                     "TIMESTAMP,ContextTokens,GeneratedTokens"),
-    "burstgpt": _format("BurstGPT, with sessions or without (CSV)", "csv parquet",
-                        "Timestamp,Request tokens,Response tokens"),
-    "bailian": _format("Bailian's usage traces of Qwen (JSON Lines)", "jsonl",
-                       "chat_id,timestamp,input_length,output_length"),
-    "mooncake": _format("Mooncake's traces with shared blocks (JSON Lines)", "jsonl",
-                        "timestamp,input_length,output_length"),
-    "servegen": _format("ServeGen's rates and lengths of clients (a CSV with JSON beside it, or their folder)",
-                        "csv folder", "client,t,rate,pattern,arg1"),
-    "tracelab": _format("TraceLab's rounds of coding agents (JSON Lines)", "jsonl",
-                        "session_id,round_index,input_tokens_total,output_tokens,timing_events"),
-    "agentx": _format("sessions of coding agents, as InferenceX AgentX replays them (JSON, JSON Lines, or a folder)",
-                      "json jsonl folder", "requests,block_size,hash_id_scope"),
-    "otel": _format("OpenTelemetry spans with gen_ai attributes (JSON, JSON Lines)", "json jsonl",
-                    "spans", "resourceSpans", "span_id,attributes"),
-    "litellm": _format("LiteLLM's standard logging payloads and spend logs (JSON Lines, JSON, CSV)",
-                       "jsonl json csv parquet", "startTime,prompt_tokens,completion_tokens"),
-    "vllm": _format("vLLM's log of requests, by --enable-log-requests", "text csv"),
-    "plain": _format("columns t, in and out, under any of their names (CSV, JSON Lines, JSON, Parquet)", ""),
-}  # fmt: skip
-"""Those that are known, the more special first."""
+    "azure": _format("csv parquet", "TIMESTAMP,ContextTokens,GeneratedTokens"),
+    "burstgpt": _format("csv parquet", "Timestamp,Request tokens,Response tokens"),
+    "bailian": _format("jsonl", "chat_id,timestamp,input_length,output_length"),
+    "mooncake": _format("jsonl", "timestamp,input_length,output_length"),
+    "servegen": _format("csv folder", "client,t,rate,pattern,arg1"),
+    "tracelab": _format("jsonl", "session_id,round_index,input_tokens_total,output_tokens,timing_events"),
+    "agentx": _format("json jsonl folder", "requests,block_size,hash_id_scope"),
+    "otel": _format("json jsonl", "spans", "resourceSpans", "span_id,attributes"),
+    "litellm": _format("jsonl json csv parquet", "startTime,prompt_tokens,completion_tokens"),
+    "vllm": _format("text csv"),
+    "plain": _format("csv parquet jsonl json"),
+}
+"""Those that are known, the more special first; the help of `loadcell trace describe` says what each is."""
 _LOG = re.compile(r"Received request \S+:|^(\([^)]*\) )?INFO \d\d-\d\d \d\d:\d\d:\d\d", re.MULTILINE)
+
+
+_NUMBER = re.compile(r"[-+\d.:eTZ ]+")
 
 
 def read_trace(
@@ -108,6 +101,8 @@ def find_kind(source: Source) -> str:
             f"{source.path} holds texts: make a trace of it by loadcell trace anonymize, or send them by --prompts"
         )
     has = f"it has {', '.join(source.columns[:12])}" if source.columns else "it has no columns"
+    if source.columns and all(_NUMBER.fullmatch(name) for name in source.columns):
+        has = "its first line holds numbers, where the names of the columns should stand"
     raise UsageError(
         f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "
         f"{', '.join(kind for kind in FORMATS if kind != 'plain')} (--kind)"

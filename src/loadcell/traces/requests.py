@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.traces.calls import Call, messages_of, text_of
 from loadcell.traces.files import Source
 from loadcell.traces.plain import find
@@ -58,7 +59,7 @@ def _call(
     return Call(
         line=place, start_s=start, end_s=end, input_tokens=tokens["in"], output_tokens=tokens["out"], messages=texts,
         output=reply_of(reply), names=() if session in (None, "") else (str(session),),
-        why=why or ("" if texts else "no text"),
+        why=why or ("" if texts else phrase("no text")),
     )  # fmt: skip
 
 

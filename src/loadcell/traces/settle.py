@@ -6,7 +6,7 @@ put in the order of their times, which begin at 0; and times in a unit that cann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from loadcell.traces.model import Change, Ragged, Trace
 _NAMED = 3
 """So many broken rows are named."""
 _MOST_TOKENS = 2**31 - 1
+_MOST_BLOCK = 2**62
+_MOST_BLOCKS = 200_000_000
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds of each unit of time."""
 _EPOCHS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"))
@@ -42,7 +44,7 @@ class Draft:
     input_tokens: NDArray[np.float64]
     output_tokens: NDArray[np.float64]
     t_s: NDArray[np.float64] | None = None
-    """When each came, on any clock, those too that waited for others."""
+    """When each came, on any clock; those that wait for others need none."""
     time: str = "t"
     """What the column of times is called."""
     session: NDArray[np.int64] | None = None
@@ -55,8 +57,6 @@ class Draft:
     """The lines in which rows stand."""
     broken: Mapping[int, str] = field(default_factory=dict)
     """Rows that the reader knows to be broken, and why."""
-    timeless_s: bool = False
-    """Whether rows that wait for others need no time of their own."""
     by_session: bool = False
     """Whether the format has sessions one after another, so that rows behind a later one are no fault of the file."""
     keeps_zero: bool = False
@@ -76,8 +76,11 @@ def settle(draft: Draft, *, skip_bad: bool) -> Trace:
     """The trace. UsageError for what is broken, empty, in no order or in a unit that cannot be."""
     if not len(draft):
         raise UsageError(f"{draft.path} holds no requests")
+    if draft.blocks is not None and not 1 <= draft.block_tokens <= _MOST_TOKENS:
+        raise UsageError(f"{draft.path} has blocks of {draft.block_tokens:,} tokens; one has 1 to {_MOST_TOKENS:,}")
     changes = list(draft.changes)
-    bad = _faults(draft)
+    start, depth = _starts(draft)
+    bad = _faults(draft, start)
     if bad:
         if not skip_bad or len(bad) == len(draft):
             raise UsageError(_refusal(draft, bad, skip_bad))
@@ -93,13 +96,12 @@ def settle(draft: Draft, *, skip_bad: bool) -> Trace:
         )
         changes.append(Change("drop", n, words))
         keep &= ~silent
-    start = _starts(draft)
     if start is not None and not draft.by_session:
         changes += _order(draft, start[keep])
     order = np.flatnonzero(keep)
     if start is not None:
-        order = order[np.argsort(start[order], kind="stable")]
-    trace = _trace(draft, order)
+        order = order[np.lexsort((depth[order], start[order]))]
+    trace = _trace(draft, order, None if start is None else start[order])
     if trace.t_s is not None and draft.checked:
         _doubt_unit(draft, trace.t_s)
     trace, more = _fitted(trace)
@@ -124,6 +126,16 @@ def seconds(times: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float64],
     return times * UNITS[meant], (Change("unit", len(times), words),)
 
 
+def block_lists(lists: Sequence[Sequence[int]]) -> Ragged:
+    """Lists of blocks as columns; with numbers beyond 62 bits, or below 0, they are numbered in order of appearance."""
+    ends = np.cumsum([len(each) for each in lists], dtype=np.int64)
+    flat = [value for each in lists for value in each]
+    if flat and not 0 <= min(flat) <= max(flat) < _MOST_BLOCK:
+        known: dict[int, int] = {}
+        flat = [known.setdefault(value, len(known)) for value in flat]
+    return Ragged(np.array(flat, np.int64), ends)
+
+
 def numbered(names: list[str | None]) -> NDArray[np.int64]:
     """Numbers for names in the order in which they appear; a row without one is by itself."""
     known: dict[str | tuple[int], int] = {}
@@ -133,30 +145,29 @@ def numbered(names: list[str | None]) -> NDArray[np.int64]:
 # --- what is broken --------------------------------------------------------------------------------------------------
 
 
-def _faults(draft: Draft) -> dict[int, str]:
+def _faults(draft: Draft, start: NDArray[np.float64] | None) -> dict[int, str]:
     """Rows that are no requests, and why."""
     bad: dict[int, str] = {}
-    for what, values, least in (("input", draft.input_tokens, 1), ("output", draft.output_tokens, 0)):
-        for row in np.flatnonzero(~whole(values, least)).tolist():
-            value = values[row]
-            bad.setdefault(row, f"no {what} tokens" if np.isnan(value) else f"{value:g} {what} tokens")
-    if draft.t_s is not None:
-        lacks = ~np.isfinite(draft.t_s)
-        if draft.timeless_s and draft.waits is not None:
-            lacks &= draft.waits.counts == 0
-        for row in np.flatnonzero(lacks).tolist():
-            bad.setdefault(row, "no time")
+    for row in np.flatnonzero(~whole(draft.input_tokens, 1)).tolist():
+        value = draft.input_tokens[row]
+        bad[row] = phrase("no input tokens") if np.isnan(value) else phrase("{:g} input tokens", value)
+    for row in np.flatnonzero(~whole(draft.output_tokens)).tolist():
+        value = draft.output_tokens[row]
+        bad.setdefault(row, phrase("no output tokens") if np.isnan(value) else phrase("{:g} output tokens", value))
+    if start is not None:
+        for row in np.flatnonzero(np.isnan(start)).tolist():
+            bad.setdefault(row, phrase("no time"))
     if draft.delay_s is not None:
         with np.errstate(invalid="ignore"):
             for row in np.flatnonzero(draft.delay_s < 0).tolist():
-                bad.setdefault(row, f"a delay of {draft.delay_s[row]:g} s")
+                bad.setdefault(row, phrase("a delay of {:g} s", draft.delay_s[row]))
     bad.update(draft.broken)
     return dict(sorted(bad.items()))
 
 
 def _named(draft: Draft, bad: Mapping[int, str]) -> list[str]:
     rows = list(bad)[:_NAMED]
-    return [f"line {line} ({bad[row]})" for row, line in zip(rows, draft.places(rows), strict=True)]
+    return [phrase("line {} ({})", line, bad[row]) for row, line in zip(rows, draft.places(rows), strict=True)]
 
 
 def _refusal(draft: Draft, bad: Mapping[int, str], skip_bad: bool) -> str:
@@ -178,15 +189,30 @@ def _left_out(draft: Draft, bad: Mapping[int, str]) -> Change:
 # --- order and unit --------------------------------------------------------------------------------------------------
 
 
-def _starts(draft: Draft) -> NDArray[np.float64] | None:
-    """When each came, of those without a time that of the last which it waited for."""
+def _starts(draft: Draft) -> tuple[NDArray[np.float64] | None, NDArray[np.int64]]:
+    """When each came, of those without a time that of the last which it waited for; NaN where nothing tells. And its
+    place among those that have the same: who waits stands behind."""
+    depth = np.zeros(len(draft), np.int64)
     if draft.t_s is None:
-        return None
-    start = draft.t_s.copy()
-    if draft.waits is not None:
-        for row in np.flatnonzero(~np.isfinite(start) & (draft.waits.counts > 0)).tolist():
-            start[row] = np.max(start[draft.waits.of(row)], initial=-np.inf)
-    return start
+        return None, depth
+    start = np.where(np.isfinite(draft.t_s), draft.t_s, np.nan)
+    if draft.waits is None or np.isfinite(start[draft.waits.counts > 0]).all():
+        return start, depth
+    known = draft.waits.counts == 0
+    left = np.flatnonzero(~known).tolist()
+    while left:
+        later = []
+        for row in left:
+            others = draft.waits.of(row)
+            if not known[others].all():
+                later.append(row)
+                continue
+            start[row] = start[others].max() if np.isnan(start[row]) else start[row]
+            depth[row], known[row] = depth[others].max() + 1, True
+        if len(later) == len(left):  # they wait for each other
+            break
+        left = later
+    return start, depth
 
 
 def _order(draft: Draft, start: NDArray[np.float64]) -> list[Change]:
@@ -228,12 +254,12 @@ def _doubt_unit(draft: Draft, t_s: NDArray[np.float64]) -> None:
 # --- rows to a trace -------------------------------------------------------------------------------------------------
 
 
-def _trace(draft: Draft, order: NDArray[np.int64]) -> Trace:
+def _trace(draft: Draft, order: NDArray[np.int64], t_s: NDArray[np.float64] | None) -> Trace:
+    """The rows in this order. Who waited only for requests that were left out begins when they would have."""
     waits = None if draft.waits is None else _moved(draft.waits, order, len(draft))
     delay = None if draft.delay_s is None else draft.delay_s[order]
-    t_s = None if draft.t_s is None else draft.t_s[order]
-    if t_s is not None and len(t_s) and not draft.keeps_zero:
-        t_s = t_s - np.nanmin(t_s)
+    if t_s is not None and not draft.keeps_zero:
+        t_s = t_s - t_s.min()
     if waits is not None:
         waiting = waits.counts > 0
         delay = np.where(waiting, 0.0 if delay is None else np.nan_to_num(delay), np.nan)
@@ -297,6 +323,11 @@ def _fitted(trace: Trace) -> tuple[Trace, list[Change]]:
     need = -(-trace.input_tokens.astype(np.int64) // trace.block_tokens)
     if not (odd := int((have != need).sum())):
         return trace, []
+    if int(need.sum()) > _MOST_BLOCKS:
+        raise UsageError(
+            f"prompts of {trace.name} would take {int(need.sum()):,} blocks of {trace.block_tokens} tokens, and no "
+            f"more than {_MOST_BLOCKS:,} are made: are their lengths in tokens?"
+        )
     ends = np.cumsum(need)
     place = np.arange(int(ends[-1])) - np.repeat(ends - need, need)
     known = place < np.repeat(have, need)

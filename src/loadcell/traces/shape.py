@@ -43,25 +43,28 @@ def bin_s(trace: Trace) -> float | None:
     return round(float(gaps.sum() / np.round(steps).sum()), 3)
 
 
-def counts(times: NDArray[np.float64], width_s: float) -> NDArray[np.int64]:
-    """Arrivals in each whole stretch of so many seconds from the first on; the rest at the end is left out."""
+def counts(times: NDArray[np.float64], width_s: float) -> tuple[NDArray[np.int64], int]:
+    """Arrivals in whole stretches of so many seconds from the first on, of those that have any, and how many stretches
+    there are. The rest at the end is left out."""
     whole = int((times[-1] - times[0]) // width_s) if len(times) else 0
-    if whole == 0:
-        return np.zeros(0, np.int64)
-    return np.bincount(np.minimum((times - times[0]) // width_s, whole).astype(np.int64), minlength=whole + 1)[:whole]
+    places = (times - times[0]) // width_s if len(times) else times
+    return np.unique(places[places < whole], return_counts=True)[1], whole
 
 
 def dispersion(times: NDArray[np.float64], width_s: float) -> float | None:
     """Variance over mean of the counts: 1 for a Poisson process, more for bursts. None with fewer than 10 counts or 20
     arrivals."""
-    seen = counts(times, width_s)
-    return float(seen.var() / seen.mean()) if len(seen) >= 10 and len(times) >= _LEAST else None
+    seen, whole = counts(times, width_s)
+    if whole < 10 or len(times) < _LEAST:
+        return None
+    mean = float(seen.sum()) / whole
+    return float((seen**2).sum()) / whole / mean - mean
 
 
 def peak_over_mean(times: NDArray[np.float64], width_s: float) -> float | None:
     """The highest count over the mean of all. None with fewer than 2 counts or 20 arrivals."""
-    seen = counts(times, width_s)
-    return float(seen.max() / seen.mean()) if len(seen) >= 2 and len(times) >= _LEAST else None
+    seen, whole = counts(times, width_s)
+    return float(seen.max() * whole / seen.sum()) if whole >= 2 and len(times) >= _LEAST else None
 
 
 def gap_cv(times: NDArray[np.float64]) -> float | None:

@@ -5,8 +5,9 @@ A value that is missing, or is none of its kind, is NaN or None here: which rows
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
+from loadcell.phrases import phrase
 from loadcell.traces.files import Source, document, lines
 
+_QUOTE = "'"
+_BEYOND = "beyond the last column"
+"""A column for cells that the header has no name for."""
 _ZONE = r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|([+-])(\d\d):?(\d\d)?)$"
 
 
@@ -68,7 +73,7 @@ def read_table(source: Source) -> Table:
         if not isinstance(found, list):
             raise UsageError(f"{source.path} is one JSON object, not a list of requests")
         objects, numbers = found, list(range(1, len(found) + 1))
-        broken = {i: "no object" for i, each in enumerate(found) if not isinstance(each, dict)}
+        broken = {i: phrase("no object") for i, each in enumerate(found) if not isinstance(each, dict)}
     return _Objects(source, len(objects), broken, objects, numbers)
 
 
@@ -82,9 +87,9 @@ def read_objects(source: Source) -> tuple[list[dict[str, Any]], list[int], dict[
         try:
             found = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            found, broken[len(objects)] = {}, f"no JSON: {error}"
+            found, broken[len(objects)] = {}, phrase("no JSON: {}", error)
         if not isinstance(found, dict):
-            found, broken[len(objects)] = {}, "no object"
+            found, broken[len(objects)] = {}, phrase("no object")
         objects.append(found)
         numbers.append(number)
     return objects, numbers, broken
@@ -209,27 +214,63 @@ class _Sql(Table):
 def _sql_table(source: Source) -> Table:
     import duckdb
 
+    if source.form == "csv" and sum(line.count(b'"') for _, line in lines(source)) % 2:
+        return _by_line(source)  # a quote that nothing ends would take all rows after it for one cell
     database = duckdb.connect(config={"threads": 1})  # one thread keeps rows in order
+    values: list[object] = [str(source.path)]
     if source.form == "parquet":
-        read, values = "read_parquet(?)", [str(source.path)]
+        read = "read_parquet(?)"
     else:
+        names = [*_unique(source.columns), _BEYOND]
+        columns = ", ".join(f"'{name.replace(_QUOTE, _QUOTE * 2)}': 'VARCHAR'" for name in names)
         packed = "gzip" if source.packed else "none"
-        names = ", ".join(f"'{_name(i, name)}'" for i, name in enumerate(source.columns))
         read = (
-            f"read_csv(?, header = {source.header}, names = [{names}], all_varchar = true, delim = ?, quote = '\"', "
-            f"escape = '\"', null_padding = true, strict_mode = false, compression = '{packed}')"
+            f"read_csv(?, auto_detect = false, header = {source.header}, columns = {{{columns}}}, delim = ?, "
+            f"quote = '\"', escape = '\"', null_padding = true, parallel = false, compression = '{packed}')"
         )
-        values = [str(source.path), source.separator]
+        values.append(source.separator)
     try:
         database.execute(f"create temp table rows as select * from {read}", values)
         (count,) = database.execute("select count(*) from rows").fetchone()  # type: ignore[misc]
     except duckdb.Error as error:
+        if source.form == "csv":
+            return _by_line(source)
         raise UsageError(f"cannot read {source.path}: {str(error).splitlines()[0]}") from error
-    return _Sql(source, int(count), {}, database)
+    broken = {}
+    if source.form == "csv":
+        more = database.execute(f"select row_number() over () - 1, {_quoted(_BEYOND)} from rows").fetchnumpy()
+        filled = np.flatnonzero(~np.ma.getmaskarray(more[_BEYOND]))
+        broken = {int(row): _cells(len(source.columns) + 1, len(source.columns)) for row in filled.tolist()}
+    return _Sql(source, int(count), broken, database)
 
 
-def _name(place: int, name: str) -> str:
-    return (name or f"column {place + 1}").replace("'", "''")
+def _by_line(source: Source) -> Table:
+    """A CSV that is not in order, a line after the other: what is wrong in one is no other's fault."""
+    names = _unique(source.columns)
+    objects: list[dict[str, str]] = []
+    numbered: list[int] = []
+    broken: dict[int, str] = {}
+    for number, line in lines(source):
+        if number == 1 and source.header:
+            continue
+        cells = next(csv.reader([line.decode("utf-8", "replace").rstrip("\r\n")], delimiter=source.separator), [])
+        if len(cells) > len(names):
+            broken[len(objects)] = _cells(len(cells), len(names))
+        objects.append(dict(zip(names, cells, strict=False)))
+        numbered.append(number)
+    return _Objects(source, len(objects), broken, objects, numbered)
+
+
+def _cells(found: int, wanted: int) -> str:
+    return phrase("{} cells for {} columns", found, wanted)
+
+
+def _unique(columns: Sequence[str]) -> list[str]:
+    """Names of columns, made different where two are the same or none."""
+    out: list[str] = []
+    for place, name in enumerate(columns, 1):
+        out.append(name if name and name not in out else f"{name} (column {place})".strip())
+    return out
 
 
 def _quoted(name: str) -> str:

@@ -330,7 +330,12 @@ def capped(trace: Trace, most: int, of: str, how: str) -> Trace:
     shorter = np.minimum(tokens, np.int32(most))
     if of == "output":
         return _with(trace, change, output_tokens=shorter)
-    return _with(trace, change, input_tokens=shorter, blocks=_cut_blocks(trace, shorter))
+    return clipped(trace, shorter, change)
+
+
+def clipped(trace: Trace, tokens: NDArray[np.int32], change: Change) -> Trace:
+    """The trace with prompts of so many tokens, none of them more than they have."""
+    return _with(trace, change, input_tokens=tokens, blocks=_cut_blocks(trace, tokens))
 
 
 _CLIPPED = {

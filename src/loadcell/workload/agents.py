@@ -35,8 +35,8 @@ class Calls:
     sessions: Sessions
     sub: NDArray[np.bool_]
     """Whether it is a sub-agent's."""
-    begins: NDArray[np.bool_]
-    """Whether it is the first of its agent, which is told a task."""
+    follows: Ints
+    """The call of its agent before it, all of which it carries; -1 for the first of an agent, which is told a task."""
     blocks: Ragged
     """Of its prompt: SYSTEM or SUB_SYSTEM first, then what rows bring (FIRST + 2 row) and reply (FIRST + 2 row + 1)."""
 
@@ -57,6 +57,14 @@ class Shape:
         """Calls of each task."""
         calls = 1 + _sums(self.lengths, self.fans)
         return _sums(calls, self.steps)
+
+
+def tasks_for(agent: Agent, calls: int, seed: int) -> Ints:
+    """Calls of each of the first tasks, of at least so many in all."""
+    tasks = 64
+    while (rows := shape_of(agent, tasks, seed).rows).sum() < calls:
+        tasks = max(tasks + 64, int(1.02 * calls * tasks / rows.sum()))
+    return rows
 
 
 def shape_of(agent: Agent, tasks: int, seed: int) -> Shape:
@@ -91,8 +99,9 @@ def calls_of(shape: Shape, rows: int, *, system: bool) -> Calls:
 
     sub = np.ones(total, bool)
     sub[at] = False
-    begins = np.zeros(total, bool)
-    begins[at[is_first]] = begins[begin] = True
+    follows = np.arange(total) - 1
+    follows[at[1:]] = at[:-1]
+    follows[at[is_first]] = follows[begin] = -1
     session = np.repeat(task, 1 + after)
 
     # What each waits for: a call of a sub-agent for the one before it, its first for the step; a step for the last
@@ -129,7 +138,17 @@ def calls_of(shape: Shape, rows: int, *, system: bool) -> Calls:
     waits = Ragged(values[: int(kept_ends[-1]) if rows else 0], kept_ends)
     sessions = Sessions(session[keep].astype(np.int32), turn[keep].astype(np.int32), waits)
     blocks = _blocks(shape, at, begin, last, system=system).take(np.arange(rows))
-    return Calls(sessions, sub[keep], begins[keep], blocks)
+    return Calls(sessions, sub[keep], follows[keep], blocks)
+
+
+def shared_of(calls: Calls, input_tokens: Ints, system_tokens: int) -> Ints:
+    """Input tokens of each call that a prefix cache without bounds has, if calls come in the order of rows: all of
+    the one before it; of the first of an agent its system prompt (0 tokens without), once another has had it."""
+    begins = calls.follows < 0
+    shared = np.where(begins, system_tokens, input_tokens[calls.follows])
+    for kind in (calls.sub, ~calls.sub):
+        shared[np.flatnonzero(begins & kind)[:1]] = 0
+    return shared
 
 
 def _blocks(shape: Shape, at: Ints, begin: Ints, last: Ints, *, system: bool) -> Ragged:

@@ -19,6 +19,9 @@ from loadcell.workload.prompts import SyntheticPrompts, mixed
 
 _WORDS_AT_ONCE = 1 << 20
 
+_SLAB = 1 << 15
+"""Rows that are taken apart at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class BlockPrompts:
@@ -107,15 +110,31 @@ def _most_before(keys: NDArray[np.uint64], tokens: NDArray[np.int64]) -> NDArray
     return out
 
 
+def _rows(blocks: Ragged, tokens: NDArray[np.integer[Any]]) -> Iterator[tuple[int, list[int], list[int]]]:
+    """Each row with its blocks and their tokens, up to the first that no other has: nothing is shared from there on."""
+    alone = np.bincount(blocks.values)[blocks.values] == 1 if len(blocks.values) else np.zeros(0, bool)
+    starts = blocks.ends - blocks.counts
+    places = np.append(np.flatnonzero(alone), len(alone))
+    stops = np.minimum(places[np.searchsorted(places, starts)], blocks.ends)
+    for first in range(0, len(blocks), _SLAB):
+        last = min(first + _SLAB, len(blocks))
+        low = int(starts[first])
+        values = blocks.values[low : int(blocks.ends[last - 1])].tolist()
+        sizes = tokens[low : int(blocks.ends[last - 1])].tolist()
+        for row, start, stop in zip(
+            range(first, last), (starts[first:last] - low).tolist(), (stops[first:last] - low).tolist(), strict=True
+        ):
+            yield row, values[start:stop], sizes[start:stop]
+
+
 def shared_beginnings(blocks: Ragged) -> Ragged:
     """Every beginning that two prompts or more have in common and that none longer holds, in the order of its last
     block's first use."""
     known: dict[tuple[int, int], int] = {}
     uses, parents, number = list[int](), list[int](), list[int]()
-    values, start = blocks.values.tolist(), 0
-    for end in blocks.ends.tolist():
+    for _, values, _ in _rows(blocks, blocks.values):
         node = -1
-        for value in values[start:end]:
+        for value in values:
             found = known.setdefault((node, value), len(uses))
             if found == len(uses):
                 uses.append(0)
@@ -123,7 +142,6 @@ def shared_beginnings(blocks: Ragged) -> Ragged:
                 number.append(value)
             uses[found] += 1
             node = found
-        start = end
     inner = {parent for parent, count in zip(parents, uses, strict=True) if count > 1}
     found_all = []
     for node, count in enumerate(uses):

@@ -10,7 +10,7 @@ import msgspec
 from loadcell.apis import find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.spec import Spec
-from loadcell.workload.inputs import short
+from loadcell.workload.inputs import Refused, short
 
 Fields = dict[str, Any]
 OUTPUT = (
@@ -45,10 +45,6 @@ FIELDS = frozenset((
     "id_slot", "do_sample", "watermark", "adapter_id",
 ))  # fmt: skip
 """Keys beside a prompt that are sent with it; in a `body` every key is."""
-
-
-class Refused(UsageError):
-    """What a row asks for cannot be done in this run: no fault of the row, and none that leaving it out mends."""
 
 
 def without_ignored(row: Fields, ignored: Collection[str]) -> tuple[Fields, list[str]]:

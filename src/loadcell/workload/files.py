@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
-from loadcell.workload.fields import Refused, check_names
+from loadcell.workload.fields import check_names
+from loadcell.workload.inputs import Refused
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.requests import NothingToSend, Seen, columns_of, request_of, texts_of, typed
-from loadcell.workload.rows import Rows, Shards, broken_rows
+from loadcell.workload.rows import Rows
+from loadcell.workload.shards import Shards, broken_rows
 from loadcell.workload.sources import find_source
 from loadcell.workload.tokenizer import Tokenizer
 
@@ -110,9 +112,9 @@ class PromptFile:
         if self.broken:
             notes.append(
                 phrase(
-                    "{} broken lines of {} were left out, as asked (--skip-bad); the first: {}",
-                    self.broken,
+                    "broken lines of {} that were left out, as asked (--skip-bad): {}; the first: {}",
                     self.path,
+                    self.broken,
                     self.first_broken,
                 )
             )

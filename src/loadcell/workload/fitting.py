@@ -98,7 +98,9 @@ def fit_file(
     """
     remedy, template = spec.workload.too_long, (server.template_tokens if server else None) or 0
     looked = np.unique(lines) if remedy == "refuse" else np.arange(len(file))
-    most = np.where(file.output_tokens > 0, file.output_tokens, output_tokens.max(initial=0))[looked]
+    asked = np.full(len(file), 0 if remedy == "refuse" else output_tokens.max(initial=0))
+    np.maximum.at(asked, lines, output_tokens[: len(lines)])  # else it is not known which line gets which
+    most = np.where(file.output_tokens > 0, file.output_tokens, asked)[looked]
     size = np.array([len(file.prompts[line]) for line in looked.tolist()], np.int64)
     context = context_of(spec, int((size + most).max()) + template, server)
     if context is None:

@@ -45,6 +45,10 @@ FIELDS = frozenset((
 """Keys beside the inputs that are sent with them; in a `body` every key is."""
 
 
+class Refused(UsageError):
+    """What a row asks for cannot be done in this run: no fault of the row, and none that leaving it out mends."""
+
+
 def columns_for(dialect: Any, asked: str | None) -> tuple[list[str], list[str]]:
     """The columns that may hold the inputs, or the `asked` one, and the others that a request can be made of."""
     inputs = [asked] if asked else [dialect.inputs, *_ALSO.get(dialect.inputs, ()), "body"]
@@ -58,11 +62,11 @@ def check_url(url: Any, where: str, api: Api) -> None:
     apis = next((apis for end, apis in _URLS.items() if url.rstrip("/").endswith(end)), None)
     if apis is None:
         names = ", ".join(apis[0] for apis in _URLS.values())
-        raise UsageError(f"{where}: is a request for {url}; only those for {names} are taken")
+        raise Refused(f"{where}: is a request for {url}; only those for {names} are taken")
     if api not in apis:
         own = api == CALLABLE or isinstance(api, Template)
         instead = "leave out its url, and its body is taken alone" if own else f"give --api {apis[0]}"
-        raise UsageError(f"{where}: is a request for {url}, the run for the {api} API: {instead}")
+        raise Refused(f"{where}: is a request for {url}, the run for the {api} API: {instead}")
 
 
 def fields_of(row: Any, where: str, api: Api, asked: str | None) -> tuple[Fields, set[str]]:

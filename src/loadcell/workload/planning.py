@@ -16,14 +16,14 @@ from loadcell.sessions import ALL, MOST_TURNS, parse_times
 from loadcell.spec import Lengths, Load, Spec, Workload, keeps_load, parse_lengths
 from loadcell.traces.transform import units
 from loadcell.workload import replay as replaying
-from loadcell.workload.agents import FIRST, calls_of, shape_of
+from loadcell.workload.agents import FIRST, calls_of, shape_of, shared_of, tasks_for
 from loadcell.workload.attached import AttachedPrompts, attach
 from loadcell.workload.behaving import behave
-from loadcell.workload.blocks import BlockPrompts, shared_tokens
-from loadcell.workload.context import Context, Server
+from loadcell.workload.blocks import BlockPrompts
+from loadcell.workload.context import Context, Server, fit
 from loadcell.workload.dealing import deal
 from loadcell.workload.files import FilePrompts, PromptFile, read_prompts
-from loadcell.workload.fitting import fit_file, fit_lengths, surely_sent
+from loadcell.workload.fitting import context_of, fit_file, fit_lengths, surely_sent
 from loadcell.workload.lengths import MAX_TOKENS, plan_lengths, sample_lengths
 from loadcell.workload.loadgen import Traffic, traffic_of
 from loadcell.workload.prefixes import SystemPrompts, plan_shares, sharing
@@ -131,7 +131,7 @@ def plan(
     """
     replay = replay or replaying.replay_of(spec)
     if replay is not None:
-        return _plan_replay(spec, replay, known or vocabulary_of(replay.filled(spec)))
+        return _plan_replay(spec, replay, known or vocabulary_of(replay.filled(spec)), server)
     seed, workload = spec.run.seed, spec.workload
     tokenizer = known.tokenizer if known else load_tokenizer(workload.tokenizer)
     file = read_prompts(spec) if workload.prompts is not None else None
@@ -325,9 +325,13 @@ def _talks(
     return TalkPrompts(texts, follows, served, find_api(spec.endpoint.api).talks), input_tokens
 
 
-def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> Plan:
+def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary, server: Server | None) -> Plan:
     """What a run sends that replays a trace."""
-    spec = replay.filled(spec)
+    spec, remedy = replay.filled(spec), spec.workload.too_long
+    longest = int((replay.trace.input_tokens + replay.trace.output_tokens).max())
+    context = context_of(spec, longest, server)
+    if context is not None and remedy != "refuse":
+        replay = replaying.within(replay, context, remedy)
 
     def arrive(load: Load) -> Slots:
         return lay_out(load, seed=spec.run.seed, mean_output_tokens=spec.workload.mean_output_tokens)
@@ -336,6 +340,12 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
     trace, notes, shared = replay.trace, slots.notes, None
     rows = np.arange(slots.rows)
     sent = trace if slots.rows == len(trace) else replaying.cut(trace, rows)
+    if context is not None and remedy == "refuse":
+        try:
+            fit(sent.input_tokens, sent.output_tokens, context, "refuse", f"requests of {trace.name}")
+        except UsageError as error:
+            advice = "clip or drop them by --too-long, or limit them by --max-input-tokens and --max-output-tokens"
+            raise UsageError(f"{error}: {advice}") from None
     prompts: Prompts
     pieces = replaying.pieces_of(sent)
     template = spec.workload.template_tokens or 0
@@ -356,14 +366,15 @@ def _plan_replay(spec: Spec, replay: replaying.Replayed, words: Vocabulary) -> P
         shared_tokens=shared, behaved=behave(spec.behaviour, slots.rows, seed=spec.run.seed),
     )  # fmt: skip
     told = replay.told(slots.rows - slots.beyond)
-    return Plan(schedule, prompts, words.tokenizer, notes, trace=told)
+    return Plan(schedule, prompts, words.tokenizer, notes, trace=told, context=context)
 
 
 def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
     """The plan of a run of agents' tasks, each a tree of calls."""
     agent, workload, seed = spec.agent, spec.workload, spec.run.seed
+    arriving = spec.load.rate is not None and spec.load.requests is None  # so many tasks, else so many calls
     slots, counts = slots_of_sessions(
-        spec.load, lambda n: shape_of(agent, n, seed).rows, seed=seed,
+        spec.load, lambda n: shape_of(agent, n, seed).rows if arriving else tasks_for(agent, n, seed), seed=seed,
         mean_output_tokens=workload.mean_output_tokens, beyond_s=_beyond_s(spec),
     )  # fmt: skip
     rows, notes = slots.rows, list(slots.notes)
@@ -376,17 +387,16 @@ def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
     assert brings is not None
     if agent.task_tokens is not None:
         told = sample_lengths(parse_lengths(agent.task_tokens), rows, stream(seed, "first input lengths"))
-        brings = np.where(calls.begins, told, brings)
+        brings = np.where(calls.follows < 0, told, brings)
     system = 1 if agent.system_tokens is None else int(agent.system_tokens)
     tokens = np.concatenate(([system, system], np.column_stack((brings, output_tokens)).ravel())).astype(np.int32)
     template = np.zeros(len(tokens), np.int32)
     if agent.system_tokens is None:
-        template[FIRST::2][calls.begins] = workload.template_tokens or 0
+        template[FIRST::2][calls.follows < 0] = workload.template_tokens or 0
     else:
         template[:FIRST] = workload.template_tokens or 0
     texts = _texts(spec, tokens, template, words, notes)
-    sizes = tokens[calls.blocks.values]
-    sums = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+    sums = np.concatenate(([0], np.cumsum(tokens[calls.blocks.values], dtype=np.int64)))
     input_tokens = np.diff(sums[calls.blocks.ends], prepend=0)
     if input_tokens.max() > MAX_TOKENS:
         raise UsageError(
@@ -396,7 +406,7 @@ def _agents(spec: Spec, tokenizer: Tokenizer, words: Vocabulary) -> Plan:
     schedule = schedule_of(
         slots, input_tokens.astype(np.int32), output_tokens,
         kinds=None if kinds is None else kinds[calls.sessions.session], sessions=calls.sessions, delay_ns=delays,
-        shared_tokens=shared_tokens(calls.blocks, sizes).astype(np.int32),
+        shared_tokens=shared_of(calls, input_tokens, int(agent.system_tokens or 0)).astype(np.int32),
         behaved=behave(spec.behaviour, slots.rows, seed=seed),
     )  # fmt: skip
     return Plan(schedule, BlockPrompts(texts, calls.blocks), tokenizer, notes)

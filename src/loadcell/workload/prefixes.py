@@ -246,12 +246,15 @@ def _blocks(
     words = np.concatenate(([system] * before, np.diff(ends, axis=1).ravel(), room + 1 - words_taken)).astype(np.int32)
     counts = before + taken + 1
     stops = np.cumsum(counts)
-    row = np.repeat(np.arange(len(room)), counts)
-    place = np.arange(int(counts.sum())) - np.repeat(stops - counts, counts) - before
-    of_group = 0 if group is None else before + group[row] * pieces + place
-    values = np.where(place < 0, 0, np.where(place < taken[row], of_group, own + row))
-    keep = words[values] > 0  # a short beginning has pieces of no word
-    if not keep.all():
+    row = np.repeat(np.arange(len(room), dtype=np.int32), counts)
+    place = np.arange(len(row), dtype=np.int32) - np.repeat((stops - counts + before).astype(np.int32), counts)
+    values = own + row
+    if group is not None:
+        shared = place < taken.astype(np.int32)[row]
+        values[shared] = (before + group * pieces).astype(np.int32)[row[shared]] + place[shared]
+    values[place < 0] = 0
+    if not words.all():  # a short beginning has pieces of no word
+        keep = words[values] > 0
         values, stops = values[keep], np.cumsum(np.bincount(row[keep], minlength=len(room)))
     return words, Ragged(values.astype(np.int64), stops)
 
@@ -278,8 +281,9 @@ def sharing(
     texts = SyntheticPrompts(words, sizes, seed)
     shared = np.zeros(len(blocks), np.int32)
     for kind in [None] if kinds is None else np.unique(kinds).tolist():
-        rows = np.arange(len(blocks)) if kind is None else np.flatnonzero(kinds == kind)
-        mine = _joined(beginnings, blocks.take(rows))
+        rows = slice(None) if kinds is None else np.flatnonzero(kinds == kind)
+        mine = blocks if isinstance(rows, slice) else blocks.take(rows)
+        mine = _joined(beginnings, mine) if many else mine
         found = shared_tokens(mine, sizes[mine.values])[many:]
         shared[rows] = np.rint(found * ratio).astype(np.int32)
     own = Ragged(np.arange(len(sizes) - many, len(sizes)), np.arange(1, many + 1))

@@ -19,11 +19,14 @@ from loadcell.traces import Change, Ragged, Trace
 from loadcell.traces import transform as change
 from loadcell.traces.model import ragged
 from loadcell.workload.blocks import BlockPrompts, shared_tokens
+from loadcell.workload.context import Context, room_of
 from loadcell.workload.prompts import SyntheticPrompts
 from loadcell.workload.schedule import Slots
 from loadcell.workload.sessions import Sessions
 from loadcell.workload.streams import stream
 
+_LONGEST_S = 8 * 86_400.0
+"""A run that would send for longer was asked for by mistake; traces of a week there are."""
 _CLOSE = 8
 """Block numbers are close where the highest is not so many times their count."""
 
@@ -96,7 +99,7 @@ def replay_of(spec: Spec) -> Replayed | None:
     from loadcell.traces.named import named_traces, path_of
     from loadcell.traces.read import read_trace
 
-    trace = read_trace(asked.name, skip_bad=asked.skip_bad, seed=spec.run.seed)
+    trace = read_trace(asked.name, skip_bad=spec.workload.skip_bad, seed=spec.run.seed)
     return replayed(spec, trace, sha256_of(path_of(asked.name) if asked.name in named_traces() else Path(asked.name)))
 
 
@@ -174,6 +177,37 @@ def _in_order(trace: Trace) -> Trace:
     return change.taken(trace, np.lexsort((np.arange(len(trace)), change.turns(trace), trace.session, first)))
 
 
+def within(replay: Replayed, context: Context, remedy: str) -> Replayed:
+    """The trace without what is longer than the model's context: clipped, or dropped with its session (`remedy`)."""
+    trace = replay.trace
+    room = room_of(trace.output_tokens, context)
+    over = trace.input_tokens > room
+    if not over.any():
+        return replay
+    many = int(np.count_nonzero(over))
+    if remedy == "clip":
+        if (room[over] < 1).any():
+            raise UsageError(
+                f"an output of {trace.name} leaves nothing of the model's context of {context.tokens:,} tokens to its "
+                "prompt: give --max-output-tokens N, or --too-long drop"
+            )
+        shorter = np.minimum(trace.input_tokens, room).astype(np.int32)
+        key = phrase("{} of {} prompts of the trace were clipped to the model's context of {:,} tokens ({})")
+        did = Change("clip", many, phrase(key, many, len(trace), context.tokens, context.by))
+        return replace(replay, trace=change.clipped(trace, shorter, did))
+    unit = change.units(trace)
+    rows = np.flatnonzero(~np.isin(unit, unit[over]))
+    if not len(rows):
+        raise UsageError(f"nothing of {trace.name} is left within the model's context of {context.tokens:,} tokens")
+    key = phrase(
+        "{} of {} requests of the trace are longer than the model's context of {:,} tokens ({}): left out with their "
+        "sessions, {} requests in all"
+    )
+    did = Change("drop", len(trace) - len(rows), phrase(
+        key, many, len(trace), context.tokens, context.by, len(trace) - len(rows)))  # fmt: skip
+    return replace(replay, trace=change.taken(trace, rows, did))
+
+
 # --- columns ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +236,11 @@ def slots_of(sent: Replayed, lay_out_rate: Any) -> Slots:
         rows = int(np.searchsorted(first, load.duration_s + beyond_s))
     if not planned:
         raise UsageError(f"no request of {trace.name} comes within {load.duration_s:g} s: give a longer --duration")
+    if (last_s := float(times[:planned].max()) / 1e9) > _LONGEST_S:
+        raise UsageError(
+            f"{trace.name} would be sent for {last_s / 86_400:,.0f} days: give --trace-window, --trace-speed, a "
+            "--duration, or --concurrency N for a closed loop without its times"
+        )
     return Slots("open", times[:rows], rows, planned, [*notes, *_left(sent, planned)], beyond=rows - planned)
 
 

@@ -20,7 +20,6 @@ from loadcell.workload.fields import (
     TEXT_FIELDS,
     AsIs,
     Fields,
-    Refused,
     as_is,
     encoded,
     flat,
@@ -29,7 +28,7 @@ from loadcell.workload.fields import (
     without_ignored,
 )
 from loadcell.workload.inputs import FIELDS as INPUT_FIELDS
-from loadcell.workload.inputs import check_url, columns_for, fields_of, input_texts, short
+from loadcell.workload.inputs import Refused, check_url, columns_for, fields_of, input_texts, short
 from loadcell.workload.lengths import MAX_TOKENS
 
 _OURS = ("prompt", "messages", "body")
@@ -228,7 +227,7 @@ def _of_body(body: Fields, row: Fields, where: str, spec: Spec) -> Fields:
         raise UsageError(f"{where}: its 'input' must be text or a list of items, found {short(fields[_INPUT])}")
     dialect = find_api(spec.endpoint.api)
     if (why := dialect.refused(fields)) is not None:
-        raise UsageError(f"{where}: its body {why}")
+        raise Refused(f"{where}: its body {why}")
     return flat(fields, dialect.nest)
 
 

@@ -155,6 +155,8 @@ def slots_of_sessions(
     if load.rate is None:
         slots = lay_out(load, seed=seed, mean_output_tokens=mean_output_tokens)
         return slots, counts_within(turns(slots.rows), slots.rows)
+    if load.requests is not None and load.requests > MAX_REQUESTS:
+        raise UsageError(f"{load.requests:,} requests are more than the {MAX_REQUESTS:,} that one run may plan")
     counts = None if load.requests is None else counts_within(turns(load.requests), load.requests)
     begins = load if counts is None else msgspec.structs.replace(load, requests=len(counts))
     slots = lay_out(begins, seed=seed, mean_output_tokens=mean_output_tokens, beyond_s=beyond_s)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from loadcell.errors import UsageError, nearest
 from loadcell.phrases import phrase
 
+_HF = ("hf://datasets/", "hf:")
 _HUB = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+?))?", re.ASCII)
 _PART = re.compile(r"(?P<place>.+?)[#:](?P<part>[\w.-]+(?:/[\w.-]+)?)")
 """What names a split, or a configuration and its split, after a place."""
@@ -23,6 +24,7 @@ _NO_DATA = re.compile(
 """What describes a data set, and hidden or cached files."""
 _SPLITS = ("train", "validation", "valid", "val", "dev", "test", "eval")
 _SPLIT = re.compile(rf"(?:^|[-_./])({'|'.join(_SPLITS)})(?=[-_./\d]|$)", re.IGNORECASE)
+_OF = re.compile(r"-\d{5}-of-(\d{5})(?=[-.])")
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _CONVERTED = "refs/convert/parquet"
 """Where the hub keeps what it made of a data set whose own files need a program."""
@@ -51,19 +53,21 @@ class _Part(NamedTuple):
 def find_source(prompts: str) -> Source:
     """The files that `prompts` names: a file, a folder or ORG/NAME at the hub; with #SPLIT or #CONFIG/SPLIT after the
     last two. UsageError says what there is instead."""
-    place, part = prompts, ""
+    at_hub = prompts.startswith(_HF)
+    place, part = prompts.removeprefix(_HF[0]).removeprefix(_HF[1]) if at_hub else prompts, ""
     path = Path(prompts).expanduser()
-    if not path.exists() and (named := _PART.fullmatch(prompts)):
+    if not path.exists() and (named := _PART.fullmatch(place)):
         place, part = named["place"], named["part"]
-        path = Path(place).expanduser()
+        path = path if at_hub else Path(place).expanduser()
     if path.is_dir():
         return _of_folder(path, part, prompts)
     if path.exists():
         if part:
             raise UsageError(f"--prompts {prompts}: {place} is a file, which has no splits: name it alone")
         return Source((path,))
-    found = _HUB.fullmatch(place.removeprefix("hf://datasets/").removeprefix("hf:"))
-    if found is None or (_DATA.search(place) or _TEXT.search(place)) or place.startswith((".", "/", "~")):
+    found = _HUB.fullmatch(place)
+    like_a_file = _DATA.search(place) or _TEXT.search(place) or place.startswith((".", "/", "~"))
+    if found is None or (like_a_file and not at_hub):
         return Source((Path(prompts).expanduser(),))  # who reads it says that it is not there
     return _of_hub(found["id"], found["revision"], part)
 
@@ -125,12 +129,25 @@ def chosen(parts: dict[_Part, list[str]], asked: str, where: str) -> tuple[_Part
     """The part that is `asked` for as SPLIT or CONFIG/SPLIT; the only one where none is. UsageError lists them."""
     fits = [part for part in parts if not asked or asked in (str(part), part.split, part.config)]
     if len(fits) == 1:
+        _check_whole(parts[fits[0]], where)
         return fits[0], parts[fits[0]]
     names = [str(part) for part in fits or parts]
     say = f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
     if not fits:
         raise UsageError(f"--prompts: {where} has no {asked!r}{nearest(asked, names)}; it has: {say}")
     raise UsageError(f"--prompts: {where} has several parts ({say}): name one, as in {where}#{names[0]}")
+
+
+def _check_whole(files: list[str], where: str) -> None:
+    """UsageError where shards are missing that the names of others tell of."""
+    told: dict[tuple[str, int], int] = {}
+    for name in files:
+        if found := _OF.search(name):
+            series = name[: found.start()], int(found[1])
+            told[series] = told.get(series, 0) + 1
+    for (name, total), there in told.items():
+        if there != total:
+            raise UsageError(f"--prompts: {where} holds {there:,} of {total:,} files of {name}: fetch the others")
 
 
 def _natural(name: str) -> list[Any]:

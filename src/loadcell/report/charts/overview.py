@@ -77,6 +77,8 @@ def _text(text: str, style: str, x: int, y: int, **mark: Any) -> Spec:
 
 def _load(result: Result, words: Words) -> str:
     load = result.methodology.spec.load
+    if result.methodology.loop == "open" and result.methodology.spec.agent.any:
+        return words.say("open loop, {rate} tasks/s", rate=words.figure(load.rate, 3))
     if result.methodology.loop == "open" and result.methodology.spec.sessions.any:
         return words.say("open loop, {rate} sessions/s", rate=words.figure(load.rate, 3))
     if replays(result.methodology.loop, result.methodology.effective):

@@ -13,13 +13,14 @@ from loadcell.report.charts.parts import time_parts
 from loadcell.report.charts.server import server
 from loadcell.report.charts.stalls import stalls
 from loadcell.report.charts.timeline import timeline
+from loadcell.report.charts.turns import ttft_by_turn
 from loadcell.report.detail.model import Detail
 from loadcell.report.words import Words
 
 
 def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Chart]:
     """time-parts, ladder, ecdf, timeline, ttft-by-input, itl-by-concurrency, stalls and server: always all of them, but
-    for those of first tokens and gaps where the API generates nothing.
+    for those of first tokens and gaps where the API generates nothing; and ttft-by-turn, where there are sessions.
 
     Without a `detail` (a saved Result) those that need the recording say so.
     """
@@ -30,6 +31,7 @@ def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Char
         timeline(result, detail, words),
         *(_of_output(result, detail, words) if result.methodology.spec.workload.generates else ()),
         server(result, detail, words),
+        *([turns] if (turns := ttft_by_turn(result, words)) is not None else []),
     ]
 
 

@@ -55,6 +55,8 @@ def load_words(result: Result, words: Words) -> list[str]:
             parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
         elif sessions.any:
             parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]
+        elif result.methodology.spec.agent.any:
+            parts = [t("open loop, {rate} tasks/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         else:
             parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [_series_words(load, words)] if load.rate_series else []
@@ -63,6 +65,8 @@ def load_words(result: Result, words: Words) -> list[str]:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
     if sessions.turns is not None:
         parts.append(t("{n} turns a session", n=sessions.turns))
+    if result.methodology.spec.agent.steps is not None:
+        parts.append(t("{n} steps a task", n=result.methodology.spec.agent.steps))
     if sessions.think is not None:
         parts.append(t("pauses {law}", law=sessions.think))
     if load.requests:
@@ -105,6 +109,8 @@ def _text_words(spec: Spec, words: Words) -> str:
         return words.say("prompts of {file}, {n} tokens out", file=workload.prompts, n=out)
     if workload.lengths:
         return words.say("input and output lengths of {file}, in pairs", file=workload.lengths)
+    if spec.sessions.any:
+        return words.say("{n} more tokens in a turn, {m} tokens out", n=workload.input_tokens or "", m=out)
     return words.say("{n} tokens in, {m} tokens out", n=workload.input_tokens or "", m=out)
 
 

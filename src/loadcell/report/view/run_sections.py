@@ -33,7 +33,8 @@ from loadcell.report.words import Words
 MARKDOWN = ("summary", "errors", "notes", "latency", "sessions", "classes", "method")
 PAGE = ("summary", "latency", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
-_PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "itl-by-concurrency", "stalls", "server"}
+_PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "ttft-by-turn", "itl-by-concurrency", "stalls",
+           "server"}  # fmt: skip
 """Charts that a section names; any other stands with what drives the times."""
 
 
@@ -47,7 +48,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     sections = {
         "summary": summary,
         "latency": _latency(result, words, drawn),
-        "sessions": _sessions(result, words),
+        "sessions": _sessions(result, words, drawn),
         "classes": _classes(result, words),
         "course": _course(result, detail, words, drawn),
         "drivers": _drivers(result, words, drawn),
@@ -102,12 +103,12 @@ def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
     return Section("latency", t("Latency"), blocks, detail=True)
 
 
-def _sessions(result: Result, words: Words) -> Section | None:
+def _sessions(result: Result, words: Words, drawn: frozenset[str]) -> Section | None:
     facts = list(talks(result, words))
     if not facts:
         return None
     title = words.say("Tasks") if result.sessions and result.sessions.tasks else words.say("Sessions")
-    return Section("sessions", title, [Facts(facts), *turns_table(result, words)])
+    return Section("sessions", title, [Facts(facts), *_charts(drawn, "ttft-by-turn"), *turns_table(result, words)])
 
 
 def _classes(result: Result, words: Words) -> Section | None:

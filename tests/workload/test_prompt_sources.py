@@ -123,6 +123,9 @@ def test_a_snapshot_has_splits_by_its_names(tmp_path: Path) -> None:
     assert texts(file) == ["t0", "t1"]
     assert file.notes(2)[0] == f"the prompts are the part train of {tmp_path}/p: 2 files"
     assert texts(read(f"{tmp_path}/p:test")) == ["x"]
+    (tmp_path / "p" / "data" / "train-00000-of-00002.parquet").rename(tmp_path / "away")
+    with pytest.raises(UsageError, match="p holds 1 of 2 files of data/train: fetch the others"):
+        read(f"{tmp_path}/p#train")
     with pytest.raises(UsageError, match=r"p has no 'trian' \(did you mean train\?\); it has: test, train"):
         read(f"{tmp_path}/p#trian")
 
@@ -230,6 +233,7 @@ def test_a_data_set_of_the_hub(tmp_path: Path, hub: dict[str, Any]) -> None:
     assert texts(file) == ["b"]
     assert file.notes(1) == ["the prompts are the part test of org/set at the hub, commit sha-of-one: 1 file"]
     assert hub["fetched"] == ["README.md", "data/test.jsonl"]  # and nothing else
+    assert find_source("hf:org/set#test").files == find_source("org/set#test").files
     assert texts(read("hf:org/set:train")) == texts(read("hf://datasets/org/set#train")) == ["a"]
     with pytest.raises(UsageError, match=r"org/set has several parts \(test, train\): name one, as in org/set#test"):
         read("org/set")
@@ -282,3 +286,14 @@ def test_rows_of_a_duel_come_from_every_shard(tmp_path: Path) -> None:
     )
     (tmp_path / "q.jsonl").write_bytes(lines_of(named)[1])
     assert json.loads(read(tmp_path / "q.jsonl", send_fields=["x"]).prompts[0]).keys() == {"messages"}
+
+
+def test_parquet_with_messages_and_decimals(tmp_path: Path) -> None:
+    place = tmp_path / "m.parquet"
+    messages = "[{'role': 'user', 'content': 'hi', 'name': NULL}, {'role': 'tool', 'content': 'x', 'name': 'n'}]"
+    duckdb.sql(f"COPY (SELECT {messages} AS messages, 0.25 AS temperature, 3 AS seed) TO '{place}' (FORMAT parquet)")
+    (own,) = read(place).prompts
+    assert json.loads(own) == {
+        "messages": [{"role": "user", "content": "hi"}, {"role": "tool", "content": "x", "name": "n"}],
+        "temperature": 0.25, "seed": 3,
+    }  # fmt: skip
