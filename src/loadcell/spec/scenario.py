@@ -26,11 +26,14 @@ def changes(spec: Spec, scenario: Scenario, effective: Mapping[str, Any]) -> lis
     endpoint = {"url": "http://localhost", "api": "chat"}
     tree = {**scenario.fixed, "endpoint": {**endpoint, **scenario.fixed.get("endpoint", {})}}
     tree["workload"] = {**scenario.fixed.get("workload", {}), "scenario": scenario.id}
+    for path in scenario.chosen:
+        section, _, key = path.partition(".")
+        tree[section] = {**tree.get(section, {}), key: attrgetter(path)(spec)}
     tree["load"] = {**scenario.fixed.get("load", {}), "rate": spec.load.rate, "concurrency": spec.load.concurrency}
     fixed = with_defaults(build_spec(tree))
     found = []
     for path in spec_fields():
-        if is_fixed(path):
+        if is_fixed(path, scenario):
             now, was = attrgetter(path)(spec), attrgetter(path)(fixed)
             if now != was:
                 found.append(Change(path, written(now), written(was)))
