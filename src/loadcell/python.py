@@ -80,17 +80,17 @@ def run(
 
 
 def _argument(path: str) -> str:
-    """What a field of the Spec is called as an argument: by its own name, or one of a trace as its flag is."""
+    """What a field of the Spec is called as an argument: its name, or with its section where that says little."""
     section, _, key = path.partition(".")
-    if section != "trace" or key.startswith("max_"):
-        return key
-    return section if key == "name" else f"{section}_{key}"
+    if path in ("trace.name", "loadgen.scenario"):
+        return "trace" if section == "trace" else "loadgen_scenario"
+    alone = key.startswith("max_") or path in ("prefix.system_tokens", "prefix.hit_share")
+    return f"{section}_{key}" if section in ("trace", "agent", "prefix") and not alone else key
 
 
 def _spec(target: Fn | str, given: Mapping[str, Any], slo: str | Slo | Mapping[str, float] | None) -> Spec:
     """The Spec of what was given; UsageError if it cannot be."""
     paths = {_argument(path): path for path in spec_fields()}
-    paths |= {"scenario": "workload.scenario", "loadgen_scenario": "loadgen.scenario"}  # two fields have that name
     tree: dict[str, dict[str, Any]] = {"endpoint": {}}
     for name, value in given.items():
         path = paths.get(name)

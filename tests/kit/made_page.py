@@ -32,6 +32,8 @@ _KEPT = {
     "mode",
     "deal",
     "lengths_order",
+    "too_long",
+    "history",
 }
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 

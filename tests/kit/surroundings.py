@@ -14,15 +14,15 @@ import pytest
 from forked import Forked, Mother
 
 from loadcell.load import crew
-from loadcell.workload import planning
+from loadcell.workload import planning, texts
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_tokenizer() -> Iterator[None]:
     """Load the tokenizer, and find the words of its prompts, once instead of once a run."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("load_tokenizer", "stable_words"):
-            patch.setattr(planning, name, functools.cache(getattr(planning, name)))
+        for room, name in ((planning, "load_tokenizer"), (texts, "load_tokenizer"), (texts, "stable_words")):
+            patch.setattr(room, name, functools.cache(getattr(room, name)))
         yield
 
 

@@ -21,6 +21,7 @@ from called import Timed, column, load
 import loadcell
 from loadcell.errors import EndpointError, UsageError
 from loadcell.load.call import Call
+from loadcell.python import _argument
 from loadcell.recording.read import Recording
 from loadcell.spec import spec_fields
 
@@ -464,7 +465,7 @@ def test_what_cannot_be_asked_is_told(tmp_path: Path, fn: Any, asked: dict[str, 
 
 
 def test_every_field_of_the_spec_has_a_name_of_its_own() -> None:
-    names = [path.partition(".")[2] for path in spec_fields()]
+    names = [_argument(path) for path in spec_fields()]
     assert len(set(names)) == len(names)
 
 

@@ -124,7 +124,12 @@ def _simulate(
                 ended[row] = now - T0
                 failure = ("http_500", "") if row in failing - late else None
                 flight = SimpleNamespace(
-                    request=row, end_ns=now, failure=failure, reply=SimpleNamespace(failure=None), send_start_ns=now
+                    request=row,
+                    end_ns=now,
+                    failure=failure,
+                    gave_up=None,
+                    reply=SimpleNamespace(failure=None),
+                    send_start_ns=now,
                 )
                 if row in late and course.children(row):
                     unknown[row] = flight

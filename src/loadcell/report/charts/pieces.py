@@ -196,3 +196,11 @@ def window_behind(result: Result, x: dict[str, Any], words: Words) -> Spec:
         "mark": {"type": "rect", "style": "window"},
         "encoding": {"x": {"field": "a", **x}, "x2": {"field": "b"}, "tooltip": tip},
     }
+
+
+def estimate_tip(words: Words) -> list[dict[str, Any]]:
+    """What is said of an estimate under the pointer: its value in words, and its samples."""
+    return [
+        {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
+        {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},
+    ]
