@@ -50,7 +50,7 @@ def _apart(one: HitShare, found: Cache, words: Words) -> str:
     """How far a reported share is from that intended of the same requests, in points."""
     if one.difference is None:
         return ""
-    points = words.number(f"{100 * one.difference:+.1f}".replace("-", "\N{MINUS SIGN}"))
+    points = words.number(f"{round(100 * one.difference, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}"))
     planned = words.percent(one.intended)
     if planned == words.percent(found.intended_share):
         return f" ({words.say('{change} points', change=points)})"
