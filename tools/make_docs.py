@@ -36,7 +36,7 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   their gap is the queueing in front of the server. A closed loop has service time only. A request that waits for
   others (a turn of a session) has no planned time: in an open loop it is to be sent when the last of these has ended
   and its delay (think time, a tool) has passed, and its response time starts then.
-- **Sessions.** Requests that wait for each other: turns of a talk, calls of a task. A turn that failed ends its
+- **Sessions.** Requests that wait for each other: turns of a chat, calls of a task. A turn that failed ends its
   session; the turns that waited for it were never due: the run counts them as unsent, no window and no share does,
   and the figures of sessions tell them by reason. Turns of one session depend on each other, far apart as they stand
   among those of others: intervals go by the sums over sessions as well, and by fewer than 30 sessions no sample is

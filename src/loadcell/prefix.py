@@ -60,7 +60,8 @@ def check_prefix(prefix: Prefix, api: Api, *, generates: bool, own: str | None) 
         name = api if isinstance(api, str) else "template's"
         raise UsageError(f"the {name} API generates no text, and has no prompts with beginnings: leave {flags[0]} out")
     if own is not None:
-        raise UsageError(f"{flags[0]} is of synthetic prompts, and {own} have beginnings of their own: leave it out")
+        wrong = next((flag for flag in flags if flag not in own), flags[0])  # sessions may have a system prompt
+        raise UsageError(f"{wrong} is of synthetic prompts, and {own} have beginnings of their own: leave it out")
     if prefix.hit_share is not None:
         if prefix.tokens is not None:
             raise UsageError(
@@ -71,7 +72,7 @@ def check_prefix(prefix: Prefix, api: Api, *, generates: bool, own: str | None) 
                 f"prefix.hit_share is {prefix.hit_share:g}: write a share of input tokens, as in 60% or 0.6"
             )
     elif (prefix.groups is None) != (prefix.tokens is None):
-        lacks, why = ("--prefix-tokens", "how long what its prompts share is") if prefix.tokens is None else (
+        lacks, why = ("--prefix-tokens", "how much the prompts of a group share") if prefix.tokens is None else (
             "--prefix-groups", "how many groups there are")  # fmt: skip
         raise UsageError(f"{flags[0]} goes with {lacks}, which says {why}")
     if prefix.zipf and prefix.groups is None:

@@ -134,7 +134,11 @@ def _hides_query(query: str) -> bool:
     return bool(query) and not _PLAIN_QUERY.fullmatch(query)
 
 
-_CREDENTIALS = re.compile(r"((?:\w+:/+)|(?<![^\s='\"(]))[^\s/?#@'\"=]+@(?=[\w\[])")
+_CREDENTIALS = re.compile(
+    r"((?:\w+:/+)|(?<![^\s='\"(])(?!(?:[\d.]{1,12}%?|RATE|FROM\.\.TO|SHARE)@))[^\s/?#@'\"=]+@"
+    r"(?=[\w\[])(?!\d{1,3}(?![\w.:\[-]))"
+)
+"""What stands before the host of a URL: no share or rate (5%@2s, 10..50@30s), and no version (chat@1)."""
 _QUERY = re.compile(r"((?:\w+:/+|[\w.-]+:\d)[^\s?#'\"]*)\?[^\s'\"]+")
 
 

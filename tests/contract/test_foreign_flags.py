@@ -109,6 +109,11 @@ def test_what_means_the_same_is_taken(line: str, means: str) -> None:
         ("--max-num-completed-requests 5", "--requests N"),
         ("--ramp-up-strategy linear", "--rate-series A..B@T"),
         ("--arrival-pattern gamma", "gamma:CV"),
+        ("--random-prefix-len 100", "--system-tokens N"),
+        ("--num-prefix-prompts 8", "--prefix-groups K --prefix-tokens L"),
+        ("--conversation-turn-mean 4", "--turns L --think T"),
+        ("--request-cancellation-rate 5", "--cancel P@T"),
+        ("--fixed-schedule", "--trace FILE"),
     ],
 )
 def test_what_differs_is_named_with_the_right_flag(line: str, says: str) -> None:

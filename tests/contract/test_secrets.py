@@ -207,6 +207,16 @@ def test_a_value_that_looks_like_a_key_is_one_by_whatever_name() -> None:
         ("--metrics-url=https://u@h/m?t=1", "--metrics-url=https://<redacted>@h/m?<redacted>"),
         ("cannot reach http://h:1: did you mean http://h:2?", "cannot reach http://h:1: did you mean http://h:2?"),
         ("a@b runs/x?y --rate 2", "<redacted>@b runs/x?y --rate 2"),
+        ("12345:p@h:1", "<redacted>@h:1"),
+        *[
+            (words, words)
+            for words in (
+                "'5@2s' names no share of requests: write 5%@2s or 10%@20t",
+                "chat has no version 2: write chat@1",
+                'write RATE@TIME or FROM..TO@TIME, as in "10@60s,50@60s,50..10@30s"',
+                "--slow-readers 0.5%@2KiB/s",
+            )
+        ],
     ],
 )
 def test_urls_in_a_text_are_bare(text: str, bare: str) -> None:

@@ -21,8 +21,10 @@ from loadcell.workload import planning, texts
 def one_tokenizer() -> Iterator[None]:
     """Load the tokenizer, and find the words of its prompts, once instead of once a run."""
     with pytest.MonkeyPatch.context() as patch:
-        for room, name in ((planning, "load_tokenizer"), (texts, "load_tokenizer"), (texts, "stable_words")):
-            patch.setattr(room, name, functools.cache(getattr(room, name)))
+        load_tokenizer = functools.cache(texts.load_tokenizer)
+        patch.setattr(planning, "load_tokenizer", load_tokenizer)
+        patch.setattr(texts, "load_tokenizer", load_tokenizer)
+        patch.setattr(texts, "stable_words", functools.cache(texts.stable_words))
         yield
 
 

@@ -73,8 +73,20 @@ DIFFERENT = {
         "--artifact-dir --output-artifact-dir --experiment-base-dir --experiment-folder-name --append-result -o",
     "--api-key-env VAR names the variable that holds the key: who lists processes sees the words of a command":
         "--api-key --openai-api-key --token",
-    _PROMPTS: "--dataset-path --dataset --input-file --public-dataset --hf-split --hf-subset --sharegpt-output-len "
-        "--random-prefix-len --prefix-len",
+    _PROMPTS: "--dataset-path --dataset --input-file --public-dataset --hf-split --hf-subset --sharegpt-output-len",
+    "--system-tokens N gives all prompts the same N first tokens, as a part of --input-tokens and not besides":
+        "--random-prefix-len --prefix-len --shared-system-prompt-length",
+    "--prefix-groups K --prefix-tokens L share L tokens in each of K groups, as a part of --input-tokens":
+        "--num-prefix-prompts --prefix-prompt-length --prefix-prompt-pool-size --prefix-repetition-prefix-len "
+        "--prefix-repetition-num-prefixes --prefix-repetition-suffix-len --prefix-repetition-output-len",
+    "--turns L --think T make sessions of L turns with pauses of T between them: --turns normal:4,1 --think 2s":
+        "--conversation-turn-mean --conversation-turn-stddev --conversation-turn-delay-mean "
+        "--conversation-turn-delay-stddev --conversation-num --num-sessions --session-turns-mean "
+        "--session-turns-stddev --session-turn-delay-mean --session-turn-delay-stddev",
+    "--cancel P@T gives a share of the requests up after a time: 5%@2s":
+        "--request-cancellation-rate --request-cancellation-delay",
+    "--trace FILE sends requests at the times that it has; which part, and how fast: --trace-window, --trace-speed":
+        "--fixed-schedule --fixed-schedule-start-offset --fixed-schedule-end-offset",
     _OWN_FORM: "--config --config-file --config_file",
     "--warmup N leaves the first N requests of the load out, it sends none besides; without it the warm-up is found":
         "--warmup-request-count --warmup-requests --num-warmups --warmup-duration",

@@ -57,7 +57,7 @@ def log_line(now: Progress, head: Sequence[str] = (), width: int = LOG_COLUMNS) 
     audits = sorted((style, text) for text, style in _audit(now) if style)  # what is red comes before what is yellow
     trouble = [*((style, text) for text, style in _waiting(now) if style), *audits]
     counts = f"{_clock(now.elapsed_s)}, {now.ok} ok, {now.failed} failed"
-    counts += f", {now.abandoned} given up" if now.abandoned else ""
+    counts += f", {now.abandoned} abandoned" if now.abandoned else ""
     fails = ": ".join(_failing(now)).replace(",", "")
     # What there is room for is taken in the order of the numbers.
     parts = [
@@ -117,7 +117,7 @@ def _requests(now: Progress) -> list[Part]:
     return [
         (ended, ""),
         (f"{now.failed:,} failed", "red" if now.failed else "dim"),
-        *([(f"{now.abandoned:,} given up", "dim")] if now.abandoned else []),
+        *([(f"{now.abandoned:,} abandoned", "dim")] if now.abandoned else []),
         *([(f"{now.in_flight:,} in flight", "")] if now.due is not None or now.users is None else []),
         *([(pace, "")] if pace else []),
         *([(f"{behind:,} wait to be sent", "yellow")] if late else []),

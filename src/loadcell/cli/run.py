@@ -60,8 +60,6 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--max-failures", "load.max_failures", "P"),
         ("--wait-ready", "load.wait_ready_s", "T"),
         ("--stop-when-saturated", "load.stop_when_saturated", ""),
-        ("--cache", "load.cache", "STATE"),
-        ("--cache-reset", "load.cache_reset", "URL"),
     ],
     "endpoint": [
         ("--api", "endpoint.api", "A"),
@@ -86,30 +84,34 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--lengths", "workload.lengths", "FILE|NAME"),
         ("--lengths-columns", "workload.lengths_columns", "IN,OUT"),
         ("--lengths-order", "workload.lengths_order", "O"),
+        ("--too-long", "workload.too_long", "W"),
+        ("--context-tokens", "workload.context_tokens", "N"),
+        ("--tokenizer", "workload.tokenizer", "T"),
+    ],
+    "prompts of your own": [
         ("--prompts", "workload.prompts", "FILE"),
         ("--prompt-column", "workload.prompt_column", "NAME"),
         ("--output-column", "workload.output_column", "NAME"),
         ("--ignore-fields", "workload.ignore_fields", "A,B"),
         ("--send-fields", "workload.send_fields", "A,B"),
         ("--skip-bad", "workload.skip_bad", ""),
-        ("--too-long", "workload.too_long", "W"),
-        ("--context-tokens", "workload.context_tokens", "N"),
-        ("--tokenizer", "workload.tokenizer", "T"),
     ],
-    "sessions": [
+    "sessions and agents": [
         ("--turns", "sessions.turns", "L"),
         ("--think", "sessions.think", "T"),
         ("--history", "sessions.history", "H"),
         ("--sticky", "sessions.sticky", "S"),
     ],
-    "prefix": [
+    "shared prefixes and the cache": [
         ("--system-tokens", "prefix.system_tokens", "N"),
         ("--prefix-groups", "prefix.groups", "K"),
         ("--prefix-tokens", "prefix.tokens", "L"),
         ("--prefix-zipf", "prefix.zipf", "S"),
         ("--hit-share", "prefix.hit_share", "P"),
+        ("--cache", "load.cache", "STATE"),
+        ("--cache-reset", "load.cache_reset", "URL"),
     ],
-    "trace": [
+    "traces": [
         ("--trace", "trace.name", "FILE|NAME"),
         ("--trace-window", "trace.window", "PART"),
         ("--trace-scale", "trace.scale", "X"),
@@ -119,7 +121,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--max-output-tokens", "trace.max_output_tokens", "N"),
         ("--trace-too-long", "trace.too_long", "HOW"),
     ],
-    "media": [
+    "images and audio": [
         ("--images", "media.images", "L"),
         ("--image-size", "media.image_size", "S"),
         ("--image-format", "media.image_format", "F"),
@@ -127,7 +129,7 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
         ("--audio-seconds", "media.audio_seconds", "L"),
         ("--audio-dir", "media.audio_dir", "DIR"),
     ],
-    "behaviour": [
+    "users who give up or read slowly": [
         ("--patience", "behaviour.patience", "L"),
         ("--slow-readers", "behaviour.slow_readers", "P@R"),
     ],
@@ -189,7 +191,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
             metavar="T|N",
             help="leave the first seconds (10s) or requests (N) out (default: found from the data)",
         )
-    groups["sessions"].add_argument(
+    groups["sessions and agents"].add_argument(
         "--agent",
         metavar="A",
         help="tasks of an agent with tools: steps=L, tools=T, fan_out=P*N, sub_steps=L, task_tokens=L and "
@@ -210,7 +212,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, but: Collection[str] = ()) -
     if "--also" not in but:
         add_classes(groups["endpoint"])
     if "--cancel" not in but:
-        groups["behaviour"].add_argument(
+        groups["users who give up or read slowly"].add_argument(
             "--cancel",
             action="append",
             metavar="P@W",

@@ -67,7 +67,8 @@ def _slots(target: Target, address: Address) -> list[str]:
 ENGINES = (
     _Engine(
         "vLLM", "vllm:", "/version", b'"version"', lambda *_: ["/reset_prefix_cache"],
-        "vLLM has it in its development mode alone: start it with VLLM_SERVER_DEV_MODE=1",
+        "vLLM has it in its development mode alone: start it with "
+        "VLLM_SERVER_DEV_MODE=1 (loadcell serve: with --cache-tokens N)",
     ),
     _Engine(
         "SGLang", "sglang:", "/get_model_info", b'"model_path"', lambda *_: ["/flush_cache"],

@@ -9,7 +9,7 @@ from loadcell.metrics.model import Check, Result
 from loadcell.phrases import phrase
 
 FINDINGS = {
-    "given_up": "NOTED where users gave up requests before the first output, as planned: TTFT is of the others",
+    "abandoned": "NOTED where users gave up requests before the first output, as planned: TTFT is of the others",
     "noticed": "NOTED where the server went on with requests that their users had given up, by its own page: with at "
     "least a tenth of what was left of them",
 }
@@ -17,7 +17,7 @@ _GOES_ON = 0.1
 """Share of the work left for nobody that a server surely goes on with from which on it is told."""
 
 
-def _given_up(result: Result) -> Iterator[Check]:
+def _abandoned(result: Result) -> Iterator[Check]:
     found = None if result.behaved is None else result.behaved.abandoned
     if found is None:
         return
@@ -27,9 +27,9 @@ def _given_up(result: Result) -> Iterator[Check]:
         advice = phrase(
             "TTFT is of those to whom it came: read the one that counts the others as at least their patience"
         )
-        yield label("given_up", "NOTED", says, advice)
+        yield label("abandoned", "NOTED", says, advice)
     else:
-        yield label("given_up", "VALID", phrase("no user gave up before the first output"))
+        yield label("abandoned", "VALID", phrase("no user gave up before the first output"))
 
 
 def _noticed(result: Result) -> Iterator[Check]:
@@ -80,4 +80,4 @@ def _noticed(result: Result) -> Iterator[Check]:
         )
 
 
-CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_given_up, _noticed)
+CHECKS: tuple[Callable[[Result], Iterator[Check]], ...] = (_abandoned, _noticed)

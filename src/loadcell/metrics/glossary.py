@@ -243,10 +243,11 @@ _METRICS = (
         title="Sessions",
         unit="sessions/s",
         formula="whole sessions whose last token came inside the window / window",
-        meaning="Talks and tasks that were answered whole, per second. They count by their end, for of those that a "
-        "load's end cuts short nobody knows the life; over any window of a load that has settled that is their rate. "
-        "The window begins when nine of ten of the first sessions had ended. The interval is Student's t over the "
-        "means of 20 batches of time; there is none below 40 sessions.",
+        meaning="Sessions (chats, or tasks of agents) that were answered whole, per second. They count by their "
+        "end, for of those that a load's end cuts short nobody knows the life; over any window of a load "
+        "that has settled that is their rate. The window begins when nine of ten of the first sessions "
+        "had ended. The interval is Student's t over the means of 20 batches of time; there is none below"
+        " 40 sessions.",
         blind="A run that lasts less than three times as long as nine of ten sessions: the result says so. Sessions "
         "that failed: they are counted apart.",
         source=_RECORD,
@@ -256,9 +257,10 @@ _METRICS = (
         title="Session time",
         unit="ms",
         formula="last token of its last reply - anchor of its first request",
-        meaning="Time of a talk or task, think time and tools included; of those that began in the window. One that "
-        "failed, or that the end of the load cut short, is known to take longer than it was seen: it counts so long "
-        "(the product-limit estimate). Without delays: less the think time and tools on its critical path.",
+        meaning="Time of a session (a chat, or an agent's task), think time and tools included; of those that "
+        "began in the window. One that failed, or that the end of the load cut short, is known to take "
+        "longer than it was seen: it counts so long (the product-limit estimate). Without delays: less "
+        "the think time and tools on its critical path.",
         blind="What a session that failed would have taken, if failures come sooner to those that take long.",
         source=f"{_RECORD}, schedule and waits; Kaplan and Meier 1958",
     ),

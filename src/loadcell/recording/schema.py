@@ -72,7 +72,11 @@ SCHEDULE = (
     Column("images", "INTEGER", "images that it carries; NULL where requests carry none, and in older recordings"),
     Column("image_pixels", "BIGINT", "pixels of all of these"),
     Column("input_audio_s", "DOUBLE", "seconds of audio that it carries; NULL where requests carry none"),
-    Column("session", "INTEGER", "talk or task that it belongs to, from 0; NULL where each is alone"),
+    Column(
+        "session",
+        "INTEGER",
+        "session (a chat, or a task of an agent) that it belongs to, from 0; NULL where each is alone",
+    ),
     Column("turn", "INTEGER", "its place on the longest way from a first request of its session, from 0"),
     Column(
         "delay_ns",

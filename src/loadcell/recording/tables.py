@@ -179,7 +179,7 @@ ABOUT = {
     "requests": "one row a request that ended",
     "chunks": "one row a received event, of every request",
     "schedule": "one row a planned request (a closed loop that runs for a time plans more than it sends)",
-    "waits": "one row for each request that a planned one waits for: the turns of a talk, the calls of a task",
+    "waits": "one row for each request that a planned one waits for: the turns of a chat, the calls of a task",
     "looks": "one row a look at a source beside the load, answered or not",
     "series": "one row a value that a look brought, by the source's own names",
     "text": "one row a request whose prompt and response were kept (--keep-text)",

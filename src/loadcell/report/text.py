@@ -91,6 +91,12 @@ def estimate_text(estimate: Estimate) -> tuple[str, str, str]:
     return figure(value, grouped=False), mark, bound
 
 
+def grouped(number: str) -> str:
+    """Digits as text with commas between thousands: 1292.2 as 1,292.2; what is no plain number as it is."""
+    whole, point, rest = number.partition(".")
+    return f"{int(whole):,}{point}{rest}" if whole.isdecimal() else number
+
+
 def bound_digits(bound: float, value: float | None) -> int:
     """Digits of a one-sided interval's end: three, or the figure's four where three would take it past the figure."""
     if value is None:

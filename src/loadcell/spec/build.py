@@ -76,7 +76,7 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
                 raise UsageError(f"{flag}: {text!r} is not {what}") from None
     named = [value for k in kinds if isinstance(k, msgspec.inspect.LiteralType) for value in k.values]
     if named and text not in named:
-        raise UsageError(f"{flag}: {text!r} is not one of {', '.join(map(str, named))}")
+        raise UsageError(f"{flag}: {text!r} is not one of {', '.join(map(str, named))}{nearest(text, map(str, named))}")
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,7 +98,11 @@ def settle_series(tree: dict[str, dict[str, Any]]) -> None:
 
 def series_of(text: str, name: str) -> Series:
     """The series that a person wrote, or that of the file that was named."""
-    return parse_series(text, name) if "@" in text else read_series(text, name)
+    if "@" in text:
+        return parse_series(text, name)
+    if not Path(text).expanduser().exists():
+        raise UsageError(f"{name}: there is no file {text}: {_FORMS}")
+    return read_series(text, name)
 
 
 def read_series(path: str, name: str) -> Series:

@@ -130,7 +130,7 @@ def spread(whole: Timed, rng: np.random.Generator) -> Timed:
     out = trace.t_s.copy()
     out[known[place]] = stamps[which[order]] + widths[which[order]] * drawn[order]
     says = phrase(
-        "{} of {} requests of the trace were spread evenly over steps of {:.3g} s, to which its stamps are rounded",
+        "{:,} of {:,} requests of the trace were spread evenly over steps of {:.3g} s, to which its stamps are rounded",
         len(known), len(trace), step,
     )  # fmt: skip
     length_s = None if whole.length_s is None else max(whole.length_s, float(stamps[-1]) + step)
@@ -157,7 +157,7 @@ def window(whole: Timed, part: Window, text: str) -> Timed:
             f"trace.window {text}: nothing of {trace.name} is in it; the trace lasts for {whole.length_s:,.0f} s"
         )
     says = phrase(
-        "{} of {} requests of the trace are replayed: its window {}, from {:.4g} to {:.4g} s",
+        "{:,} of {:,} requests of the trace are replayed: its window {}, from {:.4g} to {:.4g} s",
         len(rows), len(trace), text, start_s, start_s + length_s,
     )  # fmt: skip
     cut = taken(trace, rows, Change("window", len(trace) - len(rows), says))
@@ -218,9 +218,9 @@ def scaled(whole: Timed, factor: float, rng: np.random.Generator, *, share_copie
         if not len(kept):
             raise UsageError(f"a scale of {factor:.3g} leaves nothing of the {count} {of} of {trace.name}")
         here = len(np.unique(unit[kept]))
-        key = phrase("{} of {} requests of the trace were kept: a scale of {:.4g}")
+        key = phrase("{:,} of {:,} requests of the trace were kept: a scale of {:.4g}")
         if trace.session is not None:
-            key = phrase("{} of {} sessions of the trace were kept, {} requests in all: a scale of {:.4g}")
+            key = phrase("{:,} of {:,} sessions of the trace were kept, {:,} requests in all: a scale of {:.4g}")
         values = (here, count, *([len(kept)] if trace.session is not None else []), factor)
         return Timed(taken(trace, kept, Change("thin", len(trace) - len(kept), phrase(key, *values))), length_s)
     copies = [_copy(trace, np.arange(len(trace)), 0.0, length_s)]
@@ -230,11 +230,11 @@ def scaled(whole: Timed, factor: float, rng: np.random.Generator, *, share_copie
         if len(rows):
             copies.append(_copy(trace, rows, float(offsets[number - 1]) * length_s, length_s))
     added = sum(len(one) for one in copies[1:])
-    key = phrase("{} requests were added to the {} of the trace, a scale of {:.4g}: copies of it at other times")
+    key = phrase("{:,} requests were added to the {:,} of the trace, a scale of {:.4g}: copies of it at other times")
     if trace.blocks is not None and not share_copies:
         key = phrase(
-            "{} requests were added to the {} of the trace, a scale of {:.4g}: copies of it at other times, with text "
-            "of their own"
+            "{:,} requests were added to the {:,} of the trace, a scale of {:.4g}: copies of it at other times, with "
+            "text of their own"
         )
     says = phrase(key, added, len(trace), factor)
     return Timed(_superposed(trace, copies, Change("superpose", added, says), share_copies), length_s)
@@ -339,20 +339,20 @@ def clipped(trace: Trace, tokens: NDArray[np.int32], change: Change) -> Trace:
 
 
 _CLIPPED = {
-    "input": phrase("{} of {} prompts of the trace were clipped to {:,} tokens: {:,} tokens less"),
-    "output": phrase("{} of {} outputs of the trace were clipped to {:,} tokens: {:,} tokens less"),
+    "input": phrase("{:,} of {:,} prompts of the trace were clipped to {:,} tokens: {:,} tokens less"),
+    "output": phrase("{:,} of {:,} outputs of the trace were clipped to {:,} tokens: {:,} tokens less"),
 }
 _DROPPED = {
-    "input": phrase("{} of {} requests of the trace were left out: their prompts have more than {:,} tokens"),
-    "output": phrase("{} of {} requests of the trace were left out: their outputs have more than {:,} tokens"),
+    "input": phrase("{:,} of {:,} requests of the trace were left out: their prompts have more than {:,} tokens"),
+    "output": phrase("{:,} of {:,} requests of the trace were left out: their outputs have more than {:,} tokens"),
 }
 _DROPPED_SESSIONS = {
     "input": phrase(
-        "{} of {} requests of the trace have prompts of more than {:,} tokens: left out with their sessions, {} "
+        "{:,} of {:,} requests of the trace have prompts of more than {:,} tokens: left out with their sessions, {:,} "
         "requests in all"
     ),
     "output": phrase(
-        "{} of {} requests of the trace have outputs of more than {:,} tokens: left out with their sessions, {} "
+        "{:,} of {:,} requests of the trace have outputs of more than {:,} tokens: left out with their sessions, {:,} "
         "requests in all"
     ),
 }

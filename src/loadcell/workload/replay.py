@@ -141,7 +141,7 @@ def replayed(spec: Spec, trace: Trace, sha256: str | None = None) -> Replayed:
     )
     requests, notes = load.requests, list[str]()
     if requests is not None and requests > len(sent):
-        notes.append(phrase("the trace has {} of the {} requests that were asked for", len(sent), requests))
+        notes.append(phrase("the trace has {:,} of the {:,} requests that were asked for", len(sent), requests))
     if (closed and load.duration_s is None) or (requests is not None and requests > len(sent)):
         requests = min(requests or len(sent), len(sent))
     filled = msgspec.structs.replace(
@@ -192,7 +192,7 @@ def within(replay: Replayed, context: Context, remedy: str) -> Replayed:
                 "prompt: give --max-output-tokens N, or --too-long drop"
             )
         shorter = np.minimum(trace.input_tokens, room).astype(np.int32)
-        key = phrase("{} of {} prompts of the trace were clipped to the model's context of {:,} tokens ({})")
+        key = phrase("{:,} of {:,} prompts of the trace were clipped to the model's context of {:,} tokens ({})")
         did = Change("clip", many, phrase(key, many, len(trace), context.tokens, context.by))
         return replace(replay, trace=change.clipped(trace, shorter, did))
     unit = change.units(trace)
@@ -200,8 +200,8 @@ def within(replay: Replayed, context: Context, remedy: str) -> Replayed:
     if not len(rows):
         raise UsageError(f"nothing of {trace.name} is left within the model's context of {context.tokens:,} tokens")
     key = phrase(
-        "{} of {} requests of the trace are longer than the model's context of {:,} tokens ({}): left out with their "
-        "sessions, {} requests in all"
+        "{:,} of {:,} requests of the trace are longer than the model's context of {:,} tokens ({}): left out with "
+        "their sessions, {:,} requests in all"
     )
     did = Change("drop", len(trace) - len(rows), phrase(
         key, many, len(trace), context.tokens, context.by, len(trace) - len(rows)))  # fmt: skip
@@ -260,7 +260,7 @@ def _left(sent: Replayed, rows: int) -> list[str]:
     """What is not sent because the run ends before."""
     if rows == len(sent.trace):
         return []
-    return [phrase("the run sends the first {} of {} requests of the trace", rows, len(sent.trace))]
+    return [phrase("the run sends the first {:,} of {:,} requests of the trace", rows, len(sent.trace))]
 
 
 def sessions_of(trace: Trace) -> tuple[Sessions | None, NDArray[np.int64] | None]:

@@ -19,7 +19,7 @@ from loadcell.report.charts.pieces import (
     summary_of,
     title_of,
 )
-from loadcell.report.text import bound_digits, ends, estimate_text
+from loadcell.report.text import bound_digits, ends, estimate_text, grouped
 from loadcell.report.words import Words
 
 _ROW = 17
@@ -69,7 +69,7 @@ def _words(estimate: Estimate, words: Words) -> str:
     """A percentile in words, or why there is none."""
     if estimate.value is not None:
         value, mark, _ = estimate_text(estimate)
-        shown = words.number(value)
+        shown = words.number(grouped(value))
         if estimate.low is not None and estimate.high is not None:
             low, high = map(words.number, ends(estimate.low, estimate.high))
             return words.say("{value} ms [{low}, {high}]", value=shown, low=low, high=high)

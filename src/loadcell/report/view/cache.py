@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadcell.metrics.model import HitShare, Result
+from loadcell.metrics.model import Cache, HitShare, Result
 from loadcell.prefix import Prefix
 from loadcell.report.view.blocks import Fact, fact
 from loadcell.report.words import Words
@@ -36,7 +36,7 @@ def cached(result: Result, words: Words, *, short: bool = False) -> Iterator[Fac
         share = words.percent(one.share)
         by_usage = t("{p} from the cache by usage", p=share)
         by = by_usage if one.source == "usage" else t("{p} from the cache by the server's page", p=share)
-        parts.append(by + _apart(one, words))
+        parts.append(by + _apart(one, found, words))
     if not found.reported:
         parts.append(t("the server does not tell what its cache had"))
     if found.state != "as-is":
@@ -46,9 +46,12 @@ def cached(result: Result, words: Words, *, short: bool = False) -> Iterator[Fac
     yield fact(t("Prefix cache"), *parts)
 
 
-def _apart(one: HitShare, words: Words) -> str:
-    """How far a reported share is from that intended, in points."""
+def _apart(one: HitShare, found: Cache, words: Words) -> str:
+    """How far a reported share is from that intended of the same requests, in points."""
     if one.difference is None:
         return ""
-    points = words.number(f"{100 * one.difference:+.1f}".replace("-", "\N{MINUS SIGN}"))
-    return f" ({words.say('{change} points', change=points)})"
+    points = words.number(f"{round(100 * one.difference, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}"))
+    planned = words.percent(one.intended)
+    if planned == words.percent(found.intended_share):
+        return f" ({words.say('{change} points', change=points)})"
+    return f" ({words.say('{change} points: of its requests {p} was planned', change=points, p=planned)})"

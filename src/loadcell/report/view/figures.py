@@ -8,7 +8,15 @@ from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Budget
 from loadcell.report.budget import left_open
-from loadcell.report.text import MISSING, bound_digits, ends, estimate_text, interval_decimals, share_with_interval
+from loadcell.report.text import (
+    MISSING,
+    bound_digits,
+    ends,
+    estimate_text,
+    grouped,
+    interval_decimals,
+    share_with_interval,
+)
 from loadcell.report.view.blocks import Cell
 from loadcell.report.words import Words
 
@@ -74,7 +82,7 @@ def estimated(
     """
     if estimate.value is not None:
         value, mark, _ = estimate_text(estimate)
-        whole = f"{words.number(value) if '.' in value else words.figure(estimate.value)}{mark}"
+        whole = f"{words.number(grouped(value)) if '.' in value else words.figure(estimate.value)}{mark}"
         if estimate.caveat:
             return Figure(whole, unit, words.say("queue grows"))
         left = left_open_words(estimate.value, estimate.budget, words, scale) if unit == "ms" or marked else ""

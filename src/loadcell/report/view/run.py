@@ -20,6 +20,7 @@ from loadcell.report.view.figures import asked, bracketed, estimated, rate, shar
 from loadcell.report.view.media import media_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
+from loadcell.sessions import ALL
 from loadcell.spec import LIMITED, Load, Spec, parse_series
 
 _WORST_FIRST = ("INVALID", "SUSPECT")
@@ -49,7 +50,8 @@ def load_words(result: Result, words: Words) -> list[str]:
     t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
     if result.methodology.loop == "open":
-        found = asked(load.rate or 0.0, words)
+        drawn = load.rate_series and load.rate is not None  # then the rate is a mean, with all the digits of a quotient
+        found = words.figure(load.rate) if drawn and load.rate else asked(load.rate or 0.0, words)
         if replays("open", result.methodology.effective):
             parts = [t("open loop, at the times of the trace")]
             parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
@@ -64,7 +66,8 @@ def load_words(result: Result, words: Words) -> list[str]:
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
     if sessions.turns is not None:
-        parts.append(t("{n} turns a session", n=sessions.turns))
+        whole = sessions.turns == ALL
+        parts.append(t("all turns of a conversation") if whole else t("{n} turns a session", n=sessions.turns))
     if result.methodology.spec.agent.steps is not None:
         parts.append(t("{n} steps a task", n=result.methodology.spec.agent.steps))
     if sessions.think is not None:

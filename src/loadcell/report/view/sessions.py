@@ -28,7 +28,8 @@ def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact
         t("{n} whole", n=words.count(found.whole)),
         *([t("{n} ended by a failure", n=words.count(found.failed))] if found.failed else []),
         *([t("{n} unfinished", n=words.count(found.unfinished))] if found.unfinished else []),
-        t("{n} sessions/s", n=words.figure(found.sessions_per_s)) + bracketed(found.sessions_interval, words),
+        t("{n} tasks/s" if found.tasks else "{n} sessions/s", n=words.figure(found.sessions_per_s))
+        + bracketed(found.sessions_interval, words),
     ]
     yield fact(title, *parts)
     if not short:
