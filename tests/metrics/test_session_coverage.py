@@ -129,7 +129,8 @@ def plan_of(begins: np.ndarray, took: np.ndarray, until: float) -> Plan:
     request = np.arange(2 * n)
     return Plan(
         request=request, session=np.repeat(np.arange(n), 2), turn=request % 2, row=np.where(sent, request, -1),
-        child=request[1::2], parent=request[::2], ok=sent, failed=np.zeros(2 * n, bool), begin=times, sent=times,
+        child=request[1::2], parent=request[::2], ok=sent, failed=np.zeros(2 * n, bool),
+            abandoned=np.zeros(2 * n, bool), slow=np.zeros(2 * n, bool), begin=times, sent=times,
         last=ends, end=ends, counted=sent,
     )  # fmt: skip
 

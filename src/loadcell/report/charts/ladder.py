@@ -9,6 +9,7 @@ from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.model import WIDTH, Chart, Spec
 from loadcell.report.charts.pieces import (
     heading,
+    interval_tips,
     limit_of,
     log_ticks,
     ms,
@@ -105,8 +106,7 @@ def _view(name: str, summary: Summary, limit: float | None, scale: dict[str, Any
     y["scale"] = {"domain": order}
     tip = [
         {"field": "rung", "type": "nominal", "title": words.metric(name.removesuffix("_ms")).title},
-        {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
-        {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},
+        *interval_tips(words),
     ]
 
     def of(*kept: dict[str, Any]) -> dict[str, Any]:

@@ -196,3 +196,11 @@ def window_behind(result: Result, x: dict[str, Any], words: Words) -> Spec:
         "mark": {"type": "rect", "style": "window"},
         "encoding": {"x": {"field": "a", **x}, "x2": {"field": "b"}, "tooltip": tip},
     }
+
+
+def interval_tips(words: Words) -> list[dict[str, Any]]:
+    """What a mark of a figure says when it is pointed at: the fields `says` and `n`."""
+    return [
+        {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
+        {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},
+    ]
