@@ -12,6 +12,7 @@ from loadcell.api_template import Template
 from loadcell.apis import Api, find_api
 from loadcell.errors import UsageError, nearest
 from loadcell.lengths import parse_lengths
+from loadcell.phrases import phrase
 
 Doc = msgspec.Meta
 ALL = "all"
@@ -180,3 +181,18 @@ def check_talking(asked: Sessions, *, generates: bool, carries: bool, called: bo
         raise UsageError("sessions.turns: turns with images or audio cannot be planned: leave --images and --audio out")
     if called:
         raise UsageError("sessions.turns: a Python callable is given one text at a time: leave it out; --think works")
+
+
+def repeated_talks(lines: int, sessions: int) -> list[str]:
+    """What is to be told of conversations of a file that begin anew when it ends."""
+    if not lines or sessions <= lines:
+        return []
+    return [
+        phrase(
+            "conversations repeat: {:,} lines for {:,} sessions, {:.3g} times each; a prefix cache can know all but "
+            "what the server itself said",
+            lines,
+            sessions,
+            sessions / lines,
+        )
+    ]

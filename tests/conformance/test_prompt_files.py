@@ -220,3 +220,21 @@ def test_repeats_of_a_load_that_a_time_ends_are_those_that_were_sent(run: Run, t
     assert note.startswith(
         f"prompts repeat: 2 lines for {sent} requests, {sent / 2:.3g} times each; {1 - 2 / sent:.0%} of"
     )
+
+
+@pytest.mark.parametrize(("lines", "times"), [(400, None), (2, "conversations repeat: 2 lines for {:,} sessions, ")])
+def test_turns_of_a_conversation_are_no_repeats_of_it(run: Run, tmp_path: Path, lines: int, times: str | None) -> None:
+    said = '{"messages": [{"role": "user", "content": "%d"}, {"role": "assistant", "content": "b"}]}\n'
+    (tmp_path / "p").write_text(
+        "".join(said.replace("}]}", '}, {"role": "user", "content": "c"}]}') % i for i in range(lines))
+    )
+    with serve(lambda _: clean()) as server:
+        ran = run(
+            server.url, concurrency=1, duration_s=1.0, keep_load=False, prompts=str(tmp_path / "p"), turns="all",
+            history="recorded" if lines == 2 else "served",
+        )  # fmt: skip
+    assert ran.result.sessions is not None
+    notes = [note for note in ran.result.notes if " repeat: " in note]
+    assert len(notes) == (times is not None)
+    if times is not None:
+        assert notes[0].startswith(times.format(ran.result.sessions.begun))

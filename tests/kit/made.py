@@ -74,6 +74,7 @@ def build(
     kinds: Sequence[int] | None = None,
     media: dict[str, Any] | None = None,
     sessions: dict[str, Any] | None = None,
+    behaviour: dict[str, Any] | None = None,
     carried: Sequence[dict[str, Any]] = (),
     **manifest: Any,
 ) -> Recording:
@@ -118,6 +119,7 @@ def build(
         "classes": classes or {},
         "media": media or {},
         "sessions": sessions or {},
+        "behaviour": behaviour or {},
     }
     begin(folder, Manifest(**settings), build_spec(tree), {}, table(SCHEDULE, plan))
     return open_recording(folder)

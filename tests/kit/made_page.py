@@ -16,6 +16,7 @@ HOSTILE = "\"'></script><script>window.pwned=1</script><img src=x onerror='windo
 LONG = HOSTILE + "x" * 1_000_000
 _KEPT = {
     "cache",
+    "too_long",
     "word",
     "requests_counted",
     "state",
@@ -32,7 +33,6 @@ _KEPT = {
     "mode",
     "deal",
     "lengths_order",
-    "too_long",
     "history",
 }
 """Keys whose strings are of a fixed vocabulary of the program's own."""

@@ -27,6 +27,8 @@ class Call:
     tokens: int = 5
     late_ms: float = 0.02
     fails: bool = False
+    left_ms: float | None = None
+    """Its user gives it up so long after the send."""
     missed: bool = False
     """It was due, and the client never sent it."""
     more: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +76,7 @@ def write(
                 continue
             row = _row(request, ready, call, planned=loop == "open" and not call.waits)
             rows.append(row)
-            ends.append(None if call.fails else row["end_ns"] / MS)
+            ends.append(None if call.fails or call.left_ms is not None else row["end_ns"] / MS)
     if stops_ms is not None:
         settings = {"window_end_ns": round(stops_ms * MS), "ended_ns": round(stops_ms * MS) + 5_000 * MS} | settings
     if loop == "open":
@@ -92,6 +94,9 @@ def _row(request: int, ready_ms: float, call: Call, *, planned: bool) -> dict[st
         "send_start_ns": sent,
         "send_end_ns": sent + 900,
     }
+    if call.left_ms is not None:
+        end = {"end_ns": sent + round(call.left_ms * MS), "status": "abandoned", "gave_up": "time"}
+        return made.failed_request(request, "http") | {"error_kind": None, "error": None} | own | end
     if call.fails:
         return made.failed_request(request, "http") | own | {"end_ns": sent + 5 * MS}
     first = sent + round(call.ttft_ms * MS)

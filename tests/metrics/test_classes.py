@@ -185,3 +185,26 @@ def test_an_older_recording_has_one_class(make: Make) -> None:
     rows = [{name: value for name, value in row.items() if name not in ("class", "address")} for row in drawn(7)]
     result = build_result(make(rows))
     assert result.classes == [] and result.addresses == []
+
+
+def test_slow_readers_and_those_who_left_count_in_a_class_as_in_the_whole(make: Make) -> None:
+    """A tenth reads slowly, a tenth leaves after its first output; of a class as of all."""
+    rows, plan = drawn(7), []
+    for i, row in enumerate(rows):
+        plan.append({"read_tokens_per_s": 1.0 if i % 10 == 3 else None})
+        if row["status"] != "ok":
+            continue
+        if i % 10 == 3:
+            row |= {name: row[name] + 5000 * MS for name in ("first_any_ns", "first_answer_ns", "last_ns", "end_ns")}
+        elif i % 10 == 4:
+            row |= {"status": "abandoned", "gave_up": "tokens"}
+    users = {"slow_readers": "10%@1t/s", "cancel": ["10%@1t"]}
+    result = build_result(built(make, rows, carried=plan, behaviour=users))
+    assert result.goodput is not None
+    for name in ("ttft_ms", "e2e_ms", "tpot_ms"):
+        groups = [group.latency[name].service for group in result.classes]
+        assert sum(one.n for one in groups) == result.latency[name].service.n
+        assert max(one.max or 0 for one in groups) == result.latency[name].service.max
+    parts = [group.goodput for group in result.classes]
+    assert sum(one.planned for one in parts if one) == result.goodput.planned
+    assert sum(group.counts.window.ok for group in result.classes) == result.counts.window.ok

@@ -129,7 +129,8 @@ def plan_of(begins: np.ndarray, took: np.ndarray, until: float) -> Plan:
     request = np.arange(2 * n)
     return Plan(
         request=request, session=np.repeat(np.arange(n), 2), turn=request % 2, row=np.where(sent, request, -1),
-        child=request[1::2], parent=request[::2], ok=sent, failed=np.zeros(2 * n, bool), begin=times, sent=times,
+        child=request[1::2], parent=request[::2], ok=sent, failed=np.zeros(2 * n, bool),
+            abandoned=np.zeros(2 * n, bool), slow=np.zeros(2 * n, bool), begin=times, sent=times,
         last=ends, end=ends, counted=sent,
     )  # fmt: skip
 
@@ -156,3 +157,24 @@ def test_sessions_per_second_are_not_biased_by_those_that_the_end_cuts_short() -
     error = np.std(rates) / math.sqrt(SEEDS)
     assert abs(np.mean(rates) - 4) < max(3.5 * error, 0.03)
     assert np.mean(whole) < 3.9  # all whole ones over all of the time
+
+
+def test_a_percentile_is_of_as_many_sessions_as_tell_of_it() -> None:
+    """11 of 13 were given up early: the last that ended whole says little, and no interval is made of it."""
+    times = np.append(np.linspace(10, 60, 11), [900.0, 918.0])
+    found = summarise_censored(times, times > 100, 1.0)
+    assert found.p50.value == 900.0
+    assert found.p50.open and found.p50.low is None and found.p50.high is None
+    assert found.p50.effective is not None and found.p50.effective <= 2
+    assert found.p90.value is None and found.p90.withheld
+    alone = summarise_censored(times[:-1], times[:-1] > 100, 1.0)
+    assert alone.p50.value is None and alone.p50.withheld
+
+
+def test_a_few_that_were_given_up_take_little_from_what_is_known() -> None:
+    values = np.random.default_rng(8).lognormal(4, 0.3, 300)
+    ended = np.arange(300) % 60 != 7
+    found = summarise_censored(values, ended, 1.0)
+    for name in ("p50", "p90", "p99"):
+        one = getattr(found, name)
+        assert one.value is not None and one.effective > 200, name

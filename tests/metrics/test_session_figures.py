@@ -74,6 +74,74 @@ def test_a_failed_turn_ends_its_session_and_cries_no_wolf(tmp_path: Path) -> Non
     assert any("20 turns were not sent" in note for note in result.notes)
 
 
+def test_a_session_that_its_user_gives_up_is_neither_failed_nor_unfinished(tmp_path: Path) -> None:
+    talks = [(200.0 * i, talk(5)) for i in range(100)]
+    for i in range(0, 100, 4):
+        talks[i][1][2].left_ms = 20.0
+    talks[1][1][0].fails = True
+    result = result_of(tmp_path, talks, behaviour={"cancel": ["10%@20ms"]})
+    found, run = result.sessions, result.counts.run
+    assert found is not None
+    assert (found.begun, found.whole, found.failed, found.abandoned, found.unfinished) == (100, 74, 1, 25, 0)
+    unsent = found.unsent_turns
+    assert (unsent.after_failure, unsent.after_abandoned, unsent.at_end) == (4, 50, 0)
+    assert (run.ok, run.failed, run.abandoned, run.unsent) == (74 * 5 + 50, 1, 25, 54)
+    whole = (50 + 60 + 70 + 80 + 90) + 5 * 41 - 1 + 5 * 0.02 + 400
+    assert found.time is not None
+    assert found.time.p50.value == pytest.approx(whole, abs=0.01)
+    assert found.from_s < 1.5  # those who left do not hold the window up until the end
+    left = 2 * 0.02 + (50 + 41) + (60 + 41) + 200 + 0.02 + 20
+    lived = (74 * whole + 25 * left) / 99
+    assert found.in_progress == pytest.approx(5 * lived / 1e3, rel=0.1)
+    assert any("50 turns were not sent, for their users had given up" in note for note in result.notes)
+    assert {check.name: check.word for check in result.verdict.checks}["unsent"] == "VALID"
+
+
+def test_times_of_sessions_are_not_those_of_the_short_ones_where_users_give_up(tmp_path: Path) -> None:
+    """Each turn is given up with a chance of 8 %: longer talks more often, which the estimate makes up for."""
+    rng = np.random.default_rng(5)
+    made_whole, made_left = [], []
+    for i in range(600):
+        turns = int(rng.integers(2, 9))
+        gone = np.flatnonzero(rng.random(turns) < 0.08)
+        made_whole.append((100.0 * i, talk(turns)))
+        made_left.append((100.0 * i, talk(turns)))
+        if gone.size:
+            made_left[-1][1][int(gone[0])].left_ms = 45.0
+    load = {"rate": 10.0, "duration_s": 100, "warmup_s": 0}
+    truth = build_result(made_sessions.write(tmp_path / "whole", made_whole, load=load)).sessions
+    found = build_result(made_sessions.write(tmp_path / "left", made_left, load=load)).sessions
+    assert truth is not None and found is not None
+    assert truth.time is not None and found.time is not None
+    assert found.abandoned > 150
+    for name in ("p50", "p90"):
+        was, now = getattr(truth.time, name), getattr(found.time, name)
+        assert now.value == pytest.approx(was.value, rel=0.1), name
+    assert all(one.latency["ttft_ms"].service.n == one.requests for one in found.by_turn)
+
+
+def test_turns_and_times_leave_out_what_slow_readers_took(tmp_path: Path) -> None:
+    """The third turn of every fifth talk is read slowly, for a second and more."""
+    slow = {"read_tokens_per_s": 1.0}
+    talks = [(100.0 * i, talk(4)) for i in range(80)]
+    for i in range(0, 80, 5):
+        talks[i][1][2].more = slow
+        talks[i][1][2].ttft_ms = 2000.0
+    result = result_of(tmp_path, talks, load=WHOLE, behaviour={"slow_readers": "5%@1t/s"})
+    found = result.sessions
+    assert found is not None
+    assert [one.requests for one in found.by_turn] == [80] * 4
+    assert [one.latency["ttft_ms"].service.n for one in found.by_turn] == [80, 80, 64, 80]
+    assert found.by_turn[2].latency["ttft_ms"].service.max == pytest.approx(70)
+    assert (found.whole, found.censored) == (80, 16)
+    assert found.time is not None
+    assert found.time.p99.value is None or found.time.p99.value < 1500
+    assert found.path is not None
+    assert found.path.calls == pytest.approx(
+        (50 + 60 + 70 + 80 + 41 * 4 - 1) / (50 + 60 + 70 + 80 + 41 * 4 - 1 + 300.08)
+    )
+
+
 def test_sessions_that_arrive_until_a_time_plan_those_that_began_and_those_that_should_have(tmp_path: Path) -> None:
     talks = [(100.0 * i, talk(3, fails_at=1 if i % 50 == 0 else None)) for i in range(200)]
     for i in (20, 40, 60):

@@ -15,6 +15,7 @@ import numpy as np
 
 from loadcell.errors import RecordingError
 from loadcell.metrics.accounting import Accounts, Unrecorded, window_counts
+from loadcell.metrics.behaved import came, timed
 from loadcell.metrics.budget import attainment_budget, with_budgets
 from loadcell.metrics.events import EventTotals, Received
 from loadcell.metrics.glossary import latencies_of, made_of
@@ -177,8 +178,11 @@ def _group(
     members = parts.members & rows.counted
     ok, window = members & rows.ok, window_counts(rows, members, lost.window_lost, lost.window_unsent)
     run = window_counts(rows, rows.counted, lost.lost, lost.unsent)
+    own, judged = timed(rows), members & ~rows.slow
+    timely, first = members & own.ok, came(rows, members)
     none = summarise_array(np.empty(0), 1.0)
-    latency = with_budgets(latencies(rows, ok, loop, none, window.failed), rows, ok, early, Received(), loop)
+    latency = latencies(rows, timely, loop, none, window.failed, first)
+    latency = with_budgets(latency, rows, timely, early, Received(), loop, first)
     latency = {field: latency[field] for field in LIMITED if field in latencies_of(recording.spec)}
     received = Received(tokens=np.zeros_like(parts.events.tokens) if tokens is None else tokens)
     rates = throughput(rows, ok, parts.full, received, none, made_of(recording.spec))
@@ -189,7 +193,8 @@ def _group(
             rates, output_tokens_per_s=None, output_tokens_interval=None, total_tokens_per_s=None
         )
     rates = msgspec.structs.replace(rates, failed_tokens_per_s=None, user_tokens_per_s={})
-    good = goodput_without_pace(goodput(rows, members, window, parts.full, slo, loop), parts.stream)
+    due = window_counts(rows, judged, lost.window_lost, lost.window_unsent)
+    good = goodput_without_pace(goodput(own, judged, due, parts.full, slo, loop), parts.stream)
     return Group(
         name=name,
         endpoint=endpoint,
@@ -204,5 +209,5 @@ def _group(
         failures=dict(Counter(str(kind) for kind in errors[rows.failed]).most_common()),
         latency=without_pace(with_caveat(latency, parts.why), parts.stream),
         throughput=rates_without_pace(rates, parts.stream),
-        goodput=good and attainment_budget(good, rows, members, slo, early, loop),
+        goodput=good and attainment_budget(good, own, judged, slo, early, loop),
     )

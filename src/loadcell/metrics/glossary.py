@@ -249,7 +249,7 @@ _METRICS = (
         "had ended. The interval is Student's t over the means of 20 batches of time; there is none below"
         " 40 sessions.",
         blind="A run that lasts less than three times as long as nine of ten sessions: the result says so. Sessions "
-        "that failed: they are counted apart.",
+        "that failed or were given up: they are counted apart.",
         source=_RECORD,
     ),
     Metric(
@@ -257,10 +257,10 @@ _METRICS = (
         title="Session time",
         unit="ms",
         formula="last token of its last reply - anchor of its first request",
-        meaning="Time of a session (a chat, or an agent's task), think time and tools included; of those that "
-        "began in the window. One that failed, or that the end of the load cut short, is known to take "
-        "longer than it was seen: it counts so long (the product-limit estimate). Without delays: less "
-        "the think time and tools on its critical path.",
+        meaning="Time of a session (a chat, or an agent's task), think time and tools included; of those that began "
+        "in the window. One that failed, that its user gave up, or that the end of the load cut short, is known to "
+        "take longer than it was seen: it counts so long (the product-limit estimate), as does one up to a turn whose "
+        "client reads slowly. Without delays: less the think time and tools on its critical path.",
         blind="What a session that failed would have taken, if failures come sooner to those that take long.",
         source=f"{_RECORD}, schedule and waits; Kaplan and Meier 1958",
     ),

@@ -167,10 +167,11 @@ def build_result(
     groups = classes(parts, rows, told, limits)
 
     def of_part(chosen: Mask, lost: int) -> dict[str, Latency]:
-        found = latencies(rows, chosen, manifest.loop, summarise_array(np.empty(0)), lost)
-        found = with_budgets(found, rows, chosen, events.early, Received(), manifest.loop)
-        own = [name for name in LIMITED if name in latencies_of(recording.spec)]
-        return without_pace(with_caveat({name: found[name] for name in own}, why), stream)
+        judged, first = chosen & own.ok, came(rows, chosen)
+        found = latencies(rows, judged, manifest.loop, summarise_array(np.empty(0)), lost, first)
+        found = with_budgets(found, rows, judged, events.early, Received(), manifest.loop, first)
+        names = [name for name in LIMITED if name in latencies_of(recording.spec)]
+        return without_pace(with_caveat({name: found[name] for name in names}, why), stream)
 
     ended = _load_ended(rows, sent_until)
     talks = sessions(plan, rows, members, span, full, ended, settled, of_part, why)

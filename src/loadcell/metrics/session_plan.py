@@ -29,6 +29,9 @@ class Plan:
     """Places in these columns: each pair is a request that waits for another."""
     ok: Mask
     failed: Mask
+    abandoned: Mask
+    slow: Mask
+    """Its client read slowly, as planned."""
     begin: Floats
     """When it could be sent: planned, or ready; NaN without a row."""
     sent: Floats
@@ -110,6 +113,8 @@ def read_plan(recording: Recording, rows: Rows) -> Plan | None:
         parent=ends[1],
         ok=has & (status == "ok")[row],
         failed=has & (status == "failed")[row],
+        abandoned=has & (status == "abandoned")[row],
+        slow=has & rows.slow[row],
         begin=begin,
         sent=of(rows.send_start),
         last=of(rows.last),
@@ -146,9 +151,11 @@ class Lives:
     start: Floats
     """When its first request could be sent; in a closed loop, was."""
     end: Floats
-    """Of its last reply, or of the load where that came first."""
+    """Of its last reply, or when it was given up, or of the load where that came first."""
     whole: Mask
     failed: Mask
+    abandoned: Mask
+    """Its user gave up one of its turns, and none failed."""
     begun: Mask
     """The sessions that these are, among all that were planned."""
 
@@ -157,15 +164,21 @@ def lives(plan: Plan, until: float) -> Lives:
     """`until` is when the load ended: sessions that were going on then are known up to it."""
     begun = plan.any(plan.counted)
     whole, failed = begun & ~plan.any(~plan.ok), begun & plan.any(plan.failed)
-    start, last = plan.least(plan.begin), plan.most(np.where(np.isnan(plan.last), plan.end, plan.last))
-    end = np.where(whole | failed, last, np.fmax(last, until))
-    return Lives(start[begun], end[begun], whole[begun], failed[begun], begun)
+    start, last = plan.least(plan.begin), plan.most(_ended(plan))
+    abandoned = begun & plan.any(plan.abandoned) & ~failed
+    end = np.where(whole | failed | abandoned, last, np.fmax(last, until))
+    return Lives(start[begun], end[begun], whole[begun], failed[begun], abandoned[begun], begun)
+
+
+def _ended(plan: Plan) -> Floats:
+    """When each was over: its last token had come, or its user had given it up."""
+    return np.where(np.isnan(plan.last) | plan.abandoned, plan.end, plan.last)
 
 
 def users_left_ns(plan: Plan) -> float:
     """When the first session ended after the last had begun: from then on a closed loop has a user without one."""
-    starts, over = plan.least(plan.begin), ~plan.any(~plan.ok) | plan.any(plan.failed)
-    ends = plan.most(np.where(np.isnan(plan.last), plan.end, plan.last))
+    starts, over = plan.least(plan.begin), ~plan.any(~plan.ok) | plan.any(plan.failed | plan.abandoned)
+    ends = plan.most(_ended(plan))
     later = over & (ends > np.nanmax(starts, initial=-np.inf))
     return float(np.min(ends[later], initial=np.inf))
 
@@ -178,6 +191,6 @@ def settled_ns(plan: Plan | None, until: float) -> float:
     if plan is None:
         return 0.0
     one = lives(plan, until)
-    first = (one.start <= until / 2) & ~one.failed
+    first = (one.start <= until / 2) & ~one.failed & ~one.abandoned
     took = (one.end - one.start)[first]
     return float(np.quantile(took, _SETTLED)) if took.size else 0.0

@@ -26,7 +26,7 @@ _ROUNDS = 3.0
 """Times nine of ten sessions that the sending must last."""
 _BATCHES = 20
 Latencies = Callable[[Mask, int], dict[str, Latency]]
-"""Latencies of the ok requests of a mask, and of so many that failed beside them."""
+"""Latencies of the requests of a mask that have them, and of so many that failed beside them."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,14 @@ def sessions(
     per_batch = np.bincount(slots, minlength=_BATCHES).astype(np.float64)
     count = int(np.count_nonzero(ended))
     planned = np.bincount(plan.session, minlength=plan.several)[of.begun]
-    time, busy, censored = _times(of, took, inside, why)
+    time, busy, censored = _times(plan, of, took, inside, why)
     return Sessions(
         tasks=_branches(plan),
         begun=int(of.start.size),
         whole=int(np.count_nonzero(of.whole)),
         failed=int(np.count_nonzero(of.failed)),
-        unfinished=int(np.count_nonzero(~of.whole & ~of.failed)),
+        abandoned=int(np.count_nonzero(of.abandoned)),
+        unfinished=int(np.count_nonzero(~(of.whole | of.failed | of.abandoned))),
         unsent_turns=_unsent(plan, of),
         turns=float(planned.mean()) if planned.size else None,
         deepest=int(plan.turn.max(initial=-1)) + 1,
@@ -86,7 +87,7 @@ def sessions(
         time=time,
         busy=busy,
         censored=censored,
-        path=_path(took, of, inside),
+        path=_path(took, of, inside & ~plan.any(plan.slow)[of.begun]),
         by_turn=list(_by_turn(plan, rows, members, figures)),
     )
 
@@ -114,28 +115,39 @@ def _branches(plan: Plan) -> bool:
 
 
 def _unsent(plan: Plan, of: Lives) -> UnsentTurns:
-    """A turn that waits, however far, for one that failed was not sent for that; the others for the end of the load."""
-    begun = np.zeros(plan.several, bool)
-    begun[np.flatnonzero(of.begun)] = True
-    unsent = (plan.row < 0) & begun[plan.session]
-    failed = plan.failed.copy()
-    while (held := failed[plan.parent] & ~failed[plan.child]).any():
-        failed[plan.child[held]] = True
+    """A turn that waits, however far, for one that failed or was given up was not sent for that; the others for the
+    end of the load."""
+    unsent = (plan.row < 0) & of.begun[plan.session]
+    failed, left = (_behind(plan, mask) & unsent for mask in (plan.failed, plan.abandoned))
     return UnsentTurns(
-        after_failure=int(np.count_nonzero(unsent & failed)), at_end=int(np.count_nonzero(unsent & ~failed))
+        after_failure=int(np.count_nonzero(failed)),
+        after_abandoned=int(np.count_nonzero(left & ~failed)),
+        at_end=int(np.count_nonzero(unsent & ~failed & ~left)),
     )
+
+
+def _behind(plan: Plan, ended: Mask) -> Mask:
+    """Those of a mask, and all that waits for them, however far."""
+    found = ended.copy()
+    while (held := found[plan.parent] & ~found[plan.child]).any():
+        found[plan.child[held]] = True
+    return found
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
 
 
-def _times(of: Lives, took: Paths, inside: Mask, why: str | None) -> tuple[Summary | None, Summary | None, int]:
-    """Summaries of the time per session, and without its delays, in ms; and how many of them had not ended whole."""
+def _times(
+    plan: Plan, of: Lives, took: Paths, inside: Mask, why: str | None
+) -> tuple[Summary | None, Summary | None, int]:
+    """Summaries of the time per session, and without its delays, in ms; and of how many of them it is known from below
+    alone. What a client reads slowly takes its own time, so a session is seen until such a turn is sent."""
     if not inside.any():
         return None, None, 0
     order = np.flatnonzero(inside)[np.argsort(of.start[inside], kind="stable")]
-    whole = of.whole[order]
-    known = np.where(whole, took.time[of.begun][order], (of.end - of.start)[order])
+    slow = plan.least(np.where(plan.slow, plan.sent, np.nan))[of.begun][order]
+    whole = of.whole[order] & np.isnan(slow)
+    known = np.where(whole, took.time[of.begun][order], (np.fmin(slow, of.end[order]) - of.start[order]))
     censored = int(np.count_nonzero(~whole))
     failed = int(np.count_nonzero(of.failed[order]))
     time = summary_with_caveat(summarise_censored(known, whole, _MS, failed), why)
@@ -227,7 +239,7 @@ def _by_turn(plan: Plan, rows: Rows, members: Mask, figures: Latencies) -> Itera
             last=last,
             requests=int(np.count_nonzero(ok)),
             failed=failed,
-            latency=figures(ok, failed),
+            latency=figures(group, failed),
             input_tokens=float(known.mean()) if known.size else None,
             cached_share=float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else None,
         )
@@ -241,6 +253,12 @@ def session_notes(found: Sessions | None) -> Iterator[str]:
         yield phrase(
             "{:,} turns were not sent, for one that they wait for had failed: they are in no window and no share",
             found.unsent_turns.after_failure,
+        )
+    if found.unsent_turns.after_abandoned:
+        yield phrase(
+            "{:,} turns were not sent, for their users had given up one that they wait for: they are in no window and "
+            "no share",
+            found.unsent_turns.after_abandoned,
         )
     if found.unsent_turns.at_end:
         yield phrase(

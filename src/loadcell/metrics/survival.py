@@ -71,9 +71,10 @@ def summarise_censored(times: Floats, ended: Mask, unit: float, failed: int = 0)
         if value is None:
             return Estimate(withheld=phrase("too many sessions had not ended"))
         place = int(np.searchsorted(share, p - _ROUNDING))
-        rest, error = 1 - share[place], spread[place]
-        worth = times.size if rest <= 0 or not math.isfinite(error) else share[place] / rest / error
-        worth = max(1.0, min(float(worth), times.size) / inflation(p))
+        alike = _worth(share, spread, int(np.count_nonzero(times >= at[place])), place)
+        if round(alike) < shown_from(permille):
+            return Estimate(withheld=phrase("too many sessions had not ended"))
+        worth = max(1.0, min(alike, times.size) / inflation(p))
         low, high = interval_ranks(permille, round(worth))
         upper = None if high is None else when((high - 0.5) / round(worth))
         lower = None if low is None else when((low - 0.5) / round(worth))
@@ -84,6 +85,17 @@ def summarise_censored(times: Floats, ended: Mask, unit: float, failed: int = 0)
         n=int(times.size), effective=times.size / inflation_by(ranks, reach), mean=None, sd=None, max=None,
         min=float(at[0]) / unit if at.size else None, failed=failed, **known,
     )  # fmt: skip
+
+
+def _worth(share: Floats, spread: Floats, waiting: int, place: int) -> float:
+    """How many independent samples would give the share at a place its variance. Where it leaves nobody of those who
+    were still `waiting`, half of one of them is taken to be left: the last alone tells little, of whatever share."""
+    below, variance = share[place], spread[place]
+    if below >= 1:
+        before, variance = (share[place - 1], spread[place - 1]) if place else (0.0, 0.0)
+        below = 1 - (1 - before) / (2 * waiting)
+        variance += (2 * waiting - 1) / waiting
+    return float(below / (1 - below) / variance)
 
 
 def quantiles(times: Floats, observed: Mask, *, unit: float, inflation: float = 1.0) -> dict[str, Estimate]:

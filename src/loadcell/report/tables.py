@@ -169,7 +169,7 @@ def _sessions(result: Result) -> Iterator[Row]:
     found = result.sessions
     if found is None:
         return
-    for name in ("begun", "whole", "failed", "unfinished"):
+    for name in ("begun", "whole", "failed", "abandoned", "unfinished"):
         yield "sessions", "run", name, "sessions", getattr(found, name), None, None, None
     for name in found.unsent_turns.__struct_fields__:
         yield "unsent_turns", "run", name, "requests", getattr(found.unsent_turns, name), None, None, None

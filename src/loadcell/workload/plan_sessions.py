@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from loadcell.apis import find_api
 from loadcell.errors import UsageError
-from loadcell.sessions import ALL, MOST_TURNS, parse_times
+from loadcell.sessions import ALL, MOST_TURNS, parse_times, repeated_talks
 from loadcell.spec import Spec, parse_lengths
 from loadcell.workload.behaving import behave
 from loadcell.workload.context import Server
@@ -55,7 +55,8 @@ def plan_sessions(
         output_tokens = np.where(file.output_tokens[lines] > 0, file.output_tokens[lines], output_tokens)
         input_tokens = talk_tokens(file, lines, sessions.turn, output_tokens if served else None, tokenizer)
         prompts = FileTalks(FilePrompts(file.only(lines), lines), sessions.turn, served)
-        notes += file.notes(len(counts))
+        notes += file.notes(None)
+        notes += [] if slots.planned is None else repeated_talks(min(len(file), len(counts)), len(counts))
     else:
         assert brings is not None
         prompts, input_tokens = _talks(spec, sessions, brings, output_tokens, known or vocabulary_of(spec), notes)

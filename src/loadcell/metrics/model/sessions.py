@@ -33,6 +33,7 @@ class UnsentTurns(msgspec.Struct, frozen=True, kw_only=True):
     """Planned turns of sessions that had begun, and that were never sent, by reason."""
 
     after_failure: Annotated[int, Doc(description="one that they waited for had failed, which ends a session")]
+    after_abandoned: Annotated[int, Doc(description="their user had given up one that they waited for, as planned")]
     at_end: Annotated[int, Doc(description="the load ended, or was ended, before they could be sent")]
 
 
@@ -56,7 +57,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     begun: int
     whole: Annotated[int, Doc(description="every planned turn was answered")]
     failed: Annotated[int, Doc(description="a turn failed, which ended it")]
-    unfinished: Annotated[int, Doc(description="still going on when the load ended, or given up")]
+    abandoned: Annotated[int, Doc(description="its user gave up a turn, as planned, which ended it; none failed")]
+    unfinished: Annotated[int, Doc(description="still going on when the load ended, or was ended")]
     unsent_turns: UnsentTurns
     turns: Annotated[float | None, Doc(description="turns planned for a session that began, on average")]
     deepest: Annotated[int, Doc(description="most turns that wait for one another in a row")]
@@ -76,8 +78,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
         Summary | None, Doc(description="the same without the delays on the critical path: think time and tools")
     ]
     censored: Annotated[
-        int, Doc(description="of the sessions behind `time`, those that failed or had not ended: it is known that they "
-                 "would have taken longer (Kaplan and Meier 1958)")
+        int, Doc(description="of the sessions behind `time`, those that failed, were given up, had not ended, or had "
+                 "a client who reads slowly: it is known how long they took at least (Kaplan and Meier 1958)")
     ]  # fmt: skip
     path: Annotated[Path | None, Doc(description="null without a whole session that began in the window")]
     by_turn: list[Turn]

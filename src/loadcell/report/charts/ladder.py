@@ -8,8 +8,8 @@ from loadcell.metrics import Estimate, Result, Summary
 from loadcell.metrics.glossary import COMPARED
 from loadcell.report.charts.model import WIDTH, Chart, Spec
 from loadcell.report.charts.pieces import (
-    estimate_tip,
     heading,
+    interval_tips,
     limit_of,
     log_ticks,
     ms,
@@ -106,7 +106,7 @@ def _view(name: str, summary: Summary, limit: float | None, scale: dict[str, Any
     y["scale"] = {"domain": order}
     tip = [
         {"field": "rung", "type": "nominal", "title": words.metric(name.removesuffix("_ms")).title},
-        *estimate_tip(words),
+        *interval_tips(words),
     ]
 
     def of(*kept: dict[str, Any]) -> dict[str, Any]:

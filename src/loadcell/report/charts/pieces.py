@@ -198,8 +198,8 @@ def window_behind(result: Result, x: dict[str, Any], words: Words) -> Spec:
     }
 
 
-def estimate_tip(words: Words) -> list[dict[str, Any]]:
-    """What is said of an estimate under the pointer: its value in words, and its samples."""
+def interval_tips(words: Words) -> list[dict[str, Any]]:
+    """What a mark of a figure says when it is pointed at: the fields `says` and `n`."""
     return [
         {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
         {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},

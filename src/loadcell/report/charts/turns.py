@@ -7,7 +7,7 @@ from typing import Any
 from loadcell.metrics import Result, Summary
 from loadcell.metrics.model import Turn
 from loadcell.report.charts.model import WIDTH, Chart, Spec
-from loadcell.report.charts.pieces import axis, estimate_tip, ms, short, span, title_of
+from loadcell.report.charts.pieces import axis, interval_tips, ms, short, span, title_of
 from loadcell.report.text import ends
 from loadcell.report.words import Words
 
@@ -65,7 +65,7 @@ def _drawn(rows: list[dict[str, Any]], words: Words) -> Spec:
     tip = [
         {"field": "turn", "type": "nominal", "title": words.say("Turn")},
         {"field": "of", "type": "nominal", "title": words.metric("ttft").title},
-        *estimate_tip(words),
+        *interval_tips(words),
     ]
 
     def layers(name: str, *, filled: bool) -> list[Spec]:

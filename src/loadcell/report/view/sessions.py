@@ -27,6 +27,7 @@ def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact
         t("{n} begun", n=words.count(found.begun)),
         t("{n} whole", n=words.count(found.whole)),
         *([t("{n} ended by a failure", n=words.count(found.failed))] if found.failed else []),
+        *([t("{n} given up by their users", n=words.count(found.abandoned))] if found.abandoned else []),
         *([t("{n} unfinished", n=words.count(found.unfinished))] if found.unfinished else []),
         t("{n} tasks/s" if found.tasks else "{n} sessions/s", n=words.figure(found.sessions_per_s))
         + bracketed(found.sessions_interval, words),
@@ -37,9 +38,10 @@ def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact
             t("{n} requests each", n=words.figure(found.turns, 3)),
             t("{n} in progress", n=words.figure(found.in_progress)),
         ]
-        if unsent.after_failure or unsent.at_end:
+        if unsent.after_failure or unsent.after_abandoned or unsent.at_end:
             more.append(
-                t("turns not sent: {a} after a failure, {b} at the end", a=words.count(unsent.after_failure),
+                t("turns not sent: {a} after a failure, {c} after one that was given up, {b} at the end",
+                  a=words.count(unsent.after_failure), c=words.count(unsent.after_abandoned),
                   b=words.count(unsent.at_end))
             )  # fmt: skip
         yield fact("", *more)
