@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from importlib import resources
@@ -94,7 +95,8 @@ def _read(at: str, mark: tuple[int, int], path: str, wanted: tuple[tuple[str, ..
         raise _Wrong(f"{path} cannot be read: {why}") from None
     except UnicodeDecodeError as error:
         raise _Wrong(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # not splitlines, which ends a line at U+2028 and the like within a text too
+    lines = [(number, line) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1) if line.strip()]
     if not lines:
         raise _Wrong(f"{path} is empty")
     return _json_lines(lines, path, wanted) if lines[0][1].lstrip().startswith("{") else _csv(lines, path, wanted)
@@ -107,10 +109,11 @@ def _csv(lines: list[tuple[int, str]], path: str, wanted: tuple[tuple[str, ...],
     if _is_number(header[0]) and len(header) == 1:
         header, lines = [_ALONE], [(0, _ALONE), *lines]
     places = [header.index(name) for name in _names(header, path, wanted)]
-    rows = csv.reader((line for _, line in lines[1:]), delimiter=mark)
-    numbers = [number for number, _ in lines[1:]]
-    columns: list[list[float]] = [[] for _ in places]
-    for number, cells in zip(numbers, rows, strict=False):
+    rows = csv.reader((line + "\n" for _, line in lines[1:]), delimiter=mark)
+    numbers, columns, begins = list[int](), [list[float]() for _ in places], 1
+    for cells in rows:
+        number, begins = lines[begins][0], rows.line_num + 1  # a cell may have lines
+        numbers.append(number)
         for into, place in zip(columns, places, strict=True):
             into.append(_number(cells[place] if place < len(cells) else "", header[place], f"{path}:{number}"))
     return _table(path, [header[place] for place in places], columns, numbers, lined=True)

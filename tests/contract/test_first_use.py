@@ -22,8 +22,8 @@ ROOT = Path(loadcell.__file__).parent
 EVERY = [command for command in COMMANDS if command not in GROUPS]
 EVERY += [f"{group} {member}" for group, members in GROUPS.items() for member in members]
 OF_OTHERS = {
-    "--no-enable-prefix-caching", "--disable-radix-cache", "--per-request-spec-decode-metrics", "--slot-save-path",
-    "--cache-ram",
+    "--cache-ram", "--disable-radix-cache", "--no-enable-prefix-caching", "--per-request-spec-decode-metrics",
+    "--slot-save-path",
 }  # fmt: skip
 """Flags of servers that advice names."""
 

@@ -219,3 +219,19 @@ def test_silence_of_years_takes_no_memory(file):
     found = describe(read_trace(file("t.csv", "t_s,in,out\n" + "".join(f"{t},5,1\n" for t in times))))
     assert found.arrivals.dispersion["1"] == pytest.approx(1, abs=1e-6)
     assert found.arrivals.span_s == 10**13
+
+
+def test_blank_lines_of_a_csv_are_no_rows(file):
+    assert read_trace(file("t.csv", "\n\nt,in,out\n0,5,1\n\n1,6,1\n\n\n")).input_tokens.tolist() == [5, 6]
+    said = refusal(file("q.csv", '\nt,"in",out\n0,5,1\n\n1,"6",1\n,,\nsoon,7,1\n'))
+    assert "2 of 4 rows" in said and "line 6 (no input tokens), line 7 (no time)" in said
+
+
+@pytest.mark.parametrize("kind", ["azure", "burstgpt", "litellm", "servegen"])
+def test_a_format_that_a_file_has_not_is_told_what_it_lacks(file, kind):
+    said = refusal(file("t.csv", HEAD + "0,5,1\n"), kind=kind)
+    assert f"is not of the format {kind}: it lacks" in said and "it has: t, in, out" in said
+
+
+def test_a_folder_is_no_file_of_a_format(tmp_path):
+    assert "is a folder: the format azure is one file" in refusal(tmp_path, kind="azure")

@@ -286,3 +286,11 @@ def test_the_saved_plan_tells_its_own_law(tmp_path: Path, arrivals: str) -> None
             """
         ).fetchall()
         assert ratio == pytest.approx(1, abs=0.1)
+
+
+def test_bursts_too_short_to_plan_and_gaps_too_even_are_refused() -> None:
+    with pytest.raises(UsageError, match="bursts in 1,000 s are more than"):
+        planned_ns(parse_arrivals("bursts:0.01ms,0.01ms"), 10.0, seed=1, duration_s=1000.0)
+    with pytest.raises(UsageError, match="from 1e-06 to 100"):
+        parse_arrivals("gamma:1e-300")
+    assert len(planned_ns(parse_arrivals("gamma:1e-6"), 10.0, seed=1, requests=10)) == 10

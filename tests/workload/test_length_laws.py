@@ -196,3 +196,15 @@ def test_pairs_that_cannot_be_are_refused(workload: dict[str, object], says: str
 
 def test_a_law_written_by_hand_is_as_before() -> None:
     assert Lengths("uniform", 64, 192).mean == 128 and parse_lengths("512").mean == 512
+
+
+def test_a_text_beside_a_length_may_have_lines_of_its_own(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"n": 5, "text": "a\u2028b\x85c"}\n{"n": 6}\n', encoding="utf-8")
+    assert parse_lengths(f"empirical:{notes}#n").values.tolist() == [5, 6]
+    cells = tmp_path / "cells.csv"
+    cells.write_text('text,n\r\n"a\nb",5\r\n"c\u2028",6\r\n', encoding="utf-8")
+    assert parse_lengths(f"empirical:{cells}#n").values.tolist() == [5, 6]
+    cells.write_text('text,n\n"a\nb",5\n\nc,x\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"cells\.csv:5: n is 'x'"):
+        parse_lengths(f"empirical:{cells}#n").mean  # noqa: B018

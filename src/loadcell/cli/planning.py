@@ -35,6 +35,9 @@ def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, l
     duration_s = spec.load.duration_s if args.duration is None else parse_duration_s(args.duration, "--duration")
     if duration_s == 0:
         raise UsageError("--duration 0: a stage needs some time, as in --duration 30s")
+    closed = args.concurrency is not None and args.rate is None and args.matrix is None and spec.load.rate is None
+    if closed and getattr(args, "load.arrivals", None) is not None:
+        raise UsageError("--arrivals is of an open loop: vary --rate, or leave it out (users send when a reply ended)")
     if is_search(args, spec):
         return _search(args, spec, duration_s)
     series = spec.load.rate_series

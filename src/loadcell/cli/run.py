@@ -332,6 +332,7 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     import msgspec
 
     from loadcell.agents import parse_agent
+    from loadcell.cli.idle import refuse_idle
     from loadcell.spec import NO_SERIES, build_spec, field_from_text, parse_slo
 
     if recorded and args.spec:
@@ -393,6 +394,8 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
     if "trace.name" in given:  # likewise: it brings its own requests
         for path in {"workload.input_tokens", "workload.output_tokens", "workload.prompts"} - given:
             tree.get("workload", {}).pop(path.partition(".")[2], None)
+        if "load.arrivals" not in given:
+            tree.get("load", {}).pop("arrivals", None)
     if recorded:
         settle(tree, recorded, given)
         ask_trust(tree, recorded, given, Path(args.target), trusted=args.trust)
@@ -404,7 +407,9 @@ def read_spec(args: argparse.Namespace, recorded: Recorded | None = None, but: C
             endpoint |= {key: value for key, value in find_endpoint(but).items() if not endpoint.get(key)}
         if "api_key_env" not in endpoint:
             endpoint |= key_variable(endpoint, os.environ)
-    return build_spec(tree)
+    spec = build_spec(tree)
+    refuse_idle(spec, given, args)
+    return spec
 
 
 def _read_file(name: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def plain_ms(seconds: float) -> float:
 
 ARRIVALS = "poisson, constant, gamma:CV, weibull:CV or bursts:ON,OFF[,BASE]"
 _PROCESSES = ("poisson", "constant", "gamma", "weibull", "bursts")
-_LEAST_CV = {"gamma": 0.0, "weibull": 0.01}
+_LEAST_CV = {"gamma": 1e-6, "weibull": 0.01}
 _MOST_CV = 100.0
 
 
@@ -85,7 +85,7 @@ def parse_arrivals(text: str) -> Arrivals:
             cv = float(rest)
         except ValueError:
             cv = math.nan
-        if 0 < cv <= _MOST_CV and cv >= _LEAST_CV[kind]:
+        if _LEAST_CV[kind] <= cv <= _MOST_CV:
             return Arrivals(cast(Literal["gamma", "weibull"], kind), cv)
         raise UsageError(
             f"{text!r}: {kind} needs its coefficient of variation, from {_LEAST_CV[kind]:g} to {_MOST_CV:g}, as in "

@@ -93,7 +93,8 @@ def settle_series(tree: dict[str, dict[str, Any]]) -> None:
         tree["load"] = {**load, "rate_series": None}
         return
     series = series_of(text, "load.rate_series")
-    tree["load"] = {**load, "rate_series": series.written(), "rate": load.get("rate") or round(series.mean, 9)}
+    rate = round(series.mean, 9) if load.get("rate") is None else load["rate"]
+    tree["load"] = {**load, "rate_series": series.written(), "rate": rate}
 
 
 def series_of(text: str, name: str) -> Series:

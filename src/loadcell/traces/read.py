@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +21,12 @@ class Format(NamedTuple):
     """A format of trace files, which the function `read` of the module of its name reads."""
 
     forms: tuple[str, ...]
-    needs: tuple[frozenset[str], ...]
+    needs: tuple[tuple[str, ...], ...]
     """Columns or keys by which a file is known to have it: all of one of these."""
 
 
 def _format(forms: str, *needs: str) -> Format:
-    return Format(tuple(forms.split()), tuple(frozenset(each.casefold().split(",")) for each in needs))
+    return Format(tuple(forms.split()), tuple(tuple(each.split(",")) for each in needs))
 
 
 FORMATS = {
@@ -75,6 +75,8 @@ def read_trace(
         hint = "" if Path(name).suffix else f", and no trace of that name{nearest(name, known)}"
         raise UsageError(f"there is no file {name}{hint}; packaged traces are: {', '.join(known)}")
     source = open_source(Path(name) if named is None else path_of(name))
+    if kind is not None:
+        _check_kind(source, kind)
     trace = settle(_reader(kind or find_kind(source))(source, Asked(unit, window_s, seed)), skip_bad=skip_bad)
     return trace if named is None else replace(trace, name=name, source=named.source)
 
@@ -85,9 +87,8 @@ def kind_of(source: Source) -> str | None:
         return "servegen" if any(source.path.glob("*.csv*")) else "agentx"
     if source.form in ("text", "csv") and _LOG.search(source.head):
         return "vllm"
-    keys = {name.casefold() for name in source.columns}
     for kind, each in FORMATS.items():
-        if source.form in each.forms and any(need <= keys for need in each.needs):
+        if source.form in each.forms and any(not _lacking(source, need) for need in each.needs):
             return kind
     return "plain" if {"in", "out"} & set(find(source.columns)) else None
 
@@ -107,6 +108,29 @@ def find_kind(source: Source) -> str:
         f"{source.path} is of no known format of traces: {has}; a plain one has t, in and out, other formats are: "
         f"{', '.join(kind for kind in FORMATS if kind != 'plain')} (--kind)"
     )
+
+
+def _check_kind(source: Source, kind: str) -> None:
+    """UsageError where a file cannot have a format that was named: another form, or columns that it lacks.
+
+    Keys of JSON may stand in later objects alone, so those are for the reader.
+    """
+    each = FORMATS[kind]
+    if source.form == "folder" and "folder" not in each.forms:
+        raise UsageError(f"{source.path} is a folder: the format {kind} is one file")
+    if source.form == "parquet" and "parquet" not in each.forms:
+        raise UsageError(f"{source.path} is a Parquet file: the format {kind} is {' or '.join(each.forms)}")
+    if source.form in ("csv", "parquet") and each.needs and (lack := _lacking(source, each.needs[0])):
+        raise UsageError(
+            f"{source.path} is not of the format {kind}: it lacks {', '.join(lack)}; it has: "
+            f"{', '.join(source.columns)}"
+        )
+
+
+def _lacking(source: Source, names: Sequence[str]) -> list[str]:
+    """Columns or keys that a file has not, whatever their case."""
+    keys = {name.casefold() for name in source.columns}
+    return [name for name in names if name.casefold() not in keys]
 
 
 def _reader(kind: str) -> Callable[[Source, Asked], Draft]:

@@ -214,8 +214,8 @@ class _Sql(Table):
 def _sql_table(source: Source) -> Table:
     import duckdb
 
-    if source.form == "csv" and sum(line.count(b'"') for _, line in lines(source)) % 2:
-        return _by_line(source)  # a quote that nothing ends would take all rows after it for one cell
+    if source.form == "csv" and _uneven(source):
+        return _by_line(source)
     database = duckdb.connect(config={"threads": 1})  # one thread keeps rows in order
     values: list[object] = [str(source.path)]
     if source.form == "parquet":
@@ -244,15 +244,26 @@ def _sql_table(source: Source) -> Table:
     return _Sql(source, int(count), broken, database)
 
 
+def _uneven(source: Source) -> bool:
+    """Whether a CSV has a quote that nothing ends, which would take all rows after it for one cell, or blank lines that
+    stand in no cell, which are no rows."""
+    quotes, last, there, over = 0, 0, 0, False
+    for number, line in lines(source):
+        found = line.count(b'"')
+        quotes, there, last, over = quotes + found, there + 1, number, over or found % 2 > 0
+    return bool(quotes % 2 or (not over and there < last))
+
+
 def _by_line(source: Source) -> Table:
     """A CSV that is not in order, a line after the other: what is wrong in one is no other's fault."""
     names = _unique(source.columns)
     objects: list[dict[str, str]] = []
     numbered: list[int] = []
     broken: dict[int, str] = {}
-    for number, line in lines(source):
-        if number == 1 and source.header:
-            continue
+    each = lines(source)
+    if source.header:
+        next(each, None)
+    for number, line in each:
         cells = next(csv.reader([line.decode("utf-8", "replace").rstrip("\r\n")], delimiter=source.separator), [])
         if len(cells) > len(names):
             broken[len(objects)] = _cells(len(cells), len(names))

@@ -24,6 +24,7 @@ MAX_REQUESTS = 10_000_000
 """Rows that a schedule may have: above it, a run has been asked for by mistake."""
 _BLOCK = 65_536  # gaps a draw; fixed, so that a longer schedule begins with the shorter one
 _PERIODS = 1_024  # and bursts a draw, likewise
+_MOST_BURSTS = 2_000_000
 
 Floats = NDArray[np.float64]
 
@@ -167,11 +168,18 @@ def _bursting(course: Course, arrivals: Arrivals, seed: int, until_s: float) -> 
     rng = stream(seed, "arrivals", 1)
     burst_first = bool(rng.random() < on_s / (on_s + off_s))
     means_s = [on_s, off_s] if burst_first else [off_s, on_s]
-    edges = np.zeros(1)
-    while edges[-1] <= until_s:
+    if (many := until_s / (on_s + off_s)) > _MOST_BURSTS:
+        raise UsageError(
+            f"load.arrivals: about {many:,.0f} bursts in {until_s:,.0f} s are more than the {_MOST_BURSTS:,} that one run "
+            "may plan: make them longer, or the run shorter"
+        )
+    drawn, last_s = [np.zeros(1)], 0.0
+    while last_s <= until_s:
         lengths = rng.standard_exponential((_PERIODS, 2)) * means_s
-        lengths[0, 0] += edges[-1]  # added up as in one sum: more of them change none of the first
-        edges = np.append(edges, np.cumsum(lengths))
+        lengths[0, 0] += last_s  # added up as in one sum: more of them change none of the first
+        drawn.append(np.cumsum(lengths))
+        last_s = float(drawn[-1][-1])
+    edges = np.concatenate(drawn)
     fine = course.with_edges(edges[1 : int(np.searchsorted(edges, until_s, side="right")) + 1])
     period = np.searchsorted(edges, fine.starts_s, side="right") - 1
     within = (period % 2 == 0) == burst_first

@@ -120,6 +120,8 @@ def replayed(spec: Spec, trace: Trace, sha256: str | None = None) -> Replayed:
             cut = change.capped(cut, most, of, asked.too_long)
     whole = change.faster(change.Timed(cut, length_s), asked.speed)
     own_times = whole.length_s is not None
+    if own_times and not closed and load.arrivals != type(load)().arrivals:
+        raise UsageError(f"load.arrivals {load.arrivals}: {trace.name} brings its own times: leave it out")
     factor = asked.scale
     if load.rate is not None and own_times:
         if asked.scale != 1:
