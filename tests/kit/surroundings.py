@@ -14,15 +14,17 @@ import pytest
 from forked import Forked, Mother
 
 from loadcell.load import crew
-from loadcell.workload import planning
+from loadcell.workload import planning, texts
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_tokenizer() -> Iterator[None]:
     """Load the tokenizer, and find the words of its prompts, once instead of once a run."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("load_tokenizer", "stable_words"):
-            patch.setattr(planning, name, functools.cache(getattr(planning, name)))
+        load_tokenizer = functools.cache(texts.load_tokenizer)
+        patch.setattr(planning, "load_tokenizer", load_tokenizer)
+        patch.setattr(texts, "load_tokenizer", load_tokenizer)
+        patch.setattr(texts, "stable_words", functools.cache(texts.stable_words))
         yield
 
 
