@@ -29,8 +29,13 @@ LOCKED = {
 EACH = pytest.mark.parametrize("scenario", scenarios(), ids=lambda one: one.id)
 
 
+def level(scenario: Scenario) -> dict[str, Any]:
+    """A load of the scenario by what it is meant to be asked for."""
+    return {"rate": 3.0} if "--rate" in scenario.level else {"concurrency": 7}
+
+
 def asked(name: str, **sections: dict[str, Any]) -> Spec:
-    tree = {"endpoint": {"url": "http://a:1"}, "load": {"rate": 3.0}, **sections}
+    tree = {"endpoint": {"url": "http://a:1"}, "load": level(find_scenario(name)), **sections}
     tree["workload"] = {"scenario": name, **tree.get("workload", {})}
     for path in find_scenario(name).chosen:
         section, _, key = path.partition(".")
@@ -64,7 +69,8 @@ def test_each_can_be_run_and_shown(scenario: Scenario) -> None:
     spec = asked(scenario.name)
     assert spec.workload.scenario == scenario.id
     assert changed(spec) == []
-    assert changed(asked(scenario.id, load={"concurrency": 5})) == []
+    for key in ("concurrency", "rate"):
+        assert changed(asked(scenario.id, load={key: 5})) == ([] if f"--{key}" in scenario.level else [f"load.{key}"])
     assert scenario.about in describe_scenarios() and scenario.source.split()[0] in describe_scenarios(scenario.id)
     assert spec.load.duration_s is not None or spec.load.requests is not None, "its end is fixed"
 
@@ -74,7 +80,7 @@ def test_what_is_chosen_changes_nothing(scenario: Scenario) -> None:
     spec = asked(
         scenario.name,
         endpoint={"url": "https://b/v1", "headers": {"X": "y"}, "http": "2"},
-        load={"concurrency": 7},
+        load=level(scenario),
         observe={"every_s": 0},
         run={"workers": 2, "salt": "s", "repetition": 3, "keep_text": True},
         classes={"models": "a=0.5,b=0.5"},
@@ -85,7 +91,7 @@ def test_what_is_chosen_changes_nothing(scenario: Scenario) -> None:
 @EACH
 def test_what_was_recorded_is_as_it_was(scenario: Scenario) -> None:
     """A recorded Spec is whole: what it says of itself stands, whatever its scenario fixes."""
-    spec = asked(scenario.name, load={"rate": 2.0, "duration_s": 9.0})
+    spec = asked(scenario.name, load=level(scenario) | {"duration_s": 9.0})
     again = with_defaults(build_spec(msgspec.to_builtins(spec)))
     assert again == spec and changed(again) == ["load.duration_s"]
 
@@ -117,6 +123,18 @@ def test_a_change_is_told_with_what_it_was() -> None:
     assert says_changed(scenario, changes(spec, scenario, {})) == (
         "not comparable with scenario tokens-per-second v1: changed workload.output_tokens 100 (was 256)"
     )
+
+
+def test_a_load_by_the_other_loop_is_a_change() -> None:
+    """A closed loop has no bursts, an open one does not wait; and a trace at its own times has no level at all."""
+    for spec, says in (
+        (asked("code", load={"concurrency": 4}), "load.concurrency 4 (was none)"),
+        (asked("code", load={}), "load.concurrency 16 (was none)"),
+        (asked("batch", load={"rate": 2.5}), "load.rate 2.5 (was none)"),
+        (asked("agentx", load={}), "load.concurrency none (was N)"),
+    ):
+        scenario = scenario_of(spec)
+        assert scenario is not None and says in says_changed(scenario, changes(spec, scenario, {}))
 
 
 def test_names_and_versions() -> None:

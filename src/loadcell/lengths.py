@@ -61,13 +61,19 @@ class Lengths(msgspec.Struct, frozen=True):
 
     @property
     def mean(self) -> float:
-        """Mean of what is drawn, clipped as it is, before rounding; UsageError where a file cannot be read."""
+        """Mean of what is drawn before rounding, clipped to bounds that were asked for; UsageError where a file cannot
+        be read. The floor of one token is left out, as it always was: the plan of a closed loop and the words of its
+        prompts follow from this number."""
         if self.kind == "mixture":
             return math.fsum(share * law.mean for share, law in self.parts)
         if self.kind == "empirical":
             return float(self.values.clip(self.least, self.most).mean())
         if self.kind == "uniform":
             return _uniform_mean(round(self.a), round(self.b), self.least, self.most)
+        if self.kind == "normal" and not self.clipped:
+            return self.a
+        if self.kind == "lognormal" and not self.clipped and self.b**2 / 2 < _LARGEST:
+            return self.a * math.exp(self.b**2 / 2)
         if self.kind == "lognormal" and self.b > 0:
             return _lognormal_mean(math.log(self.a), self.b, self.least, self.most)
         if self.kind == "normal" and self.b > 0:

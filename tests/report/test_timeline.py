@@ -8,7 +8,12 @@ from made import ok_request
 
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording
-from loadcell.report.timeline import timeline
+from loadcell.report.timeline import timeline as drawn_over_time
+from loadcell.report.words import words_for
+
+
+def timeline(result: Result, width: int, lang: str = "en") -> list[str]:
+    return drawn_over_time(result, width, words_for(lang))
 
 
 def drawn(result: Result, series: list[float], step_s: float, start_s: float, end_s: float) -> Result:
@@ -35,6 +40,11 @@ def test_the_window_is_marked_under_the_load(result: Result) -> None:
     assert bars == "▄" * 10 + "█" * 80 + "▂" * 10
     assert marks == "·" * 10 + "━" * 80 + "·" * 10
     assert words == "in flight, highest bar 8.00 · warm-up 6.00 s | window 48.0 s | drain 6.00 s"
+
+
+def test_it_is_named_in_the_language_of_the_report(result: Result) -> None:
+    words = timeline(drawn(result, [4.0] * 10 + [8.25] * 90, 0.6, 6.0, 54.0), 100, "es")[-1]
+    assert words == "en curso, la barra más alta 8,25 · calentamiento 6,00 s | ventana 48,0 s | vaciado 6,00 s"
 
 
 def test_a_window_past_the_last_reply_is_drawn_empty(result: Result) -> None:

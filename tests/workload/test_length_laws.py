@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,7 @@ from loadcell.workload.streams import stream
 
 MIXTURE = "mixture:0.7*normal:200,50+0.3*lognormal:3000,1"
 LAWS = [
-    "17", "normal:100,30", "normal:2,50", "uniform:3,9", "lognormal:200,1.2", MIXTURE, "normal:100,80,50..120",
+    "17", "normal:100,30", "normal:2,50,..900", "uniform:3,9", "lognormal:200,1.2", MIXTURE, "normal:100,80,50..120",
     "lognormal:300,1,16..2000", "uniform:10,100,..40", "uniform:10,100,90..", "uniform:10,20,30..40",
     "uniform:10,20,..4", "mixture:1*uniform:5,10+3*empirical:arxiv#num_decode_tokens,..500",
     "empirical:bwb#num_prefill_tokens", "mixture:2*17+1*lognormal:50,0.5,10..",
@@ -192,6 +193,15 @@ def test_columns_may_be_named_and_odd_ones_are_told(tmp_path: Path) -> None:
 def test_pairs_that_cannot_be_are_refused(workload: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         spec_with(workload)
+
+
+@pytest.mark.parametrize(
+    ("text", "mean"),
+    [("normal:100,20", 100.0), ("normal:2,50", 2.0), ("lognormal:400,0.6", 400 * math.exp(0.18)), ("uniform:3,9", 6.0)],
+)
+def test_the_mean_of_a_law_without_bounds_is_as_before_there_were_any(text: str, mean: float) -> None:
+    """To the last bit: how many words the prompts of a run have, and how many requests a closed loop plans, follow."""
+    assert parse_lengths(text).mean == mean
 
 
 def test_a_law_written_by_hand_is_as_before() -> None:

@@ -89,6 +89,19 @@ def test_a_share_of_hits_is_met(share: float, tokens: str, more: dict[str, Any])
     assert f"{share:.1%} were asked for" in " ".join(made.notes)
 
 
+@pytest.mark.parametrize("groups", [3, 40, 100])
+@pytest.mark.parametrize("classes", [{}, {"classes": {"models": {"a": 1, "b": 1}}}])
+def test_a_share_of_hits_is_met_by_a_cache_that_is_warmed_with_what_two_prompts_share(
+    groups: int, classes: dict[str, Any]
+) -> None:
+    made = planned({"hit_share": 0.4, "groups": groups}, "normal:300,60", 120, load={"cache": "warm"}, **classes)
+    schedule = made.schedule
+    assert schedule.shared_tokens is not None and made.warm is not None
+    found = trie_shares([words_of(prompt) for prompt in [*made.warm, *made.prompts]])[len(made.warm) :]
+    assert abs(sum(found) / schedule.input_tokens.sum() - 0.4) < 0.01
+    assert abs(schedule.shared_tokens.sum() / schedule.input_tokens.sum() - 0.4) < 0.005
+
+
 @pytest.mark.parametrize(
     ("prefix", "tokens", "says"),
     [

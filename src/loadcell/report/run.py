@@ -60,7 +60,7 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         console.print(facts(Facts(list(view.warnings(result, words)))), Text())
     console.print(facts(Facts(list(view.head(result, words)))), Text())
     if result.concurrency.series:
-        lines = timeline(result, max(console.width, _NARROW) - 2)
+        lines = timeline(result, max(console.width, _NARROW) - 2, words)
         console.print(indented("\n".join(lines), 1, "dim"), Text())
     blocks: list[Block] = [latency.latency_table(result.latency, words, latency.below(result, words))]
     blocks += [*turns_table(result, words), *classes.tables(result, words)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from loadcell.metrics import Result
-from loadcell.report.text import figure
+from loadcell.report.words import Words
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _PARTS = ("warm-up", "window", "drain")
 _MARKS = ("·", "━", "·")
 
 
-def timeline(result: Result, width: int) -> list[str]:
+def timeline(result: Result, width: int, words: Words) -> list[str]:
     """Requests in flight over the run, with the window marked under them and named; nothing without a request."""
     series, step_s = result.concurrency.series, result.concurrency.series_step_s
     if not series or step_s is None or width < 1:
@@ -25,8 +25,11 @@ def timeline(result: Result, width: int) -> list[str]:
     edges[2] = max(edges[2], min(edges[1] + 1, width))
     marks = "".join(mark * (b - a) for mark, a, b in zip(_MARKS, edges, edges[1:], strict=False))
     spans = (window.start_s, window.end_s - window.start_s, end_s - window.end_s)
-    parts = [f"{name} {figure(s, 3)} s" for name, s in zip(_PARTS, spans, strict=True) if s > 1e-6]
-    return [bars, marks, f"in flight, highest bar {figure(top, 3)} · {' | '.join(parts)}"[:width]]
+    parts = [
+        f"{words.say(name)} {words.figure(s, 3)} s" for name, s in zip(_PARTS, spans, strict=True) if s > 1e-6
+    ]  # fmt: skip
+    said = words.say("in flight, highest bar {n}", n=words.figure(top, 3))
+    return [bars, marks, f"{said} · {' | '.join(parts)}"[:width]]
 
 
 def _resample(values: list[float], width: int) -> list[float]:

@@ -37,6 +37,13 @@ def changes(spec: Spec, scenario: Scenario, effective: Mapping[str, Any]) -> lis
             now, was = attrgetter(path)(spec), attrgetter(path)(fixed)
             if now != was:
                 found.append(Change(path, written(now), written(was)))
+    levels = {key: f"--{key}" in scenario.level for key in ("rate", "concurrency")}
+    for key, meant in levels.items():  # a closed loop has no bursts, and an open one does not wait
+        level = getattr(spec.load, key)
+        if level is not None and not meant:
+            found.append(Change(f"load.{key}", written(level), written(None)))
+        elif (spec.load.rate, spec.load.concurrency) == (None, None) and meant:  # a trace at its own times
+            found.append(Change(f"load.{key}", written(None), "N"))
     if fixed.endpoint.ignore_eos and effective.get("ignore_eos") is False and spec.endpoint.ignore_eos:
         found.append(Change("endpoint.ignore_eos", phrase("not taken by the server"), written(True)))
     return found

@@ -136,14 +136,18 @@ def plan_shares(
     else:
         asked = float(prefix.hit_share or 0.0)
         total = float(input_tokens[:counted].sum(dtype=np.int64))
-        assert caches is not None
+        assert group is not None and caches is not None
+        in_groups, in_caches = group, caches
 
         def share(length: int) -> float:
             taken = _taken(np.full(len(room), length), room, _pieces(length, words))[1]
-            shared = taken[:counted] + system if warm else _shared(system, taken[:counted], caches[:counted])
+            if warm:
+                shared = _warmed(system, taken, in_groups)[:counted]
+            else:
+                shared = _shared(system, taken[:counted], in_caches[:counted])
             return float(shared.sum()) * ratio / total
 
-        length, met = _solve(share, asked, int(room.max()), counted, groups, system, ratio)
+        length, met = _solve(share, asked, int(room.max()), counted, groups, system, ratio, warm=warm)
         lengths = np.full(groups, length, np.int64)
         notes.append(
             phrase(
@@ -205,15 +209,28 @@ def _shared(system: int, taken: Ints, group: Ints) -> Ints:
     return out
 
 
+def _warmed(system: int, taken: Ints, group: Ints) -> Ints:
+    """Of each row the words that a cache has which was warmed with all that two rows or more share: of its group's
+    beginning as many as the second longest has."""
+    order = np.lexsort((-taken, group))
+    sorted_group, values = group[order], taken[order]
+    first = np.flatnonzero(np.diff(sorted_group, prepend=-1) != 0)
+    second = np.zeros(int(group.max(initial=0)) + 1, np.int64)
+    several = first[np.diff(first, append=len(group)) > 1]
+    second[sorted_group[several]] = values[several + 1]
+    return np.minimum(taken, second[group]) + (system if len(group) > 1 else 0)
+
+
 def _solve(
-    share: Any, asked: float, most: int, counted: int, groups: int, system: int, ratio: float
+    share: Any, asked: float, most: int, counted: int, groups: int, system: int, ratio: float, *, warm: bool
 ) -> tuple[int, float]:  # fmt: skip
     """(the length that meets a share, what it gives); UsageError if none does."""
     least_share, most_share = (share(1), share(most)) if most >= 1 else (0.0, 0.0)
     if most < 1 or most_share < asked - _SHARE_ERROR:
+        lacks = "a group of one prompt is not warmed" if warm else "the first of a group finds nothing"
         raise UsageError(
             f"--hit-share {asked:.1%} cannot be met: {counted:,} prompts in {groups:,} groups give {most_share:.1%} at "
-            "most, for the first of a group finds nothing, and the template and a word of each prompt are its own: "
+            f"most, for {lacks}, and the template and a word of each prompt are its own: "
             "ask for less, or give more --requests, longer prompts or fewer groups"
         )
     if least_share > asked + _SHARE_ERROR:

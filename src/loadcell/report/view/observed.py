@@ -42,7 +42,7 @@ def _few(value: float | None, words: Words) -> str:
 
 def _share(word: str) -> _Said:
     def say(one: Series, words: Words) -> str:
-        most = "" if one.max is None else f" max {words.percent(one.max)}"
+        most = "" if one.max is None else f" {words.say('max')} {words.percent(one.max)}"
         return f"{words.say(word)} {words.percent(one.mean)}{most}"
 
     return say

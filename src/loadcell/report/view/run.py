@@ -348,7 +348,7 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
         for name in (name for name in LIMITED if name in whole.latency):
             latency = whole.latency[name]
             summary = latency.response or latency.service
-            figures = (("p50", summary.p50.value), ("p99", summary.p99.value), ("max", summary.max))
+            figures = (("p50", summary.p50.value), ("p99", summary.p99.value), (t("max"), summary.max))
             parts.append(f"{latency.title} {' '.join(f'{name} {words.figure(ms)}' for name, ms in figures)} ms")
         yield fact(t("Whole run"), *parts, made_words(whole.throughput, made_of(result.methodology.spec), words))
     found = result.run_rates
