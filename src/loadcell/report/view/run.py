@@ -45,6 +45,11 @@ def model_of(result: Result) -> str | None:
     return None if model is None else str(model)
 
 
+def replayed_words(words: Words) -> str:
+    """The load of a trace."""
+    return words.say("open loop, at the times of the trace")
+
+
 def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
     t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
@@ -53,7 +58,7 @@ def load_words(result: Result, words: Words) -> list[str]:
         drawn = load.rate_series and load.rate is not None  # then the rate is a mean, with all the digits of a quotient
         found = words.figure(load.rate) if drawn and load.rate else asked(load.rate or 0.0, words)
         if replays("open", result.methodology.effective):
-            parts = [t("open loop, at the times of the trace")]
+            parts = [replayed_words(words)]
             parts += [t("scaled to {rate} requests/s", rate=found)] if load.rate else []
         elif sessions.any:
             parts = [t("open loop, {rate} sessions/s, {arrivals}", rate=found, arrivals=load.arrivals)]

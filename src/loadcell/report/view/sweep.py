@@ -30,7 +30,7 @@ from loadcell.report.view.blocks import (
 )
 from loadcell.report.view.figures import Figure, between, moment, share_in_brackets, span
 from loadcell.report.view.method import again, asked_for, setting, target, typed_command
-from loadcell.report.view.run import limit_words, workload_words
+from loadcell.report.view.run import limit_words, replayed_words, workload_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep, load_words
@@ -258,7 +258,7 @@ def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
         msgspec.structs.replace(plan.spec, workload=msgspec.structs.replace(plan.spec.workload, **varied)), words
     )
     loops = {
-        "load.rate": t("open loop, at the times of the trace")
+        "load.rate": replayed_words(words)
         if plan.spec.trace.name is not None
         else t("open loop, {arrivals} arrivals", arrivals=plan.spec.load.arrivals),
         "load.concurrency": t("closed loop"),
