@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -14,6 +15,8 @@ from loadcell.recording.read import Recording
 
 _BLOCK = 16
 """Tokens of a block of vLLM's by default: what a prompt has beyond its whole blocks is never found."""
+_BLOCK_TOLD = re.compile(r'^vllm:cache_config_info\{[^\n]*?[{,]block_size="(\d{1,6})"', re.MULTILINE)
+"""Where its page tells them: 128 on a CPU, or what --block-size says."""
 _READ_BY_LLAMACPP = "llamacpp:prompt_tokens_total"
 """Prompt tokens that it read: those that its cache had are not among them."""
 
@@ -37,13 +40,20 @@ def cache(recording: Recording, rows: Rows, ok: Mask, told: Counters | None) -> 
     if not planned and spec.load.cache == "as-is" and not any(one.share for one in reported):
         return None
     tokens = _tokens(rows)
-    known = ok & ~np.isnan(shared) & (tokens > 0)
+    known, block = ok & ~np.isnan(shared) & (tokens > 0), _block_tokens(recording)
     return Cache(
         state=spec.load.cache,
         intended_share=_share(shared, tokens, known),
-        intended_in_blocks=_share(shared // _BLOCK * _BLOCK, tokens, known) if planned else None,
+        intended_in_blocks=_share(shared // block * block, tokens, known) if planned else None,
+        block_tokens=block,
         reported=reported,
     )
+
+
+def _block_tokens(recording: Recording) -> int:
+    """Tokens of a block of the cache, by the server's page; else of vLLM's by default."""
+    told = _BLOCK_TOLD.search(recording.prometheus[0]) if recording.prometheus else None
+    return (told and int(told[1])) or _BLOCK
 
 
 def _tokens(rows: Rows) -> Floats:

@@ -45,7 +45,7 @@ def _missed(result: Result) -> Iterator[Check]:
     if check.word == "SUSPECT":
         in_blocks = found.intended_in_blocks
         advice = (
-            phrase("{}. In blocks of 16 tokens {} are shared", _WHY, number(in_blocks, "share", 3))
+            phrase("{}. In blocks of {} tokens {} are shared", _WHY, found.block_tokens, number(in_blocks, "share", 3))
             if in_blocks is not None
             else _WHY
         )

@@ -39,6 +39,7 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     intended_in_blocks: Annotated[
-        float | None, Doc(description="the same where it has whole blocks of 16 tokens alone, as vLLM's by default")
+        float | None, Doc(description="the same where it has whole blocks of `block_tokens` alone, as vLLM's does")
     ]
+    block_tokens: Annotated[int, Doc(description="as the server's page tells, else those of vLLM by default")] = 16
     reported: Annotated[list[HitShare], Doc(description="by what the server tells; empty where it tells nothing")]

@@ -42,7 +42,8 @@ def cached(result: Result, words: Words, *, short: bool = False) -> Iterator[Fac
     if found.state != "as-is":
         parts.append(t("emptied before the load") if found.state == "cold" else t("warmed before the load"))
     if not short and found.intended_in_blocks is not None:
-        parts.append(t("{p} in blocks of 16 tokens", p=words.percent(found.intended_in_blocks)))
+        n = words.count(found.block_tokens)
+        parts.append(t("{p} in blocks of {n} tokens", p=words.percent(found.intended_in_blocks), n=n))
     yield fact(t("Prefix cache"), *parts)
 
 
