@@ -16,6 +16,8 @@ HOSTILE = "\"'></script><script>window.pwned=1</script><img src=x onerror='windo
 LONG = HOSTILE + "x" * 1_000_000
 _KEPT = {
     "cache",
+    "too_long",
+    "history",
     "word",
     "requests_counted",
     "state",

@@ -17,6 +17,7 @@ from loadcell.report.charts.pieces import (
     stack,
     summary_of,
     title_of,
+    with_interval,
 )
 from loadcell.report.text import bound_digits, ends, estimate_text, grouped
 from loadcell.report.words import Words
@@ -105,7 +106,7 @@ def _view(name: str, summary: Summary, limit: float | None, scale: dict[str, Any
     y["scale"] = {"domain": order}
     tip = [
         {"field": "rung", "type": "nominal", "title": words.metric(name.removesuffix("_ms")).title},
-        {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
+        {"field": "says", "type": "nominal", "title": with_interval(words)},
         {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},
     ]
 

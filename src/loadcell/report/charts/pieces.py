@@ -89,6 +89,11 @@ def at_or_below(words: Words) -> str:
     return words.say("Samples at or below")
 
 
+def with_interval(words: Words) -> str:
+    """The title of a percentile in a hint."""
+    return words.say("Value with its 95 % interval")
+
+
 def no_gaps(words: Words) -> str:
     """Why there are no gaps between tokens."""
     return words.say("No reply came in more than one piece, so there are no gaps.")

@@ -7,7 +7,7 @@ from typing import Any
 from loadcell.metrics import Result, Summary
 from loadcell.metrics.model import Turn
 from loadcell.report.charts.model import WIDTH, Chart, Spec
-from loadcell.report.charts.pieces import axis, ms, short, span, title_of
+from loadcell.report.charts.pieces import axis, ms, short, span, title_of, with_interval
 from loadcell.report.text import ends
 from loadcell.report.words import Words
 
@@ -65,7 +65,7 @@ def _drawn(rows: list[dict[str, Any]], words: Words) -> Spec:
     tip = [
         {"field": "turn", "type": "nominal", "title": words.say("Turn")},
         {"field": "of", "type": "nominal", "title": words.metric("ttft").title},
-        {"field": "says", "type": "nominal", "title": words.say("Value with its 95 % interval")},
+        {"field": "says", "type": "nominal", "title": with_interval(words)},
         {"field": "n", "type": "quantitative", "title": words.say("Samples"), "format": ","},
     ]
 

@@ -258,7 +258,7 @@ def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
         msgspec.structs.replace(plan.spec, workload=msgspec.structs.replace(plan.spec.workload, **varied)), words
     )
     loops = {
-        "load.rate": t("open loop, at the times of the trace")
+        "load.rate": t("open loop, a trace")
         if plan.spec.trace.name is not None
         else t("open loop, {arrivals} arrivals", arrivals=plan.spec.load.arrivals),
         "load.concurrency": t("closed loop"),
