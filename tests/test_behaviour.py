@@ -63,6 +63,7 @@ def spec_of(**behaviour: Any) -> Spec:
         ({"cancel": ["5%@0t"]}, "write 1 or more"),
         ({"cancel": ["60%@2s", "60%@3s"]}, "gives up 120% of the requests"),
         ({"patience": "lognorm:8s,0.5"}, "did you mean lognormal?"),
+        ({"patience": "lognormal:8s"}, "is no law of patience: write"),
         ({"patience": "lognormal:8s,-1"}, "is not a sigma"),
         ({"patience": "uniform:9s,2s"}, "ends before it begins"),
         ({"patience": "10"}, "is not a time above 0 with its unit"),

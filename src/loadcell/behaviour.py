@@ -98,8 +98,9 @@ def parse_patience(text: str, flag: str = "behaviour.patience") -> Patience:
         if low <= high:
             return Patience("uniform", (low, high))
         raise UsageError(f"{flag}: {text!r} ends before it begins: write uniform:LO,HI")
+    hint = "" if name in _LAWS else nearest(name, _LAWS)
     raise UsageError(
-        f"{flag}: {text!r} is no law of patience{nearest(name, _LAWS)}: write 10s, lognormal:MEDIAN,SIGMA, "
+        f"{flag}: {text!r} is no law of patience{hint}: write 10s, lognormal:MEDIAN,SIGMA, "
         "exponential:MEAN or uniform:LO,HI"
     )
 

@@ -32,8 +32,8 @@ class RecordingError(LoadcellError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the valid word closest to `word`; "" if none is, or if it is one itself."""
+    """Return " (did you mean X?)" for the valid word closest to `word`, or ""."""
     import difflib
 
     close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close and close[0] != word else ""
+    return f" (did you mean {close[0]}?)" if close else ""

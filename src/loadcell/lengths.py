@@ -135,7 +135,8 @@ def parse_lengths(text: str, what: str = "a token length", steps: int = 1) -> Le
     if not colon and not spread and not bounds and a.is_integer() and a >= 1:
         return Lengths("constant", a)
     if kind not in _SPREAD or len(numbers) != 2:
-        raise UsageError(f"{text!r} is not {what}{nearest(kind, _LAWS)}: write {forms}")
+        hint = "" if kind in _LAWS else nearest(kind, _LAWS)
+        raise UsageError(f"{text!r} is not {what}{hint}: write {forms}")
     b = numbers[1] if kind == "lognormal" else spread[0]  # the former's is of the logarithm
     if a < 1 or b < 0 or (kind == "uniform" and b < a):
         raise UsageError(

@@ -85,7 +85,7 @@ def test_a_grid_scales_a_series_or_takes_several() -> None:
     ("words", "says"),
     [
         (("run", "--rate-series", "5@1s", "--stop-when-saturated"), "cannot be told from it"),
-        (("run", "--rate-series", "nothing.csv"), "load.rate_series: nothing.csv cannot be read"),
+        (("run", "--rate-series", "nothing.csv"), "load.rate_series: there is no file nothing.csv"),
         (("run", "--lengths", "arxiv", "--input-tokens", "5"), "leave out workload.input_tokens"),
         (("run", "--lengths", "sharegtp"), "sharegpt"),
         (("run", "--lengths", "bwb", "--api", "embeddings"), "--input-tokens empirical:bwb#COLUMN"),

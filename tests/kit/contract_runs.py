@@ -76,7 +76,7 @@ def short_spec(url: str, **fields: Any) -> Spec:
     if "lengths" in fields:
         tree["workload"] = {}
     for name, value in fields.items():
-        section, key = _FIELD[name]
+        section, key = ("agent", name) if name == "system_tokens" and "steps" in fields else _FIELD[name]
         tree.setdefault(section, {})[key] = value
     return build_spec(tree)
 

@@ -17,6 +17,7 @@ LONG = HOSTILE + "x" * 1_000_000
 _KEPT = {
     "cache",
     "too_long",
+    "history",
     "word",
     "requests_counted",
     "state",
@@ -33,7 +34,6 @@ _KEPT = {
     "mode",
     "deal",
     "lengths_order",
-    "history",
 }
 """Keys whose strings are of a fixed vocabulary of the program's own."""
 

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import made_sessions
+import msgspec
 import numpy as np
 import pytest
 import vl_convert
@@ -61,6 +62,18 @@ def test_tasks_are_called_so(tmp_path: Path) -> None:
     assert "Tasks" in text
     assert "Time of a task" in text
     assert "all calls take 1.34 times those on it" in text
+
+
+def test_calls_of_an_agent_are_a_task_though_none_branches(tmp_path: Path) -> None:
+    load = {"rate": 10.0, "duration_s": 9, "warmup_s": 0}
+    talks = [(300.0 * i, talk(2)) for i in range(30)]
+    result = build_result(made_sessions.write(tmp_path / "run", talks, load=load))
+    method = result.methodology
+    spec = msgspec.structs.replace(method.spec, agent=msgspec.structs.replace(method.spec.agent, steps="2"))
+    result = msgspec.structs.replace(result, methodology=msgspec.structs.replace(method, spec=spec))
+    assert "Time of a task" in shown(result, short=True)
+    assert "tasks/s" in shown(result, short=True)
+    assert "Sessions" not in shown(result, short=True)
 
 
 def test_markdown_and_page_have_their_section(result: Result) -> None:

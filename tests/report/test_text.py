@@ -10,8 +10,25 @@ from rich.console import Console
 
 from loadcell.metrics import Share
 from loadcell.report.render.terminal import facts
-from loadcell.report.text import bound_digits, figure, figure_beside, found_alone, percent, plain, share_with_interval
+from loadcell.report.text import (
+    bound_digits,
+    figure,
+    figure_beside,
+    found_alone,
+    grouped,
+    percent,
+    plain,
+    share_with_interval,
+)
 from loadcell.report.view.blocks import Cell, Facts
+
+
+@pytest.mark.parametrize(
+    ("digits", "text"),
+    [("1292.20", "1,292.20"), ("1871", "1,871"), ("10.05", "10.05"), ("n/a", "n/a")],
+)
+def test_digits_are_grouped_as_they_stand(digits: str, text: str) -> None:
+    assert grouped(digits) == text
 
 
 @pytest.mark.parametrize(

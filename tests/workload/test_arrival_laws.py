@@ -190,7 +190,7 @@ def test_the_run_ends_with_its_series_and_scales_it_by_a_rate() -> None:
         ({"rate_series": "5@3 parsecs"}, "not a duration"),
         ({"rate_series": "5@400h"}, "days"),
         ({"rate_series": "5@1ms"}, "the least is 0.01 s"),
-        ({"rate_series": "rates.csv"}, "rates.csv cannot be read"),
+        ({"rate_series": "rates.csv"}, "there is no file rates.csv: write RATE@TIME"),
     ],
 )
 def test_a_series_that_cannot_be_is_refused(load: dict[str, object], says: str) -> None:

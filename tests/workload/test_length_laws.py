@@ -128,6 +128,12 @@ def test_a_law_that_cannot_be_is_refused(text: str) -> None:
         parse_lengths(text)
 
 
+def test_a_law_that_is_known_but_lacks_a_number_is_not_taken_for_a_slip_of_its_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_lengths("normal:300")
+    assert "did you mean" not in str(caught.value)
+
+
 def test_a_law_without_an_end_is_refused() -> None:
     with pytest.raises(UsageError, match="longer than any length on average"):
         build_spec({"endpoint": {"url": "localhost:1"}, "workload": {"input_tokens": "lognormal:100,500"}})

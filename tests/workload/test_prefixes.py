@@ -116,6 +116,11 @@ def test_a_share_of_hits_is_met_by_a_cache_that_is_warmed_with_what_two_prompts_
         ({"hit_share": 1.5}, "300", "write a share of input tokens"),
         ({"groups": 0, "tokens": 20}, "300", "prefix.groups is 0"),
         ({"zipf": 1.0}, "300", "--prefix-zipf is of the groups"),
+        (
+            {"groups": 8},
+            "300",
+            "goes with --prefix-tokens, which says how much the prompts of a group share",
+        ),
         ({"groups": 2, "tokens": 20, "zipf": -1.0}, "300", "it must be 0 to 10"),
         ({"group": 2}, "300", "unknown key prefix.group in the spec (did you mean groups?)"),
     ],
@@ -130,6 +135,8 @@ def test_what_cannot_be_shared_is_said_with_the_arithmetic(prefix: dict[str, Any
 def test_prompts_of_a_file_and_apis_that_generate_nothing_have_no_beginnings_to_share() -> None:
     with pytest.raises(UsageError, match="have beginnings of their own"):
         planned({"system_tokens": 5}, workload={"prompts": "some.jsonl"})
+    with pytest.raises(UsageError, match=r"^--prefix-groups is .* turns of sessions \(but for --system-tokens\)"):
+        planned({"system_tokens": 5, "groups": 2, "tokens": 9}, sessions={"turns": "3"})
     with pytest.raises(UsageError, match="the embeddings API generates no text"):
         planned({"system_tokens": 5}, endpoint={"url": "localhost:1", "api": "embeddings"}, workload={})
 

@@ -27,7 +27,7 @@ from loadcell.report.view.blocks import (
 from loadcell.report.view.figures import moment
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
-from loadcell.report.view.sessions import talks, turns_table
+from loadcell.report.view.sessions import of_tasks, talks, turns_table
 from loadcell.report.words import Words
 
 MARKDOWN = ("summary", "errors", "notes", "latency", "sessions", "classes", "method")
@@ -107,7 +107,7 @@ def _sessions(result: Result, words: Words, drawn: frozenset[str]) -> Section | 
     facts = list(talks(result, words))
     if not facts:
         return None
-    title = words.say("Tasks") if result.sessions and result.sessions.tasks else words.say("Sessions")
+    title = words.say("Tasks") if of_tasks(result) else words.say("Sessions")
     return Section("sessions", title, [Facts(facts), *_charts(drawn, "ttft-by-turn"), *turns_table(result, words)])
 
 

@@ -16,12 +16,17 @@ _SHOWN = ("p50", "p90", "p99")
 _MS_A_SECOND = 1e3
 
 
+def of_tasks(result: Result) -> bool:
+    """Whether its sessions are called tasks: those of agents, and those that branch."""
+    return result.methodology.spec.agent.any or (result.sessions is not None and result.sessions.tasks)
+
+
 def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]:
     """What became of the sessions, and how long they took."""
     found, t = result.sessions, words.say
     if found is None:
         return
-    title = t("Tasks") if found.tasks else t("Sessions")
+    title = t("Tasks") if of_tasks(result) else t("Sessions")
     unsent = found.unsent_turns
     parts = [
         t("{n} begun", n=words.count(found.begun)),
@@ -29,7 +34,7 @@ def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact
         *([t("{n} ended by a failure", n=words.count(found.failed))] if found.failed else []),
         *([t("{n} given up by their users", n=words.count(found.abandoned))] if found.abandoned else []),
         *([t("{n} unfinished", n=words.count(found.unfinished))] if found.unfinished else []),
-        t("{n} tasks/s" if found.tasks else "{n} sessions/s", n=words.figure(found.sessions_per_s))
+        t("{n} tasks/s" if of_tasks(result) else "{n} sessions/s", n=words.figure(found.sessions_per_s))
         + bracketed(found.sessions_interval, words),
     ]
     yield fact(title, *parts)
@@ -46,7 +51,7 @@ def talks(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact
             )  # fmt: skip
         yield fact("", *more)
     if found.time is not None:
-        yield fact(t("Time of a task") if found.tasks else t("Time of a session"), *_times(found.time, words))
+        yield fact(t("Time of a task") if of_tasks(result) else t("Time of a session"), *_times(found.time, words))
     if found.busy is not None and found.path is not None and found.path.delays > 0 and not short:
         yield fact(t("without delays"), *_times(found.busy, words))
     yield from _path(found, words)
