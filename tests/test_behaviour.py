@@ -93,3 +93,11 @@ def test_what_needs_a_stream_and_connections_of_its_own() -> None:
 
 def test_by_default_users_wait() -> None:
     assert not build_spec({"endpoint": {"url": "http://localhost:1"}}).behaviour.any
+
+
+def test_a_slow_reader_keeps_no_connection_of_its_session() -> None:
+    asked: dict[str, Any] = {"endpoint": {"url": "http://h:1"}, "load": {"concurrency": 1, "requests": 9},
+             "behaviour": {"slow_readers": "5%@4t/s"}}  # fmt: skip
+    build_spec(asked | {"sessions": {"turns": "3", "sticky": "header:X-Session-Id"}})
+    with pytest.raises(UsageError, match="write --sticky header:NAME"):
+        build_spec(asked | {"sessions": {"turns": "3", "sticky": "connection"}})

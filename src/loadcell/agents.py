@@ -110,8 +110,16 @@ def check_agent(asked: Agent, sessions: Sessions, *, load: Any, workload: Any, c
         parse_fan_out(asked.fan_out)
     if asked.system_tokens is not None and parse_lengths(asked.system_tokens).kind != "constant":
         raise UsageError("agent.system_tokens is the same for all: write a number")
-    if sessions.turns is not None or sessions.think is not None or sessions.first_input_tokens is not None:
-        raise UsageError("agent: its steps are the turns, and its tools the pauses: leave --turns and --think out")
+    given = [
+        name
+        for name, asked_for in (
+            ("--turns", sessions.turns), ("--think", sessions.think),
+            ("sessions.first_input_tokens", sessions.first_input_tokens),
+        )
+        if asked_for is not None
+    ]  # fmt: skip
+    if given:
+        raise UsageError(f"agent: its steps are the turns, and its tools the pauses: leave {' and '.join(given)} out")
     if sessions.history == "recorded":
         raise UsageError("sessions.history: an agent's own replies are made up (planned): leave it out")
     if sessions.sticky == "connection":

@@ -118,9 +118,9 @@ def parse_slow_readers(text: str, flag: str = "behaviour.slow_readers") -> SlowR
     return SlowReaders(share, None, value)
 
 
-def check_behaviour(behaviour: Behaviour, *, http: str, streams: bool, called: bool) -> None:
+def check_behaviour(behaviour: Behaviour, *, http: str, streams: bool, called: bool, sticky: str = "none") -> None:
     """UsageError where the behaviour cannot be had; `streams`: whether replies come token by token, `called`: whether
-    the target is a Python callable."""
+    the target is a Python callable, `sticky`: what holds a session to a server."""
     cancels = [parse_cancel(text) for text in behaviour.cancel]
     if sum(one.share for one in cancels) > 1 + 1e-9:
         raise UsageError(f"behaviour.cancel gives up {sum(c.share for c in cancels):.0%} of the requests: 100% at most")
@@ -143,6 +143,11 @@ def check_behaviour(behaviour: Behaviour, *, http: str, streams: bool, called: b
         raise UsageError(
             "behaviour.slow_readers: the streams of HTTP/2 share connections, so that one slow reader would slow "
             "others: leave out --http 2"
+        )
+    if slow and sticky == "connection":
+        raise UsageError(
+            "behaviour.slow_readers: they have connections of their own, with small buffers, so that a session could "
+            "not keep to one: write --sticky header:NAME, or leave out --slow-readers"
         )
 
 

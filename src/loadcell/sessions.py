@@ -129,7 +129,10 @@ def check_sessions(
     if not asked.any:
         for key in ("sticky", "first_input_tokens", "history"):
             if getattr(asked, key) != getattr(Sessions(), key):
-                raise UsageError(f"sessions.{key} is of sessions: say how many turns they have with --turns")
+                raise UsageError(
+                    f"sessions.{key} is of sessions that are made or read here, not of a trace's: say how many turns "
+                    "they have with --turns"
+                )
         return
     assert asked.turns is not None
     if asked.turns == ALL and prompts is None:

@@ -89,10 +89,11 @@ def a_duel(
     seed: int = 1,
     cut: int = 0,
     api: str = "chat",
+    slow: int | None = None,
     **b_more: Any,
 ) -> Path:
     """A recorded duel of one user: lognormal lengths, a pace that drifts by 20 % meanwhile, one failure in the first
-    turn. `cut` turns at the end are missing."""
+    turn. `cut` turns at the end are missing. The request `slow` of each is read slowly, B's the more."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
     urls = {"A": "http://127.0.0.1:1", "B": "http://127.0.0.1:2"}
@@ -110,12 +111,18 @@ def a_duel(
                 at += 10
                 continue
             first = at + 20 * np.exp(0.02 * rng.standard_normal())
+            if i == slow:
+                step *= 30 if one.side == "B" else 10
             last = first + (length - 1) * step * np.exp(0.005 * rng.standard_normal())
             ends = {"first_any_ns": first, "first_answer_ns": first, "last_ns": last, "end_ns": last + 1}
             stamps = {name: round(ms * MS) for name, ms in ends.items()}
             rows.append(ok_request(i, start_ms=at, tokens=length, asked_tokens=length, **stamps))
             at = last + 1
+            step = step if i != slow else step / (30 if one.side == "B" else 10)
         more = b_more if one.side == "B" else {}
+        if slow is not None:
+            plan_of_it = [{"read_tokens_per_s": 1.0 if i == slow else None} for i in range(turn)]
+            more = more | {"carried": plan_of_it, "behaviour": {"slow_readers": "12%@1t/s"}}
         build(one.folder, rows, id=one.folder.name, endpoint={"url": urls[one.side], "api": api}, **more)
     return folder
 
@@ -173,6 +180,13 @@ def test_the_figures_of_a_duel_are_those_of_the_parquet_files(tmp_path: Path, ca
     assert tpot["low"] < 0.02 < tpot["high"]
     assert change(found, "failed.share")["a"] == pytest.approx(1 / 96)
     assert found["duel"] == {"folder": str(folder), "turn": 8, "couples": 12, "planned": 12}
+
+
+def test_requests_that_are_read_slowly_tell_nothing_of_a_side(tmp_path: Path, capsys: Capture) -> None:
+    found = told(capsys, a_duel(tmp_path / "slow", slow=5))
+    e2e = change(found, "e2e.geomean")
+    assert found["pairs"][0]["pairing"]["requests"] == 95 - 12
+    assert 0.01 < e2e["low"] < e2e["high"] < 0.03
 
 
 def test_a_drift_that_both_meet_is_no_difference(tmp_path: Path, capsys: Capture) -> None:

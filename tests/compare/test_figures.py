@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from made import build, ok_request
 
 from loadcell.compare import compare
 from loadcell.compare.effect import within_runs
@@ -33,6 +34,24 @@ def test_it_takes_the_requests_that_the_result_tells_of(run: Make, load: dict[st
         assert samples.latency_ms[metric].mean() == pytest.approx(summary.mean)
     assert samples.gaps.n == result.latency["itl_ms"].service.n
     assert samples.with_gaps == result.counts.window.ok
+
+
+def test_it_takes_of_users_who_leave_and_who_read_slowly_what_the_result_takes(tmp_path: Path) -> None:
+    rows = [ok_request(i, start_ms=50.0 * i) for i in range(200)]
+    for i in range(0, 200, 10):
+        rows[i] |= {name: rows[i][name] + 10**9 for name in ("first_any_ns", "first_answer_ns", "last_ns", "end_ns")}
+        rows[i + 1] |= {"status": "abandoned", "gave_up": "tokens"}
+    plan = [{"read_tokens_per_s": 1.0 if i % 10 == 0 else None} for i in range(200)]
+    users = {"slow_readers": "10%@1t/s", "cancel": ["10%@1t"]}
+    recording = build(tmp_path / "run", rows, carried=plan, behaviour=users, load={"concurrency": 1, "warmup_s": 0})
+    result = build_result(recording)
+    samples = _samples(result, recording, read_rows(recording))
+    assert (samples.latency_ms["ttft"].size, samples.latency_ms["e2e"].size) == (180, 160)
+    for metric in ("ttft", "tpot", "e2e"):
+        summary = result.latency[f"{metric}_ms"].service
+        assert samples.latency_ms[metric].size == summary.n
+        assert samples.latency_ms[metric].mean() == pytest.approx(summary.mean)
+    assert samples.gaps.n == result.latency["itl_ms"].service.n
 
 
 def test_the_grid_is_about_the_value_and_as_wide_as_the_interval(run: Make) -> None:

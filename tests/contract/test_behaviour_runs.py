@@ -240,3 +240,34 @@ def test_who_gives_up_a_turn_sends_no_more_of_its_session(tmp_path: Path) -> Non
         sent = request in rows
         assert not (sent and session in left and turn > left[session])
     assert ran.result.errors == [] and ran.result.invalid == []
+
+
+def test_a_turn_that_is_given_up_ends_its_session_and_no_other(tmp_path: Path) -> None:
+    """What was said before goes on in all others, and the accounts of sessions close."""
+    with engine("--ttft", "10ms", "--itl", "1ms", "--slots", "64") as url:
+        ran = run_once(
+            url, tmp_path / "run", concurrency=4, requests=160, output_tokens="10", turns="4", think="5ms",
+            cancel=["10%@3t"], slow_readers="10%@400t/s", seed=3, timeout_s=20,
+        )  # fmt: skip
+        truth = truth_of(url)
+    found, run = ran.result.sessions, ran.result.counts.run
+    plan = ran.recording.schedule(("session", "turn"))
+    status = {row["request"]: row["status"] for row in ran.rows}
+    assert run.planned == 160 == run.ok + run.abandoned + run.unsent
+    assert run.abandoned > 5 and run.unsent > 5
+    assert set(truth) == set(status)
+    left = {int(plan["session"][request]) for request, one in status.items() if one == "abandoned"}
+    assert found is not None
+    assert (found.begun, found.abandoned, found.whole) == (40, len(left), 40 - len(left))
+    assert (found.unsent_turns.after_abandoned, found.unsent_turns.after_failure, found.unsent_turns.at_end) == (
+        run.unsent, 0, 0,
+    )  # fmt: skip
+    for request in status:
+        before = request - 1
+        if plan["turn"][request] == 0:
+            continue
+        assert status[before] == "ok"
+        grown = truth[request]["said"][: len(truth[before]["said"])]
+        assert grown == truth[before]["said"] and len(truth[request]["said"]) == len(grown) + 2
+    for request in set(range(160)) - set(status):
+        assert int(plan["session"][request]) in left

@@ -128,6 +128,19 @@ def test_a_closed_loop(make: Make) -> None:
     assert [part.name for part in detail.parts] == ["first", "stream"]
 
 
+def test_slow_readers_are_in_no_figure_and_who_left_in_that_of_its_first_output(make: Make) -> None:
+    rows, events, _ = traffic(200, loop="closed")
+    for i in range(7, 200, 10):
+        rows[i] |= {"status": "abandoned", "gave_up": "tokens"}
+    plan = [{"read_tokens_per_s": 1.0 if i % 10 == 3 else None} for i in range(200)]
+    users = {"slow_readers": "10%@1t/s", "cancel": ["10%@5t"]}
+    _, detail = both(make(rows, events=events, carried=plan, behaviour=users, load={"concurrency": 4}))
+    assert detail.dots is not None
+    assert set(detail.dots.status) == {"ok", "abandoned"}
+    slow = [request % 10 in (3, 7) for request in detail.dots.request]
+    assert [value is None for value in detail.dots.ttft_ms] == slow
+
+
 def test_no_request_ended(make: Make) -> None:
     _, detail = both(make([], planned=5, state="interrupted", ended_ns=0))
     assert (detail.ecdf, detail.timeline, detail.dots, detail.levels, detail.stalls, detail.parts) == (

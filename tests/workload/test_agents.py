@@ -187,7 +187,7 @@ def test_what_no_load_can_have_is_refused(agent: dict[str, str], words: str) -> 
 
 
 def test_an_agent_leaves_no_room_for_other_turns() -> None:
-    with pytest.raises(UsageError, match="leave --turns and --think out"):
+    with pytest.raises(UsageError, match="leave --turns out"):
         build_spec(spec_of() | {"sessions": {"turns": "3"}})
     with pytest.raises(UsageError, match="say how many steps"):
         build_spec(spec_of() | {"agent": {"tools": "1s"}})

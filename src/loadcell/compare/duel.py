@@ -31,6 +31,7 @@ from loadcell.compare.pairs import LEAST_BLOCKS, least_pairs
 from loadcell.compare.sides import Loaded, Opened, load_run, void
 from loadcell.errors import LoadcellError
 from loadcell.metrics import Result
+from loadcell.metrics.behaved import timed
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.glossary import made_of
 from loadcell.metrics.headline import reasons_of
@@ -216,7 +217,7 @@ def _pairs(kept: Sequence[_Couple], lengths: Sequence[tuple[Ids, Ids, str]], blo
     blocks: list[Ids] = []
     for couple, (one, other, _), number in zip(kept, lengths, block, strict=True):
         first, second = _rows(couple.a), _rows(couple.b)
-        good = first.ok[one] & second.ok[other]
+        good = timed(first).ok[one] & timed(second).ok[other]
         loop = couple.a.recording.manifest.loop if couple.a.recording else "closed"
         for into, rows, places in ((a, first, one[good]), (b, second, other[good])):
             for name, values in latencies_ns(rows, loop).items():
@@ -298,7 +299,8 @@ def _rate(run: Loaded, name: str) -> float:
     rows = _rows(run)
     length_s = (float(np.nanmax(rows.end)) - float(np.nanmin(rows.send_start))) / 1e9
     each = rows.output_tokens if name == "output_tokens_per_s" else made_by(rows, name)
-    amount = np.count_nonzero(rows.ok) if name == "requests_per_s" else np.nansum(each[rows.ok])
+    received = rows.ok | (rows.abandoned & (name == "output_tokens_per_s"))
+    amount = np.count_nonzero(rows.ok) if name == "requests_per_s" else np.nansum(each[received])
     return float(amount) / length_s
 
 

@@ -9,11 +9,12 @@ from functools import lru_cache
 import numpy as np
 
 from loadcell.compare.measures import LATENCIES, MEANS, MEASURES, RATES, Measure
+from loadcell.metrics.behaved import came, timed
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
 from loadcell.metrics.glossary import FIELDS, latencies_of, made_of
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
-from loadcell.metrics.latency import in_send_order, of_requests
+from loadcell.metrics.latency import OF_FIRST, in_send_order, of_requests
 from loadcell.metrics.model import Estimate, Interval, Result, Share, Summary
 from loadcell.metrics.quantile import Histogram
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows, read_rows
@@ -258,11 +259,12 @@ def latencies_ns(rows: Rows, loop: str) -> dict[str, Floats]:
 
 def _samples(result: Result, recording: Recording, rows: Rows) -> Samples:
     members = members_of(result, recording, rows)
-    ok, values = members & rows.ok, latencies_ns(rows, recording.manifest.loop)
+    ok, first, values = members & timed(rows).ok, came(rows, members), latencies_ns(rows, recording.manifest.loop)
+    chosen = {name: first if name in OF_FIRST else ok for name in values}
     gaps, with_gaps = _gaps(recording, rows, ok)
     places = in_send_order(rows, members)
     return Samples(
-        latency_ms={name: np.sort(v[ok & ~np.isnan(v)]) / 1e6 for name, v in values.items()},
+        latency_ms={name: np.sort(v[chosen[name] & ~np.isnan(v)]) / 1e6 for name, v in values.items()},
         gaps=gaps,
         with_gaps=with_gaps,
         failed_inflation=share_inflation(rows.failed[places], values["e2e"][places]),

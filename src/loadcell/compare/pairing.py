@@ -14,6 +14,7 @@ from loadcell.compare.figures import latencies_ns, members_of
 from loadcell.compare.measures import MEASURES
 from loadcell.compare.pairs import LEAST_PAIRS, Paired, least_pairs, paired_effect, time_blocks, values_of
 from loadcell.compare.sides import Loaded
+from loadcell.metrics.behaved import timed
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.phrases import phrase
 
@@ -126,9 +127,9 @@ def varied(lengths: Floats) -> bool:
 
 
 def _good(run: Loaded) -> Mask:
-    """Requests that the run's figures rest on."""
+    """Requests that the run's figures rest on: those of slow readers take times of their own."""
     assert run.rows is not None and run.recording is not None
-    return run.rows.ok & members_of(run.result, run.recording, run.rows)
+    return timed(run.rows).ok & members_of(run.result, run.recording, run.rows)
 
 
 def _ranks(rows: Rows, places: Ids) -> Ids:

@@ -83,6 +83,7 @@ def _check(spec: Spec) -> None:
         http=spec.endpoint.http,
         streams=spec.endpoint.stream and workload.generates,
         called=spec.endpoint.api == CALLABLE,
+        sticky=spec.sessions.sticky,
     )
     parse_arrivals(load.arrivals)
     _check_series(spec)

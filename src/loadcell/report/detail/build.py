@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from loadcell.metrics.behaved import came
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result
 from loadcell.metrics.result import build_result
@@ -48,7 +49,8 @@ def _detail(recording: Recording, result: Result, watch: Watch) -> Detail:
     figures = {"ttft_ms": rows.first_any - since, "tpot_ms": tpot_ns(rows), "e2e_ms": rows.last - since}
     drawn, thinned = dots(rows, anchor, members, figures)
     drawn_too = figures | {"first_audio_ms": rows.first_audio - since}
-    made = {name: ecdf.of_values(values[ok]) for name, values in drawn_too.items()}
+    first = came(rows, members)  # of those who left after it too
+    made = {name: ecdf.of_values(values[first if name == "ttft_ms" else ok]) for name, values in drawn_too.items()}
     made["itl_ms"] = ecdf.of_histogram(watch.gaps, watch.shortest, watch.as_short)
     distributions = {name: found for name in _TITLES if name in result.latency and (found := made[name]) is not None}
     course, by_level = None, []

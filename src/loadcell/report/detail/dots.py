@@ -33,7 +33,9 @@ def dots(
         places = timed[chosen]
         says = [_thinned(places.size, timed.size, int(rows.failed[timed].sum()), int(rows.failed[places].sum()))]
     status = np.select(
-        [rows.ok, rows.failed, rows.cancelled, rows.abandoned], ["ok", "failed", "cancelled", "abandoned"], "unknown"
+        [rows.failed, rows.cancelled, rows.abandoned, rows.ok | rows.slow],  # a slow reader's is ok, without figures
+        ["failed", "cancelled", "abandoned", "ok"],
+        "unknown",
     )[places]
     shown = {name: _ms(np.where(rows.ok, values, np.nan)[places]) for name, values in latency_ns.items()}
     found = Dots(

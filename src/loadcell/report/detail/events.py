@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from loadcell.metrics.behaved import timed
 from loadcell.metrics.concurrency import InFlight
 from loadcell.metrics.dependence import rank_of
 from loadcell.metrics.events import Lookup, gaps_of, starts_of, tokens_per_chunk
@@ -164,7 +165,7 @@ class _Block:
 
 def watch_alone(recording: Recording, result: Result) -> Watch:
     """A watch that has read the events itself, over the window of `result`."""
-    watch, rows = Watch(recording), read_rows(recording)
+    watch, rows = Watch(recording), timed(read_rows(recording))
     ok = window_of(result, recording.spec.load).members(rows, anchors(rows, watch.loop)) & rows.ok
     is_member, gaps = Lookup(rows.request).table(ok), Histogram()
     for _, part, starts, lengths, runs in _parts(recording, rows, ("request", "t_ns")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from loadcell.metrics.behaved import came
 from loadcell.metrics.rows import Floats, Ids, Mask, Rows
 from loadcell.metrics.window import anchors
 from loadcell.report.detail.bins import percentile_ms
@@ -23,7 +24,8 @@ def timeline(watch: Watch, steps: Steps, latency: dict[str, Floats], tokens: Flo
     def per_s(chosen: Mask, times: Floats) -> list[float]:
         return _rates(_counts(steps, times[chosen]).astype(np.float64), steps)
 
-    courses = {name: course(steps, anchor, np.where(rows.ok, values, np.nan)) for name, values in latency.items()}
+    known = {name: came(rows, rows.counted) if name == "ttft_ms" else rows.ok for name in latency}
+    courses = {name: course(steps, anchor, np.where(known[name], values, np.nan)) for name, values in latency.items()}
     courses["itl_ms"] = _course_of_bins(watch.by_step, watch.least, watch.most)
     return Timeline(
         step_s=steps.each_ns / 1e9,
@@ -31,7 +33,7 @@ def timeline(watch: Watch, steps: Steps, latency: dict[str, Floats], tokens: Flo
         latency=courses,
         output_tokens_per_s=[None] * steps.count if tokens is None else [*_rates(tokens, steps)],
         arrivals_per_s=per_s(rows.sent, rows.send_start),
-        ok_per_s=per_s(rows.ok, ended),
+        ok_per_s=per_s(rows.ok | (rows.slow & rows.counted & ~(rows.failed | rows.cancelled | rows.abandoned)), ended),
         failed=_counts(steps, ended[rows.failed]).tolist(),
         in_flight=[None if x is None else round(x, 3) for x in flight],
     )
