@@ -170,8 +170,8 @@ def _bursting(course: Course, arrivals: Arrivals, seed: int, until_s: float) -> 
     means_s = [on_s, off_s] if burst_first else [off_s, on_s]
     if (many := until_s / (on_s + off_s)) > _MOST_BURSTS:
         raise UsageError(
-            f"load.arrivals: about {many:,.0f} bursts in {until_s:,.0f} s are more than the {_MOST_BURSTS:,} that one run "
-            "may plan: make them longer, or the run shorter"
+            f"load.arrivals: about {many:,.0f} bursts in {until_s:,.0f} s are more than the {_MOST_BURSTS:,} that one "
+            "run may plan: make them longer, or the run shorter"
         )
     drawn, last_s = [np.zeros(1)], 0.0
     while last_s <= until_s:
