@@ -111,6 +111,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "trace": [
         ("--trace", "trace.name", "FILE|NAME"),
+        ("--trace-kind", "trace.kind", "FORMAT"),
+        ("--trace-time-unit", "trace.time_unit", "U"),
         ("--trace-window", "trace.window", "PART"),
         ("--trace-scale", "trace.scale", "X"),
         ("--trace-speed", "trace.speed", "X"),
