@@ -23,6 +23,13 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Annotated[
         str | None, Doc(description="replay a trace: a file, or the name of one that `loadcell trace list` shows")
     ] = None
+    kind: Annotated[
+        str | None, Doc(description="format of its file, where the file itself does not tell (docs/traces.md)")
+    ] = None
+    time_unit: Annotated[
+        Literal["s", "ms", "us", "ns"] | None,
+        Doc(description="unit of its times, where it is another than the format's"),
+    ] = None
     window: Annotated[
         str | None, Doc(description="part of the trace to replay: 10m..15m, 10m.., ..15m, or busiest:5m (default: all)")
     ] = None

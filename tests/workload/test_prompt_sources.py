@@ -297,3 +297,14 @@ def test_parquet_with_messages_and_decimals(tmp_path: Path) -> None:
         "messages": [{"role": "user", "content": "hi"}, {"role": "tool", "content": "x", "name": "n"}],
         "temperature": 0.25, "seed": 3,
     }  # fmt: skip
+
+
+def test_a_cell_that_is_no_number_where_one_is_needed_is_a_broken_row(tmp_path: Path) -> None:
+    """A spreadsheet writes 0,5 between semicolons: sent as a text, each server would refuse it."""
+    path = tmp_path / "p.csv"
+    path.write_text("prompt;temperature;stop\na;0,5;1\nb;0.5;2\nc;;3\n")
+    with pytest.raises(UsageError, match=r"p\.csv:2: temperature is \"0,5\": a number is needed"):
+        read(path)
+    sent = [json.loads(own) for own in read(path, skip_bad=True).prompts]
+    assert [one.get("temperature") for one in sent] == [0.5, None] and [one["stop"] for one in sent] == ["2", "3"]
+    assert len(read(path, ignore_fields=["temperature"]).prompts) == 3

@@ -356,3 +356,18 @@ def test_requests_are_held_against_the_models_context() -> None:
         assert made.trace is not None
         assert made.trace["changes"][-1]["words"] in made.notes
     assert planned(trace, context_tokens=longest).schedule.hash == planned(trace).schedule.hash
+
+
+def test_a_run_says_the_format_and_the_unit_that_a_file_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("t,in,out\n" + "".join(f"{i * 100},5,1\n" for i in range(30)))
+    sent = plan(spec_for({"name": str(path), "time_unit": "ms"}))
+    assert sent.schedule.planned_ns[-1] == 2_900_000_000
+    path.write_text("t,in,out\n" + "".join(f"{i / 1e4},5,1\n" for i in range(30)))
+    with pytest.raises(UsageError, match=r"say the unit by --trace-time-unit"):
+        plan(spec_for({"name": str(path)}))
+    with pytest.raises(UsageError, match="not of the format azure"):
+        plan(spec_for({"name": str(path), "kind": "azure"}))
+    assert plan(spec_for({"name": str(path), "kind": "plain", "time_unit": "s"})).schedule
+    with pytest.raises(UsageError, match=r"load\.arrivals gamma:2: t brings its own times"):
+        plan(spec_for({"name": str(path), "time_unit": "s"}, {"arrivals": "gamma:2"}))

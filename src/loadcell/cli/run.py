@@ -113,6 +113,8 @@ _FLAGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "traces": [
         ("--trace", "trace.name", "FILE|NAME"),
+        ("--trace-kind", "trace.kind", "FORMAT"),
+        ("--trace-time-unit", "trace.time_unit", "U"),
         ("--trace-window", "trace.window", "PART"),
         ("--trace-scale", "trace.scale", "X"),
         ("--trace-speed", "trace.speed", "X"),

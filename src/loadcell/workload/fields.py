@@ -26,6 +26,11 @@ TEXT_FIELDS = (
     "stop", "suffix", "grammar", "regex", "guided_regex", "guided_grammar", "chat_template", "reasoning_effort",
     "verbosity", "service_tier",
 )  # fmt: skip
+NUMBERS = frozenset((
+    "temperature", "top_p", "n", "best_of", "seed", "presence_penalty", "frequency_penalty", "top_logprobs", "top_k",
+    "min_p", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "repeat_penalty", "priority",
+))  # fmt: skip
+"""Keys of FIELDS under which a text means nothing."""
 FIELDS = frozenset((
     *TEXT_FIELDS, *BY_RUN,
     # OpenAI

@@ -235,13 +235,17 @@ def lines_of(spec: Spec) -> list[bytes]:
     the same spec reads."""
     rows, _ = _rows_of(spec)
     lines = []
-    for _, row, raw, wrong in rows.each():
-        if wrong is None:
-            encoded = msgspec.json.encode(typed(row, spec) if rows.cells else row)
-            line = encoded if raw is None else raw.translate(_ONE_LINE).strip()
-            lines.append(_with_names(line, row, spec) if isinstance(row, dict) else line)
-        elif not spec.workload.skip_bad:
-            raise wrong
+    for number, row, raw, wrong in rows.each():
+        try:
+            if wrong is not None:
+                raise wrong
+            encoded = msgspec.json.encode(typed(row, spec, rows.where(number)) if rows.cells else row)
+        except UsageError:
+            if not spec.workload.skip_bad:
+                raise
+            continue
+        line = encoded if raw is None else raw.translate(_ONE_LINE).strip()
+        lines.append(_with_names(line, row, spec) if isinstance(row, dict) else line)
     if not lines:
         raise _nothing(rows)
     return lines
@@ -270,7 +274,8 @@ def read_prompts(spec: Spec) -> PromptFile:
         try:
             if wrong is not None:
                 raise wrong
-            request = request_of(typed(row, spec) if rows.cells else row, rows.where(number), spec, seen, raw)
+            where = rows.where(number)
+            request = request_of(typed(row, spec, where) if rows.cells else row, where, spec, seen, raw)
         except NothingToSend as nothing:  # files of conversations hold some
             silent = silent or nothing
             seen.silent += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from loadcell.workload.streams import stream
 
 _LONGEST_S = 8 * 86_400.0
 """A run that would send for longer was asked for by mistake; traces of a week there are."""
+_FLAG = re.compile(r"--(kind|time-unit)\b")
 _CLOSE = 8
 """Block numbers are close where the highest is not so many times their count."""
 
@@ -99,7 +101,12 @@ def replay_of(spec: Spec) -> Replayed | None:
     from loadcell.traces.named import named_traces, path_of
     from loadcell.traces.read import read_trace
 
-    trace = read_trace(asked.name, skip_bad=spec.workload.skip_bad, seed=spec.run.seed)
+    try:
+        trace = read_trace(
+            asked.name, skip_bad=spec.workload.skip_bad, kind=asked.kind, unit=asked.time_unit, seed=spec.run.seed
+        )
+    except UsageError as error:  # which names the flags of `loadcell trace`
+        raise UsageError(_FLAG.sub(r"--trace-\1", str(error))) from None
     return replayed(spec, trace, sha256_of(path_of(asked.name) if asked.name in named_traces() else Path(asked.name)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from loadcell.spec import Spec
 from loadcell.workload.fields import (
     ARRIVAL,
     FIELDS,
+    NUMBERS,
     OUTPUT,
     TEXT_FIELDS,
     AsIs,
@@ -94,8 +96,11 @@ def columns_of(spec: Spec) -> tuple[list[str], list[str]]:
     return [prompt] if prompt else list(PROMPTS), others
 
 
-def typed(row: Fields, spec: Spec) -> Fields:
-    """A row of CSV with what the text of its cells means, where a text is not what is sent."""
+def typed(row: Fields, spec: Spec, where: str) -> Fields:
+    """A row of CSV with what the text of its cells means, where a text is not what is sent.
+
+    UsageError, which begins with `where`, for a text where there can only be a number, as 0,5 of a spreadsheet.
+    """
     if not spec.workload.generates:
         query = find_api(spec.endpoint.api).query
         told = ((key, value, _of_json(value)) for key, value in row.items())
@@ -106,7 +111,11 @@ def typed(row: Fields, spec: Spec) -> Fields:
     read = FIELDS - set(TEXT_FIELDS) | {
         *OUTPUT, *spec.workload.send_fields, spec.workload.output_column, "body", "messages", *_TALKS
     }  # fmt: skip
-    return {key: _of_json(value) if key in read else value for key, value in row.items()}
+    found = {key: _of_json(value) if key in read else value for key, value in row.items()}
+    for key in NUMBERS & found.keys() - set(spec.workload.ignore_fields):
+        if not isinstance(found[key], int | float | NoneType) or isinstance(found[key], bool):
+            raise UsageError(f"{where}: {key} is {short(found[key])}: a number is needed, as in 0.5")
+    return found
 
 
 def request_of(row: Any, where: str, spec: Spec, seen: Seen, raw: bytes | None = None) -> Request:
