@@ -12,7 +12,17 @@ import pytest
 
 from loadcell.errors import UsageError
 from loadcell.scenarios import Scenario, describe_scenarios, find_scenario, is_fixed, newest, scenarios
-from loadcell.spec import Spec, build_spec, changes, says_changed, scenario_of, spec_fields, with_defaults, with_fields
+from loadcell.spec import (
+    Spec,
+    build_spec,
+    changes,
+    field_from_text,
+    says_changed,
+    scenario_of,
+    spec_fields,
+    with_defaults,
+    with_fields,
+)
 
 LOCKED = {
     "agentx@1": "0bc9a29d49dbd843",
@@ -135,6 +145,29 @@ def test_a_load_by_the_other_loop_is_a_change() -> None:
     ):
         scenario = scenario_of(spec)
         assert scenario is not None and says in says_changed(scenario, changes(spec, scenario, {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "sections", "path"),
+    [
+        ("rag", {"prefix": {"hit_share": 0.5}}, "prefix.tokens"),
+        ("summarise", {"workload": {"input_tokens": "100", "output_tokens": "5"}}, "workload.lengths"),
+    ],
+)
+def test_what_a_scenario_brings_can_be_taken_away_and_is_named(name: str, sections: dict[str, Any], path: str) -> None:
+    """An error that tells people to leave out what they never gave would help nobody."""
+    with pytest.raises(UsageError, match=rf"scenario {name} brings {path}: --set {path}=null takes it away"):
+        asked(name, **sections)
+    section, _, key = path.partition(".")
+    sections[section] = {**sections.get(section, {}), key: field_from_text(path, "null", "--set")}
+    assert path in changed(asked(name, **sections))
+
+
+def test_what_a_person_gave_is_not_put_on_the_scenario() -> None:
+    with pytest.raises(UsageError, match=r"leave one out$"):
+        asked("rag", prefix={"hit_share": 0.5, "tokens": "100"})
+    with pytest.raises(UsageError, match="is not true or false"):
+        field_from_text("endpoint.stream", "null", "--set")
 
 
 def test_names_and_versions() -> None:

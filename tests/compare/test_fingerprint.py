@@ -196,6 +196,10 @@ def test_the_fingerprint_is_of_the_workload() -> None:
         of(build_spec(SPEC | {"workload": {"output_tokens": "64"}}), model="m"),
         of(build_spec(SPEC | {"endpoint": {"url": "http://h:1", "stream": False}}), model="m"),
         of(spec, model="m", ignore_eos=False),
+        # One schedule, but said by the system or by the user.
+        of(build_spec(SPEC | {"prefix": {"system_tokens": 20}}), model="m"),
+        of(build_spec(SPEC | {"prefix": {"groups": 1, "tokens": "20"}}), model="m"),
+        of(build_spec(SPEC | {"load": SPEC["load"] | {"cache": "cold"}}), model="m"),
     ]
     assert len({asked, *others}) == len(others) + 1
 

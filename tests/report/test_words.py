@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from loadcell.errors import UsageError
 from loadcell.metrics.fingerprint import FIELDS
 from loadcell.metrics.glossary import GLOSSARY
+from loadcell.metrics.limits import figure_name
 from loadcell.phrases import Phrase, joined, learn, made_of, phrase, phrases, reworded, scrubbed
 from loadcell.report.words import words_for
 from loadcell.report.words.catalogue import catalogue, catalogues
@@ -105,6 +106,9 @@ STOOD = phrase("{} (limit {})", phrase("the client stood still for {}", "28 ms")
             phrase("{} (and {} more)", phrase("{}: {}", phrase("{} is {}", "B", "SUSPECT"), STOOD), 5),
             "B es DUDOSO: el cliente se detuvo 28 ms (límite 5 ms) (y 5 más)",
         ),
+        (figure_name("TTFT", "", "mean"), "TTFT medio"),
+        (figure_name("TTFT", "response", "mean"), "TTFT de respuesta medio"),
+        (figure_name("TTFT", "response", "p99"), "TTFT de respuesta p99"),
         ("Run again.", "Repetir la ejecución."),
         ("words from outside: {} of them", "words from outside: {} of them"),
     ],

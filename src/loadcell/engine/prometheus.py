@@ -1,7 +1,7 @@
 """GET /metrics: Prometheus text under the names that vLLM uses, with vLLM's buckets.
 
-There is no KV cache here, so `kv_cache_usage_perc` is the share of slots in use; there is neither preemption nor a
-prefix cache, so those counters stay 0.
+There is no KV cache here, so `kv_cache_usage_perc` is the share of slots in use; there is no preemption, so that
+counter stays 0, and so does that of the prefix cache's hits where the engine was given none.
 """
 
 from __future__ import annotations

@@ -132,6 +132,8 @@ def fingerprint(spec: Spec, effective: dict[str, Any], schedule_hash: str) -> st
     asked |= {"agent": agents} if (agents := tree["spec"]["agent"]) else {}
     asked |= {"sessions": talks} if (talks := tree["spec"]["sessions"]) else {}  # else as before there were any
     asked |= {path: value for path in _HASHED_WHERE_ASKED if (value := _at(tree, path))}
+    if spec.prefix.any:  # said by the system or by the user: the schedule is the same
+        asked["prefix"] = msgspec.to_builtins(spec.prefix)
     if spec.load.cache != "as-is":
         asked["cache"] = spec.load.cache
     if (trace := _trace_sha256(effective)) is not None:  # not there for others, whose hash stays what it was

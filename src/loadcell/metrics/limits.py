@@ -126,6 +126,8 @@ def number(value: float | None, unit: str, digits: int = 2) -> str:
 def figure_name(title: str, anchor: str, statistic: str) -> str:
     """A figure as people name it: TTFT p99, or TTFT response p99 where service times are told apart from it."""
     key = {"response": phrase("{} response"), "service": phrase("{} service")}.get(anchor, "{}")
+    if statistic == "mean":  # a word, and another one in other languages
+        return phrase("{} mean", phrase(key, title))
     return phrase("{} {}", phrase(key, title), statistic) if statistic else phrase(key, title)
 
 

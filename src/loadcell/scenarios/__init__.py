@@ -124,6 +124,29 @@ def under_scenario(tree: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def brought_by_scenario(tree: Mapping[str, Any], error: str) -> str:
+    """Behind an error of a Spec: which of the fields that it names nobody gave but the scenario; empty if none."""
+    scenario = next((one for one in scenarios() if one.id == _asked_id(tree)), None)
+    paths = [
+        f"{section}.{key}"
+        for section, values in (scenario.fixed.items() if scenario else ())
+        for key in values
+        if key not in (tree.get(section) or {})
+        and re.search(rf"(?<![\w.])(?:{section}\.{key}|--{section}-{key})(?![\w.])".replace("_", "[_-]"), error)
+    ]
+    if not paths or scenario is None:
+        return ""
+    return f"; scenario {scenario.name} brings {' and '.join(paths)}: --set {paths[0]}=null takes it away"
+
+
+def _asked_id(tree: Mapping[str, Any]) -> str | None:
+    asked = (tree.get("workload") or {}).get("scenario")
+    try:
+        return find_scenario(asked).id if isinstance(asked, str) else None
+    except UsageError:  # the error itself
+        return None
+
+
 def is_fixed(path: str, scenario: Scenario | None = None) -> bool:
     """Whether scenarios fix a field, by its dotted path; or this one does."""
     free = path in CHOSEN or path.partition(".")[0] in CHOSEN_SECTIONS

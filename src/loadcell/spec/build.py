@@ -14,7 +14,7 @@ from loadcell.inputs import settle_inputs
 from loadcell.lengths import settle_lengths
 from loadcell.media import settle_media
 from loadcell.places import written_out
-from loadcell.scenarios import under_scenario
+from loadcell.scenarios import brought_by_scenario, under_scenario
 from loadcell.spec.check import checked
 from loadcell.spec.model import Spec
 from loadcell.spec.notation import parse_duration_s, parse_share, parse_size_mb, parse_slo, plain_ms
@@ -55,6 +55,8 @@ def field_from_text(path: str, text: str, flag: str) -> Any:
     if path not in fields:
         raise UsageError(f"{flag}: there is no {path} in the spec{nearest(path, fields)}")
     key = path.partition(".")[2]
+    if text == "null" and any(isinstance(k, msgspec.inspect.NoneType) for k in _kinds(fields[path])):
+        return None  # takes away what a file or a scenario gave
     if key.endswith(("_s", "_ms", "_mb", *_SHARES)):
         return _plain(key, text, flag)
     if path == "endpoint.api":
@@ -109,6 +111,7 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
                 )
     if not tree.get("endpoint", {}).get("url"):
         raise UsageError("no endpoint: give the server's URL, as in http://localhost:8000")
+    given = tree
     try:
         tree = _written_out(under_scenario(tree))
         settle_inputs(tree)
@@ -117,9 +120,11 @@ def build_spec(tree: Mapping[str, Any]) -> Spec:
         settle_series(tree)
         plain = {s: {k: _plain(k, v, f"{s}.{k}") for k, v in values.items()} for s, values in tree.items()}
         spec = msgspec.convert(plain, Spec)
+        return checked(spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"spec: {error}".replace("$.", "")) from None
-    return checked(spec)
+    except UsageError as error:
+        raise UsageError(f"{error}{brought_by_scenario(given, str(error))}") from None
 
 
 def _plain(key: str, value: Any, name: str) -> Any:

@@ -15,11 +15,14 @@ def prefix_words(prefix: Prefix, words: Words) -> Iterator[str]:
     t = words.say
     if prefix.system_tokens is not None:
         yield t("a system prompt of {n} tokens", n=words.count(prefix.system_tokens))
+    groups = prefix.groups or 1
     if prefix.tokens is not None:
-        yield t("{k} groups that share {n} tokens", k=words.count(prefix.groups or 1), n=prefix.tokens)
+        several = t("{k} groups that share {n} tokens", k=words.count(groups), n=prefix.tokens)
+        yield several if groups > 1 else t("all share {n} tokens", n=prefix.tokens)
     if prefix.hit_share is not None:
         share = words.percent(prefix.hit_share)
-        yield t("{k} groups that share {p} of the input", k=words.count(prefix.groups or 1), p=share)
+        several = t("{k} groups that share {p} of the input", k=words.count(groups), p=share)
+        yield several if groups > 1 else t("all share {p} of the input", p=share)
     if prefix.zipf:
         yield t("drawn by 1/k^{s}", s=f"{prefix.zipf:g}")
 
