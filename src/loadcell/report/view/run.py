@@ -77,6 +77,8 @@ def load_words(result: Result, words: Words) -> list[str]:
         parts.append(t("{n} steps a task", n=result.methodology.spec.agent.steps))
     if sessions.think is not None:
         parts.append(t("pauses {law}", law=sessions.think))
+    if result.methodology.spec.behaviour.any:
+        parts.append(t("users who give up or read slowly"))
     if load.requests:
         parts.append(t("{n} requests", n=words.count(load.requests)))
     length_s = result.methodology.effective.get("duration_s")
