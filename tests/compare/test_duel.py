@@ -68,6 +68,7 @@ def test_turns_are_long_against_ramps_and_many_enough() -> None:
         100,
         5,
     )
+    assert (turn_length(3, None, 3.0), turn_length(2, None, 2.5), turn_length(None, 2.0, 4.0)) == (45, 25, 40)
     assert (couples_of(None, 5), couples_of(None, 80), couples_of(100, 30), couples_of(1, 5)) == (60, 12, 4, 2)
 
 

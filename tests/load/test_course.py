@@ -122,14 +122,16 @@ def _simulate(
             if air and (not due.at_ns or air[0][0] <= due.at_ns):
                 now, row = heapq.heappop(air)
                 ended[row] = now - T0
-                failure = ("http_500", "") if row in failing - late else None
+                ends_it = row in failing - late
+                gave_up = "time" if ends_it and row % 2 else None  # what its user gives up ends as much
+                failure = ("http_500", "") if ends_it and not gave_up else None
                 flight = SimpleNamespace(
                     request=row,
                     end_ns=now,
                     failure=failure,
-                    gave_up=None,
                     reply=SimpleNamespace(failure=None),
                     send_start_ns=now,
+                    gave_up=gave_up,
                 )
                 if row in late and course.children(row):
                     unknown[row] = flight

@@ -136,7 +136,7 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
     from loadcell.spec import redact, with_fields
 
     load = specs["A"].load
-    turn = _whole(args.turn, "--turn") or turn_length(load.concurrency, load.rate)
+    turn = _whole(args.turn, "--turn") or turn_length(load.concurrency, load.rate, _requests_each(specs["A"]))
     models = [_model(name, spec) for name, spec in specs.items()]
     for (name, spec), model in zip(specs.items(), models, strict=True):
         sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
@@ -147,6 +147,15 @@ def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> Du
         salt = new_salt() if known is None else known.a.run.salt
         a, b = (with_fields(one, {"run.salt": salt}) for one in (a, b))
     return DUEL.keep(folder, DuelPlan(a=a, b=b, turn=turn, couples=couples, models=models))
+
+
+def _requests_each(spec: Spec) -> float:
+    """Requests of a session, on average; of an agent those of its own steps; 1 where each is alone or a file tells."""
+    from loadcell.sessions import ALL
+    from loadcell.spec import parse_lengths
+
+    asked = spec.agent.steps if spec.agent.any else spec.sessions.turns
+    return 1.0 if asked is None or asked == ALL else parse_lengths(asked).mean
 
 
 def _model(name: str, spec: Spec) -> str:

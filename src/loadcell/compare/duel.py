@@ -9,6 +9,7 @@ A folder of a duel holds `duel.json` (`DuelPlan`) and an ordinary recording for 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,9 +93,11 @@ def turns_of(plan: DuelPlan, folder: Path) -> Iterator[Turn]:
         yield Turn(i // 2, side, folder / f"{i + 1:03}-{side}")
 
 
-def turn_length(users: int | None, rate: float | None) -> int:
-    """Requests of a turn unless told otherwise: five for each user; of an open loop what arrives in five seconds."""
-    return ROUNDS * (users or 1) if rate is None else max(ROUNDS, round(ROUNDS * rate))
+def turn_length(users: int | None, rate: float | None, each: float = 1.0) -> int:
+    """Requests of a turn unless told otherwise: five for each user; of an open loop what arrives in five seconds. Where
+    users run sessions of so many requests `each`, five sessions: of fewer, most of a turn is their begin and end."""
+    sessions = ROUNDS * (users or 1) if rate is None else max(ROUNDS, round(ROUNDS * rate))
+    return math.ceil(sessions * max(1.0, each))
 
 
 def couples_of(requests: int | None, turn: int) -> int:
