@@ -76,7 +76,7 @@ def short_spec(url: str, **fields: Any) -> Spec:
     if "lengths" in fields:
         tree["workload"] = {}
     for name, value in fields.items():
-        section, key = _FIELD[name]
+        section, key = ("agent", name) if name == "system_tokens" and "steps" in fields else _FIELD[name]
         tree.setdefault(section, {})[key] = value
     return build_spec(tree)
 
@@ -104,7 +104,7 @@ _FIELD = {
         "ignore_fields send_fields skip_bad too_long context_tokens lengths lengths_columns lengths_order "
         "template_tokens token_ratio inputs query_tokens",
         "sessions": "turns think history sticky first_input_tokens",
-        "agent": "steps tools fan_out sub_steps task_tokens system_tokens",
+        "agent": "steps tools fan_out sub_steps task_tokens",
         "behaviour": "cancel patience slow_readers",
         "media": "images image_size image_format image_dir audio_seconds audio_dir",
         "slo": "ttft_ms tpot_ms e2e_ms first_audio_ms",
