@@ -118,7 +118,7 @@ class Cached:
     def __init__(self, pages: dict[str, bytes], answers: list[bytes], left: int = 0, tells: bool = True) -> None:
         self.pages, self.answers, self.left, self.tells = pages, answers, left, tells
         self.resets: list[str] = []
-        self.known = False
+        self.known, self.refuses = False, 0
 
     def models(self, request: Received) -> list[Step]:
         if request.path in self.pages:
@@ -133,6 +133,9 @@ class Cached:
             self.resets.append(request.path)
             self.known = False
             return [self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
+        if self.resets and self.refuses:
+            self.refuses -= 1
+            return [json_reply({}, 500)]
         cached = 70 if self.known else self.left
         self.known = True
         details = {"prompt_tokens_details": {"cached_tokens": cached}} if self.tells else {}
@@ -163,6 +166,19 @@ def test_each_engine_is_emptied_by_its_own_call(
         ran = run(server.url, cache="cold", requests=4)
     assert script.resets == calls
     assert ran.manifest.effective["cache"][0]["seen_by"] == "usage"
+
+
+@pytest.mark.parametrize(("refused", "seen_by", "emptied"), [(1, "usage", 3), (99, None, 5)])
+def test_a_probe_that_is_refused_is_no_sign_of_an_empty_cache(
+    run: Run, refused: int, seen_by: str | None, emptied: int
+) -> None:
+    script = Cached(VLLM, [GOOD])
+    script.refuses = refused
+    with serve(ok, probe=script.probe, models=script.models) as server:
+        ran = run(server.url, cache="cold", requests=4)
+    assert (ran.manifest.effective["cache"][0]["seen_by"], len(script.resets)) == (seen_by, emptied)
+    unknown = "nothing that it tells says whether that helped"
+    assert any(unknown in note for note in ran.result.notes) == (seen_by is None)
 
 
 def test_a_call_that_is_named_is_made(run: Run) -> None:

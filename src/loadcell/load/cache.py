@@ -93,9 +93,11 @@ def _empty(
     for left in range(_TRIES, 0, -1):
         answers = [call() for call in calls]
         after = _look(spec, target, found)
-        if known.seen_by is None or not after.cached or after.seen_by != known.seen_by:
+        if after.answered and (known.seen_by is None or not after.cached or after.seen_by != known.seen_by):
             break
-        if left == 1:
+        if not after.answered:  # no sign of an empty cache
+            known = after if left == 1 else known
+        elif left == 1:
             raise EndpointError(
                 f"--cache cold: {answers[0].call} of {target.origin} answered HTTP {answers[0].status}, but "
                 f"{after.cached:g} tokens of a prompt that it knew were still in its cache{_BESIDES}; or give --cache "
@@ -125,6 +127,8 @@ class _Look(NamedTuple):
     cached: float
     seen_by: str | None
     """usage, or page; None where neither tells of any."""
+    answered: bool = True
+    """Whether there was a reply, without which nothing is known."""
 
 
 def _look(spec: Spec, target: Target, found: Endpoint) -> _Look:
@@ -134,7 +138,7 @@ def _look(spec: Spec, target: Target, found: Endpoint) -> _Look:
         return _Look(cached, "usage")
     after = _hits(spec, target, found.address)
     gained = None if before is None or after is None else after - before
-    return _Look(gained, "page") if gained else _Look(0.0, None)
+    return _Look(gained, "page") if gained else _Look(0.0, None, isinstance(reply, Reply))
 
 
 def cached_of(reply: Reply) -> int | None:
