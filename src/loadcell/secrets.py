@@ -134,7 +134,9 @@ def _hides_query(query: str) -> bool:
     return bool(query) and not _PLAIN_QUERY.fullmatch(query)
 
 
-_CREDENTIALS = re.compile(r"((?:\w+:/+)|(?<![^\s='\"(]))[^\s/?#@'\"=]+@(?=[\w\[])")
+_A_RATE = r"(?!(?:[\d.]+|RATE|FROM\.\.TO)@(?:\d+(?:\.\d+)?[a-z]{0,3}|TIME)(?![\w.]|:\d))"
+"""No credentials: steps of a series, as 10@60s."""
+_CREDENTIALS = re.compile(rf"((?:\w+:/+)|(?<![^\s='\"(]){_A_RATE})[^\s/?#@'\"=]+@(?=[\w\[])")
 _QUERY = re.compile(r"((?:\w+:/+|[\w.-]+:\d)[^\s?#'\"]*)\?[^\s'\"]+")
 
 
