@@ -40,8 +40,8 @@ def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, l
         raise UsageError("--arrivals is of an open loop: vary --rate, or leave it out (users send when a reply ended)")
     if args.concurrency is not None and args.rate is None and spec.load.rate_series is not None:
         raise UsageError(
-            "load.rate_series is of an open loop, whose rate is varied: give --rate 1,2,4 (--concurrency N beside it is "
-            "a cap), or leave the series out"
+            "load.rate_series is of an open loop, whose rate is varied: give --rate 1,2,4 (--concurrency N is a cap "
+            "beside it), or leave the series out"
         )
     if is_search(args, spec):
         return _search(args, spec, duration_s)
