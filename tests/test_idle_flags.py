@@ -66,3 +66,9 @@ def test_a_sweep_over_users_takes_no_arrivals() -> None:
     with pytest.raises(UsageError, match="vary --rate"):
         spec_of("--concurrency 1,2 --arrivals gamma:2", "sweep")
     assert spec_of("--rate 1,2 --arrivals gamma:2", "sweep").load.arrivals == "gamma:2"
+
+
+def test_a_sweep_over_users_takes_no_series_of_rates() -> None:
+    with pytest.raises(UsageError, match="an open loop, whose rate is varied"):
+        spec_of("--concurrency 1,2 --rate-series 10@1s,20@1s", "sweep")
+    assert spec_of("--rate 1,2 --concurrency 8 --rate-series 10@1s,20@1s", "sweep").load.rate_series

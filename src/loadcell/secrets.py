@@ -134,11 +134,11 @@ def _hides_query(query: str) -> bool:
     return bool(query) and not _PLAIN_QUERY.fullmatch(query)
 
 
-_CREDENTIALS = re.compile(
-    r"((?:\w+:/+)|(?<![^\s='\"(])(?!(?:[\d.]{1,12}%?|RATE|FROM\.\.TO|SHARE)@))[^\s/?#@'\"=]+@"
-    r"(?=[\w\[])(?!\d{1,3}(?![\w.:\[-]))"
-)
-"""What stands before the host of a URL: no share or rate (5%@2s, 10..50@30s), and no version (chat@1)."""
+_A_RATE = r"(?!(?:[\d.]+%?|RATE|FROM\.\.TO|SHARE)@(?:\d+(?:\.\d+)?[a-zA-Z]{0,3}|TIME|WHEN|RATE)(?![\w.]|:\d))"
+"""No credentials: steps of a series, as 10@60s, and shares, as 5%@2s."""
+_NO_HOST = r"(?!\d{1,3}(?![\w.:\[-]))"
+"""Nor is what stands before a version, as in chat@1."""
+_CREDENTIALS = re.compile(rf"((?:\w+:/+)|(?<![^\s='\"(]){_A_RATE})[^\s/?#@'\"=]+@(?=[\w\[]){_NO_HOST}")
 _QUERY = re.compile(r"((?:\w+:/+|[\w.-]+:\d)[^\s?#'\"]*)\?[^\s'\"]+")
 
 

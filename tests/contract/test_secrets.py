@@ -217,6 +217,9 @@ def test_a_value_that_looks_like_a_key_is_one_by_whatever_name() -> None:
                 "--slow-readers 0.5%@2KiB/s",
             )
         ],
+        ("'10@0s' lasts no time; RATE@TIME, FROM..TO@TIME", "'10@0s' lasts no time; RATE@TIME, FROM..TO@TIME"),
+        ("as in 50..10@30s, 10@1d: and", "as in 50..10@30s, 10@1d: and"),
+        ("12:34@10s 12@10.0.0.1 12@10:80", "<redacted>@10s <redacted>@10.0.0.1 <redacted>@10:80"),
     ],
 )
 def test_urls_in_a_text_are_bare(text: str, bare: str) -> None:

@@ -74,7 +74,7 @@ def test_who_waited_for_a_row_that_is_left_out_waits_for_what_that_waited_for(fi
 
 
 def test_a_trace_whose_rows_are_all_broken_names_the_format(file):
-    said = refusal(file("t.csv", HEAD + "a,b,c\nd,e,f\n"), skip_bad=True)
+    said = refusal(file("t.csv", HEAD + ",,\n,,\n"), skip_bad=True)
     assert "2 of 2 rows" in said and "is it of the format plain?" in said
 
 
@@ -235,3 +235,25 @@ def test_a_format_that_a_file_has_not_is_told_what_it_lacks(file, kind):
 
 def test_a_folder_is_no_file_of_a_format(tmp_path):
     assert "is a folder: the format azure is one file" in refusal(tmp_path, kind="azure")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("12/01/2025 10:00:00;5;1", "t is '12/01/2025 10:00:00' and the like: write seconds"),
+        ("0,5;5;1", "t is '0,5' and the like: write seconds"),
+        ("0.5;1,035;1", "in is '1,035' and the like: write a whole number"),
+    ],
+)
+def test_a_column_in_another_writing_is_shown(file, row, said):
+    assert said in refusal(file("t.csv", HEAD.replace(",", ";") + f"{row}\n{row}\n"))
+
+
+def test_a_column_that_stands_twice_is_told(file):
+    (change,) = read_trace(file("t.csv", "t,in,in,out\n0,5,6,1\n1,5,6,1\n")).changes
+    assert "in (column 3)" in change.words
+
+
+def test_true_is_no_number_of_tokens(file):
+    said = refusal(file("t.jsonl", '{"t":0,"in":true,"out":5}\n{"t":1,"in":4,"out":5}\n'))
+    assert "line 1 (no input tokens)" in said

@@ -38,6 +38,11 @@ def make_sweep_plan(args: argparse.Namespace, spec: Spec) -> tuple[Spec, Plan, l
     closed = args.concurrency is not None and args.rate is None and args.matrix is None and spec.load.rate is None
     if closed and getattr(args, "load.arrivals", None) is not None:
         raise UsageError("--arrivals is of an open loop: vary --rate, or leave it out (users send when a reply ended)")
+    if args.concurrency is not None and args.rate is None and spec.load.rate_series is not None:
+        raise UsageError(
+            "load.rate_series is of an open loop, whose rate is varied: give --rate 1,2,4 (--concurrency N is a cap "
+            "beside it), or leave the series out"
+        )
     if is_search(args, spec):
         return _search(args, spec, duration_s)
     series = spec.load.rate_series

@@ -33,6 +33,7 @@ NAMES: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 """What columns may be called, whatever their case; those of times with their unit, as in t_ms."""
 _TIMES = ("t", "delay")
+_NOTHING = ("", "nan", "null", "none")
 
 
 def find(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -59,9 +60,10 @@ def read(source: Source, asked: Asked) -> Draft:
     lack = [role for role in ("in", "out") if role not in columns]
     if lack:
         raise UsageError(lacking(source, names, lack))
+    tokens = [_told(table, columns[role][0], table.numbers(columns[role][0]), _NUMBER) for role in ("in", "out")]
     draft = Draft(
         name=source.name, kind="plain", path=str(source.path), places=table.places, broken=dict(table.broken),
-        input_tokens=table.numbers(columns["in"][0]), output_tokens=table.numbers(columns["out"][0]),
+        input_tokens=tokens[0], output_tokens=tokens[1],
     )  # fmt: skip
     if "t" in columns:
         _timed(draft, table, *columns["t"], asked.unit)
@@ -76,6 +78,19 @@ def read(source: Source, asked: Asked) -> Draft:
     return draft
 
 
+_NUMBER = "a whole number, as 1035"
+_TIME = "seconds, as 12.5, or a date, as 2025-12-01T10:00:00.5Z"
+
+
+def _told(table: Table, name: str, values: NDArray[np.float64], wanted: str) -> NDArray[np.float64]:
+    """A column; UsageError with its first cell where none of its cells is what is wanted."""
+    if not np.isfinite(values).any():
+        cell = next((text for text in table.texts(name) if text and text.strip().casefold() not in _NOTHING), None)
+        if cell is not None:
+            raise UsageError(f"{table.source.path}: {name} is {cell[:60]!r} and the like: write {wanted}")
+    return values
+
+
 def lacking(source: Source, names: Sequence[str], lack: Sequence[str]) -> str:
     """What a file without these columns is told."""
     wanted = {"t": "times", "in": "input tokens", "out": "output tokens"}
@@ -88,6 +103,7 @@ def lacking(source: Source, names: Sequence[str], lack: Sequence[str]) -> str:
 
 def _timed(draft: Draft, table: Table, name: str, told: str, unit: str | None) -> None:
     times, dates = table.times(name)
+    _told(table, name, times, _TIME)
     draft.time, draft.unit = name, "s" if dates else unit or told or "s"
     draft.checked = not (unit or told or dates)
     draft.t_s, draft.changes = (times, ()) if dates else seconds(times, draft.unit)

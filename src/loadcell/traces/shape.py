@@ -18,6 +18,8 @@ _LEAST_SHARING = 1.5
 _JITTER = 0.01
 """Of a step: Mooncake's of 3 s are 2,997 to 3,003 ms."""
 _LEAST_BIN_S = 0.5
+_DUST = 1e-9
+"""What binary fractions leave of equal gaps."""
 
 
 def arrivals(trace: Trace) -> NDArray[np.float64]:
@@ -70,7 +72,10 @@ def peak_over_mean(times: NDArray[np.float64], width_s: float) -> float | None:
 def gap_cv(times: NDArray[np.float64]) -> float | None:
     """Standard deviation over mean of the gaps between successive arrivals; 1 for a Poisson process."""
     gaps = np.diff(times)
-    return float(gaps.std() / gaps.mean()) if len(gaps) >= 2 and gaps.mean() > 0 else None
+    if len(gaps) < 2 or gaps.mean() <= 0:
+        return None
+    cv = float(gaps.std() / gaps.mean())
+    return cv if cv > _DUST else 0.0
 
 
 def shared_blocks(blocks: Ragged) -> NDArray[np.int64]:

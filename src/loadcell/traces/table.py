@@ -113,7 +113,7 @@ class _Objects(Table):
     def numbers(self, name: str) -> NDArray[np.float64]:
         values = self._values(name)
         try:
-            return np.array([np.nan if v is None else float(v) for v in values], np.float64)
+            return np.array([np.nan if v is None or v is True or v is False else float(v) for v in values], np.float64)
         except (TypeError, ValueError, OverflowError):
             return np.array([number(v) for v in values], np.float64)
 
@@ -157,6 +157,9 @@ def date_s(value: Any) -> float:
 @dataclass(eq=False)
 class _Sql(Table):
     database: Any = None
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(_unique(self.source.columns))
 
     def _fetched(self, expression: str) -> Any:
         return self.database.execute(f"select {expression} as it from rows").fetchnumpy()["it"]
