@@ -16,7 +16,7 @@ from loadcell.recording.read import Recording
 _BLOCK = 16
 """Tokens of a block of vLLM's by default: what a prompt has beyond its whole blocks is never found."""
 _BLOCK_TOLD = re.compile(r'^vllm:cache_config_info\{[^\n]*?[{,]block_size="(\d{1,6})"', re.MULTILINE)
-"""Where its page tells them: 128 on a CPU, or what --block-size says."""
+"""Where its page tells them: 128 on a CPU, or as it was started."""
 _READ_BY_LLAMACPP = "llamacpp:prompt_tokens_total"
 """Prompt tokens that it read: those that its cache had are not among them."""
 
