@@ -217,7 +217,10 @@ def test_a_prompt_over_the_context_fails_with_the_servers_words(run: Run, server
     prompts = tmp_path / "mixed.jsonl"
     lines = ["Say hello.", "many words " * 1500, "Say goodbye."]
     prompts.write_text("".join(json.dumps({"prompt": line}) + "\n" for line in lines))
-    ran = run(server.url, "--concurrency", "1", "--requests", "3", "--output-tokens", "4", "--prompts", str(prompts))
+    words = (server.url, "--concurrency", "1", "--requests", "3", "--output-tokens", "4", "--prompts", str(prompts))
+    refused = run(*words)  # what the server tells of its context is held against the file before anything is sent
+    assert refused.code == 2 and "> 2,048 (n_ctx of /models)" in refused.err and "1 of 3 prompts" in refused.err
+    ran = run(*words, "--context-tokens", "100000")  # so that the server itself has to refuse it
     assert counts(ran) == (3, 2, 1, 0, 0)
     (error,) = ran.result.errors
     assert (error.kind, error.count) == ("http_400", 1)
