@@ -147,8 +147,9 @@ def _turn_us(sessions: int, served: bool | None) -> float:
         while air:
             now += 1000
             flight: Any = SimpleNamespace(
-                request=air.popleft(), end_ns=now, failure=None, cancelled=False, reply=reply, send_start_ns=now
-            )
+                request=air.popleft(), end_ns=now, failure=None, cancelled=False, gave_up=None, reply=reply,
+                send_start_ns=now,
+            )  # fmt: skip
             if talking is not None:
                 talking.landed(flight)
             due.go_on(flight, now, None, alone=False)

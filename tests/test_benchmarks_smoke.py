@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,9 @@ def test_callables_tell_what_their_load_costs() -> None:
         assert 50 < float(rate) <= 400
         assert float(gap) >= 9.9
         assert float(rate) * float(cost) / 1e4 == pytest.approx(float(taken), rel=0.5)
+
+
+def test_sessions_prices_what_is_kept_of_them() -> None:
+    kept = import_module("sessions")._keeping(20)
+    assert [row.cells[0] for row in kept.rows] == ["alone", "planned", "served"]
+    assert all(float(row.cells[1]) > 0 for row in kept.rows)
