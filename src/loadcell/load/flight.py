@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadcell.core import make_tape
+from loadcell.kinds import KIND_OUTPUT
 from loadcell.load.wire import Connection
 from loadcell.protocol import Dialect, reply_to
 from loadcell.recording.schema import MISSING
@@ -33,6 +34,8 @@ class Flight:
         "input_tokens",
         "kind",
         "leave_tokens",
+        "output_events",
+        "output_tokens",
         "planned_ns",
         "reads_slowly",
         "ready_ns",
@@ -79,6 +82,10 @@ class Flight:
         """Why its user gave it up, as planned: time, tokens or patience."""
         self.leave_tokens: int | None = None
         """Output tokens after which its user is going to."""
+        self.output_events = 0
+        """Events of its reply whose tokens `count_output` has counted, and"""
+        self.output_tokens = 0
+        """these."""
         self.reads_slowly = False
         """Whether its client reads at a pace of its own."""
         self.counted = True
@@ -103,6 +110,16 @@ class Flight:
     def watched(self) -> bool:
         """Whether each read of its reply is to be looked at as it comes."""
         return self.leave_tokens is not None or self.reads_slowly
+
+    def count_output(self) -> int:
+        """Output tokens of its reply so far, as its events tell, else one each; an event is looked at once."""
+        reply = self.reply
+        for place in range(self.output_events, len(reply.kinds)):
+            if reply.kinds[place] & KIND_OUTPUT:
+                tokens = reply.tokens[place]
+                self.output_tokens += 1 if tokens is None else tokens
+        self.output_events = len(reply.kinds)
+        return self.output_tokens
 
     def parse(self, most: int = SLICE_READS) -> bool:
         """Parse about so many of the stored reads; True when none is left."""

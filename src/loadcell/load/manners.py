@@ -75,7 +75,7 @@ class Pace:
         return came
 
     def _has_had(self, flight: Flight) -> int:
-        return output_tokens(flight) if self._tokens_per_s else flight.reply.bytes
+        return flight.count_output() if self._tokens_per_s else flight.reply.bytes
 
     def _may_read(self, now: int, had: int) -> int:
         """Bytes that may be read now."""
@@ -153,13 +153,6 @@ class Manners:
         values = self._columns.get(column)
         value = None if values is None else values[request]
         return None if value is None or value != value else float(value)
-
-
-def output_tokens(flight: Flight) -> int:
-    """Output tokens of a reply so far: as its events tell, one where they do not."""
-    reply = flight.reply
-    told = zip(reply.kinds, reply.tokens, strict=False)
-    return sum(1 if tokens is None else tokens for kind, tokens in told if kind & KIND_OUTPUT)
 
 
 def has_output(flight: Flight) -> bool:

@@ -24,7 +24,7 @@ from loadcell.load.landing import Landing, plain_stream
 from loadcell.load.lanes import Lane, Lanes
 from loadcell.load.live import Count, Live
 from loadcell.load.looks import Looks
-from loadcell.load.manners import Manners, Moment, has_output, output_tokens
+from loadcell.load.manners import Manners, Moment, has_output
 from loadcell.load.pool import Handlers
 from loadcell.load.room import Room
 from loadcell.load.rows import Ledger
@@ -344,7 +344,7 @@ class Worker:
             flight.give_up()
         if reply.closed:
             self._land(flight, reuse=reply.keep_alive)
-        elif flight.leave_tokens is not None and not reply.ended and output_tokens(flight) >= flight.leave_tokens:
+        elif flight.leave_tokens is not None and not reply.ended and flight.count_output() >= flight.leave_tokens:
             self._abandon(flight, "tokens")
 
     def _lost(self, flight: Flight, error: OSError) -> None:
