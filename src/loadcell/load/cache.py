@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from loadcell.errors import EndpointError
 from loadcell.load.exchange import post
-from loadcell.load.preflight import Endpoint, ask_briefly, prefix_of, reachable
+from loadcell.load.preflight import Endpoint, ask_briefly, prefix_of
 from loadcell.load.progress import Progress
 from loadcell.load.resets import Emptied, reset_call, reset_calls
-from loadcell.load.scrape import ANSWER_S, CONNECT_S, FETCH_ERRORS, fetch, metrics_target
+from loadcell.load.scrape import own_page
 from loadcell.load.target import Address, Target
 from loadcell.load.ways import Way
 from loadcell.load.wire import ConnectError
@@ -149,14 +149,8 @@ def cached_of(reply: Reply) -> int | None:
 
 def _hits(spec: Spec, target: Target, address: Address) -> float | None:
     """Tokens that the cache had so far, by the server's page; None if it does not tell."""
-    if spec.endpoint.metrics_url == "none":
-        return None
-    page = metrics_target(spec.endpoint, spec.endpoint.metrics_url, target)
-    try:
-        where = address if page.dial == target.dial else reachable(page, CONNECT_S)
-        samples = list(read_samples(fetch(page, where, CONNECT_S, ANSWER_S)))
-    except FETCH_ERRORS:  # no page: usage tells, or nothing does
-        return None
+    page = own_page(spec.endpoint, target, address)
+    samples = [] if page is None else list(read_samples(page))
     for name in _HITS:
         values = [sample.value for sample in samples if sample.name == name]
         if values:

@@ -12,7 +12,7 @@ import msgspec
 from loadcell.errors import EndpointError, LoadcellError
 from loadcell.load.exchange import get
 from loadcell.load.preflight import reachable
-from loadcell.load.scrape import CONNECT_S, FETCH_ERRORS, fetch, metrics_target
+from loadcell.load.scrape import CONNECT_S, metrics_target, own_page
 from loadcell.load.target import Address, Target
 from loadcell.load.wire import ConnectError
 from loadcell.spec import Endpoint
@@ -83,16 +83,10 @@ ENGINES = (
 
 def engine_of(endpoint: Endpoint, target: Target, address: Address) -> _Engine | None:
     """Which engine a server is, by its Prometheus page or by a path that no other has; None if it tells neither."""
-    if endpoint.metrics_url != "none":
-        page = metrics_target(endpoint, endpoint.metrics_url, target)
-        try:
-            where = address if page.dial == target.dial else reachable(page, CONNECT_S)
-            text = fetch(page, where, CONNECT_S, _PAGE_S)
-        except FETCH_ERRORS:  # no page: the paths tell
-            text = ""
-        for engine in ENGINES:
-            if f"\n{engine.page}" in f"\n{text}":
-                return engine
+    page = own_page(endpoint, target, address) or ""
+    for engine in ENGINES:
+        if f"\n{engine.page}" in f"\n{page}":
+            return engine
     for engine in ENGINES:
         try:
             told = get(_at(target, engine.told_at), address, "", (CONNECT_S, _PAGE_S), _PAGE_BYTES)

@@ -35,8 +35,7 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
         return []
     page = metrics_target(endpoint, endpoint.metrics_url, target)
     try:
-        where = address if page.dial == target.dial else reachable(page, CONNECT_S)
-        text = fetch(page, where, CONNECT_S, ANSWER_S)
+        text = _page(page, target, address)
         read_page(text)
     except FETCH_ERRORS as error:
         why = reason(error, ANSWER_S)
@@ -47,6 +46,21 @@ def scrape(endpoint: Endpoint, target: Target, address: Address, file: Path, sec
     if endpoint.metrics_url is None:  # nobody asked for it, but a server behind a proxy may have one elsewhere
         return [phrase("{}; where the server has a page, name it with --metrics-url (none: do not look)", says)]
     return [says]
+
+
+def own_page(endpoint: Endpoint, target: Target, address: Address) -> str | None:
+    """The text of the endpoint's own page; None where it has none, or is not to be asked for it."""
+    if endpoint.metrics_url == "none":
+        return None
+    try:
+        return _page(metrics_target(endpoint, endpoint.metrics_url, target), target, address)
+    except FETCH_ERRORS:
+        return None
+
+
+def _page(page: Target, target: Target, address: Address) -> str:
+    where = address if page.dial == target.dial else reachable(page, CONNECT_S)
+    return fetch(page, where, CONNECT_S, ANSWER_S)
 
 
 def fetch(page: Target, address: Address, connect_s: float, answer_s: float) -> str:
