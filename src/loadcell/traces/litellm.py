@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
@@ -15,7 +14,7 @@ from loadcell.traces.files import Asked, Source, document
 from loadcell.traces.model import Change
 from loadcell.traces.requests import reply_of
 from loadcell.traces.settle import Draft
-from loadcell.traces.table import date_s, number, read_objects, read_table
+from loadcell.traces.table import moment_s, number, read_objects, read_table
 
 COLUMNS = ("startTime", "endTime", "prompt_tokens", "completion_tokens")
 _TEXTS = ("status", "cache_hit", "session_id", "trace_id", "call_type")
@@ -81,8 +80,8 @@ def _call(place: int, row: Mapping[str, Any], why: str) -> Call:
     name = row.get("session_id") or row.get("trace_id")
     return Call(
         line=place,
-        start_s=_time(row.get("startTime")),
-        end_s=_time(row.get("endTime")),
+        start_s=moment_s(row.get("startTime")),
+        end_s=moment_s(row.get("endTime")),
         input_tokens=number(row.get("prompt_tokens")),
         output_tokens=number(row.get("completion_tokens")),
         messages=[*_tools(row), *messages_of(row.get("messages"))],
@@ -90,12 +89,6 @@ def _call(place: int, row: Mapping[str, Any], why: str) -> Call:
         names=(str(name),) if name else (),
         why=why,
     )
-
-
-def _time(value: Any) -> float:
-    """Seconds since 1970, of a number or a date."""
-    found = number(value)
-    return found if np.isfinite(found) else date_s(value)
 
 
 def _tools(row: Mapping[str, Any]) -> list[str]:

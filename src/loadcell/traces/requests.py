@@ -14,7 +14,7 @@ from loadcell.traces.calls import Call, messages_of, text_of
 from loadcell.traces.files import Source
 from loadcell.traces.plain import find
 from loadcell.traces.settle import seconds
-from loadcell.traces.table import date_s, number, read_objects
+from loadcell.traces.table import moment_s, number, read_objects
 
 TEXTS = ("messages", "prompt", "input")
 _NESTED = ("request", "body", "request_body")
@@ -32,9 +32,9 @@ def calls(source: Source) -> list[Call]:
         lack = f"a time (t, timestamp, ...), {' or '.join(TEXTS)}"
         raise UsageError(f"{source.path} is no log of requests: its lines need {lack}; they have {', '.join(keys)}")
     name, unit = columns["t"]
-    times, _ = seconds(np.array([_time(each.get(name)) for each in objects], np.float64), unit or "s")
+    times, _ = seconds(np.array([moment_s(each.get(name)) for each in objects], np.float64), unit or "s")
     end = next((key for key in keys if key.casefold() in _ENDS), "")
-    ends, _ = seconds(np.array([_time(each.get(end)) for each in objects], np.float64), unit or "s")
+    ends, _ = seconds(np.array([moment_s(each.get(end)) for each in objects], np.float64), unit or "s")
     session = columns.get("session", ("", ""))[0]
     return [
         _call(each, place, times[i], ends[i], each.get(session), columns, broken.get(i, ""))
@@ -77,8 +77,3 @@ def reply_of(response: Any) -> str:
         first = choices[0] if isinstance(choices[0], dict) else {}
         return text_of(first.get("message") or first.get("text"))
     return "\n".join(messages_of(response))
-
-
-def _time(value: Any) -> float:
-    found = number(value)
-    return found if np.isfinite(found) else date_s(value)

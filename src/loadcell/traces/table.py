@@ -154,6 +154,12 @@ def date_s(value: Any) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
+def moment_s(value: Any) -> float:
+    """Seconds since 1970, of a number or a date; NaN where it is neither."""
+    found = number(value)
+    return found if np.isfinite(found) else date_s(value)
+
+
 @dataclass(eq=False)
 class _Sql(Table):
     database: Any = None
