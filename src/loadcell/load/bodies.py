@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,13 +16,9 @@ from loadcell.load.splice import gapped
 from loadcell.protocol import Prompt, dialect_of
 from loadcell.workload import (
     AttachedPrompts,
-    BlockPrompts,
     FilePrompts,
     FileTalks,
     Prompts,
-    SyntheticInputs,
-    SyntheticPrompts,
-    SystemPrompts,
     TalkPrompts,
 )
 
@@ -101,44 +97,15 @@ class Source:
         """Equal where the same bytes are to be sent in the first `rows` rows: SHA-256 in hex over all that they follow
         from, and over the first of them."""
         digest = hashlib.sha256(msgspec.json.encode((self.api, self.forms[0][1], rows)))
-        prompts: Prompts | None = self.prompts
-        parts: list[bytes] = []
-        attached: Iterable[bytes] = ()
-        if isinstance(prompts, AttachedPrompts):
-            attached, prompts = prompts.facts(rows), prompts.texts
-        if isinstance(prompts, TalkPrompts | FileTalks):
-            digest.update(prompts.facts(rows))
-        if isinstance(prompts, FileTalks):
-            prompts = prompts.whole
-        if isinstance(prompts, SystemPrompts):
-            digest.update(b"system")
-            prompts = prompts.texts
-        if isinstance(prompts, FilePrompts):
-            lines, places = np.unique(prompts.lines[:rows], return_inverse=True)
-            parts = [prompts.file.prompts[line] for line in lines.tolist()]
-            digest.update(places.astype("<i8").tobytes())
-        elif isinstance(prompts, BlockPrompts):
-            mine = prompts.blocks.take(np.arange(rows))
-            used = np.unique(mine.values)
-            parts = [msgspec.json.encode((prompts.texts.words, str(prompts.texts.seed)))]
-            for column in (mine.ends, mine.values, used, prompts.texts.lengths[used], prompts.words):
-                if column is not None:
-                    digest.update(column[: len(mine.values)].astype("<i8").tobytes())
-        elif prompts is not None:
-            assert not isinstance(prompts, AttachedPrompts | SystemPrompts)
-            texts = prompts if isinstance(prompts, SyntheticPrompts) else prompts.texts
-            last = int(prompts.ends[rows - 1]) if isinstance(prompts, SyntheticInputs) else rows
-            if isinstance(prompts, TalkPrompts) and not prompts.served:
-                last = 2 * rows
-            parts = [msgspec.json.encode((texts.words, str(texts.seed)))]
-            digest.update(texts.lengths[:last].astype("<i4").tobytes())
-            if isinstance(prompts, SyntheticInputs):
-                digest.update(prompts.ends[:rows].astype("<i8").tobytes())
+        facts = self.prompts.facts(rows)
+        for column in facts.columns:
+            digest.update(column)
+        texts = list(facts.texts)
         digest.update(self.output_tokens[:rows].astype("<i4").tobytes())
         if self.kinds is not None:
             digest.update(self.kinds[:rows].astype("<i4").tobytes())
-            parts += [piece for prefix, field in self.forms[1:] for piece in (prefix, field.encode())]
-        for part in (self.forms[0][0], *parts, *attached):
+            texts += [piece for prefix, field in self.forms[1:] for piece in (prefix, field.encode())]
+        for part in (self.forms[0][0], *texts, *facts.attached):
             digest.update(hashlib.sha256(part).digest())
         for payload in self._first(rows):
             digest.update(hashlib.sha256(payload).digest())

@@ -16,6 +16,7 @@ from loadcell.apis import Api
 from loadcell.errors import UsageError
 from loadcell.media import Attachment, Media
 from loadcell.phrases import phrase
+from loadcell.workload.facts import Facts
 from loadcell.workload.files import FilePrompts
 from loadcell.workload.media import Attached, attachments_of, plan_clips, plan_images, weights_of_rows
 from loadcell.workload.prompts import SyntheticPrompts
@@ -58,8 +59,12 @@ class AttachedPrompts:
             None if clips is None else weights_of_rows(clips),
         )
 
-    def facts(self, rows: int) -> Iterator[bytes]:
-        """What the attachments of the first rows follow from."""
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        texts = Facts([], []) if self.texts is None else self.texts.facts(rows)
+        return texts._replace(attached=self._attached(rows))
+
+    def _attached(self, rows: int) -> Iterator[bytes]:
         for of in (self.images, self.clips):
             if of is not None and rows:
                 yield of.ends[:rows].astype("<i8").tobytes()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from loadcell.traces import Ragged
 from loadcell.traces.model import ragged
+from loadcell.workload.facts import Facts
 from loadcell.workload.prompts import SyntheticPrompts, mixed
 
 _WORDS_AT_ONCE = 1 << 20
@@ -47,6 +48,14 @@ class BlockPrompts:
         words = self.texts.lengths[self.blocks.values] if self.words is None else self.words
         sums = np.concatenate(([0], np.cumsum(words, dtype=np.int64)))
         return np.diff(sums[self.blocks.ends], prepend=0)
+
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        mine = self.blocks.take(np.arange(rows))
+        used = np.unique(mine.values)
+        columns = (mine.ends, mine.values, used, self.texts.lengths[used], self.words)
+        told = [one[: len(mine.values)].astype("<i8").tobytes() for one in columns if one is not None]
+        return Facts(told, self.texts.facts(0).texts)
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[str]:
         """The prompts of `rows`, in that order, without making the others."""

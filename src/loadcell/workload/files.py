@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
 from loadcell.spec import Spec
+from loadcell.workload.facts import Facts
 from loadcell.workload.fields import check_names
 from loadcell.workload.inputs import Refused
 from loadcell.workload.lengths import MAX_TOKENS
@@ -208,6 +209,11 @@ class FilePrompts:
     def digest(self) -> bytes:
         """SHA-256 of the file."""
         return self.file.sha256
+
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from: each line that is sent, and which stands where."""
+        lines, places = np.unique(self.lines[:rows], return_inverse=True)
+        return Facts([places.astype("<i8").tobytes()], [self.file.prompts[line] for line in lines.tolist()])
 
 
 def _rows_of(spec: Spec) -> tuple[Rows | Shards, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from loadcell.phrases import phrase
 from loadcell.prefix import Prefix
 from loadcell.traces import Ragged
 from loadcell.workload.blocks import BlockPrompts, shared_beginnings, shared_tokens
+from loadcell.workload.facts import Facts
 from loadcell.workload.lengths import sample_lengths
 from loadcell.workload.prompts import SyntheticPrompts
 from loadcell.workload.streams import stream
@@ -48,6 +49,10 @@ class SystemPrompts:
     def lengths(self) -> Ints:
         """Words of each prompt."""
         return self.texts.lengths
+
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        return self.texts.facts(rows).after(b"system")
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[bytes]:
         """The prompts of `rows`, in that order, without making the others."""

@@ -15,10 +15,12 @@ from importlib import resources
 from itertools import islice
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from loadcell.errors import LoadcellError, UsageError
+from loadcell.workload.facts import Facts
 from loadcell.workload.streams import stream
 from loadcell.workload.tokenizer import PACKAGED, Tokenizer
 
@@ -96,6 +98,10 @@ class SyntheticPrompts:
                 left = right
             start = stop
 
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        return Facts([self.lengths[:rows].astype("<i4").tobytes()], [msgspec.json.encode((self.words, str(self.seed)))])
+
     def repeats(self) -> int:
         """Prompts that equal an earlier one: only lengths too short to tell so many indices apart have any."""
         total = 0
@@ -156,6 +162,12 @@ class SyntheticInputs:
 
     def __iter__(self) -> Iterator[list[str]]:
         return self.select(np.arange(len(self)))
+
+    def facts(self, rows: int) -> Facts:
+        """What the texts of the first `rows` follow from."""
+        ends = self.ends[:rows]
+        found = self.texts.facts(int(ends[-1]))
+        return found._replace(columns=[*found.columns, ends.astype("<i8").tobytes()])
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from loadcell.errors import UsageError
 from loadcell.phrases import phrase
+from loadcell.workload.facts import Facts
 from loadcell.workload.files import FilePrompts, PromptFile
 from loadcell.workload.lengths import MAX_TOKENS
 from loadcell.workload.prompts import SyntheticPrompts
@@ -73,10 +74,10 @@ class TalkPrompts:
             known[row] = [*talk, next(texts)]
             yield self._whole(talk)
 
-    def facts(self, rows: int) -> bytes:
-        """What the first `rows` prompts follow from, beside their texts."""
-        said = b"%d%d" % (self.served, self.messages) + self.follows[:rows].astype("<i8").tobytes()
-        return said + self.system.encode()
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        told = b"%d%d" % (self.served, self.messages) + self.follows[:rows].astype("<i8").tobytes()
+        return self.texts.facts(rows if self.served else 2 * rows).after(told + self.system.encode())
 
     def _said(self, row: int, known: dict[int, list[str]]) -> list[str]:
         """What was said by the end of the reply to `row`, by turns."""
@@ -115,9 +116,9 @@ class FileTalks:
         sizes = np.array([len(own) for own in self.whole.file.prompts], np.int64)
         return sizes[self.whole.lines]
 
-    def facts(self, rows: int) -> bytes:
-        """What the first `rows` prompts follow from, beside the file."""
-        return b"%d" % self.served + self.turn[:rows].astype("<i4").tobytes()
+    def facts(self, rows: int) -> Facts:
+        """What the first `rows` prompts follow from."""
+        return self.whole.facts(rows).after(b"%d" % self.served + self.turn[:rows].astype("<i4").tobytes())
 
     def select(self, rows: NDArray[np.integer[Any]]) -> Iterator[bytes]:
         """The prompts of `rows`, in that order."""
