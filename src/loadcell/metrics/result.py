@@ -101,7 +101,8 @@ def build_result(
     last_planned = _last_planned(missing)
     plan = read_plan(recording, rows)
     sent_until = end_of_sending(manifest, load, rows, anchor, last_planned)[0]
-    settled = settled_ns(plan, _load_ended(rows, sent_until))
+    ended = _load_ended(rows, sent_until)
+    settled = settled_ns(plan, ended)
     span = pick_window(manifest, load, rows, anchor, last_planned, window_s, settled)
     whole = whole_run(manifest, load, rows, anchor, last_planned)
     members = span.members(rows, anchor)
@@ -123,7 +124,7 @@ def build_result(
     )
     ramp_s = float(manifest.effective.get("ramp_s") or 0.0)
     flight = concurrency(rows, full, extent, ramp_s, load.concurrency)
-    talking = None if plan is None else in_progress(lives(plan, _load_ended(rows, sent_until)), full)
+    talking = None if plan is None else in_progress(lives(plan, ended), full)
     thinks = plan is None and recording.spec.sessions.think is not None  # nobody knows how many users pause
     users = flight if plan is None and not thinks else msgspec.structs.replace(flight, mean=talking)
     state = msgspec.structs.replace(
@@ -150,7 +151,8 @@ def build_result(
     if why is not None:  # lives grow with the queue: their parts inside are more than what the server did
         full = replace(full, by_end=True)
     same = all((s.start, s.end, s.first_request) == (whole.start, whole.end, whole.first_request) for s in (span, full))
-    own, judged = timed(rows), members & ~rows.slow  # the times of slow readers are not the server's
+    own = timed(rows)
+    judged = members if own is rows else members & ~rows.slow
     events, every = scan_events(recording, own, judged, full, None if same else whole, len(told))
     ok = members & rows.ok
     views = [(members, full, events)] + ([(rows.counted, whole, every)] if every is not None else [])
@@ -173,7 +175,6 @@ def build_result(
         names = [name for name in LIMITED if name in latencies_of(recording.spec)]
         return without_pace(with_caveat({name: found[name] for name in names}, why), stream)
 
-    ended = _load_ended(rows, sent_until)
     talks = sessions(plan, rows, members, span, full, ended, settled, of_part, why)
     sides, seen = server_sides(recording, rows, ok), observe(recording, full, extent, rates)
     said = replies(recording, rows, ok) if generates else None
