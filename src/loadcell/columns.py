@@ -42,7 +42,7 @@ class Table(NamedTuple):
         return f"{self.path}:{self.lines[place]}" if self.lined else f"row {self.lines[place]} of {self.path}"
 
 
-def read_columns(path: str, said: str, wanted: tuple[tuple[str, ...], ...]) -> Table:
+def read_numbers(path: str, said: str, wanted: tuple[tuple[str, ...], ...]) -> Table:
     """For each of `wanted` the column that has one of its names; a file read before is not read again.
 
     An empty tuple of names takes the only column there is. UsageError, which begins with `said`, names the line that is
@@ -56,7 +56,7 @@ def read_columns(path: str, said: str, wanted: tuple[tuple[str, ...], ...]) -> T
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 in hex of a file that `read_columns` reads."""
+    """SHA-256 in hex of a file that `read_numbers` reads."""
     with _place(path, "")[0].open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from loadcell.columns import PACKAGED, read_columns
+from loadcell.columns import PACKAGED, read_numbers
 from loadcell.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Lengths(msgspec.Struct, frozen=True):
         import numpy as np
 
         said = f"the lengths in {self.file}: "
-        table = read_columns(self.file, said, ((self.column,) if self.column else (),))
+        table = read_numbers(self.file, said, ((self.column,) if self.column else (),))
         name, column = table.columns[0]
         values = np.array(column) * self.steps
         wrong = np.flatnonzero((values < 1) | ((values != np.rint(values)) & (self.steps == 1)))
@@ -170,7 +170,7 @@ def settle_lengths(tree: dict[str, dict[str, Any]]) -> None:
                 f"workload.lengths_columns is {named!r}: name the columns of inputs and outputs, as in a,b"
             )
         wanted = tuple((name,) for name in columns)
-    names = [name for name, _ in read_columns(path, said, wanted).columns]
+    names = [name for name, _ in read_numbers(path, said, wanted).columns]
     laws = {}
     for key, name in zip(("input_tokens", "output_tokens"), names, strict=True):
         laws[key] = f"empirical:{path}#{name}"

@@ -14,7 +14,7 @@ from loadcell.media import check_media
 from loadcell.prefix import check_cache, check_prefix
 from loadcell.replaying import check_replay
 from loadcell.sessions import check_sessions, check_talking
-from loadcell.spec.model import Spec, Workload
+from loadcell.spec.model import Load, Spec, Workload
 from loadcell.spec.notation import parse_arrivals
 from loadcell.spec.series import parse_series
 
@@ -29,6 +29,25 @@ def checked(spec: Spec) -> Spec:
 
 
 def _check(spec: Spec) -> None:
+    """UsageError says what of it cannot be."""
+    _check_parts(spec)
+    _check_series(spec)
+    _check_numbers(spec)
+    _check_end(spec.load)
+    if spec.workload.too_long == "drop" and spec.workload.prompts is None and spec.trace.name is None:
+        raise UsageError(
+            "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
+        )
+    _check_outputs(spec)
+    _check_loadgen(spec)
+    _check_trace(spec)
+    if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
+        what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
+        raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
+
+
+def _check_parts(spec: Spec) -> None:
+    """What the parts of a Spec say of themselves, and of those that they cannot be beside."""
     load = spec.load
     if not spec.endpoint.url.startswith(IN_PYTHON):
         check_api(spec.endpoint.api, "endpoint.api")
@@ -86,7 +105,11 @@ def _check(spec: Spec) -> None:
         sticky=spec.sessions.sticky,
     )
     parse_arrivals(load.arrivals)
-    _check_series(spec)
+
+
+def _check_numbers(spec: Spec) -> None:
+    """UsageError for a number that cannot be, whatever the others are."""
+    load = spec.load
     positive = {
         "load.concurrency": load.concurrency, "load.rate": load.rate, "load.requests": load.requests,
         "load.duration_s": load.duration_s, "load.timeout_s": load.timeout_s,
@@ -117,6 +140,10 @@ def _check(spec: Spec) -> None:
             f"observe.every_s is {spec.observe.every_s:g}: to look more often than every {_LEAST_LOOK_S:g} s would "
             "disturb the load; 0 turns it off"
         )
+
+
+def _check_end(load: Load) -> None:
+    """UsageError for ends of a run that contradict each other, or leave nothing of it."""
     warmup_s = load.warmup_s or 0.0
     if load.duration_s is not None and warmup_s >= load.duration_s:
         raise UsageError(f"the warm-up ({warmup_s:g} s) leaves nothing of the duration ({load.duration_s:g} s)")
@@ -138,16 +165,6 @@ def _check(spec: Spec) -> None:
         raise UsageError("load.lockstep and load.min_requests are of closed loops: leave out them or the rate")
     if load.min_requests is not None and (load.duration_s is None or load.requests is not None):
         raise UsageError("load.min_requests goes with a duration, and without a number of requests")
-    if workload.too_long == "drop" and workload.prompts is None and spec.trace.name is None:
-        raise UsageError(
-            "workload.too_long drop leaves out prompts of a file: planned lengths are clipped (--too-long clip)"
-        )
-    _check_outputs(spec)
-    _check_loadgen(spec)
-    _check_trace(spec)
-    if len(spec.dealt) > 1 and (spec.loadgen.scenario is not None or spec.endpoint.api == CALLABLE):
-        what = "a Python callable" if spec.loadgen.scenario is None else f"loadgen.scenario {spec.loadgen.scenario}"
-        raise UsageError(f"{what} is a load of one endpoint and one model: leave out classes.also and classes.models")
 
 
 def _check_mean(lengths: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from loadcell.columns import Table, read_columns
+from loadcell.columns import Table, read_numbers
 from loadcell.errors import UsageError
 from loadcell.spec.notation import parse_duration_s
 
@@ -112,7 +112,7 @@ def read_series(path: str, name: str) -> Series:
     Each rate holds until the next row's time, and the last for as long as the one before it; times count from the first
     row. UsageError names the line that is wrong.
     """
-    table = read_columns(path, f"{name}: ", (tuple(_TIMES), _RATES))
+    table = read_numbers(path, f"{name}: ", (tuple(_TIMES), _RATES))
     (time, times), (_, rates) = table.columns
     unit = _TIMES[time]
     if len(times) < 2:

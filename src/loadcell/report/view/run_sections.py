@@ -25,6 +25,7 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.load import load_words
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.view.sessions import of_tasks, talks, turns_table
@@ -86,7 +87,7 @@ def _summary(result: Result, detail: Detail | None, words: Words, source: str, d
     blocks += _charts(drawn, "time-parts")
     if drawn and detail is None:
         blocks.append(Note([t("Charts of distributions and of the course of the run need the recording.")]))
-    title = ", ".join([model, *said.load_words(result, words)])
+    title = ", ".join([model, *load_words(result, words)])
     return Section("summary", title, blocks, said.verdict(result, words))
 
 

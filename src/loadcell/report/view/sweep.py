@@ -29,8 +29,9 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import Figure, between, moment, share_in_brackets, span
+from loadcell.report.view.load import replayed_words, workload_words
 from loadcell.report.view.method import again, asked_for, setting, target, typed_command
-from loadcell.report.view.run import limit_words, replayed_words, workload_words
+from loadcell.report.view.run import limit_words
 from loadcell.report.view.stages import WORST_FIRST, bars, doubts, goodput, named, server_table, stage_table
 from loadcell.report.words import Words
 from loadcell.search.model import End, Found, Plan, Point, Stage, Sweep, load_words
