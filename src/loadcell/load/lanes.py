@@ -57,10 +57,8 @@ class Lanes:
             def failed(why: str, place: int = place) -> None:
                 on_failed(self._all[place], why)
 
-            pool, slowly = (
-                kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers),
-                place >= len(job.lanes),
-            )
+            slowly = place >= len(job.lanes)
+            pool = kind(way, poller, handlers, audit, on_ready, failed, job.worker, numbers)
             pool.receive_bytes = SLOW_RECEIVE_BYTES if slowly else None
             self._all.append(Lane(way, pool, slow=slowly))
         self._of = [self._all[place] for place, _, _ in job.heads]

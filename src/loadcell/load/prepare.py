@@ -79,7 +79,7 @@ def worker_count(spec: Spec) -> int:
         raise UsageError(f"{asked} workers cannot share {users} users: give --workers {users} at most")
     if spec.load.lockstep:  # users that wait for each other live in one process
         return 1
-    turns, rate = spec.sessions.turns, peak_rate(spec.load)
+    turns, rate = spec.sessions.turns or spec.agent.steps, peak_rate(spec.load)
     each = 1.0 if turns in (None, ALL) else parse_lengths(turns).mean
     needed = math.ceil((each * rate if rate else users or 1) / _LOAD_A_WORKER)
     return asked or max(1, min(usable_cores() // 2, _WORKERS_MOST, needed, users or needed))
