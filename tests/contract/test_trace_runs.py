@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_runs import Ran
+from known_sharing import beginnings, hits_of
 from scripted import Received, Step, clean, serve
 from small_engine import engine, truth_of
 
@@ -44,24 +45,6 @@ def ran(url: str, folder: Path, trace: dict[str, Any], load: dict[str, Any] | No
     return Ran(folder, manifest, recording, build_result(recording))
 
 
-def hits(prompts: list[list[str]]) -> tuple[int, int]:
-    """Blocks that an infinite cache has, the first miss ending the match; and all blocks."""
-    known: set[bytes] = set()
-    found = total = 0
-    for words in prompts:
-        digest, blocks = hashlib.sha256(), []
-        for start in range(0, len(words), BLOCK):
-            digest.update(" ".join(words[start : start + BLOCK]).encode() + b"\n")
-            blocks.append(digest.digest())
-        total += len(blocks)
-        for block in blocks:
-            if block not in known:
-                break
-            found += 1
-        known.update(blocks)
-    return found, total
-
-
 def test_a_server_gets_the_blocks_of_the_trace(tmp_path: Path) -> None:
     """Against the file itself: lengths, clipped where asked, and what an infinite cache would find."""
     rows = 40
@@ -77,18 +60,9 @@ def test_a_server_gets_the_blocks_of_the_trace(tmp_path: Path) -> None:
         told = [json.loads(line) for _, line in zip(range(rows), file, strict=False)]
     prompts = [json.loads(one.body)["prompt"].split(" ") for one in sent]
     assert [len(words) for words in prompts] == [min(MOST, row["input_length"]) for row in told]
-    known: set[int] = set()
-    found = total = 0
-    for row in told:
-        blocks = row["hash_ids"][: -(-min(MOST, row["input_length"]) // BLOCK)]
-        total += len(blocks)
-        for number in blocks:
-            if number not in known:
-                break
-            found += 1
-        known.update(blocks)
-    assert hits(prompts) == (found, total)
-    assert found > 0
+    listed = [row["hash_ids"][: -(-min(MOST, row["input_length"]) // BLOCK)] for row in told]
+    assert hits_of(beginnings(words, BLOCK) for words in prompts) == (found := hits_of(listed))
+    assert found[0] > 0
     trace = done.manifest.effective["trace"]
     assert trace["sha256"] == hashlib.sha256((DATA / "mooncake-conversation.jsonl.gz").read_bytes()).hexdigest()
     assert [one["what"] for one in trace["changes"]] == ["spread", "clip", "clip", "speed"]

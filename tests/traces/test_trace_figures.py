@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from known_sharing import hits_of
 
 from loadcell.traces.describe import describe
 from loadcell.traces.named import named_traces, path_of
@@ -85,18 +86,10 @@ def test_the_figures_of_a_trace_are_those_of_its_file(name):
 
 @pytest.mark.parametrize(("name", "share"), [("mooncake-conversation", 0.366), ("mooncake-synthetic", 0.640)])
 def test_the_hit_share_of_a_cache_without_bounds_is_the_published_one(name, share):
-    known: set[int] = set()
-    hits = every = 0
-    for *_, blocks in rows_of(name):
-        every += len(blocks)
-        for block in blocks:
-            if block not in known:
-                break
-            hits += 1
-        known.update(blocks)
+    hits, every, distinct = hits_of(blocks for *_, blocks in rows_of(name))
     sharing = describe(read_trace(name)).sharing
     assert sharing is not None
-    assert (sharing.block_tokens, sharing.blocks, sharing.distinct) == (512, every, len(known))
+    assert (sharing.block_tokens, sharing.blocks, sharing.distinct) == (512, every, distinct)
     assert sharing.hit_share == pytest.approx(hits / every, abs=1e-12)
     assert sharing.hit_share == pytest.approx(share, abs=5e-4)
 

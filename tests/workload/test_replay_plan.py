@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from known_sharing import beginnings, hits_of
 from made_traces import made_requests, made_sessions
 
 from loadcell.errors import UsageError
@@ -174,44 +174,6 @@ def test_a_number_of_requests_ends_with_a_whole_session() -> None:
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
-def blocks_of(text: str, tokens: int) -> list[bytes]:
-    """Blocks of a prompt whose words are a token each, each hashed with all before it."""
-    words, digest, out = text.split(" "), hashlib.sha256(), []
-    assert len(words) == tokens
-    for start in range(0, tokens, BLOCK):
-        digest.update((" ".join(words[start : start + BLOCK]) + "\n").encode())
-        out.append(digest.digest())
-    return out
-
-
-def hit_share(texts: list[tuple[str, int]]) -> tuple[int, int]:
-    """Blocks that an infinite cache has when each prompt comes, the first miss ending the match; and all blocks."""
-    known: set[bytes] = set()
-    hits = total = 0
-    for text, tokens in texts:
-        blocks = blocks_of(text, tokens)
-        total += len(blocks)
-        for block in blocks:
-            if block not in known:
-                break
-            hits += 1
-        known.update(blocks)
-    return hits, total
-
-
-def trace_hits(rows: list[dict[str, Any]]) -> tuple[int, int]:
-    known: set[int] = set()
-    hits = total = 0
-    for row in rows:
-        total += len(row["hash_ids"])
-        for number in row["hash_ids"]:
-            if number not in known:
-                break
-            hits += 1
-        known.update(row["hash_ids"])
-    return hits, total
-
-
 @pytest.mark.parametrize("name", ["mooncake-conversation", "mooncake-synthetic"])
 def test_bodies_share_the_blocks_of_mooncake(name: str) -> None:
     """The first requests as bodies, against the file: both read by other hands."""
@@ -221,8 +183,9 @@ def test_bodies_share_the_blocks_of_mooncake(name: str) -> None:
     bodies = [json.loads(body) for body in source.bodies(0) if isinstance(body, bytes)]
     with gzip.open(file_of(f"{name}.jsonl.gz"), "rt") as file:
         told = [json.loads(line) for _, line in zip(range(rows), file, strict=False)]
-    sent = [(body["prompt"], row["input_length"]) for body, row in zip(bodies, told, strict=True)]
-    assert hit_share(sent) == trace_hits(told)
+    prompts = [body["prompt"].split(" ") for body in bodies]
+    assert [len(words) for words in prompts] == [row["input_length"] for row in told]
+    assert hits_of(beginnings(words, BLOCK) for words in prompts) == hits_of(row["hash_ids"] for row in told)
     assert [body["max_tokens"] for body in bodies] == [row["output_length"] for row in told]
 
 
