@@ -19,6 +19,7 @@ from loadcell.kinds import KIND_OUTPUT
 from loadcell.phrases import Phrase, learn
 from loadcell.recording.database import open_database, parquet, quoted
 from loadcell.recording.forms import AuditForm, EffectiveForm, EnvironmentForm, HostForm, decode
+from loadcell.recording.imported import Imported
 from loadcell.recording.parts import Checked, cannot_be, check_part, plain_file, room_of
 from loadcell.recording.schema import (
     CHUNKS,
@@ -71,6 +72,8 @@ class Recording:
     """Files of what was watched that could not be read: no figure of the load needs them."""
     wait_parts: list[str] = field(default_factory=list)
     """The file of what waits for what; none without sessions."""
+    imported: Imported | None = None
+    """Where it comes from, if another tool made the load."""
     altered: list[str] | None = None
     """Files that are not as the run wrote them, by its checksums; None where it made none."""
 
@@ -163,6 +166,7 @@ def open_recording(path: str | Path) -> Recording:
         series_parts=parts["series"],
         damaged_beside=damaged_beside,
         wait_parts=waits,
+        imported=_imported(folder / "imported.json"),
         altered=altered(folder),
     )
 
@@ -270,6 +274,11 @@ def _decoded(path: Path, form: Any, *, whole: bool) -> Any:
 
 def _optional(path: Path, form: Any) -> dict[str, Any] | None:
     return read_told(path, form) if os.path.lexists(path) else None
+
+
+def _imported(path: Path) -> Imported | None:
+    found: Imported | None = read_json(path, Imported) if os.path.lexists(path) else None
+    return found
 
 
 def _audits(folder: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ A recording is a folder:
     sources.json              what was watched beside the load (`Source`), in the order of their numbers
     looks-NNNNN.parquet       one row a look at a source while the load ran, answered or not
     series-NNNNN.parquet      one row a value that a look brought
+    imported.json             where it comes from, if another tool made the load (`recording.imported`)
 
 All times `_ns` are integer nanoseconds since t0, the start of the load, on CLOCK_MONOTONIC. Missing is NULL.
 """
@@ -32,11 +33,11 @@ import msgspec
 from loadcell.kinds import MISSING as MISSING
 from loadcell.phrases import Phrase
 
-FORMAT = 5
+FORMAT = 6
 """2 added what the server tells of its own times, and the window that is found from the data. 3 added what was watched
 beside the load, and runs that were ended before their time. 4 added which prompt of a file each request sends.
 5 added requests beyond the end of the load, how early an event of a shared read can have come, and the hash of the
-bodies, which that of the schedule holds no more."""
+bodies, which that of the schedule holds no more. 6 added imported recordings, whose load another tool made."""
 Ns = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Nanoseconds since the start of the load, or a number of requests, as far as floats are exact."""
 
