@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from loadcell.cli import foreign
-from loadcell.metrics import GLOSSARY, Metric
+from loadcell.compare import comparison_schema
+from loadcell.metrics import GLOSSARY, Metric, repeats_schema, result_schema
 from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
 from loadcell.metrics.checks_budget import FLOOR_MS
 from loadcell.metrics.clusters import LEAST_ON_EITHER_SIDE, LEAST_REQUESTS
@@ -18,6 +21,8 @@ from loadcell.metrics.peer_names import PEER_NAMES, PEERS
 from loadcell.metrics.vocabulary import NAMES, QUANTITIES, Name
 from loadcell.presets import CAVEATS, presets
 from loadcell.recording.tables import ABOUT, TABLES
+from loadcell.search import sweep_schema
+from loadcell.spec import spec_schema
 
 DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """\
@@ -570,6 +575,17 @@ def _flags(words: str) -> str:
     return " ".join(f"`{word}`" for word in words.split())
 
 
+def schemas() -> dict[str, Callable[[], str]]:
+    """The published schemas, each in a file that is called by its noun and version."""
+    made = (result_schema(), sweep_schema(), comparison_schema(), repeats_schema(), spec_schema())
+    pages = {}
+    for schema in made:
+        *_, noun, version = schema["$id"].split(":")
+        text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+        pages[f"schema/{noun}-{version}.json"] = lambda text=text: text
+    return pages
+
+
 PAGES = {
     "flags.md": flags_page,
     "metrics.md": metrics_page,
@@ -577,9 +593,11 @@ PAGES = {
     "slo.md": slo_page,
     "server-metrics.md": server_page,
     "query.md": query_page,
+    **schemas(),
 }
 
 if __name__ == "__main__":
     DOCS.mkdir(exist_ok=True)
     for name, page in PAGES.items():
+        (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(page(), encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadcell.phrases import Phrase
+from loadcell.published_schema import json_schema
 
 Doc = msgspec.Meta
 FORMAT = 2
@@ -142,5 +143,4 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def comparison_schema() -> dict[str, Any]:
     """JSON Schema of the Comparison."""
-    schema = msgspec.json.schema(Comparison)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell comparison", **schema}
+    return json_schema(Comparison, "comparison", FORMAT)

@@ -14,6 +14,7 @@ from loadcell.metrics.headline import reasons_of, word_of
 from loadcell.metrics.limits import figure_name
 from loadcell.metrics.model import Estimate, Interval, Latency, Result, Share, Word
 from loadcell.phrases import Phrase, phrase
+from loadcell.published_schema import json_schema
 
 Doc = msgspec.Meta
 FORMAT = 1
@@ -334,5 +335,4 @@ def _name(figure: Repeated) -> str:
 
 def repeats_schema() -> dict[str, Any]:
     """JSON Schema of Repeats."""
-    schema = msgspec.json.schema(Repeats)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell repeats", **schema}
+    return json_schema(Repeats, "repeats", FORMAT)

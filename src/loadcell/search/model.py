@@ -11,6 +11,7 @@ import msgspec
 
 from loadcell.metrics.model import Energy, Estimate, Goodput, Interval, Share, Word
 from loadcell.phrases import Phrase, phrase
+from loadcell.published_schema import json_schema
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -263,5 +264,4 @@ def load_words(plan: Plan, level: float) -> str:
 
 def sweep_schema() -> dict[str, Any]:
     """JSON Schema of the Sweep."""
-    schema = msgspec.json.schema(Sweep)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell sweep", **schema}
+    return json_schema(Sweep, "sweep", FORMAT)

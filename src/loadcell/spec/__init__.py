@@ -30,6 +30,7 @@ from loadcell.spec.model import LoadGen as LoadGen
 from loadcell.spec.model import Seeds as Seeds
 from loadcell.spec.model import Spec as Spec
 from loadcell.spec.model import Workload as Workload
+from loadcell.spec.model import spec_schema as spec_schema
 from loadcell.spec.notation import Arrivals as Arrivals
 from loadcell.spec.notation import parse_arrivals as parse_arrivals
 from loadcell.spec.notation import parse_duration_s as parse_duration_s

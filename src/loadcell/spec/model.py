@@ -13,6 +13,7 @@ from loadcell.lengths import parse_lengths
 from loadcell.media import Media
 from loadcell.places import Class, Classes, Slo, classes_of
 from loadcell.prefix import CacheState, Prefix
+from loadcell.published_schema import json_schema
 from loadcell.replaying import Replay
 from loadcell.sessions import Sessions
 
@@ -355,3 +356,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def dealt(self) -> list[Class]:
         """The classes of its requests, at least one."""
         return classes_of(self.classes, self.endpoint.url, self.endpoint.model, self.slo)
+
+
+FORMAT = 1
+"""Version of a Spec in JSON: that of its schema."""
+
+
+def spec_schema() -> dict[str, Any]:
+    """JSON Schema of the Spec as recordings and results hold it; what people write may say "500ms" for a time too."""
+    return json_schema(Spec, "spec", FORMAT)

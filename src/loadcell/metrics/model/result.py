@@ -26,6 +26,7 @@ from loadcell.metrics.model.outcome import (
 from loadcell.metrics.model.server import Counters, Observed, ServerSide, WhereTtft
 from loadcell.metrics.model.sessions import Sessions
 from loadcell.phrases import Phrase
+from loadcell.published_schema import json_schema
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -151,5 +152,4 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def result_schema() -> dict[str, Any]:
     """JSON Schema of the Result."""
-    schema = msgspec.json.schema(Result)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Loadcell result", **schema}
+    return json_schema(Result, "result", FORMAT)
