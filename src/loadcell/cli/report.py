@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadcell.cli.results import add_full, add_judging, add_slo, exit_code, refuse_many, show
+from loadcell.cli.results import add_full, add_judging, add_sink, add_slo, exit_code, refuse_many, sent, show
 
 if TYPE_CHECKING:
     from loadcell.metrics import Result
@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--parquet", action="store_true", help="per-request.parquet: a row a request; of a sweep stages.parquet"
     )
     files.add_argument("--output", metavar="PATH", help="folder for these; or the file, as in page.html")
+    add_sink(files)
     add_lang(files)
     served = parser.add_argument_group("served")
     served.add_argument("--serve", action="store_true", help="serve a folder: list, filter, open, compare in a browser")
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     tell_files(written, beside_output=printed)
     if printed or not written:
         show(shown, folder, words, as_json=args.json, as_csv=args.csv, as_markdown=args.md, full=args.full)
+    sent(result, args.sink, written)
     return exit_code(result, strict=args.strict)
 
 
@@ -136,7 +138,7 @@ def _report_duel(args: argparse.Namespace, folder: Path) -> int:
     from loadcell.cli.compare import show_duel
     from loadcell.errors import UsageError
 
-    wrong = [f"--{flag}" for flag in ("slo", "window", "csv", "png", "svg", "parquet") if getattr(args, flag)]
+    wrong = [f"--{flag}" for flag in ("slo", "window", "csv", "png", "svg", "parquet", "sink") if getattr(args, flag)]
     if wrong:
         raise UsageError(f"{wrong[0]} is for one run: {folder} is a duel; name the folder of one of its turns")
     return show_duel(args, folder)
@@ -150,8 +152,9 @@ def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
     from loadcell.errors import UsageError
     from loadcell.search import build_sweep
 
-    if args.slo is not None or args.window is not None:
-        flag = "--slo" if args.slo is not None else "--window"
+    wrong = [f"--{flag}" for flag in ("slo", "window", "sink") if getattr(args, flag)]
+    if wrong:
+        flag = wrong[0]
         raise UsageError(f"{flag} is for one run: {folder} is a sweep; name the folder of one of its stages")
     sweep = build_sweep(folder)
     written = write_sweep_files(args, sweep, folder, words)

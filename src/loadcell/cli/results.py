@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,34 @@ def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
     """Add the flags that say what to make of a verdict."""
     parser.add_argument("--strict", action="store_true", help="exit with 3 if the verdict is SUSPECT")
     parser.add_argument("--force", action="store_true", help="no longer needed: figures are always shown, marked")
+
+
+def add_sink(parser: argparse._ActionsContainer) -> None:
+    """Add --sink."""
+    parser.add_argument(
+        "--sink",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="send the result to a sink, as in mlflow or wandb:project=chat (repeatable)",
+    )
+
+
+def sent(result: Result, asked: Sequence[str], files: Sequence[Path]) -> None:
+    """Send a result to each sink, as JSON and with the files that were made of it, and say where it is then."""
+    if not asked:
+        return
+    import tempfile
+
+    from loadcell.report import to_json
+    from loadcell.report.sinks import sink
+
+    sends = [sink(each) for each in asked]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "result.json"
+        whole.write_bytes(to_json(result))
+        for send in sends:
+            sys.stderr.write(f"{send(result, [whole, *files])}\n")
 
 
 def exit_code(result: Result, *, strict: bool) -> int:

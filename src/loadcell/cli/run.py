@@ -14,7 +14,7 @@ from loadcell.cli.classes import add_classes, put_classes
 from loadcell.cli.interrupts import interrupts_later
 from loadcell.cli.pages import add_page, check_lang, leave_page, run_page_file, wants_page, words_of
 from loadcell.cli.replay import ask_trust, find_recorded, make_review, settle
-from loadcell.cli.results import add_full, add_judging, add_slo, exit_code, show, show_json
+from loadcell.cli.results import add_full, add_judging, add_sink, add_slo, exit_code, sent, show, show_json
 from loadcell.errors import UsageError
 from loadcell.recording.claim import claimed, output_folder
 from loadcell.spec import Spec
@@ -167,6 +167,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--output", metavar="DIR", help="folder of the recording (default: recordings/TIME)")
     run.add_argument("--repeat", metavar="N", help="run N times, into DIR/1 to DIR/N, and compare the runs")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_sink(run)
     add_full(run)
     add_judging(run)
     add_page(run, "report.html in the recording's folder")
@@ -239,10 +240,22 @@ def run(args: argparse.Namespace) -> int:
     """Run the load, print the result. Returns 0; 1 if no request succeeded; 3, 4 by the verdict; 130 if interrupted."""
     check_lang(args)
     count = None if args.repeat is None else _count(args.repeat)
+    _check_sinks(args.sink, count)
     recorded = find_recorded(args.target)
     spec = read_spec(args, recorded)
     with output_folder(args.output, "recordings") as folder:
         return _run(args, spec, recorded, count, folder)
+
+
+def _check_sinks(asked: list[str], count: int | None) -> None:
+    """What is wrong with a sink is said before the load, not after it."""
+    if asked:
+        from loadcell.report.sinks import sink
+
+        if count is not None:
+            raise UsageError("--sink is for one run: with --repeat, send each by loadcell report DIR/1 --sink ...")
+        for each in asked:
+            sink(each)
 
 
 def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count: int | None, folder: Path) -> int:
@@ -268,6 +281,7 @@ def _run(args: argparse.Namespace, spec: Spec, recorded: Recorded | None, count:
         show(shown, folder, words_of(args), full=args.full)
     if wants_page(args):
         leave_page(args, lambda words: run_page_file(shown, detail, folder, words))
+    sent(result, args.sink, [])
     return 130 if result.run.state == "interrupted" else exit_code(result, strict=args.strict)
 
 

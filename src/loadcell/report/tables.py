@@ -39,11 +39,11 @@ def to_csv(result: Result) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows([*map(harmless, row), *[None] * (len(CSV_COLUMNS) - len(row))] for row in _rows(result))
+    writer.writerows([*map(harmless, row), *[None] * (len(CSV_COLUMNS) - len(row))] for row in figure_rows(result))
     return out.getvalue()
 
 
-def _rows(result: Result) -> Iterator[Row]:
+def figure_rows(result: Result) -> Iterator[Row]:
     yield "verdict", "", word_of(result), "", None, None, None, None
     for metric, latency in result.latency.items():
         yield from _summaries(metric.removesuffix("_ms"), latency)
