@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "show the result of a recording again",
     "compare": "compare runs: what differs, and how sure that is",
     "duel": "the same requests to two endpoints in turns: which is faster",
+    "watch": "the same load again and again: its history, and what changed",
     "selftest": "measure the error and the limits of this machine as a client",
     "query": "ask recordings in SQL",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
