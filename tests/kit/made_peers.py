@@ -90,8 +90,16 @@ def guidellm_summary(values: list[float]) -> dict[str, Any]:
     at = {f"p{name}": ordered[min(int(share * len(ordered)), len(ordered) - 1)] for name, share in _SHARES}
     mean = sum(ordered) / len(ordered)
     return {
-        "mean": mean, "median": at["p50"], "mode": ordered[0], "variance": 0.0, "std_dev": 0.0, "min": ordered[0],
-        "max": ordered[-1], "count": len(values), "total_sum": sum(values), "percentiles": at,
+        "mean": mean,
+        "median": at["p50"],
+        "mode": ordered[0],
+        "variance": 0.0,
+        "std_dev": 0.0,
+        "min": ordered[0],
+        "max": ordered[-1],
+        "count": len(values),
+        "total_sum": sum(values),
+        "percentiles": at,
     }
 
 
@@ -217,3 +225,32 @@ def guidellm_report(form: str) -> dict[str, Any]:
     rows = [guidellm_row_of_01(), guidellm_row_of_01(100.5)]
     bench = {"mode": "asynchronous", "rate": 2.0, "results": rows, "errors": [], "concurrencies": [{"time": 1.0}]}
     return {"benchmarks": [{"benchmarks": [bench], "args": args | {"data": "x"}}]}
+
+
+def sglang_row(n: int = 0, **changed: Any) -> dict[str, Any]:
+    """A line of SGLang's bench_serving; with n requests, what --output-details adds: 50 ms, then 10 ms a token."""
+    row = {
+        "tag": None,
+        "backend": "sglang-oai-chat",
+        "dataset_name": "random",
+        "request_rate": 4.0,
+        "max_concurrency": None,
+        "random_input_len": 100,
+        "random_output_len": 10,
+        "random_range_ratio": 0.5,
+        "server_info": {"model_path": "m", "api_key": "sk-secret", "internal_states": [{"x": 1}]},
+        "duration": 2.0,
+        "completed": 3,
+        "total_input_tokens": 300,
+        "total_output_tokens": 30,
+        "request_throughput": 1.5,
+        "output_throughput": 15.0,
+        "concurrency": 0.3,
+        "accept_length": None,
+    }
+    for time, value in (("e2e_latency", 150.0), ("ttft", 50.0), ("tpot", 10.0), ("itl", 10.0)):
+        row |= {f"{stat}_{time}_ms": value for stat in ("mean", "median", "p99")} | {f"std_{time}_ms": 0.0}
+    if n:
+        row |= {"completed": n, "input_lens": [100] * n, "output_lens": [10] * n, "ttfts": [0.05] * n}
+        row |= {"itls": [[0.01] * 9] * n, "generated_texts": ["a secret answer"] * n, "errors": [""] * n}
+    return row | changed
