@@ -274,3 +274,53 @@ def llmperf_row(**changed: Any) -> dict[str, Any]:
 def llmperf_failure(code: Any = 500, message: str = "boom") -> dict[str, Any]:
     """One that failed: it holds zeros."""
     return llmperf_row(**dict.fromkeys(llmperf_row(), 0)) | {"error_code": code, "error_msg": message}
+
+
+def sse(*contents: str | None, usage: int | None = None) -> str:
+    """Events of a chat stream; None is an event with a role alone."""
+    events = [{"choices": [{"delta": {"role": "assistant"} if c is None else {"content": c}}]} for c in contents]
+    if usage is not None:
+        events.append({"choices": [], "usage": {"completion_tokens": usage}})
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+
+
+def perf_analyzer_request(*responses: tuple[float, str], start_ms: float = 0.0, **inputs: Any) -> dict[str, Any]:
+    """A request of perf_analyzer's export; responses are a time in ms after the send and the text of one read."""
+    t0 = 1_795_958_030_000_000_123 + int(start_ms * 1e6)
+    return {
+        "timestamp": t0,
+        "request_inputs": {"payload": '{"messages": [{"content": "a secret prompt"}]}'} | inputs,
+        "response_timestamps": [t0 + int(ms * 1e6) for ms, _ in responses],
+        "response_outputs": [{"response": text} for _, text in responses],
+    }
+
+
+def perf_analyzer_export(*requests: Any, value: int = 2) -> dict[str, Any]:
+    """What perf_analyzer writes for GenAI-Perf."""
+    experiment = {"experiment": {"mode": "concurrency", "value": value}, "requests": list(requests)}
+    return {"service_kind": "openai", "endpoint": "v1/chat/completions", "experiments": [experiment]}
+
+
+def genai_perf_summary() -> dict[str, Any]:
+    """A summary of GenAI-Perf."""
+    spread = {"p1": 1.0, "p50": 2.0, "p99": 3.0, "min": 1.0, "max": 3.0, "std": 0.5}
+    return {
+        "request_throughput": {"unit": "requests/sec", "avg": 4.0},
+        "request_latency": {"unit": "ms", "avg": 90.0} | spread,
+        "time_to_first_token": {"unit": "ms", "avg": 50.0} | spread,
+        "inter_token_latency": {"unit": "ms", "avg": 10.0} | spread,
+        "request_count": {"unit": "count", "avg": 3.0},
+        "telemetry_stats": {},
+        "input_config": {
+            "model_names": ["m"],
+            "perf_analyzer": {"stimulus": {"concurrency": 2}, "measurement": {"mode": "request_count", "num": 3}},
+            "endpoint": {"type": "chat", "url": "http://h:1", "streaming": True},
+            "input": {
+                "random_seed": 0,
+                "synthetic_tokens": {"mean": 100, "stddev": 5},
+                "header": ["Authorization: sk-secret"],
+            },
+            "tokenizer": {"name": "t"},
+        },
+        "sessions": {"s1": {"request_latency": {"unit": "ms", "avg": 90.0}}},
+    }

@@ -21,7 +21,7 @@ import msgspec
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Request, Run, Status, Told
+from loadcell.interop.model import Missing, Request, Run, Status
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -35,35 +35,18 @@ from loadcell.interop.readers.common import (
     head,
     normal,
     number,
-    stat_of,
     text,
     typed,
     untold,
     whole,
     within,
 )
+from loadcell.interop.readers.metric_objects import told_of
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
 
 _FOLDERS = ("", "profile_runs/*", "search_iter_*", "search_iter_*/profile_runs/*")
 _SUMMARY = 32 << 20
-_METRICS = {
-    "time_to_first_token": "ttft_ms",
-    "time_to_first_output_token": "ttfa_ms",
-    "inter_token_latency": "tpot_ms",
-    "inter_chunk_latency": "itl_ms",
-    "request_latency": "e2e_ms",
-    "request_throughput": "requests_per_s",
-    "output_token_throughput": "output_tokens_per_s",
-    "input_token_throughput": "input_tokens_per_s",
-    "goodput": "goodput",
-    "good_request_fraction": "slo_attainment",
-    "effective_concurrency": "concurrency",
-    "spec_decode_acceptance_length": "acceptance_length",
-    "overall_usage_prompt_cache_read_pct": "prefix_cache_hit_share",
-}
-_UNITS = {"requests/sec": "requests/s", "tokens/sec": "tokens/s", "tokens/sec/user": "tokens/s", "sec": "s"}
-_ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
 _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
 _ARRIVALS = {"poisson": "poisson", "constant": "constant"}
 _DERIVED = [
@@ -219,7 +202,7 @@ def _run(pair: _Pair) -> Run:
         files=[file for file in (pair.summary, pair.records) if file is not None],
         name=pair.name,
         started_at=_local(summary.get("start_time")),
-        told=list(_told(summary)),
+        told=list(told_of(summary)),
         notes=_notes(summary),
         fields=_FIELDS,
         **_asked(summary, config),
@@ -294,21 +277,6 @@ def _asked(summary: dict[str, Any], config: Any) -> dict[str, Any]:
 
 def _lengths(asked: Any) -> str | None:
     return normal(within(asked, "mean"), within(asked, "stddev")) if isinstance(asked, dict) else normal(asked)
-
-
-def _told(summary: dict[str, Any]) -> Iterator[Told]:
-    for tag, measured in summary.items():
-        if not isinstance(measured, dict) or "unit" not in measured:
-            continue
-        unit = _UNITS.get(str(measured["unit"]), str(measured["unit"]))
-        adjusted = tag.startswith("adj_")
-        given: dict[str, float | None] = {key: number(value) for key, value in measured.items() if key != "unit"}
-        if adjusted:
-            given = {**given, **{key: math.inf for key in _ADJUSTED if given.get(key) is None}}
-        scalar = set(measured) <= {"unit", "avg"} and not adjusted
-        for key, value in given.items():
-            stat = None if scalar else stat_of(key)
-            yield Told(key=f"{tag}.{key}", value=value, unit=unit, metric=_METRICS.get(tag), stat=stat)
 
 
 def _notes(summary: dict[str, Any]) -> list[str]:
