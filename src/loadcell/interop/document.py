@@ -23,11 +23,13 @@ from loadcell.errors import UsageError
 Each = Callable[[Any], Any]
 BLOCK = 1 << 20
 """Bytes that are read at a time."""
-_HEAD = 1 << 16
-"""Bytes by which a file is known."""
+_HEAD, _PIECE = 1 << 16, 1 << 10
+"""Bytes by which a file is known, and how many of them are unpacked at a time."""
 _NEAR = 16
 """Longest word that is no string: what is wrong nearer to the end of the window may go on beyond it."""
 _BLANKS = " \t\n\r"
+_GO_ON, _GOES_ON = ("", ".", "e", "E"), 4
+"""What may stand, and how near to its end, behind a number that goes on beyond the window."""
 _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 
 
@@ -163,7 +165,7 @@ class _Text:
             except JSONDecodeError as error:
                 why, place = error.msg, error.pos
             else:
-                if end == len(self.text) and self.more():  # a number may go on
+                if len(self.text) - end < _GOES_ON and self.text[end : end + 1] in _GO_ON and self.more():
                     continue
                 self.at = end
                 return asked.made(value, path)
@@ -271,14 +273,16 @@ def _reading(path: Path) -> Iterator[_Text]:
 
 @functools.lru_cache(maxsize=64)
 def _head(path: Path, *_: int) -> Any:
+    data = b""
     try:
         with opened(path) as file:
-            data = file.read(_HEAD)
-            text = codecs.getincrementaldecoder(json.detect_encoding(data[:4]))("strict").decode(data)
-    except (UnicodeDecodeError, EOFError, zlib.error):
-        return None
+            while len(data) < _HEAD and (piece := file.read(_PIECE)):
+                data += piece
+    except (EOFError, zlib.error, gzip.BadGzipFile):  # who reads all of it will say so
+        pass
     except OSError as error:
         raise UsageError(f"cannot read {path}: {_why(error)}") from None
+    text = codecs.getincrementaldecoder(json.detect_encoding(data[:4]))("replace").decode(data)
     found: list[Any] = []
     _fill(text, 0, found.append)
     return found[0] if found else None
