@@ -41,7 +41,7 @@ from loadcell.interop.readers.common import (
     whole,
     within,
 )
-from loadcell.interop.readers.metric_objects import told_of
+from loadcell.interop.readers.metric_objects import ADJUSTED, told_of
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
 
@@ -284,9 +284,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     if "inter_token_latency" in summary:
         notes.append(phrase("AIPerf's inter_token_latency is TPOT, a value a request; its inter_chunk_latency is ITL"))
     if any(tag.startswith("adj_") for tag in summary):
-        notes.append(
-            phrase("in adj_* of AIPerf failed requests count as infinite, and a figure without a value is that")
-        )
+        notes.append(ADJUSTED)
     if summary.get("was_cancelled") or summary.get("is_complete") is False:
         why = text(summary.get("incomplete_reason")) or "was_cancelled"
         notes.append(phrase("AIPerf says that the run was cut short: {}", why))
@@ -309,7 +307,7 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
     run.ok, run.failed = first(run.ok, counts.by_status["ok"]), first(run.failed, counts.by_status["failed"])
     run.cancelled = counts.by_status["cancelled"]
     run.details = partial(_requests, records, counts, source)
-    run.derived = _DERIVED if counts.chunks else _DERIVED[:3]
+    run.derived = _DERIVED[: None if counts.chunks else 3]
     if not counts.chunks:
         run.missing.append(Missing(field="chunks", why=NO_EVENTS))
     if counts.warmup:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from loadcell.interop.model import Told
 from loadcell.interop.readers.common import number, stat_of
+from loadcell.phrases import phrase
 
 MEANINGS = {
     "time_to_first_token": "ttft_ms",
@@ -30,18 +30,20 @@ _UNITS = {
     "requests/sec": "requests/s", "tokens/sec": "tokens/s", "tokens/sec/user": "tokens/s", "sec": "s",
     "count": "requests",
 }  # fmt: skip
-_ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
+ADJUSTED = phrase("in adj_* of AIPerf failed requests count as infinite, and a figure without a value is that")
+_BAND = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
 
 
 def told_of(tree: dict[str, Any], at: str = "") -> Iterator[Told]:
-    """Every figure. In adj_* of AIPerf, where failed requests are infinite, what is not there is infinite."""
+    """Every figure. In adj_* of AIPerf failed requests are infinite, and a figure that is infinite is not written: it
+    has a key here and no value, which `ADJUSTED` says."""
     for tag, measured in tree.items():
         if not isinstance(measured, dict) or "unit" not in measured:
             continue
         unit = _UNITS.get(str(measured["unit"]), str(measured["unit"]))
         given: dict[str, float | None] = {key: number(value) for key, value in measured.items() if key != "unit"}
         if tag.startswith("adj_"):
-            given = {**given, **{key: math.inf for key in _ADJUSTED if given.get(key) is None}}
+            given = dict.fromkeys(_BAND) | given
         scalar = set(measured) <= {"unit", "avg"}
         for key, value in given.items():
             stat = None if scalar else stat_of(key)
