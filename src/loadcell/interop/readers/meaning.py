@@ -24,7 +24,8 @@ _APIS = {
 }  # fmt: skip
 _KINDS = (
     ("timeout", "timeout"), ("timedout", "timeout"), ("connector", "connect"), ("connectionrefused", "connect"),
-    ("connecterror", "connect"), ("serverdisconnected", "cut"), ("connectionreset", "cut"), ("payload", "cut"),
+    ("connecterror", "connect"), ("connectionerror", "connect"), ("serverdisconnected", "cut"),
+    ("connectionreset", "cut"), ("payload", "cut"),
 )  # fmt: skip
 
 
