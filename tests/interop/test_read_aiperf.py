@@ -96,10 +96,10 @@ def test_it_is_near_the_truth(run):
 def test_one_file_alone(tmp_path):
     (summary,) = aiperf.read(FOLDER / "profile_export_aiperf.json")
     assert summary.details is None and summary.ok == 64 and summary.told
-    assert {"requests", "started_at"} <= {missing.field for missing in summary.missing}
+    assert [missing.field for missing in summary.missing] == ["requests"] and summary.started_at.tzinfo is None
     (records,) = aiperf.read(FOLDER / "profile_export.jsonl.gz")
     assert len(list(records.details())) == 64 and not records.told
-    assert {"model", "url", "loop"} <= {missing.field for missing in records.missing}
+    assert (records.model, records.url, records.loop) == (None, None, None)
     assert {r.token_source for r in records.details()} == {"unknown"}
 
 
@@ -145,7 +145,6 @@ def test_repeats_are_runs(tmp_path):
     runs = aiperf.read(tmp_path)
     assert [run.name for run in runs] == ["profile_runs-run_0001", "profile_runs-run_0002"]
     assert all(len(list(run.details())) == 2 for run in runs)
-    assert "the summary counts 64 valid requests, the records 2" in runs[0].notes
 
 
 def test_turns_name_their_session(tmp_path):

@@ -32,7 +32,7 @@ def test_each_line_is_a_run(tmp_path):
     ]
     assert [run.details is None for run in runs] == [True, False, False]
     assert not any(run.tested or run.placed for run in runs)
-    assert "all requests were sent at once" in runs[2].notes
+    assert "all requests were sent at once: as many users as requests" in runs[2].notes and runs[2].concurrency == 2
     assert (runs[0].model, runs[0].api, runs[0].input_tokens) == ("m", "chat", "uniform:50,100")
     assert (runs[0].ok, runs[0].failed, runs[0].window_s) == (3, None, 2.0)
     assert {"requests", "failed"} <= {missing.field for missing in runs[0].missing}

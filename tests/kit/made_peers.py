@@ -254,3 +254,23 @@ def sglang_row(n: int = 0, **changed: Any) -> dict[str, Any]:
         row |= {"completed": n, "input_lens": [100] * n, "output_lens": [10] * n, "ttfts": [0.05] * n}
         row |= {"itls": [[0.01] * 9] * n, "generated_texts": ["a secret answer"] * n, "errors": [""] * n}
     return row | changed
+
+
+def llmperf_row(**changed: Any) -> dict[str, Any]:
+    """One of LLMPerf's individual responses."""
+    return {
+        "error_code": None,
+        "error_msg": "",
+        "inter_token_latency_s": 0.011,
+        "ttft_s": 0.05,
+        "end_to_end_latency_s": 0.55,
+        "request_output_throughput_token_per_s": 90.0,
+        "number_total_tokens": 250,
+        "number_output_tokens": 50,
+        "number_input_tokens": 200,
+    } | changed
+
+
+def llmperf_failure(code: Any = 500, message: str = "boom") -> dict[str, Any]:
+    """One that failed: it holds zeros."""
+    return llmperf_row(**dict.fromkeys(llmperf_row(), 0)) | {"error_code": code, "error_msg": message}

@@ -11,6 +11,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -66,11 +67,21 @@ _ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99",
 _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
 _ARRIVALS = {"poisson": "poisson", "constant": "constant"}
 _DERIVED = [
-    "first_any_ns: send_start_ns and time_to_first_token",
-    "first_answer_ns: send_start_ns and time_to_first_output_token",
-    "last_ns: send_start_ns and request_latency",
-    "chunks: first_any_ns and the sums of inter_chunk_latency",
+    phrase("first_any_ns: send_start_ns and time_to_first_token"),
+    phrase("first_answer_ns: send_start_ns and time_to_first_output_token"),
+    phrase("last_ns: send_start_ns and request_latency"),
+    phrase("chunks: first_any_ns and the sums of inter_chunk_latency"),
 ]
+_FIELDS = {
+    "sent_s": "metadata.request_start_ns",
+    "first_s": "metrics.time_to_first_token",
+    "answer_s": "metrics.time_to_first_output_token",
+    "last_s": "metrics.request_latency",
+    "end_s": "metadata.request_end_ns",
+    "chunks_s": "metrics.inter_chunk_latency",
+    "input_tokens": "metrics.input_sequence_length",
+    "output_tokens": "metrics.output_sequence_length",
+}
 
 
 class _Metadata(msgspec.Struct):
@@ -207,15 +218,17 @@ def _run(pair: _Pair) -> Run:
         tested=pair.summary is None or (version or "").startswith("0.13."),
         files=[file for file in (pair.summary, pair.records) if file is not None],
         name=pair.name,
+        started_at=_local(summary.get("start_time")),
         told=list(_told(summary)),
         notes=_notes(summary),
+        fields=_FIELDS,
         **_asked(summary, config),
     )
     run.window_s = _window_s(summary)
     run.ok, run.failed = (whole(within(summary, tag, "avg")) for tag in ("request_count", "error_request_count"))
     if run.ok is not None and run.failed is None:
         run.failed = 0  # it is not written where it would be 0
-    run.missing = _missing(run, pair)
+    run.missing = _missing(pair)
     if pair.records is not None:
         _with_records(run, pair.records, config)
     return run
@@ -229,6 +242,14 @@ def _window_s(summary: dict[str, Any]) -> float | None:
     if count and rate:
         return count / rate
     return None if duration is None else duration * SCALE.get(summary["benchmark_duration"].get("unit"), 1.0)
+
+
+def _local(told: Any) -> datetime | None:
+    """A time without a zone."""
+    try:
+        return datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
 
 
 def _schema(pair: _Pair, summary: dict[str, Any]) -> str:
@@ -304,14 +325,11 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _missing(run: Run, pair: _Pair) -> list[Missing]:
-    asked = ("loop", "url", "model", "stream", "seed") if pair.summary is None else ("seed",)
-    missing = untold(UNTOLD, *(field for field in asked if getattr(run, field) is None))
+def _missing(pair: _Pair) -> list[Missing]:
     if pair.records is None:
-        zone = phrase("the file tells the time without a zone")
-        return [*missing, Missing(field="requests", why=NO_ROWS), Missing(field="started_at", why=zone)]
+        return untold(NO_ROWS, "requests")
     issued = phrase("credit_issued_ns is when a request was handed out, not when it was to be")
-    return [*missing, Missing(field="planned_ns", why=issued), Missing(field="chunk_tokens", why=UNTOLD)]
+    return [Missing(field="planned_ns", why=issued), Missing(field="chunks.tokens", why=UNTOLD)]
 
 
 def _with_records(run: Run, records: Path, config: Any) -> None:
@@ -319,17 +337,15 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
     source = "tokenizer" if config is not None else "unknown"
     if within(config, "endpoint", "use_server_token_count"):
         source = "usage"
-    told = run.ok
     run.started_at = at_utc(counts.start_ns / 1e9)
-    run.ok, run.failed, run.cancelled = (counts.by_status[status] for status in ("ok", "failed", "cancelled"))
+    run.ok, run.failed = first(run.ok, counts.by_status["ok"]), first(run.failed, counts.by_status["failed"])
+    run.cancelled = counts.by_status["cancelled"]
     run.details = partial(_requests, records, counts, source)
     run.derived = _DERIVED if counts.chunks else _DERIVED[:3]
     if not counts.chunks:
         run.missing.append(Missing(field="chunks", why=NO_EVENTS))
     if counts.warmup:
         run.notes.append(phrase("rows of the warm-up, left out: {}", counts.warmup))
-    if told is not None and told != run.ok:
-        run.notes.append(phrase("the summary counts {} valid requests, the records {}", told, run.ok))
 
 
 def _records(path: Path) -> Iterator[tuple[int, _Record]]:

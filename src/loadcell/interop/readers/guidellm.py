@@ -33,7 +33,6 @@ from loadcell.interop.readers.common import (
     stat_of,
     text,
     unique,
-    untold,
     whole,
     within,
 )
@@ -282,9 +281,9 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         run.details = partial(_requests, rows, zero or 0.0, strategy.loop == "open")
     if schema == "report of 0.1":
         run.derived = [
-            "first_any_ns: send_start_ns and first_token_time",
-            "last_ns: first_any_ns and the sum of decode_times",
-            "chunks: first_any_ns and the sums of decode_times",
+            phrase("first_any_ns: send_start_ns and first_token_time"),
+            phrase("last_ns: first_any_ns and the sum of decode_times"),
+            phrase("chunks: first_any_ns and the sums of decode_times"),
         ]
     return run
 
@@ -387,7 +386,8 @@ def _missing(run: Run, rows: list[_Row], total: int) -> Iterator[Missing]:
         yield Missing(field="first_answer_ns", why=UNTOLD)
     source = phrase("GuideLLM takes the server's count, else the number asked for, and does not say which")
     yield Missing(field="token_source", why=source)
-    yield from untold(UNTOLD, *(name for name in ("version", "seed", "url", "model") if getattr(run, name) is None))
+    if run.version is None:
+        yield Missing(field="version", why=UNTOLD)
 
 
 def _requests(rows: list[_Row], zero: float, planned: bool) -> Iterator[Request]:

@@ -162,7 +162,7 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         tokenizer=text(within(row, "server_info", "tokenizer_path")),
         loop="closed" if unlimited else "open",
         rate=rate,
-        concurrency=most,
+        concurrency=first(most, sent if unlimited else None),
         arrivals="poisson" if rate is not None else None,
         requests=sent,
         planned=sent,
@@ -177,7 +177,12 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
     )
     if details:
         run.details = partial(_requests, path, place)
-        run.derived = ["last_ns: first_any_ns and the gaps", "chunks: first_any_ns and the sums of the gaps"]
+        run.derived = [
+            phrase("last_ns: first_any_ns and the sum of the gaps"),
+            phrase("chunks: first_any_ns and the sums of the gaps"),
+        ]
+        run.fields = {"first_s": "ttfts", "last_s": "itls", "chunks_s": "itls"}
+        run.fields |= {"input_tokens": "input_lens", "output_tokens": "output_lens"}
     run.missing = _missing(run, row)
     return run
 
@@ -218,13 +223,13 @@ def _notes(row: dict[str, Any], backend: str, at_once: bool) -> Iterator[str]:
     if backend in _NATIVE:
         yield phrase("SGLang's native client spreads the gap before an event over its tokens: its ITL is by token")
     if at_once:
-        yield phrase("all requests were sent at once")
+        yield phrase("all requests were sent at once: as many users as requests")
     if whole(row.get("total_input_tokens")) == 0:
         yield phrase("total_input_tokens of SGLang is 0 where there are several turns: it is not known")
 
 
 def _missing(run: Run, row: dict[str, Any]) -> list[Missing]:
-    found = untold(UNTOLD, "version", "started_at", "url", "seed", *(["failed"] if run.failed is None else []))
+    found = untold(UNTOLD, "version", *(["failed"] if run.failed is None else []))
     if run.details is None:
         return [*found, Missing(field="requests", why=NO_ROWS)]
     found += untold(NO_TIMES, "send_start_ns", "planned_ns") + untold(UNTOLD, "end_ns", "first_answer_ns")
@@ -321,6 +326,6 @@ def _batch(path: Path, row: dict[str, Any]) -> Run:
         window_s=number(row.get("latency")),
         placed=False,
         told=told,
-        missing=[*untold(UNTOLD, "version", "started_at", "url", "seed", "ok"), Missing(field="requests", why=NO_ROWS)],
+        missing=[*untold(UNTOLD, "version", "ok"), Missing(field="requests", why=NO_ROWS)],
         notes=[phrase("one batch, sent at once: its latency is that of the slowest request, its rates are by phase")],
     )
