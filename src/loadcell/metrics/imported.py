@@ -53,7 +53,11 @@ _FIELDS = {
     "planned_ns": phrase("planned times"), "send_start_ns": phrase("send times"), "sent_s": phrase("send times"),
     "first_any_ns": phrase("times of the first output"), "last_ns": phrase("times of the last output"),
     "end_ns": phrase("times of the end"), "first_answer_ns": phrase("times of the first visible answer"),
-    "chunks": phrase("times of the events"), "requests": phrase("the requests"), "seed": phrase("seed"),
+    "chunks": phrase("times of the events"), "chunks.tokens": phrase("tokens of each event"),
+    "asked_tokens": phrase("output tokens asked for"), "started_at": phrase("when it began"),
+    "zone of started_at": phrase("its time zone"), "arrivals": phrase("arrivals"), "tokenizer": phrase("tokenizer"),
+    "api": phrase("API"), "stream": phrase("whether replies were streamed"),
+    "requests": phrase("the requests"), "seed": phrase("seed"),
     "prompts": phrase("prompts"), "version": phrase("version"), "rate": phrase("rate"),
     "concurrency": phrase("concurrency"), "loop": phrase("whether the loop is open or closed"),
     "input_tokens": phrase("input tokens"), "output_tokens": phrase("output tokens"),
@@ -78,7 +82,16 @@ def named(imported: Imported) -> str:
 
 def missing_words(imported: Imported) -> list[str]:
     """What its files do not tell, each once."""
-    return list(dict.fromkeys(_FIELDS.get(one.field, one.field) for one in imported.missing))
+    return list(dict.fromkeys(_called(one.field) for one in imported.missing))
+
+
+def _called(field: str) -> str:
+    return _FIELDS.get(field) or _FIELDS.get(field.rpartition(".")[2], field)
+
+
+def untold(imported: Imported | None, field: str) -> bool:
+    """Whether the files of an import do not tell a field of the Spec, so that a default stands there."""
+    return imported is not None and any(one.field == field for one in imported.missing)
 
 
 def own_fingerprint(fingerprint: str, imported: Imported) -> str:
@@ -200,7 +213,7 @@ def _with_told(result: Result, imported: Imported) -> Result:
     by_metric: dict[str, list[Told]] = {}
     for one in imported.told:
         if one.metric is not None and one.value is not None:
-            by_metric.setdefault(one.metric, []).append(one)
+            by_metric.setdefault(one.metric.removesuffix("_ms"), []).append(one)
     latency = dict(result.latency)
     for metric, told in by_metric.items():
         name = FIELDS.get(metric, metric)
@@ -301,4 +314,4 @@ def _of_rows(imported: Imported, stream: Delivered | None, rows: Rows) -> Iterat
 
 def _why(imported: Imported) -> Iterator[tuple[str, str]]:
     for one in imported.missing:
-        yield _FIELDS.get(one.field, one.field), one.why
+        yield _called(one.field), one.why

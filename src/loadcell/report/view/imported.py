@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadcell.metrics import Result, Throughput
-from loadcell.metrics.imported import missing_words, named
+from loadcell.metrics.imported import missing_words, named, untold
 from loadcell.recording.imported import Imported, Told
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import Cell, Column, Fact, Table, fact, figured, told
 from loadcell.report.words import Words
 
 
-def origin(result: Result, words: Words) -> Iterator[Fact]:
-    """The tool, its form, whether that was ever held against a real file, and what is missing in it."""
+def origin(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
+    """The tool, its form, whether that was ever held against a real file, and at most so much of what is missing."""
     t, found = words.say, result.imported
     if found is None:
         return
@@ -22,8 +22,22 @@ def origin(result: Result, words: Words) -> Iterator[Fact]:
         cells.append(Cell(t("untested against a real file"), tone="care"))
     yield t("Imported"), cells
     if found.missing:
-        lacking = ", ".join(told(one, words) for one in missing_words(found))
-        yield fact("", t("not in its files: {these}", these=lacking))
+        lacking = [told(one, words) for one in missing_words(found)]
+        rest = [] if most is None or len(lacking) <= most else [t("and {n} more", n=words.count(len(lacking) - most))]
+        yield fact("", t("not in its files: {these}", these=", ".join([*lacking[: most if rest else None], *rest])))
+
+
+def lengths(result: Result, words: Words) -> str | None:
+    """What stands for the lengths of an import whose files do not tell both of them; None where they do."""
+    lacking = [untold(result.imported, f"workload.{name}") for name in ("input_tokens", "output_tokens")]
+    workload = result.methodology.spec.workload
+    if all(lacking) or (any(lacking) and not workload.generates):
+        return words.say("lengths not told")
+    if not any(lacking):
+        return None
+    both = zip(lacking, (workload.input_tokens, workload.output_tokens), strict=True)
+    n, m = (MISSING if gone else known for gone, known in both)
+    return words.say("{n} tokens in, {m} tokens out", n=n or "", m=m or "")
 
 
 def client(found: Imported, words: Words) -> Iterator[Fact]:

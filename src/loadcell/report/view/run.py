@@ -10,7 +10,7 @@ from loadcell.metrics import Counts, Estimate, Failure, Limit, Result, RunRates,
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
-from loadcell.metrics.imported import TOLD, UNKNOWN, placed
+from loadcell.metrics.imported import TOLD, UNKNOWN, placed, untold
 from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
@@ -18,7 +18,7 @@ from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict,
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
-from loadcell.report.view.imported import marked, origin
+from loadcell.report.view.imported import lengths, marked, origin
 from loadcell.report.view.media import media_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
@@ -33,6 +33,8 @@ _PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _REASONS = 3
 """Reasons of the verdict that are seen at first."""
+_LACKING = 6
+"""Things that the files of an import do not tell, on one screen."""
 _TEXT = 300
 """Most characters of what a server said."""
 
@@ -151,12 +153,14 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     form = [] if not workload.generates else [t("streamed") if endpoint.stream else t("not streamed")]
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(endpoint.url, kind="code")
+    if untold(result.imported, "endpoint.url"):
+        target = Cell(t("server not told"))
     several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
-    yield from origin(result, words)
+    yield from origin(result, words, _LACKING if short else None)
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     if (named := method.scenario) is not None:
         yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
-    load = load_words(result, words)
+    load, work = load_words(result, words), lengths(result, words) or workload_words(method.spec, words)
     span = t(
         "{a} to {b} s",
         a=words.figure(window.start_s, 3 if short else 4),
@@ -166,11 +170,11 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
         counted = counted if result.counts.window != run else []
         within = [", ".join([t("window {span}", span=span), *counted])] if placed(result.imported) else []
-        yield fact(t("Load"), *load, workload_words(method.spec, words), *within)
+        yield fact(t("Load"), *load, work, *within)
     else:
         yield fact(t("Load"), *load)
         counted_by = [] if result.imported else [t("counted by {name}", name=method.tokenizer)]
-        yield fact(t("Workload"), workload_words(method.spec, words), *counted_by)
+        yield fact(t("Workload"), work, *counted_by)
         yield fact(t("Window"), f"{span}, {told(window.reason, words)}" if placed(result.imported) else MISSING)
     yield from traced(result, words, short=short)
     if (stopped := result.run.stopped) is not None:
