@@ -18,7 +18,7 @@ from loadcell.interop.model import Missing, Run
 from loadcell.interop.read import TOOLS
 from loadcell.interop.rows import Rows
 from loadcell.interop.sane import check_figures, check_times
-from loadcell.phrases import phrase
+from loadcell.phrases import phrase, phrases
 from loadcell.recording.claim import claimed
 from loadcell.recording.imported import Imported
 from loadcell.recording.schema import Manifest
@@ -64,7 +64,7 @@ def import_run(run: Run, folder: Path) -> Imported:
     )
     manifest = _manifest(run, rows, started, sums)
     begin(folder, manifest, spec, {"loadcell": __version__}, rows.schedule.data)
-    dump_json(folder / "imported.json", imported)
+    dump_json(folder / "imported.json", msgspec.structs.replace(imported, phrases=phrases(imported)))
     end(folder, manifest)
     seal(folder, manifest)
     return imported
@@ -123,9 +123,11 @@ def _started(run: Run) -> datetime:
     if run.started_at is not None:
         if run.started_at.tzinfo is not None:
             return run.started_at
-        run.missing.append(Missing(field="zone of started_at", why="the file writes a local time: it is taken as UTC"))
+        run.missing.append(
+            Missing(field="zone of started_at", why=phrase("the file writes a local time: it is taken as UTC"))
+        )
         return run.started_at.replace(tzinfo=UTC)
-    run.missing.append(Missing(field="started_at", why="it is the time at which the file was last written"))
+    run.missing.append(Missing(field="started_at", why=phrase("it is the time at which the file was last written")))
     return datetime.fromtimestamp(run.files[0].stat().st_mtime, UTC)
 
 

@@ -12,6 +12,7 @@ from loadcell.errors import UsageError
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Run, Told
 from loadcell.interop.readers.vllm_rows import FIELDS, LEFT_OUT, Collecting, check_lengths, requests_of
+from loadcell.phrases import phrase
 
 _NEVER = ("warmup.json",)
 _ENDINGS = (".pytorch.json", ".failure.json")
@@ -152,11 +153,11 @@ class _Reading:
             fields=dict(FIELDS),
         )
         if made.started_at is not None:
-            made.derived.append("started_at: date less duration")
+            made.derived.append(phrase("started_at: the date, less the duration"))
         if self.detailed and tree.get("latencies") is None:
-            made.derived.append("last_ns: first_any_ns and the sum of itls")
+            made.derived.append(phrase("last_ns: the first output, and the sum of the gaps"))
         if self.detailed:
-            made.derived.append("chunks: first_any_ns and running sums of itls")
+            made.derived.append(phrase("chunks: the first output, and running sums of the gaps"))
         return made
 
     def _details(self) -> Iterator[Any]:
@@ -237,36 +238,40 @@ class _Reading:
                 yield Told(key=f"per_turn_metrics.{number}.{key}", value=value, unit=unit)
 
     def _missing(self, closed: bool) -> Iterator[Missing]:
-        yield Missing(field="version", why="vLLM does not write which it is")
-        yield Missing(field="planned_ns", why="the file has no schedule; queue times count from the start of a task")
-        yield Missing(field="run.seed", why="neither the seed nor the data set nor the command line is in the file")
+        yield Missing(field="version", why=phrase("vLLM does not write which it is"))
+        yield Missing(
+            field="planned_ns", why=phrase("the file has no schedule; queue times count from the start of a task")
+        )
+        yield Missing(
+            field="run.seed", why=phrase("neither the seed nor the data set nor the command line is in the file")
+        )
         if not self.rows:
-            yield Missing(field="requests", why="the file holds summaries only: run it with --save-detailed")
-            yield Missing(field="chunks", why="the file holds summaries only: run it with --save-detailed")
+            yield Missing(field="requests", why=phrase("the file holds summaries only: run it with --save-detailed"))
+            yield Missing(field="chunks", why=phrase("the file holds summaries only: run it with --save-detailed"))
         elif not self.detailed:
-            why = "without --save-detailed the file has E2E latencies of its requests and nothing else"
+            why = phrase("without --save-detailed the file has E2E latencies of its requests and nothing else")
             for field in ("send_start_ns", "first_any_ns", "chunks", "output_tokens"):
                 yield Missing(field=field, why=why)
         if self.rows and self.detailed:
-            yield Missing(field="chunks.tokens", why="gaps are of events, whose tokens nobody wrote")
-            yield Missing(field="prompt_tokens", why="input_lens are usage or vLLM's own count, which is not told")
+            yield Missing(field="chunks.tokens", why=phrase("gaps are of events, whose tokens nobody wrote"))
+            yield Missing(
+                field="prompt_tokens", why=phrase("input_lens are usage or vLLM's own count, which is not told")
+            )
 
     def _notes(self, closed: bool, users: float | None) -> Iterator[str]:
         if not closed:
-            yield "vLLM scales its arrivals so that the last falls on requests / rate: gaps are not independent"
+            yield phrase("vLLM scales its arrivals so that the last falls on requests / rate: gaps are not independent")
         if self.tree.get("ramp_up_strategy"):
-            yield (
-                f"the rate ramped up ({self.tree['ramp_up_strategy']}) from {self.tree.get('start_rps')} to "
-                f"{self.tree.get('end_rps')} requests/s"
-            )
+            how, low, high = (self.tree.get(key) for key in ("ramp_up_strategy", "start_rps", "end_rps"))
+            yield phrase("the rate ramped up ({}) from {} to {} requests/s", how, low, high)
         if closed and not users:
-            yield "all requests were sent at once: as many users as requests"
+            yield phrase("all requests were sent at once: as many users as requests")
         if self.turns:
-            yield "a file of several turns does not tell which request belongs to which conversation"
+            yield phrase("a file of several turns does not tell which request belongs to which conversation")
         if self.rows and self.rust:
-            yield "the Rust client counts the event with the finish reason as output: E2E and TPOT run to it"
+            yield phrase("the Rust client counts the event with the finish reason as output: E2E and TPOT run to it")
         if self.rows:
-            yield "errors that come inside a stream count as success in vLLM's client"
+            yield phrase("errors that come inside a stream count as success in vLLM's client")
 
 
 def _numbers(tree: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
