@@ -122,10 +122,13 @@ def write_import(
     if rows:
         write_part(folder, "requests", _table(REQUESTS, rows), worker=0, part=0)
     plan = [{"request": each["request"], "planned_ns": each.get("planned_ns"), "input_tokens": 100} for each in rows]
+    effective = {
+        "model": "meta/Made-8B", "rows": len(rows), "imported_from": (about or {}).get("tool", "vllm"),
+    }  # fmt: skip
     settings: dict[str, Any] = {
         "loadcell": "0", "id": "made", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
         "loop": loop or "closed", "planned": len(rows) or 400, "workers": 1,
-        "schedule_hash": "0" * 16, "clock": "user", "effective": {"model": "meta/Made-8B", "rows": len(rows)},
+        "schedule_hash": "0" * 16, "clock": "user", "effective": effective,
         "ended_ns": max((each["end_ns"] for each in rows), default=None) if placed else None,
     } | manifest  # fmt: skip
     load: dict[str, Any] = {"rate": 10.0} if loop == "open" else {"concurrency": 8} if loop else {}

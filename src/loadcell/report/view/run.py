@@ -18,7 +18,7 @@ from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict,
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
-from loadcell.report.view.imported import lengths, marked, origin
+from loadcell.report.view.imported import as_told, marked, origin
 from loadcell.report.view.media import media_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
@@ -160,7 +160,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     if (named := method.scenario) is not None:
         yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
-    load, work = load_words(result, words), lengths(result, words) or workload_words(method.spec, words)
+    load, asked_of = load_words(result, words), as_told(result)
+    work = t("lengths not told") if asked_of is None else workload_words(asked_of, words)
     span = t(
         "{a} to {b} s",
         a=words.figure(window.start_s, 3 if short else 4),
@@ -241,7 +242,8 @@ def tiles(result: Result, words: Words) -> Tiles:
     if generates:
         user = rates.user_tokens_per_s.get("p50")
         reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
-        found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
+        under = f"{t('told')} p50" if user is not None and user.caveat == TOLD else "p50"
+        found.append((_titled("user_tokens_per_s", words, under), [reached]))
     ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
     under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
     mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
