@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loadcell.apis import AUDIO, IMAGES
 from loadcell.metrics import Result
+from loadcell.metrics.imported import UNKNOWN
 from loadcell.metrics.varying import replays
 from loadcell.report.text import plain
 from loadcell.report.view.cache import prefix_words
@@ -23,7 +24,9 @@ def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
     t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
-    if result.methodology.loop == "open":
+    if result.methodology.loop == "open" and load.rate is None and result.imported is not None:
+        parts = [t("open loop, its rate not told")]
+    elif result.methodology.loop == "open":
         drawn = load.rate_series and load.rate is not None  # then the rate is a mean, with all the digits of a quotient
         found = words.figure(load.rate) if drawn and load.rate else asked(load.rate or 0.0, words)
         if replays("open", result.methodology.effective):
@@ -36,9 +39,12 @@ def load_words(result: Result, words: Words) -> list[str]:
         else:
             parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [_series_words(load, words)] if load.rate_series else []
-        parts += [t("at most {n} in flight", n=words.count(users))] if users else []
+    elif result.methodology.loop == UNKNOWN:
+        parts = [t("open or closed loop: not told")]
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if users and result.methodology.loop in ("open", UNKNOWN):
+        parts.append(t("at most {n} in flight", n=words.count(users)))
     if sessions.turns is not None:
         whole = sessions.turns == ALL
         parts.append(t("all turns of a conversation") if whole else t("{n} turns a session", n=sessions.turns))

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughput, word_of
+from loadcell.metrics import Counts, Estimate, Failure, Limit, Result, RunRates, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
+from loadcell.metrics.imported import TOLD, placed, untold
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
 from loadcell.report.view.cache import cached
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
+from loadcell.report.view.imported import as_told, marked, origin
 from loadcell.report.view.load import load_words, workload_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
@@ -28,6 +30,8 @@ _PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _REASONS = 3
 """Reasons of the verdict that are seen at first."""
+_LACKING = 6
+"""Things that the files of an import do not tell, on one screen."""
 _TEXT = 300
 """Most characters of what a server said."""
 
@@ -49,11 +53,15 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     form = [] if not workload.generates else [t("streamed") if endpoint.stream else t("not streamed")]
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(endpoint.url, kind="code")
+    if untold(result.imported, "endpoint.url"):
+        target = Cell(t("server not told"))
     several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
+    yield from origin(result, words, _LACKING if short else None)
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     if (named := method.scenario) is not None:
         yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
-    load = load_words(result, words)
+    load, asked_of = load_words(result, words), as_told(result)
+    work = t("lengths not told") if asked_of is None else workload_words(asked_of, words)
     span = t(
         "{a} to {b} s",
         a=words.figure(window.start_s, 3 if short else 4),
@@ -62,13 +70,13 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     if short:
         counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
         counted = counted if result.counts.window != run else []
-        yield fact(
-            t("Load"), *load, workload_words(method.spec, words), ", ".join([t("window {span}", span=span), *counted])
-        )
+        within = [", ".join([t("window {span}", span=span), *counted])] if placed(result.imported) else []
+        yield fact(t("Load"), *load, work, *within)
     else:
         yield fact(t("Load"), *load)
-        yield fact(t("Workload"), workload_words(method.spec, words), t("counted by {name}", name=method.tokenizer))
-        yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
+        counted_by = [] if result.imported else [t("counted by {name}", name=method.tokenizer)]
+        yield fact(t("Workload"), work, *counted_by)
+        yield fact(t("Window"), f"{span}, {told(window.reason, words)}" if placed(result.imported) else MISSING)
     yield from traced(result, words, short=short)
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
@@ -122,18 +130,20 @@ def tiles(result: Result, words: Words) -> Tiles:
     for name in (name for name in (*COMPARED, "rtf") if name in result.latency):
         latency = result.latency[name]
         summary = latency.response or latency.service
+        under = t("response time") if latency.response else t("told") if summary.told else ""
         cells = [estimated(getattr(summary, shown), words, latency.unit, summary.n, shown).cell(label=shown)
                  for shown in ("p50", "p99")]  # fmt: skip
-        found.append((_titled(name.removesuffix("_ms"), words, t("response time") if latency.response else ""), cells))
+        found.append((_titled(name.removesuffix("_ms"), words, under), cells))
     generates = result.methodology.spec.workload.generates
     for name in (made_of(result.methodology.spec), "requests_per_s"):
         interval = getattr(rates, interval_of(name))
         figure = rate(getattr(rates, name), interval, t(words.metric(name).unit), words)
-        found.append((_titled(name, words), [figure.cell()]))
+        found.append((_titled(name, words, t("told") if name in (rates.told or ()) else ""), [figure.cell()]))
     if generates:
         user = rates.user_tokens_per_s.get("p50")
         reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
-        found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
+        under = f"{t('told')} p50" if user is not None and user.caveat == TOLD else "p50"
+        found.append((_titled("user_tokens_per_s", words, under), [reached]))
     ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
     under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
     mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
@@ -149,8 +159,12 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     t, rates, generates = words.say, result.throughput, result.methodology.spec.workload.generates
     hears, made = result.methodology.spec.workload.hears, made_of(result.methodology.spec)
     parts = [
-        t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
-        made_words(rates, made, words) + bracketed(getattr(rates, interval_of(made)), words),
+        t("{n} requests/s", n=words.figure(rates.requests_per_s))
+        + bracketed(rates.requests_interval, words)
+        + marked(rates, "requests_per_s", words),
+        made_words(rates, made, words)
+        + bracketed(getattr(rates, interval_of(made)), words)
+        + marked(rates, made, words),
     ]
     if not generates:
         yield fact(t("Throughput"), *parts, _taken(result, words))
@@ -158,8 +172,16 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     if short:
         yield fact(t("Throughput"), *parts)
         user = rates.user_tokens_per_s.get("p50")
-        reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
-        both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
+        reached = (
+            [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3)) + _of_told(user, words)]
+            if user and user.value
+            else []
+        )
+        both = (
+            []
+            if rates.total_tokens_per_s is None and hears
+            else [_in_and_out(rates.total_tokens_per_s, words) + marked(rates, "total_tokens_per_s", words)]
+        )
         yield from [fact("", *both, *reached)] if both or reached else []
         yield from chunks(result, words, short=True)
         yield from cached(result, words, short=True)
@@ -186,13 +208,17 @@ def made_words(rates: Throughput, made: str, words: Words) -> str:
 def _taken(result: Result, words: Words) -> str:
     """The rate of input tokens, and whether the server told none of them."""
     n = words.figure(result.throughput.input_tokens_per_s)
-    if set(result.methodology.prompt_token_source) == {"planned"}:
+    if result.imported is None and set(result.methodology.prompt_token_source) == {"planned"}:
         return words.say("{n} input tokens/s, as planned", n=n)
-    return words.say("{n} input tokens/s", n=n)
+    return words.say("{n} input tokens/s", n=n) + marked(result.throughput, "input_tokens_per_s", words)
 
 
 def _in_and_out(tokens_per_s: float | None, words: Words) -> str:
     return words.say("{n} tokens/s in and out", n=words.figure(tokens_per_s))
+
+
+def _of_told(user: Estimate, words: Words) -> str:
+    return f" ({words.say('told')})" if user.caveat == TOLD else ""
 
 
 def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
@@ -200,6 +226,7 @@ def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
         words.say(
             "{n} tokens/s or more for {share}", n=words.figure(rates.user_tokens_per_s[name].value, 3), share=share
         )
+        + _of_told(rates.user_tokens_per_s[name], words)
         for name, share in (("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"))
         if name in rates.user_tokens_per_s and rates.user_tokens_per_s[name].value is not None
     ]
@@ -242,6 +269,9 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
     """How many were in flight, what the whole run shows, and what other tools would say of it."""
     t, flight, generates = words.say, result.concurrency, result.methodology.spec.workload.generates
     parts = [] if flight.asked is None else [t("asked {n}", n=words.count(flight.asked))]
+    if flight.max is None:
+        yield fact(t("Concurrency"), *parts, MISSING)
+        return
     if flight.mean is None:
         parts.append(t("mean n/a: nothing was sent between ramp and drain"))
     else:
@@ -386,11 +416,15 @@ def counted(result: Result, words: Words, *, short: bool = False) -> Iterator[Fa
     else:
         yield fact(t("Percentiles"), told(method.percentile, words))
         yield fact(t("Intervals"), told(method.interval, words))
-    sources = [(t("prompt tokens by"), method.prompt_token_source)]
+    prompts = method.prompt_token_source
+    if result.imported is not None:  # what nobody planned here was counted by the tool
+        prompts = {told("the tool", words) if name == "planned" else name: n for name, n in prompts.items()}
+    sources = [(t("prompt tokens by"), prompts)]
     if method.spec.workload.generates:
         sources.insert(0, (t("output tokens by"), method.token_source))
     counted_by = [f"{label} {_sources(found, words)}" for label, found in sources]
-    yield fact(t("Counted"), *counted_by, t("load processes: {n}", n=words.count(method.workers)))
+    processes = [] if result.imported else [t("load processes: {n}", n=words.count(method.workers))]
+    yield fact(t("Counted"), *counted_by, *processes)
 
 
 def _sources(counts: dict[str, int], words: Words) -> str:
@@ -411,8 +445,8 @@ def identity(result: Result, words: Words, digits: int | None = None) -> Iterato
         [
             Cell(run.id, kind="code"),
             Cell(run.started_at, kind="code"),
-            Cell(t("lasted {s} s", s=words.figure(run.duration_s))),
-            Cell(t("seed {n}", n=str(method.seed))),
+            *([] if not placed(result.imported) else [Cell(t("lasted {s} s", s=words.figure(run.duration_s)))]),
+            *([] if result.imported else [Cell(t("seed {n}", n=str(method.seed)))]),
             *([Cell(t("salt {salt}", salt=str(salt)))] if salt else []),
             *(Cell(name[:digits], kind="code", label=label) for label, name in pinned.items() if name),
             Cell(t("recorded by loadcell {a}, computed by {b}", a=run.loadcell, b=result.loadcell)),

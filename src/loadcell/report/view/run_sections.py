@@ -25,14 +25,15 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.imported import told_table
 from loadcell.report.view.load import load_words
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.view.sessions import of_tasks, talks, turns_table
 from loadcell.report.words import Words
 
-MARKDOWN = ("summary", "errors", "notes", "latency", "sessions", "classes", "method")
-PAGE = ("summary", "latency", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
+MARKDOWN = ("summary", "errors", "notes", "latency", "told", "sessions", "classes", "method")
+PAGE = ("summary", "latency", "told", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
 _PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "ttft-by-turn", "itl-by-concurrency", "stalls",
            "server"}  # fmt: skip
@@ -49,6 +50,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     sections = {
         "summary": summary,
         "latency": _latency(result, words, drawn),
+        "told": _told(result, words),
         "sessions": _sessions(result, words, drawn),
         "classes": _classes(result, words),
         "course": _course(result, detail, words, drawn),
@@ -61,7 +63,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     }  # fmt: skip
     return View(
         title=f"{model or t('Run')} · {t(word_of(result))}",
-        eyebrow=f"{t('Load test')} · {moment(result.run.started_at)}",
+        eyebrow=f"{t('Imported load test') if result.imported else t('Load test')} · {moment(result.run.started_at)}",
         heading=summary.title,
         parts={name: [section] for name, section in sections.items() if section is not None},
         loadcell=result.loadcell,
@@ -79,7 +81,7 @@ def _summary(result: Result, detail: Detail | None, words: Words, source: str, d
         said.tiles(result, words),
         Facts([*said.head(result, words, short=True), *carried(result, words), *said.slo(result, words)]),
     ]
-    if result.goodput is None:
+    if result.goodput is None and (result.imported is None or result.imported.details):
         limits = "ttft=500ms,tpot=30ms" if result.methodology.spec.workload.generates else "e2e=500ms"
         judge = typed_command("loadcell", "report", source or "DIR", "--slo", limits)
         says = t("No SLO was given. A recording can be judged by one at any time, without a new load")
@@ -102,6 +104,11 @@ def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
         whole = latency.latency_table(result.whole_run.latency, words, least=True)
         blocks.append(Fold(t("The whole run, warm-up and drain included"), [whole]))
     return Section("latency", t("Latency"), blocks, detail=True)
+
+
+def _told(result: Result, words: Words) -> Section | None:
+    found = told_table(result, words)
+    return None if found is None else Section("told", words.say("What the tool told"), [found], detail=True)
 
 
 def _sessions(result: Result, words: Words, drawn: frozenset[str]) -> Section | None:
@@ -157,12 +164,14 @@ def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section | N
         *_charts(drawn, "ttft-by-input", "itl-by-concurrency", *sorted(drawn - _PLACED)),
         *([Facts(found)] if found else []),
     ]
-    return Section("drivers", t("What drives it"), [*blocks, *([] if result.where_ttft else [Note([none])])])
+    blocks += [] if result.where_ttft or result.imported else [Note([none])]
+    return Section("drivers", t("What drives it"), blocks) if blocks else None
 
 
 def _method(result: Result, words: Words, source: str) -> Section:
     t = words.say
-    again_from = "" if result.methodology.spec.endpoint.api == CALLABLE else source  # only Python can call it
+    ours = result.imported is None and result.methodology.spec.endpoint.api != CALLABLE  # only Python can call it
+    again_from = source if ours else ""
     commands = (
         (t("Run it again, as recorded"), again_from and typed_command("loadcell", "run", again_from)),
         (t("It was started by"), command_of(result)),
@@ -175,7 +184,7 @@ def _method(result: Result, words: Words, source: str) -> Section:
             *again(words, source),
             *(Command(label, text) for label, text in commands if text),
             Facts(how),
-            asked_for(result.methodology.spec, words, result.methodology.effective),
+            asked_for(result.methodology.spec, words, result.methodology.effective, told=result.imported is not None),
             Fold(t("The machine that measured"), [Facts(list(machine(result, words)))]),
         ],
         detail=True,
@@ -184,7 +193,10 @@ def _method(result: Result, words: Words, source: str) -> Section:
 
 def _errors(result: Result, words: Words) -> Section:
     rows = list(said.errors(result, words, _FAILURES))
-    none = Note([words.say("No request failed.")])
+    failed = result.counts.run.failed > 0  # of an import that tells no more of them
+    none = Note(
+        [words.say("Its files do not tell why requests failed.") if failed else words.say("No request failed.")]
+    )
     return Section("errors", words.say("Errors"), [Facts(rows) if rows else none])
 
 
