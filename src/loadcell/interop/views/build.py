@@ -97,8 +97,7 @@ def _ours(figure: Figure, result: Result) -> float | None:
     if result.goodput is not None and figure.metric in ("goodput_per_s", "attainment"):
         found = getattr(result.goodput, figure.metric)
         return getattr(found, "value", found)  # type: ignore[no-any-return]
-    value = getattr(result.throughput, figure.metric, None)
-    return value
+    return getattr(result.throughput, figure.metric, None)
 
 
 def _missing(seen: Seen, definition: Definition, api: str) -> Iterator[Missing]:

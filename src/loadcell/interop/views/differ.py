@@ -25,7 +25,8 @@ OURS = {
 _STATS = (50.0, 99.0)
 _FIELDS: dict[str, tuple[str, ...]] = {
     "failures": ("takes", "takes_empty"), "formula": ("formula",), "weights": ("weighted",), "start": ("start",),
-    "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",), "percentile": ("percentile", "ddof"),
+    "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",),
+    "percentile": ("percentile", "ddof"),
 }  # fmt: skip
 """Steps in their order, and the rules that each changes."""
 _USES: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from loadcell.interop.views.definitions import Definition, Dist, Rules, Window
 from loadcell.interop.views.seen import Floats, Mask, Seen
+from loadcell.kinds import KIND_ANSWER
 from loadcell.recording.tables import LEAST_LATER
 from loadcell.spec import Slo
 
@@ -70,14 +71,15 @@ class Taken:
         count = np.full(len(seen), np.nan)
         sources: dict[str, Callable[[], Floats]] = {
             "ours": lambda: seen.ours, "usage": lambda: seen.usage, "text": lambda: seen.text,
-            "asked": lambda: seen.asked, "events": lambda: seen.chunks, "choices": self._events,
+            "asked": lambda: seen.asked, "events": lambda: seen.chunks, "choices": self.chosen_events,
             "one": lambda: np.ones(len(seen)),
         }  # fmt: skip
         for source in self.rules.tokens:
             count = np.where(np.isnan(count), sources[source](), count)
         return np.where(np.isnan(count), seen.ours, count)
 
-    def _events(self) -> Floats:
+    def chosen_events(self) -> Floats:
+        """How many these are, by request; NaN without any."""
         chosen = self._chosen()
         number = np.bincount(self.seen.events.place[chosen], minlength=len(self.seen)).astype(np.float64)
         return np.where(number > 0, number, np.nan)
@@ -85,6 +87,9 @@ class Taken:
     def _chosen(self) -> Mask:
         """Events that it takes for tokens."""
         events = self.seen.events
+        if self.rules.gaps == "answer":
+            found: Mask = (events.kind & KIND_ANSWER) > 0
+            return found
         return events.of_choices() if self.rules.gaps == "choices" else events.of_output()
 
     def gaps(self) -> Floats:
@@ -105,7 +110,7 @@ def _after(values: Floats, n: Floats, least: float = 2.0) -> Floats:
 def _token_gaps(taken: Taken) -> Floats:
     """Gaps where each token of an event has its stamp: those of events, and none between tokens of one."""
     gaps = taken.gaps()
-    within = np.nansum(np.maximum(0, taken.tokens - taken.seen.chunks)[taken.members])
+    within = np.nansum(np.maximum(0, taken.tokens - taken.chosen_events())[taken.members])
     return np.concatenate([gaps, np.zeros(int(within))])
 
 
