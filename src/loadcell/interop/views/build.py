@@ -129,10 +129,19 @@ def _missing(seen: Seen, definition: Definition, api: str) -> Iterator[Missing]:
 def _notes(seen: Seen, definition: Definition, api: str) -> Iterator[str]:
     """What to know of this recording under these rules."""
     rules = rules_of(definition, api)
-    unnoticed = Taken(seen, rules).unnoticed
-    empty = int(np.count_nonzero(unnoticed & np.isnan(seen.first_any)))
-    if empty:
-        yield phrase("{} failed replies without any output count as successes there, and have no TTFT here", empty)
+    taken = Taken(seen, rules)
+    if taken.unseen.any():
+        empty = int(taken.unseen.sum())
+        yield (
+            phrase("failed replies without any output that count as successes there, with a TTFT of 0: {}", empty)
+            if rules.zero_ttft
+            else phrase("failed replies without any output that count as successes there, without a TTFT: {}", empty)
+        )
+    if rules.first == "answer" and (taken.visible < 1).any():
+        yield phrase(
+            "it does not count reasoning and tool calls: of {} replies the tokens are cut by their share of the events",
+            int((taken.visible < 1).sum()),
+        )
     opened = seen.connected - seen.connect
     if rules.start == "fresh":
         known = opened[~np.isnan(opened)]
@@ -144,7 +153,7 @@ def _notes(seen: Seen, definition: Definition, api: str) -> Iterator[str]:
             yield phrase("no request opened a connection here: what that costs is not in these figures")
     if seen.early_empty and rules.first == "output":
         yield phrase(
-            "{} empty events came before the first output; whether they named a role is not recorded, and none counts",
+            "empty events before the first output: {}; whether they named a role is not recorded, and none counts",
             seen.early_empty,
         )
 

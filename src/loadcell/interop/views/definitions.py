@@ -43,6 +43,8 @@ class Rules(NamedTuple):
     """Kinds of failures that count as successes if any output came."""
     takes_empty: frozenset[str] = frozenset()
     """Those that do without any output."""
+    zero_ttft: bool = False
+    """Whether such a one has a TTFT of 0."""
     weighted: bool = False
     """Whether a request weighs as much as it has tokens."""
     formula: str = ""
@@ -101,9 +103,8 @@ _AIPERF_STATS: dict[str, str | float] = {
     "count": "count", "sum": "sum",
 }  # fmt: skip
 _GUIDE_STATS: dict[str, str | float] = {
-    "mean": "mean", "median": 50.0, "std_dev": "std", "min": "min", "max": "max",
-    "percentiles.p001": 0.1, "percentiles.p01": 1.0, "percentiles.p05": 5.0,
-    **_p("percentiles.p{}", 10, 25, 50, 75, 90, 95, 99), "percentiles.p999": 99.9,
+    "mean": "mean", "median": 50.0, "std_dev": "std", "min": "min", "max": "max", "p001": 0.1, "p01": 1.0, "p05": 5.0,
+    **_p("p{}", 10, 25, 50, 75, 90, 95, 99), "p999": 99.9,
 }  # fmt: skip
 _LLMPERF_STATS: dict[str, str | float] = {
     **_p("quantiles_p{}", 25, 50, 75, 90, 95, 99), "mean": "mean", "min": "min", "max": "max", "stddev": "std",
@@ -167,7 +168,7 @@ TOOLS: dict[str, Definition] = {
         version="0.33.0",
         rules=_VLLM_RULES._replace(
             first="choices", end="choices", gaps="choices", tokens=("usage", "choices"), takes=_SAID,
-            takes_empty=frozenset({"stream_error", "empty", "unknown"}),
+            takes_empty=frozenset({"stream_error", "empty", "unknown"}), zero_ttft=True,
         ),
         key="{stat}_{stem}_ms",
         stats=_VLLM_STATS,
@@ -186,7 +187,7 @@ TOOLS: dict[str, Definition] = {
         version="0.5.23",
         rules=Rules(
             "fresh", "output", "stream", "output", ("usage", "asked"), "linear", 0, _CUT | {"stream_error"},
-            frozenset({"stream_error", "empty", "unknown"}),
+            frozenset({"stream_error", "empty", "unknown"}), True,
         ),
         key="{stat}_{stem}_ms",
         stats={"mean": "mean", "median": 50.0, "std": "std", **_p("p{}", 90, 95, 99)},
@@ -244,7 +245,7 @@ TOOLS: dict[str, Definition] = {
         title="GuideLLM",
         version="0.8.1",
         rules=Rules("send", "output", "stream", "output", ("usage", "asked", "events"), "step", 0, _CUT),
-        key="metrics.{stem}.successful.{stat}",
+        key="{stem}.{stat}",
         stats=_GUIDE_STATS,
         dists=(
             Dist("time_to_first_token_ms", "ttft", "ttft"),
@@ -256,11 +257,11 @@ TOOLS: dict[str, Definition] = {
             Dist("prompt_token_count", "prompt", None, "tokens"),
         ),
         scalars={
-            "metrics.requests_per_second.successful.mean": "requests_per_s",
-            "metrics.output_tokens_per_second.successful.mean": "output_per_s",
-            "metrics.prompt_tokens_per_second.successful.mean": "input_per_s",
-            "metrics.tokens_per_second.successful.mean": "total_per_s",
-            "metrics.request_totals.successful": "completed", "metrics.request_totals.errored": "failed",
+            "requests_per_second.mean": "requests_per_s",
+            "output_tokens_per_second.mean": "output_per_s",
+            "prompt_tokens_per_second.mean": "input_per_s",
+            "tokens_per_second.mean": "total_per_s",
+            "request_totals.successful": "completed", "request_totals.errored": "failed",
         },
         window="load",
         notes=(
@@ -332,7 +333,7 @@ TOOLS: dict[str, Definition] = {
         title="genai-bench",
         version="0.0.5",
         rules=Rules("fresh", "output", "stream", "output", ("usage", "text", "ours"), "linear", 0, _CUT),
-        key="aggregated_metrics.stats.{stem}.{stat}",
+        key="stats.{stem}.{stat}",
         stats=_GENAI_STATS,
         dists=(
             Dist("ttft", "ttft", "ttft"),
@@ -346,13 +347,13 @@ TOOLS: dict[str, Definition] = {
             Dist("num_output_tokens", "tokens", None, "tokens"),
         ),
         scalars={
-            "aggregated_metrics.run_duration": "window_s",
-            "aggregated_metrics.mean_output_throughput_tokens_per_s": "output_per_s",
-            "aggregated_metrics.mean_input_throughput_tokens_per_s": "input_per_s",
-            "aggregated_metrics.mean_total_tokens_throughput_tokens_per_s": "total_per_s",
-            "aggregated_metrics.requests_per_second": "requests_per_s",
-            "aggregated_metrics.num_completed_requests": "completed",
-            "aggregated_metrics.num_error_requests": "failed",
+            "run_duration": "window_s",
+            "mean_output_throughput_tokens_per_s": "output_per_s",
+            "mean_input_throughput_tokens_per_s": "input_per_s",
+            "mean_total_tokens_throughput_tokens_per_s": "total_per_s",
+            "requests_per_second": "requests_per_s",
+            "num_completed_requests": "completed",
+            "num_error_requests": "failed",
         },
         window="load",
         notes=(

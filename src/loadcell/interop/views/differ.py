@@ -24,8 +24,8 @@ OURS = {
 """Our definitions (`metrics.glossary`) in the same terms."""
 _STATS = (50.0, 99.0)
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "failures": ("takes", "takes_empty"), "formula": ("formula",), "weights": ("weighted",), "start": ("start",),
-    "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",),
+    "failures": ("takes", "takes_empty", "zero_ttft"), "formula": ("formula",), "weights": ("weighted",),
+    "start": ("start",), "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",),
     "percentile": ("percentile", "ddof"),
 }  # fmt: skip
 """Steps in their order, and the rules that each changes."""
@@ -157,7 +157,7 @@ def _unnoticed(seen: Seen, rules: Rules) -> str | None:
     if not unnoticed.any():
         return None
     kinds = sorted({str(kind) for kind in seen.fault[unnoticed]})
-    return phrase("{} replies that failed count as successes ({})", int(unnoticed.sum()), ", ".join(kinds))
+    return phrase("successes there, failures here: {} ({})", int(unnoticed.sum()), ", ".join(kinds))
 
 
 def _counted(rules: Rules) -> str:

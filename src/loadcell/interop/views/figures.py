@@ -76,7 +76,27 @@ class Taken:
         }  # fmt: skip
         for source in self.rules.tokens:
             count = np.where(np.isnan(count), sources[source](), count)
-        return np.where(np.isnan(count), seen.ours, count)
+        count = np.where(np.isnan(count), seen.ours, count)
+        if self.rules.first == "answer":
+            count = np.round(count * self.visible)
+        if self.unseen.any():  # nothing came, and it counts all the same: what was asked for, one, or none
+            nothing = np.ones(len(seen)) if "choices" in self.rules.tokens else np.zeros(len(seen))
+            count = np.where(self.unseen, seen.asked if "asked" in self.rules.tokens else nothing, count)
+        return count
+
+    @property
+    def unseen(self) -> Mask:
+        """Its successes that brought no output."""
+        found: Mask = self.unnoticed & np.isnan(self.seen.first_any)
+        return found
+
+    @cached_property
+    def visible(self) -> Floats:
+        """Share of visible text in the output of each, by events: who does not look at reasoning counts no more."""
+        events, size = self.seen.events, len(self.seen)
+        output = np.bincount(events.place[events.of_output()], minlength=size)
+        answer = np.bincount(events.place[(events.kind & KIND_ANSWER) > 0], minlength=size)
+        return np.where(output > 0, answer / np.maximum(1, output), 1.0)
 
     def chosen_events(self) -> Floats:
         """How many these are, by request; NaN without any."""
@@ -140,7 +160,8 @@ def _apart(taken: Taken) -> Floats:
 
 
 def _ttft(taken: Taken) -> Floats:
-    return (taken.first - taken.start) / _NS
+    found = (taken.first - taken.start) / _NS
+    return np.where(taken.unseen, 0.0, found) if taken.rules.zero_ttft else found
 
 
 def _from_start(taken: Taken) -> Floats:
