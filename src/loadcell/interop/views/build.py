@@ -70,7 +70,7 @@ def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) ->
 
 def with_ours(found: list[Figure], result: Result, told: list[Told]) -> list[Figure]:
     """The figures with ours beside them, and what the tool itself told."""
-    by_key = {one.key: one.value for one in told}
+    by_key = {one.key: one for one in told}
     return [
         Figure(
             key=one.key,
@@ -79,10 +79,19 @@ def with_ours(found: list[Figure], result: Result, told: list[Told]) -> list[Fig
             metric=one.metric,
             stat=one.stat,
             ours=_ours(one, result),
-            told=by_key.get(one.key),
+            told=_told(one, by_key.get(one.key)),
         )
         for one in found
     ]
+
+
+def _told(figure: Figure, told: Told | None) -> float | None:
+    """What the tool wrote, in the unit of the view."""
+    if told is None or told.value is None:
+        return None
+    if told.unit != figure.unit and {told.unit, figure.unit} <= {"s", "ms", "ns"}:
+        return told.value / SCALE[told.unit] * SCALE[figure.unit]
+    return told.value
 
 
 def _ours(figure: Figure, result: Result) -> float | None:
