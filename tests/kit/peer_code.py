@@ -236,24 +236,34 @@ def guidellm(root: Path, recording: Recording) -> dict[str, float]:
 
 
 def genai_bench(root: Path, recording: Recording) -> dict[str, float]:
-    rows, seconds = requests_of(recording)
+    rows, length = requests_of(recording)
     metrics = "genai_bench.metrics"
     with code(root, f"{metrics}.aggregated_metrics_collector", (f"{metrics}.metrics",)) as collector:
         every = collector.AggregatedMetricsCollector()
         for row in rows:
             if not row.ok or row.tokens < 2:
-                continue  # a reply of one token has no figures there
+                continue  # it drops replies of one token
             spoken = (row.tokens - 1) / (row.whole - row.ttft)
             one = {"ttft": row.ttft, "tpot": 1 / spoken, "e2e_latency": row.whole, "output_latency":
                    row.whole - row.ttft, "output_inference_speed": spoken, "num_input_tokens": row.prompt,
                    "num_output_tokens": row.tokens, "num_reasoning_tokens": 0, "total_tokens": row.prompt + row.tokens,
                    "input_throughput": row.prompt / row.ttft, "output_throughput": spoken}  # fmt: skip
             every.all_request_metrics.append(collector.RequestLevelMetrics(**one))
-        every.aggregate_metrics_data(0.0, seconds, None, None)
-        stats = every.aggregated_metrics.stats
+        every.aggregate_metrics_data(0.0, length, None, None)
+        stats, seconds = every.aggregated_metrics.stats, ("ttft", "tpot", "e2e_latency", "output_latency")
         return {
-            f"stats.{stem}.{stat}": float(value) * (1e3 if stem == "tpot" else 1.0)  # its unit is the second
-            for stem in ("tpot", "output_inference_speed", "output_throughput")
+            f"stats.{stem}.{stat}": float(value) * (1e3 if stem in seconds else 1.0)  # its unit is the second
+            for stem in (
+                "ttft",
+                "tpot",
+                "e2e_latency",
+                "output_latency",
+                "output_inference_speed",
+                "output_throughput",
+                "input_throughput",
+                "num_input_tokens",
+                "num_output_tokens",
+            )
             for stat, value in getattr(stats, stem).model_dump().items()
             if value is not None
         }

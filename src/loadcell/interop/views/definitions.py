@@ -45,6 +45,8 @@ class Rules(NamedTuple):
     """Those that do without any output."""
     zero_ttft: bool = False
     """Whether such a one has a TTFT of 0."""
+    least: int = 0
+    """Tokens of a reply below which it is dropped."""
     weighted: bool = False
     """Whether a request weighs as much as it has tokens."""
     formula: str = ""
@@ -320,7 +322,7 @@ TOOLS: dict[str, Definition] = {
             "successes.throughput.total_tokens_per_sec": "total_per_s",
             "successes.throughput.requests_per_sec": "requests_per_s",
             "successes.goodput_metrics.goodput_percentage": "good_percent",
-            "successes.goodput_metrics.request_goodput": "goodput_per_s",
+            "successes.goodput_metrics.request_goodput": "goodput_of_successes",
         },
         window="attempts",
         notes=(
@@ -332,7 +334,7 @@ TOOLS: dict[str, Definition] = {
     "genai-bench": Definition(
         title="genai-bench",
         version="0.0.5",
-        rules=Rules("fresh", "output", "stream", "output", ("usage", "text", "ours"), "linear", 0, _CUT),
+        rules=Rules("fresh", "output", "stream", "output", ("usage", "text", "ours"), "linear", 0, _CUT, least=2),
         key="stats.{stem}.{stat}",
         stats=_GENAI_STATS,
         dists=(

@@ -11,7 +11,7 @@ from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_
 from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import Seen
 from loadcell.metrics import Result, Summary
-from loadcell.phrases import phrase
+from loadcell.phrases import joined, phrase
 
 OURS = {
     "ttft": Rules(formula="ttft"),
@@ -24,7 +24,7 @@ OURS = {
 """Our definitions (`metrics.glossary`) in the same terms."""
 _STATS = (50.0, 99.0)
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "failures": ("takes", "takes_empty", "zero_ttft"), "formula": ("formula",), "weights": ("weighted",),
+    "failures": ("takes", "takes_empty", "zero_ttft", "least"), "formula": ("formula",), "weights": ("weighted",),
     "start": ("start",), "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",),
     "percentile": ("percentile", "ddof"),
 }  # fmt: skip
@@ -152,12 +152,14 @@ def _says(name: str, seen: Seen, old: Rules, now: Rules) -> str | None:
 
 
 def _unnoticed(seen: Seen, rules: Rules) -> str | None:
-    """What it counts as a success and we do not; None where it had none of these."""
-    unnoticed = Taken(seen, rules).unnoticed
-    if not unnoticed.any():
-        return None
-    kinds = sorted({str(kind) for kind in seen.fault[unnoticed]})
-    return phrase("successes there, failures here: {} ({})", int(unnoticed.sum()), ", ".join(kinds))
+    """What it counts as a success and we do not, and the other way; None where it had none of these."""
+    taken, says = Taken(seen, rules), []
+    if taken.unnoticed.any():
+        kinds = sorted({str(kind) for kind in seen.fault[taken.unnoticed]})
+        says.append(phrase("successes there, failures here: {} ({})", int(taken.unnoticed.sum()), ", ".join(kinds)))
+    if (dropped := int((taken.dropped & seen.ok).sum())) != 0:
+        says.append(phrase("replies of one token, which it drops: {}", dropped))
+    return joined("; ", says) if says else None
 
 
 def _counted(rules: Rules) -> str:
@@ -179,7 +181,7 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
         value = None if metric is None else getattr(result.throughput, metric, None)
         if metric is None or not metric.endswith("_per_s") or value is None:
             continue
-        now, before = goal._replace(takes=frozenset(), takes_empty=frozenset(), tokens=("ours",)), value
+        now, before = goal._replace(takes=frozenset(), takes_empty=frozenset(), least=0, tokens=("ours",)), value
         steps = {"window": _SAYS["window", definition.window], "failures": _unnoticed(seen, goal)}
         if "tokens" in unit:
             steps["tokens"] = _counted(goal)

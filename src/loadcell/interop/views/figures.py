@@ -32,7 +32,14 @@ class Taken:
     @cached_property
     def members(self) -> Mask:
         """Which these are: ours, and the failures that it does not notice."""
-        return self.seen.ok | self.unnoticed
+        found: Mask = (self.seen.ok | self.unnoticed) & ~self.dropped
+        return found
+
+    @cached_property
+    def dropped(self) -> Mask:
+        """Replies too short for it."""
+        found: Mask = self.tokens < self.rules.least
+        return found
 
     @cached_property
     def unnoticed(self) -> Mask:
@@ -296,6 +303,12 @@ class Totals:
             return _span(_least(self.taken.start, members), float(seen.end[int(np.argmax(order))]))
         return _span(started, _most(seen.end, attempts))
 
+    @property
+    def successes_s(self) -> float | None:
+        """From the first start of a success to the last end of one."""
+        members = self.taken.members
+        return _span(_least(self.taken.start, members), _most(self.taken.seen.end, members))
+
     @cached_property
     def completed(self) -> float:
         return float(np.count_nonzero(self.taken.members))
@@ -334,10 +347,11 @@ class Totals:
         """Requests within every limit by the tool's own figures; None without limits, or where one is not shown."""
         if self.slo is None or not any((self.slo.ttft_ms, self.slo.tpot_ms, self.slo.e2e_ms)):
             return None
-        tpot = FORMULAS["apart" if self.tool in ("aiperf", "guidellm", "inference-perf") else "after_first"](self.taken)
+        by_last, strict = self.tool in ("aiperf", "guidellm", "inference-perf"), self.tool == "inference-perf"
+        tpot = FORMULAS["apart" if by_last else "after_first"](self.taken)
         figures = {
-            "ttft_ms": FORMULAS["ttft"](self.taken),
-            "tpot_ms": np.where(self.taken.tokens <= 1, 0.0, tpot),
+            "ttft_ms": FORMULAS["ttft_of_several" if strict else "ttft"](self.taken),
+            "tpot_ms": tpot if strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
             "e2e_ms": FORMULAS["e2e"](self.taken),
         }
         good = self.taken.members.copy()
@@ -395,6 +409,7 @@ SCALARS: Mapping[str, tuple[Callable[[Totals], float | None], str, str | None]] 
     "most_events": (Totals.most_events, "events", None),
     "most_touching": (Totals.most_touching, "requests", None),
     "goodput_per_s": (lambda t: t.per_s(t.good()), "requests/s", "goodput_per_s"),
+    "goodput_of_successes": (lambda t: _share(t.good(), t.successes_s or 0), "requests/s", "goodput_per_s"),
     "good_of_sent": (lambda t: _share(t.good(), t.started), "", "attainment"),
     "good_of_ended": (lambda t: _share(t.good(), t.completed + t.failed), "", "attainment"),
     "good_percent": (lambda t: _share(t.good(), t.completed / 100), "%", None),
