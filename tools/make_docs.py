@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import comparability
 
 from loadcell.cli import foreign
 from loadcell.compare import comparison_schema
@@ -587,6 +592,7 @@ def schemas() -> dict[str, Callable[[], str]]:
 
 
 PAGES = {
+    "comparability.md": comparability.page,
     "flags.md": flags_page,
     "metrics.md": metrics_page,
     "verdict.md": verdict_page,
