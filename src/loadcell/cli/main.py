@@ -26,6 +26,7 @@ COMMANDS = {
     "duel": "the same requests to two endpoints in turns: which is faster",
     "selftest": "measure the error and the limits of this machine as a client",
     "query": "ask recordings in SQL",
+    "export": "write recordings as the files of other tools: vLLM, AIPerf, OTLP, ...",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
     "trace": "traces of real traffic: list, describe, anonymize",
     "published": "published MLPerf results, cleaned, with their sources",
@@ -54,7 +55,7 @@ _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 
 _READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check", "trace list", "trace describe")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
-_QUICK = (*_READERS, "mlperf export", "trace anonymize", "serve")
+_QUICK = (*_READERS, "export", "mlperf export", "trace anonymize", "serve")
 """Commands that leave no recording behind when they are ended."""
 _GARBAGE = 200_000
 """Objects more than before, at which garbage is looked for: all that is imported, which stays, are no more."""
