@@ -9,12 +9,12 @@ from pathlib import Path
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    from loadcell.interop.write import FORMATS
+    from loadcell.interop.formats import FORMATS
 
     parser.usage = "loadcell export DIR --format F [flags]"
     parser.description = (
         "Write a recording as the files of another tool, by that tool's definitions, so\nthat dashboards and scripts "
-        "go on working. What its format cannot hold is left out\nand said (docs/export.md)."
+        "go on working. What its format cannot hold is left\nout and said (docs/export.md)."
     )
     parser.add_argument(
         "folder", metavar="DIR", help="a recording, or a folder of them: a sweep, repeats (one file where it can be)"

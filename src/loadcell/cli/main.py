@@ -8,6 +8,7 @@ import errno
 import gc
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -25,6 +26,7 @@ COMMANDS = {
     "compare": "compare runs: what differs, and how sure that is",
     "duel": "the same requests to two endpoints in turns: which is faster",
     "selftest": "measure the error and the limits of this machine as a client",
+    "vllm-bench": "the same flags as vllm bench serve, and its result file",
     "query": "ask recordings in SQL",
     "export": "write recordings as the files of other tools: vLLM, AIPerf, OTLP, ...",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
@@ -90,7 +92,7 @@ commands:
 
 def functions_of(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
     """What adds the flags of a command, and what runs it."""
-    file, end = command.replace(" ", "_"), ""
+    file, end = re.sub("[ -]", "_", command), ""
     if command in _OTHERS:
         group, _, member = command.partition(" ")
         file, end = f"{group}_others", f"_{member}"

@@ -1,4 +1,4 @@
-"""Recordings as the files of other tools, so that dashboards and scripts go on working: the table of formats."""
+"""Recordings as the files of other tools, so that dashboards and scripts go on working."""
 
 from __future__ import annotations
 
@@ -7,33 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 from loadcell.errors import RecordingError, UsageError, nearest
+from loadcell.interop.formats import FORMATS
 from loadcell.metrics import Result, build_result
 from loadcell.recording.read import Recording, open_recording
-
-
-class Format(NamedTuple):
-    """A format that recordings are written in."""
-
-    title: str
-    module: str
-    """In `interop.writers`."""
-    file: str
-    """Name of its file; of a folder, where there are several, it is their common name."""
-    told: str | None = None
-    """The tool of `interop.read.TOOLS` whose told figures it can give back."""
-
-
-FORMATS = {
-    "vllm": Format("JSON of `vllm bench serve`", "vllm", "vllm.json", "vllm"),
-    "aiperf": Format("JSON, CSV and records of AIPerf", "aiperf", "aiperf", "aiperf"),
-    "guidellm": Format("GuideLLM's report, version 2", "guidellm", "benchmarks.json"),
-    "llm-d-v0.2.1": Format("llm-d Benchmark Report v0.2.1", "llm_d", "benchmark_report_v0.2.1"),
-    "openmetrics": Format("OpenMetrics text", "openmetrics", "metrics.txt"),
-    "otlp-json": Format("OTLP metrics as JSON", "otlp", "otlp-metrics.json"),
-}
 
 
 @dataclass(frozen=True)
@@ -62,6 +40,8 @@ class Asked:
     """vllm: limits by its own names; empty: those of the spec's SLO."""
     head: dict[str, object] = field(default_factory=dict)
     """vllm: what goes over the keys that tell what was asked for."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """vllm: keys of a person's own, which later ones go over."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.interop.vllm_bench import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import (
     Calls,
@@ -36,10 +37,6 @@ from loadcell.spec import Spec, parse_arrivals
 
 BACKENDS = {"chat": "openai-chat", "completions": "openai", "responses": "openai-responses"}
 _CHOICES = KIND_OUTPUT | KIND_EMPTY | KIND_FINISH
-METRICS = ("ttft", "tpot", "itl", "e2el", "client_queue_time", "e2el_including_client_queue")
-"""In the order in which they are written."""
-_LIMITS = {"ttft_ms": "ttft", "tpot_ms": "tpot", "e2e_ms": "e2el"}
-"""Limits of ours that vLLM has, though it counts from the send."""
 
 
 def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
@@ -74,12 +71,12 @@ def document(recording: Recording, asked: Asked, left_out: list[str]) -> dict[st
     told = recording.imported
     if told is not None and not told.details:
         left_out.append(f"{told.title} told summaries only: they are given back as they are")
-        return _head(recording, left_out) | asked.head | told_tree(told)
+        return _head(recording, asked, left_out) | told_tree(told)
     calls = read_calls(recording)
     left_out += lacking(recording, calls)
     one = samples(recording, calls)
     limits = asked.goodput_ms or _limits(spec)
-    tree = _head(recording, left_out) | asked.head | _totals(recording, calls, one, limits, left_out)
+    tree = _head(recording, asked, left_out) | _totals(recording, calls, one, limits, left_out)
     tree |= _details(recording, calls, one, left_out, asked.detailed)
     tree |= _peaks(calls, one)
     pooled = {
@@ -113,7 +110,7 @@ def samples(recording: Recording, calls: Calls) -> Samples:
     return Samples(ok, ttft, np.where(ok, e2e, np.nan), tpot, calls.start - created, heard, n)
 
 
-def _head(recording: Recording, left_out: list[str]) -> dict[str, Any]:
+def _head(recording: Recording, asked: Asked, left_out: list[str]) -> dict[str, Any]:
     spec, backend = recording.spec, BACKENDS[str(recording.spec.endpoint.api)]
     load, model = spec.load, effective(recording, "model") or spec.endpoint.model
     burstiness = None
@@ -125,7 +122,7 @@ def _head(recording: Recording, left_out: list[str]) -> dict[str, Any]:
             left_out.append(f"burstiness: arrivals were {load.arrivals}, which vLLM has not: it is null")
         if load.rate_series is not None or load.ramp_s:
             left_out.append("the rate varied, and request_rate is its mean")
-    return {
+    tree = {
         "date": datetime.fromisoformat(recording.manifest.started_at).strftime("%Y%m%d-%H%M%S"),
         "endpoint_type": backend,
         "backend": backend,
@@ -133,14 +130,16 @@ def _head(recording: Recording, left_out: list[str]) -> dict[str, Any]:
         "model_id": model,
         "tokenizer_id": effective(recording, "tokenizer"),
         "num_prompts": recording.manifest.planned,
+        **asked.metadata,
         "request_rate": "inf" if load.rate is None else float(load.rate),
         "burstiness": 1.0 if load.rate is None else burstiness,
         "max_concurrency": load.concurrency,
     }
+    return tree | asked.head
 
 
 def _limits(spec: Spec) -> dict[str, float]:
-    return {ours: limit for name, ours in _LIMITS.items() if (limit := getattr(spec.slo, name)) is not None}
+    return {theirs: limit for theirs, name in LIMITS.items() if (limit := getattr(spec.slo, name)) is not None}
 
 
 def _totals(
@@ -247,3 +246,53 @@ def _statistics(name: str, values: Floats, percentiles: Sequence[float], left_ou
     ms = values * 1e3
     figures = [float(ms.mean()), float(np.median(ms)), float(ms.std()), *linear(ms, percentiles)]
     return dict(zip(names, figures, strict=True))
+
+
+_TITLES = {
+    "ttft": ("TTFT", "Time to First Token"),
+    "tpot": ("TPOT", "Time per Output Token (excl. 1st token)"),
+    "itl": ("ITL", "Inter-token Latency"),
+    "e2el": ("E2EL", "End-to-end Latency"),
+    "client_queue_time": ("Client Queue Time", "Client-side Queueing"),
+    "e2el_including_client_queue": ("E2EL incl. Client Queue", "Queue-inclusive End-to-end Latency"),
+}
+
+
+def table(tree: dict[str, Any]) -> str:
+    """What `vllm bench serve` prints of such an object; a figure that is null is a dash."""
+    rows = [
+        ("Successful requests:", tree["completed"], ""),
+        ("Failed requests:", tree["failed"], ""),
+        ("Maximum request concurrency:", tree["max_concurrency"], ""),
+        ("Request rate configured (RPS):", None if tree["request_rate"] == "inf" else tree["request_rate"], ".2f"),
+    ]
+    lines = ["{s:{c}^{n}}".format(s=" Serving Benchmark Result ", n=50, c="=")]
+    lines += [f"{label:<40} {value:<10{form}}" for label, value, form in rows if value is not None]
+    figures = {
+        "Benchmark duration (s):": ("duration", ".2f"),
+        "Total input tokens:": ("total_input_tokens", ""),
+        "Total generated tokens:": ("total_output_tokens", ""),
+        "Request throughput (req/s):": ("request_throughput", ".2f"),
+        "Request goodput (req/s):": ("request_goodput", ".2f"),
+        "Output token throughput (tok/s):": ("output_throughput", ".2f"),
+        "Peak output token throughput (tok/s):": ("max_output_tokens_per_s", ".2f"),
+        "Peak concurrent requests:": ("max_concurrent_requests", ".2f"),
+        "Total token throughput (tok/s):": ("total_token_throughput", ".2f"),
+    }
+    for label, (key, form) in figures.items():
+        if key != "request_goodput" or tree[key] is not None:
+            lines.append(_line(label, tree[key], form))
+    for name, (short, long) in _TITLES.items():
+        if f"mean_{name}_ms" in tree:
+            lines.append("{s:{c}^{n}}".format(s=long, n=50, c="-"))
+            for stat in ("mean", "median", *(k[: -len(f"_{name}_ms")] for k in tree if _is_percentile(k, name))):
+                lines.append(_line(f"{stat.capitalize()} {short} (ms):", tree[f"{stat}_{name}_ms"], ".2f"))
+    return "\n".join([*lines, "=" * 50]) + "\n"
+
+
+def _is_percentile(key: str, name: str) -> bool:
+    return key.endswith(f"_{name}_ms") and key[0] == "p" and key[1].isdecimal()
+
+
+def _line(label: str, value: float | None, form: str) -> str:
+    return f"{label:<40} {'-':<10}" if value is None else f"{label:<40} {value:<10{form}}"
