@@ -37,6 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", metavar="A,B", help="count this part of the run only, in seconds since its start, as in 5,65"
     )
+    parser.add_argument(
+        "--as",
+        dest="shown_as",
+        metavar="TOOL",
+        help="by the definitions of another tool, beside ours: vllm, vllm-rs, sglang, aiperf, guidellm, llmperf, "
+        "inference-perf, genai-bench, mlperf, endpoints",
+    )
     add_judging(parser)
     printed = parser.add_argument_group("printed").add_mutually_exclusive_group()
     add_full(printed)
@@ -64,6 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  loadcell report runs/chat --window 10,60 --json > result.json\n"
         "  loadcell report result.json --html --lang es\n"
         "  loadcell report runs/chat --md >> $GITHUB_STEP_SUMMARY\n"
+        "  loadcell report runs/chat --as vllm\n"
         "  loadcell report --serve runs\n\n"
         "exit codes: 0 done; 1 no request succeeded, or no recording; 2 wrong usage;\n"
         "3 SUSPECT with --strict; 4 INVALID; 5 a search without an answer;\n"
@@ -89,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"name what to report, as in: loadcell report {newest}")
     asked_files(args)
     folder = Path(args.recording)
+    if args.shown_as is not None:
+        return _report_as(args, folder, words)
     if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
         return _report_sweep(args, folder, words)
     if os.path.exists(folder / "duel.json"):  # noqa: PTH110 - as above
@@ -129,6 +139,45 @@ def _read(args: argparse.Namespace, folder: Path) -> tuple[Result, Detail | None
         from loadcell.report.detail import build_both
 
         return *build_both(recording, slo, window_s), recording
+
+
+def _report_as(args: argparse.Namespace, folder: Path, words: Words) -> int:
+    """A recording as another tool counts: printed, or as its page."""
+    from loadcell.cli.files import tell_files
+    from loadcell.cli.pages import said_if_long
+    from loadcell.cli.terminal import Terminal
+    from loadcell.errors import UsageError
+    from loadcell.interop.views.build import shown_as
+    from loadcell.metrics import build_result
+    from loadcell.recording.read import open_recording
+    from loadcell.report.files import write_text
+    from loadcell.report.shown_as import print_shown, shown_json, shown_markdown, shown_page
+    from loadcell.spec import parse_slo
+
+    wrong = [f"--{flag}" for flag in ("window", "csv", "png", "svg", "parquet") if getattr(args, flag)]
+    if wrong:
+        raise UsageError(f"{wrong[0]} does not go with --as: the view of another tool is of the whole run, in figures")
+    if folder.is_file():
+        raise UsageError(f"--as needs the requests: {folder} is a saved result, name the run's folder")
+    if (folder / "sweep.json").exists() or (folder / "duel.json").exists():
+        raise UsageError(f"--as is for one run: {folder} holds several; name the folder of one of them")
+    refuse_many(folder, "report")
+    slo = None if args.slo is None else parse_slo(args.slo)
+    recording = open_recording(folder)
+    with said_if_long("reading the recording"):
+        result = build_result(recording, slo)
+        shown = shown_as(recording, result, args.shown_as, slo)
+    if args.html:
+        place = Path(args.output) if args.output is not None else folder / f"as-{shown.tool}.html"
+        write_text(place, shown_page(shown, words))
+        tell_files([place], beside_output=args.json or args.md)
+    if args.json:
+        sys.stdout.write(shown_json(shown))
+    elif args.md:
+        sys.stdout.write(shown_markdown(shown, words))
+    elif not args.html:
+        print_shown(shown, Terminal(), words, full=args.full)
+    return exit_code(result, strict=args.strict)
 
 
 def _report_duel(args: argparse.Namespace, folder: Path) -> int:
