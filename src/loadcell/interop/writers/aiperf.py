@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loadcell import __version__
+from loadcell.interop.views.figures import statistic
 from loadcell.interop.write import Asked, Held, Written
-from loadcell.interop.writers.calls import Calls, effective, hear, lacking, read_calls
-from loadcell.interop.writers.statistics import known, linear
+from loadcell.interop.writers.calls import By, Calls, by_tool, effective, lacking
 from loadcell.interop.writers.told import told_tree
-from loadcell.kinds import KIND_OUTPUT
 from loadcell.metrics.rows import Floats
 from loadcell.recording.read import Recording
 from loadcell.secrets import bare_url
@@ -85,18 +84,19 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
             tree = _head(recording) | told_tree(recording.imported) | _tail(recording)
             found.files[f"{summary}.json"] = json.dumps(tree, indent=2)
             continue
-        calls = read_calls(recording)
+        by = by_tool(recording, "aiperf")
+        calls = by.calls
         found.left_out += lacking(recording, calls)
-        of_each, gaps = columns(recording, calls)
-        once = totals(recording, calls, of_each)
+        of_each, gaps = columns(by)
+        once = totals(by)
         tree = _head(recording) | {
-            name: {"unit": of.unit, "avg": once[name]} for name, of in _ONCE.items() if name in once
+            name: {"unit": of.unit, "avg": once[name]} for name, of in _ONCE.items() if once.get(name) is not None
         }
-        pooled = {name: known(values[calls.ok]) for name, values in of_each.items()}
-        pooled["inter_chunk_latency"] = np.concatenate([np.empty(0), *(gaps[i] for i in np.flatnonzero(calls.ok))])
+        pooled = {name: values[calls.ok & ~np.isnan(values)] for name, values in of_each.items()}
+        pooled["inter_chunk_latency"] = by.taken.gaps() * 1e3
         for name, of in _EACH.items():
             if name in pooled and pooled[name].size:
-                tree[name] = {"unit": of.unit} | _summary(pooled[name])
+                tree[name] = {"unit": of.unit} | _summary(by, pooled[name])
             else:
                 found.left_out.append(f"{name}: no request has one")
         wrong = Counter(_error(calls, int(i))["type"] for i in np.flatnonzero(calls.of("failed")))
@@ -108,86 +108,64 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
         found.files[f"{summary}.json"] = json.dumps(tree, indent=2)
         found.files[f"{summary}.csv"] = _table(tree)
         found.files[f"{place}profile_export.jsonl"] = "".join(
-            json.dumps(record) + "\n" for record in _records(recording, calls, of_each, gaps)
+            json.dumps(record) + "\n" for record in _records(recording, by, of_each, gaps)
         )
-        if (calls.source[calls.ok] != "tokenizer").any():
-            found.left_out.append("output tokens are the server's or as recorded; AIPerf counts them by a tokenizer")
+        if np.isnan(by.taken.seen.text[calls.ok]).any():
+            found.left_out.append("a count of output tokens by its tokenizer: the recording's own stands in")
     return found
 
 
-def columns(recording: Recording, calls: Calls) -> tuple[dict[str, Floats], list[Floats]]:
+def columns(by: By) -> tuple[dict[str, Floats], list[Floats]]:
     """Each metric of `_EACH` by request, NaN where it has none; and the gaps between its events, ms."""
-    heard = hear(recording, calls, KIND_OUTPUT)
-    gaps = [np.diff(heard.of(i)) * 1e3 for i in range(len(calls))]
-    second = np.array([gap[0] if gap.size else np.nan for gap in gaps])
-    n = calls.output
-    ttft, latency = calls.first - calls.start, calls.last - calls.start
-    with np.errstate(invalid="ignore", divide="ignore"):
-        itl = np.where(n > 1, (latency - ttft) / (n - 1), np.nan)
-        found = {
-            "request_latency": latency * 1e3,
-            "time_to_first_token": ttft * 1e3,
-            "time_to_second_token": second,
-            "inter_token_latency": itl * 1e3,
-            "output_token_throughput_per_user": np.where(itl > 0, 1 / itl, np.nan),
-            "output_sequence_length": n,
-            "input_sequence_length": calls.input,
-            "reasoning_token_count": calls.reasoning,
-            "usage_prompt_tokens": calls.prompt,
-            "usage_completion_tokens": calls.usage,
-            "time_to_first_output_token": (calls.answer - calls.start) * 1e3,
-            "e2e_output_token_throughput": np.where(latency > 0, n / latency, np.nan),
-            "prefill_throughput_per_user": np.where(ttft > 0, calls.input / ttft, np.nan),
-            "decode_duration": (latency - ttft) * 1e3,
-        }
+    gaps = [np.diff(times) * 1e3 for times in by.stamps()]
+    ttft, latency = by.values("ttft"), by.values("e2e")
+    planned = by.taken.seen.planned_input
+    prompt = np.where(np.isnan(planned), by.calls.prompt, planned)
+    found = {
+        "request_latency": latency * 1e3,
+        "time_to_first_token": ttft * 1e3,
+        "time_to_second_token": np.array([gap[0] if gap.size else np.nan for gap in gaps]),
+        "inter_token_latency": by.values("apart") * 1e3,
+        "output_token_throughput_per_user": by.values("per_apart"),
+        "output_sequence_length": by.taken.tokens,
+        "input_sequence_length": prompt,
+        "reasoning_token_count": by.calls.reasoning,
+        "usage_prompt_tokens": by.calls.prompt,
+        "usage_completion_tokens": by.calls.usage,
+        "time_to_first_output_token": by.values("ttft", first="answer") * 1e3,
+        "e2e_output_token_throughput": by.values("per_whole"),
+        "prefill_throughput_per_user": prompt / np.where(ttft > 0, ttft, np.nan),
+        "decode_duration": (latency - ttft) * 1e3,
+    }
     return found, gaps
 
 
-def totals(recording: Recording, calls: Calls, of_each: dict[str, Floats]) -> dict[str, float]:
-    """The metrics of `_ONCE` that are known; errors are not told where there are none."""
-    ok, failed = calls.ok, int(calls.of("failed").sum())
-    done = int(ok.sum())
-    found = {"request_count": float(done), "completed_request_count": float(done + failed)}
-    if failed:
-        found["error_request_count"] = float(failed)
-    if done + failed:
-        found["request_error_rate"] = 100 * failed / (done + failed)
-    for name, column in (("total_osl", calls.output), ("total_isl", calls.input)):
-        if ok.any() and not np.isnan(column[ok]).any():
-            found[name] = float(column[ok].sum())
-    if "total_osl" in found:
-        found["total_output_tokens"] = found["total_osl"]
-    placed = recording.imported is None or recording.imported.placed
-    if placed and ok.any() and (seconds := float(np.nanmax(calls.last[ok]) - np.nanmin(calls.start[ok]))) > 0:
-        found["benchmark_duration"] = seconds
-        found["request_throughput"] = done / seconds
-        for name, total in (("output", "total_osl"), ("input", "total_isl")):
-            if total in found:
-                found[f"{name}_token_throughput"] = found[total] / seconds
-        if "total_osl" in found and "total_isl" in found:
-            found["total_token_throughput"] = (found["total_osl"] + found["total_isl"]) / seconds
-        good = _good(recording, calls, of_each)
-        if good is not None:
-            found["goodput"] = good / seconds
-    return found
-
-
-def _good(recording: Recording, calls: Calls, of_each: dict[str, Floats]) -> int | None:
-    """Successes within every limit of the spec; None without any."""
-    slo = recording.spec.slo
-    limits = {
-        "time_to_first_token": slo.ttft_ms, "inter_token_latency": slo.tpot_ms, "request_latency": slo.e2e_ms,
-    }  # fmt: skip
-    within = [of_each[name] <= limit for name, limit in limits.items() if limit is not None]
-    return int((calls.ok & np.logical_and.reduce(within)).sum()) if within else None
-
-
-def _summary(values: Floats) -> dict[str, float | int]:
-    quantiles = dict(zip((f"p{p}" for p in _PERCENTILES), linear(values, _PERCENTILES), strict=True))
+def totals(by: By) -> dict[str, float | None]:
+    """The metrics of `_ONCE`, None where they are not known; errors are not told where there are none."""
+    run, failed = by.totals, float(by.calls.of("failed").sum())
+    ended, good = run.completed + failed, run.good()
+    tokens = None if run.input is None or run.output is None else run.input + run.output
     return {
-        "avg": float(values.mean()), **quantiles, "min": float(values.min()), "max": float(values.max()),
-        "std": float(values.std()), "count": int(values.size), "sum": float(values.sum()),
-    }  # fmt: skip
+        "request_throughput": run.per_s(run.completed),
+        "request_count": run.completed,
+        "output_token_throughput": run.per_s(run.output),
+        "input_token_throughput": run.per_s(run.input),
+        "total_token_throughput": run.per_s(tokens),
+        "total_output_tokens": run.output,
+        "total_osl": run.output,
+        "total_isl": run.input,
+        "benchmark_duration": run.window_s,
+        "completed_request_count": ended,
+        "error_request_count": failed or None,
+        "request_error_rate": 100 * failed / ended if ended else None,
+        "goodput": run.per_s(good),
+    }
+
+
+def _summary(by: By, values: Floats) -> dict[str, float | None]:
+    words: dict[str, str | float] = {"avg": "mean"} | {f"p{p}": float(p) for p in _PERCENTILES}
+    words |= {"min": "min", "max": "max", "std": "std", "count": "count", "sum": "sum"}
+    return {word: statistic(values, None, which, by.taken.rules) for word, which in words.items()}
 
 
 def _head(recording: Recording) -> dict[str, Any]:
@@ -230,15 +208,15 @@ def _error(calls: Calls, i: int) -> dict[str, Any]:
 
 
 def _records(
-    recording: Recording, calls: Calls, of_each: dict[str, Floats], gaps: Sequence[Floats]
+    recording: Recording, by: By, of_each: dict[str, Floats], gaps: Sequence[Floats]
 ) -> Iterator[dict[str, Any]]:
     """A line a request. Wall times are those of the run's start, which is known to the second, and exact after it."""
+    calls, start = by.calls, by.taken.start / 1e9
     zero = int(datetime.fromisoformat(recording.manifest.started_at).timestamp() * 1e9)
 
     def wall(seconds: float) -> int | None:
         return None if np.isnan(seconds) else zero + round(seconds * 1e9)
 
-    due = np.where(np.isnan(calls.planned), calls.ready, calls.planned)
     for i in range(len(calls)):
         session = int(calls.session[i])
         metadata = {
@@ -246,8 +224,8 @@ def _records(
             "x_request_id": f"{recording.manifest.id}-{calls.request[i]}",
             "conversation_id": str(session) if session >= 0 else str(calls.request[i]),
             "turn_index": max(int(calls.turn[i]), 0),
-            "credit_issued_ns": wall(due[i]),
-            "request_start_ns": wall(calls.start[i]),
+            "credit_issued_ns": wall(calls.due[i]),
+            "request_start_ns": wall(start[i]),
             "request_ack_ns": wall(calls.byte[i]),
             "request_end_ns": wall(calls.end[i]),
             "worker_id": f"worker_{calls.worker[i]}",

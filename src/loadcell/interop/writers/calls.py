@@ -6,24 +6,23 @@ Times are seconds since the start of the load, NaN where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from loadcell.interop.views.definitions import TOOLS
+from loadcell.interop.views.figures import FORMULAS, Taken, Totals, rules_of
+from loadcell.interop.views.seen import see
 from loadcell.metrics.rows import Floats, Ids, Mask
-from loadcell.recording.read import Recording
+from loadcell.recording.read import Recording, read_columns
+from loadcell.spec import Slo
 
 Texts = npt.NDArray[np.object_]
-_TIMES = (
-    "planned_ns", "ready_ns", "conn_start_ns", "send_start_ns", "first_byte_ns", "first_any_ns",
-    "first_answer_ns", "last_ns", "end_ns",
-)  # fmt: skip
-_COUNTS = (
-    "input_tokens", "prompt_tokens", "cached_tokens", "asked_tokens", "reasoning_tokens", "usage_tokens",
-    "output_tokens", "http_status",
-)  # fmt: skip
+_TIMES = ("planned_ns", "ready_ns", "first_byte_ns", "first_any_ns", "first_answer_ns", "last_ns", "end_ns")
+_COUNTS = ("input_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens", "usage_tokens", "http_status")
 _WORDS = ("status", "error_kind", "error", "token_source")
 
 
@@ -32,13 +31,8 @@ class Calls:
     """Columns of the counted requests, in the order of the schedule."""
 
     request: Ids
-    start: Floats
-    """When the client began with it: its own connection if it opened one, else its first byte. That is where peers that
-    keep connections start; 0 where the recording has no send times."""
-    header: Floats
-    """Its first byte was given to the kernel, on a connection that stood."""
-    planned: Floats
-    ready: Floats
+    due: Floats
+    """When it was to be sent: planned, or as soon as it could be."""
     byte: Floats
     """The status line came."""
     first: Floats
@@ -50,10 +44,7 @@ class Calls:
     """Prompt tokens by the server's usage, else as planned."""
     prompt: Floats
     cached: Floats
-    asked: Floats
     reasoning: Floats
-    output: Floats
-    """Output tokens by the server's usage, else as they are known."""
     usage: Floats
     http: Floats
     status: Texts
@@ -83,11 +74,6 @@ class Calls:
             return ""
         return str(self.error[i] or self.kind[i] or self.status[i])
 
-    @property
-    def begin(self) -> float:
-        """Start of the first that was sent."""
-        return float(np.nanmin(self.start, initial=np.inf))
-
 
 def read_calls(recording: Recording) -> Calls:
     """The counted requests of a recording; those beyond the end of the load are no part of it."""
@@ -96,19 +82,13 @@ def read_calls(recording: Recording) -> Calls:
     table = {name: column[kept] for name, column in table.items()}
     times = {name.removesuffix("_ns"): table[name].astype(np.float64) / 1e9 for name in _TIMES}
     counts = {name: table[name].astype(np.float64) for name in _COUNTS}
-    start = np.where(np.isnan(times["conn_start"]), times["send_start"], times["conn_start"])
-    if recording.imported is not None and not recording.imported.placed:
-        start = np.where(np.isnan(start), 0.0, start)
     request = table["request"].astype(np.int64)
     plan = recording.schedule(("request", "session", "turn"))
     places = np.searchsorted(plan["request"], request)
     numbered = {name: np.nan_to_num(plan[name].astype(np.float64)[places], nan=-1) for name in ("session", "turn")}
     return Calls(
         request=request,
-        start=start,
-        header=np.where(np.isnan(times["send_start"]), start, times["send_start"]),
-        planned=times["planned"],
-        ready=times["ready"],
+        due=np.where(np.isnan(times["planned"]), times["ready"], times["planned"]),
         byte=times["first_byte"],
         first=times["first_any"],
         answer=times["first_answer"],
@@ -118,9 +98,7 @@ def read_calls(recording: Recording) -> Calls:
         input=np.where(np.isnan(counts["prompt_tokens"]), counts["input_tokens"], counts["prompt_tokens"]),
         prompt=counts["prompt_tokens"],
         cached=counts["cached_tokens"],
-        asked=counts["asked_tokens"],
         reasoning=counts["reasoning_tokens"],
-        output=np.where(np.isnan(counts["usage_tokens"]), counts["output_tokens"], counts["usage_tokens"]),
         usage=counts["usage_tokens"],
         http=counts["http_status"],
         status=table["status"],
@@ -133,58 +111,40 @@ def read_calls(recording: Recording) -> Calls:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Times of the events of each reply that a tool takes for output: those of call i are `times[at[i]:at[i + 1]]`."""
+class By:
+    """A recording by the definitions of a tool (`interop.views`), the rows of `calls` and `taken` the same.
 
-    times: Floats
-    at: Ids
+    What the tool would not have noticed stays a failure here: a file that goes on into dashboards must not say that
+    such a request succeeded. Where nobody counted tokens our own count stands in, never what was asked for.
+    """
 
-    @property
-    def count(self) -> Ids:
-        """How many, of each."""
-        return np.diff(self.at)
+    calls: Calls
+    taken: Taken
+    totals: Totals
 
-    @property
-    def first(self) -> Floats:
-        """The first of each; NaN without any."""
-        return self._at(self.at[:-1])
+    def values(self, formula: str, **changes: Any) -> Floats:
+        """One value a request by a formula of `views.figures`, as it is for all of them."""
+        return FORMULAS[formula](replace(self.taken, rules=self.taken.rules._replace(**changes)))
 
-    @property
-    def last(self) -> Floats:
-        """The last of each; NaN without any."""
-        return self._at(self.at[1:] - 1)
-
-    def _at(self, places: Ids) -> Floats:
-        found = np.full(places.size, np.nan)
-        some = self.count > 0
-        found[some] = self.times[places[some]]
-        return found
-
-    def of(self, i: int) -> Floats:
-        """Those of one call."""
-        return self.times[self.at[i] : self.at[i + 1]]
-
-    def gaps(self, chosen: Mask) -> Floats:
-        """Times between them, of the chosen calls, in their order."""
-        owner = np.repeat(np.arange(chosen.size), self.count)
-        inside = (owner[1:] == owner[:-1]) & chosen[owner[1:]]
-        found: Floats = np.diff(self.times)[inside]
-        return found
+    def stamps(self) -> list[Floats]:
+        """Times of the events that the tool takes for output, s, of each request."""
+        events = self.taken.seen.events
+        chosen = events.of_choices() if self.taken.rules.gaps == "choices" else events.of_output()
+        bounds = np.searchsorted(events.place[chosen], np.arange(len(self.calls) + 1))
+        times = events.t[chosen] / 1e9
+        return [times[begin:end] for begin, end in pairwise(bounds)]
 
 
-def hear(recording: Recording, calls: Calls, kinds: int) -> Heard:
-    """The events of any of `kinds`, a bit set of `loadcell.kinds`."""
-    owners, times = [np.empty(0, np.int64)], [np.empty(0)]
-    for part in recording.chunks(("request", "t_ns", "kind"), output_only=False):
-        mine = (part["kind"].astype(np.int64) & kinds) > 0
-        owners.append(part["request"][mine].astype(np.int64))
-        times.append(part["t_ns"][mine].astype(np.float64) / 1e9)
-    request, at = np.concatenate(owners), np.concatenate(times)
-    known = np.isin(request, calls.request)
-    place = np.searchsorted(calls.request, request[known])
-    order = np.argsort(place, kind="stable")  # events of one request are in order within their part
-    bounds = np.searchsorted(place[order], np.arange(len(calls) + 1))
-    return Heard(times=at[known][order], at=bounds)
+def by_tool(recording: Recording, tool: str, slo: Slo | None = None) -> By:
+    """The requests of a recording, and their figures by a tool of `views.definitions`, under its spec's limits or
+    others."""
+    definition, api = TOOLS[tool], recording.spec.endpoint.api
+    rules = rules_of(definition, api if isinstance(api, str) else "template")
+    counted = tuple(source for source in rules.tokens if source not in ("asked", "one"))
+    rules = rules._replace(takes=frozenset(), takes_empty=frozenset(), tokens=counted)
+    taken = Taken(see(recording), rules)
+    totals = Totals(taken, definition.window, tool, recording.spec.slo if slo is None else slo)
+    return By(read_calls(recording), taken, totals)
 
 
 def texts_of(recording: Recording, calls: Calls) -> Texts | None:
@@ -192,8 +152,6 @@ def texts_of(recording: Recording, calls: Calls) -> Texts | None:
     files = sorted(recording.path.glob("text-*.parquet"))
     if not files:
         return None
-    from loadcell.recording.read import read_columns
-
     found = np.full(len(calls), "", dtype=object)
     for file in files:
         part = read_columns(file, ("request", "reasoning", "content"))
@@ -204,19 +162,14 @@ def texts_of(recording: Recording, calls: Calls) -> Texts | None:
     return found
 
 
-def number(value: float) -> float | None:
+def number(value: float | None) -> float | None:
     """A number for JSON: None where it is missing."""
-    return None if np.isnan(value) else float(value)
+    return None if value is None or np.isnan(value) else float(value)
 
 
-def whole(value: float) -> int | None:
+def whole(value: float | None) -> int | None:
     """A count for JSON: None where it is missing."""
-    return None if np.isnan(value) else int(value)
-
-
-def each(values: Floats) -> Iterator[float | None]:
-    """Numbers for JSON."""
-    return map(number, values.tolist())
+    return None if value is None or np.isnan(value) else int(value)
 
 
 def lacking(recording: Recording, calls: Calls) -> Iterator[str]:

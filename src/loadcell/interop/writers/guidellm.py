@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from loadcell import __version__
+from loadcell.interop.views.figures import statistic
 from loadcell.interop.write import Asked, Held, Written
-from loadcell.interop.writers.calls import Calls, effective, hear, lacking, number, read_calls, whole
-from loadcell.interop.writers.statistics import step
-from loadcell.kinds import KIND_OUTPUT
+from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, whole
 from loadcell.metrics.full_load import all_at_once
 from loadcell.metrics.rows import Floats, Mask
 from loadcell.recording.read import Recording
@@ -28,7 +27,10 @@ _PERCENTILES = {
     "p999": 99.9,
 }  # fmt: skip
 _GROUPS = {"successful": ("ok",), "errored": ("failed",), "incomplete": ("cancelled", "abandoned")}
-_MOMENTS = ("mean", "median", "mode", "variance", "std_dev", "min", "max")
+_MOMENTS: dict[str, str | float] = {
+    "mean": "mean", "median": 50.0, "mode": 50.0, "variance": "std", "std_dev": "std", "min": "min", "max": "max",
+}  # fmt: skip
+"""In its order; mode and variance are computed apart."""
 _PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "responses": "/v1/responses"}
 
 
@@ -46,28 +48,26 @@ def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
     return found
 
 
-def columns(calls: Calls, iterations: Floats) -> dict[str, tuple[Floats, Floats]]:
+def columns(by: By) -> dict[str, tuple[Floats, Floats]]:
     """Values of each metric by request, and the weight of each; NaN where it has none."""
-    once, n = np.ones(len(calls)), calls.output
-    with np.errstate(invalid="ignore", divide="ignore"):
-        itl = np.where(n > 1, (calls.last - calls.first) / (n - 1), np.nan)
-        tpot = np.where(n > 0, (calls.last - calls.header) / n, np.nan)
+    calls, once, n = by.calls, np.ones(len(by.calls)), by.taken.tokens
     return {
-        "request_latency": (calls.end - calls.header, once),
-        "request_dispatch_delay": (calls.header - calls.planned, once),
-        "request_streaming_iterations_count": (iterations, once),
+        "request_latency": (by.values("e2e"), once),
+        "request_dispatch_delay": ((by.taken.start - by.taken.seen.planned) / 1e9, once),
+        "request_streaming_iterations_count": (by.taken.seen.chunks, once),
         "prompt_token_count": (calls.input, once),
         "output_token_count": (n, once),
         "total_token_count": (calls.input + n, once),
-        "time_to_first_token_ms": ((calls.first - calls.header) * 1e3, once),
-        "time_to_first_output_token_ms": ((calls.answer - calls.header) * 1e3, once),
-        "time_per_output_token_ms": (tpot * 1e3, n),
-        "inter_token_latency_ms": (itl * 1e3, n - 1),
+        "time_to_first_token_ms": (by.values("ttft") * 1e3, once),
+        "time_to_first_output_token_ms": (by.values("ttft", first="answer") * 1e3, once),
+        "time_per_output_token_ms": (by.values("from_start") * 1e3, n),
+        "inter_token_latency_ms": (by.values("apart") * 1e3, n - 1),
     }
 
 
 def _benchmark(recording: Recording, index: int, left_out: list[str]) -> dict[str, Any]:
-    calls = read_calls(recording)
+    by = by_tool(recording, "guidellm")
+    calls, start = by.calls, by.taken.start / 1e9
     left_out += lacking(recording, calls)
     left_out.append("distributions of rates and of concurrency over time: their means alone are written")
     left_out.append("groups without requests hold zeros with a count of 0, as GuideLLM writes them")
@@ -76,18 +76,18 @@ def _benchmark(recording: Recording, index: int, left_out: list[str]) -> dict[st
         left_out.append("slo_attainment and request_goodput")
     placed = recording.imported is None or recording.imported.placed
     zero = datetime.fromisoformat(recording.manifest.started_at).timestamp()
-    begin = float(np.nanmin(calls.header, initial=np.inf)) if placed else np.nan
+    begin = float(np.nanmin(start, initial=np.inf)) if placed else np.nan
     end = float(np.nanmax(calls.end, initial=-np.inf)) if placed else np.nan
     if not np.isfinite([begin, end]).all():
         left_out.append("the requests stand on no common clock: no times, no rates")
         begin = end = np.nan
     counts = {group: int(calls.of(*words).sum()) for group, words in _GROUPS.items()} | {"total": len(calls)}
-    of_each = columns(calls, hear(recording, calls, KIND_OUTPUT).count.astype(np.float64))
+    of_each = columns(by)
     metrics: dict[str, Any] = {"request_totals": counts}
     masks = {group: calls.of(*words) for group, words in _GROUPS.items()} | {"total": np.ones(len(calls), np.bool_)}
     for name, (values, weights) in of_each.items():
-        metrics[name] = {group: _distribution(values[mask], weights[mask]) for group, mask in masks.items()}
-    metrics |= _rates(calls, masks, end - begin)
+        metrics[name] = {group: _distribution(by, values[mask], weights[mask]) for group, mask in masks.items()}
+    metrics |= _rates(by, masks, end - begin)
     times = _Clock(zero if placed else np.nan)
     return {
         "type_": "generative_benchmark",
@@ -119,7 +119,7 @@ def _benchmark(recording: Recording, index: int, left_out: list[str]) -> dict[st
         },
         "metrics": metrics,
         "requests": {
-            group: [_request(calls, int(i), of_each, times) for i in np.flatnonzero(masks[group])] for group in _GROUPS
+            group: [_request(by, int(i), of_each, times) for i in np.flatnonzero(masks[group])] for group in _GROUPS
         }
         | {"total": None},
         "warnings": [],
@@ -141,41 +141,34 @@ class _Clock:
         return number(self.zero + seconds)
 
 
-def _distribution(values: Floats, weights: Floats) -> dict[str, Any]:
+def _distribution(by: By, values: Floats, weights: Floats) -> dict[str, Any]:
     """Those that are there; all zeros where none is, which is how the format says so."""
     there = ~np.isnan(values) & (weights > 0)
     values, weights = values[there], weights[there]
     if not values.size:
-        none = dict.fromkeys(_MOMENTS, 0.0) | {
-            "count": 0,
-            "total_sum": 0.0,
-            "percentiles": dict.fromkeys(_PERCENTILES, 0.0),
-        }
-        return none | {"pdf": None}
-    mean = float(np.average(values, weights=weights))
-    variance = float(np.average((values - mean) ** 2, weights=weights))
+        none = dict.fromkeys((*_MOMENTS, "total_sum"), 0.0) | {"percentiles": dict.fromkeys(_PERCENTILES, 0.0)}
+        return none | {"count": 0, "pdf": None}
+    figures = {word: statistic(values, weights, which, by.taken.rules) for word, which in _MOMENTS.items()}
     distinct, places = np.unique(values, return_inverse=True)
-    heavy = np.bincount(places, weights=weights)
-    quantiles = dict(zip(_PERCENTILES, step(values, weights, _PERCENTILES.values()), strict=True))
-    figures = (
-        mean, quantiles["p50"], float(distinct[heavy.argmax()]), variance, variance**0.5, float(distinct[0]),
-        float(distinct[-1]),
-    )  # fmt: skip
-    return dict(zip(_MOMENTS, figures, strict=True)) | {
-        "count": int(weights.sum()), "total_sum": float((values * weights).sum()), "percentiles": quantiles,
+    figures["mode"] = float(distinct[np.bincount(places, weights=weights).argmax()])
+    figures["variance"] = (figures["std_dev"] or 0.0) ** 2
+    return figures | {
+        "count": int(weights.sum()),
+        "total_sum": float((values * weights).sum()),
+        "percentiles": {word: statistic(values, weights, p, by.taken.rules) for word, p in _PERCENTILES.items()},
         "pdf": None,
-    }  # fmt: skip
+    }
 
 
-def _rates(calls: Calls, masks: dict[str, Mask], seconds: float) -> dict[str, Any]:
+def _rates(by: By, masks: dict[str, Mask], seconds: float) -> dict[str, Any]:
     """Means over the run: totals over its length."""
-    once = np.ones(len(calls))
+    once, n = np.ones(len(by.calls)), by.taken.tokens
     totals = {
         "requests_per_second": once,
-        "request_concurrency": calls.end - calls.header,
-        "prompt_tokens_per_second": calls.input,
-        "output_tokens_per_second": calls.output,
-        "tokens_per_second": calls.input + calls.output,
+        "request_concurrency": by.values("e2e"),
+        "prompt_tokens_per_second": by.calls.input,
+        "output_tokens_per_second": n,
+        "tokens_per_second": by.calls.input + n,
     }
 
     def mean(values: Floats, mask: Mask) -> dict[str, Any]:
@@ -185,11 +178,11 @@ def _rates(calls: Calls, masks: dict[str, Mask], seconds: float) -> dict[str, An
     return {name: {group: mean(values, mask) for group, mask in masks.items()} for name, values in totals.items()}
 
 
-def _request(calls: Calls, i: int, of_each: dict[str, tuple[Floats, Floats]], times: _Clock) -> dict[str, Any]:
-    due = calls.ready[i] if np.isnan(calls.planned[i]) else calls.planned[i]
+def _request(by: By, i: int, of_each: dict[str, tuple[Floats, Floats]], times: _Clock) -> dict[str, Any]:
+    calls, start = by.calls, times.at(by.taken.start[i] / 1e9)
     own = {name: number(values[i]) for name, (values, _) in of_each.items()}
     identity = str(calls.request[i])
-    n_in, n_out = whole(calls.input[i]), whole(calls.output[i])
+    n_in, n_out = whole(calls.input[i]), whole(by.taken.tokens[i])
     return {
         "type_": "generative_request_stats",
         "request_id": identity,
@@ -203,8 +196,8 @@ def _request(calls: Calls, i: int, of_each: dict[str, tuple[Floats, Floats]], ti
             "status": {"ok": "completed", "failed": "errored"}.get(calls.status[i], "cancelled"),
             "scheduler_process_id": int(calls.worker[i]),
             "timings": {
-                "targeted_start": times.at(due),
-                "request_start": times.at(calls.header[i]),
+                "targeted_start": times.at(calls.due[i]),
+                "request_start": start,
                 "first_token_iteration": times.at(calls.first[i]),
                 "first_output_token_iteration": times.at(calls.answer[i]),
                 "last_token_iteration": times.at(calls.last[i]),
@@ -215,7 +208,7 @@ def _request(calls: Calls, i: int, of_each: dict[str, tuple[Floats, Floats]], ti
         },
         "input_metrics": {"text_tokens": n_in, "cached_tokens": whole(calls.cached[i]), "total_tokens": n_in},
         "output_metrics": {"text_tokens": n_out, "total_tokens": n_out},
-        "request_start_time": times.at(calls.header[i]),
+        "request_start_time": start,
         "request_end_time": times.at(calls.end[i]),
         "request_latency": own["request_latency"],
         "request_dispatch_delay": own["request_dispatch_delay"],

@@ -9,34 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.interop.views.figures import statistic
 from loadcell.interop.vllm_bench import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
-from loadcell.interop.writers.calls import (
-    Calls,
-    Heard,
-    each,
-    effective,
-    hear,
-    lacking,
-    number,
-    read_calls,
-    texts_of,
-    whole,
-)
-from loadcell.interop.writers.statistics import known, linear
+from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, texts_of, whole
 from loadcell.interop.writers.told import told_tree
-from loadcell.kinds import KIND_EMPTY, KIND_FINISH, KIND_OUTPUT
-from loadcell.metrics.rows import Floats, Mask
+from loadcell.metrics.rows import Floats
 from loadcell.recording.read import Recording
-from loadcell.spec import Spec, parse_arrivals
+from loadcell.spec import Slo, parse_arrivals
 
 BACKENDS = {"chat": "openai-chat", "completions": "openai", "responses": "openai-responses"}
-_CHOICES = KIND_OUTPUT | KIND_EMPTY | KIND_FINISH
 
 
 def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
@@ -45,19 +32,6 @@ def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
     lines = [json.dumps(document(run.recording, asked, found.left_out)) for run in runs]
     found.files[name] = "\n".join(lines)
     return found
-
-
-class Samples(NamedTuple):
-    """What vLLM computes of each request, s; NaN where it has none."""
-
-    ok: Mask
-    """Successful by its own word: with an event that it takes for output."""
-    ttft: Floats
-    e2e: Floats
-    tpot: Floats
-    queue: Floats
-    heard: Heard
-    output: Floats
 
 
 def document(recording: Recording, asked: Asked, left_out: list[str]) -> dict[str, Any]:
@@ -72,42 +46,36 @@ def document(recording: Recording, asked: Asked, left_out: list[str]) -> dict[st
     if told is not None and not told.details:
         left_out.append(f"{told.title} told summaries only: they are given back as they are")
         return _head(recording, asked, left_out) | told_tree(told)
-    calls = read_calls(recording)
-    left_out += lacking(recording, calls)
-    one = samples(recording, calls)
-    limits = asked.goodput_ms or _limits(spec)
-    tree = _head(recording, asked, left_out) | _totals(recording, calls, one, limits, left_out)
-    tree |= _details(recording, calls, one, left_out, asked.detailed)
-    tree |= _peaks(calls, one)
+    limits = {LIMITS[name]: limit for name, limit in asked.goodput_ms.items()}
+    by = by_tool(recording, "vllm", Slo(**limits) if limits else None)
+    left_out += lacking(recording, by.calls)
+    tree = _head(recording, asked, left_out) | _totals(by, left_out)
+    created = np.zeros(len(by.calls))  # without a rate all tasks are made at the start
+    if recording.manifest.loop == "open":
+        created = by.taken.seen.planned / 1e9
+    queue = by.taken.start / 1e9 - created
+    tree |= _details(recording, by, queue, left_out, asked.detailed)
+    ok = by.taken.members
+    tree |= {
+        "max_output_tokens_per_s": by.totals.most_events(),
+        "max_concurrent_requests": whole(by.totals.most_touching()),
+        "rtfx": 0.0,  # of audio that requests carry: none
+    }
     pooled = {
-        "ttft": one.ttft[one.ok],
-        "tpot": one.tpot[one.ok],
-        "itl": one.heard.gaps(one.ok),
-        "e2el": one.e2e[one.ok],
+        "ttft": by.values("ttft")[ok],
+        "tpot": by.values("after_first")[ok],
+        "itl": by.taken.gaps(),
+        "e2el": by.values("e2e")[ok],
     }
     if tree["max_concurrency"] is not None:
-        pooled["client_queue_time"] = one.queue[one.ok]
+        pooled["client_queue_time"] = queue[ok]
         if tree["request_rate"] != "inf":
-            pooled["e2el_including_client_queue"] = (one.e2e + one.queue)[one.ok]
+            pooled["e2el_including_client_queue"] = pooled["e2el"] + queue[ok]
     for metric in METRICS:
         if metric in asked.metrics and metric in pooled:
-            tree |= _statistics(metric, known(pooled[metric]), asked.percentiles, left_out)
+            values = pooled[metric]
+            tree |= _statistics(by, metric, values[~np.isnan(values)] * 1e3, asked.percentiles, left_out)
     return tree
-
-
-def samples(recording: Recording, calls: Calls) -> Samples:
-    """The times of each request by vLLM's definitions."""
-    heard = hear(recording, calls, _CHOICES if recording.spec.endpoint.api == "completions" else KIND_OUTPUT)
-    first = np.where(heard.count > 0, heard.first, calls.first)
-    last = np.where(heard.count > 0, heard.last, calls.last)
-    streamed = ~np.isnan(first)
-    ok = calls.ok & streamed if recording.spec.endpoint.stream else calls.ok
-    ttft, e2e = first - calls.start, last - calls.start
-    n = calls.output
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tpot = np.where(n > 1, (e2e - ttft) / (n - 1), np.nan)
-    created = calls.planned if recording.manifest.loop == "open" else np.zeros(len(calls))  # all tasks at the start
-    return Samples(ok, ttft, np.where(ok, e2e, np.nan), tpot, calls.start - created, heard, n)
 
 
 def _head(recording: Recording, asked: Asked, left_out: list[str]) -> dict[str, Any]:
@@ -138,114 +106,68 @@ def _head(recording: Recording, asked: Asked, left_out: list[str]) -> dict[str, 
     return tree | asked.head
 
 
-def _limits(spec: Spec) -> dict[str, float]:
-    return {theirs: limit for theirs, name in LIMITS.items() if (limit := getattr(spec.slo, name)) is not None}
-
-
-def _totals(
-    recording: Recording, calls: Calls, one: Samples, limits: dict[str, float], left_out: list[str]
-) -> dict[str, Any]:
-    told = recording.imported
-    seconds = float(np.nanmax(calls.end, initial=0.0))
-    if told is not None and told.window_s is not None:
-        seconds = told.window_s
-    elif told is not None and not told.placed:
-        seconds = 0.0
+def _totals(by: By, left_out: list[str]) -> dict[str, Any]:
+    totals, calls = by.totals, by.calls
+    if totals.window_s is None:
         left_out.append("the requests stand on no common clock: no duration, and no rate")
-    ok, completed = one.ok, int(one.ok.sum())
-    totals = []
-    for what, column in (("input", calls.input), ("output", one.output)):
-        lost = int(np.isnan(column[ok]).sum())
-        totals.append(int(np.nansum(column[ok])))
-        if lost:
-            left_out.append(f"{what} tokens of {lost:,} requests, which nobody counted: they are in no sum")
-    stood_in = int((calls.source[ok] == "chunks").sum())
+    for what, total in (("input", totals.input), ("output", totals.output)):
+        if total is None:
+            left_out.append(f"{what} tokens, which nobody counted in some requests: no sum and no rate")
+    stood_in = int((calls.source[by.taken.members] == "chunks").sum())
     if stood_in:
         left_out.append(f"chunks stand for output tokens in {stood_in:,} requests: nothing told their count")
-    total_in, total_out = totals
-
-    def rate(count: float) -> float | None:
-        return count / seconds if seconds > 0 else None
-
+    both = None if totals.input is None or totals.output is None else totals.input + totals.output
     return {
-        "duration": seconds or None,
-        "completed": completed,
-        "failed": len(calls) - completed,
-        "total_input_tokens": total_in,
-        "total_output_tokens": total_out,
-        "request_throughput": rate(completed),
-        "request_goodput": rate(_good(one, limits)) if limits else None,
-        "output_throughput": rate(total_out),
-        "total_token_throughput": rate(total_in + total_out),
+        "duration": totals.window_s,
+        "completed": int(totals.completed),
+        "failed": len(calls) - int(totals.completed),
+        "total_input_tokens": whole(totals.input),
+        "total_output_tokens": whole(totals.output),
+        "request_throughput": totals.per_s(totals.completed),
+        "request_goodput": totals.per_s(totals.good()),
+        "output_throughput": totals.per_s(totals.output),
+        "total_token_throughput": totals.per_s(both),
     }
 
 
-def _good(one: Samples, limits: dict[str, float]) -> int:
-    """Successes within every limit; a reply of one token has a TPOT of 0 there."""
-    each = {"ttft": one.ttft, "tpot": np.where(np.isnan(one.tpot), 0.0, one.tpot), "e2el": one.e2e}
-    within = [each[name] * 1e3 <= limit for name, limit in limits.items()]
-    return int((one.ok & np.logical_and.reduce(within)).sum())
-
-
-def _details(
-    recording: Recording, calls: Calls, one: Samples, left_out: list[str], detailed: bool
-) -> dict[str, list[Any]]:
+def _details(recording: Recording, by: By, queue: Floats, left_out: list[str], detailed: bool) -> dict[str, list[Any]]:
     """The arrays, aligned by request. A failed one has output 0 and latency 0, and keeps the events that it got.
 
     Without --save-detailed `latencies` and `queue_times` are there all the same.
     """
-    texts = texts_of(recording, calls) if detailed else None
-    ok = one.ok
+    calls, ok = by.calls, by.taken.members.tolist()
     arrays: dict[str, list[Any]] = {}
     if detailed:
+        ttft = by.values("ttft")
         arrays |= {
             "input_lens": [whole(n) for n in calls.input],
-            "output_lens": [whole(n) if good else 0 for n, good in zip(one.output, ok, strict=True)],
-            "ttfts": [number(t) if good else number(t) or 0.0 for t, good in zip(one.ttft, ok, strict=True)],
-            "itls": [np.diff(one.heard.of(i)).tolist() for i in range(len(calls))],
+            "output_lens": [whole(n) if good else 0 for n, good in zip(by.taken.tokens, ok, strict=True)],
+            "ttfts": [number(t) if good else number(t) or 0.0 for t, good in zip(ttft, ok, strict=True)],
+            "itls": [np.diff(times).tolist() for times in by.stamps()],
         }
-    arrays["latencies"] = [number(t) if good else 0.0 for t, good in zip(one.e2e, ok, strict=True)]
+    arrays["latencies"] = [number(t) if good else 0.0 for t, good in zip(by.values("e2e"), ok, strict=True)]
     if detailed:
-        arrays["start_times"] = list(each(calls.start))
-    arrays["queue_times"] = list(each(one.queue))
+        arrays["start_times"] = [number(t / 1e9) for t in by.taken.start]
+    arrays["queue_times"] = [number(t) for t in queue]
     if detailed:
+        texts = texts_of(recording, calls)
         arrays["generated_texts"] = [""] * len(calls) if texts is None else texts.tolist()
-        arrays["errors"] = [calls.why(i) or ("" if ok[i] else "no event with output") for i in range(len(calls))]
+        arrays["errors"] = [calls.why(i) for i in range(len(calls))]
         if texts is None:
             left_out.append('the texts: the run kept none (--keep-text), generated_texts holds ""')
-        if not one.heard.times.size:
+        if not by.taken.seen.events.place.size:
             left_out.append("the events: the recording has none, itls are empty")
     return arrays
 
 
-def _peaks(calls: Calls, one: Samples) -> dict[str, Any]:
-    """Most events and most requests that touch one second, counted from the first send of the successes."""
-    start, end = calls.start[one.ok], (calls.start + one.e2e)[one.ok]
-    if not start.size or np.isnan(start).any():
-        return {"max_output_tokens_per_s": None, "max_concurrent_requests": None, "rtfx": 0.0}
-    begin = float(start.min())
-    seconds = int(np.ceil(np.nanmax(end) - begin)) + 1
-    owner = np.repeat(one.ok, one.heard.count)
-    events = np.bincount((one.heard.times[owner] - begin).astype(np.int64), minlength=seconds)
-    edges = np.zeros(seconds + 1)
-    np.add.at(edges, (start - begin).astype(np.int64), 1)
-    np.add.at(edges, np.nan_to_num(end - begin).astype(np.int64) + 1, -1)
-    return {
-        "max_output_tokens_per_s": float(events.max()),
-        "max_concurrent_requests": int(np.cumsum(edges).max()),
-        "rtfx": 0.0,
-    }
-
-
-def _statistics(name: str, values: Floats, percentiles: Sequence[float], left_out: list[str]) -> dict[str, Any]:
-    names = [f"mean_{name}_ms", f"median_{name}_ms", f"std_{name}_ms"]
-    names += [f"p{p:g}_{name}_ms" for p in percentiles]
-    if not values.size:
+def _statistics(
+    by: By, name: str, ms: Floats, percentiles: Sequence[float], left_out: list[str]
+) -> dict[str, float | None]:
+    if not ms.size:
         left_out.append(f"{name}: no request has one, so its figures are null (vLLM writes 0.0)")
-        return dict.fromkeys(names)
-    ms = values * 1e3
-    figures = [float(ms.mean()), float(np.median(ms)), float(ms.std()), *linear(ms, percentiles)]
-    return dict(zip(names, figures, strict=True))
+    which: dict[str, str | float] = {"mean": "mean", "median": 50.0, "std": "std"}
+    which |= {f"p{p:g}": p for p in percentiles}
+    return {f"{word}_{name}_ms": statistic(ms, None, stat, by.taken.rules) for word, stat in which.items()}
 
 
 _TITLES = {
