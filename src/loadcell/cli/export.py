@@ -45,12 +45,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the files and name them; what they lack goes to stderr."""
     from loadcell.errors import UsageError
+    from loadcell.interop.formats import FORMATS
     from loadcell.interop.write import Asked, hold, save, written
+    from loadcell.metrics import reasons_of, word_of
 
     if args.detailed and args.format != "vllm":
         raise UsageError(f"--detailed belongs to --format vllm; {args.format} holds what it can of each request")
     folder = Path(args.folder)
-    found = written(hold(folder), args.format, Asked(detailed=args.detailed))
+    runs = hold(folder)
+    found = written(runs, args.format, Asked(detailed=args.detailed))
     if args.output == "-":
         if len(found.files) != 1:
             raise UsageError(f"--output -: {args.format} has {len(found.files)} files; name a folder for them")
@@ -60,4 +63,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"{path}\n" for path in paths))
     for words in found.left_out:
         sys.stderr.write(f"loadcell: left out: {words}\n")
+    if not FORMATS[args.format].judges:
+        for run in runs:
+            why = "".join(f"\n  {reason}" for reason in reasons_of(run.result))
+            sys.stderr.write(f"loadcell: {run.name} is {word_of(run.result)}, and the file cannot say so{why}\n")
     return 0

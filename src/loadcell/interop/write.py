@@ -75,7 +75,12 @@ def written(runs: Sequence[Held], name: str, asked: Asked) -> Written:
                 f"be computed from" + (f"; --format {same[0]} gives them back" if same else "")
             )
     found: Written = import_module(f"loadcell.interop.writers.{form.module}").write(runs, asked, form.file)
-    found.left_out = list(dict.fromkeys(found.left_out))
+    damage = [
+        f"parts of {run.recording.path} that cannot be read: {', '.join(run.recording.damaged)}"
+        for run in runs
+        if run.recording.damaged
+    ]
+    found.left_out = list(dict.fromkeys([*damage, *found.left_out]))
     return found
 
 
