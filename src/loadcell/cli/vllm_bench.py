@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         f"Take the flags of vllm bench serve ({VERSION}), run the load as loadcell run\ndoes, print its "
         "table and write its result file. What differs stands in\ndocs/vllm-bench.md."
     )
-    parser.add_argument("serve", nargs="?", choices=["serve"], metavar="serve", help="may stand there, or be left out")
+    parser.add_argument("serve", nargs="?", metavar="serve", help="may stand there, or be left out")
     for flag, one in TAKEN.items():
         default = "" if one.default is None else f" (default: {one.default})"
         _add(parser, flag, one.kind, f"{one.becomes.replace('`', '')}{default}".replace("%", "%%"))
@@ -61,10 +61,13 @@ def _add(parser: argparse.ArgumentParser, flag: str, kind: str, about: str) -> N
 def run(args: argparse.Namespace) -> int:
     """Run the load, print vLLM's table, write its file, and say on stderr what the run is worth."""
     from loadcell.cli.run import run_once
+    from loadcell.errors import UsageError
     from loadcell.interop.vllm_bench import translate
     from loadcell.recording.claim import output_folder
     from loadcell.spec import build_spec
 
+    if args.serve not in (None, "serve"):
+        raise UsageError(f"vllm-bench {args.serve}: what is there is vllm-bench serve, or its flags alone")
     ours = ("serve", "output", "strict", "shared_host")
     wish = translate({name: value for name, value in vars(args).items() if value is not None and name not in ours})
     wish.tree["run"]["shared_host"] = args.shared_host

@@ -173,7 +173,8 @@ def translate(given: Mapping[str, Any]) -> Wish:
     if backend not in _APIS:
         raise UsageError(f"--backend {backend}: this takes {', '.join(_APIS)}; loadcell run --api has other APIs")
     api, path = _APIS[backend]
-    if said.text("endpoint").rsplit("/", 1)[-1] != path.rsplit("/", 1)[-1]:
+    ends, chat = said.text("endpoint").endswith(path.removeprefix("/v1/")), path.endswith("/chat/completions")
+    if not ends or said.text("endpoint").endswith("/chat/completions") != chat:
         raise UsageError(f"--endpoint {said.text('endpoint')}: --backend {backend} goes with --endpoint {path}")
     if said.text("tokenizer-mode") not in ("auto", "hf"):
         raise UsageError(f"--tokenizer-mode {said.text('tokenizer-mode')}: a tokenizer.json is read: auto or hf")
