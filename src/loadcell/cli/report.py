@@ -101,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
         return _report_as(args, folder, words)
     if os.path.exists(folder / "sweep.json"):  # noqa: PTH110 - Path's raises where the folder cannot be entered
         return _report_sweep(args, folder, words)
+    if _is_imports(folder):
+        return _report_sweep(args, folder, words)
     if os.path.exists(folder / "duel.json"):  # noqa: PTH110 - as above
         return _report_duel(args, folder)
     result, detail, recording = _read(args, folder)
@@ -180,6 +182,15 @@ def _report_as(args: argparse.Namespace, folder: Path, words: Words) -> int:
     return exit_code(result, strict=args.strict)
 
 
+def _is_imports(folder: Path) -> bool:
+    """Whether it holds several imported runs; told without the room of sweeps where no file says so."""
+    if next(folder.glob("*/imported.json"), None) is None:
+        return False
+    from loadcell.search import is_imports
+
+    return is_imports(folder)
+
+
 def _report_duel(args: argparse.Namespace, folder: Path) -> int:
     """What a duel told, again: printed, or as its page."""
     from loadcell.cli.compare import show_duel
@@ -197,12 +208,12 @@ def _report_sweep(args: argparse.Namespace, folder: Path, words: Words) -> int:
     from loadcell.cli.sweep import exit_code as sweep_code
     from loadcell.cli.sweep import show_sweep
     from loadcell.errors import UsageError
-    from loadcell.search import build_sweep
+    from loadcell.search import build_imports, build_sweep
 
     if args.slo is not None or args.window is not None:
         flag = "--slo" if args.slo is not None else "--window"
         raise UsageError(f"{flag} is for one run: {folder} is a sweep; name the folder of one of its stages")
-    sweep = build_sweep(folder)
+    sweep = build_imports(folder) if _is_imports(folder) else build_sweep(folder)
     written = write_sweep_files(args, sweep, folder, words)
     printed = args.json or args.csv or args.md
     tell_files(written, beside_output=printed)

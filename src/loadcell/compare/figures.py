@@ -13,6 +13,7 @@ from loadcell.metrics.behaved import came, timed
 from loadcell.metrics.checks_budget import spoilt
 from loadcell.metrics.dependence import BATCHES, Z_975, share_inflation
 from loadcell.metrics.glossary import FIELDS, latencies_of, made_of
+from loadcell.metrics.imported import NOT_TOLD, TOLD, UNPLACED, placed
 from loadcell.metrics.interval import LEAST_FOR_MEAN, floor_of, shown_from, wilson
 from loadcell.metrics.latency import OF_FIRST, in_send_order, of_requests
 from loadcell.metrics.model import Estimate, Interval, Result, Share, Summary
@@ -138,8 +139,12 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     if latency is None:
         return Figure(None, why=phrase("not measured"))
     summary: Summary = latency.response or latency.service
+    if summary.told and measure.stat == "geomean":
+        return Figure(None, why=NOT_KEPT)
+    if summary.told:
+        return _of_told(summary.mean if measure.stat == "mean" else getattr(summary, measure.stat, None))
     if measure.stat in MEANS:
-        return _mean(measure, summary, samples)
+        return _mean(measure, summary, samples, latency.service.p50.caveat)
     estimate = getattr(summary, measure.stat)
     n = summary.n
     if measure.metric == "itl":  # what a comparison needs is counted in requests, not in gaps
@@ -168,7 +173,13 @@ def _latency(measure: Measure, result: Result, samples: Samples | None) -> Figur
     return Figure(estimate.value, n, estimate.low, estimate.high, grid, open=why, open_below=below)
 
 
-def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure:
+def _of_told(value: Estimate | float | None) -> Figure:
+    """A figure that another tool told: without requests nobody can say how sure it is."""
+    known = value.value if isinstance(value, Estimate) else value
+    return Figure(known, why=NOT_TOLD if known is None else None, open=TOLD, open_below=TOLD)
+
+
+def _mean(measure: Measure, summary: Summary, samples: Samples | None, caveat: str | None = None) -> Figure:
     """A mean of a latency, whose spread is that of its samples over what they are worth."""
     ordered = None if samples is None else samples.latency_ms[measure.metric]
     if ordered is None:
@@ -181,6 +192,9 @@ def _mean(measure: Measure, summary: Summary, samples: Samples | None) -> Figure
         why = phrase("a mean of {:,} samples has no interval: it needs {}", ordered.size, LEAST_FOR_MEAN)
         mean = float(np.exp(values.mean())) if geometric else float(values.mean())
         return Figure(mean, ordered.size, open=why, open_below=why)
+    if caveat == UNPLACED:
+        mean = float(np.exp(values.mean())) if geometric else float(values.mean())
+        return Figure(mean, ordered.size, open=caveat, open_below=caveat)
     worth = max(2.0, min(float(summary.effective or summary.n), float(summary.n)))
     spread = values.mean() + values.std() / math.sqrt(worth) * _standard()
     low, high = (values.mean() + sign * values.std() / math.sqrt(worth) * Z_975 for sign in (-1, 1))
@@ -228,7 +242,11 @@ def _rate(measure: Measure, result: Result) -> Figure:
     value: float | None = getattr(result.throughput, measure.metric)
     interval: Interval | None = getattr(result.throughput, RATES[measure.metric])
     n = result.counts.window.ok
+    if measure.metric in (result.throughput.told or ()):
+        return _of_told(value)
     if value is None:
+        if result.imported is not None and not placed(result.imported):
+            return Figure(None, n, why=phrase("its files have no send times, and the tool told none"))
         if measure.metric == "audio_s_per_s" and result.throughput.requests_per_s is not None:
             return Figure(None, n, why=phrase("replies do not tell how long their audio lasts"))
         if result.throughput.requests_per_s is not None:  # it has one, so that it is the tokens that are not known

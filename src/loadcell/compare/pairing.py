@@ -60,6 +60,8 @@ def _pair(a: Loaded, b: Loaded) -> dict[str, Paired] | str:
     """Latencies in ms of the requests that ended well in the windows of both; why there are none, else."""
     if a.rows is None or b.rows is None or a.recording is None or b.recording is None:
         return phrase("a saved result does not hold its requests")
+    if a.recording.imported is not None or b.recording.imported is not None:
+        return phrase("whether an imported run and another sent the same requests is not known")
     if a.recording.manifest.loop != b.recording.manifest.loop:
         return phrase("one is an open loop, the other a closed one")
     one, other, says = align(a.rows, b.rows)

@@ -47,7 +47,13 @@ def spec_of(run: Run, lengths: dict[str, tuple[int, int]]) -> tuple[Spec, list[M
     tree = {"endpoint": endpoint, "load": _load(run, missing), "workload": _workload(run, api, lengths, missing)}
     if told("run.seed", run.seed) is not None and run.seed is not None and run.seed >= 0:
         tree["run"] = {"seed": run.seed}
-    return build_spec(tree), missing
+    for left_out in ("workload", "run", "load"):
+        try:
+            return build_spec(tree), missing
+        except UsageError as error:
+            missing.append(Missing(field=left_out, why=str(error)))
+            tree.pop(left_out, None)
+    return build_spec({"endpoint": {"url": url, "model": run.model}}), missing
 
 
 def _load(run: Run, missing: list[Missing]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from importlib import import_module
 from importlib.util import find_spec
@@ -94,8 +96,12 @@ def check_readable(path: Path) -> None:
                 if not file.read(1):
                     raise UsageError(f"{path} is empty: the run that should have written it did not end")
         elif stat.S_ISDIR(mode):
-            if not any(path.iterdir()):
+            inside = list(path.iterdir())
+            if not inside:
                 raise UsageError(f"{path} is an empty folder: name the file or folder that a tool wrote")
+            for file in inside:
+                if file.is_file() and not os.access(file, os.R_OK):
+                    raise UsageError(f"cannot read {file}: {os.strerror(errno.EACCES)}")
         else:
             raise UsageError(f"{path} is neither a file nor a folder: name what a tool wrote")
     except FileNotFoundError:

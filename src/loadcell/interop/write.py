@@ -68,8 +68,8 @@ def written(runs: Sequence[Held], name: str, asked: Asked) -> Written:
     form = FORMATS[name]
     for run in runs:
         told = run.recording.imported
-        if told is not None and not told.details and told.tool != form.told:
-            same = [other for other, one in FORMATS.items() if one.told == told.tool]
+        if told is not None and not told.details and not form.judges and told.tool not in form.told:
+            same = [other for other, one in FORMATS.items() if told.tool in one.told]
             raise UsageError(
                 f"{run.recording.path} holds summaries of {told.title} and no requests: --format {name} has nothing to "
                 f"be computed from" + (f"; --format {same[0]} gives them back" if same else "")

@@ -10,6 +10,7 @@ from loadcell.metrics import (
     checks_cache,
     checks_classes,
     checks_counters,
+    checks_imported,
     checks_load,
     checks_replies,
     checks_scenario,
@@ -186,6 +187,7 @@ ALL_LIMITS: dict[str, Limits] = {
 ALL_FINDINGS: dict[str, str] = {
     **FINDINGS, **checks_budget.FINDINGS, **checks_load.FINDINGS, **checks_server.FINDINGS, **checks_counters.FINDINGS,
     **checks_window.FINDINGS, **checks_classes.FINDINGS, **checks_behaved.FINDINGS, **checks_scenario.FINDINGS,
+    **checks_imported.FINDINGS,
 }  # fmt: skip
 """Every check without a figure, likewise."""
 OF_OUTPUT = frozenset((

@@ -146,6 +146,7 @@ def scan_events(
     streamed = lookup.table(rows.streamed & rows.counted & ~rows.failed)
     failed = lookup.table(rows.streamed & rows.failed)
     kinds = lookup.table(rows.kind)
+    totals.early.known = recording.imported is None  # nobody noted what its client could have been off by
     totals.of_class = [np.zeros(BATCHES) for _ in range(several)]
     sent, row = lookup.table(rows.send_start), lookup.table(np.arange(1, len(rows) + 1)) - 1
     for part in early.parts(recording, ("request", "read", "t_ns", "lag_ns", "tokens")):

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from loadcell.api_template import Template
+from loadcell.metrics.definitions import ASPECTS, DEFINITIONS, OURS
+from loadcell.metrics.imported import UNKNOWN, placed, untold
 from loadcell.metrics.model import NamedScenario, Result
-from loadcell.phrases import phrase
+from loadcell.phrases import joined, phrase
 from loadcell.spec import Spec
 
 Weight = Literal["forbid", "care"]
@@ -155,7 +157,7 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
     found = []
     for field in FIELDS:
         values = _at(one, field.path), _at(other, field.path)
-        if _UNKNOWN in values or values[0] == values[1]:
+        if _UNKNOWN in values or values[0] == values[1] or _untold(field.path, a, b):
             continue
         if field.path == "prompts" and same_file:  # another name for the same prompts
             continue
@@ -166,10 +168,69 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
         found.append(Difference("schedule", "forbid", phrase("the prompt file has changed"), False))
     if one["trace"] == other["trace"] and None not in traces and traces[0] != traces[1]:
         found.append(Difference("trace", "forbid", phrase("the trace file has changed"), False))
+    found += _of_imports(a, b, names)
     found += _unexplained(a, b, found)
     found += _lengths(a, b, names)
     found += _cached(a, b, names)
     return sorted(found, key=lambda difference: difference.weight != "forbid")
+
+
+_TOLD = frozenset((
+    "loop", "stream", "prompts", "model", "tokenizer", "spec.endpoint.stream", "spec.endpoint.api",
+    "spec.workload.input_tokens", "spec.workload.output_tokens", "effective.model", "spec.load.rate",
+    "spec.load.concurrency", "spec.load.arrivals", "spec.slo", "token_sources", "window_method",
+))  # fmt: skip
+"""Fields that an import can tell; what stands in others is a default of ours, and nobody's."""
+
+
+def _untold(path: str, a: Result, b: Result) -> bool:
+    """Whether an import on either side does not tell the field."""
+    field = path.removeprefix("spec.")
+    return any(
+        path not in _TOLD
+        or (path == "loop" and result.methodology.loop == UNKNOWN)
+        or (path == "spec.load.arrivals" and result.methodology.loop != "open")
+        or (path == "token_sources" and not result.methodology.token_source)
+        or (path == "window_method" and not placed(result.imported))
+        or any(untold(result.imported, name) for name in (field, f"workload.{field}", f"endpoint.{field}"))
+        for result in (a, b)
+        if result.imported is not None
+    )
+
+
+def _of_imports(a: Result, b: Result, names: tuple[str, str]) -> Iterator[Difference]:
+    """What must be known where a side was measured by another tool: its definitions, and what nobody knows of it."""
+    sides = [(name, result.imported) for name, result in zip(names, (a, b), strict=True)]
+    imports = [(name, imported) for name, imported in sides if imported is not None]
+    if not imports:
+        return
+    first, second = (OURS if imported is None else DEFINITIONS.get(imported.tool) for _, imported in sides)
+    if first is not None and second is not None:
+        for aspect, key in ASPECTS.items():
+            one, other = getattr(first, aspect), getattr(second, aspect)
+            if one != other:
+                yield Difference("definition", "care", phrase(key, names[0], one, names[1], other), False)
+    told = [name for name, imported in imports if not imported.details]
+    if told and len(imports) + len(told) < 4:  # of two that were told alike, percentiles are alike too
+        says = phrase("percentiles of {} are by its tool's own rule, those of the other are nearest ranks", told[0])
+        yield Difference("definition", "care", says, False)
+    for name, imported in imports:
+        lacking = [words for words in _ASKED if any(untold(imported, field) for field in _ASKED[words])]
+        says = phrase("whether both were asked the same cannot be told: of {} the prompts are not known", name)
+        if lacking:
+            says = phrase("{}, nor {}", says, joined(", ", lacking))
+        yield Difference("imported", "care", says, False)
+
+
+_ASKED = {
+    phrase("seed"): ("seed", "run.seed"),
+    phrase("input lengths"): ("workload.input_tokens",),
+    phrase("output lengths"): ("workload.output_tokens",),
+    phrase("rate"): ("load.rate",),
+    phrase("concurrency"): ("load.concurrency",),
+    phrase("whether the loop is open or closed"): ("loop",),
+}
+"""What two results must have been asked alike, by the fields that tell it."""
 
 
 def _plain_spec(spec: Spec) -> dict[str, Any]:
@@ -256,6 +317,8 @@ _SCHEDULED = (
 def _unexplained(a: Result, b: Result, found: list[Difference]) -> list[Difference]:
     """Schedules that differ although nothing that makes them does."""
     if a.methodology.schedule_hash == b.methodology.schedule_hash or any(d.weight == "forbid" for d in found):
+        return []
+    if a.imported is not None or b.imported is not None:  # the hash is over what its files happen to tell
         return []
     if (a.methodology.bodies_hash is None) != (b.methodology.bodies_hash is None):  # hashes of two forms
         return []

@@ -32,6 +32,7 @@ from loadcell.metrics.fingerprint import fingerprint
 from loadcell.metrics.full_load import all_at_once, drained_share, e2e_lasted, full_load
 from loadcell.metrics.glossary import latencies_of, made_of
 from loadcell.metrics.goodput import goodput
+from loadcell.metrics.imported import of_import, placed
 from loadcell.metrics.input_media import input_media
 from loadcell.metrics.instrument import instrument
 from loadcell.metrics.interval import INTERVAL_DEFINITION, PERCENTILE_DEFINITION, summarise_array
@@ -94,6 +95,10 @@ def build_result(
     limits = [one.slo for one in recording.spec.dealt] if slo is None else [slo]
     for one in limits:
         check_limits(one.limits, recording.spec.endpoint.api, generates=generates)
+    if window_s is not None and not placed(recording.imported):
+        raise UsageError(
+            f"--window needs send times on one clock: the files that {recording.path} comes from have none"
+        )
     rows = read_rows(recording)
     told = told_classes(recording, rows)
     accounts, missing = _accounts(recording, rows)
@@ -155,7 +160,8 @@ def build_result(
     ok = members & rows.ok
     views = [(members, full, events)] + ([(rows.counted, whole, every)] if every is not None else [])
     lost_events = int(np.nansum(rows.output_chunks[rows.streamed])) - events.read
-    stream = delivered(events) if recording.spec.endpoint.stream else None
+    came_in = delivered(events) if recording.spec.endpoint.stream else None
+    stream = came_in if recording.imported is None else None  # the tool's own client may have merged its events
     failed = (counts.window.failed, counts.run.failed)
     (latency, rates), *all_of_it = _figures(
         recording, rows, views, events.early, failed, why, stream, lost_events > 0, listener
@@ -203,7 +209,7 @@ def build_result(
             *failure_notes(counts.window, rates.failed_tokens_per_s),
             *behaved_notes(manners),
             *([named.says] if (named := _scenario(recording.spec, manifest.effective)) and named.changed else []),
-            *_figure_notes(rows, ok, recording.spec),
+            *_figure_notes(rows, ok, recording.spec, imported=recording.imported is not None),
             *([NO_INTERVAL] if scripted else []),
             *_step_notes(rows, ok, state.in_step),
             *session_notes(talks),
@@ -212,7 +218,7 @@ def build_result(
         steady=state,
         change=dict.fromkeys(changed, UNTOLD) if scripted else changed,
         replies=said,
-        delivered=stream,
+        delivered=came_in,
         latency=latency,
         tokens_per_chunk=events.chunks.per_chunk(rows, ok),
         itl_by_token=events.chunks.by_token(),
@@ -238,6 +244,8 @@ def build_result(
         failing=failing(rows),
         methodology=_methodology(recording, rows, span),
     )
+    if recording.imported is not None:
+        unjudged = of_import(unjudged, recording.imported, rows)
     return msgspec.structs.replace(unjudged, verdict=judge(unjudged), bottleneck=bottleneck(unjudged))
 
 
@@ -348,7 +356,7 @@ def _state_notes(recording: Recording, rows: Rows) -> list[str]:
     return [*([texts[state]] if state in texts else []), *died, *beside]
 
 
-def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
+def _figure_notes(rows: Rows, ok: Mask, spec: Spec, *, imported: bool) -> list[str]:
     assumed = ok & rows.streamed & np.isnan(rows.first_tokens) & (rows.output_chunks > 1)
     unknown = ok & np.isnan(rows.output_tokens)
     whole = ok & ~rows.streamed
@@ -368,7 +376,7 @@ def _figure_notes(rows: Rows, ok: Mask, spec: Spec) -> list[str]:
         )
     told = ok & ~np.isnan(rows.cached_tokens) & (rows.prompt_tokens > 0)
     cached = float(rows.cached_tokens[told].sum() / rows.prompt_tokens[told].sum()) if told.any() else 0.0
-    if cached > _CACHED_TOLD and spec.workload.prompts is not None:  # else the verdict says it
+    if cached > _CACHED_TOLD and (imported or spec.workload.prompts is not None):  # else the verdict says it
         notes.append(
             phrase(
                 "the server took {:.0%} of the prompt tokens from its cache: prompts that repeat are answered "

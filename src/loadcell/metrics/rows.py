@@ -97,8 +97,16 @@ class Rows:
     slow: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Requests whose clients read slowly, as planned: their times are their own, not the server's."""
 
+    scheduled: bool = True
+    """Whether `planned` are of a schedule; False where another tool's files have none: then they are the sends."""
+
     def __len__(self) -> int:
         return int(self.request.size)
+
+    @property
+    def bare(self) -> Mask:
+        """Streamed requests without a row for each of their events: imported ones."""
+        return self.streamed & ~(self.output_chunks >= 1)
 
     @property
     def left(self) -> Floats:
@@ -128,6 +136,9 @@ def read_rows(recording: Recording) -> Rows:
     source = recording.requests(("token_source",))["token_source"][ok]
     if recording.manifest.loop == "open":
         numbers["planned"] = np.where(np.isnan(numbers["planned"]), numbers["ready"], numbers["planned"])
+    scheduled = True
+    if recording.imported is not None:
+        scheduled = _imported(numbers, open_loop=recording.manifest.loop == "open", events=bool(recording.chunk_parts))
     return Rows(
         request=table["request"].astype(np.int64),
         worker=np.nan_to_num(table["worker"], nan=-1).astype(np.int64),
@@ -145,7 +156,19 @@ def read_rows(recording: Recording) -> Rows:
         later=_later(recording, table["request"].astype(np.int64)),
         abandoned=abandoned,
         slow=_slow(recording, table["request"].astype(np.int64)),
+        scheduled=scheduled,
     )
+
+
+def _imported(numbers: dict[str, Floats], *, open_loop: bool, events: bool) -> bool:
+    """Put sends where another tool's files have no schedule, so that windows and members are by them; whether they
+    have one. A count of events is none where their times are not there."""
+    if not events:
+        numbers["output_chunks"] = np.full_like(numbers["output_chunks"], np.nan)
+    unplanned = np.isnan(numbers["planned"])
+    if open_loop:
+        numbers["planned"] = np.where(unplanned, numbers["send_start"], numbers["planned"])
+    return open_loop and unplanned.size > 0 and not unplanned.any()
 
 
 def _slow(recording: Recording, request: Ids) -> Mask:

@@ -72,7 +72,9 @@ def throughput(rows: Rows, ok: Mask, span: Span, events: Received, tpot: Summary
         slots = batch_slots(rows.last[whole], span.start, span.end)
         return np.bincount(slots, weights=rows.output_tokens[whole], minlength=BATCHES).astype(np.float64)
 
-    output = None if untold(rows) else events.tokens + at_once(rows.counted & ~rows.failed)
+    bare = rows.ok & rows.bare & ~np.isnan(rows.output_tokens)  # imported: from first to last output, evenly
+    evenly = batched(span, rows.first_any[bare], rows.last[bare], rows.output_tokens[bare])
+    output = None if untold(rows) else events.tokens + at_once(rows.counted & ~rows.failed) + evenly
     prefilled = np.where(rows.streamed, rows.first_any, rows.last)
     prompts = rows.ok & rows.sent
     since, until = (prefilled, prefilled) if span.by_end else (rows.send_start, life_ends(rows))

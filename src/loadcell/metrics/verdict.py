@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loadcell.metrics.checks import CHECKS, OF_OUTPUT
+from loadcell.metrics.checks_imported import judged
 from loadcell.metrics.model import Result, Verdict, Word
 from loadcell.phrases import phrase
 
@@ -12,7 +13,8 @@ _WORST_FIRST: tuple[Word, ...] = ("INVALID", "SUSPECT")
 def judge(result: Result) -> Verdict:
     """The verdict on a result, whatever verdict it carries."""
     generates = result.methodology.spec.workload.generates
-    checks = [found for check in CHECKS for found in check(result) if generates or found.name not in OF_OUTPUT]
+    found = [one for check in CHECKS for one in check(result) if generates or one.name not in OF_OUTPUT]
+    checks = judged(result, found)
     bad = [check for word in _WORST_FIRST for check in checks if check.word == word]
     word: Word = next((word for word in _WORST_FIRST if any(check.word == word for check in bad)), "VALID")
     return Verdict(

@@ -182,7 +182,7 @@ def end_of_sending(
     if _cut_short(manifest):  # what was in flight at the end may be missing
         return last, phrase("the last send")
     if manifest.state != "broken" and load.requests is not None and np.count_nonzero(rows.counted) >= load.requests:
-        return last, phrase("the last planned request") if manifest.loop == "open" else phrase("the last send")
+        return last, _last_of(manifest, rows)
     if manifest.window_end_ns is not None:
         if manifest.state == "broken" and ended < manifest.window_end_ns:
             return ended, phrase("the end of the run")
@@ -190,9 +190,13 @@ def end_of_sending(
         return float(manifest.window_end_ns), phrase("the end of the duration asked for") if asked else phrase(
             "the end of the sending"
         )
-    if manifest.loop == "open":
-        return max(last, last_missing), phrase("the last planned request")
-    return last, phrase("the last send")
+    return (max(last, last_missing) if manifest.loop == "open" else last), _last_of(manifest, rows)
+
+
+def _last_of(manifest: Manifest, rows: Rows) -> str:
+    """What ends the sending where no time does."""
+    planned = manifest.loop == "open" and rows.scheduled
+    return phrase("the last planned request") if planned else phrase("the last send")
 
 
 def _asked(load: Load, rows: Rows, anchor: Floats, end: float) -> tuple[float, str]:

@@ -14,6 +14,7 @@ from loadcell.report.timeline import timeline
 from loadcell.report.view import classes, instrument, latency, observed
 from loadcell.report.view import run as view
 from loadcell.report.view.blocks import Block, Command, Facts, Section
+from loadcell.report.view.imported import told_table
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import settings
 from loadcell.report.view.sessions import talks, turns_table
@@ -64,6 +65,7 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         console.print(indented("\n".join(lines), 1, "dim"), Text())
     blocks: list[Block] = [latency.latency_table(result.latency, words, latency.below(result, words))]
     blocks += [*turns_table(result, words), *classes.tables(result, words)]
+    blocks += [told] if (told := told_table(result, words)) is not None else []
     for found in (
         [*view.throughput(result, words), *carried(result, words), *talks(result, words),
          *view.slo(result, words), *view.course(result, words), *view.bottleneck(result, words),
@@ -71,7 +73,8 @@ def print_result(result: Result, console: Console, folder: object = None, words:
         list(observed.observed(result, words)),
         [*instrument.instrument(result, words), *instrument.audit(result, words)],
         [*view.errors(result, words), *view.notes(result, words)],
-        [*settings(method.spec, words, method.effective), *view.counted(result, words, short=True),
+        [*settings(method.spec, words, method.effective, told=result.imported is not None),
+         *view.counted(result, words, short=True),
          *view.identity(result, words, _DIGITS)],
     ):  # fmt: skip
         blocks += [Facts(found)] if found else []

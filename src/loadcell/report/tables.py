@@ -62,11 +62,14 @@ def _rows(result: Result) -> Iterator[Row]:
         yield "concurrency", "", statistic, "requests", value, None, None, None
     yield from _instrument(result)
     yield from _observed(result)
+    for one in result.imported.told if result.imported is not None else ():
+        yield "told", one.key, one.stat or "", one.unit, one.value, None, None, None
 
 
 def _summaries(name: str, latency: Latency) -> Iterator[Row]:
     for anchor, summary in (("response", latency.response), ("service", latency.service)):
         if summary is not None:
+            anchor = "told" if summary.told else anchor
             for statistic in ("p50", "p90", "p95", "p99", "p99_9"):
                 yield _estimate(name, anchor, statistic, latency.unit, getattr(summary, statistic), summary.n)
             within = summary.mean_interval
@@ -87,7 +90,8 @@ def _rates(result: Result) -> Iterator[Row]:
     for name in [*names, "chunks_per_token"] if spec.workload.generates else names:
         span = getattr(rates, interval_of(name), None)
         low, high = (None, None) if span is None else (span.low, span.high)
-        yield name, "", "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
+        origin = "told" if name in (rates.told or ()) else ""
+        yield name, origin, "mean", GLOSSARY[name].unit, getattr(rates, name), low, high, None
     if result.input_media is not None:
         yield from _media(result.input_media)
     if result.cache is not None:

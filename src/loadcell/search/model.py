@@ -245,6 +245,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     curves: Curves
     findings: Annotated[list[str], Doc(description="what a reader must know of the sweep as a whole, in words")]
     took_s: float | None
+    imported: Annotated[str | None, Doc(description="the tool that measured these runs, if another than loadcell")] = (
+        None
+    )
     phrases: Annotated[
         dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
     ] = {}

@@ -16,6 +16,7 @@ from loadcell.load.fit import check_fit
 from loadcell.load.prepare import worker_count
 from loadcell.metrics import Result, TokenClosure, build_result
 from loadcell.metrics.checks import ALL_LIMITS
+from loadcell.metrics.imported import placed
 from loadcell.metrics.model import Host
 from loadcell.phrases import joined, phrase
 from loadcell.recording.campaign import set_aside_of
@@ -173,8 +174,11 @@ def asked_in(folder: Path) -> Ask | None:
 
 def see_stage(folder: Path, plan: Plan | None = None) -> Seen:
     """As `read_stage`, with the facts of its recording."""
-    plan = plan or SWEEP.read(folder.parent)
-    ask: Ask = read_json(folder / STAGE, Ask)
+    return see_recording(folder, read_json(folder / STAGE, Ask), plan or SWEEP.read(folder.parent))
+
+
+def see_recording(folder: Path, ask: Ask, plan: Plan) -> Seen:
+    """The same of a recording of which `ask` tells what stage it is."""
     manifest: Manifest | None = None
     try:
         manifest = read_manifest(folder)
@@ -190,7 +194,10 @@ def see_stage(folder: Path, plan: Plan | None = None) -> Seen:
         trial = trial_of(recording, result, plan, ask)
     stage = _stage(folder, ask, manifest, state=manifest.state, ended=_why_ended(manifest))
     stage = msgspec.structs.replace(
-        stage, took_s=_took_s(recording), point=point_of(result, recording.audits), trial=trial
+        stage,
+        took_s=_took_s(recording) if placed(recording.imported) else None,
+        point=point_of(result, recording.audits),
+        trial=trial,
     )
     return Seen(stage, _facts(recording, result))
 
@@ -245,7 +252,7 @@ def _facts(recording: Recording, result: Result) -> Facts:
         failed=result.counts.run.failed,
         timeouts=int(np.count_nonzero(rows["error_kind"] == "timeout")),
         failure=None if worst is None else f"{worst.kind}: {worst.sample}",
-        dead_at_end=bool(len(statuses)) and bool(np.all(statuses[-_TAIL:] == "failed")),
+        dead_at_end=placed(recording.imported) and bool(len(statuses)) and bool(np.all(statuses[-_TAIL:] == "failed")),
     )
 
 

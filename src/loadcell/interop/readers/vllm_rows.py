@@ -94,10 +94,41 @@ def requests_of(tree: dict[str, Any], *, relative: bool) -> Iterator[Request]:
     count = len(next(tree[name] for name in ARRAYS if tree.get(name) is not None))
     begun: array[float] | None = tree.get("start_times")
     zero = 0.0 if relative or begun is None else min((t for t in begun if t > 0), default=0.0)
-    lost = {int(each["index"]): each for each in tree.get("failed_requests") or [] if "index" in each}
+    failures: list[dict[str, Any]] = tree.get("failed_requests") or []
+    apart = bool(failures) and count == tree.get("completed")
+    lost = {} if apart else {int(each["index"]): each for each in failures if "index" in each}
     for row in range(count):
         start = None if begun is None or (begun[row] == 0 and not relative) else begun[row] - zero
         yield _request(tree, row, start, lost.get(row))
+    if apart:  # the arrays hold what succeeded
+        yield from map(_lost, failures)
+
+
+def _lost(told: dict[str, Any]) -> Request:
+    """A failed request as the Rust client tells it, where it is in no array."""
+    start, ttft = told.get("start_time"), told.get("ttft")
+    first = (start or 0.0) + ttft if ttft else None
+    chunks = None if first is None else _running(first, array("d", told.get("itl") or []))
+    return Request(
+        status="failed",
+        sent_s=start,
+        first_s=first,
+        chunks_s=chunks,
+        end_s=(start or 0.0) + told["latency"] if told.get("latency") else None,
+        input_tokens=told.get("prompt_len"),
+        output_tokens=told.get("output_tokens") or None,
+        error_kind="told",
+        error=_reason(str(told.get("error") or "")),
+    )
+
+
+def _running(first: float, gaps: array[float]) -> array[float]:
+    return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+
+
+def _reason(words: str) -> str:
+    """The last line of an error, which of a traceback is the error itself."""
+    return words.strip().rpartition("\n")[2] or "no reason told"
 
 
 def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str, Any] | None) -> Request:
@@ -110,7 +141,7 @@ def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str
     gaps = tree["itls"].of(row) if tree.get("itls") is not None else None
     chunks = None
     if first is not None and gaps is not None:
-        chunks = array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+        chunks = _running(first, gaps)
     last = from_s + latency if latency else None
     if last is None and chunks is not None:
         last = chunks[-1]
@@ -124,7 +155,7 @@ def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str
         input_tokens=_whole(_at(tree, "input_lens", row)),
         output_tokens=None if failed and not tokens else _whole(tokens),
         error_kind="told" if failed else None,
-        error=(words.strip().rpartition("\n")[2] or "no reason told") if failed else None,
+        error=_reason(words) if failed else None,
     )
 
 

@@ -85,7 +85,7 @@ def _metrics(family: Family, samples: dict[tuple[str, str], Floats], times: dict
             if value is not None
         ]
         values = samples.get((metric, point.labels["anchor"]))
-        if metric in _BOUNDS and values is not None and values.size == point.value.n:
+        if metric in _BOUNDS and values is not None and 0 < values.size == point.value.n:
             histograms.append(_histogram(point.labels, values, _BOUNDS[metric], times))
     found = []
     if histograms:

@@ -49,8 +49,11 @@ class Steady(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the run settled, and where its warm-up and drain lie."""
 
     method: Annotated[str, Doc(description="asked, found (from the data), whole (too short to find one) or chosen")]
-    warmup_s: Annotated[float, Doc(description="from the start of the load to the window")]
-    drain_s: Annotated[float, Doc(description="from the window to the last reply")]
+    warmup_s: Annotated[
+        float | None,
+        Doc(description="from the start of the load to the window; null: imported, without a common clock"),
+    ]
+    drain_s: Annotated[float | None, Doc(description="from the window to the last reply; null likewise")]
     stable: Annotated[
         bool | None, Doc(description="false: the queue grows, or users are missing; null: too little to tell")
     ]

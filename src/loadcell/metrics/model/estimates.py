@@ -77,6 +77,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     mean_budget: Annotated[Budget | None, Doc(description="as that of a percentile")] = None
     sd_budget: Annotated[Budget | None, Doc(description="of the standard deviation (n - 1 in the divisor)")] = None
     max_budget: Budget | None = None
+    told: Annotated[
+        bool, Doc(description="imported: these are another tool's figures, by its definitions; nothing was computed")
+    ] = False
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,6 +60,10 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True):
     user_tokens_per_s: Annotated[
         dict[str, Estimate], Doc(description="1 / TPOT; percentiles from the slow end: p99 is what 99 % reach")
     ]
+    told: Annotated[
+        list[str] | None,
+        Doc(description="imported: rates above that are another tool's figures, by its definitions; null of our own"),
+    ] = None
 
 
 class MediaRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +132,7 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     mean: Annotated[float | None, Doc(description="time-weighted, while the load was on: between ramp and drain")]
     mean_from_s: float | None
     mean_to_s: float | None
-    max: int
+    max: Annotated[int | None, Doc(description="null: imported, without a common clock")]
     series_step_s: float | None
     series: Annotated[list[float], Doc(description="time-weighted mean of each step, from 0")]
 

@@ -26,6 +26,7 @@ from loadcell.metrics.model.outcome import (
 from loadcell.metrics.model.server import Counters, Observed, ServerSide, WhereTtft
 from loadcell.metrics.model.sessions import Sessions
 from loadcell.phrases import Phrase
+from loadcell.recording.imported import Imported
 from loadcell.spec import Spec
 
 Doc = msgspec.Meta
@@ -144,6 +145,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[Failure]
     failing: Annotated[Failing | None, Doc(description="null where failures did not become more at some time")] = None
     methodology: Methodology
+    imported: Annotated[
+        Imported | None, Doc(description="where it comes from, if another tool made the load; null of our own")
+    ] = None
     phrases: Annotated[
         dict[str, Phrase], Doc(description="of each sentence above with values: its key and those, for other languages")
     ] = {}

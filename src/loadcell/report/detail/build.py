@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.metrics.behaved import came
+from loadcell.metrics.imported import placed
 from loadcell.metrics.latency import tpot_ns
 from loadcell.metrics.model import Result
 from loadcell.metrics.result import build_result
@@ -58,13 +59,14 @@ def _detail(recording: Recording, result: Result, watch: Watch) -> Detail:
         over_time = {name: figures[name] for name in ("ttft_ms", "e2e_ms")}
         course = timeline(watch, steps, over_time, _tokens(watch, steps))
         by_level = levels(watch.fine, watch.by_level, watch.shortest, watch.gaps.max)
+    timed = placed(recording.imported)
     return Detail(
         ecdf=distributions,
         anchor="response" if loop == "open" else "service",
-        timeline=course,
+        timeline=course if timed else None,
         dots=drawn,
-        levels=by_level,
-        stalls=_stalls(recording, watch) if "itl_ms" in result.latency else None,
+        levels=by_level if timed else [],
+        stalls=_stalls(recording, watch) if timed and "itl_ms" in result.latency else None,
         parts=parts(rows, ok, loop, figures["e2e_ms"], float(watch.stalled.total_ns)),
         missing=[*_missing(watch, distributions, {name: _TITLES[name] for name in result.latency if name in _TITLES})],
         thinned=[*thinned, *_thinned(distributions)],

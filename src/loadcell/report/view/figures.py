@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from loadcell.metrics import Estimate, Interval, Share, Spread, Summary
+from loadcell.metrics.imported import NOT_TOLD, TOLD, UNPLACED
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.metrics.model import Budget
 from loadcell.report.budget import left_open
@@ -21,6 +22,8 @@ from loadcell.report.view.blocks import Cell
 from loadcell.report.words import Words
 
 _DASH = "\N{EN DASH}"
+_OF_IMPORTS = {UNPLACED: "", TOLD: ""}
+"""What stands below a figure without an interval where it is for no queue that grows: it is said of all, once."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -84,9 +87,11 @@ def estimated(
         value, mark, _ = estimate_text(estimate)
         whole = f"{words.number(grouped(value)) if '.' in value else words.figure(estimate.value)}{mark}"
         if estimate.caveat:
-            return Figure(whole, unit, words.say("queue grows"))
+            return Figure(whole, unit, words.say(_OF_IMPORTS.get(estimate.caveat, "queue grows")))
         left = left_open_words(estimate.value, estimate.budget, words, scale) if unit == "ms" or marked else ""
         return Figure(whole, unit, f"{between(estimate.low, estimate.high, words, estimate.value)} {left}".strip())
+    if estimate.withheld == NOT_TOLD:
+        return Figure(MISSING)
     if n == 0:
         return Figure(MISSING, under=words.say("no samples"))
     if estimate.withheld:

@@ -10,6 +10,7 @@ from loadcell.report.budget import budget_text
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import TONES, Cell, Column, Fact, Table, Tone, fact, figured, told
 from loadcell.report.view.figures import asked, left_open_words, spread
+from loadcell.report.view.imported import client
 from loadcell.report.view.latency import PERCENTILES, latency_rows
 from loadcell.report.words import Words
 
@@ -18,6 +19,10 @@ _RANK = {"INVALID": 0, "SUSPECT": 1, "NOTED": 2, "VALID": 3, None: 4}
 
 def instrument(result: Result, words: Words) -> Iterator[Fact]:
     """Clock, lags, connections, tokens: what was measured with, and what was delivered against what was planned."""
+    if result.imported is not None:
+        yield from client(result.imported, words)
+        yield from _delivery(result, words)
+        return
     for i, line in enumerate(_budgets(result, words)):
         yield fact("" if i else words.say("Error budget"), line)
     yield words.say("Instrument"), list(_itself(result, words))

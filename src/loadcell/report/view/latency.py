@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from loadcell.metrics import Estimate, Latency, Result, Summary
 from loadcell.metrics.glossary import LATENCIES
+from loadcell.metrics.imported import NOT_TOLD, TOLD, UNPLACED, placed
 from loadcell.metrics.interval import PERMILLE, shown_from
 from loadcell.report.text import figure
 from loadcell.report.view.blocks import Cell, Column, Table, figured
@@ -50,10 +51,10 @@ def short_table(result: Result, words: Words) -> Table | None:
     for name in _short(result.latency):
         latency = result.latency[name]
         summary = latency.response or latency.service
-        if not summary.n and not summary.p50.withheld:
+        if not (summary.n or summary.told or summary.p50.withheld):
             continue
         rows.append([
-            Cell(_title(latency), under=words.say("response time") if latency.response else ""),
+            Cell(_title(latency), under=_marked(latency, words)),
             averaged(summary, words).cell(),
             *(_estimate(summary, one, words, scale=_scale(name, summary))
               for one in ("p50", "p90", "p99")),
@@ -62,6 +63,11 @@ def short_table(result: Result, words: Words) -> Table | None:
     titles = (words.say("mean"), "p50", "p90", "p99", words.say("max"))
     columns = [Column(words.say("Latency, ms"), "left"), *map(Column, titles)]
     return Table(columns, rows, list(short_below(result, words)), stacked=True) if rows else None
+
+
+def _marked(latency: Latency, words: Words) -> str:
+    """What stands below its name: from where it is measured, or that the tool told it."""
+    return words.say("response time") if latency.response else words.say("told") if latency.service.told else ""
 
 
 def _title(latency: Latency) -> str:
@@ -114,6 +120,8 @@ def _estimate(summary: Summary, name: str, words: Words, *, scale: float | None 
 
 
 def _samples(summary: Summary, words: Words) -> str:
+    if summary.told:
+        return words.say("told")
     worth = [words.say("worth {n}", n=words.count(int(summary.effective or 0)))] if _worth_less(summary) else []
     return "\n".join([f"n={words.count(summary.n)}", *worth])
 
@@ -134,8 +142,17 @@ def short_below(result: Result, words: Words) -> Iterator[str]:
     shown = (result.latency[name].response or result.latency[name].service for name in _short(result.latency))
     some_open = any(getattr(summary, name).open for summary in shown for name in ("p50", "p90", "p99"))
     more = words.say("+: at least so much, more samples give an upper end.") if some_open else ""
-    yield f"{words.say('Below each figure: its 95 % interval.')} {more}".strip()
+    none = _no_interval(result, words)
+    yield none or f"{words.say('Below each figure: its 95 % interval.')} {more}".strip()
     yield from outside(result, words)
+
+
+def _no_interval(result: Result, words: Words) -> str:
+    """Why no figure of an import has an interval; nothing where they have."""
+    if placed(result.imported):
+        return ""
+    told = all(one.service.told for one in result.latency.values() if one.service.n or one.service.told)
+    return words.say("No intervals: {why}.", why=words.say(TOLD if told else UNPLACED))
 
 
 def below(result: Result, words: Words) -> Iterator[str]:
@@ -146,8 +163,13 @@ def below(result: Result, words: Words) -> Iterator[str]:
         if result.methodology.loop == "open"
         else t("Service time, from the actual send: a closed loop cannot show the queueing that it prevents.")
     )
+    if result.imported is not None and not any(one.response for one in result.latency.values()):
+        anchor = t("Service time, from the actual send: the files have no schedule to measure from.")
     worth = t("Worth: how many independent samples these are worth.") if any(_worth_less(s) for _, s in rows) else ""
-    yield f"{anchor} {t('Below each figure: its 95 % interval.')} {worth}".strip()
+    if none := _no_interval(result, words):
+        yield none if none == words.say("No intervals: {why}.", why=words.say(TOLD)) else f"{anchor} {none}"
+    else:
+        yield f"{anchor} {t('Below each figure: its 95 % interval.')} {worth}".strip()
     yield from _open(rows, words)
     yield from _without(rows, result.latency, words)
     failing = [f"{title} {found}" for title, s in rows if (found := _failing(s, words))]
@@ -200,6 +222,8 @@ def _without(rows: list[tuple[str, Summary]], latency: dict[str, Latency], words
     for title, summary in rows:
         for name, shown in percentiles_of(latency).items():
             estimate: Estimate = getattr(summary, name)
+            if estimate.caveat in (UNPLACED, TOLD) or estimate.withheld == NOT_TOLD:  # said of all
+                continue
             if why := lacking(estimate, shown, words):
                 groups[why].append(title)
             elif estimate.value is None and summary.n:

@@ -12,7 +12,7 @@ from loadcell.metrics import Result
 from loadcell.places import Classes
 from loadcell.report.view.blocks import Cell, Command, Fact, Facts, Fold, fact
 from loadcell.report.words import Words
-from loadcell.spec import Endpoint, Spec
+from loadcell.spec import Endpoint, Spec, build_spec
 
 
 def command_of(result: Result) -> str | None:
@@ -51,10 +51,21 @@ def again(words: Words, source: str) -> list[Command]:
     return [Command(words.say("See these figures again, without any load"), text)] if text else []
 
 
-def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Iterator[Fact]:
-    """Everything that was asked for, and what it came to, a line a part of the spec."""
-    single = spec.classes == Classes()
-    for part, values in (*msgspec.to_builtins(spec).items(), ("effective", effective)):
+def settings(
+    spec: Spec, words: Words, effective: dict[str, Any] | None = None, *, told: bool = False
+) -> Iterator[Fact]:
+    """Everything that was asked for, and what it came to, a line a part of the spec; of an import what was `told`: a
+    default of ours was asked of nobody."""
+    single, parts = spec.classes == Classes(), msgspec.to_builtins(spec)
+    if told:
+        plain = msgspec.to_builtins(build_spec({"endpoint": {"url": spec.endpoint.url}}))
+        plain["endpoint"]["url"] = ""
+        parts = {
+            part: {key: value for key, value in values.items() if value != plain[part].get(key)}
+            for part, values in parts.items()
+            if isinstance(values, dict)
+        }
+    for part, values in (*parts.items(), ("effective", effective)):
         if isinstance(values, dict) and values and not (single and part == "classes"):
             yield (
                 part,
@@ -66,9 +77,9 @@ def settings(spec: Spec, words: Words, effective: dict[str, Any] | None = None) 
             )
 
 
-def asked_for(spec: Spec, words: Words, effective: dict[str, Any] | None = None) -> Fold:
+def asked_for(spec: Spec, words: Words, effective: dict[str, Any] | None = None, *, told: bool = False) -> Fold:
     """`settings` to be opened."""
-    return Fold(words.say("Everything asked for"), [Facts(list(settings(spec, words, effective)))])
+    return Fold(words.say("Everything asked for"), [Facts(list(settings(spec, words, effective, told=told)))])
 
 
 def machine(result: Result, words: Words) -> Iterator[Fact]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from loadcell.apis import AUDIO, IMAGES
-from loadcell.metrics import Counts, Failure, Limit, Result, RunRates, Throughput, word_of
+from loadcell.metrics import Counts, Estimate, Failure, Limit, Result, RunRates, Throughput, word_of
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
+from loadcell.metrics.imported import TOLD, UNKNOWN, placed, untold
 from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
@@ -17,6 +18,7 @@ from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict,
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
+from loadcell.report.view.imported import lengths, marked, origin
 from loadcell.report.view.media import media_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
@@ -31,6 +33,8 @@ _PLAIN_ENDS = ({"length"}, {"stop"}, {"no reason"})
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _REASONS = 3
 """Reasons of the verdict that are seen at first."""
+_LACKING = 6
+"""Things that the files of an import do not tell, on one screen."""
 _TEXT = 300
 """Most characters of what a server said."""
 
@@ -54,7 +58,9 @@ def load_words(result: Result, words: Words) -> list[str]:
     """The load: its loop, its rate or users, and its end."""
     t, load, sessions = words.say, result.methodology.spec.load, result.methodology.spec.sessions
     users = load.concurrency
-    if result.methodology.loop == "open":
+    if result.methodology.loop == "open" and load.rate is None and result.imported is not None:
+        parts = [t("open loop, its rate not told")]
+    elif result.methodology.loop == "open":
         drawn = load.rate_series and load.rate is not None  # then the rate is a mean, with all the digits of a quotient
         found = words.figure(load.rate) if drawn and load.rate else asked(load.rate or 0.0, words)
         if replays("open", result.methodology.effective):
@@ -67,9 +73,12 @@ def load_words(result: Result, words: Words) -> list[str]:
         else:
             parts = [t("open loop, {rate} requests/s, {arrivals}", rate=found, arrivals=load.arrivals)]
         parts += [_series_words(load, words)] if load.rate_series else []
-        parts += [t("at most {n} in flight", n=words.count(users))] if users else []
+    elif result.methodology.loop == UNKNOWN:
+        parts = [t("open or closed loop: not told")]
     else:
         parts = [t("closed loop, {n} users", n=words.count(users or 1))]
+    if users and result.methodology.loop in ("open", UNKNOWN):
+        parts.append(t("at most {n} in flight", n=words.count(users)))
     if sessions.turns is not None:
         whole = sessions.turns == ALL
         parts.append(t("all turns of a conversation") if whole else t("{n} turns a session", n=sessions.turns))
@@ -144,11 +153,14 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     form = [] if not workload.generates else [t("streamed") if endpoint.stream else t("not streamed")]
     model = t("model {name}", name=model_of(result) or t("(the server's first)"))
     target = Cell(endpoint.url, kind="code")
+    if untold(result.imported, "endpoint.url"):
+        target = Cell(t("server not told"))
     several = [Cell(t("{n} endpoints or models in all", n=words.count(len(result.classes))))] if result.classes else []
+    yield from origin(result, words, _LACKING if short else None)
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     if (named := method.scenario) is not None:
         yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
-    load = load_words(result, words)
+    load, work = load_words(result, words), lengths(result, words) or workload_words(method.spec, words)
     span = t(
         "{a} to {b} s",
         a=words.figure(window.start_s, 3 if short else 4),
@@ -157,13 +169,13 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     if short:
         counted = [t("{n} requests", n=words.count(result.counts.window.planned))]
         counted = counted if result.counts.window != run else []
-        yield fact(
-            t("Load"), *load, workload_words(method.spec, words), ", ".join([t("window {span}", span=span), *counted])
-        )
+        within = [", ".join([t("window {span}", span=span), *counted])] if placed(result.imported) else []
+        yield fact(t("Load"), *load, work, *within)
     else:
         yield fact(t("Load"), *load)
-        yield fact(t("Workload"), workload_words(method.spec, words), t("counted by {name}", name=method.tokenizer))
-        yield fact(t("Window"), f"{span}, {told(window.reason, words)}")
+        counted_by = [] if result.imported else [t("counted by {name}", name=method.tokenizer)]
+        yield fact(t("Workload"), work, *counted_by)
+        yield fact(t("Window"), f"{span}, {told(window.reason, words)}" if placed(result.imported) else MISSING)
     yield from traced(result, words, short=short)
     if (stopped := result.run.stopped) is not None:
         left = "; " + t("what was in flight was given up") if stopped.cancelled else ""
@@ -217,14 +229,15 @@ def tiles(result: Result, words: Words) -> Tiles:
     for name in (name for name in (*COMPARED, "rtf") if name in result.latency):
         latency = result.latency[name]
         summary = latency.response or latency.service
+        under = t("response time") if latency.response else t("told") if summary.told else ""
         cells = [estimated(getattr(summary, shown), words, latency.unit, summary.n, shown).cell(label=shown)
                  for shown in ("p50", "p99")]  # fmt: skip
-        found.append((_titled(name.removesuffix("_ms"), words, t("response time") if latency.response else ""), cells))
+        found.append((_titled(name.removesuffix("_ms"), words, under), cells))
     generates = result.methodology.spec.workload.generates
     for name in (made_of(result.methodology.spec), "requests_per_s"):
         interval = getattr(rates, interval_of(name))
         figure = rate(getattr(rates, name), interval, t(words.metric(name).unit), words)
-        found.append((_titled(name, words), [figure.cell()]))
+        found.append((_titled(name, words, t("told") if name in (rates.told or ()) else ""), [figure.cell()]))
     if generates:
         user = rates.user_tokens_per_s.get("p50")
         reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
@@ -244,8 +257,12 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     t, rates, generates = words.say, result.throughput, result.methodology.spec.workload.generates
     hears, made = result.methodology.spec.workload.hears, made_of(result.methodology.spec)
     parts = [
-        t("{n} requests/s", n=words.figure(rates.requests_per_s)) + bracketed(rates.requests_interval, words),
-        made_words(rates, made, words) + bracketed(getattr(rates, interval_of(made)), words),
+        t("{n} requests/s", n=words.figure(rates.requests_per_s))
+        + bracketed(rates.requests_interval, words)
+        + marked(rates, "requests_per_s", words),
+        made_words(rates, made, words)
+        + bracketed(getattr(rates, interval_of(made)), words)
+        + marked(rates, made, words),
     ]
     if not generates:
         yield fact(t("Throughput"), *parts, _taken(result, words))
@@ -253,8 +270,16 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
     if short:
         yield fact(t("Throughput"), *parts)
         user = rates.user_tokens_per_s.get("p50")
-        reached = [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3))] if user and user.value else []
-        both = [] if rates.total_tokens_per_s is None and hears else [_in_and_out(rates.total_tokens_per_s, words)]
+        reached = (
+            [t("a user gets {n} tokens/s at p50", n=words.figure(user.value, 3)) + _of_told(user, words)]
+            if user and user.value
+            else []
+        )
+        both = (
+            []
+            if rates.total_tokens_per_s is None and hears
+            else [_in_and_out(rates.total_tokens_per_s, words) + marked(rates, "total_tokens_per_s", words)]
+        )
         yield from [fact("", *both, *reached)] if both or reached else []
         yield from chunks(result, words, short=True)
         yield from cached(result, words, short=True)
@@ -281,13 +306,17 @@ def made_words(rates: Throughput, made: str, words: Words) -> str:
 def _taken(result: Result, words: Words) -> str:
     """The rate of input tokens, and whether the server told none of them."""
     n = words.figure(result.throughput.input_tokens_per_s)
-    if set(result.methodology.prompt_token_source) == {"planned"}:
+    if result.imported is None and set(result.methodology.prompt_token_source) == {"planned"}:
         return words.say("{n} input tokens/s, as planned", n=n)
-    return words.say("{n} input tokens/s", n=n)
+    return words.say("{n} input tokens/s", n=n) + marked(result.throughput, "input_tokens_per_s", words)
 
 
 def _in_and_out(tokens_per_s: float | None, words: Words) -> str:
     return words.say("{n} tokens/s in and out", n=words.figure(tokens_per_s))
+
+
+def _of_told(user: Estimate, words: Words) -> str:
+    return f" ({words.say('told')})" if user.caveat == TOLD else ""
 
 
 def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
@@ -295,6 +324,7 @@ def _per_user(rates: Throughput, words: Words) -> Iterator[str]:
         words.say(
             "{n} tokens/s or more for {share}", n=words.figure(rates.user_tokens_per_s[name].value, 3), share=share
         )
+        + _of_told(rates.user_tokens_per_s[name], words)
         for name, share in (("p50", "50 %"), ("p90", "90 %"), ("p99", "99 %"))
         if name in rates.user_tokens_per_s and rates.user_tokens_per_s[name].value is not None
     ]
@@ -337,6 +367,9 @@ def course(result: Result, words: Words) -> Iterator[Fact]:
     """How many were in flight, what the whole run shows, and what other tools would say of it."""
     t, flight, generates = words.say, result.concurrency, result.methodology.spec.workload.generates
     parts = [] if flight.asked is None else [t("asked {n}", n=words.count(flight.asked))]
+    if flight.max is None:
+        yield fact(t("Concurrency"), *parts, MISSING)
+        return
     if flight.mean is None:
         parts.append(t("mean n/a: nothing was sent between ramp and drain"))
     else:
@@ -481,11 +514,15 @@ def counted(result: Result, words: Words, *, short: bool = False) -> Iterator[Fa
     else:
         yield fact(t("Percentiles"), told(method.percentile, words))
         yield fact(t("Intervals"), told(method.interval, words))
-    sources = [(t("prompt tokens by"), method.prompt_token_source)]
+    prompts = method.prompt_token_source
+    if result.imported is not None:  # what nobody planned here was counted by the tool
+        prompts = {told("the tool", words) if name == "planned" else name: n for name, n in prompts.items()}
+    sources = [(t("prompt tokens by"), prompts)]
     if method.spec.workload.generates:
         sources.insert(0, (t("output tokens by"), method.token_source))
     counted_by = [f"{label} {_sources(found, words)}" for label, found in sources]
-    yield fact(t("Counted"), *counted_by, t("load processes: {n}", n=words.count(method.workers)))
+    processes = [] if result.imported else [t("load processes: {n}", n=words.count(method.workers))]
+    yield fact(t("Counted"), *counted_by, *processes)
 
 
 def _sources(counts: dict[str, int], words: Words) -> str:
@@ -506,8 +543,8 @@ def identity(result: Result, words: Words, digits: int | None = None) -> Iterato
         [
             Cell(run.id, kind="code"),
             Cell(run.started_at, kind="code"),
-            Cell(t("lasted {s} s", s=words.figure(run.duration_s))),
-            Cell(t("seed {n}", n=str(method.seed))),
+            *([] if not placed(result.imported) else [Cell(t("lasted {s} s", s=words.figure(run.duration_s)))]),
+            *([] if result.imported else [Cell(t("seed {n}", n=str(method.seed)))]),
             *([Cell(t("salt {salt}", salt=str(salt)))] if salt else []),
             *(Cell(name[:digits], kind="code", label=label) for label, name in pinned.items() if name),
             Cell(t("recorded by loadcell {a}, computed by {b}", a=run.loadcell, b=result.loadcell)),

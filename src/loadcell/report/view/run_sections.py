@@ -25,13 +25,14 @@ from loadcell.report.view.blocks import (
     told,
 )
 from loadcell.report.view.figures import moment
+from loadcell.report.view.imported import told_table
 from loadcell.report.view.media import carried
 from loadcell.report.view.method import again, asked_for, command_of, machine, typed_command
 from loadcell.report.view.sessions import of_tasks, talks, turns_table
 from loadcell.report.words import Words
 
-MARKDOWN = ("summary", "errors", "notes", "latency", "sessions", "classes", "method")
-PAGE = ("summary", "latency", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
+MARKDOWN = ("summary", "errors", "notes", "latency", "told", "sessions", "classes", "method")
+PAGE = ("summary", "latency", "told", "sessions", "classes", "course", "drivers", "audit", "errors", "method", "notes")
 _WORST_SHOWN, _FAILURES = 10, 40
 _PLACED = {"time-parts", "ladder", "ecdf", "timeline", "ttft-by-input", "ttft-by-turn", "itl-by-concurrency", "stalls",
            "server"}  # fmt: skip
@@ -48,6 +49,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     sections = {
         "summary": summary,
         "latency": _latency(result, words, drawn),
+        "told": _told(result, words),
         "sessions": _sessions(result, words, drawn),
         "classes": _classes(result, words),
         "course": _course(result, detail, words, drawn),
@@ -60,7 +62,7 @@ def run_view(result: Result, detail: Detail | None, words: Words, source: str, d
     }  # fmt: skip
     return View(
         title=f"{model or t('Run')} · {t(word_of(result))}",
-        eyebrow=f"{t('Load test')} · {moment(result.run.started_at)}",
+        eyebrow=f"{t('Imported load test') if result.imported else t('Load test')} · {moment(result.run.started_at)}",
         heading=summary.title,
         parts={name: [section] for name, section in sections.items() if section is not None},
         loadcell=result.loadcell,
@@ -101,6 +103,11 @@ def _latency(result: Result, words: Words, drawn: frozenset[str]) -> Section:
         whole = latency.latency_table(result.whole_run.latency, words, least=True)
         blocks.append(Fold(t("The whole run, warm-up and drain included"), [whole]))
     return Section("latency", t("Latency"), blocks, detail=True)
+
+
+def _told(result: Result, words: Words) -> Section | None:
+    found = told_table(result, words)
+    return None if found is None else Section("told", words.say("What the tool told"), [found], detail=True)
 
 
 def _sessions(result: Result, words: Words, drawn: frozenset[str]) -> Section | None:
@@ -161,7 +168,8 @@ def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section | N
 
 def _method(result: Result, words: Words, source: str) -> Section:
     t = words.say
-    again_from = "" if result.methodology.spec.endpoint.api == CALLABLE else source  # only Python can call it
+    ours = result.imported is None and result.methodology.spec.endpoint.api != CALLABLE  # only Python can call it
+    again_from = source if ours else ""
     commands = (
         (t("Run it again, as recorded"), again_from and typed_command("loadcell", "run", again_from)),
         (t("It was started by"), command_of(result)),
@@ -174,7 +182,7 @@ def _method(result: Result, words: Words, source: str) -> Section:
             *again(words, source),
             *(Command(label, text) for label, text in commands if text),
             Facts(how),
-            asked_for(result.methodology.spec, words, result.methodology.effective),
+            asked_for(result.methodology.spec, words, result.methodology.effective, told=result.imported is not None),
             Fold(t("The machine that measured"), [Facts(list(machine(result, words)))]),
         ],
         detail=True,

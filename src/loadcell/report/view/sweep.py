@@ -54,7 +54,7 @@ def sweep_view(
     are, `pages` the folders of stages that hold a page of their own.
     """
     t, endpoint = words.say, sweep.plan.spec.endpoint
-    name = endpoint.model or endpoint.url
+    name = endpoint.model or sweep.imported or endpoint.url
     first = [chart for chart in ("attainment", "throughput-by-load") if chart in drawn][:1]
     answer, verdict = _verdict(sweep, words)
     tiles = list(_grid_tiles(sweep, words) if sweep.found is None else _search_tiles(sweep, sweep.found, words))
@@ -70,6 +70,7 @@ def sweep_view(
     search = sweep.found is not None
     started = min((stage.started_at for stage in sweep.stages if stage.started_at), default="")
     eyebrow = t("Search for the highest load that holds an SLO") if search else t("Sweep over loads")
+    eyebrow = t("Imported runs") if sweep.imported is not None else eyebrow
     return View(
         title=f"{t('Search') if search else t('Sweep')} · {name}",
         eyebrow=" · ".join(filter(None, [eyebrow, moment(started)])),
@@ -251,6 +252,11 @@ def _nothing(_: Point) -> str:
 def _head(sweep: Sweep, words: Words) -> Iterator[Fact]:
     """What was swept, against what."""
     t, plan = words.say, sweep.plan
+    if sweep.imported is not None:
+        yield fact(t("Imported"), t("from {tool}", tool=sweep.imported))
+        yield fact(t("Varied"), plan.axis or t("not told"))
+        yield fact(t("SLO"), t("none"))
+        return
     yield target(plan.spec.endpoint, words)
     fields = varied_fields(sweep)
     varied = {name: t("varied") for name in ("input_tokens", "output_tokens", "inputs") if f"workload.{name}" in fields}
@@ -331,6 +337,9 @@ def commands(sweep: Sweep, words: Words, source: str) -> Iterator[Command]:
 def _method(sweep: Sweep, words: Words, source: str) -> Iterator[Block]:
     t, plan = words.say, sweep.plan
     yield from commands(sweep, words, source)
+    if sweep.imported is not None:
+        yield asked_for(plan.spec, words, told=True)
+        return
     yield Facts([
         fact(t("Seed"), str(plan.seed)),
         fact(t("Begun by"), f"loadcell {plan.loadcell}"),
