@@ -81,7 +81,7 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
         summary = f"{place}profile_export_aiperf"
         if recording.imported is not None and not recording.imported.details:
             found.left_out.append(f"{recording.imported.title} told summaries only: they are given back as they are")
-            tree = _head(recording) | told_tree(recording.imported) | _tail(recording)
+            tree = _head(recording) | told_tree(recording.imported, units=True) | _tail(recording)
             found.files[f"{summary}.json"] = json.dumps(tree, indent=2)
             continue
         by = by_tool(recording, "aiperf")

@@ -39,6 +39,8 @@ def _family(family: Family) -> Iterator[str]:
         scale = 1e3 if family.unit == "seconds" else 1.0
         for share, value in quantiles(point.value).items():
             yield f"{name}{_labels(own | {'quantile': f'{share:g}'})} {value / scale:.12g}"
+        if not point.value.n:  # a tool told these, and not of how many
+            continue
         yield f"{name}_count{_labels(own)} {point.value.n}"
         yield f"{name}_sum{_labels(own)} {(point.value.mean or 0.0) * point.value.n / scale:.12g}"
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from loadcell.errors import UsageError
+from loadcell.interop.formats import FORMATS
 from loadcell.interop.views.figures import statistic
 from loadcell.interop.vllm_bench import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, texts_of, whole
-from loadcell.interop.writers.told import told_tree
+from loadcell.interop.writers.told import fill, told_tree
 from loadcell.metrics.rows import Floats
 from loadcell.recording.read import Recording
 from loadcell.spec import Slo, parse_arrivals
@@ -75,6 +76,8 @@ def document(recording: Recording, asked: Asked, left_out: list[str]) -> dict[st
         if metric in asked.metrics and metric in pooled:
             values = pooled[metric]
             tree |= _statistics(by, metric, values[~np.isnan(values)] * 1e3, asked.percentiles, left_out)
+    if told is not None and told.tool in FORMATS["vllm"].told and fill(tree, told):
+        left_out.append(f"figures that the requests do not show: they are those that {told.title} told")
     return tree
 
 
@@ -90,8 +93,11 @@ def _head(recording: Recording, asked: Asked, left_out: list[str]) -> dict[str, 
             left_out.append(f"burstiness: arrivals were {load.arrivals}, which vLLM has not: it is null")
         if load.rate_series is not None or load.ramp_s:
             left_out.append("the rate varied, and request_rate is its mean")
+    ended = datetime.fromisoformat(recording.manifest.started_at) + timedelta(
+        microseconds=(recording.manifest.ended_ns or 0) / 1e3
+    )
     tree = {
-        "date": datetime.fromisoformat(recording.manifest.started_at).strftime("%Y%m%d-%H%M%S"),
+        "date": ended.strftime("%Y%m%d-%H%M%S"),
         "endpoint_type": backend,
         "backend": backend,
         "label": None,
