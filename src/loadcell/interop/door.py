@@ -76,12 +76,14 @@ def all_or_nothing(folder: Path) -> Iterator[None]:
     with claimed(folder):
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             for child in folder.iterdir():
                 if child.is_dir():
                     shutil.rmtree(child)
                 else:
                     child.unlink()
+            if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+                raise KeyboardInterrupt from None
             raise
 
 

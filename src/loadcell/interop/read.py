@@ -92,8 +92,8 @@ def check_readable(path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                if not file.read(1):
+            with path.open("rb") as data:
+                if not data.read(1):
                     raise UsageError(f"{path} is empty: the run that should have written it did not end")
         elif stat.S_ISDIR(mode):
             inside = list(path.iterdir())

@@ -85,7 +85,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read_file(file: Path, folder: Path | None) -> Iterator[Run]:
-    taking = Collecting()
+    taking = Collecting(file)
     listed = isinstance(document.head(file), list)
     prefix = "*." if listed else ""
     without = [f"{prefix}{name}" for name in LEFT_OUT]
