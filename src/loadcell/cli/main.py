@@ -8,6 +8,7 @@ import errno
 import gc
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -28,7 +29,9 @@ COMMANDS = {
     "duel": "the same requests to two endpoints in turns: which is faster",
     "watch": "the same load again and again: its history, and what changed",
     "selftest": "measure the error and the limits of this machine as a client",
+    "vllm-bench": "the same flags as vllm bench serve, and its result file",
     "query": "ask recordings in SQL",
+    "export": "write recordings as the files of other tools: vLLM, AIPerf, OTLP, ...",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
     "trace": "traces of real traffic: list, describe, anonymize",
     "published": "published MLPerf results, cleaned, with their sources",
@@ -57,7 +60,7 @@ _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 
 _READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check", "trace list", "trace describe")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
-_QUICK = (*_READERS, "import", "mlperf export", "trace anonymize", "serve")
+_QUICK = (*_READERS, "import", "export", "mlperf export", "trace anonymize", "serve")
 """Commands that leave no recording behind when they are ended."""
 _GARBAGE = 200_000
 """Objects more than before, at which garbage is looked for: all that is imported, which stays, are no more."""
@@ -92,7 +95,7 @@ commands:
 
 def functions_of(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
     """What adds the flags of a command, and what runs it."""
-    file, end = command.replace(" ", "_") + "_" * iskeyword(command), ""
+    file, end = re.sub("[ -]", "_", command) + "_" * iskeyword(command), ""
     if command in _OTHERS:
         group, _, member = command.partition(" ")
         file, end = f"{group}_others", f"_{member}"
