@@ -13,7 +13,7 @@ import numpy as np
 from scipy.signal import lfilter
 from tables import Row, Table
 
-from loadcell.compare.check import Failures, Word, check_turns
+from loadcell.compare.check import Check, Failures, Word, check_turns
 from loadcell.compare.duel import ROUNDS, ordered_blocks
 from loadcell.compare.figures import NOT_KEPT, Figure
 from loadcell.compare.gates import Bound, parse_gate
@@ -105,16 +105,20 @@ def checked(seed: tuple[int, ...], server: Server, slower: float, half_too: bool
     """One check: pilot, plan, duel; and one of half as many requests, with the one of the number that this asks for."""
     rng, bound = np.random.default_rng(seed), parse_gate(_GATE.format(server.stat))
     turn, couples = pilot([bound], ROUNDS)
-    needs = planned([bound], told(rng, server, slower, turn, couples, bound).pairs[0].changes, turn * couples)
+    first = told(rng, server, slower, turn, couples, bound)
+    needs = planned([bound], first.pairs[0].changes, turn * couples)
     assert needs is not None
 
+    def judged(found: Comparison, announced: int) -> Check:
+        return check_turns(found, [bound], Failures(0, 0, 0, 0), announced=announced, noise=None)
+
     def answer(requests: int, announced: int) -> tuple[Word, int | None]:
-        found = check_turns(
-            duel(rng, server, slower, requests, bound), [bound], Failures(0, 0, 0, 0), announced=announced, noise=None
-        )
+        found = judged(duel(rng, server, slower, requests, bound), announced)
         return found.word, found.needs
 
-    whole, _ = answer(needs, needs)
+    whole = judged(first, needs).word
+    if whole == "INCONCLUSIVE" and needs > turn * couples:
+        whole, _ = answer(needs, needs)
     if not half_too:
         return Told3(needs, whole, "INCONCLUSIVE", None, None)
     half, asked = answer(needs // 2, needs)

@@ -151,7 +151,7 @@ class _Ended(LoadcellError):
 
 
 def _by_turns(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) -> Check:
-    """Pilot, plan, duel, answer."""
+    """Pilot, plan, duel, answer; a pilot that answers already is all."""
     import msgspec
 
     from loadcell.compare.needed import layout, pilot, planned
@@ -177,8 +177,9 @@ def _by_turns(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) -
     spent = time.monotonic() - start
     changes = _compared(folder / "pilot")
     needs = None if changes is None else planned(bounds, changes, length * couples)
-    if needs is None or needs <= length * couples:
-        return _answer(folder / "pilot", bounds, needs, noise)
+    first = _answer(folder / "pilot", bounds, needs, noise)
+    if needs is None or needs <= length * couples or first.word != "INCONCLUSIVE":
+        return first  # it was enough, or the difference is so large that it is seen already
     runs, whole = _plan(args, needs, (length, couples), spent, folder / "pilot", most)
     _say(whole)
     _duel(_unseen(specs, couples), models, *layout(runs, turn), folder / "duel")

@@ -35,7 +35,7 @@ def check_sections(check: Check, words: Words) -> list[Section]:
 
 def _title(check: Check, words: Words) -> str:
     counts = [(word, sum(gate.word == word for gate in check.gates)) for word in ("FAIL", "INCONCLUSIVE", "PASS")]
-    head = ", ".join(f"{words.count(n)} {words.say(word)}" for word, n in counts if n)
+    head = words.say("Gates: {counts}", counts=", ".join(f"{words.count(n)} {words.say(w)}" for w, n in counts if n))
     if check.word != "INCONCLUSIVE" or check.needs is None:
         return head
     n = words.count(check.needs)
