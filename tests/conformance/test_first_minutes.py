@@ -179,7 +179,7 @@ def test_a_duel_takes_no_second_name_of_its_first_server(usual: Callable[..., li
     first, second = usual(lambda _: [LISTED], lambda _: [LISTED])
     parser = argparse.ArgumentParser()
     duel.configure(parser)
-    specs = duel._specs(parser.parse_args([f"localhost:{first.port}"]))
+    specs = duel.specs_of(parser.parse_args([f"localhost:{first.port}"]))
     assert specs["B"].endpoint.url == second.url
 
 
@@ -193,7 +193,7 @@ def test_a_sweep_and_a_duel_find_theirs_too(
     parser = argparse.ArgumentParser()
     duel.configure(parser)
     for words, sides in (([], (first, second)), ([second.url], (second, first))):
-        specs = duel._specs(parser.parse_args(words))
+        specs = duel.specs_of(parser.parse_args(words))
         assert [spec.endpoint.url for spec in specs.values()] == [side.url for side in sides]
     usual(lambda _: [LISTED])
     assert main(["duel", "--concurrency", "1"]) == 2

@@ -7,7 +7,7 @@ import copy
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loadcell.cli.compare import GATED, LEAST_OF_DUEL, add_comparing, parse_share, show_duel
 from loadcell.cli.pages import add_page, check_lang
@@ -72,29 +72,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the duel and print what it tells. Returns 0; 1 by its gates; 4 if most turns are INVALID; 130 if stopped."""
     from loadcell.compare import DUEL, parse_gate
+    from loadcell.compare.duel import couples_of
 
     check_lang(args)
     parse_share(args.min_effect or LEAST_OF_DUEL)  # what is wrong in these is said before anything is sent
     for gate in args.fail_if:
         parse_gate(gate)
-    specs = _specs(args)
+    specs = specs_of(args)
     if args.resume and (args.output is None or not DUEL.there(Path(args.output))):
         raise UsageError("--resume goes on with a duel: name its folder with --output")
     with output_folder(args.output, "duels") as folder:
         with DUEL.own(folder, resume=args.resume):
-            stopped = _fight(_begin(args, specs, folder), specs, folder)
+            turn = whole_number(args.turn, "--turn") or usual_turn(specs["A"])
+            couples = couples_of(whole_number(args.requests, "--requests"), turn)
+            stopped = fight(begin(specs, models_of(specs), turn, couples, folder), specs, folder)
+        if stopped is not None:
+            sys.stderr.write(f"loadcell: {stopped.why}; --resume --output {folder} goes on\n")
         try:
             code = show_duel(args, folder)
         except LoadcellError as error:
             if stopped is None:
                 raise
             sys.stderr.write(f"loadcell: {error}\n")
-            return stopped
-        return code if stopped is None else stopped
+            return stopped.code
+        return code if stopped is None else stopped.code
 
 
-def _specs(args: argparse.Namespace) -> dict[str, Spec]:
-    """The Spec of each side, its load with all defaults but its end."""
+def specs_of(args: argparse.Namespace, *, endless: bool = False) -> dict[str, Spec]:
+    """The Spec of each side, its load with all defaults but its end; `endless` leaves out one that is given."""
     import msgspec
 
     from loadcell.cli.run import read_spec
@@ -107,7 +112,7 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
         given.set = [*(args.set or []), *((args.set_b or []) if side == "B" else [])]
         spec = read_spec(given, but=[one.endpoint.url for one in found.values()])
         ends = {"load.duration_s": spec.load.duration_s, "load.requests": spec.load.requests}
-        wrong = [name for name, value in ends.items() if value is not None]
+        wrong = [name for name, value in ends.items() if value is not None and not endless]
         if len(spec.dealt) > 1:
             raise UsageError(
                 "a duel is of one endpoint and one model a side: leave classes.also and classes.models out"
@@ -119,7 +124,8 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
         if wrong or spec.loadgen.scenario is not None:
             what = wrong[0] if wrong else "loadgen.scenario"
             raise UsageError(f"a duel ends by its requests (--requests, --turn): take {what} out of the spec")
-        load = msgspec.structs.replace(with_defaults(spec).load, duration_s=None, warmup_s=0.0, warmup_requests=0)
+        without = {"duration_s": None, "requests": None, "warmup_s": 0.0, "warmup_requests": 0}
+        load = msgspec.structs.replace(with_defaults(spec).load, **without)
         repetition = spec.run.repetition + (
             side == "B" and spec.endpoint.url == found["A"].endpoint.url
         )  # a cache must not know the twin's prompt
@@ -128,20 +134,31 @@ def _specs(args: argparse.Namespace) -> dict[str, Spec]:
     return found
 
 
-def _begin(args: argparse.Namespace, specs: dict[str, Spec], folder: Path) -> DuelPlan:
-    """The plan of a new duel, written into its folder; or that of the one which is to go on."""
+def models_of(specs: dict[str, Spec]) -> list[str]:
+    """The model of each side, which is said; EndpointError if one cannot be asked."""
+    from loadcell.spec import redact
 
-    from loadcell.compare.duel import DUEL, DuelPlan, couples_of, turn_length
-    from loadcell.load.fleet import new_salt
-    from loadcell.spec import redact, with_fields
-
-    load = specs["A"].load
-    turn = _whole(args.turn, "--turn") or turn_length(load.concurrency, load.rate, _requests_each(specs["A"]))
     models = [_model(name, spec) for name, spec in specs.items()]
     for (name, spec), model in zip(specs.items(), models, strict=True):
         sys.stderr.write(f"{name}: {redact(spec).endpoint.url}, model {model}\n")
+    return models
+
+
+def usual_turn(spec: Spec) -> int:
+    """Requests of a turn, unless it is told otherwise."""
+    from loadcell.compare.duel import turn_length
+
+    return turn_length(spec.load.concurrency, spec.load.rate, _requests_each(spec))
+
+
+def begin(specs: dict[str, Spec], models: list[str], turn: int, couples: int, folder: Path) -> DuelPlan:
+    """The plan of a new duel, written into its folder; or that of the one which is to go on."""
+
+    from loadcell.compare.duel import DUEL, DuelPlan
+    from loadcell.load.fleet import new_salt
+    from loadcell.spec import redact, with_fields
+
     a, b = map(redact, specs.values())
-    couples = couples_of(_whole(args.requests, "--requests"), turn)
     if specs["A"].workload.prompts is None and specs["A"].run.salt is None:
         known = DUEL.read(folder) if DUEL.there(folder) else None  # it goes on with the texts that it drew
         salt = new_salt() if known is None else known.a.run.salt
@@ -173,14 +190,21 @@ def _model(name: str, spec: Spec) -> str:
         raise EndpointError(f"{name}: {scrub(str(error), secrets)}") from None
 
 
-def _whole(text: str | None, flag: str) -> int | None:
+def whole_number(text: str | None, flag: str) -> int | None:
     if text is not None and (not text.isdecimal() or not int(text)):
         raise UsageError(f"{flag} {text!r}: write a number of requests, as in {flag} 300")
     return None if text is None else int(text)
 
 
-def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> int | None:
-    """Run every turn that is not recorded yet. The exit code of what ended the duel before that, which is said."""
+class Stopped(NamedTuple):
+    """What ended a duel before its last turn."""
+
+    code: int
+    why: str
+
+
+def fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> Stopped | None:
+    """Run every turn that is not recorded yet. What ended the duel before that, else None."""
     from loadcell.cli.run import run_once
     from loadcell.compare.duel import turns_of
     from loadcell.recording.campaign import keep_whole
@@ -199,8 +223,7 @@ def _fight(plan: DuelPlan, specs: dict[str, Spec], folder: Path) -> int | None:
             pass
         except LoadcellError as error:
             code, why = error.exit_code, f"{turn.side}: {error}"
-        sys.stderr.write(f"loadcell: turn {number} of {len(turns)}: {why}; --resume --output {folder} goes on\n")
-        return code
+        return Stopped(code, f"turn {number} of {len(turns)}: {why}")
     return None
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "show the result of a recording again",
     "import": "read the results of other tools as recordings",
     "compare": "compare runs: what differs, and how sure that is",
+    "check": "a gate for CI: PASS, FAIL or INCONCLUSIVE against a baseline",
     "duel": "the same requests to two endpoints in turns: which is faster",
     "watch": "the same load again and again: its history, and what changed",
     "selftest": "measure the error and the limits of this machine as a client",
@@ -129,8 +130,8 @@ class Parser(argparse.ArgumentParser):
 def main(words: list[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 done, 1 failed, 2 wrong usage, 3 a suspect run where that was asked to matter, 4 an invalid run, 5 a search
-    without an answer, 130 interrupted.
+    0 done, 1 failed, 2 wrong usage, 3 a suspect run where that was asked to matter, 4 an invalid run, 5 no answer:
+    a search undecided, a check INCONCLUSIVE; 6 a check that FAILs; 130 interrupted.
     """
     if words is None:
         words = sys.argv[1:]

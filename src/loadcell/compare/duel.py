@@ -22,7 +22,7 @@ import numpy as np
 from loadcell import __version__
 from loadcell.compare.build import InvalidSideError, pairing_of, suspicions
 from loadcell.compare.effect import Effect, by_student, scaled
-from loadcell.compare.figures import NOT_KEPT, NOT_OF_API, Figure, latencies_ns, of_api
+from loadcell.compare.figures import LEFT_OPEN, NOT_KEPT, NOT_OF_API, Figure, latencies_ns, left_open, of_api
 from loadcell.compare.gates import Bound, judge_gates
 from loadcell.compare.judge import Sides, judge
 from loadcell.compare.measures import LATENCIES, MEASURES, SHARES_FINER, Measure
@@ -52,6 +52,8 @@ ROUNDS = 5
 REQUESTS_LEAST, TURNS_LEAST = 300, 12
 """What a duel sends to each side unless it is told otherwise."""
 _BLOCKS_MOST = 60
+_OPEN_MOST = 0.1
+"""Of a side's turns: where more leave a figure open it is not compared."""
 
 
 class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,7 +246,10 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
     told = told_by_pairs(pairs)
     if pairs.n:
         told |= _rates(kept, block)
+    bad = {key for key in told if _left_open(MEASURES[key], kept)}
+    told = {key: one for key, one in told.items() if key not in bad}
     shown = {key: _missing(measure, pairs, kept[0].a.result) for key, measure in MEASURES.items()}
+    shown |= dict.fromkeys(bad, Figure(None, why=LEFT_OPEN))
     sides = []
     for name in ("a", "b"):
         runs: list[Loaded] = [getattr(couple, name) for couple in kept]
@@ -259,6 +264,12 @@ def _sides(kept: Sequence[_Couple], pairs: Pairs, block: Ids) -> Sides:
             mine["slo_attainment.share"] = Figure(kept_to.value, due, kept_to.low, kept_to.high)
         sides.append(shown | mine)
     return Sides("B", [sides[0]], [sides[1]], told)
+
+
+def _left_open(measure: Measure, kept: Sequence[_Couple]) -> bool:
+    """Whether in too many turns of a side the client's clock readings leave a figure open."""
+    sides = ([c.a for c in kept], [c.b for c in kept])
+    return any(sum(left_open(measure, run.result) for run in runs) > _OPEN_MOST * len(runs) for runs in sides)
 
 
 def _missing(measure: Measure, pairs: Pairs, result: Result) -> Figure:

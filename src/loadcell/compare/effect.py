@@ -37,6 +37,8 @@ class Effect:
     method: str
     open: str | None = None
     """Why an end of the interval is open, and what would give it one."""
+    freedom: float | None = None
+    """Degrees of freedom, where the interval is Student's t."""
 
 
 def scaled(values: Floats | float, relative: bool) -> Floats:
@@ -119,6 +121,7 @@ def between_runs(a: Sequence[float], b: Sequence[float], relative: bool) -> Effe
         variance=sum(v if v is not None else known[0] for v in spread),
         per="runs",
         method=method,
+        freedom=freedom,
     )
 
 
@@ -128,7 +131,7 @@ def by_student(effect: float, error: float, units: int, variance: float, per: st
 
     half = error * float(stdtrit(units - 1, 0.975))
     p = 2 * float(stdtr(units - 1, -abs(effect) / error)) if error else float(effect == 0)
-    return Effect(effect, effect - half, effect + half, p, variance, per, method)
+    return Effect(effect, effect - half, effect + half, p, variance, per, method, freedom=units - 1)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -29,6 +29,7 @@ NO_SLO = phrase("no SLO")
 NOT_KEPT = phrase("a saved result does not hold it")
 NOT_OF_API = phrase("its API has no such thing")
 NO_SESSIONS = phrase("no sessions")
+LEFT_OPEN = phrase("its error budget is INVALID: the client's clock readings leave it open")
 ABSENT = (NO_SLO, NOT_KEPT, NOT_OF_API, NO_SESSIONS)
 """Why a side has no such figure at all: then it is not compared, and not shown as missing either."""
 
@@ -80,10 +81,8 @@ def figures(result: Result, recording: Recording | None, rows: Rows | None = Non
 def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure:
     if not of_api(measure.metric, result):
         return Figure(None, why=NOT_OF_API)
-    anchor = "response" if result.methodology.loop == "open" else "service"
-    name = FIELDS.get(measure.metric, measure.metric)
-    if measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat):
-        return Figure(None, why=phrase("its error budget is INVALID: the client's clock readings leave it open"))
+    if left_open(measure, result):
+        return Figure(None, why=LEFT_OPEN)
     if measure.metric in LATENCIES:
         return _latency(measure, result, samples)
     if measure.metric in RATES:
@@ -98,6 +97,13 @@ def _figure(measure: Measure, result: Result, samples: Samples | None) -> Figure
     if good is None:
         return Figure(None, why=NO_SLO)
     return _share(good.attainment, good.planned, phrase("its limits cannot be judged"))
+
+
+def left_open(measure: Measure, result: Result) -> bool:
+    """Whether a figure of a run is INVALID by its own error budget."""
+    anchor = "response" if result.methodology.loop == "open" else "service"
+    name = FIELDS.get(measure.metric, measure.metric)
+    return measure.stat != "geomean" and spoilt(result, name, anchor, measure.stat)
 
 
 def _session(measure: Measure, result: Result) -> Figure:

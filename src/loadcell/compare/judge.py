@@ -168,6 +168,7 @@ def _change(test: _Test, p_holm: float | None, min_effect: float, tests: int) ->
         needs_what="requests" if effect is None else effect.per,
         method="" if effect is None else effect.method,
         paired=test.paired,
+        freedom=None if effect is None else effect.freedom,
         gain=_gain(test),
         short=test.few if effect is None else effect.open is not None,
     )

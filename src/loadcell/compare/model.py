@@ -52,6 +52,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     method: Annotated[str, Doc(description="what the interval rests on")]
     paired: Annotated[bool, Doc(description="by pairs of requests: `a` and `b` are over these alone")] = False
+    freedom: Annotated[float | None, Doc(description="degrees of freedom, where the interval is Student's t")] = None
     gain: Annotated[
         float | None, Doc(description="how many times wider the interval without pairs is; null where not known")
     ] = None
