@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "compare runs: what differs, and how sure that is",
     "duel": "the same requests to two endpoints in turns: which is faster",
     "selftest": "measure the error and the limits of this machine as a client",
+    "audit": "run another tool against a known truth: its bias and its cost",
     "query": "ask recordings in SQL",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",
     "trace": "traces of real traffic: list, describe, anonymize",
