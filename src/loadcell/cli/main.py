@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from keyword import iskeyword
 from typing import NoReturn
 
 from loadcell import __version__
@@ -22,6 +23,7 @@ COMMANDS = {
     "run": "put a load on an endpoint and report what came back",
     "sweep": "vary the load: a grid, or the highest load that holds an SLO",
     "report": "show the result of a recording again",
+    "import": "read the results of other tools as recordings",
     "compare": "compare runs: what differs, and how sure that is",
     "duel": "the same requests to two endpoints in turns: which is faster",
     "selftest": "measure the error and the limits of this machine as a client",
@@ -55,7 +57,7 @@ _OTHERS = ("mlperf check", "mlperf export", "mlperf loadgen")
 
 _READERS = ("report", "compare", "query", "published", "scenarios", "mlperf check", "trace list", "trace describe")
 """Commands that only read: there is nothing to put in order when they are interrupted."""
-_QUICK = (*_READERS, "mlperf export", "trace anonymize", "serve")
+_QUICK = (*_READERS, "import", "mlperf export", "trace anonymize", "serve")
 """Commands that leave no recording behind when they are ended."""
 _GARBAGE = 200_000
 """Objects more than before, at which garbage is looked for: all that is imported, which stays, are no more."""
@@ -90,7 +92,7 @@ commands:
 
 def functions_of(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
     """What adds the flags of a command, and what runs it."""
-    file, end = command.replace(" ", "_"), ""
+    file, end = command.replace(" ", "_") + "_" * iskeyword(command), ""
     if command in _OTHERS:
         group, _, member = command.partition(" ")
         file, end = f"{group}_others", f"_{member}"

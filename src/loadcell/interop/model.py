@@ -108,3 +108,5 @@ class Run:
     missing: list[Missing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a reader of its figures must know, in words."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """What the file calls a field of `Request`, for errors: {"first_s": "ttfts"}."""

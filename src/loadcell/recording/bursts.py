@@ -80,5 +80,6 @@ def _like_others(requests: dict[str, Any], rows: Ids, size: npt.NDArray[Any], st
     told, tokens = (np.asarray(requests[name])[rows] for name in ("first_tokens", "output_tokens"))
     others = (np.add.reduceat(size.astype(np.int64), starts) - size[starts]) / np.maximum(lengths - 1, 1)
     large = size[starts] >= others - _BYTES_A_TOKEN * (tokens / lengths - 1)
-    found: Mask = (told < 0) & (lengths > 1) & (tokens > lengths) & large  # a missing number is negative
+    known = size[starts] >= 0  # a missing number is negative
+    found: Mask = (told < 0) & (lengths > 1) & (tokens > lengths) & known & large
     return found

@@ -16,7 +16,7 @@ from loadcell.recording.schema import Manifest
 _FILES = (
     "spec.json", "environment.json", "schedule.parquet", "requests-*.parquet", "chunks-*.parquet", "text-*.parquet",
     "tokens-*.parquet", "audit-*.json", "host.json", "selftest.json", "server-*.prom", "sources.json",
-    "looks-*.parquet", "series-*.parquet",
+    "looks-*.parquet", "series-*.parquet", "imported.json",
 )  # fmt: skip
 MANIFEST = "recording.json"
 
