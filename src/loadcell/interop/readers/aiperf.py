@@ -1,0 +1,408 @@
+"""AIPerf: profile_export_aiperf.json (the summary) and profile_export.jsonl (a record a request).
+
+Its inter_token_latency is TPOT, one value a request; what we call ITL is its inter_chunk_latency. Repeats lie in
+profile_runs, points of an adaptive search in search_iter_*. Of the other files (csv, raw records, time slices,
+aggregates, inputs.json with the prompts) nothing is read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Iterator
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from loadcell.errors import UsageError
+from loadcell.interop import document
+from loadcell.interop.model import Missing, Request, Run, Status, Told
+from loadcell.interop.readers.common import (
+    NO_EVENTS,
+    NO_ROWS,
+    SCALE,
+    UNTOLD,
+    at_utc,
+    bad,
+    files,
+    first,
+    has,
+    head,
+    normal,
+    number,
+    stat_of,
+    text,
+    typed,
+    untold,
+    whole,
+    within,
+)
+from loadcell.phrases import phrase
+from loadcell.secrets import bare_url
+
+_FOLDERS = ("", "profile_runs/*", "search_iter_*", "search_iter_*/profile_runs/*")
+_SUMMARY = 32 << 20
+_METRICS = {
+    "time_to_first_token": "ttft_ms",
+    "time_to_first_output_token": "ttfa_ms",
+    "inter_token_latency": "tpot_ms",
+    "inter_chunk_latency": "itl_ms",
+    "request_latency": "e2e_ms",
+    "request_throughput": "requests_per_s",
+    "output_token_throughput": "output_tokens_per_s",
+    "input_token_throughput": "input_tokens_per_s",
+    "goodput": "goodput",
+    "good_request_fraction": "slo_attainment",
+    "effective_concurrency": "concurrency",
+    "spec_decode_acceptance_length": "acceptance_length",
+    "overall_usage_prompt_cache_read_pct": "prefix_cache_hit_share",
+}
+_UNITS = {"requests/sec": "requests/s", "tokens/sec": "tokens/s", "tokens/sec/user": "tokens/s", "sec": "s"}
+_ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
+_APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
+_ARRIVALS = {"poisson": "poisson", "constant": "constant"}
+_DERIVED = [
+    "first_any_ns: send_start_ns and time_to_first_token",
+    "first_answer_ns: send_start_ns and time_to_first_output_token",
+    "last_ns: send_start_ns and request_latency",
+    "chunks: first_any_ns and the sums of inter_chunk_latency",
+]
+
+
+class _Metadata(msgspec.Struct):
+    request_start_ns: int
+    request_end_ns: int | None = None
+    benchmark_phase: str = "profiling"
+    conversation_id: str | None = None
+    turn_index: int | None = None
+    was_cancelled: bool = False
+
+
+class _Value(msgspec.Struct, frozen=True):
+    value: float | None = None
+    unit: str = ""
+
+    def after(self, start_s: float) -> float | None:
+        """So long after it."""
+        found = number(self.value)
+        return None if found is None else start_s + found * SCALE[self.unit]
+
+
+class _Values(msgspec.Struct, frozen=True):
+    value: list[float] | float | None = None
+    unit: str = ""
+
+
+class _Metrics(msgspec.Struct, frozen=True):
+    time_to_first_token: _Value = _Value()
+    time_to_first_output_token: _Value = _Value()
+    request_latency: _Value = _Value()
+    inter_chunk_latency: _Values = _Values()
+    input_sequence_length: _Value = _Value()
+    error_isl: _Value = _Value()
+    output_sequence_length: _Value = _Value()
+    requested_osl: _Value = _Value()
+    reasoning_token_count: _Value = _Value()
+    usage_prompt_tokens: _Value = _Value()
+    usage_prompt_cache_read_tokens: _Value = _Value()
+    usage_reasoning_tokens: _Value = _Value()
+
+
+class _Error(msgspec.Struct):
+    code: int | None = None
+    type: str | None = None
+    message: str | None = None
+
+
+class _Record(msgspec.Struct):
+    metadata: _Metadata
+    metrics: _Metrics = _Metrics()
+    error: _Error | None = None
+
+
+class _Counts(NamedTuple):
+    start_ns: int
+    by_status: dict[str, int]
+    warmup: int
+    turns: bool
+    chunks: bool
+
+
+class _Pair(NamedTuple):
+    """The two files of one run."""
+
+    name: str
+    summary: Path | None
+    records: Path | None
+
+
+def matches(path: Path) -> bool:
+    """Whether it is a file of AIPerf that is read, or a folder with one."""
+    if path.is_dir():
+        return bool(_pairs(path))
+    return _is_records(path) or _is_summary(path)
+
+
+def read(path: Path) -> list[Run]:
+    """A run for each pair of summary and records (or one of them alone); repeats and search points are runs too."""
+    pairs = _pairs(path)
+    if not pairs:
+        raise UsageError(f"{path} holds no run of AIPerf: profile_export_aiperf.json or profile_export.jsonl is needed")
+    return [_run(pair) for pair in pairs]
+
+
+def _pairs(path: Path) -> list[_Pair]:
+    if not path.is_dir():
+        return [_Pair(_stem(path), *((None, path) if _is_records(path) else (path, None)))]
+    found: dict[tuple[Path, str], list[Path | None]] = {}
+    for folder in [folder for pattern in _FOLDERS for folder in (sorted(path.glob(pattern)) if pattern else [path])]:
+        if not folder.is_dir():
+            continue
+        for file in files(folder, ".json", ".jsonl"):
+            for place, is_one in enumerate((_is_summary, _is_records)):
+                if is_one(file):
+                    found.setdefault((folder, _stem(file)), [None, None])[place] = file
+    return [
+        _Pair("-".join(folder.relative_to(path).parts) or stem, summary, records)
+        for (folder, stem), (summary, records) in found.items()
+    ]
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"\.jsonl?(\.gz)?$", "", path.name).removesuffix("_aiperf")
+
+
+def _is_records(path: Path) -> bool:
+    begun = head(path).partition("\n")[0]
+    return begun.startswith("{") and has(begun, "metadata", "request_start_ns", "metrics")
+
+
+def _is_summary(path: Path) -> bool:
+    begun = head(path)
+    if not re.match(r'\s*\{\s*"', begun) or not has(begun, "unit", "avg") or has(begun, "ci_low"):
+        return False
+    if has(begun, "aiperf_version"):
+        return True
+    if not has(begun, "request_latency"):
+        return False
+    whole_file = head(path, _SUMMARY)  # written before 2026: what tells it from GenAI-Perf's stands at its end
+    return has(whole_file, "input_config", "was_cancelled")
+
+
+def _run(pair: _Pair) -> Run:
+    summary = {} if pair.summary is None else document.load(pair.summary)
+    if not isinstance(summary, dict):
+        raise bad(pair.summary or Path(), "", "is no summary of AIPerf")
+    summary |= {key: value for key, value in (within(summary, "records") or {}).items() if key not in summary}
+    config = summary.get("input_config")
+    version = text(summary.get("aiperf_version"))
+    run = Run(
+        tool="aiperf",
+        version=version,
+        schema=_schema(pair, summary),
+        tested=pair.summary is None or (version or "").startswith("0.13."),
+        files=[file for file in (pair.summary, pair.records) if file is not None],
+        name=pair.name,
+        told=list(_told(summary)),
+        notes=_notes(summary),
+        **_asked(summary, config),
+    )
+    run.window_s = _window_s(summary)
+    run.ok, run.failed = (whole(within(summary, tag, "avg")) for tag in ("request_count", "error_request_count"))
+    if run.ok is not None and run.failed is None:
+        run.failed = 0  # it is not written where it would be 0
+    run.missing = _missing(run, pair)
+    if pair.records is not None:
+        _with_records(run, pair.records, config)
+    return run
+
+
+def _window_s(summary: dict[str, Any]) -> float | None:
+    """What its rates divide by: in 0.13 a few ms more than benchmark_duration."""
+    count, rate, duration = (
+        number(within(summary, tag, "avg")) for tag in ("request_count", "request_throughput", "benchmark_duration")
+    )
+    if count and rate:
+        return count / rate
+    return None if duration is None else duration * SCALE.get(summary["benchmark_duration"].get("unit"), 1.0)
+
+
+def _schema(pair: _Pair, summary: dict[str, Any]) -> str:
+    parts = [f"summary {summary.get('schema_version') or 'of 2025'}"] if pair.summary else []
+    return " and ".join(parts + (["records"] if pair.records else []))
+
+
+def _asked(summary: dict[str, Any], config: Any) -> dict[str, Any]:
+    """What the run was asked for: `phases` of 0.13, or `loadgen` before it."""
+    phases = [p for p in within(config, "phases") or [] if isinstance(p, dict) and p.get("kind") != "warmup"]
+    load = phases[0] if len(phases) == 1 else within(config, "loadgen") or {}
+    shape = text(load.get("type")) or text(load.get("request_rate_mode"))
+    rate = number(load.get("rate", load.get("request_rate")))
+    smooth = number(load.get("smoothness"))
+    arrivals = f"gamma:{1 / math.sqrt(smooth):g}" if shape == "gamma" and smooth else _ARRIVALS.get(shape or "")
+    loop = "open" if rate is not None else "closed" if number(load.get("concurrency")) is not None else None
+    prompts = within(config, "datasets", 0, "prompts") or within(config, "input", "prompt")
+    isl, osl = (
+        within(prompts, new) or within(prompts, old) for new, old in (("isl", "input_tokens"), ("osl", "output_tokens"))
+    )
+    endpoint = within(config, "endpoint")
+    url = text(within(endpoint, "urls", 0)) or text(within(endpoint, "url"))
+    requests = whole(load.get("requests", load.get("request_count")))
+    return {
+        "api": _APIS.get(text(within(endpoint, "type")) or ""),
+        "stream": None if config is None else bool(within(endpoint, "streaming")),
+        "url": None if url is None else bare_url(url),
+        "model": text(within(config, "models", "items", 0, "name")) or text(within(endpoint, "model_names", 0)),
+        "tokenizer": text(within(config, "tokenizer", "name")),
+        "loop": loop,
+        "rate": rate,
+        "concurrency": whole(load.get("concurrency")),
+        "arrivals": arrivals if rate is not None else None,
+        "requests": requests,
+        "planned": requests,
+        "duration_s": number(load.get("duration", load.get("benchmark_duration"))),
+        "seed": whole(first(within(summary, "run_info", "random_seed"), within(config, "input", "random_seed"))),
+        "input_tokens": _lengths(isl),
+        "output_tokens": _lengths(osl),
+    }
+
+
+def _lengths(asked: Any) -> str | None:
+    return normal(within(asked, "mean"), within(asked, "stddev")) if isinstance(asked, dict) else normal(asked)
+
+
+def _told(summary: dict[str, Any]) -> Iterator[Told]:
+    for tag, measured in summary.items():
+        if not isinstance(measured, dict) or "unit" not in measured:
+            continue
+        unit = _UNITS.get(str(measured["unit"]), str(measured["unit"]))
+        adjusted = tag.startswith("adj_")
+        given: dict[str, float | None] = {key: number(value) for key, value in measured.items() if key != "unit"}
+        if adjusted:
+            given = {**given, **{key: math.inf for key in _ADJUSTED if given.get(key) is None}}
+        scalar = set(measured) <= {"unit", "avg"} and not adjusted
+        for key, value in given.items():
+            stat = None if scalar else stat_of(key)
+            yield Told(key=f"{tag}.{key}", value=value, unit=unit, metric=_METRICS.get(tag), stat=stat)
+
+
+def _notes(summary: dict[str, Any]) -> list[str]:
+    notes = []
+    if "inter_token_latency" in summary:
+        notes.append(phrase("AIPerf's inter_token_latency is TPOT, a value a request; its inter_chunk_latency is ITL"))
+    if any(tag.startswith("adj_") for tag in summary):
+        notes.append(
+            phrase("in adj_* of AIPerf failed requests count as infinite, and a figure without a value is that")
+        )
+    if summary.get("was_cancelled") or summary.get("is_complete") is False:
+        why = text(summary.get("incomplete_reason")) or "was_cancelled"
+        notes.append(phrase("AIPerf says that the run was cut short: {}", why))
+    return notes
+
+
+def _missing(run: Run, pair: _Pair) -> list[Missing]:
+    asked = ("loop", "url", "model", "stream", "seed") if pair.summary is None else ("seed",)
+    missing = untold(UNTOLD, *(field for field in asked if getattr(run, field) is None))
+    if pair.records is None:
+        zone = phrase("the file tells the time without a zone")
+        return [*missing, Missing(field="requests", why=NO_ROWS), Missing(field="started_at", why=zone)]
+    issued = phrase("credit_issued_ns is when a request was handed out, not when it was to be")
+    return [*missing, Missing(field="planned_ns", why=issued), Missing(field="chunk_tokens", why=UNTOLD)]
+
+
+def _with_records(run: Run, records: Path, config: Any) -> None:
+    counts = _counted(records)
+    source = "tokenizer" if config is not None else "unknown"
+    if within(config, "endpoint", "use_server_token_count"):
+        source = "usage"
+    told = run.ok
+    run.started_at = at_utc(counts.start_ns / 1e9)
+    run.ok, run.failed, run.cancelled = (counts.by_status[status] for status in ("ok", "failed", "cancelled"))
+    run.details = partial(_requests, records, counts, source)
+    run.derived = _DERIVED if counts.chunks else _DERIVED[:3]
+    if not counts.chunks:
+        run.missing.append(Missing(field="chunks", why=NO_EVENTS))
+    if counts.warmup:
+        run.notes.append(phrase("rows of the warm-up, left out: {}", counts.warmup))
+    if told is not None and told != run.ok:
+        run.notes.append(phrase("the summary counts {} valid requests, the records {}", told, run.ok))
+
+
+def _records(path: Path) -> Iterator[tuple[int, _Record]]:
+    for line, row in document.lines(path):
+        record = typed(row, _Record, path, f"line {line}: ")
+        for name in record.metrics.__struct_fields__[:4]:
+            measured = getattr(record.metrics, name)
+            if measured.value is not None and measured.unit not in SCALE:
+                raise bad(path, f"line {line}: metrics.{name}.unit", f"{measured.unit!r} is no unit of time")
+        yield line, record
+
+
+def _counted(path: Path) -> _Counts:
+    """One pass over all records: when the first was sent, and how many there are of each kind."""
+    start, by_status, warmup, turns, chunks = None, {"ok": 0, "failed": 0, "cancelled": 0}, 0, False, False
+    for _, record in _records(path):
+        meta = record.metadata
+        if meta.benchmark_phase == "warmup":
+            warmup += 1
+            continue
+        by_status[_status(record)] += 1
+        start = meta.request_start_ns if start is None else min(start, meta.request_start_ns)
+        turns = turns or bool(meta.turn_index)
+        chunks = chunks or bool(record.metrics.inter_chunk_latency.value)
+    if start is None:
+        raise UsageError(f"{path} has no record of a request outside the warm-up")
+    return _Counts(start, by_status, warmup, turns, chunks)
+
+
+def _status(record: _Record) -> Status:
+    if record.metadata.was_cancelled:
+        return "cancelled"
+    return "ok" if record.error is None else "failed"
+
+
+def _requests(path: Path, counts: _Counts, source: str) -> Iterator[Request]:
+    for _, record in _records(path):
+        if record.metadata.benchmark_phase != "warmup":
+            yield _request(record, counts, source)
+
+
+def _request(record: _Record, counts: _Counts, source: str) -> Request:
+    meta, measured = record.metadata, record.metrics
+    sent = (meta.request_start_ns - counts.start_ns) / 1e9
+    ended = meta.request_end_ns is not None and meta.request_end_ns > meta.request_start_ns  # else it is not known
+    began = measured.time_to_first_token.after(sent)
+    status, error = _status(record), record.error
+    output = whole(measured.output_sequence_length.value)
+    return Request(
+        status=status,
+        sent_s=sent,
+        first_s=began,
+        answer_s=measured.time_to_first_output_token.after(sent),
+        last_s=measured.request_latency.after(sent),
+        end_s=((meta.request_end_ns or 0) - counts.start_ns) / 1e9 if ended else None,
+        chunks_s=None if began is None else _chunks(began, measured.inter_chunk_latency),
+        input_tokens=whole(first(measured.input_sequence_length.value, measured.error_isl.value)),
+        prompt_tokens=whole(measured.usage_prompt_tokens.value),
+        cached_tokens=whole(measured.usage_prompt_cache_read_tokens.value),
+        reasoning_tokens=whole(first(measured.usage_reasoning_tokens.value, measured.reasoning_token_count.value)),
+        asked_tokens=whole(measured.requested_osl.value),
+        output_tokens=output,
+        token_source=None if output is None else source,
+        error_kind=None if error is None or status == "cancelled" else "http" if error.code else "told",
+        error=None if error is None else ": ".join(filter(None, (error.type, error.message))) or None,
+        http_status=error.code if error and error.code and 100 <= error.code < 600 else None,
+        session=meta.conversation_id if counts.turns else None,
+        turn=meta.turn_index if counts.turns else None,
+    )
+
+
+def _chunks(first: float, gaps: _Values) -> array[float] | None:
+    if not isinstance(gaps.value, list):
+        return None
+    scale = SCALE[gaps.unit]
+    return array("d", accumulate((gap * scale for gap in gaps.value), initial=first))

@@ -1,0 +1,152 @@
+"""What the readers of other tools' files have in common."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from loadcell.errors import UsageError
+from loadcell.interop.model import Missing
+from loadcell.phrases import phrase
+
+T = TypeVar("T")
+HEAD = 1 << 16
+SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0}
+"""Seconds in each unit of time, as the tools write it."""
+STATS = {"avg": "mean", "median": "p50", "stddev": "std", "std_dev": "std", "total_sum": "sum", "total": "sum"}
+"""Words of the tools for statistics; p50, p99, min, max, mean, std, sum and count are everybody's."""
+UNTOLD = phrase("the file does not tell")
+NO_TIMES = phrase("the file has no send times")
+NO_ROWS = phrase("the file holds summaries only")
+NO_EVENTS = phrase("the file has no times of single events")
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also one that stands as text; None where it is missing, NaN or infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def whole(value: Any) -> int | None:
+    """A count as an integer; None where it is missing or NaN."""
+    found = number(value)
+    return None if found is None else round(found)
+
+
+def figures(tree: Any, at: str = "") -> Iterator[tuple[str, float | None]]:
+    """Every number of nested objects with its key, keys joined by dots; None for NaN and the infinities."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from figures(value, f"{at}.{key}" if at else key)
+    elif isinstance(tree, int | float) and not isinstance(tree, bool):
+        yield at, number(tree)
+
+
+def stat_of(name: str) -> str:
+    """A statistic by the name that we give it."""
+    return STATS.get(name, name)
+
+
+def bad(path: Path, at: str, what: str) -> UsageError:
+    """What is wrong with a field of a file."""
+    return UsageError(f"{path}: {at}: {what}" if at else f"{path}: {what}")
+
+
+def typed(value: Any, form: type[T], path: Path, at: str = "") -> T:
+    """`value` as a typed form; numbers may stand as text. UsageError names the file and the field, which is below
+    `at`."""
+    try:
+        return msgspec.convert(value, form, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        field = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", place.rstrip("`")).removeprefix(".")
+        joint = "." if at and field and not at.endswith(" ") else ""
+        raise bad(path, f"{at}{joint}{field}", what.replace("`", "").replace(" | ", " or ")) from None
+
+
+def within(tree: Any, *keys: str | int) -> Any:
+    """What stands at the end of keys and places of lists; None where one of them is missing."""
+    for key in keys:
+        if isinstance(key, int):
+            tree = tree[key] if isinstance(tree, list) and -len(tree) <= key < len(tree) else None
+        else:
+            tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def first(*values: Any) -> Any:
+    """The first that is not None."""
+    return next((value for value in values if value is not None), None)
+
+
+def text(value: Any) -> str | None:
+    """A text that is not empty, or None."""
+    return value if isinstance(value, str) and value else None
+
+
+def head(path: Path, size: int = HEAD) -> str:
+    """How a file begins, unpacked; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            begun = file.read(size)
+        if begun[:2] == b"\x1f\x8b":
+            begun = zlib.decompressobj(31).decompress(begun, size)
+    except (OSError, zlib.error):
+        return ""
+    return begun.decode(errors="replace")
+
+
+def has(text: str, *keys: str) -> bool:
+    """Whether all of these are keys in a piece of JSON."""
+    return all(re.search(rf'"{re.escape(key)}"\s*:', text) for key in keys)
+
+
+def files(path: Path, *endings: str) -> list[Path]:
+    """The file itself, or those of a folder whose names end so, packed or not, sorted."""
+    if not path.is_dir():
+        return [path]
+    names = tuple(f"{ending}{packed}" for ending in endings for packed in ("", ".gz"))
+    return sorted(file for file in path.iterdir() if file.name.endswith(names) and file.is_file())
+
+
+def at_utc(seconds: float | None) -> datetime | None:
+    """Unix seconds as a time of day."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def normal(mean: Any, deviation: Any = None) -> str | None:
+    """Lengths of a mean and a standard deviation, as `workload.input_tokens` writes them; None without a mean."""
+    of, spread = number(mean), number(deviation)
+    if of is None or of <= 0:
+        return None
+    return f"normal:{of:g},{spread:g}" if spread else f"{of:g}"
+
+
+def untold(why: str, *fields: str) -> list[Missing]:
+    """Fields that are missing for one reason."""
+    return [Missing(field=field, why=why) for field in fields]
+
+
+def unique(names: list[str]) -> list[str]:
+    """Names with a number behind those that stand more than once."""
+    seen: dict[str, int] = {}
+    made = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        made.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
+    return made
