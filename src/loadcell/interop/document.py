@@ -28,6 +28,8 @@ _HEAD = 1 << 16
 _NEAR = 16
 """Longest word that is no string: what is wrong nearer to the end of the window may go on beyond it."""
 _BLANKS = " \t\n\r"
+_GO_ON, _GOES_ON = ("", ".", "e", "E"), 4
+"""What may stand, and how near to its end, behind a number that goes on beyond the window."""
 _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 
 
@@ -163,7 +165,7 @@ class _Text:
             except JSONDecodeError as error:
                 why, place = error.msg, error.pos
             else:
-                if end == len(self.text) and self.more():  # a number may go on
+                if len(self.text) - end < _GOES_ON and self.text[end : end + 1] in _GO_ON and self.more():
                     continue
                 self.at = end
                 return asked.made(value, path)

@@ -21,9 +21,9 @@ from loadcell.interop.sane import check_figures, check_times
 from loadcell.phrases import phrase
 from loadcell.recording.claim import claimed
 from loadcell.recording.imported import Imported
-from loadcell.recording.schema import SCHEDULE, Manifest
+from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import dump_json, seal
-from loadcell.recording.write import Columns, begin, end, write_part
+from loadcell.recording.write import begin, end
 
 
 def import_run(run: Run, folder: Path) -> Imported:
@@ -37,8 +37,6 @@ def import_run(run: Run, folder: Path) -> Imported:
     if run.details is not None:
         rows.take_all()
         check_times(run, rows)
-    else:
-        write_part(folder, "schedule", Columns(SCHEDULE).data)
     spec, missing = spec_of(run, rows.lengths)
     known = {each.field for each in run.missing}
     run.missing += [each for each in missing if each.field not in known]
@@ -65,8 +63,7 @@ def import_run(run: Run, folder: Path) -> Imported:
         missing=run.missing,
     )
     manifest = _manifest(run, rows, started, sums)
-    schedule = {name: values for name, values in rows.schedule.data.items() if len(values)}
-    begin(folder, manifest, spec, {"loadcell": __version__}, schedule or rows.schedule.data)
+    begin(folder, manifest, spec, {"loadcell": __version__}, rows.schedule.data)
     dump_json(folder / "imported.json", imported)
     end(folder, manifest)
     seal(folder, manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from loadcell.kinds import KIND_ANSWER, KIND_REASONING
 from loadcell.phrases import phrase
 from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database
-from loadcell.recording.schema import CHUNKS, MISSING, REQUESTS, SCHEDULE
+from loadcell.recording.schema import MISSING, REQUESTS, SCHEDULE
 from loadcell.recording.write import MISSING_INT, Columns, write_part
 
 _EVENTS_A_PART, _ROWS_A_PART = 500_000, 50_000
@@ -28,6 +29,14 @@ _STAMPS = {"planned_s": "planned_ns", "sent_s": "send_start_ns", "first_s": "fir
            "answer_s": "first_answer_ns", "last_s": "last_ns", "end_s": "end_ns"}  # fmt: skip
 _COUNTS = ("input_tokens", "prompt_tokens", "cached_tokens", "reasoning_tokens", "asked_tokens", "output_tokens",
            "http_status", "turn")  # fmt: skip
+_TOLD = {
+    "request", "worker", "status", "error_kind", "error", "output_chunks", "first_tokens", "token_source",
+    "usage_tokens", "first_events", "last_events", "pace_end_ns", *_STAMPS.values(), *_COUNTS,
+}  # fmt: skip
+_PLANNED = {"request", "planned_ns", "input_tokens", "output_tokens", "session", "turn"}
+"""Columns that a file of another tool can fill; the others are NULL."""
+_NOT_TOLD = {"lag_ns": MISSING, "poll_ns": MISSING, "bytes": np.int32(MISSING_INT)}
+"""Of an event, no tool tells these."""
 _ORDER = (("sent_s", "first_s"), ("sent_s", "last_s"), ("sent_s", "end_s"), ("first_s", "answer_s"),
           ("answer_s", "last_s"), ("first_s", "last_s"), ("first_s", "end_s"), ("last_s", "end_s"))  # fmt: skip
 """Of each pair the first comes first."""
@@ -43,7 +52,7 @@ class Rows:
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, self.folder = run, folder
         self.rows = 0
-        self.filled: dict[str, int] = {}
+        self.filled: Counter[str] = Counter()
         """How many rows have each column."""
         self.ended_ns = 0
         self.lengths: dict[str, tuple[int, int]] = {}
@@ -51,12 +60,13 @@ class Rows:
         self.status = {"ok": 0, "failed": 0, "cancelled": 0}
         self.ttft_s, self.e2e_s = array("d"), array("d")
         """Of each request that has both ends."""
-        self.schedule = Columns(SCHEDULE)
+        self.schedule = Columns([column for column in SCHEDULE if column.name in _PLANNED])
         self._faults: dict[str, tuple[int, int, str]] = {}
-        self._requests = Columns(REQUESTS)
+        self._requests = Columns([column for column in REQUESTS if column.name in _TOLD])
         self._events: list[dict[str, npt.NDArray[Any]]] = []
         self._waiting = self._part = 0
         self._sessions: dict[str, int] = {}
+        self._derived: set[str] = set()
 
     def take_all(self) -> None:
         """Every request of the run. UsageError names the file, the field and the row where most rows cannot be."""
@@ -65,7 +75,6 @@ class Rows:
             for request in self.run.details():
                 self._take(request)
             self._write()
-            write_part(self.folder, "schedule", self.schedule.data, connection=self._database)
         self._refuse_most()
 
     def notes(self) -> Iterator[str]:
@@ -172,11 +181,8 @@ class Rows:
             "request": np.full(t_ns.size, self.rows),
             "read": np.concatenate(([0], np.cumsum(np.diff(t_ns) > 0))).astype(np.int32),
             "t_ns": t_ns,
-            "lag_ns": np.full(t_ns.size, MISSING),
-            "poll_ns": np.full(t_ns.size, MISSING),
             "kind": kind,
             "tokens": np.full(t_ns.size, MISSING_INT, dtype=np.int32) if tokens is None else tokens,
-            "bytes": np.full(t_ns.size, MISSING_INT, dtype=np.int32),
         }
 
     def _fill(
@@ -185,16 +191,17 @@ class Rows:
         """The stamps that follow from others; `derived` names them."""
         if stamps["last_s"] is None and events is not None:
             stamps["last_s"] = int(events["t_ns"][-1])
-            self._derive("last_ns", phrase("last_ns: the last of the events"))
+            self._derive("last_ns", phrase("the last event"))
         for name, other in (("last_s", "end_s"), ("end_s", "last_s")):
             if stamps[name] is None and stamps[other] is not None and (answered or name == "end_s"):
                 stamps[name] = stamps[other]
-                column, of = _STAMPS[name], _STAMPS[other]
-                self._derive(column, phrase("{}: {}, the file tells no other", column, of))
+                self._derive(_STAMPS[name], _STAMPS[other])
 
-    def _derive(self, column: str, says: str) -> None:
-        if not any(each.startswith(f"{column}:") for each in self.run.derived):
-            self.run.derived.append(says)
+    def _derive(self, column: str, of: str) -> None:
+        if column not in self._derived:
+            self._derived.add(column)
+            if not any(each.startswith(f"{column}:") for each in self.run.derived):
+                self.run.derived.append(phrase("{}: {}, the file tells no other", column, of))
 
     def _plan(self, row: int, request: Request, found: dict[str, Any], turn: int | None) -> None:
         session = None
@@ -210,9 +217,7 @@ class Rows:
         """Keep what is asked of all rows together."""
         self.rows += 1
         self.status[request.status] += 1
-        for name, value in found.items():
-            if value is not None:
-                self.filled[name] = self.filled.get(name, 0) + 1
+        self.filled.update(name for name, value in found.items() if value is not None)
         for name in ("input_tokens", "output_tokens"):
             if (value := found[name]) is not None and request.status == "ok":
                 low, high = self.lengths.get(name, (value, value))
@@ -224,9 +229,8 @@ class Rows:
             if first is not None:
                 self.ttft_s.append((first - start) / 1e9)
         if events is not None:
-            self.filled["chunks"] = self.filled.get("chunks", 0) + 1
-            if request.chunk_tokens is not None:
-                self.filled["chunks.tokens"] = self.filled.get("chunks.tokens", 0) + 1
+            self.filled["chunks"] += 1
+            self.filled["chunks.tokens"] += request.chunk_tokens is not None
             self._events.append(events)
             self._waiting += events["t_ns"].size
 
@@ -236,8 +240,9 @@ class Rows:
             return
         tables: dict[str, dict[str, Any]] = {"requests": self._requests.clear()}
         if self._events:
-            names = [column.name for column in CHUNKS]
-            tables["chunks"] = {name: np.concatenate([each[name] for each in self._events]) for name in names}
+            chunks = {name: np.concatenate([each[name] for each in self._events]) for name in self._events[0]}
+            nobody_told = {name: np.full(chunks["t_ns"].size, missing) for name, missing in _NOT_TOLD.items()}
+            tables["chunks"] = chunks | nobody_told
             note_bursts(tables["requests"], tables["chunks"])
         for table, data in tables.items():
             write_part(self.folder, table, data, worker=0, part=self._part, connection=self._database)

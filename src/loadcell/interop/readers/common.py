@@ -64,6 +64,15 @@ def bad(path: Path, at: str, what: str) -> UsageError:
     return UsageError(f"{path}: {at}: {what}" if at else f"{path}: {what}")
 
 
+def measured(value: Any, path: Path, at: str) -> float | None:
+    """A number that stands in a field; None where it is null, NaN or infinite. UsageError where it is no number."""
+    if value is None or number(value) is not None:
+        return number(value)
+    if isinstance(value, float):
+        return None
+    raise bad(path, at, f"expected a number, got {value!r:.40}")
+
+
 def typed(value: Any, form: type[T], path: Path, at: str = "") -> T:
     """`value` as a typed form; numbers may stand as text. UsageError names the file and the field, which is below
     `at`."""
