@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,15 +29,16 @@ ADDRESSES = ("url", "base_url", "port")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
-def words_of(command: str) -> list[str]:
-    """A command line as words, as a shell parts them; UsageError if it cannot be an audit's."""
+def words_of(command: str, files: Iterable[str] = ()) -> list[str]:
+    """A command line as words, as a shell parts them; UsageError if neither it nor the files that it reads say where to
+    send to, or they have places that are not known."""
     try:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"the command cannot be read ({error}): {command}") from None
     if not words:
         raise UsageError("the command is empty: give one, as in 'TOOL --url {url}'")
-    asked = {name for word in words for name in _PLACE.findall(word)}
+    asked = {name for text in (*words, *files) for name in _PLACE.findall(text)}
     for name in sorted(asked - PLACES.keys()):
         raise UsageError(
             f"the command has {{{name}}}{nearest(name, PLACES)}: {', '.join(map(_braced, PLACES))} are known"

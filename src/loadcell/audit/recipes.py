@@ -38,6 +38,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Arguments of `pip install`, one call each."""
     remove: list[str] = []
     """Packages that are then taken out again."""
+    also_named: str | None = None
+    """Another name of the package, by which it looks itself up."""
     program: list[str]
     """Where in its virtual environment the program may lie, by patterns."""
     command: str
@@ -94,8 +96,19 @@ def install(recipe: Recipe, venv: Path, say: Callable[[str], None]) -> None:
         _call([*pip, "install", *words])
     if recipe.remove:
         _call([*pip, "uninstall", "--yes", *recipe.remove])
+    if recipe.also_named:
+        _name_also(recipe, venv, recipe.also_named)
     if program_in(recipe, venv) is None:
         raise LoadcellError(f"{recipe.package} is installed in {venv}, but there is no {' or '.join(recipe.program)}")
+
+
+def _name_also(recipe: Recipe, venv: Path, name: str) -> None:
+    own = recipe.package.replace("-", "_")
+    for info in venv.glob(f"lib/python*/site-packages/{own}-{recipe.version}.dist-info"):
+        other = info.with_name(f"{name}-{recipe.version}.dist-info")
+        shutil.copytree(info, other, dirs_exist_ok=True)
+        file = other / "METADATA"
+        file.write_text(file.read_text(encoding="utf-8").replace(f"Name: {recipe.package}\n", f"Name: {name}\n", 1))
 
 
 def _python(recipe: Recipe) -> str:

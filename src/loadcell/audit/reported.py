@@ -18,8 +18,7 @@ from loadcell.selftest.truth import Truth
 Figures = dict[tuple[str, str | None], tuple[float, bool]]
 """(metric, statistic) to its value, in ms or a second, and whether it was computed of rows."""
 _MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
-_STATS = {"median": "p50"}
-_OF_RATES = (None, "mean", "avg")
+_OF_RATES = (None, "mean")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +98,13 @@ def counted(run: Run) -> tuple[int | None, int | None]:
 def _told(run: Run) -> Figures:
     found: Figures = {}
     for told in run.told:
-        stat = _STATS.get(told.stat or "", told.stat)
+        metric = (told.metric or "").removesuffix("_ms")
         if told.value is None:
             continue
-        if told.metric in LATENCIES and stat in STATS and told.unit in _MS:
-            found.setdefault((told.metric, stat), (told.value * _MS[told.unit], False))
-        elif told.metric in RATES and stat in _OF_RATES:
-            found.setdefault((told.metric, None), (told.value, False))
+        if metric in LATENCIES and told.stat in STATS and told.unit in _MS:
+            found.setdefault((metric, told.stat), (told.value * _MS[told.unit], False))
+        elif metric in RATES and told.stat in _OF_RATES:
+            found.setdefault((metric, None), (told.value, False))
     return found
 
 

@@ -75,7 +75,7 @@ def tool_of_command(command: str) -> Tool:
 
 def tool_of_recipe(name: str, recipe: Recipe, venv: Path | None) -> Tool:
     """One by its recipe, in a virtual environment or on the PATH; UsageError if it is not there."""
-    words, path, program, version = words_of(recipe.command), [], None, recipe.version
+    words, path, program, version = words_of(recipe.command, recipe.files.values()), [], None, recipe.version
     if venv is not None:
         found = program_in(recipe, venv)
         if found is None:

@@ -13,7 +13,7 @@ What other tools report of a load whose truth is known, made by one command:
 
     {command}
 
-Each tool is run as its recipe has it (`loadcell audit --list`) against the [embedded engine](accuracy.md), one after the
+Each tool is run as its recipe has it (`loadcell audit --list`) against the embedded engine, one after the
 other. The engine has a core to itself, the tool has the others, as Loadcell has. Nothing here says which tool is better
 at what it was made for; it says how far its figures are from what was so, which failures it takes for success, and what
 it costs. [audit.md](audit.md) tells how this is measured, and what it cannot see.
