@@ -84,7 +84,7 @@ def found_program(name: str, path: str, hint: str = "") -> str:
         raise UsageError(
             f"there is no program {name} on the PATH{hint or ': install the tool, or write its whole path'}"
         )
-    return found
+    return str(Path(found).absolute())
 
 
 def _braced(name: str) -> str:

@@ -92,10 +92,10 @@ def seen(records: Sequence[Truth], measured: int, rule: str, started_ns: int) ->
 
 def injected(records: Iterable[Truth]) -> dict[str, int]:
     """Requests that met a fault, by what it was."""
-    kinds = {"http_500": 0, "error_event": 0, "cut": 0}
+    kinds = {"http_500": 0, "cut": 0, "error_event": 0, "short": 0}
     for one in records:
-        if one.outcome == "cut":
-            kinds["cut"] += 1
+        if one.outcome in ("cut", "short"):
+            kinds[one.outcome] += 1
         elif one.outcome == "error":
             kinds["error_event" if one.tokens_ns else "http_500"] += 1
     return kinds

@@ -79,7 +79,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
     load: Load
     injected: dict[str, int]
-    """Requests by what they met: http_500, error_event, cut."""
+    """Requests by what they met: http_500, cut (connection closed), error_event, short (ended without a finish)."""
     requests: int
     """That reached the engine."""
     ok: int | None

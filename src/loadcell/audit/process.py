@@ -35,9 +35,15 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_tool(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float, cores: Sequence[int]
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    cores: Sequence[int],
+    here: bool = False,
 ) -> Ran:
-    """Run it in `folder`, where stdout.txt and stderr.txt then are, on `cores` (none: wherever).
+    """Run it on `cores` (none: wherever), in `folder` or `here`, where this process is; stdout.txt and stderr.txt are
+    then in `folder`.
 
     KeyboardInterrupt once all of it has ended; LoadcellError if what watches over it broke.
     """
@@ -46,7 +52,7 @@ def run_tool(
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
         process = subprocess.Popen(
             [*watcher, ",".join(map(str, cores)) or "-", *command],
-            stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=folder, env=dict(environment), start_new_session=True,
+            stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=None if here else folder, env=dict(environment), start_new_session=True,
         )  # fmt: skip
         assert process.stdin is not None
         try:

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-TROUBLES = ("reject", "error", "cut", "stall", "stream_error")
+TROUBLES = ("reject", "error", "cut", "stall", "stream_error", "short")
 """What may happen to a request; at most one of them does."""
 
 
@@ -56,6 +56,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     cut_rate: float = 0.0
     stall_rate: float = 0.0
     stream_error_rate: float = 0.0
+    short_rate: float = 0.0
+    """Of streams that end half way in good order, but without finish reason, usage and end mark."""
     trouble_after: int = 0
     """So many requests, the first, meet no trouble: what a client asks before its load."""
     stall_s: float = 0.5

@@ -13,7 +13,7 @@ _METRICS = {
     "output_tokens_per_s": "Tokens/s",
 }  # fmt: skip
 _LATENCIES = ("ttft", "itl", "tpot", "e2e")
-_FAULTS = {"http_500": "HTTP 500", "error_event": "error event in the stream", "cut": "cut stream"}
+_FAULTS = {"http_500": "HTTP 500", "cut": "cut connection", "error_event": "error event", "short": "stream without end"}
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _BIAS = (
     "Off: reported less true. The truth is the engine's own, of the same requests: from the kernel's receive time of a "
@@ -32,7 +32,9 @@ def audit_sections(audit: Audit) -> list[Section]:
     """One tool with every figure, or several beside each other and what there is to say of each."""
     if len(audit.tools) == 1 and not audit.missing:
         tool = audit.tools[0]
-        blocks: list[Block] = [_figures(tool, audit.ours), Facts([*_facts(tool, audit.ours), _machine(audit)])]
+        known = any(one.true is not None for one in tool.bias)
+        blocks: list[Block] = [_figures(tool, audit.ours)] if known else []
+        blocks.append(Facts([*_facts(tool, audit.ours), _machine(audit)]))
         return [Section("audit", _title(tool), blocks, headed=True)]
     return [field_section(audit), Section("tools", "Each tool", [Facts(list(_of_each(audit)))], headed=True)]
 
