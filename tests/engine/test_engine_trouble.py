@@ -23,7 +23,8 @@ MS = 1_000_000
 
 
 def test_rates_are_probabilities_and_fates_are_seeded() -> None:
-    rates = {"reject_rate": 0.1, "error_rate": 0.2, "cut_rate": 0.05, "stall_rate": 0.3, "stream_error_rate": 0.15}
+    rates = {"reject_rate": 0.1, "error_rate": 0.2, "cut_rate": 0.05, "stall_rate": 0.25, "stream_error_rate": 0.15,
+             "short_rate": 0.08}  # fmt: skip
     fates = [fate(EngineOptions(seed=4, **rates), seq) for seq in range(20_000)]  # type: ignore[arg-type]
     counts = Counter(fates)
     for trouble in TROUBLES:
@@ -36,6 +37,8 @@ def test_rates_are_probabilities_and_fates_are_seeded() -> None:
 def test_certain_and_impossible_fates(seq: int, seed: int, trouble: str) -> None:
     assert fate(EngineOptions(seed=seed), seq) is None
     assert fate(EngineOptions(seed=seed, **{f"{trouble}_rate": 1.0}), seq) == trouble  # type: ignore[arg-type]
+    spared = fate(EngineOptions(seed=seed, trouble_after=100, **{f"{trouble}_rate": 1.0}), seq)  # type: ignore[arg-type]
+    assert spared == (None if seq < 100 else trouble)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,18 @@ def test_stream_error(start: Start) -> None:
     assert (reply.status, len(events), error["error"]["code"], done) == (200, 4, 500, "[DONE]")
     assert engine.truth_of("me")["outcome"] == "error"
     assert engine.chat(6, stream=False).status == 500
+
+
+def test_short(start: Start) -> None:
+    """The body ends in good order; only what should have ended the stream is not there, and the connection lives on."""
+    engine = start(*FAST, "--short-rate", "1", "--trouble-after", "1")
+    assert engine.chat(6).events()[-1] == "[DONE]"
+    events = engine.chat(6, "me", stream_options={"include_usage": True}).events()
+    _, *tokens = events
+    assert [event["choices"][0].get("finish_reason") for event in tokens] == [None] * 3
+    truth = engine.truth_of("me")
+    assert (truth["outcome"], truth["completion_tokens"]) == ("short", 3)
+    assert engine.chat(6, stream=False).json()["choices"][0]["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -31,6 +31,7 @@ COMMANDS = {
     "watch": "the same load again and again: its history, and what changed",
     "selftest": "measure the error and the limits of this machine as a client",
     "vllm-bench": "the same flags as vllm bench serve, and its result file",
+    "audit": "run another tool against a known truth: its bias and its cost",
     "query": "ask recordings in SQL",
     "export": "write recordings as the files of other tools: vLLM, AIPerf, OTLP, ...",
     "mlperf": "MLPerf-style runs: scenarios, accuracy gates, checks, exports, curves",

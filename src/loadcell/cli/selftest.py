@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if output is not None:
         refuse_files(output)
 
-    _warn_if_busy()
-    with _ended_by_signals(), _progress() as watch:
+    warn_if_busy()
+    with ended_by_signals(), _progress() as watch:
         selftest = run_selftest(args.quick, args.workers, args.tls, output, watch)
     said = _keep(selftest)
     if args.json:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _warn_if_busy() -> None:
+def warn_if_busy() -> None:
     """Say so where others use the cores: their doing would be taken for this machine's limits."""
     from loadcell.load.host import allowed_cores
 
@@ -136,7 +136,7 @@ def _list(as_json: bool) -> int:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Termination and a closed terminal end it as Ctrl-C does, so that no engine is left behind."""
     kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) != signal.SIG_IGN]  # nohup
     before = [signal.signal(kind, signal.default_int_handler) for kind in kinds]

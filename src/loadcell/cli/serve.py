@@ -82,8 +82,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("cut", "the connection is closed half way through the output"),
         ("stall", "the stream pauses half way"),
         ("stream-error", "an error event half way ends the stream"),
+        ("short", "the stream ends half way, without finish reason, usage and end mark"),
     ):
         trouble.add_argument(f"--{name}-rate", type=float, metavar="P", help=text)
+    trouble.add_argument("--trouble-after", type=int, metavar="N", help="spare the first N requests (default: 0)")
     _seconds(trouble, "--stall", "length of that pause (default: 500ms)")
     trouble.add_argument("--deaf", action="store_true", help="go on with requests whose clients have gone")
     _seconds(trouble, "--slow-accept", "wait this long before each accept (default: 0ms)")

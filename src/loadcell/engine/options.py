@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-TROUBLES = ("reject", "error", "cut", "stall", "stream_error")
+TROUBLES = ("reject", "error", "cut", "stall", "stream_error", "short")
 """What may happen to a request; at most one of them does."""
 
 
@@ -56,6 +56,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     cut_rate: float = 0.0
     stall_rate: float = 0.0
     stream_error_rate: float = 0.0
+    short_rate: float = 0.0
+    """Of streams that end half way in good order, but without finish reason, usage and end mark."""
+    trouble_after: int = 0
+    """So many requests, the first, meet no trouble: what a client asks before its load."""
     stall_s: float = 0.5
     slow_accept_s: float = 0.0
     deaf: bool = False
@@ -68,7 +72,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("ttft_s", "itl_s", "itl_per_active_s", "stall_s", "slow_accept_s"):
             _require(0 <= getattr(self, name) <= 3600, f"{name} is {getattr(self, name):g}: it must be 0 to 3600 s")
         for name, low in (("slots", 1), ("tokens_per_chunk", 1), ("draft_tokens", 0), ("seed", 0), ("port", 0),
-                          ("cache_tokens", 0), ("cache_block", 1)):  # fmt: skip
+                          ("cache_tokens", 0), ("cache_block", 1), ("trouble_after", 0)):  # fmt: skip
             _require(getattr(self, name) >= low, f"{name} is {getattr(self, name)}: it must be {low} or more")
         _require(self.port < 65536, f"port is {self.port}: the highest is 65535")
         _require(0 <= self.jitter <= 10, f"jitter is {self.jitter:g}: it must be 0 to 10")

@@ -24,6 +24,8 @@ def mix(seed: int, seq: int, salt: int) -> int:
 
 def fate(options: EngineOptions, seq: int) -> str | None:
     """The trouble that request `seq` meets, one of TROUBLES, or None."""
+    if seq < options.trouble_after:
+        return None
     u = mix(options.seed, seq, FATE) / 2**64
     for trouble in TROUBLES:
         u -= options.rate(trouble)

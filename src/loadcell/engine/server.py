@@ -199,6 +199,8 @@ class Server:
                 parts.append(voice.finish(sent, self._times(exchange)))
             elif met == "stream_error":
                 parts.append(voice.stream_error(_FAILED))
+            elif met == "short":
+                parts.append(http.LAST_CHUNK)
         elif ended:
             whole = exchange.whole(sent, self._times(exchange))
             parts = [http.response(200, whole, exchange.api.media, close=conn.closing)]
@@ -217,6 +219,8 @@ class Server:
             self._finish(exchange, "ok", stamp)
         elif met == "stream_error":
             self._finish(exchange, "error", stamp)
+        elif met == "short":
+            self._finish(exchange, "short", stamp)
         elif met == "cut":
             self._finish(exchange, "cut", _now())
             self._drop(conn)
@@ -372,6 +376,8 @@ class Server:
             exchange.whole = api.answer(*said)
         exchange.arrival_ns = conn.arrival_ns()
         exchange.stamps, exchange.gone_ns = array("q"), None
+        if trouble == "short" and not asked.stream:
+            trouble = None
         exchange.trouble, exchange.trouble_at = trouble, half if trouble else 0
         exchange.plain_until = 0
         if trouble in ("reject", "error"):
@@ -397,7 +403,7 @@ class Server:
         self._truth.add(truth)
         self._metrics.observe(truth)
         conn.exchange = None
-        if conn.fd in self._conns and outcome in ("ok", "error"):
+        if conn.fd in self._conns and outcome in ("ok", "error", "short"):
             if conn.closing:
                 self._end_connection(conn)
             else:

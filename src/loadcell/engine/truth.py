@@ -47,7 +47,7 @@ class Truth(msgspec.Struct, kw_only=True, gc=False):
     """When its client was seen to have closed the connection before the end; None if it did not. A deaf engine goes on,
     and its tokens after that were made for nobody."""
     outcome: str
-    """ok, error, rejected, cut or disconnected."""
+    """ok, error, rejected, cut, short or disconnected."""
 
 
 class TruthLog:

@@ -26,6 +26,10 @@ class Truth(msgspec.Struct):
     tokens_ns: list[int]
     end_ns: int
     outcome: str
+    peer: int | None = None
+    """Port of the client's end of its connection."""
+    gone_ns: int | None = None
+    """When its client was seen to have gone before the end."""
 
 
 def reported_ms(recording: Recording, start_s: float, end_s: float) -> tuple[Numbers, dict[str, Numbers]]:

@@ -46,8 +46,11 @@ class Engine:
 
     def truth(self) -> dict[str, Truth]:
         """Every finished request by its X-Request-Id."""
-        records = (msgspec.json.decode(line, type=Truth) for line in self._ask("GET").splitlines())
-        return {record.id: record for record in records if record.id}
+        return {record.id: record for record in self.records() if record.id}
+
+    def records(self) -> list[Truth]:
+        """Every finished request, in the order of their ends."""
+        return [msgspec.json.decode(line, type=Truth) for line in self._ask("GET").splitlines()]
 
     def forget(self) -> None:
         """Empty the truth."""
