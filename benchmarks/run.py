@@ -26,7 +26,7 @@ from loadcell.selftest.store import this_machine
 NAMES = (
     "startup", "size", "pacing", "bias", "peers", "sessions", "apis", "templates", "callables", "verdicts", "selftest",
     "search", "real", "memory", "schedules", "traces", "live", "mlperf", "duel", "checks", "replays", "steps",
-    "coverage", "coverage_engine", "coverage_llama", "edges", "fuzz",
+    "imports", "coverage", "coverage_engine", "coverage_llama", "edges", "fuzz",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\
