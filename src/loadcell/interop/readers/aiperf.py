@@ -36,7 +36,7 @@ from loadcell.interop.readers.common import (
     normal,
     number,
     text,
-    typed,
+    typed_lines,
     untold,
     whole,
     within,
@@ -315,8 +315,7 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
 
 
 def _records(path: Path) -> Iterator[tuple[int, _Record]]:
-    for line, row in document.lines(path):
-        record = typed(row, _Record, path, f"line {line}: ")
+    for line, record in typed_lines(path, _Record):
         for name in record.metrics.__struct_fields__[:4]:
             measured = getattr(record.metrics, name)
             if measured.value is not None and measured.unit not in SCALE:

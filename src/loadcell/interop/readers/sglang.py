@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.arrays import packed, requests_of, streamed
+from loadcell.interop.readers.arrays import packed, requests_of, survey
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -131,10 +131,10 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         number(row.get("request_rate")),
         whole(row.get("max_concurrency")),
     )
-    requests = list(_requests_of(path, place, row)) if details else []
-    sent = first(whole(row.get("num_prompts")), len(requests) if details else None)
+    seen = survey(_requests_of(path, place, row)) if details else None
+    sent = first(whole(row.get("num_prompts")), None if seen is None else seen.requests)
     ok = whole(row.get("completed"))
-    failed = sum(r.status == "failed" for r in requests) if details else whole(row.get("failed"))
+    failed = whole(row.get("failed")) if seen is None else seen.failed
     if failed is None and sent is not None and ok is not None:
         failed = sent - ok
     unlimited = rate is None and row.get("request_rate") not in ("trace", None)
@@ -145,7 +145,7 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         files=[path],
         name=_name(row, rate, most),
         api="sglang" if backend in _NATIVE else _APIS.get(backend),
-        stream=streamed(requests) if details else None,
+        stream=None if seen is None else seen.streamed,
         model=text(first(*(within(row, "server_info", key) for key in ("served_model_name", "model_path")))),
         tokenizer=text(within(row, "server_info", "tokenizer_path")),
         loop="closed" if unlimited else "open",
