@@ -181,3 +181,7 @@ def test_nan_is_missing(tmp_path):
     row["metrics"]["output_sequence_length"]["value"] = math.nan
     (request,) = aiperf.read(written(tmp_path / "a.jsonl", row))[0].details()
     assert request.first_s is None and request.chunks_s is None and request.output_tokens is None
+    row = aiperf_record()
+    row["metrics"]["inter_chunk_latency"]["value"] = [10.0, math.nan]
+    (request,) = aiperf.read(written(tmp_path / "b.jsonl", row))[0].details()
+    assert request.first_s is not None and request.chunks_s is None

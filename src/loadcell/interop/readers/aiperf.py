@@ -383,7 +383,7 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
-    if not isinstance(gaps.value, list):
+    if not isinstance(gaps.value, list) or not all(map(math.isfinite, gaps.value)):
         return None
     scale = SCALE[gaps.unit]
     return array("d", accumulate((gap * scale for gap in gaps.value), initial=first))
