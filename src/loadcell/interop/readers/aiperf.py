@@ -176,15 +176,19 @@ def _is_records(path: Path) -> bool:
 
 
 def _is_summary(path: Path) -> bool:
-    begun = head(path)
-    if not re.match(r'\s*\{\s*"', begun) or not has(begun, "unit", "avg") or has(begun, "ci_low"):
+    begun = document.head(path)  # time slices, aggregates and server metrics have their objects deeper, or other ones
+    if not isinstance(begun, dict) or not (_is_metric(begun) or _is_metric(begun.get("records"))):
         return False
-    if has(begun, "aiperf_version"):
+    if "aiperf_version" in begun or "was_cancelled" in begun:
         return True
-    if not has(begun, "request_latency"):
-        return False
-    whole_file = head(path, _SUMMARY)  # written before 2026: what tells it from GenAI-Perf's stands at its end
-    return has(whole_file, "input_config", "was_cancelled")
+    return has(head(path, _SUMMARY), "input_config", "was_cancelled")  # of 2025: what tells it stands at the end
+
+
+def _is_metric(found: Any) -> bool:
+    """Whether it holds an object of figures."""
+    return isinstance(found, dict) and any(
+        isinstance(each, dict) and {"unit", "avg"} <= each.keys() for each in found.values()
+    )
 
 
 def _run(pair: _Pair) -> Run:

@@ -104,6 +104,11 @@ _OLDEST = _Form(
     error="message", gaps="decode_times.data",
 )  # fmt: skip
 """Its first_token_time is a duration, and decode_times are the gaps after it."""
+_FORMS = {"report of 0.2": _OLD, "report of 0.1": _OLDEST}
+_NAMED = {
+    "planned_s": "planned", "sent_s": "start", "first_s": "first", "answer_s": "answer", "last_s": "last",
+    "end_s": "end", "input_tokens": "inputs", "output_tokens": "outputs",
+}  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -279,6 +284,8 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         **asked(report, bench, strategy),
     )
     run.missing = list(_missing(run, rows, sum(counts.values())))
+    form = _FORMS.get(schema, _NEW)
+    run.fields = {name: getattr(form, field) for name, field in _NAMED.items() if getattr(form, field)}
     if rows:
         run.details = partial(_requests, rows, zero or 0.0, strategy.loop == "open")
     if schema == "report of 0.1":
