@@ -158,7 +158,7 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         window_s=number(within(bench, "duration")) or None,
         told=list(_told(bench, schema)),
         notes=list(_notes(bench, rows, schema, version)),
-        **asked(report, bench, strategy),
+        **asked(report, bench, strategy, next((row.kind for row in rows if row.kind), None)),
     )
     run.missing = list(_missing(run, rows, sum(counts.values())))
     form = FORMS.get(schema, NEW)

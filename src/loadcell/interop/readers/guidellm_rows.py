@@ -36,6 +36,7 @@ class _Form(NamedTuple):
     session: str = ""
     turn: str = ""
     gaps: str = ""
+    kind: str = "request_type"
 
 
 _T = "info.timings"
@@ -76,6 +77,8 @@ class Row(NamedTuple):
     error: str | None
     session: str | None
     turn: int | None
+    kind: str | None
+    """Which API, where rows tell: chat_completions."""
 
 
 def slim(row: Any) -> Any:
@@ -130,7 +133,7 @@ def _row(path: Path, row: Any, status: Status, at: str) -> Row:
     return Row(
         status, start, began, stamp("answer"), last, stamp("end"), stamp("planned"), gaps,
         whole(of("inputs")), whole(of("cached")), whole(of("outputs")),
-        text(given["error"]), text(given["session"]), whole(of("turn")),
+        text(given["error"]), text(given["session"]), whole(of("turn")), text(given["kind"]),
     )  # fmt: skip
 
 
