@@ -37,6 +37,7 @@ from loadcell.interop.readers.guidellm_load import asked, strategy_of
 from loadcell.interop.readers.guidellm_rows import FORMS, NAMED, NEW, STATUS, Row, requests_of, rows_of, slim
 from loadcell.phrases import phrase
 
+_TESTED = ("report of 0.2", "report of 0.4")
 _GROUPS = ("successful", "errored", "incomplete", "total")
 _MOST_YAML = 64 << 20
 _MEANINGS = {
@@ -132,7 +133,7 @@ def _report(path: Path) -> Any:
 
 def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
     rows = rows_of(path, bench, at)
-    strategy = strategy_of(bench)
+    strategy = strategy_of(report, bench)
     version = text(within(report, "metadata", "guidellm_version"))
     schema = _schema(report, bench)
     if schema is None:
@@ -147,7 +148,7 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         tool="guidellm",
         version=version,
         schema=schema,
-        tested=schema == "report 2" and (version or "").startswith("0.8."),
+        tested=schema in _TESTED or (version or "").startswith(("0.6.", "0.8.")),
         files=[path],
         name=strategy.name,
         started_at=at_utc(first(zero, number(within(bench, "start_time")))),

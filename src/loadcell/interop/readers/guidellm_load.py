@@ -25,14 +25,15 @@ class Strategy(NamedTuple):
     arrivals: str | None = None
 
 
-def strategy_of(bench: Any) -> Strategy:
-    """Of a benchmark: `strategy` since 0.2, `mode` and `rate` in 0.1."""
+def strategy_of(report: Any, bench: Any) -> Strategy:
+    """Of a benchmark: `strategy` since 0.2; in 0.1 `mode` and `rate`, and the arrivals by the report's own mode."""
     told = first(within(bench, "config", "strategy"), within(bench, "args", "strategy"), bench)
     kind = text(first(within(told, "type_"), within(told, "mode"))) or "unknown"
     rate, streams = number(within(told, "rate")), whole(within(told, "streams"))
     most = whole(within(told, "max_concurrency"))
     if kind in ("constant", "poisson", "asynchronous"):
-        arrivals = "poisson" if kind == "poisson" else "constant"
+        is_poisson = "poisson" in (kind, within(report, "args", "mode"))
+        arrivals = "poisson" if is_poisson else "constant"
         return Strategy(f"{kind}@{rate:g}" if rate else kind, "open", rate, most, arrivals)
     if kind == "synchronous":
         return Strategy(kind, "closed", None, 1)
@@ -52,7 +53,7 @@ def asked(report: Any, bench: Any, strategy: Strategy, kind: str | None) -> dict
     url = text(first(within(backend, "target"), within(worker, "backend_target"), within(args, "target")))
     how = first(within(backend, "request_format"), within(args, "request_type"), kind)
     stream = first(within(backend, "stream"), within(args, "backend_kwargs", "stream"))
-    limits = first(within(bench, "config", "constraints"), within(bench, "args"))
+    limits = first(within(bench, "config", "constraints"), within(bench, "args"), within(report, "args"))
     most, seconds = within(limits, "max_requests"), first(within(limits, "max_seconds"), within(limits, "max_duration"))
     lengths = _lengths(first(within(args, "data"), within(loader, "data")))
     return {

@@ -63,6 +63,8 @@ _FIGURES = {
     "total_output_tokens": ("tokens", None),
     "total_output_tokens_retokenized": ("tokens", None),
 }
+_OF_TURNS = ("total_input_tokens", "total_input_text_tokens")
+"""What is 0 where there are several turns."""
 _NESTED = ("slo_attainment_by_metric", "cache_report")
 _OF_A_BATCH: dict[str, tuple[str, str | None, str | None]] = {
     "latency": ("s", "e2e_ms", "max"),
@@ -141,7 +143,7 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
     run = Run(
         tool="sglang",
         schema="bench_serving, --output-details" if details else "bench_serving",
-        tested=False,
+        tested=backend not in _NATIVE,
         files=[path],
         name=_name(row, rate, most),
         api="sglang" if backend in _NATIVE else _APIS.get(backend),
@@ -199,7 +201,7 @@ def _told(row: dict[str, Any], backend: str) -> Iterator[Told]:
             yield Told(key=key, value=told, unit="ms", metric=metric, stat=stat_of(time[1]))
         elif key in _FIGURES:
             unit, metric = _FIGURES[key]
-            zero = key.startswith("total_input") and not number(value)  # so it is written of several turns
+            zero = key in _OF_TURNS and not number(value)
             yield Told(key=key, value=None if zero else number(value), unit=unit, metric=metric)
         elif key in _NESTED:
             for name, number_of in figures(value, key):
