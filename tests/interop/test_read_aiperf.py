@@ -148,6 +148,26 @@ def test_repeats_are_runs(tmp_path):
     assert all(len(list(run.details())) == 2 for run in runs)
 
 
+def test_what_lies_beside_is_not_read(tmp_path):
+    metric = {"unit": "ms", "avg": 1.0}
+    beside = {
+        "profile_export_aiperf_timeslices.json": {
+            "aiperf_version": "0.13.0",
+            "timeslices": [{"request_latency": metric}],
+        },
+        "server_metrics_export.json": {"aiperf_version": "0.13.0", "metrics": {"m": {"series": [metric]}}},
+        "profile_export_aiperf_aggregate.json": {"aiperf_version": "0.13.0", "m": {"unit": "ms", "mean": 1, "cv": 2}},
+        "inputs.json": {"data": [{"session_id": "s", "payloads": ["a secret prompt"]}]},
+    }
+    for name, tree in beside.items():
+        assert not aiperf.matches(written(tmp_path / name, tree)), name
+    assert not aiperf.matches(tmp_path)
+    oldest = aiperf_summary_of_2025()
+    oldest["records"] = {tag: oldest.pop(tag) for tag in ("request_latency", "request_count")}
+    (run,) = aiperf.read(written(tmp_path / "profile_export_aiperf.json", oldest))
+    assert run.ok == 2 and "request_latency.p99" in {told.key for told in run.told}
+
+
 def test_turns_name_their_session(tmp_path):
     path = written(tmp_path / "a.jsonl", aiperf_record(conversation="a"), aiperf_record(9, conversation="a", turn=1))
     assert [(r.session, r.turn) for r in aiperf.read(path)[0].details()] == [("a", 0), ("a", 1)]
@@ -181,3 +201,7 @@ def test_nan_is_missing(tmp_path):
     row["metrics"]["output_sequence_length"]["value"] = math.nan
     (request,) = aiperf.read(written(tmp_path / "a.jsonl", row))[0].details()
     assert request.first_s is None and request.chunks_s is None and request.output_tokens is None
+    row = aiperf_record()
+    row["metrics"]["inter_chunk_latency"]["value"] = [10.0, math.nan]
+    (request,) = aiperf.read(written(tmp_path / "b.jsonl", row))[0].details()
+    assert request.first_s is not None and request.chunks_s is None

@@ -1,5 +1,6 @@
 """What is read of GuideLLM's reports, of each version."""
 
+import gzip
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_peers import (
+    FORM_FILES,
     PEERS,
     guidellm_benchmark,
     guidellm_groups,
@@ -116,7 +118,7 @@ def test_every_form_gives_the_same_requests(tmp_path, form, ending):
     path.write_text(json.dumps(report) if ending == "json" else yaml.safe_dump(report, sort_keys=False))
     assert guidellm.matches(path)
     (run,) = guidellm.read(path)
-    assert (run.schema, run.tested, run.ok) == (FORMS[form], False, 2)
+    assert (run.schema, run.tested, run.ok) == (FORMS[form], form in ("0.4", "0.2"), 2)
     assert (run.model, run.url) == ("m", "http://h:1")
     one, two = run.details()
     is_open = form in ("0.2", "0.1")
@@ -136,6 +138,54 @@ def test_every_form_gives_the_same_requests(tmp_path, form, ending):
         assert told["time_per_output_token_ms.p50"] == (None if form == "0.2" else "ntpot_ms")
         assert (run.input_tokens, run.output_tokens) == ("128", "5")
     assert "secret" not in repr(run) and "secret" not in repr([one, two])
+
+
+@pytest.mark.parametrize(
+    ("folder", "schema", "version", "per_token"),
+    [
+        ("guidellm_0_3", "report of 0.2", None, "after the first token by all"),
+        ("guidellm_0_4", "report of 0.4", None, "is NTPOT"),
+        ("guidellm_0_6", "report 1", "0.6.0", "is NTPOT"),
+    ],
+)
+def test_real_reports_of_older_versions(folder, schema, version, per_token):
+    """Each row's own figures follow from the times that were read of it, by the formulas of its version."""
+    (file,) = (FORM_FILES / folder).iterdir()
+    benchmarks = json.loads(gzip.decompress(file.read_bytes()))["benchmarks"]
+    runs = guidellm.read(FORM_FILES / folder)
+    assert [(run.name, run.schema, run.version, run.tested) for run in runs] == [
+        (name, schema, version, True) for name in ("concurrent@2", "concurrent@4")
+    ]
+    for run, bench in zip(runs, benchmarks, strict=True):
+        assert (run.ok, run.failed, run.requests, run.model, run.input_tokens) == (16, 0, 16, "truth", "64")
+        assert any(per_token in note for note in run.notes)
+        rows = bench["requests"]["successful"]
+        start = (
+            (lambda row: row["start_time"])
+            if folder == "guidellm_0_3"
+            else (lambda row: row["info"]["timings"]["request_start"])
+        )
+        for row, request in zip(sorted(rows, key=start), run.details(), strict=True):
+            ms = {name: value * 1e3 for name, value in (("first", request.first_s), ("last", request.last_s))}
+            sent, n = request.sent_s * 1e3, request.output_tokens
+            assert row["time_to_first_token_ms"] == pytest.approx(ms["first"] - sent, abs=1e-3)
+            assert row["inter_token_latency_ms"] == pytest.approx((ms["last"] - ms["first"]) / (n - 1), abs=1e-3)
+            begun = ms["first"] if folder == "guidellm_0_3" else sent
+            assert row["time_per_output_token_ms"] == pytest.approx((ms["last"] - begun) / n, abs=1e-3)
+            assert row["request_latency"] == pytest.approx(request.end_s - request.sent_s, abs=1e-6)
+        told = {told.key: told.value for told in run.told}
+        assert (
+            told["time_to_first_token_ms.p50"]
+            == bench["metrics"]["time_to_first_token_ms"]["successful"]["percentiles"]["p50"]
+        )
+        assert told["requests_per_second.mean"] == pytest.approx(16 / run.window_s, rel=1e-3)
+
+
+def test_arrivals_of_01(tmp_path):
+    report = guidellm_report("0.1")
+    report["benchmarks"][0]["args"] |= {"mode": "poisson", "max_number": 2, "max_duration": 8}
+    (run,) = guidellm.read(written(tmp_path / "r.json", report))
+    assert (run.arrivals, run.requests, run.duration_s) == ("poisson", 2, 8)
 
 
 def test_limits_and_warm_up(tmp_path):
@@ -179,6 +229,14 @@ def test_no_time_is_minus_one_in_02(tmp_path):
     request = next(run.details())
     assert request.first_s is None and request.last_s is None and request.end_s is not None
     assert "ok requests without a first token, which count as 0 in GuideLLM's own TTFT: 1" in run.notes
+
+
+def test_a_gap_that_is_not_known_in_01(tmp_path):
+    report = guidellm_report("0.1")
+    report["benchmarks"][0]["benchmarks"][0]["results"][0]["decode_times"] = {"data": [0.01, None]}
+    (run,) = guidellm.read(written(tmp_path / "r.json", report))
+    request = next(run.details())
+    assert (request.first_s, request.last_s, request.chunks_s) == (pytest.approx(0.05), None, None)
 
 
 def test_turns_name_their_session(tmp_path):

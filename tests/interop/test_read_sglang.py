@@ -1,12 +1,14 @@
-"""What is read of SGLang's lines. No real file is at hand: they are made after its source."""
+"""What is read of SGLang's lines: real ones of the OpenAI routes, and others made after its source."""
 
+import gzip
+import json
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_peers import PEERS, sglang_row, written
+from made_peers import FORM_FILES, PEERS, sglang_row, written
 
 from loadcell.errors import UsageError
 from loadcell.interop.readers import sglang
@@ -31,12 +33,38 @@ def test_each_line_is_a_run(tmp_path):
         ("closed", None, None),
     ]
     assert [run.details is None for run in runs] == [True, False, False]
-    assert not any(run.tested or run.placed for run in runs)
+    assert not any(run.placed for run in runs)
     assert "all requests were sent at once: as many users as requests" in runs[2].notes and runs[2].concurrency == 2
     assert (runs[0].model, runs[0].api, runs[0].input_tokens) == ("m", "chat", "uniform:50,100")
     assert (runs[0].ok, runs[0].failed, runs[0].window_s) == (3, None, 2.0)
     assert {"requests", "failed"} <= {missing.field for missing in runs[0].missing}
     assert "secret" not in repr(runs)
+
+
+def test_real_lines():
+    """Figures that it wrote follow from the times that were read of its requests."""
+    (file,) = (FORM_FILES / "sglang").iterdir()
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    detailed, summary = sglang.read(FORM_FILES / "sglang")
+    assert (detailed.schema, detailed.loop, detailed.concurrency, detailed.api, detailed.tested) == (
+        "bench_serving, --output-details", "closed", 4, "chat", True,
+    )  # fmt: skip
+    assert (detailed.ok, detailed.failed, detailed.stream, detailed.input_tokens) == (16, 0, True, "64")
+    assert (summary.loop, summary.rate, summary.arrivals, summary.api) == ("open", 20.0, "poisson", "completions")
+    assert (summary.details, summary.ok, summary.failed, summary.input_tokens) == (None, 16, None, "uniform:32,64")
+    requests = list(detailed.details())
+    ttft = np.array([r.first_s for r in requests]) * 1e3
+    gaps = np.concatenate([np.diff(r.chunks_s) for r in requests]) * 1e3
+    for key, values in (("ttft", ttft), ("itl", gaps)):
+        assert rows[0][f"median_{key}_ms"] == pytest.approx(np.median(values))
+        assert rows[0][f"p99_{key}_ms"] == pytest.approx(np.percentile(values, 99))
+    e2e = np.median([r.last_s for r in requests]) * 1e3
+    assert 0 <= rows[0]["median_e2e_latency_ms"] - e2e < 5  # it runs to the last line
+    for run, row in zip((detailed, summary), rows, strict=True):
+        told = {told.key: told.value for told in run.told}
+        times = {key: value for key, value in row.items() if key.endswith("_ms")}
+        assert len(times) == 24 and {key: told[key] for key in times} == times
+        assert told["total_input_vision_tokens"] == 0 and told["output_throughput"] == row["output_throughput"]
 
 
 def test_requests_have_times_of_their_own_zero(tmp_path):
@@ -80,6 +108,11 @@ def test_not_streamed(tmp_path):
     (run,) = sglang.read(written(tmp_path / "a.jsonl", sglang_row(2, itls=[[], []])))
     assert run.stream is False
     assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(None, 0.05, None)] * 2
+
+
+def test_a_gap_that_is_not_known_leaves_the_times_after_it_unknown(tmp_path):
+    (run,) = sglang.read(written(tmp_path / "a.jsonl", sglang_row(2, itls=[[0.01, math.nan], [0.01, None]])))
+    assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(0.05, None, None)] * 2
 
 
 def test_one_batch(tmp_path):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 PEERS = Path(__file__).parents[1] / "data" / "peers"
+FORM_FILES = Path(__file__).parents[1] / "data" / "peer_forms"
+"""Real files of more versions and tools."""
 
 
 def real(name: str) -> Any:

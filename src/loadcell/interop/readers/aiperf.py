@@ -36,7 +36,7 @@ from loadcell.interop.readers.common import (
     normal,
     number,
     text,
-    typed,
+    typed_lines,
     untold,
     whole,
     within,
@@ -176,15 +176,19 @@ def _is_records(path: Path) -> bool:
 
 
 def _is_summary(path: Path) -> bool:
-    begun = head(path)
-    if not re.match(r'\s*\{\s*"', begun) or not has(begun, "unit", "avg") or has(begun, "ci_low"):
+    begun = document.head(path)  # time slices, aggregates and server metrics have their objects deeper, or other ones
+    if not isinstance(begun, dict) or not (_is_metric(begun) or _is_metric(begun.get("records"))):
         return False
-    if has(begun, "aiperf_version"):
+    if "aiperf_version" in begun or "was_cancelled" in begun:
         return True
-    if not has(begun, "request_latency"):
-        return False
-    whole_file = head(path, _SUMMARY)  # written before 2026: what tells it from GenAI-Perf's stands at its end
-    return has(whole_file, "input_config", "was_cancelled")
+    return has(head(path, _SUMMARY), "input_config", "was_cancelled")  # of 2025: what tells it stands at the end
+
+
+def _is_metric(found: Any) -> bool:
+    """Whether it holds an object of figures."""
+    return isinstance(found, dict) and any(
+        isinstance(each, dict) and {"unit", "avg"} <= each.keys() for each in found.values()
+    )
 
 
 def _run(pair: _Pair) -> Run:
@@ -315,8 +319,7 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
 
 
 def _records(path: Path) -> Iterator[tuple[int, _Record]]:
-    for line, row in document.lines(path):
-        record = typed(row, _Record, path, f"line {line}: ")
+    for line, record in typed_lines(path, _Record):
         for name in record.metrics.__struct_fields__[:4]:
             measured = getattr(record.metrics, name)
             if measured.value is not None and measured.unit not in SCALE:
@@ -384,7 +387,7 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
-    if not isinstance(gaps.value, list):
+    if not isinstance(gaps.value, list) or not all(map(math.isfinite, gaps.value)):
         return None
     scale = SCALE[gaps.unit]
     return array("d", accumulate((gap * scale for gap in gaps.value), initial=first))

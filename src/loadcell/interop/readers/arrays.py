@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from loadcell.interop.model import Request
 from loadcell.interop.readers.common import bad, measured, text, whole
@@ -38,20 +39,20 @@ def requests_of(row: dict[str, Any], path: Path, at: str, *, source: str, by_tok
     whole_replies = not any(gaps) and any((count or 0) > 1 for count in counts)  # not streamed: TTFT is all of it
     for i in range(n):
         ttft = measured(lists["ttfts"][i], path, f"{at}ttfts.{i}") or None
-        itls = _gaps(gaps[i], path, f"{at}itls.{i}")
+        stamps = None if ttft is None else _stamps(ttft, gaps[i], path, f"{at}itls.{i}")
         error = text(lists["errors"][i]) if "errors" in lists else None
         inputs, cached = (
             whole(measured(lists[name][i], path, f"{at}{name}.{i}")) if name in lists else None
             for name in ("input_lens", "cached_tokens")
         )
         output = None if error or not counts else whole(counts[i])
-        by_event = ttft is not None and not whole_replies
+        chunks = None if whole_replies else stamps
         yield Request(
             status="failed" if error else "ok",
-            first_s=ttft if by_event else None,
-            last_s=None if ttft is None else ttft + math.fsum(itls),
-            chunks_s=array("d", accumulate(itls, initial=ttft)) if by_event and ttft is not None else None,
-            chunk_tokens=[1] * (len(itls) + 1) if by_event and by_token else None,
+            first_s=None if whole_replies else ttft,
+            last_s=None if stamps is None else stamps[-1],
+            chunks_s=chunks,
+            chunk_tokens=[1] * len(chunks) if chunks is not None and by_token else None,
             input_tokens=inputs,
             cached_tokens=cached,
             output_tokens=output,
@@ -61,13 +62,35 @@ def requests_of(row: dict[str, Any], path: Path, at: str, *, source: str, by_tok
         )
 
 
-def _gaps(values: Any, path: Path, at: str) -> list[float]:
-    if not isinstance(values, list | array):
+def _stamps(ttft: float, gaps: Any, path: Path, at: str) -> array[float] | None:
+    """Times of all events: the first, and the sums of the gaps after it; None where a gap is not known."""
+    if not isinstance(gaps, list | array):
         raise bad(path, at, "expected a list of gaps")
-    return [measured(gap, path, f"{at}.{i}") or 0.0 for i, gap in enumerate(values)]
+    steps = array("d", [ttft])
+    if isinstance(gaps, array):
+        steps.extend(gaps)
+    else:
+        found = [measured(gap, path, f"{at}.{i}") for i, gap in enumerate(gaps)]
+        steps.extend(math.nan if gap is None else gap for gap in found)
+    times = np.cumsum(np.frombuffer(steps, dtype=float))
+    return array("d", times.tobytes()) if np.isfinite(times).all() else None
 
 
-def streamed(requests: list[Request]) -> bool | None:
+class Survey(NamedTuple):
+    """What all requests say together."""
+
+    requests: int
+    failed: int
+    streamed: bool | None
     """Whether any reply came in events; None where no request tells."""
-    ok = [request for request in requests if request.status == "ok" and request.last_s is not None]
-    return any(request.first_s is not None for request in ok) if ok else None
+
+
+def survey(requests: Iterator[Request]) -> Survey:
+    """One pass over them."""
+    total = failed = told = by_event = 0
+    for request in requests:
+        total += 1
+        failed += request.status == "failed"
+        told += request.status == "ok" and request.last_s is not None
+        by_event += request.status == "ok" and request.first_s is not None
+    return Survey(total, failed, by_event > 0 if told else None)

@@ -6,7 +6,6 @@ joined to what they belong to, and responses without output do not count.
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
 from bisect import bisect_right
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Request, Run
@@ -43,6 +44,7 @@ _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings
 _NANO = 1e9
 _WHOLE = ("text_output", "output_ids", "data")
 """What holds the output of Triton's replies, and of embeddings."""
+_OUTPUT = ("content", "reasoning_content", "reasoning", "tool_calls", "text")
 
 
 class _Row(NamedTuple):
@@ -56,12 +58,25 @@ class _Row(NamedTuple):
     session: str | None
 
 
-class _Heard(NamedTuple):
+class _Heard:
     """What one response of perf_analyzer holds."""
 
-    output: bool = False
-    tokens: int | None = None
-    error: str | None = None
+    __slots__ = ("error", "output", "tokens")
+
+    def __init__(self) -> None:
+        self.output = False
+        self.tokens: int | None = None
+        self.error: str | None = None
+
+    def take(self, event: Any) -> None:
+        """What one event of it says, or a whole reply."""
+        if not isinstance(event, dict):
+            return
+        self.output = self.output or _has_output(event)
+        if event.get("usage"):
+            self.tokens = first(whole(within(event, "usage", "completion_tokens")), self.tokens)
+        if (error := event.get("error")) and self.error is None:
+            self.error = first(text(within(error, "message")), text(error), "error")
 
 
 def matches(path: Path) -> bool:
@@ -237,7 +252,7 @@ def _stamp(value: Any, path: Path, at: str) -> int | None:
 def _heard(outputs: list[Any]) -> list[_Heard]:
     """What each response holds: events are of the one in which they begin, as GenAI-Perf has it."""
     pieces = [within(each, "response") if isinstance(each, dict) and "response" in each else each for each in outputs]
-    found = [_Heard()] * len(pieces)
+    found = [_Heard() for _ in pieces]
     stream, starts = "", []
     for piece in pieces:
         said = piece if isinstance(piece, str) else ""
@@ -246,12 +261,13 @@ def _heard(outputs: list[Any]) -> list[_Heard]:
         starts.append(len(stream))
         stream += said
     if not re.search(r"(?m)^data:", stream):  # whole replies, or Triton's objects
-        return [_with(_Heard(), _json(piece)) for piece in pieces]
+        for each, piece in zip(found, pieces, strict=True):
+            each.take(_json(piece))
+        return found
     at = 0
     for line in stream.split("\n"):
         if line.startswith("data:"):
-            place = bisect_right(starts, at) - 1
-            found[place] = _with(found[place], _json(line[5:]))
+            found[bisect_right(starts, at) - 1].take(_json(line[5:]))
         at += len(line) + 1
     return found
 
@@ -259,26 +275,18 @@ def _heard(outputs: list[Any]) -> list[_Heard]:
 def _json(piece: Any) -> Any:
     """What a text holds; None where it is no JSON."""
     try:
-        return json.loads(piece) if isinstance(piece, str) else piece
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(piece) if isinstance(piece, str) else piece
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _with(found: _Heard, event: Any) -> _Heard:
-    error = within(event, "error")
-    said = first(text(within(error, "message")), text(error), "error") if error else None
-    return _Heard(
-        output=found.output or _has_output(event),
-        tokens=first(whole(within(event, "usage", "completion_tokens")), found.tokens),
-        error=first(found.error, said),
-    )
-
-
-def _has_output(event: Any) -> bool:
-    choice = within(event, "choices", 0)
-    said = first(within(choice, "delta"), within(choice, "message"))
-    texts = (within(said, key) for key in ("content", "reasoning_content", "reasoning", "tool_calls"))
-    return any((*texts, within(choice, "text"), *(within(event, key) for key in _WHOLE)))
+def _has_output(event: dict[str, Any]) -> bool:
+    choices = event.get("choices")
+    if not choices:
+        return any(event.get(key) for key in _WHOLE)
+    choice = choices[0] if isinstance(choices, list) and isinstance(choices[0], dict) else {}
+    said = choice.get("delta") or choice.get("message") or choice
+    return isinstance(said, dict) and any(said.get(key) for key in _OUTPUT)
 
 
 def _ok(row: _Row) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.arrays import packed, requests_of, streamed
+from loadcell.interop.readers.arrays import packed, requests_of, survey
 from loadcell.interop.readers.common import (
     NO_ROWS,
     NO_TIMES,
@@ -130,7 +130,7 @@ def _raw(path: Path, place: int, row: dict[str, Any]) -> Run:
     )
     burstiness = number(row.get("burstiness")) or 1.0
     ok = whole(row.get("completed"))
-    requests = list(_requests_of(path, place, row)) if detailed else []
+    seen = survey(_requests_of(path, place, row)) if detailed else None
     run = Run(
         tool="inferencex",
         schema="raw, --save-detailed" if detailed else "raw",
@@ -139,7 +139,7 @@ def _raw(path: Path, place: int, row: dict[str, Any]) -> Run:
         name="-".join(filter(None, (f"rate-{rate:g}" if rate else None, f"concurrency-{users}" if users else None)))
         or "run",
         started_at=at_utc(number(row.get("benchmark_start_time_unix"))),
-        stream=streamed(requests) if detailed else None,
+        stream=None if seen is None else seen.streamed,
         model=text(row.get("model_id")),
         tokenizer=text(row.get("tokenizer_id")),
         loop="closed" if rate is None else "open",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.arrays import packed, requests_of, streamed
+from loadcell.interop.readers.arrays import packed, requests_of, survey
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -63,6 +63,8 @@ _FIGURES = {
     "total_output_tokens": ("tokens", None),
     "total_output_tokens_retokenized": ("tokens", None),
 }
+_OF_TURNS = ("total_input_tokens", "total_input_text_tokens")
+"""What is 0 where there are several turns."""
 _NESTED = ("slo_attainment_by_metric", "cache_report")
 _OF_A_BATCH: dict[str, tuple[str, str | None, str | None]] = {
     "latency": ("s", "e2e_ms", "max"),
@@ -131,21 +133,21 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         number(row.get("request_rate")),
         whole(row.get("max_concurrency")),
     )
-    requests = list(_requests_of(path, place, row)) if details else []
-    sent = first(whole(row.get("num_prompts")), len(requests) if details else None)
+    seen = survey(_requests_of(path, place, row)) if details else None
+    sent = first(whole(row.get("num_prompts")), None if seen is None else seen.requests)
     ok = whole(row.get("completed"))
-    failed = sum(r.status == "failed" for r in requests) if details else whole(row.get("failed"))
+    failed = whole(row.get("failed")) if seen is None else seen.failed
     if failed is None and sent is not None and ok is not None:
         failed = sent - ok
     unlimited = rate is None and row.get("request_rate") not in ("trace", None)
     run = Run(
         tool="sglang",
         schema="bench_serving, --output-details" if details else "bench_serving",
-        tested=False,
+        tested=backend not in _NATIVE,
         files=[path],
         name=_name(row, rate, most),
         api="sglang" if backend in _NATIVE else _APIS.get(backend),
-        stream=streamed(requests) if details else None,
+        stream=None if seen is None else seen.streamed,
         model=text(first(*(within(row, "server_info", key) for key in ("served_model_name", "model_path")))),
         tokenizer=text(within(row, "server_info", "tokenizer_path")),
         loop="closed" if unlimited else "open",
@@ -199,7 +201,7 @@ def _told(row: dict[str, Any], backend: str) -> Iterator[Told]:
             yield Told(key=key, value=told, unit="ms", metric=metric, stat=stat_of(time[1]))
         elif key in _FIGURES:
             unit, metric = _FIGURES[key]
-            zero = key.startswith("total_input") and not number(value)  # so it is written of several turns
+            zero = key in _OF_TURNS and not number(value)
             yield Told(key=key, value=None if zero else number(value), unit=unit, metric=metric)
         elif key in _NESTED:
             for name, number_of in figures(value, key):
