@@ -47,7 +47,13 @@ def spec_of(run: Run, lengths: dict[str, tuple[int, int]]) -> tuple[Spec, list[M
     tree = {"endpoint": endpoint, "load": _load(run, missing), "workload": _workload(run, api, lengths, missing)}
     if told("run.seed", run.seed) is not None and run.seed is not None and run.seed >= 0:
         tree["run"] = {"seed": run.seed}
-    return build_spec(tree), missing
+    for left_out in ("workload", "run", "load"):
+        try:
+            return build_spec(tree), missing
+        except UsageError as error:
+            missing.append(Missing(field=left_out, why=str(error)))
+            tree.pop(left_out, None)
+    return build_spec({"endpoint": {"url": url, "model": run.model}}), missing
 
 
 def _load(run: Run, missing: list[Missing]) -> dict[str, Any]:
@@ -106,6 +112,8 @@ def empty_columns(run: Run, filled: dict[str, int], rows: int) -> Iterator[Missi
                "prompt_tokens", "output_tokens", "cached_tokens", "asked_tokens"]  # fmt: skip
     if run.loop == "open":
         columns.append("planned_ns")
+    if "chunks" in named or not filled.get("chunks"):
+        columns.remove("chunks.tokens")
     for column in columns if rows else ():
         if column not in named and not filled.get(column):
             yield Missing(field=column, why=phrase("no request has it"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,12 +92,16 @@ def check_readable(path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                if not file.read(1):
+            with path.open("rb") as data:
+                if not data.read(1):
                     raise UsageError(f"{path} is empty: the run that should have written it did not end")
         elif stat.S_ISDIR(mode):
-            if not any(path.iterdir()):
+            inside = list(path.iterdir())
+            if not inside:
                 raise UsageError(f"{path} is an empty folder: name the file or folder that a tool wrote")
+            for file in inside:
+                if file.is_file() and not os.access(file, os.R_OK):
+                    raise UsageError(f"cannot read {file}: {os.strerror(errno.EACCES)}")
         else:
             raise UsageError(f"{path} is neither a file nor a folder: name what a tool wrote")
     except FileNotFoundError:
