@@ -166,6 +166,8 @@ def _run(file: Path) -> Run:
             *untold(NO_EVENTS, "chunks"),
         ],
     )
+    if not isinstance(tree.get(_ROWS, []), list):
+        raise bad(file, _ROWS, "no list: it is edited, or of another version")
     if _ROWS in tree:
         run.details = lambda: _requests(file, SCALE[unit], streamed is not False)
         run.missing.append(
