@@ -17,7 +17,7 @@ import test_read_hf_ib as hf
 import yaml
 from example_logs import DETAIL, ENDPOINTS, EXAMPLES, SERVER, SUMMARY
 from example_logs import put as put_logs
-from foreign import PEERS, sound
+from foreign import PEERS, of_its_types, sound
 from made_events import put as put_events
 from made_lifecycle import put as put_lifecycle
 
@@ -91,6 +91,7 @@ def taken(module: Any, folder: Path) -> None:
     """It is not known, refused, or sound: there is nothing else."""
     try:
         for run in module.read(folder) if module.matches(folder) else []:
+            of_its_types(run)
             for told in run.told:
                 assert told.value is None or math.isfinite(told.value)
             if run.details is not None:

@@ -108,7 +108,7 @@ def _of_summary(file: Path) -> Run:
     found = typed(tree, ResultSummary, file)
     pattern = (found.run_config or RunConfig()).load_pattern or LoadPattern()
     completed, failed = found.n_samples_completed, found.n_samples_failed
-    window_ns = found.legacy_loadgen_window_duration_ns or found.duration_ns
+    window_ns = number(found.legacy_loadgen_window_duration_ns or found.duration_ns)
     opened = pattern.type == "poisson"
     run = Run(
         tool="endpoints",

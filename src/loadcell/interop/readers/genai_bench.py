@@ -152,7 +152,7 @@ def _run(file: Path) -> Run:
         loop="closed",
         concurrency=concurrency,
         requests=whole(about.max_requests_per_run),
-        duration_s=about.max_time_per_run_s,
+        duration_s=number(about.max_time_per_run_s),
         input_tokens=lengths[0],
         output_tokens=lengths[1],
         ok=whole(figures.num_completed_requests),

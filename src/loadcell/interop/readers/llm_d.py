@@ -157,7 +157,7 @@ def _old(tree: dict[str, Any], file: Path) -> Run:
     run = _started(file, load_of, counts)
     run.started_at = at_utc(number(within(tree, "metrics", "time", "start")))
     run.window_s = number(within(tree, "metrics", "time", "duration"))
-    run.model = within(tree, "scenario", "model", "name")
+    run.model = text(within(tree, "scenario", "model", "name"))
     run.told = _figures(_without(tree["metrics"], "time"), file, "metrics")
     return run
 
