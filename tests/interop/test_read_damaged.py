@@ -167,6 +167,19 @@ def test_anything_in_place_of_a_cell(tmp_path: Path, thorough: None) -> None:
         taken(evalscope, folder)
 
 
+@pytest.mark.parametrize("name", list(MADE))
+def test_packed_they_say_the_same(tmp_path: Path, name: str) -> None:
+    module, make = MADE[name]
+    runs = [(run.name, run.told, run.ok, run.details and list(run.details())) for run in module.read(make(tmp_path))]
+    for file in [file for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".gz"]:
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    assert module.matches(tmp_path)
+    again = module.read(tmp_path)
+    assert [(run.name, run.told, run.ok, run.details and list(run.details())) for run in again] == runs
+    assert all(file.suffix == ".gz" for run in again for file in run.files)
+
+
 def test_untouched_they_are_all_sound(tmp_path: Path) -> None:
     for name, (module, make) in MADE.items():
         folder = tmp_path / name

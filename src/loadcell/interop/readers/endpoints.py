@@ -19,7 +19,20 @@ import msgspec
 
 from loadcell.interop.document import documents, load
 from loadcell.interop.model import Request, Run
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, text, typed, untold, whole, within
+from loadcell.interop.readers.common import (
+    NO_ROWS,
+    UNTOLD,
+    bad,
+    has,
+    head,
+    number,
+    packed,
+    text,
+    typed,
+    untold,
+    whole,
+    within,
+)
 from loadcell.interop.readers.meaning import Meaning, brief, kind_of, stat, told
 from loadcell.interop.readers.yaml_text import load_yaml
 from loadcell.mlperf.files.endpoints import LoadPattern, ResultSummary, RunConfig
@@ -69,7 +82,7 @@ class _Log(msgspec.Struct):
 def matches(path: Path) -> bool:
     """Whether it is a folder of a run, its summary or its events."""
     if path.is_dir():
-        return _summary_of(path) is not None or _is_events(path / EVENTS)
+        return _summary_of(path) is not None or _is_events(packed(path / EVENTS))
     return _is_summary(path) or _is_events(path)
 
 
@@ -77,7 +90,7 @@ def read(path: Path) -> list[Run]:
     """The run."""
     home = path if path.is_dir() else path.parent.parent if path.parent.name == "performance" else path.parent
     summary = _summary_of(path) if path.is_dir() else path if _is_summary(path) else None
-    events = home / EVENTS if path.is_dir() else path
+    events = packed(home / EVENTS) if path.is_dir() else path
     run = _of_summary(summary) if summary is not None else Run(tool="endpoints", schema="", files=[], name="run")
     if summary is None:
         run.missing += untold(UNTOLD, "version")
@@ -90,8 +103,8 @@ def read(path: Path) -> list[Run]:
 
 
 def _summary_of(folder: Path) -> Path | None:
-    places = (folder / "performance" / SUMMARY, folder / SUMMARY, *sorted(folder.glob("result_summary*.json")))
-    return next((file for file in places if _is_summary(file)), None)
+    places = (folder / "performance" / SUMMARY, folder / SUMMARY, *sorted(folder.glob("result_summary*.json*")))
+    return next((file for file in map(packed, places) if _is_summary(file)), None)
 
 
 def _is_summary(file: Path) -> bool:

@@ -28,6 +28,7 @@ from loadcell.interop.readers.common import (
     has,
     head,
     number,
+    packed,
     typed,
     unique,
     untold,
@@ -123,7 +124,7 @@ def _results(path: Path) -> list[Path]:
 
 
 def _run(file: Path) -> Run:
-    beside = file.parent / _ABOUT
+    beside = packed(file.parent / _ABOUT)
     about = typed(load(beside), _About, beside) if beside.is_file() else _About()
     seen = _Seen(products=[])
     tree = load(file, each={f"{_ROWS}.*": lambda row: _look(row, seen, file)})
