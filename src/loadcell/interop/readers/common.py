@@ -184,3 +184,9 @@ def unique(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         made.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
     return made
+
+
+def packed(path: Path) -> Path:
+    """The file, or the same packed by gzip where only that is there."""
+    other = path.with_name(f"{path.name}.gz")
+    return other if other.is_file() and not path.is_file() else path

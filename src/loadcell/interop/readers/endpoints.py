@@ -13,13 +13,26 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from loadcell.interop.document import documents, load
 from loadcell.interop.model import Request, Run
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, text, typed, untold, whole, within
+from loadcell.interop.readers.common import (
+    NO_ROWS,
+    UNTOLD,
+    bad,
+    has,
+    head,
+    number,
+    packed,
+    text,
+    typed,
+    untold,
+    whole,
+    within,
+)
 from loadcell.interop.readers.meaning import Meaning, brief, kind_of, stat, told
 from loadcell.interop.readers.yaml_text import load_yaml
 from loadcell.mlperf.files.endpoints import LoadPattern, ResultSummary, RunConfig
@@ -36,7 +49,7 @@ _SLACK = 20_000
 
 class _Event(msgspec.Struct):
     event_type: str
-    timestamp_ns: int
+    timestamp_ns: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
     sample_uuid: str = ""
     conversation_id: str | None = None
     turn: int | None = None
@@ -69,7 +82,7 @@ class _Log(msgspec.Struct):
 def matches(path: Path) -> bool:
     """Whether it is a folder of a run, its summary or its events."""
     if path.is_dir():
-        return _summary_of(path) is not None or _is_events(path / EVENTS)
+        return _summary_of(path) is not None or _is_events(packed(path / EVENTS))
     return _is_summary(path) or _is_events(path)
 
 
@@ -77,7 +90,7 @@ def read(path: Path) -> list[Run]:
     """The run."""
     home = path if path.is_dir() else path.parent.parent if path.parent.name == "performance" else path.parent
     summary = _summary_of(path) if path.is_dir() else path if _is_summary(path) else None
-    events = home / EVENTS if path.is_dir() else path
+    events = packed(home / EVENTS) if path.is_dir() else path
     run = _of_summary(summary) if summary is not None else Run(tool="endpoints", schema="", files=[], name="run")
     if summary is None:
         run.missing += untold(UNTOLD, "version")
@@ -90,8 +103,8 @@ def read(path: Path) -> list[Run]:
 
 
 def _summary_of(folder: Path) -> Path | None:
-    places = (folder / "performance" / SUMMARY, folder / SUMMARY, *sorted(folder.glob("result_summary*.json")))
-    return next((file for file in places if _is_summary(file)), None)
+    places = (folder / "performance" / SUMMARY, folder / SUMMARY, *sorted(folder.glob("result_summary*.json*")))
+    return next((file for file in map(packed, places) if _is_summary(file)), None)
 
 
 def _is_summary(file: Path) -> bool:
@@ -108,7 +121,7 @@ def _of_summary(file: Path) -> Run:
     found = typed(tree, ResultSummary, file)
     pattern = (found.run_config or RunConfig()).load_pattern or LoadPattern()
     completed, failed = found.n_samples_completed, found.n_samples_failed
-    window_ns = found.legacy_loadgen_window_duration_ns or found.duration_ns
+    window_ns = number(found.legacy_loadgen_window_duration_ns or found.duration_ns)
     opened = pattern.type == "poisson"
     run = Run(
         tool="endpoints",
@@ -174,7 +187,7 @@ def _configure(run: Run, file: Path) -> None:
     run.tokenizer = text(within(model, "tokenizer_name"))
     run.url = bare_url(url) if url else None
     run.api = _APIS.get(text(within(endpoint, "api_type")) or "")
-    run.stream = {"on": True, "off": False, True: True, False: False}.get(streaming)
+    run.stream = streaming if isinstance(streaming, bool) else {"on": True, "off": False}.get(text(streaming) or "")
     run.requests = whole(within(runtime, "n_samples_to_issue"))
     least_ms = number(within(runtime, "min_duration_ms"))
     run.duration_s = least_ms / 1e3 if least_ms and run.requests is None else None

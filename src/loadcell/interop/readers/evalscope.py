@@ -25,7 +25,7 @@ import msgspec
 from loadcell.errors import UsageError
 from loadcell.interop.document import load, opened
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, typed, untold, whole
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, packed, typed, untold, whole
 from loadcell.interop.readers.meaning import Meaning, api_of, from_the_slow_end, stat, told
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
@@ -99,14 +99,15 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return any(_is_file(file) for file in (folder / _SUMMARY, _rows_of(folder)) if file is not None)
+    return any(_is_file(file) for file in (packed(folder / _SUMMARY), packed(folder / _ROWS)))
 
 
 def _is_file(path: Path) -> bool:
     if path.name.removesuffix(".gz") == _ROWS:
         return _begins_sqlite(path)
     keys = {_SUMMARY: ("Req Throughput (req/s)", "Test Duration (s)"), _PERCENTILES: ("Percentiles", "Latency (s)")}
-    return path.name in keys and has(head(path), *keys[path.name])
+    name = path.name.removesuffix(".gz")
+    return name in keys and has(head(path), *keys[name])
 
 
 def _begins_sqlite(path: Path) -> bool:
@@ -117,13 +118,10 @@ def _begins_sqlite(path: Path) -> bool:
         return False
 
 
-def _rows_of(folder: Path) -> Path | None:
-    return next((file for name in (_ROWS, f"{_ROWS}.gz") if (file := folder / name).is_file()), None)
-
-
 def _run(folder: Path, *, named: bool) -> Run:
-    files = [file for name in (_SUMMARY, _PERCENTILES, _ARGUMENTS, _WORKLOAD) if (file := folder / name).is_file()]
-    rows = _rows_of(folder)
+    names = (_SUMMARY, _PERCENTILES, _ARGUMENTS, _WORKLOAD)
+    files = [file for name in names if (file := packed(folder / name)).is_file()]
+    rows = file if (file := packed(folder / _ROWS)).is_file() else None
     summary = _document(folder / _SUMMARY, dict)
     arguments = typed(_document(folder / _ARGUMENTS, dict), _Arguments, folder / _ARGUMENTS)
     parallel, rate = whole(arguments.parallel), number(arguments.rate)
@@ -144,7 +142,7 @@ def _run(folder: Path, *, named: bool) -> Run:
         concurrency=None if arguments.open_loop else parallel,
         arrivals="poisson" if arguments.open_loop and rate is not None and rate > 0 else None,
         requests=whole(arguments.number),
-        duration_s=arguments.duration,
+        duration_s=number(arguments.duration),
         seed=arguments.seed,
         input_tokens=_lengths(arguments.min_prompt_length, arguments.max_prompt_length)
         if arguments.dataset == "random"
@@ -203,6 +201,7 @@ def _say(run: Run, arguments: _Arguments) -> None:
 
 def _document(path: Path, kind: type) -> Any:
     """The document at `path`, empty where there is no such file."""
+    path = packed(path)
     tree = load(path) if path.is_file() else kind()
     if not isinstance(tree, kind):
         raise bad(path, "", f"it is no {'object' if kind is dict else 'list'}, so not of EvalScope perf")

@@ -28,6 +28,7 @@ from loadcell.interop.readers.common import (
     has,
     head,
     number,
+    packed,
     typed,
     unique,
     untold,
@@ -123,7 +124,7 @@ def _results(path: Path) -> list[Path]:
 
 
 def _run(file: Path) -> Run:
-    beside = file.parent / _ABOUT
+    beside = packed(file.parent / _ABOUT)
     about = typed(load(beside), _About, beside) if beside.is_file() else _About()
     seen = _Seen(products=[])
     tree = load(file, each={f"{_ROWS}.*": lambda row: _look(row, seen, file)})
@@ -152,7 +153,7 @@ def _run(file: Path) -> Run:
         loop="closed",
         concurrency=concurrency,
         requests=whole(about.max_requests_per_run),
-        duration_s=about.max_time_per_run_s,
+        duration_s=number(about.max_time_per_run_s),
         input_tokens=lengths[0],
         output_tokens=lengths[1],
         ok=whole(figures.num_completed_requests),
@@ -166,6 +167,8 @@ def _run(file: Path) -> Run:
             *untold(NO_EVENTS, "chunks"),
         ],
     )
+    if not isinstance(tree.get(_ROWS, []), list):
+        raise bad(file, _ROWS, "no list: it is edited, or of another version")
     if _ROWS in tree:
         run.details = lambda: _requests(file, SCALE[unit], streamed is not False)
         run.missing.append(

@@ -30,6 +30,7 @@ from loadcell.interop.readers.common import (
     has,
     head,
     number,
+    packed,
     typed,
     unique,
     untold,
@@ -158,7 +159,7 @@ def read(path: Path) -> list[Run]:
     reports, rows = _reports(path), _rows(path)
     stages = {int(found[1]): file for file in reports if (found := _STAGE.search(file.name))}
     home = path if path.is_dir() else path.parent
-    beside = home / "config.yaml"
+    beside = packed(home / "config.yaml")
     config = typed(load_yaml(beside), _Config, beside) if _is_config(beside) else None
     if stages:
         runs = [_run(file, stage, config or _Config()) for stage, file in sorted(stages.items())]
@@ -260,7 +261,7 @@ def _name(stage: int | None, users: int | None, rate: float | None) -> str:
 
 def _date(run: Run, home: Path, stage: int) -> None:
     """The wall-clock start that the stage's slice of an llm-d report tells."""
-    part = home / f"inference-perf.partial.stage_{stage}.yaml"
+    part = packed(home / f"inference-perf.partial.stage_{stage}.yaml")
     run.started_at = moment(within(load_yaml(part), "run", "time", "start")) if part.is_file() else None
     if part.is_file():
         run.files.append(part)
@@ -298,6 +299,8 @@ def _meaning(key: str, queued: bool) -> Meaning | None:
         return _RATES[name]
     if group == "schedule_delay":
         return Meaning("s", None if queued else "send_lateness", which)
+    if name == "count" and group in ("successes", "failures", "load_summary"):
+        return Meaning("requests")
     if group in _TOKENS:
         return Meaning("tokens", None, which)
     if name.endswith("_percentage"):

@@ -8,17 +8,20 @@ query that was issued last is done. LoadGen knows no failures: every sample coun
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from loadcell.errors import UsageError
 from loadcell.interop.document import opened
 from loadcell.interop.model import Request, Run
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, head, unique, untold
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, head, packed, unique, untold
 from loadcell.interop.readers.meaning import Meaning, moment, stat, told
 from loadcell.mlperf.files.loadgen_logs import (
     DETAIL,
@@ -30,9 +33,9 @@ from loadcell.mlperf.files.loadgen_logs import (
     read_detail,
     read_summary,
 )
-from loadcell.mlperf.model import Finding
 from loadcell.phrases import phrase
 
+L = TypeVar("L", Detail, Summary)
 TRACE = "mlperf_log_trace.json"
 _WHOLE_TRACE = b'"LastTrace"'
 _BANNER = "MLPerf Results Summary"
@@ -82,7 +85,7 @@ def read(path: Path) -> list[Run]:
         return [_run(path if _is_detail(path) else None, path if _is_summary(path) else None, path.parent)]
     runs = []
     for folder in _folders(path):
-        detail, summary = folder / DETAIL, folder / SUMMARY
+        detail, summary = packed(folder / DETAIL), packed(folder / SUMMARY)
         run = _run(detail if detail.is_file() else None, summary if summary.is_file() else None, folder)
         run.name = "-".join((*folder.relative_to(path).parts, run.name))
         runs.append(run)
@@ -93,8 +96,8 @@ def read(path: Path) -> list[Run]:
 
 def _folders(path: Path) -> list[Path]:
     for within in _IN:
-        found = {file.parent for name in (DETAIL, SUMMARY) for file in path.glob(within + name)}
-        mine = [one for one in sorted(found) if _is_detail(one / DETAIL) or _is_summary(one / SUMMARY)]
+        found = {file.parent for name in (DETAIL, SUMMARY) for file in path.glob(f"{within}{name}*")}
+        mine = [one for one in sorted(found) if _is_detail(packed(one / DETAIL)) or _is_summary(packed(one / SUMMARY))]
         if mine:
             return mine
     return []
@@ -109,13 +112,13 @@ def _is_summary(file: Path) -> bool:
 
 
 def _run(detail_file: Path | None, summary_file: Path | None, folder: Path) -> Run:
-    trace = folder / TRACE
+    trace = packed(folder / TRACE)
     has_trace = trace.is_file() and trace.stat().st_size > 0
     logs = [file for file in (detail_file, summary_file) if file is not None]
-    summary = _sound(read_summary(summary_file)) if summary_file is not None else None
+    summary = _sound(read_summary, summary_file) if summary_file is not None else None
     run = _of_summary(summary) if summary is not None else Run(tool="mlperf", schema="", files=[], name="")
     if detail_file is not None:
-        run = _of_detail(_sound(read_detail(detail_file)))
+        run = _of_detail(_sound(read_detail, detail_file))
     run.files = [*logs, *([trace] if has_trace else [])]
     run.missing += untold(phrase("LoadGen knows no failures: every sample counts"), "failed")
     if not run.told:
@@ -127,11 +130,21 @@ def _run(detail_file: Path | None, summary_file: Path | None, folder: Path) -> R
     return run
 
 
-def _sound(log: Any) -> Any:
-    """The log; UsageError says what is wrong with one that is damaged."""
-    wrong: list[Finding] = [found for found in log.problems if found.ok is False and found.rule != "log-repeated"]
+def _sound(read_log: Callable[[Path], L], file: Path) -> L:
+    """A log, unpacked; UsageError says what is wrong with one that is damaged."""
+    with tempfile.TemporaryDirectory(prefix="loadcell-import-") as folder:
+        plain = file
+        if file.suffix == ".gz":
+            plain = Path(folder) / file.name.removesuffix(".gz")
+            try:
+                with opened(file) as packed_log, plain.open("wb") as unpacked:
+                    shutil.copyfileobj(packed_log, unpacked)
+            except (OSError, EOFError, zlib.error) as error:
+                raise UsageError(f"cannot unpack {file}: {error}") from None
+        log = read_log(plain)
+    wrong = [found for found in log.problems if found.ok is False and found.rule != "log-repeated"]
     if wrong:
-        raise UsageError(f"{log.path}: {wrong[0].says}" + (f": {wrong[0].advice}" if wrong[0].advice else ""))
+        raise UsageError(f"{file}: {wrong[0].says}" + (f": {wrong[0].advice}" if wrong[0].advice else ""))
     return log
 
 
