@@ -93,7 +93,7 @@ def write_import(
     *,
     loop: str | None = "open",
     chunks: bool = False,
-    planned: bool = False,
+    scheduled: bool = False,
     placed: bool = True,
     details: bool = True,
     about: dict[str, Any] | None = None,
@@ -102,10 +102,10 @@ def write_import(
 ) -> Recording:
     """Write an imported recording and open it; `about` goes into imported.json, `manifest` into recording.json.
 
-    `chunks`: the file has the times of events; `planned`: and a schedule, which the sends kept to within 1 ms.
+    `chunks`: the file has the times of events; `scheduled`: and a schedule, which the sends kept to within 1 ms.
     """
     folder.mkdir(parents=True)
-    if planned:
+    if scheduled:
         rows = [each | {"planned_ns": max(0, each["send_start_ns"] - MS)} for each in rows]
     if chunks:
         rows = [
@@ -139,7 +139,7 @@ def write_import(
     }
     for section, values in (tree or {}).items():
         base[section] = base.get(section, {}) | values
-    missing = [NO_SEED, *([] if planned else [NO_PLAN])]
+    missing = [NO_SEED, *([] if scheduled else [NO_PLAN])]
     imported: dict[str, Any] = {
         "tool": "vllm", "title": "vLLM bench serve", "version": "0.33.0", "schema": "bench serve, --save-detailed",
         "tested": True, "files": {"result.json": "ab" * 32}, "imported_at": "2026-01-02T00:00:00+00:00", "loop": loop,

@@ -75,6 +75,11 @@ def placed(imported: Imported | None) -> bool:
     return imported is None or (imported.placed and imported.details)
 
 
+def tallied(imported: Imported | None) -> bool:
+    """Whether it is known how many requests succeeded."""
+    return imported is None or imported.details or imported.ok is not None
+
+
 def named(imported: Imported) -> str:
     """The tool and its version, as people say it."""
     return f"{imported.title} {imported.version}" if imported.version else imported.title
