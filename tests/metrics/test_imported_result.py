@@ -229,6 +229,17 @@ def test_seconds_become_milliseconds_and_odd_units_nothing(tmp_path):
     assert not result.latency["e2e_ms"].service.told
 
 
+def test_rates_a_minute_become_rates_a_second_and_odd_units_nothing(tmp_path):
+    told = [
+        Told(key="per_min", value=600.0, unit="requests/min", metric="requests_per_s"),
+        Told(key="odd", value=7.0, unit="tokens", metric="output_tokens_per_s"),
+    ]
+    rates = build_result(a_told(tmp_path / "run", about={"told": told})).throughput
+    assert rates.requests_per_s == pytest.approx(10.0)
+    assert rates.output_tokens_per_s is None
+    assert rates.told == ["requests_per_s"]
+
+
 def test_what_the_tool_counted_is_accounted_for(tmp_path):
     result = build_result(a_told(tmp_path / "run"))
     run = result.counts.run

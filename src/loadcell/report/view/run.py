@@ -280,7 +280,7 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         )
         both = (
             []
-            if rates.total_tokens_per_s is None and hears
+            if rates.total_tokens_per_s is None and (hears or result.imported)
             else [_in_and_out(rates.total_tokens_per_s, words) + marked(rates, "total_tokens_per_s", words)]
         )
         yield from [fact("", *both, *reached)] if both or reached else []
