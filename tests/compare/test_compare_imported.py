@@ -101,3 +101,15 @@ def test_every_tool_that_is_read_is_defined_or_known_not_to_be():
 
     assert set(DEFINITIONS) <= set(TOOLS)
     assert set(TOOLS) - set(DEFINITIONS) == {"evalscope", "llm-d"}  # the one unread, the other of any tool's runs
+
+
+def test_told_figures_of_several_runs_a_side_are_judged_by_the_spread_between_runs(tmp_path):
+    for side, level in (("a", 1.0), ("b", 1.3)):
+        for i, noise in enumerate((0.99, 1.0, 1.01), 1):
+            about = {"files": {"r.json": f"{side}{i}" * 32}}
+            a_told(tmp_path / side / str(i), scale=level * noise, about=about, id=f"{side}{i}")
+    comparison = compare([tmp_path / "a", tmp_path / "b"], gates=[parse_gate("ttft.p50>+5%")])
+    p50 = change(comparison, "ttft", "p50")
+    assert p50.finding == "worse"
+    assert p50.low == pytest.approx(0.3, abs=0.06)
+    assert comparison.gates[0].fired
