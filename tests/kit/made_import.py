@@ -94,6 +94,7 @@ def write_import(
     loop: str | None = "open",
     chunks: bool = False,
     scheduled: bool = False,
+    sessions: Sequence[int] | None = None,
     placed: bool = True,
     details: bool = True,
     about: dict[str, Any] | None = None,
@@ -121,7 +122,11 @@ def write_import(
         write_part(folder, "chunks", _table(CHUNKS, events), worker=0, part=0)
     if rows:
         write_part(folder, "requests", _table(REQUESTS, rows), worker=0, part=0)
-    plan = [{"request": each["request"], "planned_ns": each.get("planned_ns"), "input_tokens": 100} for each in rows]
+    plan = [
+        {"request": each["request"], "planned_ns": each.get("planned_ns"), "input_tokens": 100,
+         "session": None if sessions is None else sessions[each["request"]]}
+        for each in rows
+    ]  # fmt: skip
     effective = {
         "model": "meta/Made-8B", "rows": len(rows), "imported_from": (about or {}).get("tool", "vllm"),
     }  # fmt: skip
@@ -129,7 +134,7 @@ def write_import(
         "loadcell": "0", "id": "made", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
         "loop": loop or "closed", "planned": len(rows) or 400, "workers": 1,
         "schedule_hash": "0" * 16, "clock": "user", "effective": effective,
-        "ended_ns": max((each["end_ns"] for each in rows), default=None) if placed else None,
+        "ended_ns": max((each["end_ns"] or 0 for each in rows), default=None) if placed else None,
     } | manifest  # fmt: skip
     load: dict[str, Any] = {"rate": 10.0} if loop == "open" else {"concurrency": 8} if loop else {}
     base: dict[str, Any] = {

@@ -329,3 +329,59 @@ def test_a_measured_run_has_nothing_of_it(tmp_path):
     assert result.throughput.told is None
     assert not any(one.service.told for one in result.latency.values())
     assert "imported" not in {check.name for check in result.verdict.checks}
+
+
+# --- odd rows --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zero", [True, False])
+def test_failures_without_any_time_are_counted_all_the_same(tmp_path, zero):
+    times = ("send_start_ns", "first_any_ns", "last_ns", "end_ns")
+    good = [row(i, 0 if zero else 100 * i) for i in range(100)]
+    rows = [failed(i, 0) | dict.fromkeys(times) if i % 5 == 0 else each for i, each in enumerate(good)]
+    result = build_result(write_import(tmp_path / "run", rows, loop="closed", placed=not zero))
+    assert (result.counts.run.failed, result.counts.run.ok) == (20, 80)
+    assert result.counts.window.failed >= 15
+    assert ("as if sent with the one before" in " ".join(result.notes)) is not zero
+    failures = next(check for check in result.verdict.checks if check.name == "failures")
+    assert failures.word == "SUSPECT"
+
+
+def test_an_slo_of_summaries_cannot_be_judged(tmp_path):
+    good = build_result(a_told(tmp_path / "run"), Slo(ttft_ms=70.0)).goodput
+    assert good is not None
+    assert (good.good, good.goodput_per_s, good.attainment.value) == (None, None, None)
+    assert good.limits["ttft_ms"].met is None
+    assert good.limits["ttft_ms"].note == "cannot be judged: there are no requests"
+
+
+def test_replies_that_were_not_streamed_have_e2e_and_rates(tmp_path):
+    rows = [each | {"first_any_ns": None} for each in placed_rows(100)]
+    result = build_result(write_import(tmp_path / "run", rows, tree={"endpoint": {"stream": False}}))
+    assert result.latency["ttft_ms"].service.n == 0
+    assert result.latency["e2e_ms"].service.n == result.counts.window.ok
+    assert result.throughput.output_tokens_per_s == pytest.approx(110, rel=0.05)
+
+
+def test_sessions_depend_on_each_other_in_its_intervals(tmp_path):
+    """Ten turns a session, each session with its own TTFT: the interval knows that there are few sessions."""
+    level = np.random.default_rng(3).lognormal(np.log(60), 0.5, 40)
+    rows = [row(i, 50 * i, ttft_ms=float(level[i // 10])) for i in range(400)]
+    alone = build_result(write_import(tmp_path / "alone", rows)).latency["ttft_ms"].service
+    session = [i // 10 for i in range(400)]
+    known = build_result(write_import(tmp_path / "known", rows, sessions=session)).latency["ttft_ms"].service
+    assert known.effective is not None
+    assert alone.effective is not None
+    assert known.effective <= alone.effective
+    assert known.effective < 100
+
+
+def test_requests_that_were_given_up_at_the_end_are_cancelled(tmp_path):
+    rows = placed_rows(100)
+    rows[-3:] = [
+        each
+        | {"status": "cancelled", "first_any_ns": None, "last_ns": None, "output_tokens": None, "token_source": None}
+        for each in rows[-3:]
+    ]
+    run = build_result(write_import(tmp_path / "run", rows)).counts.run
+    assert (run.ok, run.cancelled, run.unsent) == (97, 3, 0)

@@ -43,6 +43,7 @@ TOGETHER = 0.1
 """Share of events that came together with the one before from which on a note tells of it."""
 NO_CLOCK = phrase("each request has a zero of its own, so nothing is known of the load over time")
 NO_ROWS = phrase("there are no requests, so nothing is known of the load over time")
+NO_REQUESTS = phrase("cannot be judged: there are no requests")
 UNKNOWN = "unknown"
 """The loop of a run whose files do not tell it."""
 _MS = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
@@ -182,7 +183,7 @@ def _without_time(result: Result, why: str) -> Result:
         throughput=replace(
             rates, **gone, user_tokens_per_s=caveats(rates.user_tokens_per_s, UNPLACED)
         ),
-        goodput=good and _untimed(good),
+        goodput=good and _untimed(good, rows_there=why == NO_CLOCK),
         run=replace(result.run, duration_s=None),
         steady=Steady(
             method="whole", warmup_s=None, drain_s=None, stable=None, growth_per_s=Estimate(), says=why,
@@ -202,12 +203,16 @@ def _without_time(result: Result, why: str) -> Result:
     )  # fmt: skip
 
 
-def _untimed(good: Goodput) -> Goodput:
-    """Goodput without its rate, and without intervals, which ask how far misses come in runs."""
+def _untimed(good: Goodput, *, rows_there: bool) -> Goodput:
+    """Goodput without its rate, and without intervals, which ask how far misses come in runs; nothing without rows."""
 
     def alone(share: Share) -> Share:
         return replace(share, low=None, high=None)
 
+    if not rows_there:
+        none = Share(value=None, low=None, high=None)
+        limits = {name: replace(one, met=None, attainment=none, note=NO_REQUESTS) for name, one in good.limits.items()}
+        return replace(good, good=None, goodput_per_s=None, attainment=none, limits=limits)
     limits = {name: replace(one, attainment=alone(one.attainment)) for name, one in good.limits.items()}
     return replace(good, goodput_per_s=None, attainment=alone(good.attainment), limits=limits)
 
@@ -316,6 +321,9 @@ def _of_rows(imported: Imported, stream: Delivered | None, rows: Rows) -> Iterat
         )
     if unsure := rows.token_source.get("unknown"):
         yield phrase("nothing tells who counted the output tokens of {:,} requests", unsure)
+    untimed = int(np.count_nonzero(np.isnan(rows.send_start) & np.isnan(rows.end)))
+    if untimed and placed(imported):
+        yield phrase("{:,} requests have no times: they count as if sent with the one before them", untimed)
     bare = int(np.count_nonzero(rows.ok & rows.bare))
     if bare and placed(imported):
         yield phrase(
