@@ -109,3 +109,13 @@ def test_browse_opens_them(tmp_path):
         make(tmp_path / make.__name__)
     for entry in scan(tmp_path).entries:
         assert "nobody judged its client" in run_report(entry, EN)
+
+
+def test_the_list_of_recordings_tells_imports_from_measured_runs(tmp_path):
+    from loadcell.browse.listing import scan
+    from loadcell.browse.pages import row
+
+    a_told(tmp_path / "run")
+    shown = row(scan(tmp_path).entries[0], None, EN)
+    assert shown["state"] == "imported"
+    assert (shown["url"], shown["lengths"]) == ("", "")  # defaults of ours were asked of nobody
