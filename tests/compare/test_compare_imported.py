@@ -113,3 +113,16 @@ def test_told_figures_of_several_runs_a_side_are_judged_by_the_spread_between_ru
     assert p50.finding == "worse"
     assert p50.low == pytest.approx(0.3, abs=0.06)
     assert comparison.gates[0].fired
+
+
+def test_lengths_that_are_those_of_the_rows_call_for_care_alone(tmp_path):
+    derived = {"derived": ["workload.input_tokens: the least and the most of the requests"]}
+    a_placed(tmp_path / "a", id="a", about=derived)
+    tree = {"workload": {"input_tokens": "uniform:90,110"}}
+    a_placed(tmp_path / "b", id="b", about=derived, tree=tree)
+    pair = compare([tmp_path / "a", tmp_path / "b"]).pairs[0]
+    assert pair.forbids == []
+    assert "input lengths: A 100, B uniform:90,110" in pair.care
+    a_placed(tmp_path / "c", id="c")
+    a_placed(tmp_path / "d", id="d", tree=tree)
+    assert compare([tmp_path / "c", tmp_path / "d"]).pairs[0].forbids == ["input lengths: A 100, B uniform:90,110"]
