@@ -102,9 +102,9 @@ def untold(imported: Imported | None, field: str) -> bool:
     return imported is not None and any(one.field == field for one in imported.missing)
 
 
-def own_fingerprint(fingerprint: str, imported: Imported) -> str:
-    """Of one import: nobody knows whether two of them, or one and a measured run, asked the same prompts."""
-    text = "\n".join([fingerprint, imported.tool, *sorted(imported.files.values())])
+def own_fingerprint(fingerprint: str, imported: Imported, run: str) -> str:
+    """Of one run of some files: nobody knows whether it asked the same prompts as another, imported or measured."""
+    text = "\n".join([fingerprint, imported.tool, run, *sorted(imported.files.values())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -157,7 +157,7 @@ def _without_client(result: Result, imported: Imported, *, scheduled: bool) -> R
         methodology=replace(
             method,
             loop=method.loop if imported.loop is not None else UNKNOWN,
-            fingerprint=own_fingerprint(method.fingerprint, imported),
+            fingerprint=own_fingerprint(method.fingerprint, imported, result.run.id),
         ),
     )
 
