@@ -95,6 +95,7 @@ def write_import(
     chunks: bool = False,
     scheduled: bool = False,
     sessions: Sequence[int] | None = None,
+    turns: Sequence[int] | None = None,
     placed: bool = True,
     details: bool = True,
     about: dict[str, Any] | None = None,
@@ -124,7 +125,8 @@ def write_import(
         write_part(folder, "requests", _table(REQUESTS, rows), worker=0, part=0)
     plan = [
         {"request": each["request"], "planned_ns": each.get("planned_ns"), "input_tokens": 100,
-         "session": None if sessions is None else sessions[each["request"]]}
+         "session": None if sessions is None else sessions[each["request"]],
+         "turn": None if turns is None else turns[each["request"]]}
         for each in rows
     ]  # fmt: skip
     effective = {

@@ -376,6 +376,18 @@ def test_sessions_depend_on_each_other_in_its_intervals(tmp_path):
     assert known.effective < 100
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_of_sessions_only_what_needs_no_plan_is_told(tmp_path, numbered):
+    rows = [row(i, 50 * (i // 2) + 500 * (i % 2)) for i in range(200)]  # turn 1 half a second after turn 0
+    turns = [i % 2 for i in range(200)] if numbered else None
+    sessions = [i // 2 for i in range(200)]
+    found = build_result(write_import(tmp_path / "run", rows, sessions=sessions, turns=turns)).sessions
+    assert found is not None
+    assert (found.begun, found.path) == (100, None)
+    assert [turn.first for turn in found.by_turn] == ([0, 1] if numbered else [])
+    assert all(latency.response is None for turn in found.by_turn for latency in turn.latency.values())
+
+
 def test_requests_that_were_given_up_at_the_end_are_cancelled(tmp_path):
     rows = placed_rows(100)
     rows[-3:] = [

@@ -25,6 +25,7 @@ from loadcell.metrics.model import (
     Goodput,
     Latency,
     Result,
+    Sessions,
     Share,
     Steady,
     Summary,
@@ -138,6 +139,7 @@ def _without_client(result: Result, imported: Imported, *, scheduled: bool) -> R
         goodput=good if scheduled or good is None else replace(good, anchor="service"),
         delivered=None,
         replies=None,
+        sessions=result.sessions and _talks(result.sessions, scheduled=scheduled),
         instrument=replace(
             itself,
             read_lag=none,
@@ -160,6 +162,13 @@ def _without_client(result: Result, imported: Imported, *, scheduled: bool) -> R
             fingerprint=own_fingerprint(method.fingerprint, imported, result.run.id),
         ),
     )
+
+
+def _talks(found: Sessions, *, scheduled: bool) -> Sessions:
+    """Sessions without what only a plan tells, of what waits for what; and by turn where the file numbers these."""
+    numbered = found.deepest > 1 or (found.turns or 0) <= 1
+    by_turn = [replace(one, latency=one.latency if scheduled else _service(one.latency)) for one in found.by_turn]
+    return replace(found, path=None, by_turn=by_turn if numbered else [])
 
 
 def _service(latency: dict[str, Latency]) -> dict[str, Latency]:
