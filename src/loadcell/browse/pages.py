@@ -80,7 +80,11 @@ def row(entry: Entry, figures: Figures | None, words: Words) -> dict[str, Any]:
         "load": _load(entry, words),
         "lengths": _of_first(entry, lambda run: _lengths(run, words)),
         "load_value": _load_value(entry),
-        "state": "" if manifest is None else _state(manifest.state, words),
+        "state": words.say("imported")
+        if _imported(entry)
+        else ""
+        if manifest is None
+        else _state(manifest.state, words),
         "whole": manifest is None or manifest.state == "complete",
         "count": _count(entry, words),
         "trouble": None if entry.trouble is None else plain(words.say(entry.trouble), 600),
@@ -193,14 +197,21 @@ def _of_first(entry: Entry, told: Callable[[Entry], str]) -> str:
     return next((text for run in (entry, *entry.inside) if (text := told(run))), "")
 
 
+def _imported(run: Entry) -> bool:
+    """Whether another tool made the load: what its files do not tell is a default of ours in its spec."""
+    return run.manifest is not None and bool(run.manifest.effective.get("imported_from"))
+
+
 def _url(run: Entry) -> str:
     """Where the load went, as it was written down: without credentials."""
+    if _imported(run):
+        return plain(str((run.manifest.effective if run.manifest else {}).get("url") or ""), 120)
     return plain(str(run.section("endpoint").get("url") or ""), 120)
 
 
 def _lengths(run: Entry, words: Words) -> str:
     """Prompt and output lengths, or the file of the prompts."""
-    asked = run.section("workload")
+    asked = {} if _imported(run) else run.section("workload")
     if prompts := asked.get("prompts"):
         return plain(str(prompts), 80)
     lengths = [plain(str(asked.get(f"{name}_tokens") or ""), 40) for name in ("input", "output")]

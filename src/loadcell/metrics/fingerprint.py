@@ -163,7 +163,9 @@ def differences(a: Result, b: Result, names: tuple[str, str] = ("A", "B")) -> li
             continue
         if field.path == "trace" and None not in traces and traces[0] == traces[1]:
             continue
-        found.append(Difference(field.title, field.weight, _say(field, values, names), field.repeats))
+        seen = _seen(field.path, a, b)  # so that equal wishes may have come out differently
+        weight = "care" if seen else field.weight
+        found.append(Difference(field.title, weight, _say(field, values, names), field.repeats or seen))
     if one["prompts"] == other["prompts"] and not same_file and None not in files:
         found.append(Difference("schedule", "forbid", phrase("the prompt file has changed"), False))
     if one["trace"] == other["trace"] and None not in traces and traces[0] != traces[1]:
@@ -198,6 +200,13 @@ def _untold(path: str, a: Result, b: Result) -> bool:
     )
 
 
+def _seen(path: str, a: Result, b: Result) -> bool:
+    """Whether an import on either side has the field from what its requests were, not from what was asked."""
+    start = f"{path.removeprefix('spec.')}:"
+    imports = [result.imported for result in (a, b) if result.imported is not None]
+    return any(one.startswith(start) for imported in imports for one in imported.derived)
+
+
 def _of_imports(a: Result, b: Result, names: tuple[str, str]) -> Iterator[Difference]:
     """What must be known where a side was measured by another tool: its definitions, and what nobody knows of it."""
     sides = [(name, result.imported) for name, result in zip(names, (a, b), strict=True)]
@@ -219,7 +228,7 @@ def _of_imports(a: Result, b: Result, names: tuple[str, str]) -> Iterator[Differ
         says = phrase("whether both were asked the same cannot be told: of {} the prompts are not known", name)
         if lacking:
             says = phrase("{}, nor {}", says, joined(", ", lacking))
-        yield Difference("imported", "care", says, False)
+        yield Difference("imported", "care", says, True)
 
 
 _ASKED = {

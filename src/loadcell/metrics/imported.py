@@ -7,7 +7,7 @@ computed: no other module needs to ask where a recording comes from.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from loadcell.metrics.model import (
     Goodput,
     Latency,
     Result,
+    Sessions,
     Share,
     Steady,
     Summary,
@@ -43,9 +44,12 @@ TOGETHER = 0.1
 """Share of events that came together with the one before from which on a note tells of it."""
 NO_CLOCK = phrase("each request has a zero of its own, so nothing is known of the load over time")
 NO_ROWS = phrase("there are no requests, so nothing is known of the load over time")
+NO_REQUESTS = phrase("cannot be judged: there are no requests")
 UNKNOWN = "unknown"
 """The loop of a run whose files do not tell it."""
 _MS = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
+_A_SECOND = {"s": 1.0, "min": 1 / 60, "h": 1 / 3600}
+"""What a rate of so long is a second, by what stands behind the last slash of its unit."""
 _EMPTY: Any = np.empty(0)
 _RATES = ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "total_tokens_per_s", "inputs_per_s",
           "images_per_s", "audio_s_per_s")  # fmt: skip
@@ -75,6 +79,11 @@ def placed(imported: Imported | None) -> bool:
     return imported is None or (imported.placed and imported.details)
 
 
+def tallied(imported: Imported | None) -> bool:
+    """Whether it is known how many requests succeeded."""
+    return imported is None or imported.details or imported.ok is not None
+
+
 def named(imported: Imported) -> str:
     """The tool and its version, as people say it."""
     return f"{imported.title} {imported.version}" if imported.version else imported.title
@@ -94,9 +103,9 @@ def untold(imported: Imported | None, field: str) -> bool:
     return imported is not None and any(one.field == field for one in imported.missing)
 
 
-def own_fingerprint(fingerprint: str, imported: Imported) -> str:
-    """Of one import: nobody knows whether two of them, or one and a measured run, asked the same prompts."""
-    text = "\n".join([fingerprint, imported.tool, *sorted(imported.files.values())])
+def own_fingerprint(fingerprint: str, imported: Imported, run: str) -> str:
+    """Of one run of some files: nobody knows whether it asked the same prompts as another, imported or measured."""
+    text = "\n".join([fingerprint, imported.tool, run, *sorted(imported.files.values())])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -130,6 +139,7 @@ def _without_client(result: Result, imported: Imported, *, scheduled: bool) -> R
         goodput=good if scheduled or good is None else replace(good, anchor="service"),
         delivered=None,
         replies=None,
+        sessions=result.sessions and _talks(result.sessions, scheduled=scheduled),
         instrument=replace(
             itself,
             read_lag=none,
@@ -149,9 +159,16 @@ def _without_client(result: Result, imported: Imported, *, scheduled: bool) -> R
         methodology=replace(
             method,
             loop=method.loop if imported.loop is not None else UNKNOWN,
-            fingerprint=own_fingerprint(method.fingerprint, imported),
+            fingerprint=own_fingerprint(method.fingerprint, imported, result.run.id),
         ),
     )
+
+
+def _talks(found: Sessions, *, scheduled: bool) -> Sessions:
+    """Sessions without what only a plan tells, of what waits for what; and by turn where the file numbers these."""
+    numbered = found.deepest > 1 or (found.turns or 0) <= 1
+    by_turn = [replace(one, latency=one.latency if scheduled else _service(one.latency)) for one in found.by_turn]
+    return replace(found, path=None, by_turn=by_turn if numbered else [])
 
 
 def _service(latency: dict[str, Latency]) -> dict[str, Latency]:
@@ -175,7 +192,7 @@ def _without_time(result: Result, why: str) -> Result:
         throughput=replace(
             rates, **gone, user_tokens_per_s=caveats(rates.user_tokens_per_s, UNPLACED)
         ),
-        goodput=good and _untimed(good),
+        goodput=good and _untimed(good, rows_there=why == NO_CLOCK),
         run=replace(result.run, duration_s=None),
         steady=Steady(
             method="whole", warmup_s=None, drain_s=None, stable=None, growth_per_s=Estimate(), says=why,
@@ -195,12 +212,16 @@ def _without_time(result: Result, why: str) -> Result:
     )  # fmt: skip
 
 
-def _untimed(good: Goodput) -> Goodput:
-    """Goodput without its rate, and without intervals, which ask how far misses come in runs."""
+def _untimed(good: Goodput, *, rows_there: bool) -> Goodput:
+    """Goodput without its rate, and without intervals, which ask how far misses come in runs; nothing without rows."""
 
     def alone(share: Share) -> Share:
         return replace(share, low=None, high=None)
 
+    if not rows_there:
+        none = Share(value=None, low=None, high=None)
+        limits = {name: replace(one, met=None, attainment=none, note=NO_REQUESTS) for name, one in good.limits.items()}
+        return replace(good, good=None, goodput_per_s=None, attainment=none, limits=limits)
     limits = {name: replace(one, attainment=alone(one.attainment)) for name, one in good.limits.items()}
     return replace(good, goodput_per_s=None, attainment=alone(good.attainment), limits=limits)
 
@@ -225,7 +246,7 @@ def _with_told(result: Result, imported: Imported) -> Result:
         name: value
         for name in _RATES
         if getattr(rates, name) is None
-        for value in (next((one.value for one in by_metric.get(name, ()) if one.stat in (None, "mean")), None),)
+        for value in (_rate(by_metric.get(name, ())),)
         if value is not None
     }
     rates = replace(rates, **values, told=list(values) or None)
@@ -233,6 +254,15 @@ def _with_told(result: Result, imported: Imported) -> Result:
     if tpot is not None and tpot.service.told:
         rates = replace(rates, user_tokens_per_s=caveats(user_rates(tpot.service), TOLD))
     return replace(result, latency=latency, throughput=rates)
+
+
+def _rate(told: Sequence[Told]) -> float | None:
+    """The first of these rates that is a mean, a second; None where there is none of a known unit."""
+    for one in told:
+        scale = _A_SECOND.get(one.unit.rpartition("/")[2])
+        if one.value is not None and scale is not None and one.stat in (None, "mean"):
+            return one.value * scale
+    return None
 
 
 def _summary(told: list[Told], unit: str) -> Summary | None:
@@ -300,6 +330,9 @@ def _of_rows(imported: Imported, stream: Delivered | None, rows: Rows) -> Iterat
         )
     if unsure := rows.token_source.get("unknown"):
         yield phrase("nothing tells who counted the output tokens of {:,} requests", unsure)
+    untimed = int(np.count_nonzero(np.isnan(rows.send_start) & np.isnan(rows.end)))
+    if untimed and placed(imported):
+        yield phrase("{:,} requests have no times: they count as if sent with the one before them", untimed)
     bare = int(np.count_nonzero(rows.ok & rows.bare))
     if bare and placed(imported):
         yield phrase(

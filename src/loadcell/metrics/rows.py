@@ -162,13 +162,20 @@ def read_rows(recording: Recording) -> Rows:
 
 def _imported(numbers: dict[str, Floats], *, open_loop: bool, events: bool) -> bool:
     """Put sends where another tool's files have no schedule, so that windows and members are by them; whether they
-    have one. A count of events is none where their times are not there."""
+    have one. A count of events is none where their times are not there. A request without any time (one that failed)
+    became ready with the one before it, so that it is counted somewhere."""
     if not events:
         numbers["output_chunks"] = np.full_like(numbers["output_chunks"], np.nan)
     unplanned = np.isnan(numbers["planned"])
     if open_loop:
         numbers["planned"] = np.where(unplanned, numbers["send_start"], numbers["planned"])
-    return open_loop and unplanned.size > 0 and not unplanned.any()
+    times = numbers["planned"]
+    for name in ("send_start", "ready", "end"):
+        times = np.where(np.isnan(times), numbers[name], times)
+    untimed = np.isnan(times)
+    before = np.maximum.accumulate(np.where(untimed, 0, np.arange(times.size)))
+    numbers["ready"] = np.where(untimed, np.nan_to_num(times[before]), numbers["ready"])
+    return open_loop and unplanned.size > 0 and not (unplanned & ~np.isnan(numbers["send_start"])).any()
 
 
 def _slow(recording: Recording, request: Ids) -> Mask:

@@ -11,6 +11,7 @@ from loadcell.metrics.imported import missing_words, named, untold
 from loadcell.recording.imported import Imported, Told
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import Cell, Column, Fact, Table, fact, figured, told
+from loadcell.report.view.figures import asked
 from loadcell.report.words import Words
 from loadcell.spec import Spec
 
@@ -53,12 +54,14 @@ def told_table(result: Result, words: Words) -> Table | None:
         return None
     columns = [Column(t("As {tool} told it", tool=named(result.imported)), "left"), Column(t("value")),
                Column(t("unit"), "left")]  # fmt: skip
-    rows = [[Cell(one.key, kind="code"), _value(one, words), Cell(one.unit)] for one in result.imported.told]
+    rows = [
+        [Cell(one.key, kind="code"), _value(one, words), Cell(one.unit, kind="code")] for one in result.imported.told
+    ]
     return Table(columns, rows, [t("By its own definitions, over the whole run: not computed here.")])
 
 
 def _value(one: Told, words: Words) -> Cell:
-    return figured(MISSING if one.value is None else words.figure(one.value, 4))
+    return figured(MISSING if one.value is None else asked(one.value, words))
 
 
 def marked(rates: Throughput, name: str, words: Words) -> str:

@@ -9,7 +9,7 @@ from loadcell.metrics import Counts, Estimate, Failure, Limit, Result, RunRates,
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
-from loadcell.metrics.imported import TOLD, placed, untold
+from loadcell.metrics.imported import TOLD, placed, tallied, untold
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
 from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict, fact, figured, told
@@ -87,7 +87,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         yield t("Steady state"), [Cell(told(result.steady.says, words), tone=tone)]
     if result.steady.cold_start is not None:
         yield t("Cold start"), [Cell(told(cold_says(result.steady.cold_start), words), tone="care")]
-    yield t("Requests"), [Cell(accounts(run, words), tone="" if run.ok == run.planned else "care")]
+    known = accounts(run, words) if tallied(result.imported) else t("not told")
+    yield t("Requests"), [Cell(known, tone="" if run.ok == run.planned else "care")]
     yield from behaved(result, words, short=short)
     ended = {} if result.replies is None else result.replies.ended_by
     if ended and not (short and ended.keys() in _PLAIN_ENDS):
@@ -145,7 +146,7 @@ def tiles(result: Result, words: Words) -> Tiles:
         under = f"{t('told')} p50" if user is not None and user.caveat == TOLD else "p50"
         found.append((_titled("user_tokens_per_s", words, under), [reached]))
     ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
-    under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
+    under = t("{ok} of {planned} requests ok", ok=ok, planned=planned) if tallied(result.imported) else ""
     mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
     return Tiles([*found, (_titled("concurrency", words), [mean])])
 
@@ -179,7 +180,7 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         )
         both = (
             []
-            if rates.total_tokens_per_s is None and hears
+            if rates.total_tokens_per_s is None and (hears or result.imported)
             else [_in_and_out(rates.total_tokens_per_s, words) + marked(rates, "total_tokens_per_s", words)]
         )
         yield from [fact("", *both, *reached)] if both or reached else []
