@@ -89,7 +89,7 @@ def differences(seen: Seen, result: Result, definition: Definition, tool: str, a
     for dist in definition.dists:
         if dist.metric not in done:
             done.add(dist.metric)
-            found += _of_latency(seen, result, definition, api, dist)
+            found += _of_latency(seen, result, definition, tool, api, dist)
     return [*found, *_of_rates(seen, result, definition, tool, api)]
 
 
@@ -116,7 +116,9 @@ def our_rules(metric: str, loop: str) -> Rules:
     return OURS[metric] if loop == "open" else OURS[metric]._replace(start="send")
 
 
-def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, dist: Dist) -> Iterator[Difference]:
+def _of_latency(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, dist: Dist
+) -> Iterator[Difference]:
     assert dist.metric is not None
     if summary_of(result, dist.metric) is None:
         return
@@ -125,7 +127,7 @@ def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, di
 
     def step(name: str, says: str, rules: Rules) -> Difference:
         nonlocal before
-        values, weights = samples(seen, rules)
+        values, weights = samples(seen, rules, tool)
         after = {f"p{w:g}": _ms(statistic(values, weights, w, rules)) for w in _STATS}
         change = {stat: _less(after[stat], before[stat]) for stat in after}
         before = after
@@ -187,7 +189,7 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
             steps["tokens"] = _counted(goal)
         for step, says in steps.items():
             now = now if step == "window" else now._replace(**{f: getattr(goal, f) for f in _FIELDS[step]})
-            after = compute(Totals(Taken(seen, now), definition.window, tool))
+            after = compute(Totals(Taken(seen, now, tool), definition.window))
             if says is not None:
                 change = {"value": _less(after, before)}
                 yield Difference(metric=metric, figure=key, step=step, says=says, unit=unit, change=change)
