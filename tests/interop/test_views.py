@@ -19,9 +19,10 @@ from loadcell.errors import UsageError
 from loadcell.interop.views.build import figures, shown_as
 from loadcell.interop.views.definitions import TOOLS, Dist, Rules
 from loadcell.interop.views.differ import OURS, our_rules
-from loadcell.interop.views.figures import FORMULAS, SCALARS, SCALE, Taken, percentile, rules_of, samples, statistic
+from loadcell.interop.views.figures import FORMULAS, SCALARS, SCALE, Taken, rules_of, samples
 from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import see
+from loadcell.interop.views.statistics import percentiles, statistics
 from loadcell.metrics import build_result
 from loadcell.mlperf.model import Queries
 from loadcell.mlperf.score import block, latencies
@@ -175,7 +176,7 @@ def test_our_definitions_are_those_of_a_result(tmp_path: Path) -> None:
         for stat, which in (("p50", 50.0), ("p90", 90.0), ("mean", "mean"), ("max", "max"), ("sd", "std")):
             found = getattr(summary, stat)
             found = found if isinstance(found, float) else found.value
-            mine = statistic(values, weights, which, our_rules(metric, "closed"))
+            (mine,) = statistics(values, weights, [which], our_rules(metric, "closed"))
             assert mine is not None
             assert found == pytest.approx(mine * 1e3, rel=1e-6), (metric, stat)
 
@@ -270,7 +271,7 @@ def test_a_recording_without_requests_shows_nothing(tmp_path: Path, tool: str) -
 
 def test_percentiles_by_each_method() -> None:
     values = np.array([4.0, 1.0, 3.0, 2.0])
-    found = {method: [percentile(values, p, method) for p in (0.25, 0.5, 0.9)] for method in
+    found = {method: percentiles(values, (25, 50, 90), method) for method in
              ("rank", "linear", "lower", "floor", "step")}  # fmt: skip
     assert found == {"rank": [1, 2, 4], "linear": pytest.approx([1.75, 2.5, 3.7]), "lower": [1, 2, 3],
                      "floor": [2, 3, 4], "step": [1, 2, 4]}  # fmt: skip

@@ -10,9 +10,10 @@ import numpy as np
 from loadcell.errors import UsageError, nearest
 from loadcell.interop.views.definitions import TOOLS
 from loadcell.interop.views.differ import differences, ours, summary_of
-from loadcell.interop.views.figures import POOLED, SCALARS, SCALE, Taken, Totals, rules_of, samples, statistic
+from loadcell.interop.views.figures import POOLED, SCALARS, SCALE, Taken, Totals, rules_of, samples
 from loadcell.interop.views.model import Figure, ShownAs
 from loadcell.interop.views.seen import Seen, see
+from loadcell.interop.views.statistics import statistics
 from loadcell.metrics import Result
 from loadcell.phrases import phrase, phrases
 from loadcell.recording.imported import Missing, Told
@@ -23,9 +24,7 @@ from loadcell.spec import Slo
 def shown_as(recording: Recording, result: Result, tool: str, slo: Slo | None = None) -> ShownAs:
     """The view of a recording and its Result by a tool of `definitions.TOOLS`, held against the limits that it ran with
     or others; UsageError for another tool."""
-    definition = TOOLS.get(tool)
-    if definition is None:
-        raise UsageError(f"--as {tool!r} is not known: {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
+    definition = TOOLS[known(tool)]
     seen, api = see(recording), recording.spec.endpoint.api
     api = api if isinstance(api, str) else "template"
     told = recording.imported.told if recording.imported is not None and recording.imported.tool == tool else []
@@ -36,11 +35,18 @@ def shown_as(recording: Recording, result: Result, tool: str, slo: Slo | None = 
         recording=recording.manifest.id,
         made_by=None if recording.imported is None else recording.imported.tool,
         figures=with_ours(figures(seen, tool, api, slo or recording.spec.slo), result, told),
-        differences=differences(seen, result, definition, tool, api),
+        differences=differences(seen, result, definition, tool, api, slo or recording.spec.slo),
         missing=list(_missing(seen, tool, api)),
         notes=[*definition.notes, *(() if seen.made_by == tool else definition.lacks), *_notes(seen, tool, api)],
     )
     return ShownAs(**{name: getattr(shown, name) for name in shown.__struct_fields__} | {"phrases": phrases(shown)})
+
+
+def known(tool: str) -> str:
+    """The tool, if there is a view of it; UsageError else."""
+    if tool not in TOOLS:
+        raise UsageError(f"--as {tool!r} is not known: {', '.join(TOOLS)}{nearest(tool, TOOLS)}")
+    return tool
 
 
 def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) -> list[Figure]:
@@ -55,8 +61,9 @@ def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) ->
     for dist in definition.dists:
         rules = rules_of(definition, api, dist)
         values, weights = samples(seen, rules, tool)
-        for word, which in (dist.stats or definition.stats).items():
-            value = statistic(values, weights, which, rules)
+        words = dist.stats or definition.stats
+        numbers = statistics(values, weights, list(words.values()), rules)
+        for (word, which), value in zip(words.items(), numbers, strict=True):
             scale = 1.0 if which == "count" else SCALE[dist.unit]
             found.append(
                 Figure(

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.interop.views.definitions import Definition, Dist, Rules
-from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_of, samples, statistic
+from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_of, samples
 from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import Seen
+from loadcell.interop.views.statistics import statistics
 from loadcell.metrics import Result, Summary
 from loadcell.phrases import joined, phrase
+from loadcell.spec import Slo
 
 OURS = {
     "ttft": Rules(formula="ttft"),
@@ -73,8 +75,15 @@ _SAYS: dict[tuple[str, object], str] = {
     ("window", "attempts"): phrase("rates are over the time from the first start to the last end of any request, "
                                    "failed ones too; ours while the load was on"),
     ("window", "last_issued"): phrase("rates are over the time until the request issued last is done, whatever is "
-                                      "still under way then; ours while the load was on"),
+                                      "still under way then, and one request less counts; ours while the load was on"),
 }  # fmt: skip
+_OURS_GOOD = phrase("ours by the response time in an open loop, of all planned requests")
+_GOOD = {
+    "goodput_per_s": phrase("good by its own figures, over the time of its rates; {}", _OURS_GOOD),
+    "goodput_of_successes": phrase("good by its own figures, over the time of its successes; {}", _OURS_GOOD),
+    "good_of_sent": phrase("good by its own figures, of the requests that were sent; {}", _OURS_GOOD),
+    "good_of_ended": phrase("good by its own figures, of successes and failures; {}", _OURS_GOOD),
+}
 _SOURCES = {
     "usage": phrase("the server's usage"), "text": phrase("a tokenizer over the text"),
     "asked": phrase("the number that was asked for"), "events": phrase("the number of events"),
@@ -82,7 +91,9 @@ _SOURCES = {
 }  # fmt: skip
 
 
-def differences(seen: Seen, result: Result, definition: Definition, tool: str, api: str) -> list[Difference]:
+def differences(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, slo: Slo | None = None
+) -> list[Difference]:
     """All of a tool's figures that are near one of ours."""
     found: list[Difference] = []
     done: set[str | None] = {None}
@@ -90,7 +101,8 @@ def differences(seen: Seen, result: Result, definition: Definition, tool: str, a
         if dist.metric not in done:
             done.add(dist.metric)
             found += _of_latency(seen, result, definition, tool, api, dist)
-    return [*found, *_of_rates(seen, result, definition, tool, api)]
+    found += _of_rates(seen, result, definition, tool, api)
+    return [*found, *_of_goodput(seen, result, definition, tool, api, slo)]
 
 
 def summary_of(result: Result, metric: str) -> Summary | None:
@@ -128,7 +140,7 @@ def _of_latency(
     def step(name: str, says: str, rules: Rules) -> Difference:
         nonlocal before
         values, weights = samples(seen, rules, tool)
-        after = {f"p{w:g}": _ms(statistic(values, weights, w, rules)) for w in _STATS}
+        after = dict(zip(before, map(_ms, statistics(values, weights, _STATS, rules)), strict=True))
         change = {stat: _less(after[stat], before[stat]) for stat in after}
         before = after
         return Difference(metric=dist.metric or "", figure=dist.stem, step=name, says=says, unit="ms", change=change)
@@ -194,6 +206,21 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
                 change = {"value": _less(after, before)}
                 yield Difference(metric=metric, figure=key, step=step, says=says, unit=unit, change=change)
             before = after
+
+
+def _of_goodput(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, slo: Slo | None
+) -> Iterator[Difference]:
+    """From ours to theirs in one step: what is good, of how many, over which time."""
+    if result.goodput is None:
+        return
+    before = {"goodput_per_s": result.goodput.goodput_per_s, "attainment": result.goodput.attainment.value}
+    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition.window, slo)
+    for key, name in definition.scalars.items():
+        compute, unit, metric = SCALARS[name]
+        if metric in before and (says := _GOOD.get(name)) is not None:
+            change = {"value": _less(compute(totals), before[metric])}
+            yield Difference(metric=metric, figure=key, step="goodput", says=says, unit=unit, change=change)
 
 
 def _ms(value: float | None) -> float | None:

@@ -50,11 +50,9 @@ class Taken:
     @cached_property
     def unnoticed(self) -> Mask:
         """Failures by our rules that are none by its."""
-        output = ~np.isnan(self.seen.first_any)
-        kinds = [kind if kind is None else "http" if kind.startswith("http") else kind for kind in self.seen.fault]
-        heard = np.array([kind in self.rules.takes for kind in kinds], dtype=bool)
-        empty = np.array([kind in self.rules.takes_empty for kind in kinds], dtype=bool)
-        found: Mask = np.where(output, heard, empty).astype(bool)
+        came = ~np.isnan(self.seen.first_any)
+        heard, empty = (self.seen.failed_by(kinds) for kinds in (self.rules.takes, self.rules.takes_empty))
+        found: Mask = np.where(came, heard, empty)
         return found
 
     @property
@@ -226,56 +224,6 @@ def samples(seen: Seen, rules: Rules, tool: str = "") -> tuple[Floats, Floats | 
     if rules.weighted:
         weights = (taken.tokens - (rules.formula == "apart"))[known]
     return values[known], weights
-
-
-# --- statistics ------------------------------------------------------------------------------------------------------
-
-
-def statistic(values: Floats, weights: Floats | None, which: str | float, rules: Rules) -> float | None:
-    """One statistic as a tool computes it; None without a value."""
-    if which == "count":
-        return float(values.size)
-    if not values.size:
-        return None
-    if which == "sum":
-        return float(values.sum())
-    if weights is not None:
-        return _weighted(values, weights, which)
-    if which == "std":
-        return float(values.std(ddof=rules.ddof)) if values.size > rules.ddof else None
-    if isinstance(which, str):
-        return float(getattr(values, which)())
-    return percentile(values, which / 100, rules.percentile)
-
-
-def percentile(values: Floats, p: float, method: str) -> float:
-    """The p-th quantile of values that are some, by a method of `definitions.Percentile`."""
-    n = values.size
-    if method == "linear":
-        return float(np.percentile(values, p * 100))
-    if method == "step":
-        return _weighted(values, np.ones(n), p * 100)
-    place = {"rank": int(np.ceil(round(p * n, 9))) - 1, "lower": int(np.floor(p * (n - 1))), "floor": int(n * p)}
-    at = min(n - 1, max(0, place[method]))
-    return float(np.partition(values, at)[at])
-
-
-def _weighted(values: Floats, weights: Floats, which: str | float) -> float:
-    """Statistics of a distribution of weighted values: a percentile is the first at which it reaches p."""
-    if not weights.sum() > 0:
-        weights = np.ones_like(weights)
-    distinct, place = np.unique(values, return_inverse=True)
-    share = np.bincount(place, weights=weights)
-    keep = share > 0
-    distinct, share = distinct[keep], share[keep] / share[keep].sum()
-    mean = float((distinct * share).sum())
-    if which == "mean":
-        return mean
-    if which == "std":
-        return float(np.sqrt(((distinct - mean) ** 2 * share).sum()))
-    if isinstance(which, str):
-        return float(distinct[0] if which == "min" else distinct[-1])
-    return float(distinct[min(distinct.size - 1, int(np.searchsorted(np.cumsum(share), which / 100)))])
 
 
 # --- of the run ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +58,8 @@ class Seen:
 
     ok: Mask
     """By our rules."""
-    fault: npt.NDArray[Any]
-    """Kind of the failure; None for the others."""
+    fault: npt.NDArray[np.str_]
+    """Kind of the failure; empty for the others."""
     planned: Floats
     """When it was due in an open loop; NaN in a closed one."""
     ready: Floats
@@ -105,7 +104,13 @@ class Seen:
     @property
     def failed(self) -> Mask:
         """By our rules."""
-        found: Mask = np.array([kind is not None for kind in self.fault], dtype=bool)
+        found: Mask = self.fault != ""
+        return found
+
+    def failed_by(self, kinds: frozenset[str]) -> Mask:
+        """Those of these kinds; http is every HTTP error."""
+        http = np.char.startswith(self.fault, "http") if "http" in kinds else False
+        found: Mask = np.isin(self.fault, list(kinds)) | http
         return found
 
     @property
@@ -129,13 +134,7 @@ def see(recording: Recording) -> Seen:
     by_usage = np.array([source == "usage" for source in table["token_source"].tolist()], dtype=bool)
     return Seen(
         ok=table["status"] == "ok",
-        fault=np.array(
-            [
-                kind if status == "failed" else None
-                for kind, status in zip(table["error_kind"], table["status"], strict=True)
-            ],
-            dtype=object,
-        ),
+        fault=np.where(table["status"] == "failed", table["error_kind"].astype(str), ""),
         planned=np.where(np.isnan(of["planned_ns"]), of["ready_ns"], of["planned_ns"])
         if opened
         else np.full(keep.sum(), np.nan),
