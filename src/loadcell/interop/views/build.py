@@ -140,7 +140,8 @@ def _missing(seen: Seen, tool: str, api: str) -> Iterator[Missing]:
     if seen.made_by is not None and "choices" in (rules.first, rules.end, rules.gaps):
         why = phrase("the file does not tell empty events and finish events from output: its first and last stand in")
         yield Missing(field="chunks.kind", why=why)
-    if rules.tokens[0] == "text" and seen.made_by != tool and np.isnan(seen.text).all():
+    told = seen.usage if "usage" in rules.tokens else np.full(len(seen), np.nan)
+    if "text" in rules.tokens and seen.made_by != tool and (np.isnan(told) & np.isnan(seen.text) & seen.ok).any():
         yield Missing(field="text_tokens", why=phrase("no tokenizer counted the replies: our count stands in"))
 
 

@@ -17,7 +17,7 @@ First = Literal["output", "choices", "answer"]
 """First event with any output; with a choice, were it empty or a role alone; with visible text."""
 End = Literal["output", "choices", "stream"]
 """Last event with output; with a choice, the finish event among them; end of the stream."""
-Count = Literal["ours", "usage", "text", "asked", "events", "choices", "one"]
+Count = Literal["ours", "usage", "text", "asked", "events", "choices"]
 """Sources of output tokens, in the order in which a tool takes them."""
 Percentile = Literal["rank", "linear", "lower", "floor", "step"]
 """rank: ours, ceil(p n); linear: between samples; lower: floor(p (n - 1)); floor: sorted[floor(n p)]; step: the first
@@ -128,7 +128,7 @@ _LOADGEN_PERCENTILES: dict[str, str | float] = {f"{p:.2f}_percentile": p for p i
 _ENDS: dict[str, str | float] = {"min": "min", "max": "max", "mean": "mean"}
 
 _VLLM_RULES = Rules(
-    "call", "output", "output", "output", ("usage", "text", "one"), "linear", 0, _CUT | {"stream_error"}
+    "call", "output", "output", "output", ("usage", "text", "ours"), "linear", 0, _CUT | {"stream_error"}
 )
 _VLLM_DISTS = (
     Dist("ttft", "ttft", "ttft"),

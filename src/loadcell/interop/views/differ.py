@@ -87,7 +87,7 @@ _GOOD = {
 _SOURCES = {
     "usage": phrase("the server's usage"), "text": phrase("a tokenizer over the text"),
     "asked": phrase("the number that was asked for"), "events": phrase("the number of events"),
-    "choices": phrase("the number of events with a choice"), "one": phrase("one a reply"), "ours": phrase("our count"),
+    "choices": phrase("the number of events with a choice"), "ours": phrase("our count"),
 }  # fmt: skip
 
 

@@ -85,13 +85,13 @@ class Taken:
         sources: dict[str, Callable[[], Floats]] = {
             "ours": lambda: seen.ours, "usage": lambda: seen.usage, "text": lambda: seen.text,
             "asked": lambda: seen.asked, "events": lambda: seen.chunks, "choices": self.chosen_events,
-            "one": lambda: np.ones(len(seen)),
         }  # fmt: skip
         # Of a load that another tool made its own count stands where nobody told better; what it itself wrote is it.
         known = [source for source in self.rules.tokens if seen.made_by is None or source in ("usage", "text")]
         for source in ["ours"] if self.own else known:
             count = np.where(np.isnan(count), sources[source](), count)
         count = np.where(np.isnan(count), seen.ours, count)
+        count = np.where(np.isnan(count) & self.unnoticed, seen.chunks, count)
         if self.rules.first == "answer" and not self.own:
             count = np.round(count * self.visible)
         if self.unseen.any():  # nothing came, and it counts all the same: what was asked for, one, or none
