@@ -53,7 +53,7 @@ def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) ->
     """What the tool's result would hold, in its order: a figure that cannot be told is None."""
     definition, found = TOOLS[tool], []
     summary = seen.made_by is not None and not len(seen)
-    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition.window, slo)
+    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition, slo)
     for key, name in definition.scalars.items():
         compute, unit, metric = SCALARS[name]
         value = None if summary else compute(totals)

@@ -83,6 +83,12 @@ class Definition(NamedTuple):
     window: Window
     api: Mapping[str, Mapping[str, object]] = {}
     """Rules that differ for an API."""
+    local_input: bool = False
+    """Whether it counts prompts itself where the server tells how many tokens they have."""
+    good: tuple[str, str] = ("ttft", "after_first")
+    """Formulas of TTFT and of the time per token that its goodput goes by."""
+    strict: bool = False
+    """Whether a reply that does not show one of these is a miss; else one of a token has a time per token of 0."""
     notes: tuple[str, ...] = ()
     """What to know."""
     lacks: tuple[str, ...] = ()
@@ -179,6 +185,7 @@ TOOLS: dict[str, Definition] = {
         dists=_VLLM_DISTS,
         scalars=_VLLM_SCALARS | {"input_throughput": "input_per_s"},
         window="load",
+        local_input=True,
         notes=(
             _EMPTY,
             _PEAK,
@@ -207,6 +214,7 @@ TOOLS: dict[str, Definition] = {
             "request_goodput": "goodput_per_s", "slo_attainment": "good_of_sent",
         },
         window="load",
+        local_input=True,
         notes=(
             _EMPTY,
             _PEAK,
@@ -241,6 +249,8 @@ TOOLS: dict[str, Definition] = {
             "good_request_fraction.avg": "good_of_ended",
         },
         window="valid",
+        local_input=True,
+        good=("ttft", "apart"),
         lacks=(
             phrase("it counts tokens with its own tokenizer; without the text of the replies ours stand in"),
             phrase("requests go from its clock to its workers before the clock of TTFT starts: that way is in none of "
@@ -270,6 +280,7 @@ TOOLS: dict[str, Definition] = {
             "request_totals.successful": "completed", "request_totals.errored": "failed",
         },
         window="load",
+        good=("ttft", "apart"),
         notes=(
             phrase("percentiles of its rates are of a course that it makes up between first and last token: they are "
                    "left out"),
@@ -298,6 +309,7 @@ TOOLS: dict[str, Definition] = {
             "results_num_requests_started": "started",
         },
         window="load",
+        local_input=True,
         lacks=(
             phrase("it counts tokens with Llama 2's tokenizer, whatever the model, and one more for the mark of the "
                    "beginning; ours stand in"),
@@ -329,6 +341,8 @@ TOOLS: dict[str, Definition] = {
             "successes.goodput_metrics.request_goodput": "goodput_of_successes",
         },
         window="attempts",
+        good=("ttft_of_several", "apart"),
+        strict=True,
         lacks=(
             phrase("it tokenises each reply before it stops the clock of its request latency: that time is in no "
                    "recording"),

@@ -201,7 +201,7 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
             steps["tokens"] = _counted(goal)
         for step, says in steps.items():
             now = now if step == "window" else now._replace(**{f: getattr(goal, f) for f in _FIELDS[step]})
-            after = compute(Totals(Taken(seen, now, tool), definition.window))
+            after = compute(Totals(Taken(seen, now, tool), definition))
             if says is not None:
                 change = {"value": _less(after, before)}
                 yield Difference(metric=metric, figure=key, step=step, says=says, unit=unit, change=change)
@@ -215,7 +215,7 @@ def _of_goodput(
     if result.goodput is None:
         return
     before = {"goodput_per_s": result.goodput.goodput_per_s, "attainment": result.goodput.attainment.value}
-    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition.window, slo)
+    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition, slo)
     for key, name in definition.scalars.items():
         compute, unit, metric = SCALARS[name]
         if metric in before and (says := _GOOD.get(name)) is not None:

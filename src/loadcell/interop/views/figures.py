@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from loadcell.interop.views.definitions import Definition, Dist, Rules, Window
+from loadcell.interop.views.definitions import Definition, Dist, Rules
 from loadcell.interop.views.seen import Floats, Mask, Seen
 from loadcell.kinds import KIND_ANSWER
 from loadcell.recording.tables import LEAST_LATER
@@ -234,7 +234,7 @@ class Totals:
     """Single figures of a run by a tool's rules; None where they cannot be told."""
 
     taken: Taken
-    window: Window
+    definition: Definition
     slo: Slo | None = None
 
     @cached_property
@@ -246,16 +246,16 @@ class Totals:
         return self._window(seen) if seen.placed else None
 
     def _window(self, seen: Seen) -> float | None:
-        members = self.taken.members
+        members, window = self.taken.members, self.definition.window
         attempts = ~np.isnan(seen.end) & ~np.isnan(self.taken.start)
         started = 0.0 if seen.made_by is None else _least(self.taken.start, attempts)
         if not members.any():
             return None
-        if self.window == "valid":
+        if window == "valid":
             return _span(_least(seen.sent, members), _most(seen.last, members))
-        if self.window == "attempts":
+        if window == "attempts":
             return _span(_least(self.taken.start, attempts), _most(seen.end, attempts))
-        if self.window == "last_issued":
+        if window == "last_issued":
             order = np.where(members, self.taken.start, -np.inf)
             return _span(_least(self.taken.start, members), float(seen.end[int(np.argmax(order))]))
         return _span(started, _most(seen.end, attempts))
@@ -288,8 +288,8 @@ class Totals:
 
     @property
     def input(self) -> float | None:
-        seen, local = self.taken.seen, self.taken.tool in ("vllm-rs", "sglang", "aiperf", "llmperf")
-        return _sum((seen.planned_input if local else _prompt(seen))[self.taken.members])
+        seen = self.taken.seen
+        return _sum((seen.planned_input if self.definition.local_input else _prompt(seen))[self.taken.members])
 
     def per_s(self, amount: float | None) -> float | None:
         return None if amount is None or not self.window_s else amount / self.window_s
@@ -303,14 +303,10 @@ class Totals:
         """Requests within every limit by the tool's own figures; None without limits, or where one is not shown."""
         if self.slo is None or not any((self.slo.ttft_ms, self.slo.tpot_ms, self.slo.e2e_ms)):
             return None
-        by_last, strict = (
-            self.taken.tool in ("aiperf", "guidellm", "inference-perf"),
-            self.taken.tool == "inference-perf",
-        )
-        tpot = FORMULAS["apart" if by_last else "after_first"](self.taken)
+        ttft, tpot = (FORMULAS[formula](self.taken) for formula in self.definition.good)
         figures = {
-            "ttft_ms": FORMULAS["ttft_of_several" if strict else "ttft"](self.taken),
-            "tpot_ms": tpot if strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
+            "ttft_ms": ttft,
+            "tpot_ms": tpot if self.definition.strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
             "e2e_ms": FORMULAS["e2e"](self.taken),
         }
         good = self.taken.members.copy()
@@ -330,7 +326,7 @@ class Totals:
 
     def most_touching(self) -> float | None:
         """Requests that touch the most touched whole second."""
-        first, members = self._first_second(), self.taken.members & ~np.isnan(self.taken.end)
+        first, members = self._first_second(), self.taken.members & ~np.isnan(self.taken.end - self.taken.start)
         if first is None or not members.any():
             return None
         begin = ((self.taken.start[members] - first) / _NS).astype(np.int64)
