@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from made_views import difficult, one_request, varied
 
 from loadcell.errors import UsageError
 from loadcell.interop.views.build import figures, shown_as
-from loadcell.interop.views.definitions import TOOLS, Dist, Rules
+from loadcell.interop.views.definitions import TOOLS, Dist, Rules, definition_of
 from loadcell.interop.views.differ import OURS, our_rules
 from loadcell.interop.views.figures import FORMULAS, SCALARS, SCALE, Taken, rules_of, samples
 from loadcell.interop.views.model import Difference
@@ -50,6 +51,15 @@ ONE = {
     ("mlperf", "chat"): {"result_first_token_{stat}_latency_ns": 50, "result_{stat}_latency_ns": 250,
                          "result_time_per_output_token_{stat}_ns": 22.222},
 }  # fmt: skip
+
+
+def test_a_file_of_an_older_version_is_shown_by_its_definitions(tmp_path: Path) -> None:
+    """GuideLLM 0.2 to 0.3: from first to last output, over all tokens."""
+    seen = replace(see(one_request(tmp_path / "one")), made_by="guidellm", schema="report of 0.2")
+    found = {figure.key: figure.value for figure in figures(seen, "guidellm")}
+    assert found["time_per_output_token_ms.mean"] == pytest.approx(18.0)
+    assert definition_of("guidellm", seen.schema).version == "0.2 to 0.3"
+    assert definition_of("guidellm") == TOOLS["guidellm"]
 
 
 @pytest.mark.parametrize(("tool", "api"), ONE)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.errors import UsageError, nearest
-from loadcell.interop.views.definitions import TOOLS
+from loadcell.interop.views.definitions import TOOLS, definition_of
 from loadcell.interop.views.differ import differences, ours, summary_of
 from loadcell.interop.views.figures import POOLED, SCALARS, SCALE, Taken, Totals, rules_of, samples
 from loadcell.interop.views.model import Figure, ShownAs
@@ -24,9 +24,9 @@ from loadcell.spec import Slo
 def shown_as(recording: Recording, result: Result, tool: str, slo: Slo | None = None) -> ShownAs:
     """The view of a recording and its Result by a tool of `definitions.TOOLS`, held against the limits that it ran with
     or others; UsageError for another tool."""
-    definition = TOOLS[known(tool)]
     seen, api = see(recording), recording.spec.endpoint.api
     api = api if isinstance(api, str) else "template"
+    definition = definition_of(known(tool), seen.schema if seen.made_by == tool else None)
     told = recording.imported.told if recording.imported is not None and recording.imported.tool == tool else []
     shown = ShownAs(
         tool=tool,
@@ -51,7 +51,7 @@ def known(tool: str) -> str:
 
 def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) -> list[Figure]:
     """What the tool's result would hold, in its order: a figure that cannot be told is None."""
-    definition, found = TOOLS[tool], []
+    definition, found = definition_of(tool, seen.schema if seen.made_by == tool else None), []
     summary = seen.made_by is not None and not len(seen)
     totals = Totals(Taken(seen, rules_of(definition, api), tool), definition, slo)
     for key, name in definition.scalars.items():

@@ -439,3 +439,16 @@ TOOLS: dict[str, Definition] = {
     ),
 }  # fmt: skip
 """By the name that --as takes."""
+_OLDER: dict[tuple[str, str], tuple[str, Mapping[str, str]]] = {
+    ("guidellm", "report of 0.2"): ("0.2 to 0.3", {"time_per_output_token_ms": "over_all"}),
+}
+"""Of an imported run, by its tool and the form of its file: the versions that wrote it, and formulas that were others
+then."""
+
+
+def definition_of(tool: str, schema: str | None = None) -> Definition:
+    """The definitions of a tool; of a run that it made itself those of the version that wrote the file."""
+    one = TOOLS[tool]
+    version, formulas = _OLDER.get((tool, schema or ""), (one.version, {}))
+    dists = tuple(dist._replace(formula=formulas.get(dist.stem, dist.formula)) for dist in one.dists)
+    return one._replace(version=version, dists=dists)

@@ -36,7 +36,7 @@ _USES: dict[str, tuple[str, ...]] = {
     "gaps": ("gaps",), "token_gaps": ("gaps", "tokens"), "after_first": ("first", "end", "tokens"),
     "after_first_1ms": ("first", "end", "tokens"), "whole_ns_after_first": ("first", "end", "tokens"),
     "apart": ("first", "tokens"), "from_start": ("start", "tokens"), "whole": ("start", "end", "tokens"),
-    "lines": ("start",),
+    "lines": ("start",), "over_all": ("first", "tokens"),
 }  # fmt: skip
 """Steps that a formula knows of; the others cannot change it."""
 
@@ -59,6 +59,7 @@ _SAYS: dict[tuple[str, object], str] = {
     ("formula", "whole_ns_after_first"): phrase("time after the first event over tokens - 1, in whole ns"),
     ("formula", "apart"): phrase("first to last output over tokens - 1, however many came with the first"),
     ("formula", "from_start"): phrase("start to last output over all tokens"),
+    ("formula", "over_all"): phrase("first to last output over all tokens"),
     ("formula", "whole"): phrase("the whole time of the request over all tokens"),
     ("formula", "lines"): phrase("start to last output over the events that have a choice: TTFT is in it"),
     ("formula", "token_gaps"): phrase("tokens of one event share its stamp: gaps of 0 between them"),

@@ -193,6 +193,7 @@ FORMULAS: dict[str, Callable[[Taken], Floats]] = {
     "whole_ns_after_first": lambda t: np.floor(_after(_rest(t) * _NS, t.tokens)) / _NS,
     "apart": _apart,
     "from_start": _from_start,
+    "over_all": lambda t: (t.seen.last - t.first) / _NS / np.where(t.tokens >= 1, t.tokens, np.nan),
     "whole": _whole,
     "lines": _lines,
     "paced": _ours_paced,

@@ -93,6 +93,8 @@ class Seen:
     loop: str = "closed"
     made_by: str | None = None
     """The tool that made the load; None: ours."""
+    schema: str | None = None
+    """Form of its file."""
     window_s: float | None = None
     """The time that this tool divides by, as it told it."""
     placed: bool = True
@@ -161,6 +163,7 @@ def see(recording: Recording) -> Seen:
         early_empty=int(np.count_nonzero(events.early & choices & ~output)),
         loop=recording.manifest.loop if told is None else told.loop or "closed",
         made_by=None if told is None else told.tool,
+        schema=None if told is None else told.schema,
         window_s=None if told is None else told.window_s,
         placed=told is None or told.placed,
     )
