@@ -80,7 +80,7 @@ _START = {"due": "due", "send": "send", "call": "call", "fresh": "call, new conn
 _FIRST = {"output": "any output", "choices": "any choice, a role too", "answer": "visible text"}
 _END = {"output": "last output", "choices": "last choice, finish event", "stream": "end of stream"}
 _TOKENS = {"ours": "as settled", "usage": "usage", "text": "own tokenizer", "asked": "asked for", "events": "events",
-           "choices": "events and finish", "one": "1"}  # fmt: skip
+           "choices": "events and finish"}  # fmt: skip
 _PERCENTILE = {"rank": "ceil(p n)", "linear": "interpolated", "lower": "floor(p (n-1))", "floor": "floor(p n)",
                "step": "step of the distribution"}  # fmt: skip
 _WINDOW = {"load": "start to last reply", "valid": "first send to last output of a success",

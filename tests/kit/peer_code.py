@@ -18,6 +18,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,13 @@ from made_views import varied
 from loadcell.recording.read import Recording
 
 GOLDEN = Path(__file__).parents[1] / "interop" / "golden"
+VERSIONS = {
+    "vllm": "0.32.0",
+    "sglang": "0.5.23",
+    "inference-perf": "0.7.0",
+    "guidellm": "0.8.1",
+    "genai-bench": "0.0.5",
+}
 PERCENTILES = [25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9]
 SLO = {"ttft": 80.0, "tpot": 16.0, "e2el": 400.0}
 _MADE_UP = {
@@ -101,6 +109,15 @@ def code(root: Path, name: str, real: tuple[str, ...] = (), made_up: tuple[str, 
         for module in set(sys.modules) - set(known):
             if module.partition(".")[0] in _MADE_UP | set(made_up) | {"guidellm"}:
                 del sys.modules[module]
+
+
+def installed(tool: str) -> str | None:
+    """Where a tool is installed, if it is the version that its golden was made of."""
+    try:
+        found = metadata.distribution(tool)
+    except metadata.PackageNotFoundError:
+        return None
+    return str(found.locate_file("")) if found.version == VERSIONS[tool] else None
 
 
 # --- the requests, of the files of a recording alone --------------------------------------------------------------

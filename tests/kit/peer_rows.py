@@ -36,12 +36,13 @@ def seen_of(*, made_by: str, window_s: float | None, gaps: Sequence[Sequence[flo
         return np.array(columns[name], dtype=float) if name in columns else none
 
     return Seen(
-        ok=np.ones(size, bool), fault=np.full(size, None), planned=none, ready=none, connect=none, connected=none,
+        ok=np.ones(size, bool), fault=np.full(size, ""), planned=none, ready=none, connect=none, connected=none,
         sent=at["sent"], first_any=at["first_any"], answer=at["first_any"], last=at["last"], end=at["end"],
         pace_end=at["last"], first_choice=at["first_any"], last_choice=at["last"], usage=counted("output"), text=none,
         ours=counted("output"), asked=none, chunks=np.bincount(place, minlength=size).astype(float), later=none,
         planned_input=counted("input"), prompt=counted("prompt"),
-        events=Events(place, t, np.full(t.size, KIND_ANSWER, np.uint8)), made_by=made_by, window_s=window_s,
+        events=Events(place, t, np.full(t.size, KIND_ANSWER, np.uint8), np.zeros(t.size, bool)),
+        made_by=made_by, window_s=window_s,
     )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def _report_as(args: argparse.Namespace, folder: Path, words: Words) -> int:
     from loadcell.cli.pages import said_if_long
     from loadcell.cli.terminal import Terminal
     from loadcell.errors import UsageError
-    from loadcell.interop.views.build import shown_as
+    from loadcell.interop.views.build import known, shown_as
     from loadcell.metrics import build_result
     from loadcell.recording.read import open_recording
     from loadcell.report.files import write_text
@@ -166,11 +166,11 @@ def _report_as(args: argparse.Namespace, folder: Path, words: Words) -> int:
     if (folder / "sweep.json").exists() or (folder / "duel.json").exists():
         raise UsageError(f"--as is for one run: {folder} holds several; name the folder of one of them")
     refuse_many(folder, "report")
-    slo = None if args.slo is None else parse_slo(args.slo)
+    tool, slo = known(args.shown_as), None if args.slo is None else parse_slo(args.slo)
     recording = open_recording(folder)
     with said_if_long("reading the recording"):
         result = build_result(recording, slo)
-        shown = shown_as(recording, result, args.shown_as, slo)
+        shown = shown_as(recording, result, tool, slo)
     if args.html:
         place = Path(args.output) if args.output is not None else folder / f"as-{shown.tool}.html"
         write_text(place, shown_page(shown, words))

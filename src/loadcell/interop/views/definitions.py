@@ -17,7 +17,7 @@ First = Literal["output", "choices", "answer"]
 """First event with any output; with a choice, were it empty or a role alone; with visible text."""
 End = Literal["output", "choices", "stream"]
 """Last event with output; with a choice, the finish event among them; end of the stream."""
-Count = Literal["ours", "usage", "text", "asked", "events", "choices", "one"]
+Count = Literal["ours", "usage", "text", "asked", "events", "choices"]
 """Sources of output tokens, in the order in which a tool takes them."""
 Percentile = Literal["rank", "linear", "lower", "floor", "step"]
 """rank: ours, ceil(p n); linear: between samples; lower: floor(p (n - 1)); floor: sorted[floor(n p)]; step: the first
@@ -83,8 +83,16 @@ class Definition(NamedTuple):
     window: Window
     api: Mapping[str, Mapping[str, object]] = {}
     """Rules that differ for an API."""
+    local_input: bool = False
+    """Whether it counts prompts itself where the server tells how many tokens they have."""
+    good: tuple[str, str] = ("ttft", "after_first")
+    """Formulas of TTFT and of the time per token that its goodput goes by."""
+    strict: bool = False
+    """Whether a reply that does not show one of these is a miss; else one of a token has a time per token of 0."""
     notes: tuple[str, ...] = ()
-    """What no recording can show of it, or what else to know."""
+    """What to know."""
+    lacks: tuple[str, ...] = ()
+    """What no recording can show of it, but those of its own loads."""
 
 
 _CUT = frozenset({"cut", "gave_up"})
@@ -126,7 +134,7 @@ _LOADGEN_PERCENTILES: dict[str, str | float] = {f"{p:.2f}_percentile": p for p i
 _ENDS: dict[str, str | float] = {"min": "min", "max": "max", "mean": "mean"}
 
 _VLLM_RULES = Rules(
-    "call", "output", "output", "output", ("usage", "text", "one"), "linear", 0, _CUT | {"stream_error"}
+    "call", "output", "output", "output", ("usage", "text", "ours"), "linear", 0, _CUT | {"stream_error"}
 )
 _VLLM_DISTS = (
     Dist("ttft", "ttft", "ttft"),
@@ -177,6 +185,7 @@ TOOLS: dict[str, Definition] = {
         dists=_VLLM_DISTS,
         scalars=_VLLM_SCALARS | {"input_throughput": "input_per_s"},
         window="load",
+        local_input=True,
         notes=(
             _EMPTY,
             _PEAK,
@@ -205,9 +214,12 @@ TOOLS: dict[str, Definition] = {
             "request_goodput": "goodput_per_s", "slo_attainment": "good_of_sent",
         },
         window="load",
+        local_input=True,
         notes=(
             _EMPTY,
             _PEAK,
+        ),
+        lacks=(
             phrase("its duration goes on through its questions to the server after the load; they are in no recording"),
             phrase("where its server tells an accepted length it divides gaps by re-tokenised events; here they are "
                    "those of events"),
@@ -237,7 +249,9 @@ TOOLS: dict[str, Definition] = {
             "good_request_fraction.avg": "good_of_ended",
         },
         window="valid",
-        notes=(
+        local_input=True,
+        good=("ttft", "apart"),
+        lacks=(
             phrase("it counts tokens with its own tokenizer; without the text of the replies ours stand in"),
             phrase("requests go from its clock to its workers before the clock of TTFT starts: that way is in none of "
                    "its latencies, and in no recording"),
@@ -266,6 +280,7 @@ TOOLS: dict[str, Definition] = {
             "request_totals.successful": "completed", "request_totals.errored": "failed",
         },
         window="load",
+        good=("ttft", "apart"),
         notes=(
             phrase("percentiles of its rates are of a course that it makes up between first and last token: they are "
                    "left out"),
@@ -294,7 +309,8 @@ TOOLS: dict[str, Definition] = {
             "results_num_requests_started": "started",
         },
         window="load",
-        notes=(
+        local_input=True,
+        lacks=(
             phrase("it counts tokens with Llama 2's tokenizer, whatever the model, and one more for the mark of the "
                    "beginning; ours stand in"),
         ),
@@ -325,9 +341,13 @@ TOOLS: dict[str, Definition] = {
             "successes.goodput_metrics.request_goodput": "goodput_of_successes",
         },
         window="attempts",
-        notes=(
+        good=("ttft_of_several", "apart"),
+        strict=True,
+        lacks=(
             phrase("it tokenises each reply before it stops the clock of its request latency: that time is in no "
                    "recording"),
+        ),
+        notes=(
             phrase("a reply of 0 tokens counts as 0 s in its NTPOT; here it has none"),
         ),
     ),
@@ -384,7 +404,7 @@ TOOLS: dict[str, Definition] = {
             "result_completed_tokens_per_second": "output_per_s",
         },
         window="last_issued",
-        notes=(
+        lacks=(
             phrase("it sees what its system under test reports, and when; here that is the first output and the end of "
                    "the stream"),
             phrase("these are the figures of its Server scenario; a run that counts takes loadcell mlperf run"),
@@ -409,11 +429,26 @@ TOOLS: dict[str, Definition] = {
             "tps": "output_per_s",
         },
         window="last_issued",
-        notes=(
+        lacks=(
             phrase("its requests and events pass between processes before they are stamped: that time is in no "
                    "recording"),
+        ),
+        notes=(
             phrase("it counts failed requests as completed, and their time as latency"),
         ),
     ),
 }  # fmt: skip
 """By the name that --as takes."""
+_OLDER: dict[tuple[str, str], tuple[str, Mapping[str, str]]] = {
+    ("guidellm", "report of 0.2"): ("0.2 to 0.3", {"time_per_output_token_ms": "over_all"}),
+}
+"""Of an imported run, by its tool and the form of its file: the versions that wrote it, and formulas that were others
+then."""
+
+
+def definition_of(tool: str, schema: str | None = None) -> Definition:
+    """The definitions of a tool; of a run that it made itself those of the version that wrote the file."""
+    one = TOOLS[tool]
+    version, formulas = _OLDER.get((tool, schema or ""), (one.version, {}))
+    dists = tuple(dist._replace(formula=formulas.get(dist.stem, dist.formula)) for dist in one.dists)
+    return one._replace(version=version, dists=dists)

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.interop.views.definitions import Definition, Dist, Rules
-from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_of, samples, statistic
+from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_of, samples
 from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import Seen
+from loadcell.interop.views.statistics import statistics
 from loadcell.metrics import Result, Summary
 from loadcell.phrases import joined, phrase
+from loadcell.spec import Slo
 
 OURS = {
     "ttft": Rules(formula="ttft"),
@@ -34,7 +36,7 @@ _USES: dict[str, tuple[str, ...]] = {
     "gaps": ("gaps",), "token_gaps": ("gaps", "tokens"), "after_first": ("first", "end", "tokens"),
     "after_first_1ms": ("first", "end", "tokens"), "whole_ns_after_first": ("first", "end", "tokens"),
     "apart": ("first", "tokens"), "from_start": ("start", "tokens"), "whole": ("start", "end", "tokens"),
-    "lines": ("start",),
+    "lines": ("start",), "over_all": ("first", "tokens"),
 }  # fmt: skip
 """Steps that a formula knows of; the others cannot change it."""
 
@@ -57,6 +59,7 @@ _SAYS: dict[tuple[str, object], str] = {
     ("formula", "whole_ns_after_first"): phrase("time after the first event over tokens - 1, in whole ns"),
     ("formula", "apart"): phrase("first to last output over tokens - 1, however many came with the first"),
     ("formula", "from_start"): phrase("start to last output over all tokens"),
+    ("formula", "over_all"): phrase("first to last output over all tokens"),
     ("formula", "whole"): phrase("the whole time of the request over all tokens"),
     ("formula", "lines"): phrase("start to last output over the events that have a choice: TTFT is in it"),
     ("formula", "token_gaps"): phrase("tokens of one event share its stamp: gaps of 0 between them"),
@@ -73,24 +76,34 @@ _SAYS: dict[tuple[str, object], str] = {
     ("window", "attempts"): phrase("rates are over the time from the first start to the last end of any request, "
                                    "failed ones too; ours while the load was on"),
     ("window", "last_issued"): phrase("rates are over the time until the request issued last is done, whatever is "
-                                      "still under way then; ours while the load was on"),
+                                      "still under way then, and one request less counts; ours while the load was on"),
 }  # fmt: skip
+_OURS_GOOD = phrase("ours by the response time in an open loop, of all planned requests")
+_GOOD = {
+    "goodput_per_s": phrase("good by its own figures, over the time of its rates; {}", _OURS_GOOD),
+    "goodput_of_successes": phrase("good by its own figures, over the time of its successes; {}", _OURS_GOOD),
+    "good_of_sent": phrase("good by its own figures, of the requests that were sent; {}", _OURS_GOOD),
+    "good_of_ended": phrase("good by its own figures, of successes and failures; {}", _OURS_GOOD),
+}
 _SOURCES = {
     "usage": phrase("the server's usage"), "text": phrase("a tokenizer over the text"),
     "asked": phrase("the number that was asked for"), "events": phrase("the number of events"),
-    "choices": phrase("the number of events with a choice"), "one": phrase("one a reply"), "ours": phrase("our count"),
+    "choices": phrase("the number of events with a choice"), "ours": phrase("our count"),
 }  # fmt: skip
 
 
-def differences(seen: Seen, result: Result, definition: Definition, tool: str, api: str) -> list[Difference]:
+def differences(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, slo: Slo | None = None
+) -> list[Difference]:
     """All of a tool's figures that are near one of ours."""
     found: list[Difference] = []
     done: set[str | None] = {None}
     for dist in definition.dists:
         if dist.metric not in done:
             done.add(dist.metric)
-            found += _of_latency(seen, result, definition, api, dist)
-    return [*found, *_of_rates(seen, result, definition, tool, api)]
+            found += _of_latency(seen, result, definition, tool, api, dist)
+    found += _of_rates(seen, result, definition, tool, api)
+    return [*found, *_of_goodput(seen, result, definition, tool, api, slo)]
 
 
 def summary_of(result: Result, metric: str) -> Summary | None:
@@ -116,7 +129,9 @@ def our_rules(metric: str, loop: str) -> Rules:
     return OURS[metric] if loop == "open" else OURS[metric]._replace(start="send")
 
 
-def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, dist: Dist) -> Iterator[Difference]:
+def _of_latency(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, dist: Dist
+) -> Iterator[Difference]:
     assert dist.metric is not None
     if summary_of(result, dist.metric) is None:
         return
@@ -125,8 +140,8 @@ def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, di
 
     def step(name: str, says: str, rules: Rules) -> Difference:
         nonlocal before
-        values, weights = samples(seen, rules)
-        after = {f"p{w:g}": _ms(statistic(values, weights, w, rules)) for w in _STATS}
+        values, weights = samples(seen, rules, tool)
+        after = dict(zip(before, map(_ms, statistics(values, weights, _STATS, rules)), strict=True))
         change = {stat: _less(after[stat], before[stat]) for stat in after}
         before = after
         return Difference(metric=dist.metric or "", figure=dist.stem, step=name, says=says, unit="ms", change=change)
@@ -187,11 +202,26 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
             steps["tokens"] = _counted(goal)
         for step, says in steps.items():
             now = now if step == "window" else now._replace(**{f: getattr(goal, f) for f in _FIELDS[step]})
-            after = compute(Totals(Taken(seen, now), definition.window, tool))
+            after = compute(Totals(Taken(seen, now, tool), definition))
             if says is not None:
                 change = {"value": _less(after, before)}
                 yield Difference(metric=metric, figure=key, step=step, says=says, unit=unit, change=change)
             before = after
+
+
+def _of_goodput(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, slo: Slo | None
+) -> Iterator[Difference]:
+    """From ours to theirs in one step: what is good, of how many, over which time."""
+    if result.goodput is None:
+        return
+    before = {"goodput_per_s": result.goodput.goodput_per_s, "attainment": result.goodput.attainment.value}
+    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition, slo)
+    for key, name in definition.scalars.items():
+        compute, unit, metric = SCALARS[name]
+        if metric in before and (says := _GOOD.get(name)) is not None:
+            change = {"value": _less(compute(totals), before[metric])}
+            yield Difference(metric=metric, figure=key, step="goodput", says=says, unit=unit, change=change)
 
 
 def _ms(value: float | None) -> float | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from loadcell.interop.views.definitions import Definition, Dist, Rules, Window
+from loadcell.interop.views.definitions import Definition, Dist, Rules
 from loadcell.interop.views.seen import Floats, Mask, Seen
 from loadcell.kinds import KIND_ANSWER
 from loadcell.recording.tables import LEAST_LATER
@@ -28,6 +28,12 @@ class Taken:
 
     seen: Seen
     rules: Rules
+    tool: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether the tool made this load itself."""
+        return self.seen.made_by == self.tool
 
     @cached_property
     def members(self) -> Mask:
@@ -44,11 +50,9 @@ class Taken:
     @cached_property
     def unnoticed(self) -> Mask:
         """Failures by our rules that are none by its."""
-        output = ~np.isnan(self.seen.first_any)
-        kinds = [kind if kind is None else "http" if kind.startswith("http") else kind for kind in self.seen.fault]
-        heard = np.array([kind in self.rules.takes for kind in kinds], dtype=bool)
-        empty = np.array([kind in self.rules.takes_empty for kind in kinds], dtype=bool)
-        found: Mask = np.where(output, heard, empty).astype(bool)
+        came = ~np.isnan(self.seen.first_any)
+        heard, empty = (self.seen.failed_by(kinds) for kinds in (self.rules.takes, self.rules.takes_empty))
+        found: Mask = np.where(came, heard, empty)
         return found
 
     @property
@@ -62,8 +66,10 @@ class Taken:
 
     @property
     def first(self) -> Floats:
-        """Its first event, ns."""
+        """Its first event, ns; of a load of its own what it took for it."""
         seen = self.seen
+        if self.own and self.rules.first == "answer":
+            return np.where(np.isnan(seen.answer), seen.first_any, seen.answer)
         return {"output": seen.first_any, "choices": seen.first_choice, "answer": seen.answer}[self.rules.first]
 
     @property
@@ -79,12 +85,14 @@ class Taken:
         sources: dict[str, Callable[[], Floats]] = {
             "ours": lambda: seen.ours, "usage": lambda: seen.usage, "text": lambda: seen.text,
             "asked": lambda: seen.asked, "events": lambda: seen.chunks, "choices": self.chosen_events,
-            "one": lambda: np.ones(len(seen)),
         }  # fmt: skip
-        for source in self.rules.tokens:
+        # Of a load that another tool made its own count stands where nobody told better; what it itself wrote is it.
+        known = [source for source in self.rules.tokens if seen.made_by is None or source in ("usage", "text")]
+        for source in ["ours"] if self.own else known:
             count = np.where(np.isnan(count), sources[source](), count)
         count = np.where(np.isnan(count), seen.ours, count)
-        if self.rules.first == "answer":
+        count = np.where(np.isnan(count) & self.unnoticed, seen.chunks, count)
+        if self.rules.first == "answer" and not self.own:
             count = np.round(count * self.visible)
         if self.unseen.any():  # nothing came, and it counts all the same: what was asked for, one, or none
             nothing = np.ones(len(seen)) if "choices" in self.rules.tokens else np.zeros(len(seen))
@@ -185,6 +193,7 @@ FORMULAS: dict[str, Callable[[Taken], Floats]] = {
     "whole_ns_after_first": lambda t: np.floor(_after(_rest(t) * _NS, t.tokens)) / _NS,
     "apart": _apart,
     "from_start": _from_start,
+    "over_all": lambda t: (t.seen.last - t.first) / _NS / np.where(t.tokens >= 1, t.tokens, np.nan),
     "whole": _whole,
     "lines": _lines,
     "paced": _ours_paced,
@@ -205,9 +214,9 @@ def _prompt(seen: Seen) -> Floats:
     return np.where(np.isnan(seen.prompt), seen.planned_input, seen.prompt)
 
 
-def samples(seen: Seen, rules: Rules) -> tuple[Floats, Floats | None]:
+def samples(seen: Seen, rules: Rules, tool: str = "") -> tuple[Floats, Floats | None]:
     """The values of a distribution and, where they weigh differently, their weights."""
-    taken = Taken(seen, rules)
+    taken = Taken(seen, rules, tool)
     if rules.formula in POOLED:
         return POOLED[rules.formula](taken), None
     values = FORMULAS[rules.formula](taken)
@@ -218,56 +227,6 @@ def samples(seen: Seen, rules: Rules) -> tuple[Floats, Floats | None]:
     return values[known], weights
 
 
-# --- statistics ------------------------------------------------------------------------------------------------------
-
-
-def statistic(values: Floats, weights: Floats | None, which: str | float, rules: Rules) -> float | None:
-    """One statistic as a tool computes it; None without a value."""
-    if which == "count":
-        return float(values.size)
-    if not values.size:
-        return None
-    if which == "sum":
-        return float(values.sum())
-    if weights is not None:
-        return _weighted(values, weights, which)
-    if which == "std":
-        return float(values.std(ddof=rules.ddof)) if values.size > rules.ddof else None
-    if isinstance(which, str):
-        return float(getattr(values, which)())
-    return percentile(values, which / 100, rules.percentile)
-
-
-def percentile(values: Floats, p: float, method: str) -> float:
-    """The p-th quantile of values that are some, by a method of `definitions.Percentile`."""
-    n = values.size
-    if method == "linear":
-        return float(np.percentile(values, p * 100))
-    if method == "step":
-        return _weighted(values, np.ones(n), p * 100)
-    place = {"rank": int(np.ceil(round(p * n, 9))) - 1, "lower": int(np.floor(p * (n - 1))), "floor": int(n * p)}
-    at = min(n - 1, max(0, place[method]))
-    return float(np.partition(values, at)[at])
-
-
-def _weighted(values: Floats, weights: Floats, which: str | float) -> float:
-    """Statistics of a distribution of weighted values: a percentile is the first at which it reaches p."""
-    if not weights.sum() > 0:
-        weights = np.ones_like(weights)
-    distinct, place = np.unique(values, return_inverse=True)
-    share = np.bincount(place, weights=weights)
-    keep = share > 0
-    distinct, share = distinct[keep], share[keep] / share[keep].sum()
-    mean = float((distinct * share).sum())
-    if which == "mean":
-        return mean
-    if which == "std":
-        return float(np.sqrt(((distinct - mean) ** 2 * share).sum()))
-    if isinstance(which, str):
-        return float(distinct[0] if which == "min" else distinct[-1])
-    return float(distinct[min(distinct.size - 1, int(np.searchsorted(np.cumsum(share), which / 100)))])
-
-
 # --- of the run ------------------------------------------------------------------------------------------------------
 
 
@@ -276,29 +235,28 @@ class Totals:
     """Single figures of a run by a tool's rules; None where they cannot be told."""
 
     taken: Taken
-    window: Window
-    tool: str
+    definition: Definition
     slo: Slo | None = None
 
     @cached_property
     def window_s(self) -> float | None:
         """The time that it divides by: as it told it, where it made this load; else as it would have measured it."""
         seen = self.taken.seen
-        if seen.made_by == self.tool and seen.window_s is not None:
+        if self.taken.own and seen.window_s is not None:
             return seen.window_s
         return self._window(seen) if seen.placed else None
 
     def _window(self, seen: Seen) -> float | None:
-        members = self.taken.members
+        members, window = self.taken.members, self.definition.window
         attempts = ~np.isnan(seen.end) & ~np.isnan(self.taken.start)
         started = 0.0 if seen.made_by is None else _least(self.taken.start, attempts)
         if not members.any():
             return None
-        if self.window == "valid":
+        if window == "valid":
             return _span(_least(seen.sent, members), _most(seen.last, members))
-        if self.window == "attempts":
+        if window == "attempts":
             return _span(_least(self.taken.start, attempts), _most(seen.end, attempts))
-        if self.window == "last_issued":
+        if window == "last_issued":
             order = np.where(members, self.taken.start, -np.inf)
             return _span(_least(self.taken.start, members), float(seen.end[int(np.argmax(order))]))
         return _span(started, _most(seen.end, attempts))
@@ -315,12 +273,11 @@ class Totals:
 
     @property
     def failed(self) -> float:
-        seen = self.taken.seen
-        return float(np.count_nonzero(np.array([kind is not None for kind in seen.fault]) & ~self.taken.members))
+        return float(np.count_nonzero(self.taken.seen.failed & ~self.taken.members))
 
     @property
     def failed_by_us(self) -> float:
-        return float(sum(kind is not None for kind in self.taken.seen.fault))
+        return float(np.count_nonzero(self.taken.seen.failed))
 
     @property
     def started(self) -> float:
@@ -332,8 +289,8 @@ class Totals:
 
     @property
     def input(self) -> float | None:
-        seen, local = self.taken.seen, self.tool in ("vllm-rs", "sglang", "aiperf", "llmperf")
-        return _sum((seen.planned_input if local else _prompt(seen))[self.taken.members])
+        seen = self.taken.seen
+        return _sum((seen.planned_input if self.definition.local_input else _prompt(seen))[self.taken.members])
 
     def per_s(self, amount: float | None) -> float | None:
         return None if amount is None or not self.window_s else amount / self.window_s
@@ -347,11 +304,10 @@ class Totals:
         """Requests within every limit by the tool's own figures; None without limits, or where one is not shown."""
         if self.slo is None or not any((self.slo.ttft_ms, self.slo.tpot_ms, self.slo.e2e_ms)):
             return None
-        by_last, strict = self.tool in ("aiperf", "guidellm", "inference-perf"), self.tool == "inference-perf"
-        tpot = FORMULAS["apart" if by_last else "after_first"](self.taken)
+        ttft, tpot = (FORMULAS[formula](self.taken) for formula in self.definition.good)
         figures = {
-            "ttft_ms": FORMULAS["ttft_of_several" if strict else "ttft"](self.taken),
-            "tpot_ms": tpot if strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
+            "ttft_ms": ttft,
+            "tpot_ms": tpot if self.definition.strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
             "e2e_ms": FORMULAS["e2e"](self.taken),
         }
         good = self.taken.members.copy()
@@ -371,7 +327,7 @@ class Totals:
 
     def most_touching(self) -> float | None:
         """Requests that touch the most touched whole second."""
-        first, members = self._first_second(), self.taken.members & ~np.isnan(self.taken.end)
+        first, members = self._first_second(), self.taken.members & ~np.isnan(self.taken.end - self.taken.start)
         if first is None or not members.any():
             return None
         begin = ((self.taken.start[members] - first) / _NS).astype(np.int64)

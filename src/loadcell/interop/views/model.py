@@ -32,7 +32,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     metric: Annotated[str, Doc(description="ours")]
     figure: Annotated[str, Doc(description="what the tool calls it")]
     step: Annotated[str, Doc(description="requests, failures, formula, weights, start, first, end, gaps, tokens, "
-                             "percentile, window")]  # fmt: skip
+                             "percentile, window, goodput")]  # fmt: skip
     says: str
     unit: str
     change: Annotated[

@@ -32,7 +32,7 @@ _DIGITS = 5
 _STEPS = {
     "requests": "Requests", "failures": "Failures", "formula": "Formula", "weights": "Weights", "start": "Clock starts",
     "first": "First event", "end": "Clock ends", "gaps": "Gaps", "tokens": "Tokens", "percentile": "Percentiles",
-    "window": "Time of rates",
+    "window": "Time of rates", "goodput": "Goodput",
 }  # fmt: skip
 """Steps from our figures to theirs, in their order."""
 _TITLES = {
