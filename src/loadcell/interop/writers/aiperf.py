@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loadcell import __version__
-from loadcell.interop.views.figures import statistic
+from loadcell.interop.views.figures import SCALARS, statistic
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, Calls, by_tool, effective, lacking
 from loadcell.interop.writers.told import told_tree
@@ -154,7 +154,7 @@ def totals(by: By) -> dict[str, float | None]:
         "total_output_tokens": run.output,
         "total_osl": run.output,
         "total_isl": run.input,
-        "benchmark_duration": run.window_s,
+        "benchmark_duration": SCALARS["valid_s"][0](run),  # its rates may go by another time
         "completed_request_count": ended,
         "error_request_count": failed or None,
         "request_error_rate": 100 * failed / ended if ended else None,
