@@ -129,7 +129,7 @@ def _save(tree: dict[str, Any], wish: Wish) -> Path:
         with path.open("a" if wish.append else "w", encoding="utf-8") as file:
             if file.tell():
                 file.write("\n")
-            json.dump(tree, file)
+            json.dump(tree, file, allow_nan=False)
     except OSError as error:
         raise RecordingError(f"cannot write {path}: {error.strerror}") from None
     return path

@@ -44,7 +44,7 @@ def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
         "conclusions": [],
         "benchmarks": benchmarks,
     }
-    found.files[name] = json.dumps(report, indent=1)
+    found.files[name] = json.dumps(report, allow_nan=False, indent=1)
     return found
 
 

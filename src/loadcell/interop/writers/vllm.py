@@ -30,7 +30,7 @@ BACKENDS = {"chat": "openai-chat", "completions": "openai", "responses": "openai
 def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
     """One object; of several runs one a line, as --append-result leaves them."""
     found = Written()
-    lines = [json.dumps(document(run.recording, asked, found.left_out)) for run in runs]
+    lines = [json.dumps(document(run.recording, asked, found.left_out), allow_nan=False) for run in runs]
     found.files[name] = "\n".join(lines)
     return found
 
