@@ -44,7 +44,7 @@ class Gaps:
 
 
 class Collecting:
-    """Makes the arrays small as they are read; `taken` gives those of the document that has just been read."""
+    """Makes the arrays small as they are read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
