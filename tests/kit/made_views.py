@@ -65,7 +65,7 @@ def difficult(folder: Path) -> Recording:
 
 
 def varied(folder: Path) -> Recording:
-    """60 requests of many lengths and paces over three seconds, some of which failed; made of a fixed seed."""
+    """60 requests of many lengths and paces over three seconds, some of one token, some failed; of a fixed seed."""
     random = np.random.default_rng(19)
     rows, events = [], []
     for i in range(60):
@@ -73,7 +73,7 @@ def varied(folder: Path) -> Recording:
         if i % 13 == 5:
             rows.append(failed_request(i, "http_500", start_ms=start / MS))
             continue
-        count = int(random.integers(1, 40))
+        count = int(random.integers(1, 40)) if i % 20 else 1
         times = start + round(float(random.gamma(4, 15)) * MS) + np.cumsum(random.integers(0, 30 * MS, count))
         rows.append(
             ok_request(i, start_ms=start / MS, tokens=count, first_any_ns=int(times[0]),

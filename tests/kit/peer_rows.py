@@ -41,7 +41,8 @@ def seen_of(*, made_by: str, window_s: float | None, gaps: Sequence[Sequence[flo
         pace_end=at["last"], first_choice=at["first_any"], last_choice=at["last"], usage=counted("output"), text=none,
         ours=counted("output"), asked=none, chunks=np.bincount(place, minlength=size).astype(float), later=none,
         planned_input=counted("input"), prompt=counted("prompt"),
-        events=Events(place, t, np.full(t.size, KIND_ANSWER, np.uint8)), made_by=made_by, window_s=window_s,
+        events=Events(place, t, np.full(t.size, KIND_ANSWER, np.uint8), np.zeros(t.size, bool)),
+        made_by=made_by, window_s=window_s,
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadcell.errors import UsageError, nearest
-from loadcell.interop.views.definitions import TOOLS, Definition
+from loadcell.interop.views.definitions import TOOLS
 from loadcell.interop.views.differ import differences, ours, summary_of
-from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_of, samples, statistic
+from loadcell.interop.views.figures import POOLED, SCALARS, SCALE, Taken, Totals, rules_of, samples, statistic
 from loadcell.interop.views.model import Figure, ShownAs
 from loadcell.interop.views.seen import Seen, see
 from loadcell.metrics import Result
@@ -37,8 +37,8 @@ def shown_as(recording: Recording, result: Result, tool: str, slo: Slo | None = 
         made_by=None if recording.imported is None else recording.imported.tool,
         figures=with_ours(figures(seen, tool, api, slo or recording.spec.slo), result, told),
         differences=differences(seen, result, definition, tool, api),
-        missing=list(_missing(seen, definition, api)),
-        notes=[*definition.notes, *_notes(seen, definition, api)],
+        missing=list(_missing(seen, tool, api)),
+        notes=[*definition.notes, *(() if seen.made_by == tool else definition.lacks), *_notes(seen, tool, api)],
     )
     return ShownAs(**{name: getattr(shown, name) for name in shown.__struct_fields__} | {"phrases": phrases(shown)})
 
@@ -46,13 +46,15 @@ def shown_as(recording: Recording, result: Result, tool: str, slo: Slo | None = 
 def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) -> list[Figure]:
     """What the tool's result would hold, in its order: a figure that cannot be told is None."""
     definition, found = TOOLS[tool], []
-    totals = Totals(Taken(seen, rules_of(definition, api)), definition.window, tool, slo)
+    summary = seen.made_by is not None and not len(seen)
+    totals = Totals(Taken(seen, rules_of(definition, api), tool), definition.window, slo)
     for key, name in definition.scalars.items():
         compute, unit, metric = SCALARS[name]
-        found.append(Figure(key=key, value=_finite(compute(totals)), unit=unit, metric=metric))
+        value = None if summary else compute(totals)
+        found.append(Figure(key=key, value=_finite(value), unit=unit, metric=metric))
     for dist in definition.dists:
         rules = rules_of(definition, api, dist)
-        values, weights = samples(seen, rules)
+        values, weights = samples(seen, rules, tool)
         for word, which in (dist.stats or definition.stats).items():
             value = statistic(values, weights, which, rules)
             scale = 1.0 if which == "count" else SCALE[dist.unit]
@@ -70,7 +72,7 @@ def figures(seen: Seen, tool: str, api: str = "chat", slo: Slo | None = None) ->
 
 def with_ours(found: list[Figure], result: Result, told: list[Told]) -> list[Figure]:
     """The figures with ours beside them, and what the tool itself told."""
-    by_key = {one.key: one.value for one in told}
+    by_key = {one.key: one for one in told}
     return [
         Figure(
             key=one.key,
@@ -79,10 +81,19 @@ def with_ours(found: list[Figure], result: Result, told: list[Told]) -> list[Fig
             metric=one.metric,
             stat=one.stat,
             ours=_ours(one, result),
-            told=by_key.get(one.key),
+            told=_told(one, by_key.get(one.key)),
         )
         for one in found
     ]
+
+
+def _told(figure: Figure, told: Told | None) -> float | None:
+    """What the tool wrote, in the unit of the view."""
+    if told is None or told.value is None:
+        return None
+    if told.unit != figure.unit and {told.unit, figure.unit} <= {"s", "ms", "ns"}:
+        return told.value / SCALE[told.unit] * SCALE[figure.unit]
+    return told.value
 
 
 def _ours(figure: Figure, result: Result) -> float | None:
@@ -100,9 +111,9 @@ def _ours(figure: Figure, result: Result) -> float | None:
     return getattr(result.throughput, figure.metric, None)
 
 
-def _missing(seen: Seen, definition: Definition, api: str) -> Iterator[Missing]:
-    """What this recording lacks."""
-    rules = rules_of(definition, api)
+def _missing(seen: Seen, tool: str, api: str) -> Iterator[Missing]:
+    """What this recording lacks for a tool."""
+    rules, formulas = rules_of(TOOLS[tool], api), {dist.formula for dist in TOOLS[tool].dists}
     if not len(seen):
         yield Missing(field="requests", why=phrase("the recording has no requests: only what the tool told"))
         return
@@ -115,21 +126,21 @@ def _missing(seen: Seen, definition: Definition, api: str) -> Iterator[Missing]:
     ):
         if seen.ok.any() and np.isnan(values[seen.ok]).all():
             yield Missing(field=field, why=why)
-    if not seen.events.place.size:
+    if not seen.events.place.size and formulas & {*POOLED, "lines"}:
         yield Missing(field="chunks", why=phrase("there are no events: no gaps between them"))
     if not seen.placed:
         yield Missing(field="window", why=phrase("each request has its own clock: a time over all of them is as told"))
     if seen.made_by is not None and "choices" in (rules.first, rules.end, rules.gaps):
         why = phrase("the file does not tell empty events and finish events from output: its first and last stand in")
         yield Missing(field="chunks.kind", why=why)
-    if rules.tokens[0] == "text" and np.isnan(seen.text).all():
+    if rules.tokens[0] == "text" and seen.made_by != tool and np.isnan(seen.text).all():
         yield Missing(field="text_tokens", why=phrase("no tokenizer counted the replies: our count stands in"))
 
 
-def _notes(seen: Seen, definition: Definition, api: str) -> Iterator[str]:
+def _notes(seen: Seen, tool: str, api: str) -> Iterator[str]:
     """What to know of this recording under these rules."""
-    rules = rules_of(definition, api)
-    taken = Taken(seen, rules)
+    rules = rules_of(TOOLS[tool], api)
+    taken = Taken(seen, rules, tool)
     if taken.unseen.any():
         empty = int(taken.unseen.sum())
         yield (
@@ -137,13 +148,13 @@ def _notes(seen: Seen, definition: Definition, api: str) -> Iterator[str]:
             if rules.zero_ttft
             else phrase("failed replies without any output that count as successes there, without a TTFT: {}", empty)
         )
-    if rules.first == "answer" and (taken.visible < 1).any():
+    if rules.first == "answer" and not taken.own and (taken.visible < 1).any():
         yield phrase(
             "it does not count reasoning and tool calls: of {} replies the tokens are cut by their share of the events",
             int((taken.visible < 1).sum()),
         )
     opened = seen.connected - seen.connect
-    if rules.start == "fresh":
+    if rules.start == "fresh" and seen.made_by is None:
         known = opened[~np.isnan(opened)]
         if known.size:
             ms = float(np.median(known)) / 1e6

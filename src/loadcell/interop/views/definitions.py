@@ -45,6 +45,8 @@ class Rules(NamedTuple):
     """Those that do without any output."""
     zero_ttft: bool = False
     """Whether such a one has a TTFT of 0."""
+    least: int = 0
+    """Tokens of a reply below which it is dropped."""
     weighted: bool = False
     """Whether a request weighs as much as it has tokens."""
     formula: str = ""
@@ -82,7 +84,9 @@ class Definition(NamedTuple):
     api: Mapping[str, Mapping[str, object]] = {}
     """Rules that differ for an API."""
     notes: tuple[str, ...] = ()
-    """What no recording can show of it, or what else to know."""
+    """What to know."""
+    lacks: tuple[str, ...] = ()
+    """What no recording can show of it, but those of its own loads."""
 
 
 _CUT = frozenset({"cut", "gave_up"})
@@ -206,6 +210,8 @@ TOOLS: dict[str, Definition] = {
         notes=(
             _EMPTY,
             _PEAK,
+        ),
+        lacks=(
             phrase("its duration goes on through its questions to the server after the load; they are in no recording"),
             phrase("where its server tells an accepted length it divides gaps by re-tokenised events; here they are "
                    "those of events"),
@@ -235,7 +241,7 @@ TOOLS: dict[str, Definition] = {
             "good_request_fraction.avg": "good_of_ended",
         },
         window="valid",
-        notes=(
+        lacks=(
             phrase("it counts tokens with its own tokenizer; without the text of the replies ours stand in"),
             phrase("requests go from its clock to its workers before the clock of TTFT starts: that way is in none of "
                    "its latencies, and in no recording"),
@@ -292,7 +298,7 @@ TOOLS: dict[str, Definition] = {
             "results_num_requests_started": "started",
         },
         window="load",
-        notes=(
+        lacks=(
             phrase("it counts tokens with Llama 2's tokenizer, whatever the model, and one more for the mark of the "
                    "beginning; ours stand in"),
         ),
@@ -320,19 +326,21 @@ TOOLS: dict[str, Definition] = {
             "successes.throughput.total_tokens_per_sec": "total_per_s",
             "successes.throughput.requests_per_sec": "requests_per_s",
             "successes.goodput_metrics.goodput_percentage": "good_percent",
-            "successes.goodput_metrics.request_goodput": "goodput_per_s",
+            "successes.goodput_metrics.request_goodput": "goodput_of_successes",
         },
         window="attempts",
-        notes=(
+        lacks=(
             phrase("it tokenises each reply before it stops the clock of its request latency: that time is in no "
                    "recording"),
+        ),
+        notes=(
             phrase("a reply of 0 tokens counts as 0 s in its NTPOT; here it has none"),
         ),
     ),
     "genai-bench": Definition(
         title="genai-bench",
         version="0.0.5",
-        rules=Rules("fresh", "output", "stream", "output", ("usage", "text", "ours"), "linear", 0, _CUT),
+        rules=Rules("fresh", "output", "stream", "output", ("usage", "text", "ours"), "linear", 0, _CUT, least=2),
         key="stats.{stem}.{stat}",
         stats=_GENAI_STATS,
         dists=(
@@ -382,7 +390,7 @@ TOOLS: dict[str, Definition] = {
             "result_completed_tokens_per_second": "output_per_s",
         },
         window="last_issued",
-        notes=(
+        lacks=(
             phrase("it sees what its system under test reports, and when; here that is the first output and the end of "
                    "the stream"),
             phrase("these are the figures of its Server scenario; a run that counts takes loadcell mlperf run"),
@@ -407,9 +415,11 @@ TOOLS: dict[str, Definition] = {
             "tps": "output_per_s",
         },
         window="last_issued",
-        notes=(
+        lacks=(
             phrase("its requests and events pass between processes before they are stamped: that time is in no "
                    "recording"),
+        ),
+        notes=(
             phrase("it counts failed requests as completed, and their time as latency"),
         ),
     ),

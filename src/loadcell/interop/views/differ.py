@@ -11,7 +11,7 @@ from loadcell.interop.views.figures import SCALARS, SCALE, Taken, Totals, rules_
 from loadcell.interop.views.model import Difference
 from loadcell.interop.views.seen import Seen
 from loadcell.metrics import Result, Summary
-from loadcell.phrases import phrase
+from loadcell.phrases import joined, phrase
 
 OURS = {
     "ttft": Rules(formula="ttft"),
@@ -24,7 +24,7 @@ OURS = {
 """Our definitions (`metrics.glossary`) in the same terms."""
 _STATS = (50.0, 99.0)
 _FIELDS: dict[str, tuple[str, ...]] = {
-    "failures": ("takes", "takes_empty", "zero_ttft"), "formula": ("formula",), "weights": ("weighted",),
+    "failures": ("takes", "takes_empty", "zero_ttft", "least"), "formula": ("formula",), "weights": ("weighted",),
     "start": ("start",), "first": ("first",), "end": ("end",), "gaps": ("gaps",), "tokens": ("tokens",),
     "percentile": ("percentile", "ddof"),
 }  # fmt: skip
@@ -89,7 +89,7 @@ def differences(seen: Seen, result: Result, definition: Definition, tool: str, a
     for dist in definition.dists:
         if dist.metric not in done:
             done.add(dist.metric)
-            found += _of_latency(seen, result, definition, api, dist)
+            found += _of_latency(seen, result, definition, tool, api, dist)
     return [*found, *_of_rates(seen, result, definition, tool, api)]
 
 
@@ -116,7 +116,9 @@ def our_rules(metric: str, loop: str) -> Rules:
     return OURS[metric] if loop == "open" else OURS[metric]._replace(start="send")
 
 
-def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, dist: Dist) -> Iterator[Difference]:
+def _of_latency(
+    seen: Seen, result: Result, definition: Definition, tool: str, api: str, dist: Dist
+) -> Iterator[Difference]:
     assert dist.metric is not None
     if summary_of(result, dist.metric) is None:
         return
@@ -125,7 +127,7 @@ def _of_latency(seen: Seen, result: Result, definition: Definition, api: str, di
 
     def step(name: str, says: str, rules: Rules) -> Difference:
         nonlocal before
-        values, weights = samples(seen, rules)
+        values, weights = samples(seen, rules, tool)
         after = {f"p{w:g}": _ms(statistic(values, weights, w, rules)) for w in _STATS}
         change = {stat: _less(after[stat], before[stat]) for stat in after}
         before = after
@@ -152,12 +154,14 @@ def _says(name: str, seen: Seen, old: Rules, now: Rules) -> str | None:
 
 
 def _unnoticed(seen: Seen, rules: Rules) -> str | None:
-    """What it counts as a success and we do not; None where it had none of these."""
-    unnoticed = Taken(seen, rules).unnoticed
-    if not unnoticed.any():
-        return None
-    kinds = sorted({str(kind) for kind in seen.fault[unnoticed]})
-    return phrase("successes there, failures here: {} ({})", int(unnoticed.sum()), ", ".join(kinds))
+    """What it counts as a success and we do not, and the other way; None where it had none of these."""
+    taken, says = Taken(seen, rules), []
+    if taken.unnoticed.any():
+        kinds = sorted({str(kind) for kind in seen.fault[taken.unnoticed]})
+        says.append(phrase("successes there, failures here: {} ({})", int(taken.unnoticed.sum()), ", ".join(kinds)))
+    if (dropped := int((taken.dropped & seen.ok).sum())) != 0:
+        says.append(phrase("replies of one token, which it drops: {}", dropped))
+    return joined("; ", says) if says else None
 
 
 def _counted(rules: Rules) -> str:
@@ -179,13 +183,13 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
         value = None if metric is None else getattr(result.throughput, metric, None)
         if metric is None or not metric.endswith("_per_s") or value is None:
             continue
-        now, before = goal._replace(takes=frozenset(), takes_empty=frozenset(), tokens=("ours",)), value
+        now, before = goal._replace(takes=frozenset(), takes_empty=frozenset(), least=0, tokens=("ours",)), value
         steps = {"window": _SAYS["window", definition.window], "failures": _unnoticed(seen, goal)}
         if "tokens" in unit:
             steps["tokens"] = _counted(goal)
         for step, says in steps.items():
             now = now if step == "window" else now._replace(**{f: getattr(goal, f) for f in _FIELDS[step]})
-            after = compute(Totals(Taken(seen, now), definition.window, tool))
+            after = compute(Totals(Taken(seen, now, tool), definition.window))
             if says is not None:
                 change = {"value": _less(after, before)}
                 yield Difference(metric=metric, figure=key, step=step, says=says, unit=unit, change=change)

@@ -28,11 +28,24 @@ class Taken:
 
     seen: Seen
     rules: Rules
+    tool: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether the tool made this load itself."""
+        return self.seen.made_by == self.tool
 
     @cached_property
     def members(self) -> Mask:
         """Which these are: ours, and the failures that it does not notice."""
-        return self.seen.ok | self.unnoticed
+        found: Mask = (self.seen.ok | self.unnoticed) & ~self.dropped
+        return found
+
+    @cached_property
+    def dropped(self) -> Mask:
+        """Replies too short for it."""
+        found: Mask = self.tokens < self.rules.least
+        return found
 
     @cached_property
     def unnoticed(self) -> Mask:
@@ -55,8 +68,10 @@ class Taken:
 
     @property
     def first(self) -> Floats:
-        """Its first event, ns."""
+        """Its first event, ns; of a load of its own what it took for it."""
         seen = self.seen
+        if self.own and self.rules.first == "answer":
+            return np.where(np.isnan(seen.answer), seen.first_any, seen.answer)
         return {"output": seen.first_any, "choices": seen.first_choice, "answer": seen.answer}[self.rules.first]
 
     @property
@@ -74,10 +89,12 @@ class Taken:
             "asked": lambda: seen.asked, "events": lambda: seen.chunks, "choices": self.chosen_events,
             "one": lambda: np.ones(len(seen)),
         }  # fmt: skip
-        for source in self.rules.tokens:
+        # Of a load that another tool made its own count stands where nobody told better; what it itself wrote is it.
+        known = [source for source in self.rules.tokens if seen.made_by is None or source in ("usage", "text")]
+        for source in ["ours"] if self.own else known:
             count = np.where(np.isnan(count), sources[source](), count)
         count = np.where(np.isnan(count), seen.ours, count)
-        if self.rules.first == "answer":
+        if self.rules.first == "answer" and not self.own:
             count = np.round(count * self.visible)
         if self.unseen.any():  # nothing came, and it counts all the same: what was asked for, one, or none
             nothing = np.ones(len(seen)) if "choices" in self.rules.tokens else np.zeros(len(seen))
@@ -198,9 +215,9 @@ def _prompt(seen: Seen) -> Floats:
     return np.where(np.isnan(seen.prompt), seen.planned_input, seen.prompt)
 
 
-def samples(seen: Seen, rules: Rules) -> tuple[Floats, Floats | None]:
+def samples(seen: Seen, rules: Rules, tool: str = "") -> tuple[Floats, Floats | None]:
     """The values of a distribution and, where they weigh differently, their weights."""
-    taken = Taken(seen, rules)
+    taken = Taken(seen, rules, tool)
     if rules.formula in POOLED:
         return POOLED[rules.formula](taken), None
     values = FORMULAS[rules.formula](taken)
@@ -270,14 +287,13 @@ class Totals:
 
     taken: Taken
     window: Window
-    tool: str
     slo: Slo | None = None
 
     @cached_property
     def window_s(self) -> float | None:
         """The time that it divides by: as it told it, where it made this load; else as it would have measured it."""
         seen = self.taken.seen
-        if seen.made_by == self.tool and seen.window_s is not None:
+        if self.taken.own and seen.window_s is not None:
             return seen.window_s
         return self._window(seen) if seen.placed else None
 
@@ -296,18 +312,23 @@ class Totals:
             return _span(_least(self.taken.start, members), float(seen.end[int(np.argmax(order))]))
         return _span(started, _most(seen.end, attempts))
 
+    @property
+    def successes_s(self) -> float | None:
+        """From the first start of a success to the last end of one."""
+        members = self.taken.members
+        return _span(_least(self.taken.start, members), _most(self.taken.seen.end, members))
+
     @cached_property
     def completed(self) -> float:
         return float(np.count_nonzero(self.taken.members))
 
     @property
     def failed(self) -> float:
-        seen = self.taken.seen
-        return float(np.count_nonzero(np.array([kind is not None for kind in seen.fault]) & ~self.taken.members))
+        return float(np.count_nonzero(self.taken.seen.failed & ~self.taken.members))
 
     @property
     def failed_by_us(self) -> float:
-        return float(sum(kind is not None for kind in self.taken.seen.fault))
+        return float(np.count_nonzero(self.taken.seen.failed))
 
     @property
     def started(self) -> float:
@@ -319,7 +340,7 @@ class Totals:
 
     @property
     def input(self) -> float | None:
-        seen, local = self.taken.seen, self.tool in ("vllm-rs", "sglang", "aiperf", "llmperf")
+        seen, local = self.taken.seen, self.taken.tool in ("vllm-rs", "sglang", "aiperf", "llmperf")
         return _sum((seen.planned_input if local else _prompt(seen))[self.taken.members])
 
     def per_s(self, amount: float | None) -> float | None:
@@ -334,10 +355,14 @@ class Totals:
         """Requests within every limit by the tool's own figures; None without limits, or where one is not shown."""
         if self.slo is None or not any((self.slo.ttft_ms, self.slo.tpot_ms, self.slo.e2e_ms)):
             return None
-        tpot = FORMULAS["apart" if self.tool in ("aiperf", "guidellm", "inference-perf") else "after_first"](self.taken)
+        by_last, strict = (
+            self.taken.tool in ("aiperf", "guidellm", "inference-perf"),
+            self.taken.tool == "inference-perf",
+        )
+        tpot = FORMULAS["apart" if by_last else "after_first"](self.taken)
         figures = {
-            "ttft_ms": FORMULAS["ttft"](self.taken),
-            "tpot_ms": np.where(self.taken.tokens <= 1, 0.0, tpot),
+            "ttft_ms": FORMULAS["ttft_of_several" if strict else "ttft"](self.taken),
+            "tpot_ms": tpot if strict else np.where(self.taken.tokens <= 1, 0.0, tpot),
             "e2e_ms": FORMULAS["e2e"](self.taken),
         }
         good = self.taken.members.copy()
@@ -395,6 +420,7 @@ SCALARS: Mapping[str, tuple[Callable[[Totals], float | None], str, str | None]] 
     "most_events": (Totals.most_events, "events", None),
     "most_touching": (Totals.most_touching, "requests", None),
     "goodput_per_s": (lambda t: t.per_s(t.good()), "requests/s", "goodput_per_s"),
+    "goodput_of_successes": (lambda t: _share(t.good(), t.successes_s or 0), "requests/s", "goodput_per_s"),
     "good_of_sent": (lambda t: _share(t.good(), t.started), "", "attainment"),
     "good_of_ended": (lambda t: _share(t.good(), t.completed + t.failed), "", "attainment"),
     "good_percent": (lambda t: _share(t.good(), t.completed / 100), "%", None),

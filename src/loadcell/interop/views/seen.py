@@ -34,6 +34,8 @@ class Events:
     t: Floats
     """ns."""
     kind: npt.NDArray[np.uint8]
+    early: Mask
+    """Before the first output of its request."""
 
     def of_output(self) -> Mask:
         """Those with text, reasoning or a tool call."""
@@ -46,13 +48,8 @@ class Events:
         An event that has nothing but usage has choices where it stands before the first output: a role with the
         running usage of its server.
         """
-        alone = self.kind == KIND_USAGE
-        seen = np.cumsum(self.of_output())
-        first = np.flatnonzero(np.diff(self.place, prepend=-1))
-        begun = seen - np.repeat(
-            seen[first] - self.of_output()[first], np.diff(np.append(first, self.place.size))
-        ) if first.size else seen  # fmt: skip
-        found: Mask = ((self.kind & (KIND_OUTPUT | KIND_FINISH | KIND_EMPTY)) > 0) | (alone & (begun == 0))
+        alone = (self.kind == KIND_USAGE) & self.early
+        found: Mask = ((self.kind & (KIND_OUTPUT | KIND_FINISH | KIND_EMPTY)) > 0) | alone
         return found
 
 
@@ -106,6 +103,12 @@ class Seen:
         return int(self.ok.size)
 
     @property
+    def failed(self) -> Mask:
+        """By our rules."""
+        found: Mask = np.array([kind is not None for kind in self.fault], dtype=bool)
+        return found
+
+    @property
     def due(self) -> Floats:
         """When it was to be sent: planned, or of one that waited for others or for its user as soon as it could be."""
         return np.where(np.isnan(self.planned), self.ready, self.planned)
@@ -117,14 +120,13 @@ def see(recording: Recording) -> Seen:
     keep = table["counted"].astype(bool)
     table = {name: values[keep] for name, values in table.items()}
     of = {name: table[name].astype(np.float64) for name in (*_STAMPS, *_COUNTS)}
-    events = _events(recording, table["request"].astype(np.int64))
+    events = _events(recording, table["request"].astype(np.int64), of["first_any_ns"])
     choices, output = events.of_choices(), events.of_output()
     first_choice, last_choice = _ends(events, choices, len(keep.nonzero()[0]))
     first_choice = np.where(np.isnan(first_choice), of["first_any_ns"], first_choice)
     last_choice = np.where(np.isnan(last_choice), of["last_ns"], last_choice)
     opened, told = recording.manifest.loop == "open", recording.imported
     by_usage = np.array([source == "usage" for source in table["token_source"].tolist()], dtype=bool)
-    before = events.t < of["first_any_ns"][events.place]
     return Seen(
         ok=table["status"] == "ok",
         fault=np.array(
@@ -157,7 +159,7 @@ def see(recording: Recording) -> Seen:
         planned_input=of["input_tokens"],
         prompt=of["prompt_tokens"],
         events=events,
-        early_empty=int(np.count_nonzero(before & choices & ~output)),
+        early_empty=int(np.count_nonzero(events.early & choices & ~output)),
         loop=recording.manifest.loop if told is None else told.loop or "closed",
         made_by=None if told is None else told.tool,
         window_s=None if told is None else told.window_s,
@@ -165,7 +167,7 @@ def see(recording: Recording) -> Seen:
     )
 
 
-def _events(recording: Recording, request: Ids) -> Events:
+def _events(recording: Recording, request: Ids, first: Floats) -> Events:
     """All events of these requests."""
     parts = []
     for part in recording.chunks(("request", "t_ns", "kind"), output_only=False):
@@ -174,10 +176,9 @@ def _events(recording: Recording, request: Ids) -> Events:
         known = request[place] == of if request.size else np.zeros(of.size, bool)
         parts.append((place[known], part["t_ns"].astype(np.float64)[known], part["kind"].astype(np.uint8)[known]))
     if not parts:
-        return Events(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8))
+        return Events(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8), np.zeros(0, bool))
     place, t, kind = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(place, kind="stable")
-    return Events(place[order], t[order], kind[order])
+    return Events(place, t, kind, t < first[place])
 
 
 def _ends(events: Events, chosen: Mask, size: int) -> tuple[Floats, Floats]:
