@@ -78,6 +78,13 @@ What each figure means, how it is computed and what it cannot see. Written by `t
   mean resultant length R of the sends is taken; from 0.9 on a note says so, for then few prefills meet.
 - **Clock.** `kernel`: the kernel stamped what was received, on Linux. `user`: the client did, after it had read; or, of
   a Python callable, when a piece was with its consumer: no network is in it. Results of two clocks are not compared.
+- **Imported.** Of another tool's rows latencies, intervals and rates are computed as of ours, over the same window;
+  its own figures are those of its whole run. Without a schedule there are no response times, and members, windows and
+  goodput go by the sends. Without times of events output tokens are spread evenly from first to last output, and there
+  is no ITL. Without send times (each request has its own zero) there are figures of single requests alone, without
+  intervals, for nobody knows how far they depend on each other: no rate, no concurrency, no window, no course, no
+  steady state. What cannot be computed and the tool told stands there as `told`, by its own definitions, without an
+  interval. No figure has a budget: nobody knows how wrong that client was.
 - **Missing.** A figure that cannot be measured is null, never 0.
 
 ## Percentiles and intervals
@@ -215,6 +222,17 @@ A figure is VALID where its budget is no wider than {valid}, or {floor} ms; SUSP
 gaps (ITL) the mean counts where that is more: in a burst most gaps are nothing. The run's word is the worst of mean,
 p50, p90 and p99 of each latency that is shown, of the rates and of the SLO's attainment. The 99.9th percentile, the
 maximum and the standard deviation are marked alone, `13.1 (instrument: -9 ms)`, and turn no word.
+
+## Runs of other tools
+
+An imported run is SUSPECT at best: nobody judged the client that measured it. One reason says so, with what its files
+have no data to judge: how exact its times are, whether requests were sent in time, whether its machine kept up, its
+connections, its counts of tokens, and, without send times, whether the load was steady. Beside it only those checks
+are made that the rows allow, so nothing fires for want of data: failures and the accounts always; the stability of the
+queue, a change under the load, a cold start, the drain and the concurrency where requests stand on one clock; arrivals
+and lateness where the file has a schedule. They bring no advice, for flags of ours are not those of the tool. It is
+INVALID where the recording is damaged, no request succeeded, or more than half of them failed. No figure of it has an
+error budget.
 
 ## Symptoms
 

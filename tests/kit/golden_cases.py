@@ -17,6 +17,7 @@ import msgspec
 from made import MS, build, events_of, failed_request, ok_request
 from made_comparison import make_change, make_comparison, make_gate, make_noise, make_pair, make_side
 from made_detail import made_detail
+from made_import import a_placed, a_told, an_unplaced, placed_rows, write_import
 from made_page import made_result
 from made_sweep import make_grid, make_search
 from made_sweeps import SWEEPS
@@ -44,6 +45,7 @@ from loadcell.report.sweep import print_sweep, sweep_markdown, sweep_page
 from loadcell.report.view.repeats import repeats_section
 from loadcell.report.view.selftest import selftest_section
 from loadcell.report.words import words_for
+from loadcell.search import build_imports
 from loadcell.search.model import Sweep
 
 GOLDEN = Path(__file__).parents[1] / "report" / "golden"
@@ -82,6 +84,25 @@ def a_spoilt_run(folder: Path) -> Result:
     return _plain(
         build_result(build(folder, rows, planned=80, state="interrupted", invalid=["the disk was full"], notes=["odd"]))
     )
+
+
+def imported_runs(folder: Path) -> Sweep:
+    """A folder of four runs of another tool, of which one is told alone."""
+    folder.mkdir()
+    for rate in (20, 5, 10):
+        rows = placed_rows(300, every_ms=1000 / rate, seed=rate)
+        write_import(folder / f"rate-{rate}", rows, tree={"load": {"rate": float(rate)}})
+    a_told(folder / "rate-40", scale=2.0, tree={"load": {"rate": 40.0}})
+    sweep = build_imports(folder)
+    return replace(sweep, loadcell="0", plan=replace(sweep.plan, loadcell="0"))
+
+
+IMPORTED = {
+    "imported-placed": lambda folder: _plain(build_result(a_placed(folder, chunks=True))),
+    "imported-unplaced": lambda folder: _plain(build_result(an_unplaced(folder))),
+    "imported-told": lambda folder: _plain(build_result(a_told(folder))),
+}
+"""Runs of other tools: on one clock, each with its own zero, and summaries alone."""
 
 
 def _plain(result: Result) -> Result:
@@ -249,7 +270,8 @@ def read_aloud(page: str) -> str:
 def cases() -> Iterator[tuple[str, str]]:
     """Name of the file, and what is to stand in it."""
     with tempfile.TemporaryDirectory() as room:
-        for name, make in (("quiet", a_quiet_run), ("watched", a_watched_run), ("spoilt", a_spoilt_run)):
+        measured = {"quiet": a_quiet_run, "watched": a_watched_run, "spoilt": a_spoilt_run}
+        for name, make in (measured | IMPORTED).items():
             result = make(Path(room) / name)
             yield from terminal(lambda c, r=result: print_short(r, c, "runs/chat"), f"run-{name}-short")  # type: ignore[misc]
             yield from terminal(lambda c, r=result: print_result(r, c, "runs/chat"), f"run-{name}-full")  # type: ignore[misc]
@@ -258,6 +280,7 @@ def cases() -> Iterator[tuple[str, str]]:
                 lambda w, r=result: run_page(r, made_detail(), w, source="runs/chat"),  # type: ignore[misc]
                 f"run-{name}", "page",
             )  # fmt: skip
+        imports = imported_runs(Path(room) / "imports")
         repeats = some_repeats(Path(room) / "repeats")
         yield from terminal(lambda c: show([repeats_section(repeats, words_for("en"))], c), "repeats")
     for name, comparison in comparisons().items():
@@ -268,7 +291,7 @@ def cases() -> Iterator[tuple[str, str]]:
             lambda w, x=comparison, d=details: comparison_page(x, d, w),  # type: ignore[misc]
             f"compare-{name}", "page",
         )  # fmt: skip
-    for name, sweep in sweeps().items():
+    for name, sweep in (sweeps() | {"imported": imports}).items():
         yield from terminal(lambda c, x=sweep: print_sweep(x, c, words_for("en"), Path("sweeps/s")), f"sweep-{name}")  # type: ignore[misc]
         yield from spoken(lambda w, x=sweep: sweep_markdown(x, w, source="sweeps/s"), f"sweep-{name}", "md")  # type: ignore[misc]
         yield from spoken(lambda w, x=sweep: sweep_page(x, w, source="sweeps/s"), f"sweep-{name}", "page")  # type: ignore[misc]

@@ -93,7 +93,7 @@ def write_import(
     *,
     loop: str | None = "open",
     chunks: bool = False,
-    planned: bool = False,
+    scheduled: bool = False,
     placed: bool = True,
     details: bool = True,
     about: dict[str, Any] | None = None,
@@ -102,10 +102,10 @@ def write_import(
 ) -> Recording:
     """Write an imported recording and open it; `about` goes into imported.json, `manifest` into recording.json.
 
-    `chunks`: the file has the times of events; `planned`: and a schedule, which the sends kept to within 1 ms.
+    `chunks`: the file has the times of events; `scheduled`: and a schedule, which the sends kept to within 1 ms.
     """
     folder.mkdir(parents=True)
-    if planned:
+    if scheduled:
         rows = [each | {"planned_ns": max(0, each["send_start_ns"] - MS)} for each in rows]
     if chunks:
         rows = [
@@ -122,10 +122,13 @@ def write_import(
     if rows:
         write_part(folder, "requests", _table(REQUESTS, rows), worker=0, part=0)
     plan = [{"request": each["request"], "planned_ns": each.get("planned_ns"), "input_tokens": 100} for each in rows]
+    effective = {
+        "model": "meta/Made-8B", "rows": len(rows), "imported_from": (about or {}).get("tool", "vllm"),
+    }  # fmt: skip
     settings: dict[str, Any] = {
         "loadcell": "0", "id": "made", "started_at": "2026-01-01T00:00:00+00:00", "state": "complete",
         "loop": loop or "closed", "planned": len(rows) or 400, "workers": 1,
-        "schedule_hash": "0" * 16, "clock": "user", "effective": {"model": "meta/Made-8B", "rows": len(rows)},
+        "schedule_hash": "0" * 16, "clock": "user", "effective": effective,
         "ended_ns": max((each["end_ns"] for each in rows), default=None) if placed else None,
     } | manifest  # fmt: skip
     load: dict[str, Any] = {"rate": 10.0} if loop == "open" else {"concurrency": 8} if loop else {}
@@ -136,7 +139,7 @@ def write_import(
     }
     for section, values in (tree or {}).items():
         base[section] = base.get(section, {}) | values
-    missing = [NO_SEED, *([] if planned else [NO_PLAN])]
+    missing = [NO_SEED, *([] if scheduled else [NO_PLAN])]
     imported: dict[str, Any] = {
         "tool": "vllm", "title": "vLLM bench serve", "version": "0.33.0", "schema": "bench serve, --save-detailed",
         "tested": True, "files": {"result.json": "ab" * 32}, "imported_at": "2026-01-02T00:00:00+00:00", "loop": loop,

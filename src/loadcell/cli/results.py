@@ -48,8 +48,9 @@ def add_judging(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
 def exit_code(result: Result, *, strict: bool) -> int:
     """1 if no request succeeded, 4 if the result is INVALID, 3 if it is SUSPECT and `strict`, else 0."""
     from loadcell.metrics import word_of
+    from loadcell.metrics.imported import tallied
 
-    if not result.counts.run.ok and not result.invalid:
+    if tallied(result.imported) and not result.counts.run.ok and not result.invalid:
         return 1
     return {"INVALID": 4, "SUSPECT": 3 if strict else 0, "VALID": 0}[word_of(result)]
 

@@ -13,6 +13,7 @@ from loadcell.errors import LoadcellError, RecordingError, UsageError
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.fingerprint import differences
 from loadcell.metrics.headline import as_now, word_of
+from loadcell.metrics.imported import tallied
 from loadcell.metrics.model import FORMAT, Result, Word
 from loadcell.metrics.result import build_result
 from loadcell.metrics.rows import Rows, read_rows
@@ -85,16 +86,11 @@ def open_side(name: str, path: Path) -> Opened:
         ]
         if found:
             raise UsageError(f"{path} holds runs that are no repeats of one another ({'; '.join(found)}): name one")
-    empty = [run.path for run in side.runs if not run.result.counts.window.ok and _has_rows(run.result)]
+    empty = [run.path for run in side.runs if not run.result.counts.window.ok and tallied(run.result.imported)]
     if empty:
         where = f"{name} ({path})" if len(side.runs) == 1 else f"{name}, run {empty[0].name} ({path})"
         raise LoadcellError(f"nothing to compare: {where} has no successful request in its window")
     return side
-
-
-def _has_rows(result: Result) -> bool:
-    """False of an import of summaries, which may not tell how many requests succeeded."""
-    return result.imported is None or result.imported.details
 
 
 def open_runs(path: Path) -> list[Loaded]:

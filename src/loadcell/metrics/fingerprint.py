@@ -219,7 +219,7 @@ def _of_imports(a: Result, b: Result, names: tuple[str, str]) -> Iterator[Differ
         says = phrase("whether both were asked the same cannot be told: of {} the prompts are not known", name)
         if lacking:
             says = phrase("{}, nor {}", says, joined(", ", lacking))
-        yield Difference("imported", "care", says, False)
+        yield Difference("imported", "care", says, True)
 
 
 _ASKED = {

@@ -7,7 +7,7 @@ computed: no other module needs to ask where a recording comes from.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -46,6 +46,8 @@ NO_ROWS = phrase("there are no requests, so nothing is known of the load over ti
 UNKNOWN = "unknown"
 """The loop of a run whose files do not tell it."""
 _MS = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
+_A_SECOND = {"s": 1.0, "min": 1 / 60, "h": 1 / 3600}
+"""What a rate of so long is a second, by what stands behind the last slash of its unit."""
 _EMPTY: Any = np.empty(0)
 _RATES = ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "total_tokens_per_s", "inputs_per_s",
           "images_per_s", "audio_s_per_s")  # fmt: skip
@@ -73,6 +75,11 @@ replace = msgspec.structs.replace
 def placed(imported: Imported | None) -> bool:
     """Whether the requests of a recording stand on one clock."""
     return imported is None or (imported.placed and imported.details)
+
+
+def tallied(imported: Imported | None) -> bool:
+    """Whether it is known how many requests succeeded."""
+    return imported is None or imported.details or imported.ok is not None
 
 
 def named(imported: Imported) -> str:
@@ -225,7 +232,7 @@ def _with_told(result: Result, imported: Imported) -> Result:
         name: value
         for name in _RATES
         if getattr(rates, name) is None
-        for value in (next((one.value for one in by_metric.get(name, ()) if one.stat in (None, "mean")), None),)
+        for value in (_rate(by_metric.get(name, ())),)
         if value is not None
     }
     rates = replace(rates, **values, told=list(values) or None)
@@ -233,6 +240,15 @@ def _with_told(result: Result, imported: Imported) -> Result:
     if tpot is not None and tpot.service.told:
         rates = replace(rates, user_tokens_per_s=caveats(user_rates(tpot.service), TOLD))
     return replace(result, latency=latency, throughput=rates)
+
+
+def _rate(told: Sequence[Told]) -> float | None:
+    """The first of these rates that is a mean, a second; None where there is none of a known unit."""
+    for one in told:
+        scale = _A_SECOND.get(one.unit.rpartition("/")[2])
+        if one.value is not None and scale is not None and one.stat in (None, "mean"):
+            return one.value * scale
+    return None
 
 
 def _summary(told: list[Told], unit: str) -> Summary | None:

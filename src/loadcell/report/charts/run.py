@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadcell.metrics import Result
+from loadcell.metrics.imported import placed
 from loadcell.report.charts.drivers import itl_by_concurrency, ttft_by_input
 from loadcell.report.charts.ecdf import ecdf
 from loadcell.report.charts.ladder import ladder
@@ -22,8 +23,21 @@ def run_charts(result: Result, detail: Detail | None, words: Words) -> list[Char
     """time-parts, ladder, ecdf, timeline, ttft-by-input, itl-by-concurrency, stalls and server: always all of them, but
     for those of first tokens and gaps where the API generates nothing; and ttft-by-turn, where there are sessions.
 
-    Without a `detail` (a saved Result) those that need the recording say so.
+    Without a `detail` (a saved Result) those that need the recording say so. Of an import without send times those of
+    its course are left out, of one without requests all of them.
     """
+    found = list(_all(result, detail, words))
+    if result.imported is None:
+        return found
+    if not result.imported.details:
+        return []
+    return found if placed(result.imported) else [chart for chart in found if chart.name not in _OVER_TIME]
+
+
+_OVER_TIME = frozenset(("timeline", "itl-by-concurrency", "stalls", "server"))
+
+
+def _all(result: Result, detail: Detail | None, words: Words) -> list[Chart]:
     return [
         time_parts(result, detail, words),
         ladder(result, words),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from loadcell.metrics import Result, Throughput
 from loadcell.metrics.imported import missing_words, named, untold
 from loadcell.recording.imported import Imported, Told
 from loadcell.report.text import MISSING
 from loadcell.report.view.blocks import Cell, Column, Fact, Table, fact, figured, told
 from loadcell.report.words import Words
+from loadcell.spec import Spec
 
 
 def origin(result: Result, words: Words, most: int | None = None) -> Iterator[Fact]:
@@ -27,17 +30,14 @@ def origin(result: Result, words: Words, most: int | None = None) -> Iterator[Fa
         yield fact("", t("not in its files: {these}", these=", ".join([*lacking[: most if rest else None], *rest])))
 
 
-def lengths(result: Result, words: Words) -> str | None:
-    """What stands for the lengths of an import whose files do not tell both of them; None where they do."""
-    lacking = [untold(result.imported, f"workload.{name}") for name in ("input_tokens", "output_tokens")]
-    workload = result.methodology.spec.workload
-    if all(lacking) or (any(lacking) and not workload.generates):
-        return words.say("lengths not told")
-    if not any(lacking):
+def as_told(result: Result) -> Spec | None:
+    """What was asked, with a dash for a length that the files of an import do not tell; None where they tell none."""
+    spec, found = result.methodology.spec, result.imported
+    lacking = [name for name in ("input_tokens", "output_tokens") if untold(found, f"workload.{name}")]
+    if len(lacking) == 1 + spec.workload.generates:
         return None
-    both = zip(lacking, (workload.input_tokens, workload.output_tokens), strict=True)
-    n, m = (MISSING if gone else known for gone, known in both)
-    return words.say("{n} tokens in, {m} tokens out", n=n or "", m=m or "")
+    none = dict.fromkeys(lacking, MISSING)
+    return msgspec.structs.replace(spec, workload=msgspec.structs.replace(spec.workload, **none)) if none else spec
 
 
 def client(found: Imported, words: Words) -> Iterator[Fact]:

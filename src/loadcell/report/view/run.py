@@ -10,7 +10,7 @@ from loadcell.metrics import Counts, Estimate, Failure, Limit, Result, RunRates,
 from loadcell.metrics.checks_budget import only_budgets
 from loadcell.metrics.checks_window import cold_says
 from loadcell.metrics.glossary import COMPARED, GLOSSARY, interval_of, made_of
-from loadcell.metrics.imported import TOLD, UNKNOWN, placed, untold
+from loadcell.metrics.imported import TOLD, UNKNOWN, placed, tallied, untold
 from loadcell.metrics.varying import replays
 from loadcell.report.text import MISSING, plain
 from loadcell.report.view.behaved import behaved
@@ -18,7 +18,7 @@ from loadcell.report.view.blocks import TONES, Cell, Fact, Tiles, Tone, Verdict,
 from loadcell.report.view.cache import cached, prefix_words
 from loadcell.report.view.chunks import chunks
 from loadcell.report.view.figures import asked, bracketed, estimated, rate, share_in_brackets
-from loadcell.report.view.imported import lengths, marked, origin
+from loadcell.report.view.imported import as_told, marked, origin
 from loadcell.report.view.media import media_words
 from loadcell.report.view.traced import changes_of, traced
 from loadcell.report.words import Words
@@ -160,7 +160,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
     yield t("Target"), [target, Cell(", ".join([str(endpoint.api), *form])), Cell(model), *several]
     if (named := method.scenario) is not None:
         yield t("Scenario"), [Cell(told(named.says, words), tone="care" if named.changed else "")]
-    load, work = load_words(result, words), lengths(result, words) or workload_words(method.spec, words)
+    load, asked_of = load_words(result, words), as_told(result)
+    work = t("lengths not told") if asked_of is None else workload_words(asked_of, words)
     span = t(
         "{a} to {b} s",
         a=words.figure(window.start_s, 3 if short else 4),
@@ -186,7 +187,8 @@ def head(result: Result, words: Words, *, short: bool = False) -> Iterator[Fact]
         yield t("Steady state"), [Cell(told(result.steady.says, words), tone=tone)]
     if result.steady.cold_start is not None:
         yield t("Cold start"), [Cell(told(cold_says(result.steady.cold_start), words), tone="care")]
-    yield t("Requests"), [Cell(accounts(run, words), tone="" if run.ok == run.planned else "care")]
+    known = accounts(run, words) if tallied(result.imported) else t("not told")
+    yield t("Requests"), [Cell(known, tone="" if run.ok == run.planned else "care")]
     yield from behaved(result, words, short=short)
     ended = {} if result.replies is None else result.replies.ended_by
     if ended and not (short and ended.keys() in _PLAIN_ENDS):
@@ -241,9 +243,10 @@ def tiles(result: Result, words: Words) -> Tiles:
     if generates:
         user = rates.user_tokens_per_s.get("p50")
         reached = figured(MISSING) if user is None else estimated(user, words, t("tokens/s")).cell()
-        found.append((_titled("user_tokens_per_s", words, "p50"), [reached]))
+        under = f"{t('told')} p50" if user is not None and user.caveat == TOLD else "p50"
+        found.append((_titled("user_tokens_per_s", words, under), [reached]))
     ok, planned = (words.count(n) for n in (result.counts.window.ok, result.counts.window.planned))
-    under = t("{ok} of {planned} requests ok", ok=ok, planned=planned)
+    under = t("{ok} of {planned} requests ok", ok=ok, planned=planned) if tallied(result.imported) else ""
     mean = figured(words.figure(flight.mean, 3), unit=t("in flight, mean"), under=under)
     return Tiles([*found, (_titled("concurrency", words), [mean])])
 
@@ -277,7 +280,7 @@ def throughput(result: Result, words: Words, *, short: bool = False) -> Iterator
         )
         both = (
             []
-            if rates.total_tokens_per_s is None and hears
+            if rates.total_tokens_per_s is None and (hears or result.imported)
             else [_in_and_out(rates.total_tokens_per_s, words) + marked(rates, "total_tokens_per_s", words)]
         )
         yield from [fact("", *both, *reached)] if both or reached else []

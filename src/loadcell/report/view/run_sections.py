@@ -80,7 +80,7 @@ def _summary(result: Result, detail: Detail | None, words: Words, source: str, d
         said.tiles(result, words),
         Facts([*said.head(result, words, short=True), *carried(result, words), *said.slo(result, words)]),
     ]
-    if result.goodput is None:
+    if result.goodput is None and (result.imported is None or result.imported.details):
         limits = "ttft=500ms,tpot=30ms" if result.methodology.spec.workload.generates else "e2e=500ms"
         judge = typed_command("loadcell", "report", source or "DIR", "--slo", limits)
         says = t("No SLO was given. A recording can be judged by one at any time, without a new load")
@@ -163,7 +163,8 @@ def _drivers(result: Result, words: Words, drawn: frozenset[str]) -> Section | N
         *_charts(drawn, "ttft-by-input", "itl-by-concurrency", *sorted(drawn - _PLACED)),
         *([Facts(found)] if found else []),
     ]
-    return Section("drivers", t("What drives it"), [*blocks, *([] if result.where_ttft else [Note([none])])])
+    blocks += [] if result.where_ttft or result.imported else [Note([none])]
+    return Section("drivers", t("What drives it"), blocks) if blocks else None
 
 
 def _method(result: Result, words: Words, source: str) -> Section:
@@ -191,7 +192,10 @@ def _method(result: Result, words: Words, source: str) -> Section:
 
 def _errors(result: Result, words: Words) -> Section:
     rows = list(said.errors(result, words, _FAILURES))
-    none = Note([words.say("No request failed.")])
+    failed = result.counts.run.failed > 0  # of an import that tells no more of them
+    none = Note(
+        [words.say("Its files do not tell why requests failed.") if failed else words.say("No request failed.")]
+    )
     return Section("errors", words.say("Errors"), [Facts(rows) if rows else none])
 
 
