@@ -130,7 +130,8 @@ def test_a_summary_of_2025(tmp_path):
     assert (run.version, run.tested, run.loop, run.rate, run.arrivals) == (None, False, "open", 5.0, "poisson")
     assert (run.seed, run.input_tokens, run.api, run.failed) == (0, "normal:100,10", "completions", 0)
     told = {told.key: told.value for told in run.told}
-    assert told["adj_request_latency.p50"] == 80.0 and told["adj_request_latency.p99"] == math.inf
+    assert told["adj_request_latency.p50"] == 80.0 and told["adj_request_latency.p99"] is None
+    assert any("infinite" in note for note in run.notes)
     assert "adj_request_latency.std" not in told and told["adj_request_latency.count"] == 3
     assert "pw" not in run.url and "abc" not in run.url and "sk-secret" not in repr(run)
     assert any("cut short" in note for note in run.notes)
@@ -180,3 +181,7 @@ def test_nan_is_missing(tmp_path):
     row["metrics"]["output_sequence_length"]["value"] = math.nan
     (request,) = aiperf.read(written(tmp_path / "a.jsonl", row))[0].details()
     assert request.first_s is None and request.chunks_s is None and request.output_tokens is None
+    row = aiperf_record()
+    row["metrics"]["inter_chunk_latency"]["value"] = [10.0, math.nan]
+    (request,) = aiperf.read(written(tmp_path / "b.jsonl", row))[0].details()
+    assert request.first_s is not None and request.chunks_s is None

@@ -82,6 +82,11 @@ def test_not_streamed(tmp_path):
     assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(None, 0.05, None)] * 2
 
 
+def test_a_gap_that_is_not_known_leaves_the_times_after_it_unknown(tmp_path):
+    (run,) = sglang.read(written(tmp_path / "a.jsonl", sglang_row(2, itls=[[0.01, math.nan], [0.01, None]])))
+    assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(0.05, None, None)] * 2
+
+
 def test_one_batch(tmp_path):
     (run,) = sglang.read(written(tmp_path / "b.jsonl", _BATCH))
     assert (run.name, run.concurrency, run.details) == ("default-batch-8-in-1024-out-16", 8, None)

@@ -21,7 +21,7 @@ import msgspec
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Request, Run, Status, Told
+from loadcell.interop.model import Missing, Request, Run, Status
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -35,35 +35,18 @@ from loadcell.interop.readers.common import (
     head,
     normal,
     number,
-    stat_of,
     text,
-    typed,
+    typed_lines,
     untold,
     whole,
     within,
 )
+from loadcell.interop.readers.metric_objects import ADJUSTED, told_of
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
 
 _FOLDERS = ("", "profile_runs/*", "search_iter_*", "search_iter_*/profile_runs/*")
 _SUMMARY = 32 << 20
-_METRICS = {
-    "time_to_first_token": "ttft_ms",
-    "time_to_first_output_token": "ttfa_ms",
-    "inter_token_latency": "tpot_ms",
-    "inter_chunk_latency": "itl_ms",
-    "request_latency": "e2e_ms",
-    "request_throughput": "requests_per_s",
-    "output_token_throughput": "output_tokens_per_s",
-    "input_token_throughput": "input_tokens_per_s",
-    "goodput": "goodput",
-    "good_request_fraction": "slo_attainment",
-    "effective_concurrency": "concurrency",
-    "spec_decode_acceptance_length": "acceptance_length",
-    "overall_usage_prompt_cache_read_pct": "prefix_cache_hit_share",
-}
-_UNITS = {"requests/sec": "requests/s", "tokens/sec": "tokens/s", "tokens/sec/user": "tokens/s", "sec": "s"}
-_ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
 _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
 _ARRIVALS = {"poisson": "poisson", "constant": "constant"}
 _DERIVED = [
@@ -219,7 +202,7 @@ def _run(pair: _Pair) -> Run:
         files=[file for file in (pair.summary, pair.records) if file is not None],
         name=pair.name,
         started_at=_local(summary.get("start_time")),
-        told=list(_told(summary)),
+        told=list(told_of(summary)),
         notes=_notes(summary),
         fields=_FIELDS,
         **_asked(summary, config),
@@ -296,29 +279,12 @@ def _lengths(asked: Any) -> str | None:
     return normal(within(asked, "mean"), within(asked, "stddev")) if isinstance(asked, dict) else normal(asked)
 
 
-def _told(summary: dict[str, Any]) -> Iterator[Told]:
-    for tag, measured in summary.items():
-        if not isinstance(measured, dict) or "unit" not in measured:
-            continue
-        unit = _UNITS.get(str(measured["unit"]), str(measured["unit"]))
-        adjusted = tag.startswith("adj_")
-        given: dict[str, float | None] = {key: number(value) for key, value in measured.items() if key != "unit"}
-        if adjusted:
-            given = {**given, **{key: math.inf for key in _ADJUSTED if given.get(key) is None}}
-        scalar = set(measured) <= {"unit", "avg"} and not adjusted
-        for key, value in given.items():
-            stat = None if scalar else stat_of(key)
-            yield Told(key=f"{tag}.{key}", value=value, unit=unit, metric=_METRICS.get(tag), stat=stat)
-
-
 def _notes(summary: dict[str, Any]) -> list[str]:
     notes = []
     if "inter_token_latency" in summary:
         notes.append(phrase("AIPerf's inter_token_latency is TPOT, a value a request; its inter_chunk_latency is ITL"))
     if any(tag.startswith("adj_") for tag in summary):
-        notes.append(
-            phrase("in adj_* of AIPerf failed requests count as infinite, and a figure without a value is that")
-        )
+        notes.append(ADJUSTED)
     if summary.get("was_cancelled") or summary.get("is_complete") is False:
         why = text(summary.get("incomplete_reason")) or "was_cancelled"
         notes.append(phrase("AIPerf says that the run was cut short: {}", why))
@@ -341,7 +307,7 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
     run.ok, run.failed = first(run.ok, counts.by_status["ok"]), first(run.failed, counts.by_status["failed"])
     run.cancelled = counts.by_status["cancelled"]
     run.details = partial(_requests, records, counts, source)
-    run.derived = _DERIVED if counts.chunks else _DERIVED[:3]
+    run.derived = _DERIVED[: None if counts.chunks else 3]
     if not counts.chunks:
         run.missing.append(Missing(field="chunks", why=NO_EVENTS))
     if counts.warmup:
@@ -349,8 +315,7 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
 
 
 def _records(path: Path) -> Iterator[tuple[int, _Record]]:
-    for line, row in document.lines(path):
-        record = typed(row, _Record, path, f"line {line}: ")
+    for line, record in typed_lines(path, _Record):
         for name in record.metrics.__struct_fields__[:4]:
             measured = getattr(record.metrics, name)
             if measured.value is not None and measured.unit not in SCALE:
@@ -418,7 +383,7 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
-    if not isinstance(gaps.value, list):
+    if not isinstance(gaps.value, list) or not all(map(math.isfinite, gaps.value)):
         return None
     scale = SCALE[gaps.unit]
     return array("d", accumulate((gap * scale for gap in gaps.value), initial=first))

@@ -237,8 +237,10 @@ def _row(path: Path, row: Any, status: Status, at: str) -> _Row:
         began = None if start is None or began is None else start + began
         if isinstance(given["gaps"], list) and began is not None:
             place = f"{at}.{form.gaps}"
-            gaps = array("d", [measured(gap, path, f"{place}.{i}") or 0.0 for i, gap in enumerate(given["gaps"])])
-            last = began + sum(gaps)
+            steps = [measured(gap, path, f"{place}.{i}") for i, gap in enumerate(given["gaps"])]
+            known = array("d", [gap for gap in steps if gap is not None])
+            if len(known) == len(steps):
+                gaps, last = known, began + sum(known)
     return _Row(
         status, start, began, stamp("answer"), last, stamp("end"), stamp("planned"), gaps,
         whole(of("inputs")), whole(of("cached")), whole(of("outputs")),
