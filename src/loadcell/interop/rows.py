@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from loadcell.errors import UsageError
 from loadcell.interop.model import Request, Run
+from loadcell.interop.read import TOOLS, in_known_form
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING
 from loadcell.phrases import phrase
 from loadcell.recording.bursts import note_bursts
@@ -73,8 +74,9 @@ class Rows:
         """Every request of the run. UsageError names the file, the field and the row where most rows cannot be."""
         assert self.run.details is not None
         with open_database() as self._database:
-            for request in self.run.details():
-                self._take(request)
+            with in_known_form(self.run.files[0], TOOLS[self.run.tool].title):
+                for request in self.run.details():
+                    self._take(request)
             self._write()
         self._refuse_most()
 
