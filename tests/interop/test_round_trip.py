@@ -182,3 +182,21 @@ def test_a_file_that_was_exported_says_whose_it_is(tmp_path: Path) -> None:
         save(written(hold(recording.path), name, Asked(detailed=True)).files, tmp_path / name)
         (run,) = find_runs(tmp_path / name).runs
         assert (run.tool, run.version) == (name, None)
+
+
+def test_an_llm_d_report_says_again_what_it_said(tmp_path: Path) -> None:
+    rows = [ok_request(i, start_ms=37.0 * i + 5, usage_tokens=10) for i in range(120)]
+    recording = build(tmp_path / "r", rows, load={"concurrency": 8})
+    (run,) = hold(recording.path)
+    save(written([run], "llm-d-v0.2.1", Asked()).files, tmp_path / "out")
+    again = open_recording(real(tmp_path, tmp_path / "out"))
+    assert again.imported is not None and again.imported.tool == "llm-d" and not again.imported.details
+    told = {(figure.metric, figure.stat): figure.value for figure in again.imported.told}
+    latency = run.result.latency
+    for metric in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        service = latency[metric].service
+        for stat, value in (("mean", service.mean), ("p50", service.p50.value), ("p99", service.p99.value)):
+            assert value is not None and told[metric, stat] == pytest.approx(value / 1e3), (metric, stat)
+    # and once more, of what was told
+    second = written(hold(again.path), "llm-d-v0.2.1", Asked()).files
+    assert second.keys() == {"benchmark_report_v0.2.1.yaml"}
