@@ -153,6 +153,34 @@ def test_statistics_are_those_that_numpy_gives(tmp_path: Path) -> None:
     assert tree["total_token_throughput"] == pytest.approx((12 * 110 + tree["total_output_tokens"]) / tree["duration"])
 
 
+def test_the_figures_are_those_of_the_code_of_vllm(tmp_path: Path) -> None:
+    serve = pytest.importorskip("vllm.benchmarks.serve")
+    from vllm.benchmarks.lib.endpoint_request_func import RequestFuncOutput
+
+    tree = only(export(mixed(tmp_path / "r"), "vllm", detailed=True, percentiles=(50, 99), goodput_ms={"tpot": 19.0}))
+    rows = zip(
+        *(tree[name] for name in ("errors", "output_lens", "latencies", "ttfts", "itls", "start_times", "input_lens")),
+        strict=True,
+    )
+    outputs = [
+        RequestFuncOutput(
+            success=not error, output_tokens=n, latency=e2e, ttft=ttft, itl=itl, start_time=at, prompt_len=p
+        )
+        for error, n, e2e, ttft, itl, at, p in rows
+    ]
+    theirs, _ = serve.calculate_metrics([], outputs, tree["duration"], None, [50.0, 99.0], {"tpot": 19.0})
+    for name in ("completed", "failed", "request_throughput", "request_goodput", "output_throughput"):
+        assert getattr(theirs, name) == pytest.approx(tree[name])
+    assert (theirs.max_output_tokens_per_s, theirs.max_concurrent_requests) == (
+        tree["max_output_tokens_per_s"], tree["max_concurrent_requests"],
+    )  # fmt: skip
+    for name in ("ttft", "tpot", "itl", "e2el"):
+        for stat in ("mean", "median", "std"):
+            assert getattr(theirs, f"{stat}_{name}_ms") == pytest.approx(tree[f"{stat}_{name}_ms"])
+        for p, value in getattr(theirs, f"percentiles_{name}_ms"):
+            assert value == pytest.approx(tree[f"p{p:g}_{name}_ms"])
+
+
 def test_goodput_counts_from_the_send_and_a_single_token_as_no_wait(tmp_path: Path) -> None:
     rows = [ok_request(0, tokens=1, usage_tokens=1), ok_request(1, start_ms=400, tokens=10, usage_tokens=10)]
     recording = build(tmp_path / "r", rows)
