@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import comparability
 
 from loadcell.cli import foreign
-from loadcell.interop import vllm_bench
+from loadcell.interop import vllm_flags
 from loadcell.metrics import GLOSSARY, Metric
 from loadcell.metrics.checks import ALL_FINDINGS, ALL_LIMITS
 from loadcell.metrics.checks_budget import FLOOR_MS
@@ -647,7 +647,7 @@ Refused:
 |---|---|
 {refused}
 
-Written by `tools/make_docs.py` from `loadcell/interop/vllm_bench.py`; `tests/interop/test_vllm_flags.py` holds it
+Written by `tools/make_docs.py` from `loadcell/interop/vllm_flags.py`; `tests/interop/test_vllm_flags.py` holds it
 against the flags of the tool.
 """
 
@@ -656,12 +656,12 @@ def vllm_bench_page() -> str:
     """docs/vllm-bench.md."""
     taken = [
         f"| `{flag}` | {'' if one.default is None else f'`{one.default}`'} | {one.becomes} |"
-        for flag, one in sorted(vllm_bench.TAKEN.items())
+        for flag, one in sorted(vllm_flags.TAKEN.items())
     ]
-    noted = [f"- `{flag}`: {why}." for flag, (why, _) in vllm_bench.NOTED.items()]
-    refused = [f"| {_flags(words)} | {why} |" for why, words in vllm_bench.REFUSED.items()]
+    noted = [f"- `{flag}`: {why}." for flag, (why, _) in vllm_flags.NOTED.items()]
+    refused = [f"| {_flags(words)} | {why} |" for why, words in vllm_flags.REFUSED.items()]
     return _VLLM_HEAD.format(
-        version=vllm_bench.VERSION, taken="\n".join(taken), noted="\n".join(noted), refused="\n".join(refused)
+        version=vllm_flags.VERSION, taken="\n".join(taken), noted="\n".join(noted), refused="\n".join(refused)
     )
 
 

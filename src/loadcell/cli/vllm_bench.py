@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `vllm bench serve`, also those that are refused, and our own."""
-    from loadcell.interop.vllm_bench import NOTED, TAKEN, VERSION, WHY_REFUSED
+    from loadcell.interop.vllm_flags import NOTED, TAKEN, VERSION, WHY_REFUSED
 
     parser.usage = "loadcell vllm-bench [serve] [flags of vllm bench serve]"
     parser.description = (

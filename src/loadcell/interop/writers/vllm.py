@@ -16,7 +16,7 @@ import numpy as np
 from loadcell.errors import UsageError
 from loadcell.interop.formats import FORMATS
 from loadcell.interop.views.figures import statistic
-from loadcell.interop.vllm_bench import LIMITS, METRICS
+from loadcell.interop.vllm_flags import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, texts_of, whole
 from loadcell.interop.writers.told import fill, told_tree
