@@ -337,10 +337,10 @@ def test_each_value_is_in_the_bucket_of_its_bounds(values: list[float]) -> None:
 
 
 def test_several_runs(tmp_path: Path) -> None:
-    for name in ("1", "2"):
+    for name in ("10", "2", "1", "3.cut-1"):
         golden(tmp_path / name)
-    runs = hold(tmp_path)
-    assert [run.name for run in runs] == ["1", "2"]
+    assert [run.name for run in hold(tmp_path)] == ["1", "2", "10"]
+    runs = hold(tmp_path)[:2]
     lines = written(runs, "vllm", Asked()).files["vllm.json"]
     assert len([json.loads(line) for line in lines.split("\n")]) == 2 and not lines.endswith("\n")
     assert len(only(written(runs, "guidellm", Asked()))["benchmarks"]) == 2
