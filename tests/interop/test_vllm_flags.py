@@ -14,7 +14,8 @@ import pytest
 from loadcell.cli import vllm_bench
 from loadcell.cli.main import main
 from loadcell.errors import UsageError
-from loadcell.interop.vllm_bench import NOTED, TAKEN, VERSION, WHY_REFUSED, Rows, sampled, translate
+from loadcell.interop.vllm_bench import Rows, sampled, translate
+from loadcell.interop.vllm_flags import NOTED, TAKEN, VERSION, WHY_REFUSED
 from loadcell.spec import Spec, build_spec
 
 LIST = json.loads((Path(__file__).parent.parent / "data" / "vllm_bench_flags.json").read_text())

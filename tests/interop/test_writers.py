@@ -72,7 +72,7 @@ def test_one_request_by_the_definitions_of_aiperf_and_guidellm(tmp_path: Path) -
     assert told == pytest.approx({"time_to_first_token": 50.0, "inter_token_latency": 20.0, "request_latency": 230.0})
     assert (aiperf["inter_chunk_latency"]["count"], aiperf["inter_chunk_latency"]["avg"]) == (9, pytest.approx(20.0))
     metrics = only(export(recording, "guidellm"))["benchmarks"][0]["metrics"]
-    mean = {name: metrics[name]["successful"]["mean"] for name in metrics if name != "request_totals"}
+    mean = {name: metrics[name]["successful"]["mean"] for name in metrics if metrics[name] and name != "request_totals"}
     assert mean["time_to_first_token_ms"] == pytest.approx(50.0)
     assert mean["inter_token_latency_ms"] == pytest.approx(20.0)
     assert mean["time_per_output_token_ms"] == pytest.approx(23.0)
@@ -151,6 +151,34 @@ def test_statistics_are_those_that_numpy_gives(tmp_path: Path) -> None:
             assert tree[f"p{p:g}_{name}_ms"] == pytest.approx(np.percentile(ms, p))
     assert tree["request_throughput"] == pytest.approx(12 / tree["duration"])
     assert tree["total_token_throughput"] == pytest.approx((12 * 110 + tree["total_output_tokens"]) / tree["duration"])
+
+
+def test_the_figures_are_those_of_the_code_of_vllm(tmp_path: Path) -> None:
+    serve = pytest.importorskip("vllm.benchmarks.serve")
+    from vllm.benchmarks.lib.endpoint_request_func import RequestFuncOutput
+
+    tree = only(export(mixed(tmp_path / "r"), "vllm", detailed=True, percentiles=(50, 99), goodput_ms={"tpot": 19.0}))
+    rows = zip(
+        *(tree[name] for name in ("errors", "output_lens", "latencies", "ttfts", "itls", "start_times", "input_lens")),
+        strict=True,
+    )
+    outputs = [
+        RequestFuncOutput(
+            success=not error, output_tokens=n, latency=e2e, ttft=ttft, itl=itl, start_time=at, prompt_len=p
+        )
+        for error, n, e2e, ttft, itl, at, p in rows
+    ]
+    theirs, _ = serve.calculate_metrics([], outputs, tree["duration"], None, [50.0, 99.0], {"tpot": 19.0})
+    for name in ("completed", "failed", "request_throughput", "request_goodput", "output_throughput"):
+        assert getattr(theirs, name) == pytest.approx(tree[name])
+    assert (theirs.max_output_tokens_per_s, theirs.max_concurrent_requests) == (
+        tree["max_output_tokens_per_s"], tree["max_concurrent_requests"],
+    )  # fmt: skip
+    for name in ("ttft", "tpot", "itl", "e2el"):
+        for stat in ("mean", "median", "std"):
+            assert getattr(theirs, f"{stat}_{name}_ms") == pytest.approx(tree[f"{stat}_{name}_ms"])
+        for p, value in getattr(theirs, f"percentiles_{name}_ms"):
+            assert value == pytest.approx(tree[f"p{p:g}_{name}_ms"])
 
 
 def test_goodput_counts_from_the_send_and_a_single_token_as_no_wait(tmp_path: Path) -> None:
@@ -309,10 +337,10 @@ def test_each_value_is_in_the_bucket_of_its_bounds(values: list[float]) -> None:
 
 
 def test_several_runs(tmp_path: Path) -> None:
-    for name in ("1", "2"):
+    for name in ("10", "2", "1", "3.cut-1"):
         golden(tmp_path / name)
-    runs = hold(tmp_path)
-    assert [run.name for run in runs] == ["1", "2"]
+    assert [run.name for run in hold(tmp_path)] == ["1", "2", "10"]
+    runs = hold(tmp_path)[:2]
     lines = written(runs, "vllm", Asked()).files["vllm.json"]
     assert len([json.loads(line) for line in lines.split("\n")]) == 2 and not lines.endswith("\n")
     assert len(only(written(runs, "guidellm", Asked()))["benchmarks"]) == 2

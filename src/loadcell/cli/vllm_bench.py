@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `vllm bench serve`, also those that are refused, and our own."""
-    from loadcell.interop.vllm_bench import NOTED, TAKEN, VERSION, WHY_REFUSED
+    from loadcell.interop.vllm_flags import NOTED, TAKEN, VERSION, WHY_REFUSED
 
     parser.usage = "loadcell vllm-bench [serve] [flags of vllm bench serve]"
     parser.description = (
@@ -129,7 +129,7 @@ def _save(tree: dict[str, Any], wish: Wish) -> Path:
         with path.open("a" if wish.append else "w", encoding="utf-8") as file:
             if file.tell():
                 file.write("\n")
-            json.dump(tree, file)
+            json.dump(tree, file, allow_nan=False)
     except OSError as error:
         raise RecordingError(f"cannot write {path}: {error.strerror}") from None
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path
 from loadcell.errors import RecordingError, UsageError, nearest
 from loadcell.interop.formats import FORMATS
 from loadcell.metrics import Result, build_result
+from loadcell.recording.campaign import is_set_aside
 from loadcell.recording.read import Recording, open_recording
 
 
@@ -53,12 +55,19 @@ class Written:
 
 
 def hold(folder: Path) -> list[Held]:
-    """The recording at `folder`, or those right below it (a sweep, repeats), in the order of their names."""
+    """The recording at `folder`, or those right below it (a sweep, repeats), in the order of their names and numbers.
+
+    Parts that were cut and set aside are none of them.
+    """
     if not (folder / "recording.json").exists():
-        found = sorted(file.parent for file in folder.glob("*/recording.json"))
+        found = [file.parent for file in folder.glob("*/recording.json") if not is_set_aside(file.parent.name)]
         if found:
-            return [Held(path.name, open_recording(path)) for path in found]
+            return [Held(path.name, open_recording(path)) for path in sorted(found, key=_numbered)]
     return [Held(folder.resolve().name, open_recording(folder))]
+
+
+def _numbered(path: Path) -> list[str]:
+    return [piece.zfill(20) for piece in re.split(r"(\d+)", path.name)]
 
 
 def written(runs: Sequence[Held], name: str, asked: Asked) -> Written:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loadcell import __version__
-from loadcell.interop.views.figures import statistic
+from loadcell.interop.views.figures import SCALARS, statistic
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, Calls, by_tool, effective, lacking
 from loadcell.interop.writers.told import told_tree
@@ -82,7 +82,7 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
         if recording.imported is not None and not recording.imported.details:
             found.left_out.append(f"{recording.imported.title} told summaries only: they are given back as they are")
             tree = _head(recording) | told_tree(recording.imported, units=True) | _tail(recording)
-            found.files[f"{summary}.json"] = json.dumps(tree, indent=2)
+            found.files[f"{summary}.json"] = json.dumps(tree, allow_nan=False, indent=2)
             continue
         by = by_tool(recording, "aiperf")
         calls = by.calls
@@ -105,10 +105,10 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
             {"error_details": {"code": None, "type": kind, "message": kind}, "count": count}
             for kind, count in wrong.most_common()
         ]
-        found.files[f"{summary}.json"] = json.dumps(tree, indent=2)
+        found.files[f"{summary}.json"] = json.dumps(tree, allow_nan=False, indent=2)
         found.files[f"{summary}.csv"] = _table(tree)
         found.files[f"{place}profile_export.jsonl"] = "".join(
-            json.dumps(record) + "\n" for record in _records(recording, by, of_each, gaps)
+            json.dumps(record, allow_nan=False) + "\n" for record in _records(recording, by, of_each, gaps)
         )
         if np.isnan(by.taken.seen.text[calls.ok]).any():
             found.left_out.append("a count of output tokens by its tokenizer: the recording's own stands in")
@@ -154,7 +154,7 @@ def totals(by: By) -> dict[str, float | None]:
         "total_output_tokens": run.output,
         "total_osl": run.output,
         "total_isl": run.input,
-        "benchmark_duration": run.window_s,
+        "benchmark_duration": SCALARS["valid_s"][0](run),  # its rates may go by another time
         "completed_request_count": ended,
         "error_request_count": failed or None,
         "request_error_rate": 100 * failed / ended if ended else None,

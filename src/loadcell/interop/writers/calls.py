@@ -130,8 +130,9 @@ class By:
         """Times of the events that the tool takes for output, s, of each request."""
         events = self.taken.seen.events
         chosen = events.of_choices() if self.taken.rules.gaps == "choices" else events.of_output()
-        bounds = np.searchsorted(events.place[chosen], np.arange(len(self.calls) + 1))
-        times = events.t[chosen] / 1e9
+        order = np.argsort(events.place[chosen], kind="stable")
+        bounds = np.searchsorted(events.place[chosen][order], np.arange(len(self.calls) + 1))
+        times = events.t[chosen][order] / 1e9
         return [times[begin:end] for begin, end in pairwise(bounds)]
 
 
@@ -142,8 +143,8 @@ def by_tool(recording: Recording, tool: str, slo: Slo | None = None) -> By:
     rules = rules_of(definition, api if isinstance(api, str) else "template")
     counted = tuple(source for source in rules.tokens if source not in ("asked", "one"))
     rules = rules._replace(takes=frozenset(), takes_empty=frozenset(), tokens=counted)
-    taken = Taken(see(recording), rules)
-    totals = Totals(taken, definition.window, tool, recording.spec.slo if slo is None else slo)
+    taken = Taken(see(recording), rules, tool)
+    totals = Totals(taken, definition.window, recording.spec.slo if slo is None else slo)
     return By(read_calls(recording), taken, totals)
 
 

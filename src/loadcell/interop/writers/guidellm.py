@@ -44,7 +44,7 @@ def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
         "conclusions": [],
         "benchmarks": benchmarks,
     }
-    found.files[name] = json.dumps(report, indent=1)
+    found.files[name] = json.dumps(report, allow_nan=False, indent=1)
     return found
 
 
@@ -54,7 +54,6 @@ def columns(by: By) -> dict[str, tuple[Floats, Floats]]:
     return {
         "request_latency": (by.values("e2e"), once),
         "request_dispatch_delay": ((by.taken.start - by.taken.seen.planned) / 1e9, once),
-        "request_streaming_iterations_count": (by.taken.seen.chunks, once),
         "prompt_token_count": (calls.input, once),
         "output_token_count": (n, once),
         "total_token_count": (calls.input + n, once),
@@ -86,7 +85,11 @@ def _benchmark(recording: Recording, index: int, left_out: list[str]) -> dict[st
     metrics: dict[str, Any] = {"request_totals": counts}
     masks = {group: calls.of(*words) for group, words in _GROUPS.items()} | {"total": np.ones(len(calls), np.bool_)}
     for name, (values, weights) in of_each.items():
-        metrics[name] = {group: _distribution(by, values[mask], weights[mask]) for group, mask in masks.items()}
+        known = not np.isnan(values).all()
+        found = {group: _distribution(by, values[mask], weights[mask]) for group, mask in masks.items()}
+        metrics[name] = found if known else None
+        if not known:
+            left_out.append(f"{name}: no request has one")
     metrics |= _rates(by, masks, end - begin)
     times = _Clock(zero if placed else np.nan)
     return {
@@ -171,11 +174,16 @@ def _rates(by: By, masks: dict[str, Mask], seconds: float) -> dict[str, Any]:
         "tokens_per_second": by.calls.input + n,
     }
 
-    def mean(values: Floats, mask: Mask) -> dict[str, Any]:
+    def mean(values: Floats, mask: Mask, *, weighs: bool) -> dict[str, Any]:
         there = mask & ~np.isnan(values)
-        return {"mean": number(float(values[there].sum()) / seconds), "count": int(there.sum())}
+        total = float(values[there].sum())
+        return {"mean": number(total / seconds), "count": int(total) if weighs else int(there.sum())}
 
-    return {name: {group: mean(values, mask) for group, mask in masks.items()} for name, values in totals.items()}
+    found = {}
+    for name, values in totals.items():
+        weighs = "tokens" in name
+        found[name] = {group: mean(values, mask, weighs=weighs) for group, mask in masks.items()}
+    return found
 
 
 def _request(by: By, i: int, of_each: dict[str, tuple[Floats, Floats]], times: _Clock) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def _request(by: By, i: int, of_each: dict[str, tuple[Floats, Floats]], times: _
                 "first_token_iteration": times.at(calls.first[i]),
                 "first_output_token_iteration": times.at(calls.answer[i]),
                 "last_token_iteration": times.at(calls.last[i]),
-                "token_iterations": whole(of_each["request_streaming_iterations_count"][0][i]),
+                "token_iterations": whole(by.taken.seen.chunks[i]),
                 "request_end": times.at(calls.end[i]),
             },
             "error": calls.why(i) or None,

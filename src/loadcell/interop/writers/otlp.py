@@ -38,7 +38,7 @@ def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
         "intervals, budgets and notes; percentiles that the samples cannot tell",
         "a histogram of ITL, whose gaps are pooled: its percentiles are there",
     ]
-    return Written({name: json.dumps(request, separators=(",", ":"))}, left_out)
+    return Written({name: json.dumps(request, allow_nan=False, separators=(",", ":"))}, left_out)
 
 
 def _resource(run: Held) -> dict[str, Any]:

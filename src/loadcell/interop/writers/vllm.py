@@ -16,7 +16,7 @@ import numpy as np
 from loadcell.errors import UsageError
 from loadcell.interop.formats import FORMATS
 from loadcell.interop.views.figures import statistic
-from loadcell.interop.vllm_bench import LIMITS, METRICS
+from loadcell.interop.vllm_flags import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, texts_of, whole
 from loadcell.interop.writers.told import fill, told_tree
@@ -30,7 +30,7 @@ BACKENDS = {"chat": "openai-chat", "completions": "openai", "responses": "openai
 def write(runs: Sequence[Held], asked: Asked, name: str) -> Written:
     """One object; of several runs one a line, as --append-result leaves them."""
     found = Written()
-    lines = [json.dumps(document(run.recording, asked, found.left_out)) for run in runs]
+    lines = [json.dumps(document(run.recording, asked, found.left_out), allow_nan=False) for run in runs]
     found.files[name] = "\n".join(lines)
     return found
 
