@@ -109,8 +109,11 @@ def run(args: argparse.Namespace) -> int:
             with claimed(folder):
                 found = _by_turns(args, bounds, folder) if reached else _by_runs(args, bounds, folder)
         except (LoadcellError, KeyboardInterrupt) as error:
-            _junit(args, [bound.expression for bound in bounds], str(error) or "interrupted", time.monotonic() - start)
-            raise
+            why = str(error).partition("\n")[0] or "interrupted"  # its advice is about compare
+            _junit(args, [bound.expression for bound in bounds], why, time.monotonic() - start)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise _Ended(error.exit_code, why) from None
         _tell(args, found, folder, time.monotonic() - start)
     return CODES[found.word]
 
@@ -297,11 +300,16 @@ def _by_runs(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) ->
     """Runs of URL, set against those of BASE."""
     from loadcell.cli.run import read_spec, run_once
     from loadcell.compare import compare_sides
-    from loadcell.compare.check import check_runs, failures_of
-    from loadcell.compare.sides import open_side
+    from loadcell.compare.build import refuse_invalid
+    from loadcell.compare.check import check_runs, failures_told
+    from loadcell.compare.noise import check_repeats
+    from loadcell.compare.sides import open_runs, open_side
     from loadcell.spec import with_fields
 
-    baseline = open_side("A", Path(args.against))
+    baseline, repeats = open_side("A", Path(args.against)), open_runs(Path(args.noise)) if args.noise else []
+    if repeats:
+        check_repeats(repeats)
+    refuse_invalid([*baseline.runs, *repeats])  # before the load, not after it
     count = whole_number(args.repeats, "--repeats") or len(baseline.runs)
     args.target = args.url
     spec = read_spec(args)
@@ -314,11 +322,9 @@ def _by_runs(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) ->
         )
         if result.run.state == "interrupted":
             raise _Ended(130, f"no answer: run {number} of {count} was interrupted")
-    here = [folder / str(number) for number in range(1, count + 1)]
-    sides = [baseline, open_side("B", folder if count > 1 else here[0])]
+    sides = [baseline, open_side("B", folder if count > 1 else folder / "1")]
     found = compare_sides(sides, noise=[Path(args.noise)] if args.noise else [])
-    before = [run.path for run in baseline.runs if run.recording is not None]
-    return check_runs(found, bounds, failures_of(before, here))
+    return check_runs(found, bounds, failures_told(*sides))
 
 
 # --- what it tells ---------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def compare_sides(
     if noise:
         check_repeats(repeats)
     if not force:
-        _refuse_invalid([run for side in sides for run in side.runs] + repeats)
+        refuse_invalid([run for side in sides for run in side.runs] + repeats)
     spread = spreads([run.figures for run in repeats]) if noise else None
     pairs = [_pair(sides[0], side, repeats) for side in sides[1:]]
     judged = [i for i, pair in enumerate(pairs) if force or pair.comparable != "not comparable"]
@@ -101,7 +101,8 @@ def exit_code(comparison: Comparison) -> int:
     return 1 if apart or any(gate.fired for gate in comparison.gates) else 0
 
 
-def _refuse_invalid(runs: Sequence[Loaded]) -> None:
+def refuse_invalid(runs: Sequence[Loaded]) -> None:
+    """InvalidSideError for the first run whose figures may not be trusted."""
     for run in runs:
         if void(run):
             reasons = reasons_of(run.result)

@@ -42,6 +42,7 @@ from loadcell.compare.needed import (
     rounded,
     seen,
 )
+from loadcell.compare.sides import Opened
 from loadcell.metrics.interval import wilson
 from loadcell.phrases import Phrase, phrase
 from loadcell.recording.read import open_recording
@@ -127,12 +128,18 @@ class Failures(NamedTuple):
 
 
 def failures_of(a: Sequence[Path], b: Sequence[Path]) -> Failures:
-    """Those of the recordings of both sides; of a side without any nothing is known."""
+    """Those of the recordings of both sides, whatever these are worth."""
     counts = []
     for side in (a, b):
         statuses = [status for path in side for status in open_recording(path).requests(("status",))["status"]]
         counts += [statuses.count("failed"), len(statuses)]
     return Failures(*counts)
+
+
+def failures_told(a: Opened, b: Opened) -> Failures:
+    """Those that the results of both sides tell."""
+    counts = [[run.result.counts.run for run in side.runs] for side in (a, b)]
+    return Failures(*(n for side in counts for n in (sum(c.failed for c in side), sum(c.planned for c in side))))
 
 
 def check_turns(

@@ -99,9 +99,9 @@ def pilot(bounds: Sequence[Bound], turn: int) -> tuple[int, int]:
     return layout(max(_PILOT.get(bound.measure.stat, _PILOT_REQUESTS) for bound in bounds), turn, PILOT_COUPLES)
 
 
-def layout(requests: int, turn: int, couples: tuple[int, int] = COUPLES) -> tuple[int, int]:
+def layout(requests: int, turn: int, couples: tuple[int, int] | None = None) -> tuple[int, int]:
     """(requests of a turn, turns a side) for at least so many requests a side: not too few turns, and not too many."""
-    least, most = couples
+    least, most = couples or COUPLES
     length = max(turn, -(-requests // most))
     return length, max(least, 2 * -(-requests // (2 * length)))
 
