@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,9 @@ import pytest
 
 from loadcell.audit.model import Audit
 from loadcell.audit.process import environment_of, run_tool, tail
+from loadcell.audit.recipes import Recipe, install, installed_version, program_in
 from loadcell.cli.main import main
+from loadcell.errors import LoadcellError
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -219,6 +222,43 @@ def test_recipes_run_from_a_virtual_environment(tmp_path: Path, capsys: pytest.C
     assert "pip install aiperf==0.13.0" in found.missing["aiperf"]
     assert found.ours
     assert "vllm-rs" in page.read_text()
+
+
+def test_a_recipe_is_installed_once(tmp_path: Path) -> None:
+    """As pip does it, with the name that the package looks itself up by, and what spoils it taken out again."""
+    wheels = tmp_path / "wheels"
+    for name in ("tiny_tool", "spoiler"):
+        make_wheel(wheels, name)
+    recipe = Recipe(
+        title="Tiny", package="tiny-tool", version="1.0", python=["3.1", f"3.{sys.version_info.minor}"],
+        install=[["--no-index", "--find-links", str(wheels), "tiny-tool==1.0", "spoiler==1.0"]],
+        remove=["spoiler"], also_named="tiny", program=["bin/tiny-tool"], command="tiny-tool {url}",
+    )  # fmt: skip
+    venv, said = tmp_path / "venv", list[str]()
+    install(recipe, venv, said.append)
+    assert program_in(recipe, venv) == venv / "bin" / "tiny-tool"
+    assert installed_version(recipe, venv) == "1.0"
+    ask = "from importlib.metadata import version; print(version('tiny')); import spoiler"
+    done = subprocess.run([venv / "bin" / "python", "-c", ask], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("1.0\n", 1)
+    install(recipe, venv, said.append)
+    assert len(said) == 1
+    broken = msgspec.structs.replace(recipe, version="2.0", install=[["--no-index", "tiny-tool==2.0"]])
+    with pytest.raises(LoadcellError, match=r"tiny-tool==2\.0 failed: "):
+        install(broken, venv, said.append)
+    with pytest.raises(LoadcellError, match=r"needs Python 3\.1: put one"):
+        install(msgspec.structs.replace(broken, python=["3.1"]), venv, said.append)
+
+
+def make_wheel(folder: Path, name: str) -> None:
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "def main(): pass\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/entry_points.txt", f"[console_scripts]\n{name.replace('_', '-')} = {name}:main\n")
+        wheel.writestr(f"{info}/RECORD", "")
 
 
 def test_the_environment_of_a_tool_keeps_it_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def tool_of_command(command: str) -> Tool:
     """Any tool, by its command line."""
     words = words_of(command)
     told = [word for word in words[1:] if not word.startswith("-")] if Path(words[0]).name.startswith("python") else []
-    program = Path((told or words)[0]).name
+    program = re.sub(r"[^\w.+-]", "_", Path((told or words)[0]).name)[:40]
     return Tool(program, program, words, here=True)
 
 
