@@ -57,6 +57,8 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
     """
     from loadcell.recording.methodology import check_secrets
 
+    if recorded.effective.get("imported_from"):
+        raise UsageError(_not_ours(recorded))
     if tree["endpoint"]["url"].startswith(IN_PYTHON):
         raise UsageError(
             f"run {recorded.id} was of the Python callable {tree['endpoint']['url'].removeprefix(IN_PYTHON)}: "
@@ -84,6 +86,21 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
         section, _, key = path.partition(".")
         tree.get(section, {}).pop(key, None)
     check_secrets(tree, recorded)
+
+
+def _not_ours(recorded: Recorded) -> str:
+    """What is said of a run that another tool made: a load like it can be asked for, the same cannot."""
+    load = recorded.spec["load"]
+    known = (
+        ("--rate", load.get("rate")),
+        ("--concurrency", load.get("concurrency")),
+        ("--requests", load.get("requests")),
+    )
+    flags = " ".join(f"{flag} {value:g}" for flag, value in known if value)
+    return (
+        f"run {recorded.id} was imported from {recorded.effective['imported_from']}, whose files hold neither its "
+        f"prompts nor its seeds: it cannot be made again; a load like it is: loadcell run URL {flags}".rstrip()
+    )
 
 
 def _of_the_other(old: Any, new: Any) -> set[str]:

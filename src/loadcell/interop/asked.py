@@ -8,13 +8,14 @@ from typing import Any
 from loadcell.apis import generates, is_api
 from loadcell.errors import UsageError
 from loadcell.interop.model import Missing, Run
+from loadcell.phrases import phrase
 from loadcell.spec import Spec, build_spec
 from loadcell.spec.notation import parse_arrivals
 from loadcell.urls import full_url
 
 NO_URL = "http://not-told.invalid"
 """Stands for the server where no file names one: a host of this name cannot be (RFC 2606)."""
-_NOT_TOLD = "the file does not tell it"
+_NOT_TOLD = phrase("the file does not tell it")
 
 
 def spec_of(run: Run, lengths: dict[str, tuple[int, int]]) -> tuple[Spec, list[Missing]]:
@@ -31,7 +32,7 @@ def spec_of(run: Run, lengths: dict[str, tuple[int, int]]) -> tuple[Spec, list[M
 
     api = told("endpoint.api", run.api) or "chat"
     if not is_api(api):
-        missing.append(Missing(field="endpoint.api", why=f"{api} is no API that is known here"))
+        missing.append(Missing(field="endpoint.api", why=phrase("{} is no API that is known here", api)))
         api = "chat"
     url = told("endpoint.url", run.url) or NO_URL
     try:
@@ -46,7 +47,13 @@ def spec_of(run: Run, lengths: dict[str, tuple[int, int]]) -> tuple[Spec, list[M
     tree = {"endpoint": endpoint, "load": _load(run, missing), "workload": _workload(run, api, lengths, missing)}
     if told("run.seed", run.seed) is not None and run.seed is not None and run.seed >= 0:
         tree["run"] = {"seed": run.seed}
-    return build_spec(tree), missing
+    for left_out in ("workload", "run", "load"):
+        try:
+            return build_spec(tree), missing
+        except UsageError as error:
+            missing.append(Missing(field=left_out, why=str(error)))
+            tree.pop(left_out, None)
+    return build_spec({"endpoint": {"url": url, "model": run.model}}), missing
 
 
 def _load(run: Run, missing: list[Missing]) -> dict[str, Any]:
@@ -92,7 +99,7 @@ def _workload(run: Run, api: str, lengths: dict[str, tuple[int, int]], missing: 
         elif key in lengths:
             low, high = (max(1, each) for each in lengths[key])
             found[key] = str(low) if low == high else f"uniform:{low},{high}"
-            run.derived.append(f"workload.{key}: the least and the most of the rows")
+            run.derived.append(phrase("{}: the least and the most of the requests", f"workload.{key}"))
         else:
             missing.append(Missing(field=f"workload.{key}", why=_NOT_TOLD))
     return found
@@ -105,6 +112,8 @@ def empty_columns(run: Run, filled: dict[str, int], rows: int) -> Iterator[Missi
                "prompt_tokens", "output_tokens", "cached_tokens", "asked_tokens"]  # fmt: skip
     if run.loop == "open":
         columns.append("planned_ns")
+    if "chunks" in named or not filled.get("chunks"):
+        columns.remove("chunks.tokens")
     for column in columns if rows else ():
         if column not in named and not filled.get(column):
-            yield Missing(field=column, why="no request has it")
+            yield Missing(field=column, why=phrase("no request has it"))

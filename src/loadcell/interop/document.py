@@ -23,8 +23,8 @@ from loadcell.errors import UsageError
 Each = Callable[[Any], Any]
 BLOCK = 1 << 20
 """Bytes that are read at a time."""
-_HEAD = 1 << 16
-"""Bytes by which a file is known."""
+_HEAD, _PIECE = 1 << 16, 1 << 10
+"""Bytes by which a file is known, and how many of them are unpacked at a time."""
 _NEAR = 16
 """Longest word that is no string: what is wrong nearer to the end of the window may go on beyond it."""
 _BLANKS = " \t\n\r"
@@ -273,14 +273,16 @@ def _reading(path: Path) -> Iterator[_Text]:
 
 @functools.lru_cache(maxsize=64)
 def _head(path: Path, *_: int) -> Any:
+    data = b""
     try:
         with opened(path) as file:
-            data = file.read(_HEAD)
-            text = codecs.getincrementaldecoder(json.detect_encoding(data[:4]))("strict").decode(data)
-    except (UnicodeDecodeError, EOFError, zlib.error):
-        return None
+            while len(data) < _HEAD and (piece := file.read(_PIECE)):
+                data += piece
+    except (EOFError, zlib.error, gzip.BadGzipFile):  # who reads all of it will say so
+        pass
     except OSError as error:
         raise UsageError(f"cannot read {path}: {_why(error)}") from None
+    text = codecs.getincrementaldecoder(json.detect_encoding(data[:4]))("replace").decode(data)
     found: list[Any] = []
     _fill(text, 0, found.append)
     return found[0] if found else None

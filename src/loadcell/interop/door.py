@@ -18,12 +18,13 @@ from loadcell.interop.model import Missing, Run
 from loadcell.interop.read import TOOLS
 from loadcell.interop.rows import Rows
 from loadcell.interop.sane import check_figures, check_times
-from loadcell.phrases import phrase
+from loadcell.phrases import phrase, phrases
 from loadcell.recording.claim import claimed
 from loadcell.recording.imported import Imported
 from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import dump_json, seal
 from loadcell.recording.write import begin, end
+from loadcell.secrets import bare_url
 
 
 def import_run(run: Run, folder: Path) -> Imported:
@@ -41,7 +42,8 @@ def import_run(run: Run, folder: Path) -> Imported:
     known = {each.field for each in run.missing}
     run.missing += [each for each in missing if each.field not in known]
     run.missing += empty_columns(run, rows.filled, rows.rows)
-    sums = {file.name: _sum_of(file) for file in run.files}
+    names = [file.name for file in run.files]
+    sums = {_name_of(file, names): _sum_of(file) for file in run.files}
     started = _started(run)
     imported = Imported(
         tool=run.tool,
@@ -64,7 +66,7 @@ def import_run(run: Run, folder: Path) -> Imported:
     )
     manifest = _manifest(run, rows, started, sums)
     begin(folder, manifest, spec, {"loadcell": __version__}, rows.schedule.data)
-    dump_json(folder / "imported.json", imported)
+    dump_json(folder / "imported.json", msgspec.structs.replace(imported, phrases=phrases(imported)))
     end(folder, manifest)
     seal(folder, manifest)
     return imported
@@ -76,18 +78,21 @@ def all_or_nothing(folder: Path) -> Iterator[None]:
     with claimed(folder):
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             for child in folder.iterdir():
                 if child.is_dir():
                     shutil.rmtree(child)
                 else:
                     child.unlink()
+            if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+                raise KeyboardInterrupt from None
             raise
 
 
 def _manifest(run: Run, rows: Rows, started: datetime, sums: dict[str, str]) -> Manifest:
-    many = rows.rows if run.details is not None else None
-    planned = run.planned if run.planned is not None else run.requests if run.requests is not None else many
+    planned = run.planned if run.planned is not None else run.requests
+    if run.details is not None:
+        planned = max(rows.rows, planned or 0)
     digest = hashlib.sha256(msgspec.json.encode([run.name, run.schema, sums])).hexdigest()
     return Manifest(
         loadcell=__version__,
@@ -101,7 +106,7 @@ def _manifest(run: Run, rows: Rows, started: datetime, sums: dict[str, str]) -> 
         clock="user",
         ended_ns=max(rows.ended_ns, 0) if run.details is not None else _ns(run.window_s),
         effective={
-            "url": run.url,
+            "url": None if run.url is None else bare_url(run.url),
             "model": run.model,
             "tokenizer": run.tokenizer,
             "rows": rows.rows,
@@ -123,9 +128,11 @@ def _started(run: Run) -> datetime:
     if run.started_at is not None:
         if run.started_at.tzinfo is not None:
             return run.started_at
-        run.missing.append(Missing(field="zone of started_at", why="the file writes a local time: it is taken as UTC"))
+        run.missing.append(
+            Missing(field="zone of started_at", why=phrase("the file writes a local time: it is taken as UTC"))
+        )
         return run.started_at.replace(tzinfo=UTC)
-    run.missing.append(Missing(field="started_at", why="it is the time at which the file was last written"))
+    run.missing.append(Missing(field="started_at", why=phrase("it is the time at which the file was last written")))
     return datetime.fromtimestamp(run.files[0].stat().st_mtime, UTC)
 
 
@@ -141,6 +148,10 @@ def _counted(told: int | None, rows: Rows, status: str) -> int | None:
 
 def _ns(value_s: float | None) -> int | None:
     return None if value_s is None or not 0 <= value_s < 1e9 else round(value_s * 1e9)
+
+
+def _name_of(file: Path, names: list[str]) -> str:
+    return file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}"
 
 
 def _sum_of(file: Path) -> str:

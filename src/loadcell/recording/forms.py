@@ -174,6 +174,7 @@ class EffectiveForm(TypedDict, total=False):
     duration_s: Seconds | None
     keep_load: bool | None
     rows: Count | None
+    imported_from: str | None
     classes: list[ClassForm]
     trace: TraceForm
     connections_by_address: dict[str, Count]

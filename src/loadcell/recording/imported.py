@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from loadcell.phrases import Phrase
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that the tool itself wrote."""
@@ -63,3 +65,5 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that were computed of others: "last_ns: first_any_ns and the gaps"."""
     told: list[Told] = []
     missing: list[Missing] = []
+    phrases: dict[str, Phrase] = {}
+    """What the sentences of this file were made of."""

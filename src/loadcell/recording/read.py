@@ -277,7 +277,10 @@ def _optional(path: Path, form: Any) -> dict[str, Any] | None:
 
 
 def _imported(path: Path) -> Imported | None:
-    found: Imported | None = read_json(path, Imported) if os.path.lexists(path) else None
+    if not os.path.lexists(path):
+        return None
+    found: Imported = read_json(path, Imported)
+    learn(found.phrases)
     return found
 
 

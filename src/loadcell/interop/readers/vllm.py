@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Run, Told
+from loadcell.interop.model import Missing, Request, Run, Told
 from loadcell.interop.readers.vllm_rows import FIELDS, LEFT_OUT, Collecting, check_lengths, requests_of
+from loadcell.phrases import phrase
 
 _NEVER = ("warmup.json",)
 _ENDINGS = (".pytorch.json", ".failure.json")
@@ -63,7 +66,8 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> list[Run]:
     """Every run of a file (one, or with --append-result several) or of a folder. UsageError says what is damaged."""
     files = list(_files(path)) if path.is_dir() else [path]
-    runs = [run for file in files for run in _read_file(file, path if path.is_dir() else None)]
+    folder = path if path.is_dir() else None
+    runs = [run for file in files for run in _read_file(file, folder, kept=len(files) == 1)]
     _name_apart(runs)
     return runs
 
@@ -83,16 +87,28 @@ def _files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _read_file(file: Path, folder: Path | None) -> Iterator[Run]:
-    taking = Collecting()
+def _read_file(file: Path, folder: Path | None, *, kept: bool) -> Iterator[Run]:
+    """The runs of a file. Its arrays are kept for when the requests are asked for, or read again then."""
+    for number, tree in enumerate(_trees(file)):
+        reading = _Reading(tree, file, folder)
+        yield reading.run(partial(requests_of, tree, relative=reading.rust) if kept else partial(_again, file, number))
+
+
+def _again(file: Path, number: int) -> Iterator[Request]:
+    tree = next(islice(_trees(file), number, None))
+    return requests_of(tree, relative=_Reading(tree, file, None).rust)
+
+
+def _trees(file: Path) -> Iterator[dict[str, Any]]:
+    """The results that a file holds, one after the other, with their arrays made small."""
     listed = isinstance(document.head(file), list)
     prefix = "*." if listed else ""
-    without = [f"{prefix}{name}" for name in LEFT_OUT]
-    for line, found in document.documents(file, without=without, each=taking.each(prefix)):
+    without, each = [f"{prefix}{name}" for name in LEFT_OUT], Collecting(file).each(prefix)
+    for line, found in document.documents(file, without=without, each=each):
         for tree in found if listed else [found]:
             if not _is_result(tree):
                 raise UsageError(f"{file}: line {line} is no result of vllm bench serve: it has no tokenizer_id")
-            yield _Reading(tree, file, folder).run()
+            yield tree
 
 
 def _name_apart(runs: list[Run]) -> None:
@@ -117,7 +133,7 @@ class _Reading:
         self.detailed = tree.get("ttfts") is not None or tree.get("start_times") is not None
         self.rows = check_lengths(tree, file)
 
-    def run(self) -> Run:
+    def run(self, details: Callable[[], Iterator[Request]]) -> Run:
         tree = self.tree
         rate, users = self._rate(), self._number("multi_turn_concurrency" if self.turns else "max_concurrency")
         asked = self._whole("num_prompts")
@@ -145,22 +161,19 @@ class _Reading:
             failed=failed if failed is not None or asked is None or ok is None else asked - ok,
             window_s=lasted,
             placed=tree.get("start_times") is not None or not self.rows,
-            details=self._details if self.rows else None,
+            details=details if self.rows else None,
             told=list(self._told(not ok)),
             missing=list(self._missing(closed)),
             notes=list(self._notes(closed, users)),
             fields=dict(FIELDS),
         )
         if made.started_at is not None:
-            made.derived.append("started_at: date less duration")
+            made.derived.append(phrase("started_at: the date, less the duration"))
         if self.detailed and tree.get("latencies") is None:
-            made.derived.append("last_ns: first_any_ns and the sum of itls")
+            made.derived.append(phrase("last_ns: the first output, and the sum of the gaps"))
         if self.detailed:
-            made.derived.append("chunks: first_any_ns and running sums of itls")
+            made.derived.append(phrase("chunks: the first output, and running sums of the gaps"))
         return made
-
-    def _details(self) -> Iterator[Any]:
-        return requests_of(self.tree, relative=self.rust)
 
     def _schema(self) -> str:
         client = "before 2025" if self.early else "Rust client" if self.rust else "Python client"
@@ -237,36 +250,40 @@ class _Reading:
                 yield Told(key=f"per_turn_metrics.{number}.{key}", value=value, unit=unit)
 
     def _missing(self, closed: bool) -> Iterator[Missing]:
-        yield Missing(field="version", why="vLLM does not write which it is")
-        yield Missing(field="planned_ns", why="the file has no schedule; queue times count from the start of a task")
-        yield Missing(field="run.seed", why="neither the seed nor the data set nor the command line is in the file")
+        yield Missing(field="version", why=phrase("vLLM does not write which it is"))
+        yield Missing(
+            field="planned_ns", why=phrase("the file has no schedule; queue times count from the start of a task")
+        )
+        yield Missing(
+            field="run.seed", why=phrase("neither the seed nor the data set nor the command line is in the file")
+        )
         if not self.rows:
-            yield Missing(field="requests", why="the file holds summaries only: run it with --save-detailed")
-            yield Missing(field="chunks", why="the file holds summaries only: run it with --save-detailed")
+            yield Missing(field="requests", why=phrase("the file holds summaries only: run it with --save-detailed"))
+            yield Missing(field="chunks", why=phrase("the file holds summaries only: run it with --save-detailed"))
         elif not self.detailed:
-            why = "without --save-detailed the file has E2E latencies of its requests and nothing else"
+            why = phrase("without --save-detailed the file has E2E latencies of its requests and nothing else")
             for field in ("send_start_ns", "first_any_ns", "chunks", "output_tokens"):
                 yield Missing(field=field, why=why)
         if self.rows and self.detailed:
-            yield Missing(field="chunks.tokens", why="gaps are of events, whose tokens nobody wrote")
-            yield Missing(field="prompt_tokens", why="input_lens are usage or vLLM's own count, which is not told")
+            yield Missing(field="chunks.tokens", why=phrase("gaps are of events, whose tokens nobody wrote"))
+            yield Missing(
+                field="prompt_tokens", why=phrase("input_lens are usage or vLLM's own count, which is not told")
+            )
 
     def _notes(self, closed: bool, users: float | None) -> Iterator[str]:
         if not closed:
-            yield "vLLM scales its arrivals so that the last falls on requests / rate: gaps are not independent"
+            yield phrase("vLLM scales its arrivals so that the last falls on requests / rate: gaps are not independent")
         if self.tree.get("ramp_up_strategy"):
-            yield (
-                f"the rate ramped up ({self.tree['ramp_up_strategy']}) from {self.tree.get('start_rps')} to "
-                f"{self.tree.get('end_rps')} requests/s"
-            )
+            how, low, high = (self.tree.get(key) for key in ("ramp_up_strategy", "start_rps", "end_rps"))
+            yield phrase("the rate ramped up ({}) from {} to {} requests/s", how, low, high)
         if closed and not users:
-            yield "all requests were sent at once: as many users as requests"
+            yield phrase("all requests were sent at once: as many users as requests")
         if self.turns:
-            yield "a file of several turns does not tell which request belongs to which conversation"
+            yield phrase("a file of several turns does not tell which request belongs to which conversation")
         if self.rows and self.rust:
-            yield "the Rust client counts the event with the finish reason as output: E2E and TPOT run to it"
+            yield phrase("the Rust client counts the event with the finish reason as output: E2E and TPOT run to it")
         if self.rows:
-            yield "errors that come inside a stream count as success in vLLM's client"
+            yield phrase("errors that come inside a stream count as success in vLLM's client")
 
 
 def _numbers(tree: dict[str, Any]) -> Iterator[tuple[str, float | None]]:

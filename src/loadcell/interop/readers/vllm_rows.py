@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ class Gaps:
     def __init__(self) -> None:
         self.values, self.ends = array("d"), array("q", [0])
 
-    def take(self, values: Any) -> None:
+    def take(self, values: array[float]) -> None:
         """Those of the next request."""
-        self.values.extend(_floats(values, "itls"))
+        self.values.extend(values)
         self.ends.append(len(self.values))
 
     def __len__(self) -> int:
@@ -43,40 +44,37 @@ class Gaps:
 
 
 class Collecting:
-    """Makes the arrays small as they are read; `taken` gives those of the document that has just been read."""
+    """Makes the arrays small as they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._gaps = Gaps()
 
-    def each(self, prefix: str = "") -> dict[str, Each]:
+    def each(self, prefix: str) -> dict[str, Each]:
         """For `document.documents`."""
-        made: dict[str, Each] = {f"{prefix}{name}": _reader(name) for name in NUMBERS}
+        made: dict[str, Each] = {f"{prefix}{name}": partial(_floats, self._path, name) for name in NUMBERS}
         made[f"{prefix}itls.*"] = self._take
         made[f"{prefix}itls"] = lambda _: self._taken()
         return made
 
     def _take(self, values: Any) -> None:
-        self._gaps.take(values)
+        self._gaps.take(_floats(self._path, "itls", values))
 
     def _taken(self) -> Gaps:
         found, self._gaps = self._gaps, Gaps()
         return found
 
 
-def _reader(name: str) -> Each:
-    return lambda values: _floats(values, name)
-
-
-def _floats(values: Any, name: str) -> array[float]:
+def _floats(path: Path, name: str, values: Any) -> array[float]:
     """Numbers, null among them as NaN."""
     if not isinstance(values, list):
-        raise UsageError(f"{name} holds {type(values).__name__} where a list of numbers should stand")
+        raise UsageError(f"{path}: {name} holds {type(values).__name__} where a list of numbers should stand")
     try:
         return array("d", values)
     except TypeError:
         wrong = next((v for v in values if v is not None and not isinstance(v, int | float)), None)
         if wrong is not None:
-            raise UsageError(f"{name} holds {wrong!r} where a number should stand") from None
+            raise UsageError(f"{path}: {name} holds {wrong!r} where a number should stand") from None
         return array("d", (math.nan if v is None else v for v in values))
 
 
@@ -94,10 +92,41 @@ def requests_of(tree: dict[str, Any], *, relative: bool) -> Iterator[Request]:
     count = len(next(tree[name] for name in ARRAYS if tree.get(name) is not None))
     begun: array[float] | None = tree.get("start_times")
     zero = 0.0 if relative or begun is None else min((t for t in begun if t > 0), default=0.0)
-    lost = {int(each["index"]): each for each in tree.get("failed_requests") or [] if "index" in each}
+    failures: list[dict[str, Any]] = tree.get("failed_requests") or []
+    apart = bool(failures) and count == tree.get("completed")
+    lost = {} if apart else {int(each["index"]): each for each in failures if "index" in each}
     for row in range(count):
         start = None if begun is None or (begun[row] == 0 and not relative) else begun[row] - zero
         yield _request(tree, row, start, lost.get(row))
+    if apart:  # the arrays hold what succeeded
+        yield from map(_lost, failures)
+
+
+def _lost(told: dict[str, Any]) -> Request:
+    """A failed request as the Rust client tells it, where it is in no array."""
+    start, ttft = told.get("start_time"), told.get("ttft")
+    first = (start or 0.0) + ttft if ttft else None
+    chunks = None if first is None else _running(first, array("d", told.get("itl") or []))
+    return Request(
+        status="failed",
+        sent_s=start,
+        first_s=first,
+        chunks_s=chunks,
+        end_s=(start or 0.0) + told["latency"] if told.get("latency") else None,
+        input_tokens=told.get("prompt_len"),
+        output_tokens=told.get("output_tokens") or None,
+        error_kind="told",
+        error=_reason(str(told.get("error") or "")),
+    )
+
+
+def _running(first: float, gaps: array[float]) -> array[float]:
+    return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+
+
+def _reason(words: str) -> str:
+    """The last line of an error, which of a traceback is the error itself."""
+    return words.strip().rpartition("\n")[2] or "no reason told"
 
 
 def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str, Any] | None) -> Request:
@@ -110,7 +139,7 @@ def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str
     gaps = tree["itls"].of(row) if tree.get("itls") is not None else None
     chunks = None
     if first is not None and gaps is not None:
-        chunks = array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+        chunks = _running(first, gaps)
     last = from_s + latency if latency else None
     if last is None and chunks is not None:
         last = chunks[-1]
@@ -124,7 +153,7 @@ def _request(tree: dict[str, Any], row: int, start: float | None, lost: dict[str
         input_tokens=_whole(_at(tree, "input_lens", row)),
         output_tokens=None if failed and not tokens else _whole(tokens),
         error_kind="told" if failed else None,
-        error=(words.strip().rpartition("\n")[2] or "no reason told") if failed else None,
+        error=_reason(words) if failed else None,
     )
 
 
