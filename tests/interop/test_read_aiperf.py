@@ -96,10 +96,10 @@ def test_it_is_near_the_truth(run):
 def test_one_file_alone(tmp_path):
     (summary,) = aiperf.read(FOLDER / "profile_export_aiperf.json")
     assert summary.details is None and summary.ok == 64 and summary.told
-    assert {"requests", "started_at"} <= {missing.field for missing in summary.missing}
+    assert [missing.field for missing in summary.missing] == ["requests"] and summary.started_at.tzinfo is None
     (records,) = aiperf.read(FOLDER / "profile_export.jsonl.gz")
     assert len(list(records.details())) == 64 and not records.told
-    assert {"model", "url", "loop"} <= {missing.field for missing in records.missing}
+    assert (records.model, records.url, records.loop) == (None, None, None)
     assert {r.token_source for r in records.details()} == {"unknown"}
 
 
@@ -130,7 +130,8 @@ def test_a_summary_of_2025(tmp_path):
     assert (run.version, run.tested, run.loop, run.rate, run.arrivals) == (None, False, "open", 5.0, "poisson")
     assert (run.seed, run.input_tokens, run.api, run.failed) == (0, "normal:100,10", "completions", 0)
     told = {told.key: told.value for told in run.told}
-    assert told["adj_request_latency.p50"] == 80.0 and told["adj_request_latency.p99"] == math.inf
+    assert told["adj_request_latency.p50"] == 80.0 and told["adj_request_latency.p99"] is None
+    assert any("infinite" in note for note in run.notes)
     assert "adj_request_latency.std" not in told and told["adj_request_latency.count"] == 3
     assert "pw" not in run.url and "abc" not in run.url and "sk-secret" not in repr(run)
     assert any("cut short" in note for note in run.notes)
@@ -145,7 +146,26 @@ def test_repeats_are_runs(tmp_path):
     runs = aiperf.read(tmp_path)
     assert [run.name for run in runs] == ["profile_runs-run_0001", "profile_runs-run_0002"]
     assert all(len(list(run.details())) == 2 for run in runs)
-    assert "the summary counts 64 valid requests, the records 2" in runs[0].notes
+
+
+def test_what_lies_beside_is_not_read(tmp_path):
+    metric = {"unit": "ms", "avg": 1.0}
+    beside = {
+        "profile_export_aiperf_timeslices.json": {
+            "aiperf_version": "0.13.0",
+            "timeslices": [{"request_latency": metric}],
+        },
+        "server_metrics_export.json": {"aiperf_version": "0.13.0", "metrics": {"m": {"series": [metric]}}},
+        "profile_export_aiperf_aggregate.json": {"aiperf_version": "0.13.0", "m": {"unit": "ms", "mean": 1, "cv": 2}},
+        "inputs.json": {"data": [{"session_id": "s", "payloads": ["a secret prompt"]}]},
+    }
+    for name, tree in beside.items():
+        assert not aiperf.matches(written(tmp_path / name, tree)), name
+    assert not aiperf.matches(tmp_path)
+    oldest = aiperf_summary_of_2025()
+    oldest["records"] = {tag: oldest.pop(tag) for tag in ("request_latency", "request_count")}
+    (run,) = aiperf.read(written(tmp_path / "profile_export_aiperf.json", oldest))
+    assert run.ok == 2 and "request_latency.p99" in {told.key for told in run.told}
 
 
 def test_turns_name_their_session(tmp_path):
@@ -181,3 +201,7 @@ def test_nan_is_missing(tmp_path):
     row["metrics"]["output_sequence_length"]["value"] = math.nan
     (request,) = aiperf.read(written(tmp_path / "a.jsonl", row))[0].details()
     assert request.first_s is None and request.chunks_s is None and request.output_tokens is None
+    row = aiperf_record()
+    row["metrics"]["inter_chunk_latency"]["value"] = [10.0, math.nan]
+    (request,) = aiperf.read(written(tmp_path / "b.jsonl", row))[0].details()
+    assert request.first_s is not None and request.chunks_s is None

@@ -181,6 +181,14 @@ def test_no_time_is_minus_one_in_02(tmp_path):
     assert "ok requests without a first token, which count as 0 in GuideLLM's own TTFT: 1" in run.notes
 
 
+def test_a_gap_that_is_not_known_in_01(tmp_path):
+    report = guidellm_report("0.1")
+    report["benchmarks"][0]["benchmarks"][0]["results"][0]["decode_times"] = {"data": [0.01, None]}
+    (run,) = guidellm.read(written(tmp_path / "r.json", report))
+    request = next(run.details())
+    assert (request.first_s, request.last_s, request.chunks_s) == (pytest.approx(0.05), None, None)
+
+
 def test_turns_name_their_session(tmp_path):
     rows = [guidellm_row(), guidellm_row(101.0)]
     rows[1]["info"] = rows[1]["info"] | {"turn_index": 1}

@@ -32,7 +32,7 @@ def test_each_line_is_a_run(tmp_path):
     ]
     assert [run.details is None for run in runs] == [True, False, False]
     assert not any(run.tested or run.placed for run in runs)
-    assert "all requests were sent at once" in runs[2].notes
+    assert "all requests were sent at once: as many users as requests" in runs[2].notes and runs[2].concurrency == 2
     assert (runs[0].model, runs[0].api, runs[0].input_tokens) == ("m", "chat", "uniform:50,100")
     assert (runs[0].ok, runs[0].failed, runs[0].window_s) == (3, None, 2.0)
     assert {"requests", "failed"} <= {missing.field for missing in runs[0].missing}
@@ -80,6 +80,11 @@ def test_not_streamed(tmp_path):
     (run,) = sglang.read(written(tmp_path / "a.jsonl", sglang_row(2, itls=[[], []])))
     assert run.stream is False
     assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(None, 0.05, None)] * 2
+
+
+def test_a_gap_that_is_not_known_leaves_the_times_after_it_unknown(tmp_path):
+    (run,) = sglang.read(written(tmp_path / "a.jsonl", sglang_row(2, itls=[[0.01, math.nan], [0.01, None]])))
+    assert [(r.first_s, r.last_s, r.chunks_s) for r in run.details()] == [(0.05, None, None)] * 2
 
 
 def test_one_batch(tmp_path):

@@ -254,3 +254,159 @@ def sglang_row(n: int = 0, **changed: Any) -> dict[str, Any]:
         row |= {"completed": n, "input_lens": [100] * n, "output_lens": [10] * n, "ttfts": [0.05] * n}
         row |= {"itls": [[0.01] * 9] * n, "generated_texts": ["a secret answer"] * n, "errors": [""] * n}
     return row | changed
+
+
+def llmperf_row(**changed: Any) -> dict[str, Any]:
+    """One of LLMPerf's individual responses."""
+    return {
+        "error_code": None,
+        "error_msg": "",
+        "inter_token_latency_s": 0.011,
+        "ttft_s": 0.05,
+        "end_to_end_latency_s": 0.55,
+        "request_output_throughput_token_per_s": 90.0,
+        "number_total_tokens": 250,
+        "number_output_tokens": 50,
+        "number_input_tokens": 200,
+    } | changed
+
+
+def llmperf_failure(code: Any = 500, message: str = "boom") -> dict[str, Any]:
+    """One that failed: it holds zeros."""
+    return llmperf_row(**dict.fromkeys(llmperf_row(), 0)) | {"error_code": code, "error_msg": message}
+
+
+def sse(*contents: str | None, usage: int | None = None) -> str:
+    """Events of a chat stream; None is an event with a role alone."""
+    events = [{"choices": [{"delta": {"role": "assistant"} if c is None else {"content": c}}]} for c in contents]
+    if usage is not None:
+        events.append({"choices": [], "usage": {"completion_tokens": usage}})
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+
+
+def perf_analyzer_request(*responses: tuple[float, str], start_ms: float = 0.0, **inputs: Any) -> dict[str, Any]:
+    """A request of perf_analyzer's export; responses are a time in ms after the send and the text of one read."""
+    t0 = 1_795_958_030_000_000_123 + int(start_ms * 1e6)
+    return {
+        "timestamp": t0,
+        "request_inputs": {"payload": '{"messages": [{"content": "a secret prompt"}]}'} | inputs,
+        "response_timestamps": [t0 + int(ms * 1e6) for ms, _ in responses],
+        "response_outputs": [{"response": text} for _, text in responses],
+    }
+
+
+def perf_analyzer_export(*requests: Any, value: int = 2) -> dict[str, Any]:
+    """What perf_analyzer writes for GenAI-Perf."""
+    experiment = {"experiment": {"mode": "concurrency", "value": value}, "requests": list(requests)}
+    return {"service_kind": "openai", "endpoint": "v1/chat/completions", "experiments": [experiment]}
+
+
+def genai_perf_summary() -> dict[str, Any]:
+    """A summary of GenAI-Perf."""
+    spread = {"p1": 1.0, "p50": 2.0, "p99": 3.0, "min": 1.0, "max": 3.0, "std": 0.5}
+    return {
+        "request_throughput": {"unit": "requests/sec", "avg": 4.0},
+        "request_latency": {"unit": "ms", "avg": 90.0} | spread,
+        "time_to_first_token": {"unit": "ms", "avg": 50.0} | spread,
+        "inter_token_latency": {"unit": "ms", "avg": 10.0} | spread,
+        "request_count": {"unit": "count", "avg": 3.0},
+        "telemetry_stats": {},
+        "input_config": {
+            "model_names": ["m"],
+            "perf_analyzer": {"stimulus": {"concurrency": 2}, "measurement": {"mode": "request_count", "num": 3}},
+            "endpoint": {"type": "chat", "url": "http://h:1", "streaming": True},
+            "input": {
+                "random_seed": 0,
+                "synthetic_tokens": {"mean": 100, "stddev": 5},
+                "header": ["Authorization: sk-secret"],
+            },
+            "tokenizer": {"name": "t"},
+        },
+        "sessions": {"s1": {"request_latency": {"unit": "ms", "avg": 90.0}}},
+    }
+
+
+def inferencex_raw(n: int = 0, **changed: Any) -> dict[str, Any]:
+    """A result of InferenceX's client; with n requests, what --save-detailed adds."""
+    row = {
+        "date": "20261129-131350",
+        "backend": "vllm",
+        "model_id": "m",
+        "tokenizer_id": "t",
+        "best_of": 1,
+        "num_prompts": 4,
+        "request_rate": "inf",
+        "burstiness": 1.0,
+        "max_concurrency": 2,
+        "duration": 2.0,
+        "benchmark_start_time_unix": 1_795_958_030.5,
+        "benchmark_end_time_unix": 1_795_958_032.5,
+        "completed": 3,
+        "total_input_tokens": 300,
+        "total_output_tokens": 30,
+        "request_throughput": 1.5,
+        "request_goodput:": 1.0,
+        "output_throughput": 15.0,
+        "total_token_throughput": 165.0,
+        "input_lens": [100] * (n or 3),
+        "output_lens": [10] * (n or 3),
+    }
+    for time, value in (("ttft", 50.0), ("tpot", 10.0), ("itl", 10.0), ("e2el", 150.0)):
+        row |= {f"{stat}_{time}_ms": value for stat in ("mean", "median", "p99", "std")}
+    if n:
+        row |= {"completed": n, "num_prompts": n, "ttfts": [0.05] * n, "itls": [[0.01] * 10] * n}
+        row |= {"generated_texts": ["a secret answer"] * n, "errors": [""] * n}
+    return row | changed
+
+
+def inferencex_row(**changed: Any) -> dict[str, Any]:
+    """The row that InferenceX makes of a result: times in seconds."""
+    row = {
+        "hw": "h200",
+        "conc": 64,
+        "model": "org/m",
+        "infmax_model_prefix": "m",
+        "framework": "vllm",
+        "precision": "fp8",
+        "isl": 8192,
+        "osl": 1024,
+        "is_multinode": False,
+        "tp": 8,
+        "pp": 1,
+        "tput_per_gpu": 100.0,
+        "output_tput_per_gpu": 20.0,
+        "input_tput_per_gpu": 80.0,
+        "avg_power_w": 600.0,
+    }
+    for time, value in (("ttft", 0.05), ("tpot", 0.01), ("itl", 0.01), ("e2el", 0.15)):
+        row |= {f"{stat}_{time}": value for stat in ("mean", "median", "p99", "std")}
+    return row | {"p99_intvty": 100.0, "std_intvty": 1e3, "median_intvty": 100.0} | changed
+
+
+def inferencex_agentic(**changed: Any) -> dict[str, Any]:
+    """The row that InferenceX makes of a run of agents."""
+    spread = {"mean": 0.02, "p50": 0.02, "p75": 0.03, "std": 0.01}
+    return {
+        "hw": "h200",
+        "conc": 8,
+        "model": "org/m",
+        "infmax_model_prefix": "m",
+        "scenario_type": "agentic-coding",
+        "num_gpus": 8,
+        "num_requests_total": 100,
+        "num_requests_successful": 95,
+        "request_accounting": {"records_total": 100, "records_error_dropped": 3, "error_categories": {"timeout": 3}},
+        "request_metrics": {
+            "qps": {"window_seconds": 1.0, "samples": 9, "mean": 5.0},
+            "latency": {"ttft": spread, "itl": spread, "tpot": spread, "e2el": spread, "intvty": {"p75": 33.0}},
+            "tokens": {"input": {"mean": 1000.0}},
+            "throughput": {
+                "input": {"tokens_per_second": 5000.0},
+                "output": {"tokens_per_second": 500.0},
+                "duration_seconds": 20.0,
+                "per_gpu": {"output_tput_tps": 62.5},
+            },
+            "cache": {"theoretical_cache_hit_rate": None},
+        },
+        "server_metrics": {"kv_cache": {"gpu_total_tokens": 1}},
+    } | changed

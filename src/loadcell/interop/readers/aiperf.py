@@ -11,6 +11,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Request, Run, Status, Told
+from loadcell.interop.model import Missing, Request, Run, Status
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -34,43 +35,36 @@ from loadcell.interop.readers.common import (
     head,
     normal,
     number,
-    stat_of,
     text,
-    typed,
+    typed_lines,
     untold,
     whole,
     within,
 )
+from loadcell.interop.readers.metric_objects import ADJUSTED, told_of
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
 
 _FOLDERS = ("", "profile_runs/*", "search_iter_*", "search_iter_*/profile_runs/*")
 _SUMMARY = 32 << 20
-_METRICS = {
-    "time_to_first_token": "ttft_ms",
-    "time_to_first_output_token": "ttfa_ms",
-    "inter_token_latency": "tpot_ms",
-    "inter_chunk_latency": "itl_ms",
-    "request_latency": "e2e_ms",
-    "request_throughput": "requests_per_s",
-    "output_token_throughput": "output_tokens_per_s",
-    "input_token_throughput": "input_tokens_per_s",
-    "goodput": "goodput",
-    "good_request_fraction": "slo_attainment",
-    "effective_concurrency": "concurrency",
-    "spec_decode_acceptance_length": "acceptance_length",
-    "overall_usage_prompt_cache_read_pct": "prefix_cache_hit_share",
-}
-_UNITS = {"requests/sec": "requests/s", "tokens/sec": "tokens/s", "tokens/sec/user": "tokens/s", "sec": "s"}
-_ADJUSTED = ("avg", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "min", "max", "sum")
 _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
 _ARRIVALS = {"poisson": "poisson", "constant": "constant"}
 _DERIVED = [
-    "first_any_ns: send_start_ns and time_to_first_token",
-    "first_answer_ns: send_start_ns and time_to_first_output_token",
-    "last_ns: send_start_ns and request_latency",
-    "chunks: first_any_ns and the sums of inter_chunk_latency",
+    phrase("first_any_ns: send_start_ns and time_to_first_token"),
+    phrase("first_answer_ns: send_start_ns and time_to_first_output_token"),
+    phrase("last_ns: send_start_ns and request_latency"),
+    phrase("chunks: first_any_ns and the sums of inter_chunk_latency"),
 ]
+_FIELDS = {
+    "sent_s": "metadata.request_start_ns",
+    "first_s": "metrics.time_to_first_token",
+    "answer_s": "metrics.time_to_first_output_token",
+    "last_s": "metrics.request_latency",
+    "end_s": "metadata.request_end_ns",
+    "chunks_s": "metrics.inter_chunk_latency",
+    "input_tokens": "metrics.input_sequence_length",
+    "output_tokens": "metrics.output_sequence_length",
+}
 
 
 class _Metadata(msgspec.Struct):
@@ -182,15 +176,19 @@ def _is_records(path: Path) -> bool:
 
 
 def _is_summary(path: Path) -> bool:
-    begun = head(path)
-    if not re.match(r'\s*\{\s*"', begun) or not has(begun, "unit", "avg") or has(begun, "ci_low"):
+    begun = document.head(path)  # time slices, aggregates and server metrics have their objects deeper, or other ones
+    if not isinstance(begun, dict) or not (_is_metric(begun) or _is_metric(begun.get("records"))):
         return False
-    if has(begun, "aiperf_version"):
+    if "aiperf_version" in begun or "was_cancelled" in begun:
         return True
-    if not has(begun, "request_latency"):
-        return False
-    whole_file = head(path, _SUMMARY)  # written before 2026: what tells it from GenAI-Perf's stands at its end
-    return has(whole_file, "input_config", "was_cancelled")
+    return has(head(path, _SUMMARY), "input_config", "was_cancelled")  # of 2025: what tells it stands at the end
+
+
+def _is_metric(found: Any) -> bool:
+    """Whether it holds an object of figures."""
+    return isinstance(found, dict) and any(
+        isinstance(each, dict) and {"unit", "avg"} <= each.keys() for each in found.values()
+    )
 
 
 def _run(pair: _Pair) -> Run:
@@ -207,15 +205,17 @@ def _run(pair: _Pair) -> Run:
         tested=pair.summary is None or (version or "").startswith("0.13."),
         files=[file for file in (pair.summary, pair.records) if file is not None],
         name=pair.name,
-        told=list(_told(summary)),
+        started_at=_local(summary.get("start_time")),
+        told=list(told_of(summary)),
         notes=_notes(summary),
+        fields=_FIELDS,
         **_asked(summary, config),
     )
     run.window_s = _window_s(summary)
     run.ok, run.failed = (whole(within(summary, tag, "avg")) for tag in ("request_count", "error_request_count"))
     if run.ok is not None and run.failed is None:
         run.failed = 0  # it is not written where it would be 0
-    run.missing = _missing(run, pair)
+    run.missing = _missing(pair)
     if pair.records is not None:
         _with_records(run, pair.records, config)
     return run
@@ -229,6 +229,14 @@ def _window_s(summary: dict[str, Any]) -> float | None:
     if count and rate:
         return count / rate
     return None if duration is None else duration * SCALE.get(summary["benchmark_duration"].get("unit"), 1.0)
+
+
+def _local(told: Any) -> datetime | None:
+    """A time without a zone."""
+    try:
+        return datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
 
 
 def _schema(pair: _Pair, summary: dict[str, Any]) -> str:
@@ -275,43 +283,23 @@ def _lengths(asked: Any) -> str | None:
     return normal(within(asked, "mean"), within(asked, "stddev")) if isinstance(asked, dict) else normal(asked)
 
 
-def _told(summary: dict[str, Any]) -> Iterator[Told]:
-    for tag, measured in summary.items():
-        if not isinstance(measured, dict) or "unit" not in measured:
-            continue
-        unit = _UNITS.get(str(measured["unit"]), str(measured["unit"]))
-        adjusted = tag.startswith("adj_")
-        given: dict[str, float | None] = {key: number(value) for key, value in measured.items() if key != "unit"}
-        if adjusted:
-            given = {**given, **{key: math.inf for key in _ADJUSTED if given.get(key) is None}}
-        scalar = set(measured) <= {"unit", "avg"} and not adjusted
-        for key, value in given.items():
-            stat = None if scalar else stat_of(key)
-            yield Told(key=f"{tag}.{key}", value=value, unit=unit, metric=_METRICS.get(tag), stat=stat)
-
-
 def _notes(summary: dict[str, Any]) -> list[str]:
     notes = []
     if "inter_token_latency" in summary:
         notes.append(phrase("AIPerf's inter_token_latency is TPOT, a value a request; its inter_chunk_latency is ITL"))
     if any(tag.startswith("adj_") for tag in summary):
-        notes.append(
-            phrase("in adj_* of AIPerf failed requests count as infinite, and a figure without a value is that")
-        )
+        notes.append(ADJUSTED)
     if summary.get("was_cancelled") or summary.get("is_complete") is False:
         why = text(summary.get("incomplete_reason")) or "was_cancelled"
         notes.append(phrase("AIPerf says that the run was cut short: {}", why))
     return notes
 
 
-def _missing(run: Run, pair: _Pair) -> list[Missing]:
-    asked = ("loop", "url", "model", "stream", "seed") if pair.summary is None else ("seed",)
-    missing = untold(UNTOLD, *(field for field in asked if getattr(run, field) is None))
+def _missing(pair: _Pair) -> list[Missing]:
     if pair.records is None:
-        zone = phrase("the file tells the time without a zone")
-        return [*missing, Missing(field="requests", why=NO_ROWS), Missing(field="started_at", why=zone)]
+        return untold(NO_ROWS, "requests")
     issued = phrase("credit_issued_ns is when a request was handed out, not when it was to be")
-    return [*missing, Missing(field="planned_ns", why=issued), Missing(field="chunk_tokens", why=UNTOLD)]
+    return [Missing(field="planned_ns", why=issued), Missing(field="chunks.tokens", why=UNTOLD)]
 
 
 def _with_records(run: Run, records: Path, config: Any) -> None:
@@ -319,22 +307,19 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
     source = "tokenizer" if config is not None else "unknown"
     if within(config, "endpoint", "use_server_token_count"):
         source = "usage"
-    told = run.ok
     run.started_at = at_utc(counts.start_ns / 1e9)
-    run.ok, run.failed, run.cancelled = (counts.by_status[status] for status in ("ok", "failed", "cancelled"))
+    run.ok, run.failed = first(run.ok, counts.by_status["ok"]), first(run.failed, counts.by_status["failed"])
+    run.cancelled = counts.by_status["cancelled"]
     run.details = partial(_requests, records, counts, source)
-    run.derived = _DERIVED if counts.chunks else _DERIVED[:3]
+    run.derived = _DERIVED[: None if counts.chunks else 3]
     if not counts.chunks:
         run.missing.append(Missing(field="chunks", why=NO_EVENTS))
     if counts.warmup:
         run.notes.append(phrase("rows of the warm-up, left out: {}", counts.warmup))
-    if told is not None and told != run.ok:
-        run.notes.append(phrase("the summary counts {} valid requests, the records {}", told, run.ok))
 
 
 def _records(path: Path) -> Iterator[tuple[int, _Record]]:
-    for line, row in document.lines(path):
-        record = typed(row, _Record, path, f"line {line}: ")
+    for line, record in typed_lines(path, _Record):
         for name in record.metrics.__struct_fields__[:4]:
             measured = getattr(record.metrics, name)
             if measured.value is not None and measured.unit not in SCALE:
@@ -402,7 +387,7 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
-    if not isinstance(gaps.value, list):
+    if not isinstance(gaps.value, list) or not all(map(math.isfinite, gaps.value)):
         return None
     scale = SCALE[gaps.unit]
     return array("d", accumulate((gap * scale for gap in gaps.value), initial=first))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import zlib
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from loadcell.errors import UsageError
+from loadcell.interop import document
 from loadcell.interop.model import Missing
 from loadcell.phrases import phrase
 
@@ -83,6 +85,29 @@ def typed(value: Any, form: type[T], path: Path, at: str = "") -> T:
         field = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", place.rstrip("`")).removeprefix(".")
         joint = "." if at and field and not at.endswith(" ") else ""
         raise bad(path, f"{at}{joint}{field}", what.replace("`", "").replace(" | ", " or ")) from None
+
+
+def typed_lines(path: Path, form: type[T]) -> Iterator[tuple[int, T]]:
+    """The objects of JSON Lines as a typed form, each with its line."""
+    decode = msgspec.json.Decoder(form, strict=False).decode
+    try:
+        with document.opened(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.isspace():
+                    continue
+                try:
+                    yield number, decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # NaN, or something to be named
+                    yield number, typed(_loaded(path, number, line), form, path, f"line {number}: ")
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+
+
+def _loaded(path: Path, number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}:{number} is no JSON: {error}") from None
 
 
 def within(tree: Any, *keys: str | int) -> Any:

@@ -33,7 +33,6 @@ from loadcell.interop.readers.common import (
     stat_of,
     text,
     unique,
-    untold,
     whole,
     within,
 )
@@ -105,6 +104,11 @@ _OLDEST = _Form(
     error="message", gaps="decode_times.data",
 )  # fmt: skip
 """Its first_token_time is a duration, and decode_times are the gaps after it."""
+_FORMS = {"report of 0.2": _OLD, "report of 0.1": _OLDEST}
+_NAMED = {
+    "planned_s": "planned", "sent_s": "start", "first_s": "first", "answer_s": "answer", "last_s": "last",
+    "end_s": "end", "input_tokens": "inputs", "output_tokens": "outputs",
+}  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -238,8 +242,10 @@ def _row(path: Path, row: Any, status: Status, at: str) -> _Row:
         began = None if start is None or began is None else start + began
         if isinstance(given["gaps"], list) and began is not None:
             place = f"{at}.{form.gaps}"
-            gaps = array("d", [measured(gap, path, f"{place}.{i}") or 0.0 for i, gap in enumerate(given["gaps"])])
-            last = began + sum(gaps)
+            steps = [measured(gap, path, f"{place}.{i}") for i, gap in enumerate(given["gaps"])]
+            known = array("d", [gap for gap in steps if gap is not None])
+            if len(known) == len(steps):
+                gaps, last = known, began + sum(known)
     return _Row(
         status, start, began, stamp("answer"), last, stamp("end"), stamp("planned"), gaps,
         whole(of("inputs")), whole(of("cached")), whole(of("outputs")),
@@ -278,13 +284,15 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         **asked(report, bench, strategy),
     )
     run.missing = list(_missing(run, rows, sum(counts.values())))
+    form = _FORMS.get(schema, _NEW)
+    run.fields = {name: getattr(form, field) for name, field in _NAMED.items() if getattr(form, field)}
     if rows:
         run.details = partial(_requests, rows, zero or 0.0, strategy.loop == "open")
     if schema == "report of 0.1":
         run.derived = [
-            "first_any_ns: send_start_ns and first_token_time",
-            "last_ns: first_any_ns and the sum of decode_times",
-            "chunks: first_any_ns and the sums of decode_times",
+            phrase("first_any_ns: send_start_ns and first_token_time"),
+            phrase("last_ns: first_any_ns and the sum of decode_times"),
+            phrase("chunks: first_any_ns and the sums of decode_times"),
         ]
     return run
 
@@ -387,7 +395,8 @@ def _missing(run: Run, rows: list[_Row], total: int) -> Iterator[Missing]:
         yield Missing(field="first_answer_ns", why=UNTOLD)
     source = phrase("GuideLLM takes the server's count, else the number asked for, and does not say which")
     yield Missing(field="token_source", why=source)
-    yield from untold(UNTOLD, *(name for name in ("version", "seed", "url", "model") if getattr(run, name) is None))
+    if run.version is None:
+        yield Missing(field="version", why=UNTOLD)
 
 
 def _requests(rows: list[_Row], zero: float, planned: bool) -> Iterator[Request]:

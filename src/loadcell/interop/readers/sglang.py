@@ -6,17 +6,15 @@ the server's arguments and the texts: nothing of these is kept but the model's n
 
 from __future__ import annotations
 
-import math
 import re
-from array import array
 from collections.abc import Iterator
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
 from loadcell.interop import document
 from loadcell.interop.model import Missing, Request, Run, Told
+from loadcell.interop.readers.arrays import packed, requests_of, survey
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -28,7 +26,6 @@ from loadcell.interop.readers.common import (
     first,
     has,
     head,
-    measured,
     number,
     stat_of,
     text,
@@ -81,7 +78,6 @@ _OF_A_BATCH: dict[str, tuple[str, str | None, str | None]] = {
     "cache_hit_rate": ("", "prefix_cache_hit_share", None),
 }
 _UNUSED = ("generated_texts", "cached_tokens_details", "server_info.internal_states")
-_LISTS = ("ttfts", "itls", "input_lens", "output_lens", "errors", "cached_tokens")
 
 
 def matches(path: Path) -> bool:
@@ -106,20 +102,12 @@ def _kind(path: Path) -> Literal["serving", "batch"] | None:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Its objects, each with its line; of a list, with its place from 1."""
     is_list = re.match(r"\s*\[", head(path)) is not None
-    kept = {"itls.*": _packed}
+    kept = {"itls.*": packed}
     found = enumerate(document.load(path), 1) if is_list else document.documents(path, without=_UNUSED, each=kept)
     for place, row in found:
         if not isinstance(row, dict):
             raise bad(path, f"line {place}", "expected an object")
         yield place, row
-
-
-def _packed(values: Any) -> Any:
-    """The gaps of a request in little memory; as they are where one of them is no number."""
-    try:
-        return array("d", values)
-    except (TypeError, OverflowError):
-        return values
 
 
 def _runs(path: Path) -> list[Run]:
@@ -143,10 +131,10 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         number(row.get("request_rate")),
         whole(row.get("max_concurrency")),
     )
-    requests = list(_requests_of(path, place, row)) if details else []
-    sent = first(whole(row.get("num_prompts")), len(requests) if details else None)
+    seen = survey(_requests_of(path, place, row)) if details else None
+    sent = first(whole(row.get("num_prompts")), None if seen is None else seen.requests)
     ok = whole(row.get("completed"))
-    failed = sum(r.status == "failed" for r in requests) if details else whole(row.get("failed"))
+    failed = whole(row.get("failed")) if seen is None else seen.failed
     if failed is None and sent is not None and ok is not None:
         failed = sent - ok
     unlimited = rate is None and row.get("request_rate") not in ("trace", None)
@@ -157,12 +145,12 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
         files=[path],
         name=_name(row, rate, most),
         api="sglang" if backend in _NATIVE else _APIS.get(backend),
-        stream=_streamed(requests) if details else None,
+        stream=None if seen is None else seen.streamed,
         model=text(first(*(within(row, "server_info", key) for key in ("served_model_name", "model_path")))),
         tokenizer=text(within(row, "server_info", "tokenizer_path")),
         loop="closed" if unlimited else "open",
         rate=rate,
-        concurrency=most,
+        concurrency=first(most, sent if unlimited else None),
         arrivals="poisson" if rate is not None else None,
         requests=sent,
         planned=sent,
@@ -177,7 +165,12 @@ def _serving(path: Path, place: int, row: dict[str, Any]) -> Run:
     )
     if details:
         run.details = partial(_requests, path, place)
-        run.derived = ["last_ns: first_any_ns and the gaps", "chunks: first_any_ns and the sums of the gaps"]
+        run.derived = [
+            phrase("last_ns: first_any_ns and the sum of the gaps"),
+            phrase("chunks: first_any_ns and the sums of the gaps"),
+        ]
+        run.fields = {"first_s": "ttfts", "last_s": "itls", "chunks_s": "itls"}
+        run.fields |= {"input_tokens": "input_lens", "output_tokens": "output_lens"}
     run.missing = _missing(run, row)
     return run
 
@@ -218,13 +211,13 @@ def _notes(row: dict[str, Any], backend: str, at_once: bool) -> Iterator[str]:
     if backend in _NATIVE:
         yield phrase("SGLang's native client spreads the gap before an event over its tokens: its ITL is by token")
     if at_once:
-        yield phrase("all requests were sent at once")
+        yield phrase("all requests were sent at once: as many users as requests")
     if whole(row.get("total_input_tokens")) == 0:
         yield phrase("total_input_tokens of SGLang is 0 where there are several turns: it is not known")
 
 
 def _missing(run: Run, row: dict[str, Any]) -> list[Missing]:
-    found = untold(UNTOLD, "version", "started_at", "url", "seed", *(["failed"] if run.failed is None else []))
+    found = untold(UNTOLD, "version", *(["failed"] if run.failed is None else []))
     if run.details is None:
         return [*found, Missing(field="requests", why=NO_ROWS)]
     found += untold(NO_TIMES, "send_start_ns", "planned_ns") + untold(UNTOLD, "end_ns", "first_answer_ns")
@@ -238,60 +231,16 @@ def _missing(run: Run, row: dict[str, Any]) -> list[Missing]:
     return found
 
 
+def _requests_of(path: Path, place: int, row: dict[str, Any]) -> Iterator[Request]:
+    native = row.get("backend") in _NATIVE
+    return requests_of(row, path, f"line {place}: ", source="usage" if native else "unknown", by_token=native)
+
+
 def _requests(path: Path, place: int) -> Iterator[Request]:
     for line, row in _rows(path):
         if line == place:
             yield from _requests_of(path, place, row)
             return
-
-
-def _requests_of(path: Path, place: int, row: dict[str, Any]) -> Iterator[Request]:
-    lists = {name: row[name] for name in _LISTS if row.get(name) is not None}
-    n = len(lists["ttfts"]) if isinstance(lists.get("ttfts"), list) else -1
-    for name, values in lists.items():
-        if not isinstance(values, list) or len(values) != n:
-            raise bad(path, f"line {place}: {name}", f"expected a list of {max(n, 0)}, as long as ttfts")
-    gaps = lists.get("itls") or [[]] * n
-    counts = [
-        measured(value, path, f"line {place}: output_lens.{i}") for i, value in enumerate(lists.get("output_lens", []))
-    ]
-    whole_replies = not any(gaps) and any((count or 0) > 1 for count in counts)  # not streamed: TTFT is all of it
-    native = row.get("backend") in _NATIVE
-    for i in range(n):
-        at = f"line {place}: "
-        ttft = measured(lists["ttfts"][i], path, f"{at}ttfts.{i}") or None
-        itls = _gaps(gaps[i], path, f"{at}itls.{i}")
-        error = text(lists["errors"][i]) if "errors" in lists else None
-        inputs, cached = (
-            whole(measured(lists[name][i], path, f"{at}{name}.{i}")) if name in lists else None
-            for name in ("input_lens", "cached_tokens")
-        )
-        output = None if error or not counts else whole(counts[i])
-        streamed = ttft is not None and not whole_replies
-        yield Request(
-            status="failed" if error else "ok",
-            first_s=ttft if streamed else None,
-            last_s=None if ttft is None else ttft + math.fsum(itls),
-            chunks_s=array("d", accumulate(itls, initial=ttft)) if streamed and ttft is not None else None,
-            chunk_tokens=[1] * (len(itls) + 1) if streamed and native else None,
-            input_tokens=inputs,
-            cached_tokens=cached,
-            output_tokens=output,
-            token_source=None if output is None else "usage" if native else "unknown",
-            error_kind="told" if error else None,
-            error=error,
-        )
-
-
-def _gaps(values: Any, path: Path, at: str) -> list[float]:
-    if not isinstance(values, list | array):
-        raise bad(path, at, "expected a list of gaps")
-    return [measured(gap, path, f"{at}.{i}") or 0.0 for i, gap in enumerate(values)]
-
-
-def _streamed(requests: list[Request]) -> bool | None:
-    ok = [request for request in requests if request.status == "ok" and request.last_s is not None]
-    return any(request.first_s is not None for request in ok) if ok else None
 
 
 def _batch(path: Path, row: dict[str, Any]) -> Run:
@@ -321,6 +270,6 @@ def _batch(path: Path, row: dict[str, Any]) -> Run:
         window_s=number(row.get("latency")),
         placed=False,
         told=told,
-        missing=[*untold(UNTOLD, "version", "started_at", "url", "seed", "ok"), Missing(field="requests", why=NO_ROWS)],
+        missing=[*untold(UNTOLD, "version", "ok"), Missing(field="requests", why=NO_ROWS)],
         notes=[phrase("one batch, sent at once: its latency is that of the slowest request, its rates are by phase")],
     )
