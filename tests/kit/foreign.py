@@ -31,6 +31,8 @@ def sound(run: Run) -> Run:
     keys = [told.key for told in run.told]
     assert len(keys) == len(set(keys))
     assert all(told.metric is None or told.metric in _OURS for told in run.told)
+    mapped = [(told.metric, told.stat) for told in run.told if told.metric is not None]
+    assert len(mapped) == len(set(mapped))
     assert all(told.value is None or math.isfinite(told.value) for told in run.told)
     fields = [missing.field for missing in run.missing]
     assert len(fields) == len(set(fields))
@@ -56,7 +58,7 @@ def in_order(request: Request, *, placed: bool) -> None:
         assert request.chunks_s is not None
         assert len(request.chunk_tokens) == len(request.chunks_s)
     assert request.status in ("ok", "failed", "cancelled")
-    assert (request.error_kind is None) == (request.status == "ok")
+    assert (request.error_kind is not None) == (request.status == "failed")
 
 
 def value_of(run: Run, metric: str, stat: str | None = None) -> float:

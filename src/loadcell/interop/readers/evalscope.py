@@ -176,6 +176,8 @@ def _add_rows(run: Run, rows: Path, asked: int | None) -> None:
     if run.ok is None or run.failed is None:
         run.ok, run.failed = ok or 0, count - (ok or 0)
     run.details = lambda: _requests(rows, float(first or 0.0), asked)
+    run.fields = {"sent_s": "start_time", "first_s": "first_chunk_latency", "end_s": "completed_time",
+                  "chunks_s": "inter_token_latencies"}  # fmt: skip
     run.derived = [
         "first_any_ns: start_time and first_chunk_latency", "chunks: first_any_ns and inter_token_latencies",
         "last_ns: the last of the chunks",
@@ -184,11 +186,8 @@ def _add_rows(run: Run, rows: Path, asked: int | None) -> None:
 
 def _say(run: Run, arguments: _Arguments) -> None:
     said = [
-        ("started_at", phrase("its times have no date")), ("planned_ns", phrase("no schedule is written")),
-        ("version", UNTOLD),
+        ("planned_ns", phrase("no schedule is written")), ("version", UNTOLD),
     ]  # fmt: skip
-    if run.seed is None:
-        said.append(("seed", phrase("none was set")))
     if run.details is not None:
         said += [
             ("error", phrase("the file does not say why a request failed")),

@@ -159,11 +159,11 @@ def _run(file: Path) -> Run:
         failed=whole(figures.num_error_requests),
         window_s=number(figures.run_duration),
         placed=False,
+        fields={"first_s": "ttft", "end_s": "e2e_latency", "output_tokens": "num_output_tokens"},
         told=told(tree["aggregated_metrics"], lambda key: _meaning(key, unit, seen.failed)),
         missing=[
-            *untold(NO_TIMES, "send_start_ns", "started_at"),
-            *untold(NO_EVENTS, "chunks", "last_ns"),
-            *untold(UNTOLD, "seed", "prompt_tokens", "cached_tokens"),
+            *untold(NO_TIMES, "send_start_ns"),
+            *untold(NO_EVENTS, "chunks"),
         ],
     )
     if _ROWS in tree:

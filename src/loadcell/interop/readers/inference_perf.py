@@ -262,9 +262,7 @@ def _date(run: Run, home: Path, stage: int) -> None:
     """The wall-clock start that the stage's slice of an llm-d report tells."""
     part = home / f"inference-perf.partial.stage_{stage}.yaml"
     run.started_at = moment(within(load_yaml(part), "run", "time", "start")) if part.is_file() else None
-    if run.started_at is None:
-        run.missing += untold(UNTOLD, "started_at")
-    else:
+    if part.is_file():
         run.files.append(part)
 
 
@@ -322,6 +320,7 @@ def _add_rows(runs: list[Run], rows: Path | None) -> None:
             run.details = partial(_requests, rows, part)
             run.tested = False
             run.schema += ", a row a request"
+            run.fields = {"sent_s": "start_time", "end_s": "end_time", "chunks_s": "output_token_times"}
             run.derived = ["chunks: output_token_times, those of one time together"]
             run.notes.append(phrase("the tool takes the first content for the first output: reasoning is not seen"))
             run.ok, run.failed = _counts(run)

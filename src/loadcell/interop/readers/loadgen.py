@@ -117,7 +117,6 @@ def _run(detail_file: Path | None, summary_file: Path | None, folder: Path) -> R
     if detail_file is not None:
         run = _of_detail(_sound(read_detail(detail_file)))
     run.files = [*logs, *([trace] if has_trace else [])]
-    run.missing += untold(UNTOLD, "url", "model", "api")
     run.missing += untold(phrase("LoadGen knows no failures: every sample counts"), "failed")
     if not run.told:
         run.notes.append(phrase("an accuracy run: LoadGen writes no figures of its speed"))
@@ -189,7 +188,7 @@ def _of_summary(log: Summary) -> Run:
         duration_s=_seconds(asked.get("min_duration (ms)"), 1e-3),
         seed=int(seed) if seed.isdecimal() else None,
         told=told(figures, partial(_meaning, _LINES)),
-        missing=untold(UNTOLD, "version", "started_at", "ok"),
+        missing=untold(UNTOLD, "version", "ok"),
     )
     _say(run, scenario, log.figures.get("Result is"), "", log.errors)
     return run
@@ -268,7 +267,7 @@ def _add_trace(run: Run, trace: Path) -> None:
     if run.loop == "open":
         run.missing += untold(phrase("the trace of Server does not tell which sample a first token is of"),
                               "first_any_ns")  # fmt: skip
-    run.missing += untold(UNTOLD, "chunks", "last_ns", "input_tokens", "output_tokens")
+    run.fields = {"planned_s": "ts", "sent_s": "issue_start_ns", "end_s": "complete_ns"}
 
 
 def _requests(trace: Path, zero: int, planned: bool) -> Iterator[Request]:
