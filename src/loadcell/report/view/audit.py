@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from loadcell.audit.model import Audit, Audited, Faults, Load, Off
 from loadcell.report.text import MISSING, figure
-from loadcell.report.view.blocks import Block, Cell, Column, Fact, Facts, Section, Table, fact, figured
+from loadcell.report.view.blocks import Block, Cell, Column, Fact, Facts, Section, Table, Tone, fact, figured
 
 _METRICS = {
     "ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2e": "E2E", "requests_per_s": "Requests/s",
@@ -144,10 +144,16 @@ def _faults(label: str, faults: Faults) -> Iterator[Fact]:
         by = [_FAULTS[kind] for kind in faults.noticed or ()]
         yield fact("", told, *([f"that is every {' and '.join(by)}, by the numbers"] if by else []))
         if faults.unnoticed is not None:
-            lost = faults.unnoticed > 0
-            yield "", [Cell(f"{_unnoticed(faults)} missed", tone="bad" if lost else "good")]
+            said = f"{_unnoticed(faults)} missed"
+            if faults.unnoticed < 0:
+                said = f"it counts {-faults.unnoticed} more as failed than met a fault"
+            yield "", [Cell(said, tone=_tone(faults.unnoticed))]
     if faults.says:
         yield "", [Cell(faults.says, tone="care")]
+
+
+def _tone(unnoticed: int) -> Tone:
+    return "bad" if unnoticed > 0 else "care" if unnoticed < 0 else "good"
 
 
 def _unnoticed(faults: Faults | None) -> str:
@@ -195,7 +201,7 @@ def _row(tool: Audited) -> Iterator[Cell]:
     yield figured(_percent(rate.share if rate else None))
     unnoticed = tool.faults.unnoticed if tool.faults else None
     of = f"of {sum(tool.faults.injected.values())}" if tool.faults else ""
-    yield figured(_number(unnoticed), under=of, tone="" if unnoticed is None else "bad" if unnoticed > 0 else "good")
+    yield figured(_number(unnoticed), under=of, tone="" if unnoticed is None else _tone(unnoticed))
     yield figured(figure(tool.cost.cpu_us_per_token, 3) if tool.cost else MISSING)
     first = figure(tool.seen.first_request_s, 3) if tool.seen else MISSING
     yield figured(figure(tool.cost.wall_s, 3) if tool.cost else MISSING, under=first)
