@@ -65,13 +65,13 @@ def tried(folder: Path, path: Path) -> None:
 def test_whatever_stands_in_an_array_of_vllm(tmp_path: Path) -> None:
     tree = vllm_result(rows=3, failed_requests=[{"index": 1, "error": "x"}], steady_state={"window": {"start_s": 1}})
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def each(data: Any) -> None:
         changed = copy.deepcopy(tree)
         for _ in range(data.draw(st.integers(1, 2))):
             holder, key = data.draw(st.sampled_from(list(places(changed))), label="place")
-            holder[key] = data.draw(ODD)
+            holder[key] = copy.deepcopy(data.draw(ODD))
         (tmp_path / "a.json").write_text(json.dumps(changed))
         tried(tmp_path / "out", tmp_path / "a.json")
 
@@ -87,13 +87,13 @@ def test_whatever_stands_anywhere_in_a_file(tmp_path: Path, name: str, thorough:
     file.chmod(0o644)
     file.unlink()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def each(data: Any) -> None:
         changed = json.loads(text)
         for _ in range(data.draw(st.integers(1, 2))):
             holder, key = data.draw(st.sampled_from(list(places(changed))))
-            holder[key] = data.draw(ODD)
+            holder[key] = copy.deepcopy(data.draw(ODD))
         file.with_suffix("").write_text(json.dumps(changed))
         tried(tmp_path / "out", home)
 

@@ -17,7 +17,7 @@ from loadcell.interop.asked import empty_columns, spec_of
 from loadcell.interop.model import Missing, Run
 from loadcell.interop.read import TOOLS
 from loadcell.interop.rows import Rows
-from loadcell.interop.sane import check_figures, check_times
+from loadcell.interop.sane import check_figures, check_kinds, check_times
 from loadcell.phrases import phrase, phrases
 from loadcell.recording.claim import claimed
 from loadcell.recording.imported import Imported
@@ -33,6 +33,7 @@ def import_run(run: Run, folder: Path) -> Imported:
     UsageError says by file and field what cannot be. What was written until then is the caller's to take away
     (`all_or_nothing`).
     """
+    check_kinds(run)
     check_figures(run)
     rows = Rows(run, folder)
     if run.details is not None:

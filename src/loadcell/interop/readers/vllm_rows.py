@@ -121,7 +121,8 @@ def _lost(told: dict[str, Any]) -> Request:
 
 
 def _running(first: float, gaps: array[float]) -> array[float]:
-    return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all times is left out by the door
+        return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
 
 
 def _reason(words: str) -> str:
