@@ -7,16 +7,14 @@ value it is all zeros; those of TPOT (its inter_token_latency_ms) are weighted b
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Request, Run, Status, Told
+from loadcell.interop.model import Missing, Run, Told
 from loadcell.interop.readers.common import (
     NO_EVENTS,
     NO_ROWS,
@@ -28,7 +26,6 @@ from loadcell.interop.readers.common import (
     first,
     has,
     head,
-    measured,
     number,
     stat_of,
     text,
@@ -37,15 +34,9 @@ from loadcell.interop.readers.common import (
     within,
 )
 from loadcell.interop.readers.guidellm_load import asked, strategy_of
+from loadcell.interop.readers.guidellm_rows import FORMS, NAMED, NEW, STATUS, Row, requests_of, rows_of, slim
 from loadcell.phrases import phrase
 
-_STATUS: dict[str, Status] = {
-    "successful": "ok",
-    "results": "ok",
-    "errored": "failed",
-    "errors": "failed",
-    "incomplete": "cancelled",
-}
 _GROUPS = ("successful", "errored", "incomplete", "total")
 _MOST_YAML = 64 << 20
 _MEANINGS = {
@@ -70,64 +61,6 @@ _UNITS = (
     ("tokens_per_second", "tokens/s"), ("tokens_per_iteration", "tokens"), ("token_count", "tokens"),
     ("concurrency", "requests"), ("requests", "requests"),
 )  # fmt: skip
-
-
-class _Form(NamedTuple):
-    """Where the fields of a request stand in one form of the report."""
-
-    start: str
-    first: str
-    last: str
-    end: str
-    planned: str = ""
-    answer: str = ""
-    inputs: str = "prompt_tokens"
-    cached: str = ""
-    outputs: str = "output_tokens"
-    error: str = "error"
-    session: str = ""
-    turn: str = ""
-    gaps: str = ""
-
-
-_T = "info.timings"
-_NEW = _Form(
-    f"{_T}.request_start", f"{_T}.first_token_iteration", f"{_T}.last_token_iteration", f"{_T}.request_end",
-    planned=f"{_T}.targeted_start", answer=f"{_T}.first_output_token_iteration", cached="cached_tokens",
-    error="info.error", session="info.conversation_id", turn="info.turn_index",
-)  # fmt: skip
-_OLD = _Form(
-    "start_time", "first_token_time", "last_token_time", "end_time", planned="scheduler_info.targeted_start_time"
-)
-_OLDEST = _Form(
-    "start_time", "first_token_time", "", "end_time", inputs="prompt_token_count", outputs="output_token_count",
-    error="message", gaps="decode_times.data",
-)  # fmt: skip
-"""Its first_token_time is a duration, and decode_times are the gaps after it."""
-_FORMS = {"report of 0.2": _OLD, "report of 0.1": _OLDEST}
-_NAMED = {
-    "planned_s": "planned", "sent_s": "start", "first_s": "first", "answer_s": "answer", "last_s": "last",
-    "end_s": "end", "input_tokens": "inputs", "output_tokens": "outputs",
-}  # fmt: skip
-
-
-class _Row(NamedTuple):
-    """A request; times are those of the file."""
-
-    status: Status
-    start: float | None
-    first: float | None
-    answer: float | None
-    last: float | None
-    end: float | None
-    planned: float | None
-    gaps: array[float] | None
-    inputs: int | None
-    cached: int | None
-    outputs: int | None
-    error: str | None
-    session: str | None
-    turn: int | None
 
 
 def matches(path: Path) -> bool:
@@ -182,7 +115,7 @@ def _report(path: Path) -> Any:
     rows = [f"benchmarks.*.{nested}{name}.*" for nested in ("", "benchmarks.*.") for name in lists]
     if re.match(r"\s*\{", head(path)):
         unused = ("benchmarks.*.concurrencies", "benchmarks.*.benchmarks.*.concurrencies")
-        return document.load(path, without=unused, each=dict.fromkeys(rows, _slim))
+        return document.load(path, without=unused, each=dict.fromkeys(rows, slim))
     import yaml
 
     if path.stat().st_size > _MOST_YAML:
@@ -197,64 +130,8 @@ def _report(path: Path) -> Any:
         raise UsageError(f"{path} is no whole YAML: {' '.join(str(error).split())}") from None
 
 
-def _slim(row: Any) -> Any:
-    """A row without its texts: what its form names, no more."""
-    form = _form(row)
-    return row if form is None else (form, [within(row, *place.split(".")) if place else None for place in form])
-
-
-def _form(row: Any) -> _Form | None:
-    for sign, form in (("info", _NEW), ("scheduler_info", _OLD), ("decode_times", _OLDEST), ("message", _OLDEST)):
-        if isinstance(row, dict) and sign in row:
-            return form
-    return None
-
-
-def _rows(path: Path, bench: Any, at: str) -> list[_Row]:
-    """All requests of a benchmark, by the time of their send."""
-    found = []
-    for group, status in _STATUS.items():
-        own = group in ("results", "errors")
-        rows = within(bench, group) if own else within(bench, "requests", group)
-        place = f"{at}.{group}" if own else f"{at}.requests.{group}"
-        if rows is not None and not isinstance(rows, list):
-            raise bad(path, place, "expected a list of requests")
-        found += [_row(path, row, status, f"{place}.{i}") for i, row in enumerate(rows or [])]
-    return sorted(found, key=lambda row: float("inf") if row.start is None else row.start)
-
-
-def _row(path: Path, row: Any, status: Status, at: str) -> _Row:
-    slim = row if isinstance(row, tuple) else _slim(row)
-    if not isinstance(slim, tuple):
-        raise bad(path, at, "is no request of a form that is known")
-    form, values = slim
-    given = dict(zip(form._fields, values, strict=True))
-
-    def of(name: str) -> float | None:
-        return measured(given[name], path, f"{at}.{getattr(form, name)}")
-
-    def stamp(name: str) -> float | None:
-        value = of(name)
-        return None if value is None or value < 0 else value  # -1: there was none
-
-    start, began, last, gaps = stamp("start"), stamp("first"), stamp("last"), None
-    if form is _OLDEST:
-        began = None if start is None or began is None else start + began
-        if isinstance(given["gaps"], list) and began is not None:
-            place = f"{at}.{form.gaps}"
-            steps = [measured(gap, path, f"{place}.{i}") for i, gap in enumerate(given["gaps"])]
-            known = array("d", [gap for gap in steps if gap is not None])
-            if len(known) == len(steps):
-                gaps, last = known, began + sum(known)
-    return _Row(
-        status, start, began, stamp("answer"), last, stamp("end"), stamp("planned"), gaps,
-        whole(of("inputs")), whole(of("cached")), whole(of("outputs")),
-        text(given["error"]), text(given["session"]), whole(of("turn")),
-    )  # fmt: skip
-
-
 def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
-    rows = _rows(path, bench, at)
+    rows = rows_of(path, bench, at)
     strategy = strategy_of(bench)
     version = text(within(report, "metadata", "guidellm_version"))
     schema = _schema(report, bench)
@@ -263,7 +140,7 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
     totals = first(within(bench, "metrics", "request_totals"), within(bench, "request_totals"))
     counts = {status: sum(row.status == status for row in rows) for status in ("ok", "failed", "cancelled")}
     for group in ("successful", "errored", "incomplete"):
-        counts[_STATUS[group]] = first(whole(within(totals, group)), counts[_STATUS[group]])
+        counts[STATUS[group]] = first(whole(within(totals, group)), counts[STATUS[group]])
     stamps = [time for row in rows for time in (row.start, row.planned if strategy.loop == "open" else None) if time]
     zero = min(stamps, default=None)
     run = Run(
@@ -281,13 +158,13 @@ def _run(path: Path, report: Any, bench: Any, at: str) -> Run:
         window_s=number(within(bench, "duration")) or None,
         told=list(_told(bench, schema)),
         notes=list(_notes(bench, rows, schema, version)),
-        **asked(report, bench, strategy),
+        **asked(report, bench, strategy, next((row.kind for row in rows if row.kind), None)),
     )
     run.missing = list(_missing(run, rows, sum(counts.values())))
-    form = _FORMS.get(schema, _NEW)
-    run.fields = {name: getattr(form, field) for name, field in _NAMED.items() if getattr(form, field)}
+    form = FORMS.get(schema, NEW)
+    run.fields = {name: getattr(form, field) for name, field in NAMED.items() if getattr(form, field)}
     if rows:
-        run.details = partial(_requests, rows, zero or 0.0, strategy.loop == "open")
+        run.details = partial(requests_of, rows, zero or 0.0, strategy.loop == "open")
     if schema == "report of 0.1":
         run.derived = [
             phrase("first_any_ns: send_start_ns and first_token_time"),
@@ -357,7 +234,7 @@ def _stat(key: str) -> str | None:
     return stat_of(key) if key and "." not in key else None
 
 
-def _notes(bench: Any, rows: list[_Row], schema: str, version: str | None) -> Iterator[str]:
+def _notes(bench: Any, rows: list[Row], schema: str, version: str | None) -> Iterator[str]:
     if schema != "report of 0.1":
         yield phrase("GuideLLM's inter_token_latency_ms is TPOT; its percentiles are weighted by tokens, in steps")
         yield phrase("GuideLLM's request_latency runs to the end of the stream, E2E to the last output")
@@ -382,7 +259,7 @@ def _notes(bench: Any, rows: list[_Row], schema: str, version: str | None) -> It
         yield phrase("ok requests without a first token, which count as 0 in GuideLLM's own TTFT: {}", without)
 
 
-def _missing(run: Run, rows: list[_Row], total: int) -> Iterator[Missing]:
+def _missing(run: Run, rows: list[Row], total: int) -> Iterator[Missing]:
     if run.schema != "report of 0.1":
         yield Missing(field="chunks", why=NO_EVENTS)
     if not rows:
@@ -397,30 +274,3 @@ def _missing(run: Run, rows: list[_Row], total: int) -> Iterator[Missing]:
     yield Missing(field="token_source", why=source)
     if run.version is None:
         yield Missing(field="version", why=UNTOLD)
-
-
-def _requests(rows: list[_Row], zero: float, planned: bool) -> Iterator[Request]:
-    turns = any(row.turn for row in rows)
-    for row in rows:
-        start, began, answer, last, end, due = (
-            None if time is None else time - zero
-            for time in (row.start, row.first, row.answer, row.last, row.end, row.planned)
-        )
-        yield Request(
-            status=row.status,
-            planned_s=due if planned else None,
-            sent_s=start,
-            first_s=began,
-            answer_s=answer,
-            last_s=last,
-            end_s=end,
-            chunks_s=None if row.gaps is None or began is None else array("d", accumulate(row.gaps, initial=began)),
-            input_tokens=row.inputs,
-            cached_tokens=row.cached,
-            output_tokens=row.outputs,
-            token_source=None if row.outputs is None else "unknown",
-            error_kind=None if row.status != "failed" else "told",
-            error=row.error,
-            session=row.session if turns else None,
-            turn=row.turn if turns else None,
-        )

@@ -43,14 +43,14 @@ def strategy_of(bench: Any) -> Strategy:
     return Strategy(kind, "open" if kind in ("trace", "replay") else None)
 
 
-def asked(report: Any, bench: Any, strategy: Strategy) -> dict[str, Any]:
-    """The fields of a `Run` that say what was asked for."""
+def asked(report: Any, bench: Any, strategy: Strategy, kind: str | None) -> dict[str, Any]:
+    """The fields of a `Run` that say what was asked for; `kind` is the API that rows tell."""
     spec = within(report, "config", "spec")
     args = first(spec, within(report, "args"))
     backend = first(within(bench, "config", "backend"), within(spec, "backend"))
     worker, loader = within(bench, "worker"), within(bench, "request_loader")
     url = text(first(within(backend, "target"), within(worker, "backend_target"), within(args, "target")))
-    how = first(within(backend, "request_format"), within(args, "request_type"), _type_of_rows(bench))
+    how = first(within(backend, "request_format"), within(args, "request_type"), kind)
     stream = first(within(backend, "stream"), within(args, "backend_kwargs", "stream"))
     limits = first(within(bench, "config", "constraints"), within(bench, "args"))
     most, seconds = within(limits, "max_requests"), first(within(limits, "max_seconds"), within(limits, "max_duration"))
@@ -84,10 +84,6 @@ def _limit(found: Any, *names: str) -> Any:
         index = whole(within(found, "current_index")) or 0
         return held[min(max(index, 0), len(held) - 1)] if held else None
     return held
-
-
-def _type_of_rows(bench: Any) -> Any:
-    return within(bench, "requests", "successful", 0, "request_type")
 
 
 def _lengths(data: Any) -> dict[str, Any]:
