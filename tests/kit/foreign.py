@@ -15,6 +15,18 @@ _EPSILON_S = 1e-9
 _OURS = {FIELDS.get(name, name) for name in GLOSSARY}
 
 
+def of_its_types(run: Run) -> None:
+    """What a run tells of itself is text, whole, or finite, as it should be."""
+    for name in ("version", "api", "url", "model", "tokenizer", "input_tokens", "output_tokens", "arrivals"):
+        assert isinstance(getattr(run, name), str | None), name
+    for name in ("concurrency", "requests", "planned", "ok", "failed", "cancelled", "seed"):
+        assert type(getattr(run, name)) in (int, type(None)), name
+    for name in ("rate", "duration_s", "window_s"):
+        value = getattr(run, name)
+        assert value is None or math.isfinite(value), name
+    assert isinstance(run.stream, bool | None)
+
+
 def requests_of(run: Run) -> list[Request]:
     """Its requests; they are the same each time they are asked for."""
     assert run.details is not None
@@ -25,6 +37,7 @@ def requests_of(run: Run) -> list[Request]:
 
 def sound(run: Run) -> Run:
     """What holds of every run: known names, figures once each and finite, times in order."""
+    of_its_types(run)
     assert run.tool in TOOLS
     assert run.files
     assert all(file.is_file() for file in run.files)

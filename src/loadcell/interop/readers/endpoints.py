@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -36,7 +36,7 @@ _SLACK = 20_000
 
 class _Event(msgspec.Struct):
     event_type: str
-    timestamp_ns: int
+    timestamp_ns: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
     sample_uuid: str = ""
     conversation_id: str | None = None
     turn: int | None = None
@@ -108,7 +108,7 @@ def _of_summary(file: Path) -> Run:
     found = typed(tree, ResultSummary, file)
     pattern = (found.run_config or RunConfig()).load_pattern or LoadPattern()
     completed, failed = found.n_samples_completed, found.n_samples_failed
-    window_ns = found.legacy_loadgen_window_duration_ns or found.duration_ns
+    window_ns = number(found.legacy_loadgen_window_duration_ns or found.duration_ns)
     opened = pattern.type == "poisson"
     run = Run(
         tool="endpoints",
@@ -174,7 +174,7 @@ def _configure(run: Run, file: Path) -> None:
     run.tokenizer = text(within(model, "tokenizer_name"))
     run.url = bare_url(url) if url else None
     run.api = _APIS.get(text(within(endpoint, "api_type")) or "")
-    run.stream = {"on": True, "off": False, True: True, False: False}.get(streaming)
+    run.stream = streaming if isinstance(streaming, bool) else {"on": True, "off": False}.get(text(streaming) or "")
     run.requests = whole(within(runtime, "n_samples_to_issue"))
     least_ms = number(within(runtime, "min_duration_ms"))
     run.duration_s = least_ms / 1e3 if least_ms and run.requests is None else None

@@ -144,7 +144,7 @@ def _run(folder: Path, *, named: bool) -> Run:
         concurrency=None if arguments.open_loop else parallel,
         arrivals="poisson" if arguments.open_loop and rate is not None and rate > 0 else None,
         requests=whole(arguments.number),
-        duration_s=arguments.duration,
+        duration_s=number(arguments.duration),
         seed=arguments.seed,
         input_tokens=_lengths(arguments.min_prompt_length, arguments.max_prompt_length)
         if arguments.dataset == "random"

@@ -152,7 +152,7 @@ def _run(file: Path) -> Run:
         loop="closed",
         concurrency=concurrency,
         requests=whole(about.max_requests_per_run),
-        duration_s=about.max_time_per_run_s,
+        duration_s=number(about.max_time_per_run_s),
         input_tokens=lengths[0],
         output_tokens=lengths[1],
         ok=whole(figures.num_completed_requests),
@@ -166,6 +166,8 @@ def _run(file: Path) -> Run:
             *untold(NO_EVENTS, "chunks"),
         ],
     )
+    if not isinstance(tree.get(_ROWS, []), list):
+        raise bad(file, _ROWS, "no list: it is edited, or of another version")
     if _ROWS in tree:
         run.details = lambda: _requests(file, SCALE[unit], streamed is not False)
         run.missing.append(

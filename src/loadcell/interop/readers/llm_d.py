@@ -24,6 +24,7 @@ from loadcell.interop.readers.common import (
     bad,
     head,
     number,
+    text,
     typed,
     unique,
     untold,
@@ -110,6 +111,9 @@ def _run(file: Path) -> Run:
     version = str(tree.get("version"))
     if version not in _VERSIONS:
         raise bad(file, "version", f"{version} is none of {', '.join(_VERSIONS)}")
+    key = "metrics" if version == "0.1" else "results"
+    if not isinstance(tree.get(key), dict):
+        raise bad(file, key, "no object: it is cut, or of another version")
     run = _old(tree, file) if version == "0.1" else _new(tree, file)
     run.schema = f"Benchmark Report v{version}"
     run.missing += untold(NO_ROWS, "requests")
@@ -120,7 +124,7 @@ def _new(tree: dict[str, Any], file: Path) -> Run:
     load_of = typed(
         within(tree, "scenario", "load", "standardized") or {}, _Standard, file, "scenario.load.standardized"
     )
-    results = tree.get("results") or {}
+    results = tree["results"]
     counts = typed(within(results, "request_performance", "aggregate", "requests") or {}, _Requests, file,
                    "results.request_performance.aggregate.requests")  # fmt: skip
     run = _started(file, load_of, counts)
@@ -133,7 +137,8 @@ def _new(tree: dict[str, Any], file: Path) -> Run:
 
 
 def _models(tree: dict[str, Any]) -> Iterator[str]:
-    for part in within(tree, "scenario", "stack") or []:
+    stack = within(tree, "scenario", "stack")
+    for part in stack if isinstance(stack, list) else ():
         name = within(part, "standardized", "model", "name")
         if isinstance(name, str):
             yield name
@@ -152,8 +157,8 @@ def _old(tree: dict[str, Any], file: Path) -> Run:
     run = _started(file, load_of, counts)
     run.started_at = at_utc(number(within(tree, "metrics", "time", "start")))
     run.window_s = number(within(tree, "metrics", "time", "duration"))
-    run.model = within(tree, "scenario", "model", "name")
-    run.told = _figures(_without(tree.get("metrics") or {}, "time"), file, "metrics")
+    run.model = text(within(tree, "scenario", "model", "name"))
+    run.told = _figures(_without(tree["metrics"], "time"), file, "metrics")
     return run
 
 
@@ -206,17 +211,19 @@ def _figures(tree: dict[str, Any], file: Path, at: str) -> list[Told]:
 def _meaning(tree: dict[str, Any], file: Path, at: str, key: str) -> Meaning | None:
     *above, name = key.split(".")
     group = above[-1] if above else ""
-    unit = within(tree, *above, "units")
+    unit = text(within(tree, *above, "units"))
     if group in _LATENCIES:
         if unit not in _TIMES:
-            raise bad(file, f"{at}.{'.'.join(above)}.units", f"{unit!r} is none of {', '.join(_TIMES)}")
+            raise bad(file, f"{at}.{'.'.join(above)}.units", f"{unit} is none of {', '.join(_TIMES)}")
         ours = "request_performance" in above or above[0] == "latency"
         return Meaning(_TIMES[unit], _LATENCIES[group] if ours else None, stat(name))
     if name in _RATES and group == "throughput":
         return Meaning("requests/s" if name.startswith("requests") else "tokens/s", _RATES[name])
     if group in _RATES:
         whole = name == "mean"  # of the run; the others are of parts of it
-        return Meaning(_UNITS.get(unit, unit or ""), _RATES[group] if whole else None, None if whole else stat(name))
+        return Meaning(
+            _UNITS.get(unit or "", unit or ""), _RATES[group] if whole else None, None if whole else stat(name)
+        )
     if group.endswith(("_length", "tokens_per_session")):
         return Meaning("tokens", None, stat(name))
-    return Meaning(_UNITS.get(unit, unit or "") if isinstance(unit, str) else "", None, stat(name))
+    return Meaning(_UNITS.get(unit or "", unit or ""), None, stat(name))
