@@ -11,17 +11,19 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo check quick test bench real-vllm real-vllm-test real-llama clean
+.PHONY: help demo check quick test bench field real-vllm real-vllm-test real-llama clean
 
 help:
 	@echo 'make demo    serve the embedded engine, load it for some seconds, show the result'
 	@echo 'make quick   lint, format check, types, import rules and the tests that are quick'
 	@echo 'make test    the same and all tests; a real llama.cpp server included'
 	@echo 'make bench   measure the instrument against known truth (minutes; wants an idle machine)'
+	@echo 'make field   audit other tools anew: docs/field.md (12 minutes; wants an idle machine, 25 GB and 20 minutes more the first time)'
 	@echo 'make real-vllm   serve a real vLLM on this CPU, port 8000 (x86-64, Python 3.11, 3.5 GB, a minute), until Ctrl-C'
 	@echo 'make real-vllm-test  load every API of it, and hold each figure against its own (minutes)'
 	@echo 'make real-llama  serve a real llama.cpp server, port 8080 (400 MB), until Ctrl-C'
 	@echo 'make clean   remove what these made, except recordings'
+	@echo 'VENVS=...    where field has the tools (.field-venvs)'
 	@echo 'PORT=...     where real-vllm or real-llama serves; THREADS=... threads of the latter (1)'
 	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
 
@@ -46,6 +48,9 @@ bench: $(VENV)/.test-stamp
 	$(BIN)/python benchmarks/run.py
 
 # All are for trying loadcell on a real server by hand: no test and no CI needs them. PORT= takes another port.
+field: $(VENV)/.run-stamp
+	@$(BIN)/loadcell audit --all --venvs $(or $(VENVS),.field-venvs) --install --load 64x200 --requests 640 --write docs/field.md
+
 real-vllm:
 	@PYTHON='$(PYTHON)' tools/real_vllm.sh $(REAL_VLLM) $(or $(PORT),8000)
 

@@ -99,6 +99,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "repeat": lambda url: ["run", url, "--requests", "2", "--repeat", "2", *SHORT],
     "sweep": lambda url: ["sweep", url, "--rate", "5,6", *SHORT],
     "duel": lambda url: ["duel", url, url, "--requests", "20", "--json"],
+    "audit": lambda _: ["audit", "true {url}", "--json"],
     "selftest": lambda _: ["selftest", "--quick", "--json"],
     "mlperf run": lambda url: ["mlperf", "run", url, "--scenario", "offline", *MLPERF],
     "mlperf accuracy": lambda url: ["mlperf", "accuracy", url, "--scenario", "offline", *MLPERF[:3]],

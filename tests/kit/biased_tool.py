@@ -9,6 +9,7 @@ in place of a result).
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import signal
 import subprocess
@@ -75,7 +76,7 @@ def told(rows: list[dict[str, Any]], duration_s: float, late_s: float, deaf: boo
     ttft = sorted(1e3 * (times[0] + late_s) for times in timed)
     e2e = sorted(1e3 * (times[-1] + late_s) for times in timed)
     tpot = sorted(1e3 * (times[-1] - times[0]) / (len(times) - 1) for times in timed if len(times) > 1)
-    itl = sorted(1e3 * (b - a) for times in timed for a, b in zip(times, times[1:], strict=False))
+    itl = sorted(1e3 * (b - a) for times in timed for a, b in itertools.pairwise(times))
     total = sum(map(len, good))
     return {
         "date": "20261201-120000", "endpoint_type": "openai-chat", "backend": "openai-chat", "label": None,

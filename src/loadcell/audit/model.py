@@ -86,7 +86,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     failed: int | None
     """As the tool counts them."""
     unnoticed: int | None
-    """Injected less failed: what it took for success, or asked again in secret."""
+    """Injected less failed: what it took for success, or asked again in secret. Below 0: it counts more as failed."""
     noticed: list[str] | None
     """Kinds whose numbers alone make up what it counts as failed; None where no kinds do, or several sets of them."""
     says: str = ""

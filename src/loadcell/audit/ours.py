@@ -21,6 +21,8 @@ COMMAND = (
     "--input-tokens {input_tokens} --output-tokens {output_tokens} --output {output}/recording "
     "--json --set run.shared_host=true"
 )
+FINE = (0, 3, 4)
+"""Its verdict on itself is no failure here: the truth is the judge."""
 NOTES = ("Latencies are those of its requests from the actual send, the whole run, as those of the others are.",)
 
 
@@ -55,6 +57,7 @@ def read_recording(folder: Path, records: Sequence[Truth]) -> Reading:
     for rate in ("requests_per_s", "output_tokens_per_s"):
         if result["run_rates"][rate] is not None:
             found[rate, None] = (result["run_rates"][rate], False)
+    word = "INVALID" if result["invalid"] else result["verdict"]["word"]
     ids = {f"{result['run']['id']}-{request}" for request in rows["request"][ok].tolist()}
     return Reading(
         figures=found,
@@ -62,6 +65,7 @@ def read_recording(folder: Path, records: Sequence[Truth]) -> Reading:
         failed=int(result["counts"]["run"]["failed"]),
         measured=[one for one in records if one.id in ids],
         rule="by the id that each request carries",
+        says=f"Its verdict on itself: {word}.",
     )
 
 

@@ -52,8 +52,13 @@ def run_tool(
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
         process = subprocess.Popen(
             [*watcher, ",".join(map(str, cores)) or "-", *command],
-            stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=None if here else folder, env=dict(environment), start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
+            cwd=None if here else folder,
+            env=dict(environment),
+            start_new_session=True,
+        )
         assert process.stdin is not None
         try:
             process.wait(timeout_s + _GRACE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -112,11 +113,11 @@ def _name_also(recipe: Recipe, venv: Path, name: str) -> None:
 
 
 def _python(recipe: Recipe) -> str:
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for version in recipe.python:
-        found = shutil.which(f"python{version}")
-        works = found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
-        if found and works:
-            return found
+        for found in (shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))):
+            if found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+                return found
     raise LoadcellError(f"{recipe.title} needs Python {' or '.join(recipe.python)}: put one on the PATH")
 
 

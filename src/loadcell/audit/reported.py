@@ -32,6 +32,8 @@ class Reading:
     measured: list[Truth]
     rule: str
     """How they were told from the others."""
+    says: str = ""
+    """What it says of itself."""
 
 
 def read_files(folder: Path, records: Sequence[Truth]) -> Reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Tool:
     here: bool = False
     """Whether it runs where this process is, since its words may name files there."""
     read: Callable[[Path, Sequence[Truth]], Reading] = read_files
+    fine: Sequence[int] = (0,)
+    """Exit codes of a run that came to its end."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def tool_of_command(command: str) -> Tool:
     """Any tool, by its command line."""
     words = words_of(command)
     told = [word for word in words[1:] if not word.startswith("-")] if Path(words[0]).name.startswith("python") else []
-    program = Path((told or words)[0]).name
+    program = re.sub(r"[^\w.+-]", "_", Path((told or words)[0]).name)[:40]
     return Tool(program, program, words, here=True)
 
 
@@ -130,7 +133,8 @@ def audit(
 
 
 def _ours() -> Tool:
-    return Tool("loadcell", "Loadcell", words_of(ours.COMMAND), __version__, notes=ours.NOTES, read=ours.read_recording)
+    return Tool("loadcell", "Loadcell", words_of(ours.COMMAND), __version__, notes=ours.NOTES, read=ours.read_recording,
+                fine=ours.FINE)  # fmt: skip
 
 
 def _audited(
@@ -139,7 +143,7 @@ def _audited(
     say(f"{tool.title}: {load.name}, {load.requests} requests, about {load.seconds:.0f} s and its start-up")
     went = _pass(tool, load, folder / "load", tokenizer, (), timeout_s)
     reading, unread = _read(tool, folder / "load", went.records)
-    problems = _problems(went) + unread
+    problems = _problems(tool, went) + unread
     tokens = sum(len(one.tokens_ns) for one in went.records)
     if not went.records:
         problems.append("no request of it reached the engine")
@@ -159,7 +163,7 @@ def _audited(
         failed=reading.failed,
         faults=_faults(tool, load, folder / "faults", tokenizer, say, timeout_s) if faults and went.records else None,
         problems=problems,
-        notes=list(tool.notes),
+        notes=[*tool.notes, *([reading.says] if reading.says else [])],
     )
 
 
@@ -184,13 +188,13 @@ def _pass(tool: Tool, load: Load, folder: Path, tokenizer: str, flags: Sequence[
     return Pass(ran, records, tail(folder))
 
 
-def _problems(went: Pass) -> list[str]:
+def _problems(tool: Tool, went: Pass) -> list[str]:
     ran, said = went.ran, f"; its last words: {went.told}" if went.told else ""
     if ran.error:
         return [f"it could not be started: {ran.error}"]
     if ran.timed_out:
         return [f"it was ended after {ran.wall_s:.0f} s: --timeout gives it longer{said}"]
-    found = [] if ran.status == 0 else [f"it ended with status {ran.status}{said}"]
+    found = [] if ran.status in tool.fine else [f"it ended with status {ran.status}{said}"]
     if ran.left:
         found.append(f"it left {ran.left} process{'es' if ran.left > 1 else ''} behind, which were ended")
     return found
@@ -242,7 +246,7 @@ def _faults(tool: Tool, load: Load, folder: Path, tokenizer: str, say: Say, time
         failed=failed,
         unnoticed=None if failed is None else sum(met.values()) - failed,
         noticed=noticed(met, failed),
-        says="; ".join([*_problems(went), *unread]),
+        says="; ".join([*_problems(tool, went), *unread]),
     )
 
 

@@ -75,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
         return _list(args.json)
     from loadcell.audit.run import audit
     from loadcell.cli.selftest import ended_by_signals, warn_if_busy
+    from loadcell.recording.claim import refuse_files
 
+    if args.output:
+        refuse_files(Path(args.output))
     load, timeout_s = _load(args), _seconds("--timeout", args.timeout)
     tools, missing = _tools(args)
     warn_if_busy()
@@ -168,11 +171,11 @@ def _folder(output: str | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="loadcell-audit-", ignore_cleanup_errors=True) as name:
             yield Path(name)
         return
+    from loadcell.recording.claim import claimed
+
     folder = Path(output).absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"--output {output} is there and not empty: name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    yield folder
+    with claimed(folder):
+        yield folder
     shutil.rmtree(folder / "tokenizer", ignore_errors=True)
 
 

@@ -30,4 +30,7 @@ def audit_page(audit: Audit) -> str:
     )
     intro = _INTRO.format(command=command, date=audit.measured_at[:10])
     recipes = ["## Commands", *(f"{tool.title} {tool.version or ''}:\n\n    {tool.command}" for tool in audit.tools)]
-    return "\n".join([intro, markdown(audit_sections(audit)), "", *("\n" + text for text in recipes)]).rstrip() + "\n"
+    return (
+        "\n".join([intro, markdown(audit_sections(audit, whole=True)), "", *("\n" + text for text in recipes)]).rstrip()
+        + "\n"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from loadcell.audit.model import Audit, Audited, Faults, Load, Off
 from loadcell.report.text import MISSING, figure
-from loadcell.report.view.blocks import Block, Cell, Column, Fact, Facts, Section, Table, fact, figured
+from loadcell.report.view.blocks import Block, Cell, Column, Fact, Facts, Section, Table, Tone, fact, figured
 
 _METRICS = {
     "ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2e": "E2E", "requests_per_s": "Requests/s",
@@ -22,21 +22,32 @@ _BIAS = (
 )
 _FIELD = (
     "Off: reported less true, at p50 and below at p99, in ms; of tokens/s in % of the truth. The truth is the engine's "
-    "own, of the same requests. Unnoticed: requests that met a fault and are not among those that the tool counts as "
+    "own, of the same requests. Missed: requests that met a fault and are not among those that the tool counts as "
     "failed, of all that met one. CPU: of all processes of the command, start-up and report included, over the tokens "
     "sent. Wall: from start to exit; below, until the first request."
 )
 
 
-def audit_sections(audit: Audit) -> list[Section]:
-    """One tool with every figure, or several beside each other and what there is to say of each."""
+def audit_sections(audit: Audit, *, whole: bool = False) -> list[Section]:
+    """One tool with every figure, or several beside each other and what there is to say of each; `whole` with every
+    figure of those, too."""
     if len(audit.tools) == 1 and not audit.missing:
         tool = audit.tools[0]
-        known = any(one.true is not None for one in tool.bias)
-        blocks: list[Block] = [_figures(tool, audit.ours)] if known else []
-        blocks.append(Facts([*_facts(tool, audit.ours), _machine(audit)]))
+        rows = [*_facts(tool, audit.ours), *_loads(audit.load), _machine(audit)]
+        blocks: list[Block] = [*_known_figures(tool, audit.ours), Facts(rows)]
         return [Section("audit", _title(tool), blocks, headed=True)]
-    return [field_section(audit), Section("tools", "Each tool", [Facts(list(_of_each(audit)))], headed=True)]
+    each = [*audit.tools, *([audit.ours] if audit.ours else [])]
+    return [field_section(audit), *(_section(tool, whole) for tool in each)]
+
+
+def _section(tool: Audited, whole: bool) -> Section:
+    figures = _known_figures(tool, None) if whole else []
+    return Section(tool.name, _title(tool), [*figures, Facts(list(_facts(tool, None)))], headed=True)
+
+
+def _known_figures(tool: Audited, ours: Audited | None) -> list[Block]:
+    """Every figure, where the truth at least is known."""
+    return [_figures(tool, ours)] if any(one.true is not None for one in tool.bias) else []
 
 
 def field_section(audit: Audit) -> Section:
@@ -44,7 +55,7 @@ def field_section(audit: Audit) -> Section:
     columns = [
         Column("Tool", "left"), Column("", "left"),
         *(Column(_METRICS[metric], under="ms") for metric in _LATENCIES),
-        Column("Tok/s", under="%"), Column("Unno-", under="ticed"), Column("CPU", under="µs/tok"),
+        Column("Tok/s", under="%"), Column("Faults", under="missed"), Column("CPU", under="µs/tok"),
         Column("Wall s", under="first"),
     ]  # fmt: skip
     rows = [list(_row(tool)) for tool in (*audit.tools, *([audit.ours] if audit.ours else []))]
@@ -95,19 +106,18 @@ def _offs(one: Off) -> list[Cell]:
 
 def _facts(tool: Audited, ours: Audited | None) -> Iterator[Fact]:
     yield from _problems(tool)
-    yield from _loads(tool.load)
     if seen := tool.seen:
-        yield fact("Seen", f"{seen.arrived:,} requests on {seen.connections:,} connections",
+        yield fact("Seen", f"{_many(seen.arrived, 'request')} on {_many(seen.connections, 'connection')}",
                    f"at most {seen.most_at_once:,} at once",
                    f"first after {figure(seen.first_request_s, 3)} s")  # fmt: skip
-        yield fact("Truth of", f"{seen.measured:,} requests: {seen.rule}")
+        yield fact("Truth of", f"{_many(seen.measured, 'request')}: {seen.rule}")
     if tool.ok is not None or tool.failed is not None:
         yield fact("Counted", f"{_number(tool.ok)} ok", f"{_number(tool.failed)} failed, by the tool")
     yield from _cost(tool, ours)
     if tool.faults:
         yield from _faults("Faults", tool.faults)
         if ours and ours.faults:
-            yield fact("", f"Loadcell: {_unnoticed(ours.faults)} unnoticed")
+            yield fact("", f"Loadcell: {_unnoticed(ours.faults)} missed")
     for note in tool.notes:
         yield fact("Note", note)
 
@@ -134,10 +144,16 @@ def _faults(label: str, faults: Faults) -> Iterator[Fact]:
         by = [_FAULTS[kind] for kind in faults.noticed or ()]
         yield fact("", told, *([f"that is every {' and '.join(by)}, by the numbers"] if by else []))
         if faults.unnoticed is not None:
-            lost = faults.unnoticed > 0
-            yield "", [Cell(f"{_unnoticed(faults)} unnoticed", tone="bad" if lost else "good")]
+            said = f"{_unnoticed(faults)} missed"
+            if faults.unnoticed < 0:
+                said = f"it counts {-faults.unnoticed} more as failed than met a fault"
+            yield "", [Cell(said, tone=_tone(faults.unnoticed))]
     if faults.says:
         yield "", [Cell(faults.says, tone="care")]
+
+
+def _tone(unnoticed: int) -> Tone:
+    return "bad" if unnoticed > 0 else "care" if unnoticed < 0 else "good"
 
 
 def _unnoticed(faults: Faults | None) -> str:
@@ -185,31 +201,10 @@ def _row(tool: Audited) -> Iterator[Cell]:
     yield figured(_percent(rate.share if rate else None))
     unnoticed = tool.faults.unnoticed if tool.faults else None
     of = f"of {sum(tool.faults.injected.values())}" if tool.faults else ""
-    yield figured(_number(unnoticed), under=of, tone="" if unnoticed is None else "bad" if unnoticed > 0 else "good")
+    yield figured(_number(unnoticed), under=of, tone="" if unnoticed is None else _tone(unnoticed))
     yield figured(figure(tool.cost.cpu_us_per_token, 3) if tool.cost else MISSING)
     first = figure(tool.seen.first_request_s, 3) if tool.seen else MISSING
     yield figured(figure(tool.cost.wall_s, 3) if tool.cost else MISSING, under=first)
-
-
-def _of_each(audit: Audit) -> Iterator[Fact]:
-    for tool in (*audit.tools, *([audit.ours] if audit.ours else [])):
-        yield (
-            _title(tool)[:24],
-            [Cell(problem, tone="bad") for problem in tool.problems] or [Cell(next(iter(_seen(tool)), ""))],
-        )
-        if tool.problems:
-            yield from (fact("", one) for one in _seen(tool))
-        if tool.faults:
-            yield from _faults("", tool.faults)
-        yield from (fact("", note) for note in tool.notes)
-
-
-def _seen(tool: Audited) -> Iterator[str]:
-    if seen := tool.seen:
-        yield (
-            f"{seen.arrived:,} requests on {seen.connections:,} connections, at most {seen.most_at_once:,} at once; "
-            f"the truth is of {seen.measured:,}: {seen.rule}"
-        )
 
 
 def _left_out(missing: Mapping[str, str]) -> Iterator[Fact]:
@@ -234,6 +229,10 @@ def _percent(share: float | None) -> str:
 
 def _signed(value: float | None, digits: int) -> str:
     return MISSING if value is None else f"{round(value, digits) or 0.0:+.{digits}f}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _number(value: int | None) -> str:
