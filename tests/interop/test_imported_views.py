@@ -27,7 +27,6 @@ def test_the_view_of_an_imported_run_is_what_its_tool_told(
 ) -> None:
     """`beyond` are figures that the file holds no data for: the view has none."""
     from loadcell.interop.door import import_run
-
     from loadcell.interop.read import read_runs
 
     (run,) = read_runs(peer_rows.PEERS / name)

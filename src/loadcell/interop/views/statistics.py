@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,11 @@ def statistics(values: Floats, weights: Floats | None, wanted: Sequence[Which], 
             "max": lambda: float(distinct[-1]),
         }
     return [plain[which]() if isinstance(which, str) else found[which] for which in wanted]
+
+
+def named(values: Floats, weights: Floats | None, wanted: Mapping[str, Which], rules: Rules) -> dict[str, float | None]:
+    """The same, each by the name that a tool has for it."""
+    return dict(zip(wanted, statistics(values, weights, list(wanted.values()), rules), strict=True))
 
 
 def percentiles(values: Floats, percents: Sequence[float], method: str) -> list[float]:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loadcell import __version__
-from loadcell.interop.views.figures import SCALARS, statistic
+from loadcell.interop.views.figures import SCALARS
+from loadcell.interop.views.statistics import named
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, Calls, by_tool, effective, lacking
 from loadcell.interop.writers.told import told_tree
@@ -165,7 +166,7 @@ def totals(by: By) -> dict[str, float | None]:
 def _summary(by: By, values: Floats) -> dict[str, float | None]:
     words: dict[str, str | float] = {"avg": "mean"} | {f"p{p}": float(p) for p in _PERCENTILES}
     words |= {"min": "min", "max": "max", "std": "std", "count": "count", "sum": "sum"}
-    return {word: statistic(values, None, which, by.taken.rules) for word, which in words.items()}
+    return named(values, None, words, by.taken.rules)
 
 
 def _head(recording: Recording) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def by_tool(recording: Recording, tool: str, slo: Slo | None = None) -> By:
     counted = tuple(source for source in rules.tokens if source not in ("asked", "one"))
     rules = rules._replace(takes=frozenset(), takes_empty=frozenset(), tokens=counted)
     taken = Taken(see(recording), rules, tool)
-    totals = Totals(taken, definition.window, recording.spec.slo if slo is None else slo)
+    totals = Totals(taken, definition, recording.spec.slo if slo is None else slo)
     return By(read_calls(recording), taken, totals)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loadcell import __version__
-from loadcell.interop.views.figures import statistic
+from loadcell.interop.views.statistics import named
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, whole
 from loadcell.metrics.full_load import all_at_once
@@ -151,14 +151,14 @@ def _distribution(by: By, values: Floats, weights: Floats) -> dict[str, Any]:
     if not values.size:
         none = dict.fromkeys((*_MOMENTS, "total_sum"), 0.0) | {"percentiles": dict.fromkeys(_PERCENTILES, 0.0)}
         return none | {"count": 0, "pdf": None}
-    figures = {word: statistic(values, weights, which, by.taken.rules) for word, which in _MOMENTS.items()}
+    figures = named(values, weights, _MOMENTS, by.taken.rules)
     distinct, places = np.unique(values, return_inverse=True)
     figures["mode"] = float(distinct[np.bincount(places, weights=weights).argmax()])
     figures["variance"] = (figures["std_dev"] or 0.0) ** 2
     return figures | {
         "count": int(weights.sum()),
         "total_sum": float((values * weights).sum()),
-        "percentiles": {word: statistic(values, weights, p, by.taken.rules) for word, p in _PERCENTILES.items()},
+        "percentiles": named(values, weights, _PERCENTILES, by.taken.rules),
         "pdf": None,
     }
 

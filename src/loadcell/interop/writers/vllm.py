@@ -15,7 +15,7 @@ import numpy as np
 
 from loadcell.errors import UsageError
 from loadcell.interop.formats import FORMATS
-from loadcell.interop.views.figures import statistic
+from loadcell.interop.views.statistics import named
 from loadcell.interop.vllm_flags import LIMITS, METRICS
 from loadcell.interop.write import Asked, Held, Written
 from loadcell.interop.writers.calls import By, by_tool, effective, lacking, number, texts_of, whole
@@ -173,7 +173,7 @@ def _statistics(
         left_out.append(f"{name}: no request has one, so its figures are null (vLLM writes 0.0)")
     which: dict[str, str | float] = {"mean": "mean", "median": 50.0, "std": "std"}
     which |= {f"p{p:g}": p for p in percentiles}
-    return {f"{word}_{name}_ms": statistic(ms, None, stat, by.taken.rules) for word, stat in which.items()}
+    return {f"{word}_{name}_ms": value for word, value in named(ms, None, which, by.taken.rules).items()}
 
 
 _TITLES = {
