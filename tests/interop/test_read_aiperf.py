@@ -163,6 +163,23 @@ def test_a_real_run_of_2025():
     assert [says.partition(":")[0] for says in run.derived] == ["first_any_ns", "last_ns", "chunks"]
 
 
+def test_a_real_run_with_failures():
+    """Failed records end when they begin, or where they were cut; adj_* is infinite beyond the share that was ok."""
+    (run,) = aiperf.read(FORM_FILES / "aiperf_failures")
+    requests = list(run.details())
+    assert (run.ok, run.failed, run.planned, len(requests)) == (21, 19, 40, 40)
+    assert "rows of the warm-up, left out: 4" in run.notes and any("infinite" in note for note in run.notes)
+    assert {(r.error_kind, r.http_status, r.end_s is None) for r in requests if r.status == "failed"} == {
+        ("http", 500, True),
+        ("cut", None, False),
+    }
+    told = {told.key: told.value for told in run.told}
+    ttft = np.sort([r.first_s - r.sent_s for r in requests if r.status == "ok"]) * 1e3
+    assert told["adj_time_to_first_token.p50"] == pytest.approx(ttft[20])  # of 40, by nearest rank
+    assert told["adj_time_to_first_token.p75"] is None and told["time_to_first_token.p75"] < 1000
+    assert told["request_throughput.avg"] == pytest.approx(21 / run.window_s)
+
+
 def test_repeats_are_runs(tmp_path):
     for number in (1, 2):
         folder = tmp_path / "profile_runs" / f"run_000{number}"

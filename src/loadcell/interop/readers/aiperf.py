@@ -55,6 +55,7 @@ _DERIVED = {
     "last_ns": phrase("last_ns: send_start_ns and request_latency"),
     "chunks": phrase("chunks: first_any_ns and the sums of inter_chunk_latency"),
 }
+_KINDS = {"Payload": "cut", "Disconnected": "cut", "Timeout": "timeout", "Connect": "connect", "SSE": "stream_error"}
 _FIELDS = {
     "sent_s": "metadata.request_start_ns",
     "first_s": "metrics.time_to_first_token",
@@ -384,12 +385,19 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
         asked_tokens=whole(measured.requested_osl.value),
         output_tokens=output,
         token_source=None if output is None else source,
-        error_kind=None if error is None or status == "cancelled" else "http" if error.code else "told",
+        error_kind=None if error is None or status == "cancelled" else _kind(error),
         error=None if error is None else ": ".join(filter(None, (error.type, error.message))) or None,
         http_status=error.code if error and error.code and 100 <= error.code < 600 else None,
         session=meta.conversation_id if counts.turns else None,
         turn=meta.turn_index if counts.turns else None,
     )
+
+
+def _kind(error: _Error) -> str:
+    """A word of ours: by the status, else by the name of the exception."""
+    if error.code:
+        return "http"
+    return next((kind for sign, kind in _KINDS.items() if sign in (error.type or "")), "told")
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
