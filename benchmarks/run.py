@@ -26,7 +26,7 @@ from loadcell.selftest.store import this_machine
 NAMES = (
     "startup", "size", "pacing", "bias", "peers", "sessions", "apis", "templates", "callables", "verdicts", "selftest",
     "search", "real", "memory", "schedules", "traces", "live", "mlperf", "duel", "replays", "coverage",
-    "coverage_engine", "coverage_llama", "edges", "fuzz",
+    "coverage_engine", "coverage_llama", "edges", "fuzz", "imports",
 )  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 _HEAD = """\

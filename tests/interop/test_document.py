@@ -129,9 +129,9 @@ def test_of_a_key_that_stands_twice_the_last_counts(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_a_mark_or_another_encoding_is_seen(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "a.json").write_bytes('{"a": "прompt 🙂"}'.encode(encoding))
-    assert document.load(tmp_path / "a.json") == {"a": "прompt 🙂"}
-    assert document.head(tmp_path / "a.json") == {"a": "прompt 🙂"}
+    (tmp_path / "a.json").write_bytes('{"a": "промпт 🙂"}'.encode(encoding))
+    assert document.load(tmp_path / "a.json") == {"a": "промпт 🙂"}
+    assert document.head(tmp_path / "a.json") == {"a": "промпт 🙂"}
 
 
 def test_packed_files_read_alike_and_cut_ones_are_told(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_failures_are_seen_by_their_error_or_by_their_latency(tmp_path, imported
 
 def test_a_run_of_failures_alone_has_no_figures(tmp_path, imported):
     tree = vllm_result(completed=0, failed=6, output_lens=[0] * 6, latencies=[0.0] * 6, ttfts=[0.0] * 6, itls=[[]] * 6)
-    tree |= {key: 0.0 for key in tree if key.endswith("_ms") or key.endswith("throughput")}
+    tree |= {key: 0.0 for key in tree if key.endswith(("_ms", "throughput"))}
     _, said = imported(write_json(tmp_path / "a.json", tree))
     (one,) = said["recordings"]
     assert all(each["value"] is None for each in one["told"] if each["metric"])

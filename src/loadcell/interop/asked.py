@@ -112,6 +112,8 @@ def empty_columns(run: Run, filled: dict[str, int], rows: int) -> Iterator[Missi
                "prompt_tokens", "output_tokens", "cached_tokens", "asked_tokens"]  # fmt: skip
     if run.loop == "open":
         columns.append("planned_ns")
+    if "chunks" in named or not filled.get("chunks"):
+        columns.remove("chunks.tokens")
     for column in columns if rows else ():
         if column not in named and not filled.get(column):
             yield Missing(field=column, why=phrase("no request has it"))

@@ -17,13 +17,14 @@ from loadcell.interop.asked import empty_columns, spec_of
 from loadcell.interop.model import Missing, Run
 from loadcell.interop.read import TOOLS
 from loadcell.interop.rows import Rows
-from loadcell.interop.sane import check_figures, check_times
+from loadcell.interop.sane import check_figures, check_kinds, check_times
 from loadcell.phrases import phrase, phrases
 from loadcell.recording.claim import claimed
 from loadcell.recording.imported import Imported
 from loadcell.recording.schema import Manifest
 from loadcell.recording.seal import dump_json, seal
 from loadcell.recording.write import begin, end
+from loadcell.secrets import bare_url
 
 
 def import_run(run: Run, folder: Path) -> Imported:
@@ -32,6 +33,7 @@ def import_run(run: Run, folder: Path) -> Imported:
     UsageError says by file and field what cannot be. What was written until then is the caller's to take away
     (`all_or_nothing`).
     """
+    check_kinds(run)
     check_figures(run)
     rows = Rows(run, folder)
     if run.details is not None:
@@ -41,7 +43,8 @@ def import_run(run: Run, folder: Path) -> Imported:
     known = {each.field for each in run.missing}
     run.missing += [each for each in missing if each.field not in known]
     run.missing += empty_columns(run, rows.filled, rows.rows)
-    sums = {file.name: _sum_of(file) for file in run.files}
+    names = [file.name for file in run.files]
+    sums = {_name_of(file, names): _sum_of(file) for file in run.files}
     started = _started(run)
     imported = Imported(
         tool=run.tool,
@@ -76,18 +79,21 @@ def all_or_nothing(folder: Path) -> Iterator[None]:
     with claimed(folder):
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             for child in folder.iterdir():
                 if child.is_dir():
                     shutil.rmtree(child)
                 else:
                     child.unlink()
+            if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+                raise KeyboardInterrupt from None
             raise
 
 
 def _manifest(run: Run, rows: Rows, started: datetime, sums: dict[str, str]) -> Manifest:
-    many = rows.rows if run.details is not None else None
-    planned = run.planned if run.planned is not None else run.requests if run.requests is not None else many
+    planned = run.planned if run.planned is not None else run.requests
+    if run.details is not None:
+        planned = max(rows.rows, planned or 0)
     digest = hashlib.sha256(msgspec.json.encode([run.name, run.schema, sums])).hexdigest()
     return Manifest(
         loadcell=__version__,
@@ -101,7 +107,7 @@ def _manifest(run: Run, rows: Rows, started: datetime, sums: dict[str, str]) -> 
         clock="user",
         ended_ns=max(rows.ended_ns, 0) if run.details is not None else _ns(run.window_s),
         effective={
-            "url": run.url,
+            "url": None if run.url is None else bare_url(run.url),
             "model": run.model,
             "tokenizer": run.tokenizer,
             "rows": rows.rows,
@@ -143,6 +149,10 @@ def _counted(told: int | None, rows: Rows, status: str) -> int | None:
 
 def _ns(value_s: float | None) -> int | None:
     return None if value_s is None or not 0 <= value_s < 1e9 else round(value_s * 1e9)
+
+
+def _name_of(file: Path, names: list[str]) -> str:
+    return file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}"
 
 
 def _sum_of(file: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,8 @@ from loadcell.interop import document
 from loadcell.interop.model import Run
 
 _READERS = "loadcell.interop.readers"
+_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+"""What a reader raises that meets another form than it knows."""
 
 
 class Tool(NamedTuple):
@@ -92,8 +96,8 @@ def check_readable(path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                if not file.read(1):
+            with path.open("rb") as data:
+                if not data.read(1):
                     raise UsageError(f"{path} is empty: the run that should have written it did not end")
         elif stat.S_ISDIR(mode):
             inside = list(path.iterdir())
@@ -117,6 +121,16 @@ def readers() -> dict[str, ModuleType]:
     return {name: import_module(f"{_READERS}.{name}") for name in _ORDER if find_spec(f"{_READERS}.{name}")}
 
 
+@contextmanager
+def in_known_form(path: Path, title: str) -> Iterator[None]:
+    """UsageError where a reader meets what it did not expect: files come from anywhere, and are never believed."""
+    try:
+        yield
+    except _ODD as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{path} is of {title}, and something in it has a form that is not known ({why})") from error
+
+
 def title_of(module: str) -> str:
     """What a person calls the tool of a module."""
     return next(tool.title for tool in TOOLS.values() if tool.module == module)
@@ -128,13 +142,14 @@ def _module_of(path: Path) -> str | None:
         try:
             if module.matches(path):
                 return name
-        except UsageError:
+        except (UsageError, *_ODD):
             continue
     return None
 
 
 def _read(module: str, path: Path) -> list[Run]:
-    found: list[Run] = readers()[module].read(path)
+    with in_known_form(path, title_of(module)):
+        found: list[Run] = readers()[module].read(path)
     if not found:
         raise UsageError(f"{path} is of {title_of(module)}, and holds no run")
     return found

@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from loadcell.errors import UsageError
 from loadcell.interop.model import Request, Run
+from loadcell.interop.read import TOOLS, in_known_form
 from loadcell.kinds import KIND_ANSWER, KIND_REASONING
 from loadcell.phrases import phrase
 from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database
 from loadcell.recording.schema import MISSING, REQUESTS, SCHEDULE
 from loadcell.recording.write import MISSING_INT, Columns, write_part
+from loadcell.secrets import bare_urls
 
 _EVENTS_A_PART, _ROWS_A_PART = 500_000, 50_000
 _SLACK_NS = 1_000
@@ -72,8 +74,9 @@ class Rows:
         """Every request of the run. UsageError names the file, the field and the row where most rows cannot be."""
         assert self.run.details is not None
         with open_database() as self._database:
-            for request in self.run.details():
-                self._take(request)
+            with in_known_form(self.run.files[0], TOOLS[self.run.tool].title):
+                for request in self.run.details():
+                    self._take(request)
             self._write()
         self._refuse_most()
 
@@ -103,7 +106,8 @@ class Rows:
             "usage_tokens": counts["output_tokens"] if request.token_source == "usage" else None,
         }  # fmt: skip
         if request.status == "failed":
-            found |= {"error_kind": request.error_kind or "told", "error": request.error}
+            words = None if request.error is None else bare_urls(request.error)
+            found |= {"error_kind": request.error_kind or "told", "error": words}
         self._requests.add(found)
         self._plan(row, request, found, counts["turn"])
         self._note(found, events, request)
@@ -155,7 +159,7 @@ class Rows:
         if request.chunks_s is None or not len(request.chunks_s) or stamps["first_s"] is None:
             return None
         times, name = np.asarray(request.chunks_s, dtype=float), self._named("chunks_s")
-        if not np.isfinite(times).all():
+        if not (np.abs(times) < _MOST_NS / 1e9).all():  # NaN is not
             self._fault(phrase("{} is no finite number", name), "")
             return None
         t_ns = np.rint(times * 1e9).astype(np.int64)

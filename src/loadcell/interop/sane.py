@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 from loadcell.errors import UsageError
 from loadcell.interop.model import Run, Told
@@ -11,7 +13,32 @@ from loadcell.interop.rows import Rows
 _THOUSAND = (300.0, 3000.0)
 """A ratio between these is a unit, no difference of definitions."""
 _IN_MS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "ns": 1e-6}
+_TEXTS = ("version", "schema", "api", "url", "model", "tokenizer", "arrivals", "input_tokens", "output_tokens")
+_COUNTS = ("concurrency", "requests", "seed", "planned", "ok", "failed", "cancelled")
+_NUMBERS = ("rate", "duration_s", "window_s")
+_MOST = 2**53
 _UNITS = "are seconds taken for milliseconds?"
+
+
+_KINDS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
+    (_TEXTS, "a text", lambda value: isinstance(value, str)),
+    (_COUNTS, "a whole number from 0", lambda value: isinstance(value, int) and 0 <= value <= _MOST),
+    (_NUMBERS, "a number from 0", lambda value: isinstance(value, int | float) and 0 <= value <= _MOST),
+)
+
+
+def check_kinds(run: Run) -> None:
+    """UsageError where what a file tells of its run is no text, no count or no number."""
+    for names, what, holds in _KINDS:
+        for name in names:
+            value = getattr(run, name)
+            if value is not None and (isinstance(value, bool) or not holds(value)):
+                raise UsageError(f"{_files(run)}: {name} is {value!r}, where {what} should stand")
+    for told in run.told:
+        value = told.value
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+        if value is not None and not number:
+            raise UsageError(f"{_files(run)}: {told.key} is {value!r}, where a number should stand")
 
 
 def check_figures(run: Run) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from loadcell.errors import UsageError
 from loadcell.interop import document
-from loadcell.interop.model import Missing, Run, Told
+from loadcell.interop.model import Missing, Request, Run, Told
 from loadcell.interop.readers.vllm_rows import FIELDS, LEFT_OUT, Collecting, check_lengths, requests_of
 from loadcell.phrases import phrase
 
@@ -64,7 +66,8 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> list[Run]:
     """Every run of a file (one, or with --append-result several) or of a folder. UsageError says what is damaged."""
     files = list(_files(path)) if path.is_dir() else [path]
-    runs = [run for file in files for run in _read_file(file, path if path.is_dir() else None)]
+    folder = path if path.is_dir() else None
+    runs = [run for file in files for run in _read_file(file, folder, kept=len(files) == 1)]
     _name_apart(runs)
     return runs
 
@@ -84,16 +87,28 @@ def _files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _read_file(file: Path, folder: Path | None) -> Iterator[Run]:
-    taking = Collecting()
+def _read_file(file: Path, folder: Path | None, *, kept: bool) -> Iterator[Run]:
+    """The runs of a file. Its arrays are kept for when the requests are asked for, or read again then."""
+    for number, tree in enumerate(_trees(file)):
+        reading = _Reading(tree, file, folder)
+        yield reading.run(partial(requests_of, tree, relative=reading.rust) if kept else partial(_again, file, number))
+
+
+def _again(file: Path, number: int) -> Iterator[Request]:
+    tree = next(islice(_trees(file), number, None))
+    return requests_of(tree, relative=_Reading(tree, file, None).rust)
+
+
+def _trees(file: Path) -> Iterator[dict[str, Any]]:
+    """The results that a file holds, one after the other, with their arrays made small."""
     listed = isinstance(document.head(file), list)
     prefix = "*." if listed else ""
-    without = [f"{prefix}{name}" for name in LEFT_OUT]
-    for line, found in document.documents(file, without=without, each=taking.each(prefix)):
+    without, each = [f"{prefix}{name}" for name in LEFT_OUT], Collecting(file).each(prefix)
+    for line, found in document.documents(file, without=without, each=each):
         for tree in found if listed else [found]:
             if not _is_result(tree):
                 raise UsageError(f"{file}: line {line} is no result of vllm bench serve: it has no tokenizer_id")
-            yield _Reading(tree, file, folder).run()
+            yield tree
 
 
 def _name_apart(runs: list[Run]) -> None:
@@ -118,7 +133,7 @@ class _Reading:
         self.detailed = tree.get("ttfts") is not None or tree.get("start_times") is not None
         self.rows = check_lengths(tree, file)
 
-    def run(self) -> Run:
+    def run(self, details: Callable[[], Iterator[Request]]) -> Run:
         tree = self.tree
         rate, users = self._rate(), self._number("multi_turn_concurrency" if self.turns else "max_concurrency")
         asked = self._whole("num_prompts")
@@ -146,7 +161,7 @@ class _Reading:
             failed=failed if failed is not None or asked is None or ok is None else asked - ok,
             window_s=lasted,
             placed=tree.get("start_times") is not None or not self.rows,
-            details=self._details if self.rows else None,
+            details=details if self.rows else None,
             told=list(self._told(not ok)),
             missing=list(self._missing(closed)),
             notes=list(self._notes(closed, users)),
@@ -159,9 +174,6 @@ class _Reading:
         if self.detailed:
             made.derived.append(phrase("chunks: the first output, and running sums of the gaps"))
         return made
-
-    def _details(self) -> Iterator[Any]:
-        return requests_of(self.tree, relative=self.rust)
 
     def _schema(self) -> str:
         client = "before 2025" if self.early else "Rust client" if self.rust else "Python client"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ class Gaps:
     def __init__(self) -> None:
         self.values, self.ends = array("d"), array("q", [0])
 
-    def take(self, values: Any) -> None:
+    def take(self, values: array[float]) -> None:
         """Those of the next request."""
-        self.values.extend(_floats(values, "itls"))
+        self.values.extend(values)
         self.ends.append(len(self.values))
 
     def __len__(self) -> int:
@@ -43,40 +44,37 @@ class Gaps:
 
 
 class Collecting:
-    """Makes the arrays small as they are read; `taken` gives those of the document that has just been read."""
+    """Makes the arrays small as they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._gaps = Gaps()
 
-    def each(self, prefix: str = "") -> dict[str, Each]:
+    def each(self, prefix: str) -> dict[str, Each]:
         """For `document.documents`."""
-        made: dict[str, Each] = {f"{prefix}{name}": _reader(name) for name in NUMBERS}
+        made: dict[str, Each] = {f"{prefix}{name}": partial(_floats, self._path, name) for name in NUMBERS}
         made[f"{prefix}itls.*"] = self._take
         made[f"{prefix}itls"] = lambda _: self._taken()
         return made
 
     def _take(self, values: Any) -> None:
-        self._gaps.take(values)
+        self._gaps.take(_floats(self._path, "itls", values))
 
     def _taken(self) -> Gaps:
         found, self._gaps = self._gaps, Gaps()
         return found
 
 
-def _reader(name: str) -> Each:
-    return lambda values: _floats(values, name)
-
-
-def _floats(values: Any, name: str) -> array[float]:
+def _floats(path: Path, name: str, values: Any) -> array[float]:
     """Numbers, null among them as NaN."""
     if not isinstance(values, list):
-        raise UsageError(f"{name} holds {type(values).__name__} where a list of numbers should stand")
+        raise UsageError(f"{path}: {name} holds {type(values).__name__} where a list of numbers should stand")
     try:
         return array("d", values)
     except TypeError:
         wrong = next((v for v in values if v is not None and not isinstance(v, int | float)), None)
         if wrong is not None:
-            raise UsageError(f"{name} holds {wrong!r} where a number should stand") from None
+            raise UsageError(f"{path}: {name} holds {wrong!r} where a number should stand") from None
         return array("d", (math.nan if v is None else v for v in values))
 
 
@@ -123,7 +121,8 @@ def _lost(told: dict[str, Any]) -> Request:
 
 
 def _running(first: float, gaps: array[float]) -> array[float]:
-    return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all times is left out by the door
+        return array("d", (first + np.concatenate(([0.0], np.cumsum(np.frombuffer(gaps))))).tobytes())
 
 
 def _reason(words: str) -> str:
