@@ -1,10 +1,20 @@
 """What is read of AIPerf's files."""
 
+import json
 import math
 
 import numpy as np
 import pytest
-from made_peers import PEERS, aiperf_failure, aiperf_record, aiperf_summary_of_2025, real, real_rows, written
+from made_peers import (
+    FORM_FILES,
+    PEERS,
+    aiperf_failure,
+    aiperf_record,
+    aiperf_summary_of_2025,
+    real,
+    real_rows,
+    written,
+)
 
 from loadcell.errors import UsageError
 from loadcell.interop.readers import aiperf
@@ -127,7 +137,7 @@ def test_a_summary_of_2025(tmp_path):
     path = written(tmp_path / "profile_export_aiperf.json", aiperf_summary_of_2025())
     assert aiperf.matches(path)
     (run,) = aiperf.read(path)
-    assert (run.version, run.tested, run.loop, run.rate, run.arrivals) == (None, False, "open", 5.0, "poisson")
+    assert (run.version, run.tested, run.loop, run.rate, run.arrivals) == (None, True, "open", 5.0, "poisson")
     assert (run.seed, run.input_tokens, run.api, run.failed) == (0, "normal:100,10", "completions", 0)
     told = {told.key: told.value for told in run.told}
     assert told["adj_request_latency.p50"] == 80.0 and told["adj_request_latency.p99"] is None
@@ -135,6 +145,39 @@ def test_a_summary_of_2025(tmp_path):
     assert "adj_request_latency.std" not in told and told["adj_request_latency.count"] == 3
     assert "pw" not in run.url and "abc" not in run.url and "sk-secret" not in repr(run)
     assert any("cut short" in note for note in run.notes)
+
+
+def test_a_real_run_of_2025():
+    """0.2.0: no version, rates over benchmark_duration, no time to the first answer; tokens by a local tokenizer."""
+    (run,) = aiperf.read(FORM_FILES / "aiperf_0_2")
+    summary = json.loads((FORM_FILES / "aiperf_0_2" / "profile_export_aiperf.json").read_text())
+    assert (run.version, run.schema, run.tested) == (None, "summary of 2025 and records", True)
+    assert (run.loop, run.concurrency, run.requests, run.ok, run.failed) == ("closed", 4, 16, 16, 0)
+    assert run.window_s == pytest.approx(summary["benchmark_duration"]["avg"])
+    requests = list(run.details())
+    ttft = np.array([r.first_s - r.sent_s for r in requests]) * 1e3
+    tpot = np.array([(r.last_s - r.first_s) / (r.output_tokens - 1) for r in requests]) * 1e3
+    assert summary["time_to_first_token"]["p99"] == pytest.approx(np.percentile(ttft, 99))
+    assert summary["inter_token_latency"]["p50"] == pytest.approx(np.median(tpot))
+    assert {r.answer_s for r in requests} == {None} and "first_answer_ns" in {m.field for m in run.missing}
+    assert [says.partition(":")[0] for says in run.derived] == ["first_any_ns", "last_ns", "chunks"]
+
+
+def test_a_real_run_with_failures():
+    """Failed records end when they begin, or where they were cut; adj_* is infinite beyond the share that was ok."""
+    (run,) = aiperf.read(FORM_FILES / "aiperf_failures")
+    requests = list(run.details())
+    assert (run.ok, run.failed, run.planned, len(requests)) == (21, 19, 40, 40)
+    assert "rows of the warm-up, left out: 4" in run.notes and any("infinite" in note for note in run.notes)
+    assert {(r.error_kind, r.http_status, r.end_s is None) for r in requests if r.status == "failed"} == {
+        ("http", 500, True),
+        ("cut", None, False),
+    }
+    told = {told.key: told.value for told in run.told}
+    ttft = np.sort([r.first_s - r.sent_s for r in requests if r.status == "ok"]) * 1e3
+    assert told["adj_time_to_first_token.p50"] == pytest.approx(ttft[20])  # of 40, by nearest rank
+    assert told["adj_time_to_first_token.p75"] is None and told["time_to_first_token.p75"] < 1000
+    assert told["request_throughput.avg"] == pytest.approx(21 / run.window_s)
 
 
 def test_repeats_are_runs(tmp_path):

@@ -1,5 +1,6 @@
 """What is read of GenAI-Perf and perf_analyzer. No real file is at hand: they are made after its source."""
 
+import json
 import math
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_peers import (
+    FORM_FILES,
     PEERS,
     aiperf_summary_of_2025,
     genai_perf_summary,
@@ -94,6 +96,18 @@ def test_events_of_one_read_and_parts_of_one_event(tmp_path):
     (one,) = only(written(tmp_path / "e.json", perf_analyzer_export(request))).details()
     assert list(one.chunks_s) == [0.05, 0.06, 0.061, 0.07] and one.end_s == 0.08
     assert one.output_tokens is None and one.token_source is None
+
+
+def test_an_export_is_read_as_by_the_tool():
+    """To the nanosecond what GenAI-Perf 0.0.16 itself made of the same export."""
+    folder = FORM_FILES / "genai_perf"
+    own = json.loads((folder / "parsed_by_genai_perf.json").read_text())
+    run = only(folder / "made_export.json.gz")
+    requests = list(run.details())
+    assert [round((r.first_s - r.sent_s) * 1e9) for r in requests] == own["time_to_first_tokens_ns"]
+    assert [round((r.last_s - r.sent_s) * 1e9) for r in requests] == own["request_latencies_ns"]
+    assert [len(r.chunks_s) - 1 for r in requests] == own["responses_after_the_first"]
+    assert run.planned / run.window_s == pytest.approx(own["request_throughput"])
 
 
 def test_failures_and_silence(tmp_path):

@@ -49,12 +49,13 @@ _FOLDERS = ("", "profile_runs/*", "search_iter_*", "search_iter_*/profile_runs/*
 _SUMMARY = 32 << 20
 _APIS = {"chat": "chat", "completions": "completions", "embeddings": "embeddings", "responses": "responses"}
 _ARRIVALS = {"poisson": "poisson", "constant": "constant"}
-_DERIVED = [
-    phrase("first_any_ns: send_start_ns and time_to_first_token"),
-    phrase("first_answer_ns: send_start_ns and time_to_first_output_token"),
-    phrase("last_ns: send_start_ns and request_latency"),
-    phrase("chunks: first_any_ns and the sums of inter_chunk_latency"),
-]
+_DERIVED = {
+    "first_any_ns": phrase("first_any_ns: send_start_ns and time_to_first_token"),
+    "first_answer_ns": phrase("first_answer_ns: send_start_ns and time_to_first_output_token"),
+    "last_ns": phrase("last_ns: send_start_ns and request_latency"),
+    "chunks": phrase("chunks: first_any_ns and the sums of inter_chunk_latency"),
+}
+_KINDS = {"Payload": "cut", "Disconnected": "cut", "Timeout": "timeout", "Connect": "connect", "SSE": "stream_error"}
 _FIELDS = {
     "sent_s": "metadata.request_start_ns",
     "first_s": "metrics.time_to_first_token",
@@ -123,6 +124,7 @@ class _Counts(NamedTuple):
     by_status: dict[str, int]
     warmup: int
     turns: bool
+    answers: bool
     chunks: bool
 
 
@@ -202,7 +204,7 @@ def _run(pair: _Pair) -> Run:
         tool="aiperf",
         version=version,
         schema=_schema(pair, summary),
-        tested=pair.summary is None or (version or "").startswith("0.13."),
+        tested=version is None or version.startswith("0.13."),
         files=[file for file in (pair.summary, pair.records) if file is not None],
         name=pair.name,
         started_at=_local(summary.get("start_time")),
@@ -311,7 +313,10 @@ def _with_records(run: Run, records: Path, config: Any) -> None:
     run.ok, run.failed = first(run.ok, counts.by_status["ok"]), first(run.failed, counts.by_status["failed"])
     run.cancelled = counts.by_status["cancelled"]
     run.details = partial(_requests, records, counts, source)
-    run.derived = _DERIVED[: None if counts.chunks else 3]
+    there = {"first_answer_ns": counts.answers, "chunks": counts.chunks}
+    run.derived = [says for column, says in _DERIVED.items() if there.get(column, True)]
+    if not counts.answers:
+        run.missing.append(Missing(field="first_answer_ns", why=UNTOLD))
     if not counts.chunks:
         run.missing.append(Missing(field="chunks", why=NO_EVENTS))
     if counts.warmup:
@@ -329,7 +334,8 @@ def _records(path: Path) -> Iterator[tuple[int, _Record]]:
 
 def _counted(path: Path) -> _Counts:
     """One pass over all records: when the first was sent, and how many there are of each kind."""
-    start, by_status, warmup, turns, chunks = None, {"ok": 0, "failed": 0, "cancelled": 0}, 0, False, False
+    start, by_status, warmup = None, {"ok": 0, "failed": 0, "cancelled": 0}, 0
+    turns = answers = chunks = False
     for _, record in _records(path):
         meta = record.metadata
         if meta.benchmark_phase == "warmup":
@@ -338,10 +344,11 @@ def _counted(path: Path) -> _Counts:
         by_status[_status(record)] += 1
         start = meta.request_start_ns if start is None else min(start, meta.request_start_ns)
         turns = turns or bool(meta.turn_index)
+        answers = answers or record.metrics.time_to_first_output_token.value is not None
         chunks = chunks or bool(record.metrics.inter_chunk_latency.value)
     if start is None:
         raise UsageError(f"{path} has no record of a request outside the warm-up")
-    return _Counts(start, by_status, warmup, turns, chunks)
+    return _Counts(start, by_status, warmup, turns, answers, chunks)
 
 
 def _status(record: _Record) -> Status:
@@ -378,12 +385,19 @@ def _request(record: _Record, counts: _Counts, source: str) -> Request:
         asked_tokens=whole(measured.requested_osl.value),
         output_tokens=output,
         token_source=None if output is None else source,
-        error_kind=None if error is None or status == "cancelled" else "http" if error.code else "told",
+        error_kind=None if error is None or status == "cancelled" else _kind(error),
         error=None if error is None else ": ".join(filter(None, (error.type, error.message))) or None,
         http_status=error.code if error and error.code and 100 <= error.code < 600 else None,
         session=meta.conversation_id if counts.turns else None,
         turn=meta.turn_index if counts.turns else None,
     )
+
+
+def _kind(error: _Error) -> str:
+    """A word of ours: by the status, else by the name of the exception."""
+    if error.code:
+        return "http"
+    return next((kind for sign, kind in _KINDS.items() if sign in (error.type or "")), "told")
 
 
 def _chunks(first: float, gaps: _Values) -> array[float] | None:
