@@ -89,14 +89,21 @@ def measured_result(path: str, result: Result, accelerators: int | None) -> Meas
             "ms": None if e2e is None else e2e.service.p90.value,
         },
         names={
-            "tokens/s": "output tokens/s in the window of the run",
-            "samples/s": "requests/s in the window of the run",
+            "tokens/s": f"output tokens/s {_where(result, 'output_tokens_per_s')}",
+            "samples/s": f"requests/s {_where(result, 'requests_per_s')}",
             "ms": "p90 of the end-to-end latency, one user",
         },
         accelerators=accelerators or endpoint.gpus,
         p99_ttft_ms=None if ttft is None else (ttft.response or ttft.service).p99.value,
         p99_tpot_ms=None if tpot is None else tpot.service.p99.value,
     )
+
+
+def _where(result: Result, rate: str) -> str:
+    """Over what a rate was taken, or who told it."""
+    if result.imported is not None and rate in (result.throughput.told or ()):
+        return f"as {result.imported.title} told them"
+    return "in the window of the run"
 
 
 def measured_outcome(folder: Path, accelerators: int | None) -> Measured:
