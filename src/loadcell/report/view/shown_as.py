@@ -36,8 +36,8 @@ _STEPS = {
 }  # fmt: skip
 """Steps from our figures to theirs, in their order."""
 _TITLES = {
-    "ok": "ok", "failed": "failed", "planned": "planned", "total_tokens_per_s": "Total", "goodput_per_s": "Goodput",
-    "attainment": "SLO attainment",
+    "ok": "ok", "failed": "failed", "planned": "planned requests", "total_tokens_per_s": "Total",
+    "goodput_per_s": "Goodput", "attainment": "SLO attainment",
 }  # fmt: skip
 """Of figures of ours that the glossary has under other names."""
 _COUNTED = ("", "requests", "tokens", "events", "ns")
