@@ -90,3 +90,10 @@ def test_callables_tell_what_their_load_costs() -> None:
         assert 50 < float(rate) <= 400
         assert float(gap) >= 9.9
         assert float(rate) * float(cost) / 1e4 == pytest.approx(float(taken), rel=0.5)
+
+
+@pytest.mark.timeout(600)
+def test_checks_answers_for_every_truth() -> None:
+    done = _run("checks", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^\s*p50, sigma", done.stdout, re.MULTILINE)) == 6
