@@ -178,7 +178,7 @@ def test_cut_files_are_refused_and_nothing_is_left_behind(folder: Path, monkeypa
     (folder / "benchmark_data.db").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UsageError, match=r"benchmark_data\.db is damaged"):
         requests_of(evalscope.read(folder)[0])
-    (folder / "benchmark_percentile.json").write_text('[{"TTFT (ms)": 3}]')
+    (folder / "benchmark_percentile.json").write_text('[{"Percentiles": 3, "Latency (s)": 3}]')
     with pytest.raises(UsageError, match=r"benchmark_percentile\.json: 0\.Percentiles"):
         evalscope.read(folder)
     assert list(scratch.iterdir()) == []

@@ -16,7 +16,7 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,19 @@ import msgspec
 from loadcell.errors import UsageError
 from loadcell.interop.document import load, opened
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, packed, typed, untold, whole
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, typed, untold, whole
 from loadcell.interop.readers.meaning import Meaning, api_of, from_the_slow_end, stat, told
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
 
-_ROWS, _SUMMARY, _PERCENTILES = "benchmark_data.db", "benchmark_summary.json", "benchmark_percentile.json"
-_ARGUMENTS, _WORKLOAD = "benchmark_args.json", "workload_throughput.json"
+_KEYS = {
+    "summary": ("Req Throughput (req/s)", "Test Duration (s)"), "percentiles": ("Percentiles", "Latency (s)"),
+    "arguments": ("tokenizer_path", "number", "parallel"), "workload": ("n_samples", "wall_time_s", "rows"),
+}  # fmt: skip
+"""What each file of a run begins with, whatever it is called."""
+_TABLE = ("SQLite format 3\0", "CREATE TABLE", "completed_time")
+"""The same of the table of requests: SQLite keeps the statement that made it in its first page."""
+_MOST_FILES = 1000
 _NEEDED = ("start_time", "completed_time", "success", "inter_token_latencies", "first_chunk_latency", "latency",
            "prompt_tokens", "completion_tokens")  # fmt: skip
 _LATENCIES = {"TTFT": "ttft_ms", "ITL": "itl_ms", "TPOT": "tpot_ms", "Latency": "e2e_ms"}
@@ -87,51 +93,48 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> list[Run]:
     """A run for each folder with results."""
-    folders = _folders(path)
-    return [_run(folder, named=len(folders) > 1) for folder in folders]
+    places = _folders(path)
+    return [_run(place, named=len(places) > 1) for place in places]
 
 
 def _folders(path: Path) -> list[Path]:
     if path.is_file():
-        return [path.parent] if _is_file(path) else []
-    inside = [path] if _is_run(path) else sorted(path.glob("*_number_*"))
-    return [folder for folder in inside if _is_run(folder)]
+        return [path] if _role(path) in ("summary", "percentiles", "rows") else []
+    runs = [
+        folder for folder in (path, *sorted(path.glob("*_number_*"))) if {"summary", "rows"} & _files(folder).keys()
+    ]
+    return runs[:1] if runs[:1] == [path] else runs
 
 
-def _is_run(folder: Path) -> bool:
-    return any(_is_file(file) for file in (packed(folder / _SUMMARY), packed(folder / _ROWS)))
+def _files(path: Path) -> dict[str, Path]:
+    """The files of a run by what they hold: those of a folder, or a file and those beside it."""
+    folder = path.parent if path.is_file() else path
+    there = sorted(each for each in islice(folder.iterdir(), _MOST_FILES) if each.is_file())
+    found = {role: each for each in reversed(there) if (role := _role(each)) is not None}
+    own = _role(path) if path.is_file() else None
+    return found if own is None else found | {own: path}
 
 
-def _is_file(path: Path) -> bool:
-    if path.name.removesuffix(".gz") == _ROWS:
-        return _begins_sqlite(path)
-    keys = {_SUMMARY: ("Req Throughput (req/s)", "Test Duration (s)"), _PERCENTILES: ("Percentiles", "Latency (s)")}
-    name = path.name.removesuffix(".gz")
-    return name in keys and has(head(path), *keys[name])
+def _role(path: Path) -> str | None:
+    begun = head(path)
+    if begun.startswith(_TABLE[0]):
+        return "rows" if all(word in begun for word in _TABLE) else None
+    return next((role for role, keys in _KEYS.items() if has(begun, *keys)), None)
 
 
-def _begins_sqlite(path: Path) -> bool:
-    try:
-        with opened(path) as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except (OSError, EOFError, zlib.error):
-        return False
-
-
-def _run(folder: Path, *, named: bool) -> Run:
-    names = (_SUMMARY, _PERCENTILES, _ARGUMENTS, _WORKLOAD)
-    files = [file for name in names if (file := packed(folder / name)).is_file()]
-    rows = file if (file := packed(folder / _ROWS)).is_file() else None
-    summary = _document(folder / _SUMMARY, dict)
-    arguments = typed(_document(folder / _ARGUMENTS, dict), _Arguments, folder / _ARGUMENTS)
+def _run(place: Path, *, named: bool) -> Run:
+    files = _files(place)
+    rows = files.get("rows")
+    summary = _document(files.get("summary"), dict)
+    arguments = typed(_document(files.get("arguments"), dict), _Arguments, files.get("arguments", place))
     parallel, rate = whole(arguments.parallel), number(arguments.rate)
     asked = whole(arguments.max_tokens)
     run = Run(
         tool="evalscope",
         schema="perf, SQLite" if rows is not None else "perf, summary",
         tested=not arguments.multi_turn,
-        files=[*files, *([rows] if rows is not None else [])],
-        name=folder.name if named or parallel is None else f"parallel-{parallel}",
+        files=[file for role in (*_KEYS, "rows") if (file := files.get(role)) is not None],
+        name=place.name if named or parallel is None else f"parallel-{parallel}",
         api=api_of(arguments.url),
         stream=arguments.stream,
         url=bare_url(arguments.url) if arguments.url else None,
@@ -154,8 +157,8 @@ def _run(folder: Path, *, named: bool) -> Run:
         window_s=number(summary.get("Test Duration (s)")),
         told=[
             *told({key: _told(value) for key, value in summary.items() if key not in _ASKED}, _of_summary),
-            *_percentiles(folder / _PERCENTILES),
-            *_workload(folder / _WORKLOAD),
+            *_percentiles(files.get("percentiles")),
+            *_workload(files.get("workload")),
         ],
     )
     if rows is None:
@@ -199,11 +202,10 @@ def _say(run: Run, arguments: _Arguments) -> None:
         run.notes.append(phrase("warm-up requests may stand among the rows"))
 
 
-def _document(path: Path, kind: type) -> Any:
+def _document(path: Path | None, kind: type) -> Any:
     """The document at `path`, empty where there is no such file."""
-    path = packed(path)
-    tree = load(path) if path.is_file() else kind()
-    if not isinstance(tree, kind):
+    tree = kind() if path is None else load(path)
+    if path is not None and not isinstance(tree, kind):
         raise bad(path, "", f"it is no {'object' if kind is dict else 'list'}, so not of EvalScope perf")
     return tree
 
@@ -230,10 +232,11 @@ def _told(value: Any) -> Any:
     return math.nan if value == -1 else value
 
 
-def _percentiles(path: Path) -> list[Told]:
+def _percentiles(path: Path | None) -> list[Told]:
     found: list[Told] = []
     for position, row in enumerate(_document(path, list)):
         if not isinstance(row, dict) or not isinstance(row.get("Percentiles"), str):
+            assert path is not None
             raise bad(path, f"{position}.Percentiles", "no name of a percentile")
         at = row["Percentiles"]
         found += told({at: {key: value for key, value in row.items() if key != "Percentiles"}}, _of_percentile)
@@ -251,14 +254,20 @@ def _of_percentile(key: str) -> Meaning | None:
     return Meaning(_UNITS.get(unit, unit) or ("tokens" if name.endswith("tokens") else ""), None, which)
 
 
-def _workload(path: Path) -> list[Told]:
+def _workload(path: Path | None) -> list[Told]:
     tree = _document(path, dict)
     rows = tree.get("rows", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        assert path is not None
         raise bad(path, "rows", "no list of objects")
     by_name = {str(row.get("metric")): row for row in rows}
     # 0 stands also for a server that tells nothing of its cache, and then new prompt tokens are all
     return told({"rows": by_name}, lambda key: Meaning("tokens/s", zero="Cached Prompt" not in key))
+
+
+def _packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager
@@ -266,8 +275,8 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
     """The table of a run, opened to read; a packed one is unpacked into a file that is removed."""
     with tempfile.TemporaryDirectory(prefix="loadcell-import-") as folder:
         plain = path
-        if path.suffix == ".gz":
-            plain = Path(folder) / _ROWS
+        if _packed(path):
+            plain = Path(folder) / "rows.db"
             try:
                 with opened(path) as packed, plain.open("wb") as file:
                     shutil.copyfileobj(packed, file, 2**20)
