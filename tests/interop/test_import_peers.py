@@ -95,3 +95,16 @@ def test_the_rows_say_what_the_tool_told_of_them(imported, folder):
             rows, told = by_rows(each, metric), by_told(each, metric)
             if rows is not None and told is not None:
                 assert rows == pytest.approx(told, rel=0.02)
+
+
+FIXED = {"evalscope", "inference_perf"}
+"""Tools whose folders are known by the names of the files in them."""
+
+
+@pytest.mark.parametrize("folder", [folder for folder in THERE if folder not in FIXED])
+def test_a_file_is_known_by_what_is_in_it_whatever_its_name(tmp_path, folder):
+    for file in sorted((PEERS / folder).iterdir()):
+        if file.name != "truth.json" and file.name.partition(".")[2] in ("json", "json.gz", "jsonl.gz"):
+            (tmp_path / "other-name").write_bytes(file.read_bytes())
+            if file.name != "experiment_metadata.json":
+                assert {run.tool for run in read_runs(tmp_path / "other-name")} == {run.tool for run in read_runs(file)}

@@ -35,8 +35,10 @@ def check_kinds(run: Run) -> None:
             if value is not None and (isinstance(value, bool) or not holds(value)):
                 raise UsageError(f"{_files(run)}: {name} is {value!r}, where {what} should stand")
     for told in run.told:
-        if told.value is not None and not (isinstance(told.value, int | float) and abs(told.value) < float("inf")):
-            raise UsageError(f"{_files(run)}: {told.key} is {told.value!r}, where a number should stand")
+        value = told.value
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+        if value is not None and not number:
+            raise UsageError(f"{_files(run)}: {told.key} is {value!r}, where a number should stand")
 
 
 def check_figures(run: Run) -> None:
