@@ -106,11 +106,11 @@ def checked(seed: tuple[int, ...], server: Server, slower: float, half_too: bool
     rng, bound = np.random.default_rng(seed), parse_gate(_GATE.format(server.stat))
     turn, couples = pilot([bound], ROUNDS)
     first = told(rng, server, slower, turn, couples, bound)
-    needs = planned([bound], first.pairs[0].changes, turn * couples)
+    (needs,) = planned([bound], first.pairs[0].changes, turn * couples)
     assert needs is not None
 
     def judged(found: Comparison, announced: int) -> Check:
-        return check_turns(found, [bound], Failures(0, 0, 0, 0), announced=announced, noise=None)
+        return check_turns(found, [bound], Failures(0, 0, 0, 0), announced=[announced], noise=None)
 
     def answer(requests: int, announced: int) -> tuple[Word, int | None]:
         found = judged(duel(rng, server, slower, requests, bound), announced)
