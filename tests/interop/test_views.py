@@ -62,6 +62,15 @@ def test_a_file_of_an_older_version_is_shown_by_its_definitions(tmp_path: Path) 
     assert definition_of("guidellm") == TOOLS["guidellm"]
 
 
+def test_the_window_of_guidellm_begins_at_its_first_request(tmp_path: Path) -> None:
+    """As in its own report: `start_time` of a benchmark is `request_start_time`, not that of its scheduler."""
+    seen = see(varied(tmp_path / "run"))
+    (rate,) = (one.value for one in figures(seen, "guidellm") if one.key == "requests_per_second.mean")
+    taken = Taken(seen, rules_of(TOOLS["guidellm"], "chat"))
+    spans = (np.nanmax(seen.end) - np.nanmin(seen.sent)) / 1e9
+    assert rate == pytest.approx(taken.members.sum() / spans)
+
+
 @pytest.mark.parametrize(("tool", "api"), ONE)
 def test_a_known_request_under_each_definition(tmp_path: Path, tool: str, api: str) -> None:
     seen = see(one_request(tmp_path / "one", api))
