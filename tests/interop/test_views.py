@@ -295,3 +295,12 @@ def test_an_unknown_tool_is_named_with_those_that_there_are(tmp_path: Path) -> N
     recording = one_request(tmp_path / "one")
     with pytest.raises(UsageError, match=r"--as 'vlm' is not known: vllm, .*\(did you mean vllm"):
         shown_as(recording, build_result(recording), "vlm")
+
+
+def test_nothing_is_divided_by_no_time(tmp_path: Path) -> None:
+    """A first output at the send, and an end there: a rate of it is missing."""
+    rows = [ok_request(i, first_any_ns=i * 10 * MS, send_start_ns=i * 10 * MS, end_ns=i * 10 * MS) for i in range(3)]
+    seen = see(build(tmp_path / "run", rows))
+    with np.errstate(divide="raise"):
+        for tool in NAMES:
+            assert all(one.value is None or np.isfinite(one.value) for one in figures(seen, tool))
