@@ -147,6 +147,21 @@ def bare_urls(text: str) -> str:
     return _QUERY.sub(rf"\1?{REDACTED}", _CREDENTIALS.sub(rf"\1{REDACTED}@", text))
 
 
+_HELD = re.compile(
+    r"(?i:(?<=\bbearer )|(?<=api[-_]key[=:])|(?<=api[-_]key[=:] )|(?<=api[-_]key\W{3})|(?<=api[-_]key\W{4})"
+    r"|(?<=password[=:])|(?<=password[=:] )|(?<=password\W{3})|(?<=password\W{4})|(?<=secret[=:])|(?<=secret[=:] ))"
+    r"[^\s'\",;&)}\]]+"
+    r"|(?i:(?<=\bbasic ))(?=\S*[A-Z0-9=])[\w+/=]+"
+    r"|(?<![A-Za-z0-9])(?:(?:sk|pk|rk|hf|gsk|xai|nvapi|ghp|gho|glpat|r8|xox[abp])[-_]|AKIA|AIza|eyJ)[\w.~+/=-]{12,}",
+)
+"""What stands behind the name of a secret, or looks like a key."""
+
+
+def bare_words(text: str) -> str:
+    """A text of others, whose secrets nobody knows: without those of URLs, behind the names of some, and like keys."""
+    return _HELD.sub(REDACTED, bare_urls(text))
+
+
 def of_words(words: Sequence[str]) -> set[str]:
     """The secrets in the flags of a command, for what is said before there is a Spec."""
     found: set[str] = set()

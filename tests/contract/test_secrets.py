@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from scripted import DONE, Received, Step, clean, delta, event, json_reply, serve, stream, token, usage_event
 
 from loadcell.cli.main import main
-from loadcell.secrets import REDACTED, bare_body, bare_urls, is_secret, of_body, of_words, scrub
+from loadcell.secrets import REDACTED, bare_body, bare_urls, bare_words, is_secret, of_body, of_words, scrub
 
 # --- what is taken out of a text -------------------------------------------------------------------------------------
 
@@ -415,3 +415,19 @@ def test_no_piece_of_eight_of_a_key_of_any_signs_is_left(secret: str, first: int
 def test_words_of_a_sentence_stay_beside_a_key_of_words() -> None:
     text = "the model was not found: name one of the models that this server lists"
     assert scrub(text, ["correct horse battery staple", "aB3$xY7!kL9#pQ2@mN5&"]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("{'Authorization': 'Bearer abc', 'x-api-key': 'zzz'}",
+         "{'Authorization': 'Bearer <redacted>', 'x-api-key': '<redacted>'}"),
+        ("Incorrect API key provided: sk-abcdefgh12345678", "Incorrect API key provided: <redacted>"),
+        ("api_key=abc&x=1, password: pw", "api_key=<redacted>&x=1, password: <redacted>"),
+        ("Basic bWU6cHc= at http://me:pw@h/v1", "Basic <redacted> at http://<redacted>@h/v1"),
+        ("401: Basic auth required; unexpected token: foo, max_tokens: 100",
+         "401: Basic auth required; unexpected token: foo, max_tokens: 100"),
+    ],
+)  # fmt: skip
+def test_words_of_others_lose_what_looks_like_a_secret(text: str, bare: str) -> None:
+    assert bare_words(text) == bare

@@ -49,6 +49,7 @@ def in_ms(*keys):
         (changed(ttfts=["0.1"] * 6), "ttfts holds '0.1' where a number should stand"),
         (changed(itls=[1] * 6), "itls holds int where a list of numbers should stand"),
         (changed(completed="six"), "completed is 'six', where a number should stand"),
+        (changed(model_id="a\ud800"), "a text in it is no Unicode ('"),
         (changed(completed=-1), "completed is -1: it counts requests"),
     ],
 )  # fmt: skip
@@ -134,6 +135,20 @@ def test_links_to_files_are_followed(tmp_path, imported):
     (tmp_path / "runs" / "loop").symlink_to(tmp_path / "runs")
     _, said = imported(tmp_path / "runs")
     assert len(said["recordings"]) == 1
+
+
+def test_a_file_that_links_name_again_is_one_run(tmp_path, imported):
+    file = write_json(tmp_path / "runs" / "first" / "a.json", vllm_result())
+    (tmp_path / "runs" / "again.json").symlink_to(file)
+    (tmp_path / "runs" / "self").symlink_to(tmp_path / "runs", target_is_directory=True)
+    _, said = imported(tmp_path / "runs")
+    assert len(said["recordings"]) == 1
+
+
+def test_a_recording_is_no_file_of_another_tool(tmp_path, imported, refused):
+    folder, _ = imported(write_json(tmp_path / "a.json", vllm_result()))
+    for path in (folder, folder / "spec.json"):
+        assert f"{folder} is a recording of Loadcell already: loadcell report " in refused(path)
 
 
 def test_two_tools_in_one_folder_are_told_apart(tmp_path, refused):

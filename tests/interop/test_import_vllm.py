@@ -118,7 +118,7 @@ def test_a_summary_of_the_rust_client_has_figures_and_no_requests(imported):
     steady = told(one, "steady_state.percentiles_ttft_ms.2.1")
     assert (steady["value"], steady["stat"], steady["metric"]) == (52.847084319999986, "p99", None)
     assert told(one, "steady_state.window.duration_s")["unit"] == "s"
-    assert told(one, "rtfx")["value"] is None
+    assert told(one, "rtfx")["value"] == 0
     recording = open_recording(folder)
     assert recording.request_parts == [] and recording.manifest.planned == 64
     assert recording.manifest.started_at.startswith("2026-11-29T13:12:13")
@@ -265,3 +265,44 @@ def test_metadata_of_users_is_no_figure_of_ours(tmp_path, imported):
     _, said = imported(write_json(tmp_path / "a.json", tree))
     each = told(said["recordings"][0], "gpus")
     assert (each["value"], each["metric"], each["unit"]) == (4, None, "")
+
+
+@pytest.mark.parametrize("zero", [0.0, 100.0])
+def test_a_start_at_zero_of_a_request_that_was_answered_is_a_time(imported, tmp_path, zero):
+    tree = vllm_result(rows=4)
+    starts = [zero + 0.1 * row for row in range(4)]
+    folder, _ = imported(write_json(tmp_path / "a.json", tree | {"start_times": starts}))
+    assert rows(folder, "select send_start_ns // 1000000 ms from $requests order by request")["ms"].tolist() == [
+        0, 100, 200, 300
+    ]  # fmt: skip
+
+
+def test_a_zero_of_a_clock_with_another_zero_is_no_time(imported, tmp_path):
+    tree = vllm_result(rows=3)
+    lost = {"start_times": [100.0, 0.0, 100.1], "ttfts": [0.05, 0.0, 0.05], "latencies": [0.09, 0.0, 0.09],
+            "output_lens": [5, 0, 5], "errors": ["", "refused", ""], "itls": [[0.01] * 4, [], [0.01] * 4]}  # fmt: skip
+    folder, _ = imported(write_json(tmp_path / "a.json", tree | lost | {"completed": 2, "failed": 1}))
+    found = rows(folder, "select send_start_ns // 1000000 ms, status from $requests order by request")
+    assert np.ma.getmaskarray(found["ms"]).tolist() == [False, True, False]
+    assert found["ms"].compressed().tolist() == [0, 100]
+
+
+def test_a_figure_of_zero_that_the_tool_printed_is_told(imported, tmp_path):
+    _, said = imported(write_json(tmp_path / "a.json", vllm_result(rows=2)))
+    assert told(said["recordings"][0], "rtfx")["value"] == 0
+
+
+def test_keys_in_an_error_do_not_reach_a_recording(imported, tmp_path):
+    words = "Traceback\n401 from http://me:hunter22@h:1/v1?key=hunter23: Authorization: Bearer sk-hunter24hunter24"
+    tree = vllm_result(rows=2) | {"errors": ["", words], "completed": 1, "failed": 1}
+    folder, said = imported(write_json(tmp_path / "a.json", tree))
+    (error,) = rows(folder, "select error from $requests where error is not null")["error"]
+    assert error == "401 from http://<redacted>@h:1/v1?<redacted> Authorization: Bearer <redacted>"
+    assert "hunter" not in json.dumps(said)
+    assert not any(b"hunter" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_half_a_surrogate_in_an_error_is_replaced(imported, tmp_path):
+    tree = vllm_result(rows=2) | {"errors": ["", "cut \ud83d"], "completed": 1, "failed": 1}
+    folder, _ = imported(write_json(tmp_path / "a.json", tree))
+    assert rows(folder, "select error from $requests where error is not null")["error"].tolist() == ["cut ?"]

@@ -38,6 +38,7 @@ def test_the_real_stage_is_told_figure_by_figure() -> None:
     units = {told.metric: told.unit for told in run.told if told.metric}
     assert units == dict.fromkeys(("ttft_ms", "tpot_ms", "ntpot_ms", "itl_ms", "e2e_ms"), "s") | {
         "requests_per_s": "requests/s", "output_tokens_per_s": "tokens/s", "input_tokens_per_s": "tokens/s",
+        "total_tokens_per_s": "tokens/s",
     }  # fmt: skip
     truth = json.loads((PEERS / "truth.json").read_text())["inference_perf"]["truth"]
     for metric in ("ttft", "itl", "tpot", "e2e"):

@@ -200,3 +200,22 @@ def test_an_llm_d_report_says_again_what_it_said(tmp_path: Path) -> None:
     # and once more, of what was told
     second = written(hold(again.path), "llm-d-v0.2.1", Asked()).files
     assert second.keys() == {"benchmark_report_v0.2.1.yaml"}
+
+
+@pytest.mark.parametrize("name", ["aiperf", "vllm"])
+def test_requests_without_a_common_clock_get_none(tmp_path: Path, name: str) -> None:
+    """Else all of them would be read as sent at once, and rates with them."""
+    recording = open_recording(real(tmp_path, PEERS / "genai_bench"))
+    again = there_and_back(recording, name, tmp_path)
+    assert again.imported is not None and again.imported.tool == name
+    assert not (again.imported.placed and again.imported.details)
+    assert not any(one.metric == "requests_per_s" and (one.value or 0) > 13 for one in again.imported.told)
+
+
+def test_tokens_in_and_out_per_second_are_told_of_every_tool_that_does(tmp_path: Path) -> None:
+    at = {"inference_perf": "successes.throughput.total_tokens_per_sec", "evalscope": "Total Throughput (tok/s)",
+          "genai_bench": "mean_total_tokens_throughput_tokens_per_s", "guidellm": "tokens_per_second.mean",
+          "aiperf": "total_token_throughput.avg", "vllm_rs": "total_token_throughput"}  # fmt: skip
+    for folder, key in at.items():
+        (run,) = find_runs(PEERS / folder).runs
+        assert [one.key for one in run.told if one.metric == "total_tokens_per_s"] == [key]

@@ -62,6 +62,15 @@ def test_a_file_of_an_older_version_is_shown_by_its_definitions(tmp_path: Path) 
     assert definition_of("guidellm") == TOOLS["guidellm"]
 
 
+def test_the_window_of_guidellm_begins_at_its_first_request(tmp_path: Path) -> None:
+    """As in its own report: `start_time` of a benchmark is `request_start_time`, not that of its scheduler."""
+    seen = see(varied(tmp_path / "run"))
+    (rate,) = (one.value for one in figures(seen, "guidellm") if one.key == "requests_per_second.mean")
+    taken = Taken(seen, rules_of(TOOLS["guidellm"], "chat"))
+    spans = (np.nanmax(seen.end) - np.nanmin(seen.sent)) / 1e9
+    assert rate == pytest.approx(taken.members.sum() / spans)
+
+
 @pytest.mark.parametrize(("tool", "api"), ONE)
 def test_a_known_request_under_each_definition(tmp_path: Path, tool: str, api: str) -> None:
     seen = see(one_request(tmp_path / "one", api))
@@ -286,3 +295,12 @@ def test_an_unknown_tool_is_named_with_those_that_there_are(tmp_path: Path) -> N
     recording = one_request(tmp_path / "one")
     with pytest.raises(UsageError, match=r"--as 'vlm' is not known: vllm, .*\(did you mean vllm"):
         shown_as(recording, build_result(recording), "vlm")
+
+
+def test_nothing_is_divided_by_no_time(tmp_path: Path) -> None:
+    """A first output at the send, and an end there: a rate of it is missing."""
+    rows = [ok_request(i, first_any_ns=i * 10 * MS, send_start_ns=i * 10 * MS, end_ns=i * 10 * MS) for i in range(3)]
+    seen = see(build(tmp_path / "run", rows))
+    with np.errstate(divide="raise"):
+        for tool in NAMES:
+            assert all(one.value is None or np.isfinite(one.value) for one in figures(seen, tool))

@@ -12,7 +12,7 @@ from loadcell.metrics.glossary import FIELDS, GLOSSARY
 
 PEERS = Path(__file__).parents[1] / "data" / "peers"
 _EPSILON_S = 1e-9
-_OURS = {FIELDS.get(name, name) for name in GLOSSARY}
+_OURS = {FIELDS.get(name, name) for name in GLOSSARY} | {"total_tokens_per_s"}
 
 
 def of_its_types(run: Run) -> None:

@@ -33,6 +33,14 @@ def import_run(run: Run, folder: Path) -> Imported:
     UsageError says by file and field what cannot be. What was written until then is the caller's to take away
     (`all_or_nothing`).
     """
+    try:
+        return _import(run, folder)
+    except UnicodeEncodeError as error:
+        files = ", ".join(map(str, run.files))
+        raise UsageError(f"{files}: a text in it is no Unicode ({error.object[:60]!r}: {error.reason})") from None
+
+
+def _import(run: Run, folder: Path) -> Imported:
     check_kinds(run)
     check_figures(run)
     rows = Rows(run, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,13 +171,21 @@ def _refuse_mixed(folder: Path, module: str) -> None:
             )
 
 
-def _of_parts(folder: Path, depth: int) -> Found:
-    """The runs of a folder that no tool knows as its own: those of its files and folders, if all are of one tool."""
-    parts = {part: _module_of(part) for part in sorted(folder.iterdir()) if part.is_file() or part.is_dir()}
+def _of_parts(folder: Path, depth: int, seen: set[Path] | None = None) -> Found:
+    """The runs of a folder that no tool knows as its own: those of its files and folders, if all are of one tool.
+
+    What links name that was `seen` already is not read again.
+    """
+    seen = {folder.resolve()} if seen is None else seen
+    parts: dict[Path, str | None] = {}
+    for part in sorted(folder.iterdir(), key=lambda part: (part.is_symlink(), part)):
+        if (part.is_file() or part.is_dir()) and part.resolve() not in seen:
+            seen.add(part.resolve())
+            parts[part] = _module_of(part)
     found = {part: Found(_read(module, part), []) for part, module in parts.items() if module is not None}
     for part in parts if depth else ():
         if part.is_dir() and part not in found:
-            deeper = _of_parts(part, depth - 1)
+            deeper = _of_parts(part, depth - 1, seen)
             if deeper.runs:
                 found[part] = deeper
     tools = {run.tool: part for part, each in found.items() for run in each.runs}
@@ -200,6 +209,9 @@ def _of_parts(folder: Path, depth: int) -> Found:
 def _unknown(path: Path) -> str:
     """What is said of a file or folder that no tool wrote."""
     titles = ", ".join(dict.fromkeys(title_of(module) for module in readers()))
+    home = path if path.is_dir() else path.parent
+    if (home / "recording.json").is_file():
+        return f"{home} is a recording of Loadcell already: loadcell report {shlex.quote(str(home))}"
     if path.is_dir():
         names = [file.name for file in _files(path)]
         has = f"it has {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it has no files"

@@ -21,7 +21,7 @@ from loadcell.recording.bursts import note_bursts
 from loadcell.recording.database import open_database
 from loadcell.recording.schema import MISSING, REQUESTS, SCHEDULE
 from loadcell.recording.write import MISSING_INT, Columns, write_part
-from loadcell.secrets import bare_urls
+from loadcell.secrets import bare_words
 
 _EVENTS_A_PART, _ROWS_A_PART = 500_000, 50_000
 _SLACK_NS = 1_000
@@ -106,7 +106,7 @@ class Rows:
             "usage_tokens": counts["output_tokens"] if request.token_source == "usage" else None,
         }  # fmt: skip
         if request.status == "failed":
-            words = None if request.error is None else bare_urls(request.error)
+            words = None if request.error is None else bare_words(request.error).encode(errors="replace").decode()
             found |= {"error_kind": request.error_kind or "told", "error": words}
         self._requests.add(found)
         self._plan(row, request, found, counts["turn"])

@@ -45,7 +45,7 @@ _RATES = {
     "Req Throughput (req/s)": Meaning("requests/s", "requests_per_s"),
     "Output Throughput (tok/s)": Meaning("tokens/s", "output_tokens_per_s"),
     "Input Throughput (tok/s)": Meaning("tokens/s", "input_tokens_per_s", zero=False),
-    "Total Throughput (tok/s)": Meaning("tokens/s"),
+    "Total Throughput (tok/s)": Meaning("tokens/s", "total_tokens_per_s"),
     "KV Cache Hit Rate (%)": Meaning("%", "prefix_cache_hit_share"),
 }
 _UNITS = {"req/s": "requests/s", "tok/s": "tokens/s"}

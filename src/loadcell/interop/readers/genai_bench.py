@@ -49,7 +49,7 @@ _SPEEDS = ("output_inference_speed", "input_throughput", "output_throughput", "a
 _RATES = {
     "mean_output_throughput_tokens_per_s": Meaning("tokens/s", "output_tokens_per_s"),
     "mean_input_throughput_tokens_per_s": Meaning("tokens/s", "input_tokens_per_s"),
-    "mean_total_tokens_throughput_tokens_per_s": Meaning("tokens/s"),
+    "mean_total_tokens_throughput_tokens_per_s": Meaning("tokens/s", "total_tokens_per_s"),
     "requests_per_second": Meaning("requests/s", "requests_per_s"),
     "run_duration": Meaning("s"),
 }

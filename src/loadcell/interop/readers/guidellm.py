@@ -51,6 +51,7 @@ _RATES = {
     "requests_per_second": "requests_per_s",
     "output_tokens_per_second": "output_tokens_per_s",
     "prompt_tokens_per_second": "input_tokens_per_s",
+    "tokens_per_second": "total_tokens_per_s",
     "request_goodput": "goodput",
     "slo_attainment": "slo_attainment",
     "request_concurrency": "concurrency",

@@ -57,7 +57,7 @@ _RATES = {
     "requests_per_sec": Meaning("requests/s", "requests_per_s"),
     "output_tokens_per_sec": Meaning("tokens/s", "output_tokens_per_s"),
     "input_tokens_per_sec": Meaning("tokens/s", "input_tokens_per_s"),
-    "total_tokens_per_sec": Meaning("tokens/s"),
+    "total_tokens_per_sec": Meaning("tokens/s", "total_tokens_per_s"),
     "images_per_sec": Meaning("images/s"),
     "videos_per_sec": Meaning("videos/s"),
     "audios_per_sec": Meaning("audios/s"),

@@ -52,7 +52,7 @@ _FIGURES: dict[str, tuple[str, str | None]] = {
     "request_goodput": ("requests/s", "goodput"),
     "input_throughput": ("tokens/s", "input_tokens_per_s"),
     "output_throughput": ("tokens/s", "output_tokens_per_s"),
-    "total_token_throughput": ("tokens/s", None),
+    "total_token_throughput": ("tokens/s", "total_tokens_per_s"),
     "tput_per_gpu": ("tokens/s/GPU", None),
     "output_tput_per_gpu": ("tokens/s/GPU", None),
     "input_tput_per_gpu": ("tokens/s/GPU", None),
@@ -62,7 +62,7 @@ _FIGURES: dict[str, tuple[str, str | None]] = {
 _NESTED: dict[str, tuple[str, str | None]] = {
     "throughput.input.tokens_per_second": ("tokens/s", "input_tokens_per_s"),
     "throughput.output.tokens_per_second": ("tokens/s", "output_tokens_per_s"),
-    "throughput.total.tokens_per_second": ("tokens/s", None),
+    "throughput.total.tokens_per_second": ("tokens/s", "total_tokens_per_s"),
     "throughput.duration_seconds": ("s", None),
     "qps.mean": ("requests/s", "requests_per_s"),
 }

@@ -44,6 +44,7 @@ _RATES = {
     "request_rate": "requests_per_s", "output_token_rate": "output_tokens_per_s",
     "input_token_rate": "input_tokens_per_s", "requests_per_sec": "requests_per_s",
     "output_tokens_per_sec": "output_tokens_per_s", "input_tokens_per_sec": "input_tokens_per_s",
+    "total_token_rate": "total_tokens_per_s", "total_tokens_per_sec": "total_tokens_per_s",
 }  # fmt: skip
 _TIMES = {"s": "s", "ms": "ms", "s/token": "s", "ms/token": "ms"}
 _UNITS = {"queries/s": "requests/s", "percent": "%", "count": "", "seconds": "s"}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from loadcell.interop.model import Told
 from loadcell.interop.readers.common import figures
-from loadcell.secrets import bare_urls
+from loadcell.secrets import bare_words
 
 _WORDS = 300
 """Letters kept of what a tool says of a failure: some bring whole replies."""
@@ -77,7 +77,7 @@ def brief(words: Any) -> str | None:
     """What a tool said of a failure, in one short line without credentials."""
     if words is None or words == "":
         return None
-    line = bare_urls(" ".join(str(words)[: 4 * _WORDS].split()))
+    line = bare_words(" ".join(str(words)[: 4 * _WORDS].split()))
     return line if len(line) <= _WORDS else f"{line[:_WORDS]}…"
 
 

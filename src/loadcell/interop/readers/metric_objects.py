@@ -18,6 +18,7 @@ MEANINGS = {
     "request_throughput": "requests_per_s",
     "output_token_throughput": "output_tokens_per_s",
     "input_token_throughput": "input_tokens_per_s",
+    "total_token_throughput": "total_tokens_per_s",
     "goodput": "goodput",
     "request_goodput": "goodput",
     "good_request_fraction": "slo_attainment",

@@ -46,7 +46,7 @@ _FIGURES = {
     "input_throughput": ("tokens/s", "input_tokens_per_s"),
     "output_throughput": ("tokens/s", "output_tokens_per_s"),
     "output_throughput_retokenized": ("tokens/s", None),
-    "total_throughput": ("tokens/s", None),
+    "total_throughput": ("tokens/s", "total_tokens_per_s"),
     "total_throughput_retokenized": ("tokens/s", None),
     "concurrency": ("requests", "concurrency"),
     "max_concurrent_requests": ("requests", None),

@@ -234,8 +234,7 @@ class _Reading:
             if key in _RATES:
                 unit, metric = _RATES[key]
                 gone = nothing and key not in ("completed", "failed", "duration")
-                yield Told(key=key, value=None if gone or (key == "rtfx" and not value) else value, unit=unit,
-                           metric=metric)  # fmt: skip
+                yield Told(key=key, value=None if gone else value, unit=unit, metric=metric)
             elif found is not None:
                 stat, of = found.groups()
                 gone = nothing or of in none

@@ -91,6 +91,7 @@ def requests_of(tree: dict[str, Any], *, relative: bool) -> Iterator[Request]:
     """The requests of a result, in its order. `relative`: start times count from the start of the run."""
     count = len(next(tree[name] for name in ARRAYS if tree.get(name) is not None))
     begun: array[float] | None = tree.get("start_times")
+    relative = relative or _from_zero(tree, begun)
     zero = 0.0 if relative or begun is None else min((t for t in begun if t > 0), default=0.0)
     failures: list[dict[str, Any]] = tree.get("failed_requests") or []
     apart = bool(failures) and count == tree.get("completed")
@@ -100,6 +101,15 @@ def requests_of(tree: dict[str, Any], *, relative: bool) -> Iterator[Request]:
         yield _request(tree, row, start, lost.get(row))
     if apart:  # the arrays hold what succeeded
         yield from map(_lost, failures)
+
+
+def _from_zero(tree: dict[str, Any], begun: array[float] | None) -> bool:
+    """Whether a request that brought something started at 0: a clock from the start of the run, whose 0 is a time.
+    Of any other a 0 is that of a request that was never sent."""
+    if begun is None or 0 not in begun:
+        return False
+    came = [tree[name] for name in ("ttfts", "latencies") if tree.get(name) is not None]
+    return any(start == 0 and any(each[row] > 0 for each in came) for row, start in enumerate(begun))
 
 
 def _lost(told: dict[str, Any]) -> Request:

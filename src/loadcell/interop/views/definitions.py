@@ -279,7 +279,7 @@ TOOLS: dict[str, Definition] = {
             "tokens_per_second.mean": "total_per_s",
             "request_totals.successful": "completed", "request_totals.errored": "failed",
         },
-        window="load",
+        window="attempts",
         good=("ttft", "apart"),
         notes=(
             phrase("percentiles of its rates are of a course that it makes up between first and last token: they are "

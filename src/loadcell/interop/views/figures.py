@@ -183,6 +183,11 @@ def _from_start(taken: Taken) -> Floats:
     return (taken.seen.last - taken.start) / _NS / np.where(taken.tokens >= 1, taken.tokens, np.nan)
 
 
+def _some(seconds: Floats) -> Floats:
+    """Times to divide by: none where nothing passed."""
+    return np.where(seconds > 0, seconds, np.nan)
+
+
 FORMULAS: dict[str, Callable[[Taken], Floats]] = {
     "ttft": _ttft,
     "ttft_of_several": lambda t: np.where(t.tokens > 1, _ttft(t), np.nan),
@@ -197,10 +202,10 @@ FORMULAS: dict[str, Callable[[Taken], Floats]] = {
     "whole": _whole,
     "lines": _lines,
     "paced": _ours_paced,
-    "per_apart": lambda t: 1 / np.where(_apart(t) > 0, _apart(t), np.nan),
-    "per_whole": lambda t: t.tokens / ((t.end - t.start) / _NS),
+    "per_apart": lambda t: 1 / _some(_apart(t)),
+    "per_whole": lambda t: t.tokens / _some((t.end - t.start) / _NS),
     "per_after_first": lambda t: 1 / _after(np.where(_rest(t) >= 1e-3, _rest(t), np.nan), t.tokens),
-    "prompt_per_ttft": lambda t: _prompt(t.seen) / _ttft(t),
+    "prompt_per_ttft": lambda t: _prompt(t.seen) / _some(_ttft(t)),
     "tokens": lambda t: t.tokens,
     "prompt": lambda t: _prompt(t.seen),
     "planned_input": lambda t: t.seen.planned_input,

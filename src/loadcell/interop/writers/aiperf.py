@@ -108,9 +108,12 @@ def write(runs: Sequence[Held], asked: Asked, folder: str) -> Written:
         ]
         found.files[f"{summary}.json"] = json.dumps(tree, allow_nan=False, indent=2)
         found.files[f"{summary}.csv"] = _table(tree)
-        found.files[f"{place}profile_export.jsonl"] = "".join(
-            json.dumps(record, allow_nan=False) + "\n" for record in _records(recording, by, of_each, gaps)
-        )
+        if by.taken.seen.placed:
+            found.files[f"{place}profile_export.jsonl"] = "".join(
+                json.dumps(record, allow_nan=False) + "\n" for record in _records(recording, by, of_each, gaps)
+            )
+        else:
+            found.left_out.append("the records: each has a time, and the requests stand on no common clock")
         if np.isnan(by.taken.seen.text[calls.ok]).any():
             found.left_out.append("a count of output tokens by its tokenizer: the recording's own stands in")
     return found

@@ -152,7 +152,9 @@ def _details(recording: Recording, by: By, queue: Floats, left_out: list[str], d
             "itls": [np.diff(times).tolist() for times in by.stamps()],
         }
     arrays["latencies"] = [number(t) if good else 0.0 for t, good in zip(by.values("e2e"), ok, strict=True)]
-    if detailed:
+    if detailed and not by.taken.seen.placed:
+        left_out.append("start_times: the requests stand on no common clock")
+    elif detailed:
         arrays["start_times"] = [number(t / 1e9) for t in by.taken.start]
     arrays["queue_times"] = [number(t) for t in queue]
     if detailed:
