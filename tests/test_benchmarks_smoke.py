@@ -97,3 +97,10 @@ def test_sessions_prices_what_is_kept_of_them() -> None:
     kept = import_module("sessions")._keeping(20)
     assert [row.cells[0] for row in kept.rows] == ["alone", "planned", "served"]
     assert all(float(row.cells[1]) > 0 for row in kept.rows)
+
+
+@pytest.mark.timeout(600)
+def test_checks_answers_for_every_truth() -> None:
+    done = _run("checks", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^\s*p50, sigma", done.stdout, re.MULTILINE)) == 6

@@ -234,19 +234,21 @@ def test_a_pilot_is_longer_for_a_tail() -> None:
 
 
 @pytest.mark.usefixtures("thorough")
-@pytest.mark.parametrize("server", [SERVERS[0], SERVERS[2]], ids=["p50", "p99"])
-def test_simulated_checks_answer_what_is_so(server: Server) -> None:
-    """A short form of `benchmarks/run.py checks`, with the bars of 200 for 30: the seeds are fixed."""
-    same, slower = ([checked((7, i), server, shift) for i in range(30)] for shift in (0.0, 0.10))
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("server", "checks"), [(SERVERS[0], 30), (SERVERS[2], 12)], ids=["p50", "p99"])
+def test_simulated_checks_answer_what_is_so(server: Server, checks: int) -> None:
+    """A short form of `benchmarks/run.py checks`, with the bars of 200 in proportion: the seeds are fixed."""
+    same, slower = ([checked((7, i), server, shift) for i in range(checks)] for shift in (0.0, 0.10))
     words = [Counter(one.whole for one in found) for found in (same, slower)]
-    assert words[0]["FAIL"] <= 2 and words[0]["PASS"] >= 24
-    assert words[1]["FAIL"] >= 27 and words[1]["PASS"] == 0
+    assert words[0]["FAIL"] <= 0.07 * checks and words[0]["PASS"] >= 0.8 * checks
+    assert words[1]["FAIL"] >= 0.9 * checks and words[1]["PASS"] == 0
     for found, right in ((same, "PASS"), (slower, "FAIL")):
         then = [one.then for one in found if one.then is not None]
-        assert len(then) >= 15 and then.count(right) >= 0.9 * len(then)
+        assert len(then) >= checks / 2 and then.count(right) >= 0.9 * len(then)
 
 
 @pytest.mark.usefixtures("thorough")
+@pytest.mark.timeout(600)
 def test_at_the_bound_itself_each_answer_is_rare() -> None:
     found = Counter(checked((8, i), SERVERS[1], 0.05, half_too=False).whole for i in range(60))
     assert max(found["PASS"], found["FAIL"]) <= stats.binom.ppf(0.999, 60, 0.025)

@@ -44,7 +44,7 @@ from loadcell.compare.needed import (
 )
 from loadcell.compare.sides import Opened
 from loadcell.metrics.interval import wilson
-from loadcell.phrases import Phrase, phrase
+from loadcell.phrases import Phrase, joined, phrase
 from loadcell.recording.read import open_recording
 
 Doc = msgspec.Meta
@@ -168,9 +168,10 @@ def check_runs(found: Comparison, bounds: Sequence[Bound], failures: Failures) -
     backed = max(sides) >= RUNS_LEAST or found.noise is not None
     gates = []
     for bound, view, gate in _gates(bounds, pair, spreads, early=False):
-        if view is not None and not backed:
+        if not backed:
             alone = phrase("single runs cannot see what differs between restarts: repeats can, or --noise REPEATS")
-            more = {"says": alone, "needs": RUNS_LEAST, "needs_what": "runs"}
+            says = alone if view is not None else joined("; ", [gate.says, alone])
+            more = {"says": says, "needs": RUNS_LEAST, "needs_what": "runs"}
             gate = msgspec.structs.replace(gate, word="INCONCLUSIVE", **more)
         elif view is not None and gate.word == "INCONCLUSIVE" and math.isfinite(view.above):
             n = repeats(view, min(counts), margin(bound, _turned(view.bound, bound)))
