@@ -106,11 +106,11 @@ def checked(seed: tuple[int, ...], server: Server, slower: float, half_too: bool
     rng, bound = np.random.default_rng(seed), parse_gate(_GATE.format(server.stat))
     turn, couples = pilot([bound], ROUNDS)
     first = told(rng, server, slower, turn, couples, bound)
-    needs = planned([bound], first.pairs[0].changes, turn * couples)
+    (needs,) = planned([bound], first.pairs[0].changes, turn * couples)
     assert needs is not None
 
     def judged(found: Comparison, announced: int) -> Check:
-        return check_turns(found, [bound], Failures(0, 0, 0, 0), announced=announced, noise=None)
+        return check_turns(found, [bound], Failures(0, 0, 0, 0), announced=[announced], noise=None)
 
     def answer(requests: int, announced: int) -> tuple[Word, int | None]:
         found = judged(duel(rng, server, slower, requests, bound), announced)
@@ -137,7 +137,7 @@ def measure(quick: bool) -> list[Table]:
             f"a pace with sd {PACE_SD:.0%} drifts under both, forgotten by 1/e in {OVER} requests; one user, turns "
             "A B B A. Announced: requests a side by the pilot, median. Half: a check of half as many. Then answered: "
             "of the checks of the number that an INCONCLUSIVE half asked for, FAIL at 10 %, PASS at 0. At 5 %, the "
-            "bound itself, PASS and FAIL are wrong, each in 2.5 % at most.",
+            "bound itself, PASS and FAIL are wrong, each in 2.5 % by the level of its test.",
         ),
     )  # fmt: skip
     for i, server in enumerate(SERVERS[:2] if quick else SERVERS):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 from checks import SERVERS, Server, checked
@@ -68,7 +69,13 @@ def turns(
     failures: Failures = NONE_FAILED,
 ) -> Check:  # fmt: skip
     bounds = [parse_gate(text) for text in gate.split("; ")]
-    return check_turns(comparison(*changes), bounds, failures, announced=announced, noise=noise)
+    return check_turns(
+        comparison(*changes),
+        bounds,
+        failures,
+        announced=None if announced is None else [announced] * len(bounds),
+        noise=noise,
+    )
 
 
 # --- three answers ---------------------------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def test_both_tests_agree_with_the_interval_and_never_both_reject(
     half = float(stats.t.ppf(0.975, freedom)) * error
     apart = abs(abs(effect - bound) - half) < 1e-9
     assert apart or word == ("FAIL" if effect - half > bound else "PASS" if effect + half < bound else "INCONCLUSIVE")
-    (early,) = words_of([Seen(effect, bound, error, error, freedom)], early=True)
+    (early,) = words_of([Seen(effect, bound, error, error, freedom)], early=[True])
     assert early in (word, "INCONCLUSIVE")
     (mirrored,) = words_of([Seen(2 * bound - effect, bound, error, error, freedom)])
     assert apart or mirrored == {"FAIL": "PASS", "PASS": "FAIL"}.get(word, word)
@@ -132,6 +139,22 @@ def test_before_the_requests_that_are_needed_only_the_obvious_is_answered() -> N
     assert turns(change(effect=0.40, error=0.015), announced=1200).word == "FAIL"
     t = (0.4 - math.log(1.05)) / 0.015
     assert stats.t.sf(t, 29) < EARLY
+
+
+def test_each_gate_has_a_number_of_its_own() -> None:
+    both = [change(effect=0.10, error=0.015), change("e2e.p50", effect=0.10, error=0.015)]
+    bounds = [parse_gate("ttft.p50>+5%"), parse_gate("e2e.p50>+5%")]
+    found = check_turns(comparison(*both), bounds, NONE_FAILED, announced=[600, 5000], noise=None)
+    assert [gate.word for gate in found.gates[:2]] == ["FAIL", "INCONCLUSIVE"] and found.announced == 5000
+
+
+def test_turns_that_are_left_out_are_asked_for_anew() -> None:
+    """Of 120 turns a side 60 were INVALID: as many will be."""
+    made = comparison(change(effect=0.05, error=0.015))
+    assert made.duel is not None
+    lost = msgspec.structs.replace(made, duel=msgspec.structs.replace(made.duel, planned=120))
+    asked = [check_turns(one, [GATE], NONE_FAILED, announced=[600], noise=None).needs for one in (made, lost)]
+    assert asked[0] and asked[1] == pytest.approx(2 * asked[0], rel=0.05)
 
 
 def test_a_figure_that_is_not_there_is_no_pass() -> None:
@@ -205,7 +228,7 @@ def test_more_gates_and_nearer_truths_take_more_requests() -> None:
     assert needed(GATE, one, 600, 1) < needed(GATE, one, 600, 3) < needed(GATE, one, 600, 3, distance=0.02)  # type: ignore[operator]
     least = needed(GATE, one, 600, 1, distance=0.0)
     assert least is not None and least == pytest.approx(16 * needed(GATE, one, 600, 1), abs=16)  # type: ignore[operator]
-    assert planned([GATE, parse_gate("e2e.p50>+5%")], one, 600) is None  # one of them has no figure
+    assert planned([GATE, parse_gate("e2e.p50>+5%")], one, 600) == [needed(GATE, one, 600, 2), None]
 
 
 def test_a_bound_on_failures_needs_as_many_as_wilson_does() -> None:

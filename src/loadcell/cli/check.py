@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -17,9 +18,10 @@ from loadcell.errors import LoadcellError, UsageError
 from loadcell.recording.claim import claimed, output_folder
 
 if TYPE_CHECKING:
+    from loadcell.compare.build import InvalidSideError
     from loadcell.compare.check import Check
     from loadcell.compare.gates import Bound
-    from loadcell.compare.model import Change, Noise
+    from loadcell.compare.model import Comparison, Noise
     from loadcell.spec import Spec
 
 CODES = {"PASS": 0, "FAIL": 6, "INCONCLUSIVE": 5}
@@ -157,7 +159,8 @@ def _by_turns(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) -
     """Pilot, plan, duel, answer; a pilot that answers already is all."""
     import msgspec
 
-    from loadcell.compare.needed import layout, pilot, planned
+    from loadcell.compare.check import most as most_of
+    from loadcell.compare.needed import pilot, planned
 
     args.a, args.b, args.set_b = args.against, args.url, None
     specs, noise = specs_of(args, endless=True), _noise(args)
@@ -173,49 +176,55 @@ def _by_turns(args: argparse.Namespace, bounds: Sequence[Bound], folder: Path) -
         length, couples = turn, max(2, 2 * -(-most // (2 * turn)))
         _say(f"{length * couples:,} requests a side, without a pilot: whether they are enough is found from themselves")
         _duel(specs, models, length, couples, folder / "duel")
-        return _answer(folder / "duel", bounds, None, noise)
+        return _answer(folder / "duel", _told(folder / "duel"), bounds, None, noise)
     _say(f"pilot: {length * couples:,} requests a side in {2 * couples} turns, to find how many are needed")
     start = time.monotonic()
     _duel(specs, models, length, couples, folder / "pilot")
     spent = time.monotonic() - start
-    changes = _compared(folder / "pilot")
-    needs = None if changes is None else planned(bounds, changes, length * couples)
-    first = _answer(folder / "pilot", bounds, needs, noise)
+    told = _told(folder / "pilot")
+    each = [] if isinstance(told, LoadcellError) else planned(bounds, told.pairs[0].changes, _compared(told))
+    first, needs = _answer(folder / "pilot", told, bounds, each, noise), most_of(each)
     if needs is None or needs <= length * couples or first.word != "INCONCLUSIVE":
         return first  # it was enough, or the difference is so large that it is seen already
-    runs, whole = _plan(args, needs, (length, couples), spent, folder / "pilot", most)
-    _say(whole)
-    _duel(_unseen(specs, couples), models, *layout(runs, turn), folder / "duel")
-    return _answer(folder / "duel", bounds, needs, noise)
+    chosen, says = _plan(args, needs, turn, _cost(folder / "pilot", spent, length, couples), most)
+    _say(says)
+    _duel(_unseen(specs, couples), models, *chosen, folder / "duel")
+    return _answer(folder / "duel", _told(folder / "duel"), bounds, each, noise)
+
+
+def _compared(told: Comparison) -> int:
+    """Requests a side that a duel's figures rest on."""
+    return told.duel.turn * told.duel.couples if told.duel is not None else 0
 
 
 def _plan(
-    args: argparse.Namespace, needs: int, before: tuple[int, int], spent_s: float, pilot: Path, most: int | None
-) -> tuple[int, str]:
-    """(requests a side that will be sent, what is said of them before)."""
-    from loadcell.compare.needed import layout
+    args: argparse.Namespace, needs: int, turn: int, cost: tuple[float, float], most: int | None
+) -> tuple[tuple[int, int], str]:
+    """((requests of a turn, turns a side) that will be sent, what is said of them before).
+
+    As many as are needed, else the most that --requests and --max-time allow. `cost`: see `_cost`.
+    """
+    from loadcell.compare.needed import COUPLES, layout
     from loadcell.report.view.traces import duration
     from loadcell.spec.notation import parse_duration_s
 
-    turn, couples = before
-    idle_s, each_s = _cost(pilot, spent_s, turn, couples)
+    limit, (idle_s, each_s) = parse_duration_s(args.max_time, "--max-time"), cost
 
-    def takes(requests: int) -> float:
-        length, pairs = layout(requests, turn)
+    def takes(length: int, pairs: int) -> float:
         return 2 * pairs * (idle_s + length * each_s)
 
-    limit = parse_duration_s(args.max_time, "--max-time")
-    runs = min(needs, most or needs)
-    if takes(runs) > limit:
-        fits = [n for n in (runs * k // 100 for k in range(1, 101)) if takes(n) <= limit]
-        runs = max(fits, default=turn)
-    about = f"about {duration(takes(runs))}"
-    if runs == needs:
-        return runs, f"plan: {needs:,} requests a side give an answer in 19 of 20 checks; {about}"
-    which = "--requests" if most is not None and runs == most else f"--max-time {args.max_time}"
-    return runs, (
-        f"plan: an answer needs {needs:,} requests a side, about {duration(takes(needs))}; {which} allows "
-        f"{runs:,}, {about}, which tell a large difference only"
+    whole = layout(needs, turn)
+    fewer = [layout(max(1, needs * k // 100), turn) for k in range(99, 0, -1)]
+    fewer += [(turn, pairs) for pairs in range(COUPLES[0], 0, -2)]
+    within = [one for one in [whole, *fewer] if takes(*one) <= limit and one[0] * one[1] <= (most or math.inf)]
+    chosen = within[0] if within else (turn, 2)
+    about = f"about {duration(takes(*chosen))}"
+    if chosen == whole:
+        return chosen, f"plan: {needs:,} requests a side give an answer in 19 of 20 checks; {about}"
+    which = f"--max-time {args.max_time}" if takes(*whole) > limit else f"--requests {most}"
+    return chosen, (
+        f"plan: an answer needs {needs:,} requests a side, about {duration(takes(*whole))}; {which} allows "
+        f"{chosen[0] * chosen[1]:,}, {about}, which tell a large difference only"
     )
 
 
@@ -253,33 +262,35 @@ def _duel(specs: dict[str, Spec], models: list[str], turn: int, couples: int, fo
         raise _Ended(ended.code, f"no answer: {ended.why}; what was recorded is in {folder}")
 
 
-def _compared(folder: Path) -> list[Change] | None:
-    """The changes that a duel tells; None where its turns are INVALID."""
+def _told(folder: Path) -> Comparison | InvalidSideError:
+    """What a duel tells; why it tells nothing where most turns are INVALID."""
     from loadcell.compare import compare_duel
     from loadcell.compare.build import InvalidSideError
 
     try:
-        return compare_duel(folder).pairs[0].changes
-    except InvalidSideError:
-        return None
+        return compare_duel(folder)
+    except InvalidSideError as error:
+        return error
 
 
-def _answer(folder: Path, bounds: Sequence[Bound], announced: int | None, noise: Noise | None) -> Check:
-    """What a duel answers. Where most turns are INVALID: FAIL if B fails more, else the error."""
-    from loadcell.compare import compare_duel
-    from loadcell.compare.build import InvalidSideError
+def _answer(
+    folder: Path,
+    told: Comparison | InvalidSideError,
+    bounds: Sequence[Bound],
+    announced: Sequence[int | None] | None,
+    noise: Noise | None,
+) -> Check:
+    """What a duel answers. Where it tells nothing: FAIL if more of B's requests failed, else it is the error."""
     from loadcell.compare.check import check_turns, failures_of, void_check
 
     a, b = (sorted(path.parent for path in folder.glob(f"*-{side}/recording.json")) for side in "AB")
     failures = failures_of(a, b)
-    try:
-        found = compare_duel(folder)
-    except InvalidSideError as error:
-        void = void_check(bounds, failures, str(error).partition("\n")[0])
-        if void.word != "FAIL":
-            raise
-        return void
-    return check_turns(found, bounds, failures, announced=announced, noise=noise)
+    if not isinstance(told, LoadcellError):
+        return check_turns(told, bounds, failures, announced=announced, noise=noise)
+    void = void_check(bounds, failures, str(told).partition("\n")[0])
+    if void.word != "FAIL":
+        raise told
+    return void
 
 
 def _noise(args: argparse.Namespace) -> Noise | None:

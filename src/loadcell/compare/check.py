@@ -96,13 +96,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     phrases: dict[str, Phrase] = {}
 
 
-def words_of(views: Sequence[Seen | None], *, early: bool = False) -> list[Word]:
-    """What each gate answers; `early`: before as many requests as were found to be needed."""
-    level = EARLY if early else ALPHA
+def words_of(views: Sequence[Seen | None], early: Sequence[bool] = ()) -> list[Word]:
+    """What each gate answers; `early`: which of them look before as many requests as were found to be needed."""
+    levels = [EARLY if one else ALPHA for one in early or [False] * len(views)]
     beyond = [None if v is None else _tail((v.effect - v.bound) / max(v.below, _TINY), v.freedom) for v in views]
     within = [None if v is None else _tail((v.bound - v.effect) / max(v.above, _TINY), v.freedom) for v in views]
-    fails = [p is not None and p <= level for p in holm(beyond)]
-    passes = [p is not None and p <= level for p in within]
+    fails = [p is not None and p <= level for p, level in zip(holm(beyond), levels, strict=True)]
+    passes = [p is not None and p <= level for p, level in zip(within, levels, strict=True)]
     return ["FAIL" if f else "PASS" if p else "INCONCLUSIVE" for f, p in zip(fails, passes, strict=True)]
 
 
@@ -143,20 +143,31 @@ def failures_told(a: Opened, b: Opened) -> Failures:
 
 
 def check_turns(
-    found: Comparison, bounds: Sequence[Bound], failures: Failures, *, announced: int | None, noise: Noise | None
+    found: Comparison,
+    bounds: Sequence[Bound],
+    failures: Failures,
+    *,
+    announced: Sequence[int | None] | None,
+    noise: Noise | None,
 ) -> Check:
-    """The answer of a duel; `announced` requests a side were said to be needed before it."""
+    """The answer of a duel; so many requests a side each gate was found to need before it, if that was asked."""
     assert found.duel is not None
     (pair,) = found.pairs
     ran, spreads = found.duel.turn * found.duel.couples, _of_noise(noise, 1, 1)
     needs = planned(bounds, pair.changes, ran) if announced is None else announced
-    early = needs is None or ran < _NEARLY * needs
+    early = [n is None or ran < _NEARLY * n for n in needs]
+    lost = found.duel.planned / found.duel.couples  # as many turns will be left out again
     gates = [
-        gate if gate.word != "INCONCLUSIVE" else _asks(gate, bound, view, pair, ran, len(bounds), spreads, early)
-        for bound, view, gate in _gates(bounds, pair, spreads, early=early)
+        gate if gate.word != "INCONCLUSIVE" else _asks(gate, bound, view, pair, ran, lost, len(bounds), spreads, soon)
+        for (bound, view, gate), soon in zip(_gates(bounds, pair, spreads, early), early, strict=True)
     ]
     notes = [] if noise is not None else [phrase("both servers as they ran: what a restart changes is not in it")]
-    return _check(found, [*gates, *_guard(bounds, failures)], "turns", ran, announced, notes)
+    return _check(found, [*gates, *_guard(bounds, failures)], "turns", ran, most(announced or ()), notes)
+
+
+def most(needs: Sequence[int | None]) -> int | None:
+    """The requests that are enough for every gate of which that is known."""
+    return max((n for n in needs if n is not None), default=None)
 
 
 def check_runs(found: Comparison, bounds: Sequence[Bound], failures: Failures) -> Check:
@@ -167,7 +178,7 @@ def check_runs(found: Comparison, bounds: Sequence[Bound], failures: Failures) -
     spreads = _of_noise(found.noise, *counts)
     backed = max(sides) >= RUNS_LEAST or found.noise is not None
     gates = []
-    for bound, view, gate in _gates(bounds, pair, spreads, early=False):
+    for bound, view, gate in _gates(bounds, pair, spreads):
         if not backed:
             alone = phrase("single runs cannot see what differs between restarts: repeats can, or --noise REPEATS")
             says = alone if view is not None else joined("; ", [gate.says, alone])
@@ -195,7 +206,7 @@ def _check(
 ) -> Check:
     (pair,) = found.pairs
     asks = [gate for gate in gates if gate.word == "INCONCLUSIVE" and gate.needs is not None]
-    most = max(asks, key=lambda gate: (gate.needs_what == "runs", gate.needs or 0), default=None)
+    last = max(asks, key=lambda gate: (gate.needs_what == "runs", gate.needs or 0), default=None)
     return Check(
         word=_overall(gates),
         gates=gates,
@@ -203,8 +214,8 @@ def _check(
         sides=found.sides,
         ran=ran,
         announced=announced,
-        needs=None if most is None else most.needs,
-        needs_what="requests" if most is None else most.needs_what,
+        needs=None if last is None else last.needs,
+        needs_what="requests" if last is None else last.needs_what,
         notes=[*pair.forbids, *pair.care, *notes],
     )
 
@@ -218,7 +229,7 @@ def _overall(gates: Sequence[CheckGate]) -> Word:
 
 
 def _gates(
-    bounds: Sequence[Bound], pair: Pair, spreads: Noises, *, early: bool
+    bounds: Sequence[Bound], pair: Pair, spreads: Noises, early: Sequence[bool] = ()
 ) -> Iterator[tuple[Bound, Seen | None, CheckGate]]:
     by_key = {f"{c.metric}.{c.stat}": c for c in pair.changes}
     changes = [by_key.get(bound.measure.key) for bound in bounds]
@@ -226,7 +237,7 @@ def _gates(
         None if change is None else seen(bound, change, spreads.get(bound.measure.key))
         for bound, change in zip(bounds, changes, strict=True)
     ]
-    for bound, change, view, word in zip(bounds, changes, views, words_of(views, early=early), strict=True):
+    for bound, change, view, word in zip(bounds, changes, views, words_of(views, early), strict=True):
         yield bound, view, _gate(bound, change, view, word)
 
 
@@ -267,7 +278,15 @@ def _turned(value: float, bound: Bound) -> float:
 
 
 def _asks(
-    gate: CheckGate, bound: Bound, view: Seen | None, pair: Pair, ran: int, gates: int, spreads: Noises, early: bool
+    gate: CheckGate,
+    bound: Bound,
+    view: Seen | None,
+    pair: Pair,
+    ran: int,
+    lost: float,
+    gates: int,
+    spreads: Noises,
+    early: bool,
 ) -> CheckGate:
     """The gate with the requests a side that would give an answer."""
     spread = spreads.get(bound.measure.key, (0.0, 0.0))[0]
@@ -280,7 +299,7 @@ def _asks(
         return msgspec.structs.replace(gate, says=wide)
     if n is None:
         return gate
-    return msgspec.structs.replace(gate, needs=rounded(max(n, ran + 1 if early else math.ceil(1.5 * ran))))
+    return msgspec.structs.replace(gate, needs=rounded(math.ceil(lost * max(n, ran + 1 if early else 1.5 * ran))))
 
 
 def _of_noise(noise: Noise | None, of_first: int, of_second: int) -> Noises:

@@ -106,11 +106,9 @@ def layout(requests: int, turn: int, couples: tuple[int, int] | None = None) -> 
     return length, max(least, 2 * -(-requests // (2 * length)))
 
 
-def planned(bounds: Sequence[Bound], changes: Sequence[Change], ran: int) -> int | None:
-    """Requests a side for an answer of every gate, by what `ran` of them told of the variance; None if they did not."""
-    found = [needed(bound, changes, ran, len(bounds)) for bound in bounds]
-    known = [n for n in found if n is not None]
-    return max(known) if len(known) == len(found) and known else None
+def planned(bounds: Sequence[Bound], changes: Sequence[Change], ran: int) -> list[int | None]:
+    """Requests a side for an answer of each gate, by what `ran` of them told of the variance; None if they did not."""
+    return [needed(bound, changes, ran, len(bounds)) for bound in bounds]
 
 
 def needed(
