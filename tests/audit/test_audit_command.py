@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from loadcell.audit import process
 from loadcell.audit.model import Audit
 from loadcell.audit.process import environment_of, run_tool, tail
 from loadcell.audit.recipes import Recipe, install, installed_version, program_in
@@ -147,14 +149,62 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path) -> None:
         "--output",
         str(tmp_path / "o"),
     ]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    audited = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     file = tmp_path / "o" / "biased_tool.py" / "load" / "output" / "stubborn.pid"
-    while process.poll() is None and not (file.exists() and file.read_text()):
+    while audited.poll() is None and not (file.exists() and file.read_text()):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    audited.send_signal(signal.SIGINT)
+    assert audited.wait(60) == 130
     if sys.platform == "linux":
         assert not Path(f"/proc/{file.read_text()}").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's end")
+def test_killed_it_leaves_nothing(tmp_path: Path) -> None:
+    """Nobody ends what it started then: the tool and the engine must see it themselves."""
+    place = tmp_path / "o" / "biased_tool.py" / "load" / "output"
+    line = [sys.executable, "-m", "loadcell", "audit", command("stubborn", "hang"), *SMALL]
+    audited = subprocess.Popen(
+        [*line, "--output", str(tmp_path / "o")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    file = place / "stubborn.pid"
+    while audited.poll() is None and not (file.exists() and file.read_text()):
+        time.sleep(0.05)
+    started = _below(audited.pid)
+    assert len(started) >= 3  # the engine, what watches over the tool, the tool
+    audited.kill()
+    audited.wait()
+    until = time.monotonic() + 60
+    while (left := [pid for pid in started if _alive(pid)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
+
+
+def _below(pid: int) -> list[int]:
+    """All processes that descend from this one."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_tool_that_prints_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PRINTED_MOST", 1 << 16)
+    code = "import time; print('no ' * 30_000, flush=True); time.sleep(600)"
+    ran = run_tool([sys.executable, "-c", code], tmp_path, environment_of({}), 500, ())
+    assert (ran.flooded, ran.timed_out, ran.status) == (True, False, None)
+    assert ran.wall_s < 400
 
 
 def test_cpu_time_is_that_of_the_whole_tree(tmp_path: Path) -> None:
@@ -185,6 +235,8 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
         (["tool --to nowhere"], "does not say where to send to"),
         (["tool {url}", "--load", "8"], "--load 8: write streams x output tokens"),
         (["tool {url}", "--output-tokens", "1"], "--output-tokens 1: give 2 or more"),
+        (["tool {url}", "--concurrency", "0"], "--concurrency 0: give 1 or more"),
+        (["tool {url}", "--requests", "0"], "--requests 0: give 1 or more"),
         (["tool {url}", "--ttft", "soon"], "--ttft"),
         (["tool {url}", "--timeout", "0s"], "--timeout"),
         (["--all"], "--all needs --venvs"),

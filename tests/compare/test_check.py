@@ -191,6 +191,13 @@ def test_a_gate_about_failures_stands_in_for_the_guard() -> None:
     )  # fmt: skip
     found = turns(share, gate="failed.share>+1points")
     assert [(g.expression, g.word, g.unit) for g in found.gates] == [("failed.share>+1points", "PASS", "points")]
+    # but not for what failed in turns that were left out, nor where it asks for fewer failures
+    found = turns(share, gate="failed.share>+1points", failures=Failures(0, 600, 200, 600))
+    assert found.word == "FAIL" and "200 of 600 requests of B failed" in found.gates[-1].says
+    wide = turns(share, gate="failed.share>+50points", failures=Failures(0, 600, 200, 600))
+    assert (wide.word, len(wide.gates)) == ("PASS", 1)
+    fewer = turns(share, gate="failed.share<-5points", failures=Failures(0, 600, 200, 600))
+    assert fewer.word == "FAIL" and not fewer.gates[-1].asked
 
 
 def test_where_nothing_can_be_trusted_only_failures_fail() -> None:

@@ -104,3 +104,13 @@ def test_a_limit_of_time_is_kept(asked: dict[str, Any], tmp_path: Path, capsys: 
     check(tmp_path, "--max-time", "1ms")
     turn, couples, *_ = asked["duels"]["duel"]
     assert (turn, couples) == (5, 2) and "--max-time 1ms allows 10" in capsys.readouterr().err
+
+
+def test_a_summary_that_cannot_be_written_changes_no_answer(
+    asked: dict[str, Any], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner names the file: it may be gone, and the load has been."""
+    monkeypatch.setenv(command.SUMMARY, str(tmp_path / "gone" / "summary.md"))
+    asked["slower"] = 20.0
+    assert check(tmp_path) == 6
+    assert "the summary could not be written" in capsys.readouterr().err

@@ -173,6 +173,10 @@ SPEC = build_spec({"endpoint": {"url": URL, "headers": {"X-Short": "abc", "X-Lon
         (["--set", f"endpoint.url={URL}"], ["--set", "endpoint.url=http://<redacted>@127.0.0.1:9/v1?<redacted>"]),
         (["--spec", "of-long-secret.yaml"], ["--spec", "of-<redacted>.yaml"]),
         (["--json"], ["--json"]),
+        (["--webhook", "https://hooks.io/services/T0/B0/x9"], ["--webhook", "https://hooks.io/<redacted>"]),
+        (["--webhook=http://h:1"], ["--webhook=http://h:1<redacted>"]),
+        (["--sink", "corp:project=chat,token=x9"], ["--sink", "corp:project=<redacted>,token=<redacted>"]),
+        (["--sink", "mlflow"], ["--sink", "mlflow"]),
     ],
 )
 def test_the_command_is_shown_without_its_secrets(words: list[str], shown: list[str]) -> None:

@@ -16,7 +16,7 @@ from golden_cases import a_quiet_run
 from loadcell.cli.main import main
 from loadcell.errors import LoadcellError, UsageError
 from loadcell.metrics import Result
-from loadcell.report import to_csv, to_json
+from loadcell.report import sinks, to_csv, to_json
 from loadcell.report.sinks import figures, settings, sink
 
 
@@ -149,12 +149,14 @@ def test_a_wrong_sink_is_said_before_anything_is_sent(asked: str, says: str) -> 
         sink(asked)
 
 
-def test_an_unknown_option_and_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch, result: Result) -> None:
+def test_an_unknown_option_and_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are said before the load."""
+    monkeypatch.setitem(sys.modules, "mlflow", ModuleType("mlflow"))
     with pytest.raises(UsageError, match="unknown option experimnt"):
-        sink("mlflow:experimnt=x")(result, [])
+        sink("mlflow:experimnt=x")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(UsageError, match=r'pip install "loadcell\[mlflow\]"'):
-        sink("mlflow")(result, [])
+        sink("mlflow")
 
 
 def test_report_sends_a_saved_result(
@@ -166,3 +168,40 @@ def test_report_sends_a_saved_result(
     assert "MLflow run r1" in capsys.readouterr().err
     assert len(mlflow.files) == 1
     assert main(["run", "http://127.0.0.1:9", "--sink", "mlflw"]) == 2
+
+
+class _Entry:
+    """An entry point of others: `corp` raises what it was given, `none` is not to be imported."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self) -> Any:
+        if self.name == "none":
+            raise ImportError("no module named corp")
+
+        def send(result: Result, options: Any, files: Any) -> str:
+            raise KeyError("https://me:pw@sink.example/x\n::error::")
+
+        return send
+
+
+def test_a_sink_of_others_that_raises_is_named_and_stops_no_other(
+    mlflow: _Taken, monkeypatch: pytest.MonkeyPatch, result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {each.name: each for each in sinks.entry_points(group=sinks.GROUP)}
+    entries = [*known.values(), _Entry("corp"), _Entry("none")]
+    monkeypatch.setattr(sinks, "entry_points", lambda group: entries)
+    saved = tmp_path / "saved.json"
+    saved.write_bytes(to_json(result))
+    assert main(["report", str(saved), "--sink", "corp", "--sink", "mlflow"]) == 1
+    said = capsys.readouterr().err
+    assert "--sink corp failed: KeyError" in said and "pw" not in said and "\n::error" not in said
+    assert len(mlflow.files) == 1
+    with pytest.raises(LoadcellError, match="--sink none failed: ImportError: no module named corp"):
+        sink("none")
+
+
+def test_where_the_result_is_tells_no_password(mlflow: _Taken, result: Result) -> None:
+    sys.modules["mlflow"].get_tracking_uri = lambda: "https://me:pw@mlflow.example"  # type: ignore[attr-defined]
+    assert sink("mlflow")(result, []) == "MLflow run r1 at https://<redacted>@mlflow.example"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from loadcell.errors import LoadcellError
 _TAIL = 4
 _TAIL_CHARACTERS = 400
 _GRACE_S = 30.0
+PRINTED_MOST = 1 << 30
+"""Bytes that a tool may print: more would fill the disk before its time is over."""
+_LOOK_S = 0.2
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,8 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """Processes that it had left behind."""
     error: str | None = None
     """Why it could not be started."""
+    flooded: bool = False
+    """It was ended since it printed too much."""
 
 
 def run_tool(
@@ -61,16 +67,31 @@ def run_tool(
         )
         assert process.stdin is not None
         try:
-            process.wait(timeout_s + _GRACE_S)
+            flooded = _printed_too_much(process, [out.fileno(), err.fileno()], timeout_s + _GRACE_S)
         finally:
             process.stdin.close()  # which ends all of it, where it has not ended
             process.wait(_GRACE_S)
     try:
-        return msgspec.json.decode(report.read_bytes(), type=Ran)
+        ran = msgspec.json.decode(report.read_bytes(), type=Ran)
+        return msgspec.structs.replace(ran, flooded=flooded)
     except (OSError, msgspec.DecodeError):
         raise LoadcellError(
             f"what watches over the tool ended with status {process.returncode}: {tail(folder) or 'it says nothing'}"
         ) from None
+
+
+def _printed_too_much(process: subprocess.Popen[bytes], files: Sequence[int], limit_s: float) -> bool:
+    """Wait for its end, or until it has printed too much; TimeoutExpired where neither comes."""
+    until = time.monotonic() + limit_s
+    while True:
+        try:
+            process.wait(min(_LOOK_S, max(0.0, until - time.monotonic())))
+            return False
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                raise
+        if sum(os.fstat(file).st_size for file in files) > PRINTED_MOST:
+            return True
 
 
 def environment_of(more: Mapping[str, str], first_on_path: Sequence[Path] = ()) -> dict[str, str]:

@@ -18,7 +18,7 @@ from loadcell.audit import ours
 from loadcell.audit.command import filled, found_program, values_of, words_of
 from loadcell.audit.known import LATENCIES, RATES, STATS, injected, seen, told_apart, true_figures
 from loadcell.audit.model import Audit, Audited, Cost, Faults, Load, Off
-from loadcell.audit.process import Ran, environment_of, run_tool, tail
+from loadcell.audit.process import PRINTED_MOST, Ran, environment_of, run_tool, tail
 from loadcell.audit.recipes import OFFLINE, Recipe, installed_version, program_in
 from loadcell.audit.reported import Figures, Reading, read_files
 from loadcell.audit.tokenizer import write_tokenizer
@@ -192,6 +192,8 @@ def _problems(tool: Tool, went: Pass) -> list[str]:
     ran, said = went.ran, f"; its last words: {went.told}" if went.told else ""
     if ran.error:
         return [f"it could not be started: {ran.error}"]
+    if ran.flooded:
+        return [f"it was ended after it had printed {PRINTED_MOST >> 30} GiB{said}"]
     if ran.timed_out:
         return [f"it was ended after {ran.wall_s:.0f} s: --timeout gives it longer{said}"]
     found = [] if ran.status in tool.fine else [f"it ended with status {ran.status}{said}"]

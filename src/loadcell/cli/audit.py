@@ -94,12 +94,12 @@ def _load(args: argparse.Namespace) -> Load:
     from loadcell.audit.model import Load
 
     streams, tokens = _named_load(args.load)
-    concurrency = args.concurrency or streams
+    concurrency = _given(args.concurrency, streams)
     values = {
         "concurrency": concurrency,
-        "requests": args.requests or 8 * concurrency,
-        "output_tokens": args.output_tokens or tokens,
-        "input_tokens": args.input_tokens or 128,
+        "requests": _given(args.requests, 8 * concurrency),
+        "output_tokens": _given(args.output_tokens, tokens),
+        "input_tokens": _given(args.input_tokens, 128),
     }
     for name, value in values.items():
         least = 2 if name == "output_tokens" else 1
@@ -107,6 +107,10 @@ def _load(args: argparse.Namespace) -> Load:
             raise UsageError(f"--{name.replace('_', '-')} {value}: give {least} or more")
     ttft_s, itl_s = _seconds("--ttft", args.ttft), _seconds("--itl", args.itl)
     return Load(**values, ttft_ms=1e3 * (ttft_s or 0.05), itl_ms=1e3 * (itl_s or 0.01))
+
+
+def _given(value: int | None, usual: int) -> int:
+    return usual if value is None else value
 
 
 def _named_load(text: str | None) -> tuple[int, int]:

@@ -364,8 +364,11 @@ def _tell(args: argparse.Namespace, found: Check, folder: Path, took_s: float) -
     if args.junit is not None:
         write_text(Path(args.junit), junit(found, took_s))
     for name in dict.fromkeys(filter(None, (args.summary, os.environ.get(SUMMARY)))):
-        with Path(name).open("a", encoding="utf-8") as file:
-            file.write(check_markdown(found, words))
+        try:
+            with Path(name).open("a", encoding="utf-8") as file:
+                file.write(check_markdown(found, words))
+        except OSError as error:  # the answer stands, and so does its exit code
+            _say(f"the summary could not be written to {name}: {error.strerror}")
 
 
 def _junit(args: argparse.Namespace, gates: Sequence[str], why: str, took_s: float) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadcell.errors import LoadcellError
+
 if TYPE_CHECKING:
     from loadcell.metrics import Result
     from loadcell.report.words import Words
@@ -70,8 +72,16 @@ def sent(result: Result, asked: Sequence[str], files: Sequence[Path]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "result.json"
         whole.write_bytes(to_json(result))
+        failed: LoadcellError | None = None
         for send in sends:
-            sys.stderr.write(f"{send(result, [whole, *files])}\n")
+            try:
+                sys.stderr.write(f"{send(result, [whole, *files])}\n")
+            except LoadcellError as error:  # the others get it all the same
+                if failed is not None:
+                    sys.stderr.write(f"loadcell: {failed}\n")
+                failed = error
+    if failed is not None:
+        raise failed
 
 
 def exit_code(result: Result, *, strict: bool) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +27,12 @@ Run the same load again and again, keep every figure in one DuckDB file, and say
 when one has changed for good: TTFT, TPOT, E2E, tokens/s, failures, attainment."""
 _EPILOG = """\
 A change is found by sequential ranks, so its rate of false alarms holds
-whatever law the figures follow, as long as rounds are exchangeable: a daily
-rhythm is a change too. Rounds that are INVALID, or that failed, are kept and
-not judged.
+whatever law the figures follow, as long as rounds do not depend on each other:
+a daily rhythm is a change too. Rounds of another load or endpoint, INVALID
+ones and those that failed are kept, and not judged.
 
 exit codes: 0 done, nothing changed; 1 changed, or the last round failed;
-2 wrong usage; 130 interrupted
+2 wrong usage; 4 all rounds were INVALID; 130 interrupted
 
 examples:
   loadcell watch http://localhost:8000 --every 10m --duration 30s
@@ -98,13 +100,13 @@ def run(args: argparse.Namespace) -> int:
     port = None if args.port is None else _number(args.port, "--port", 0)
     check_webhook(args.webhook)
     spec = read_spec(args, find_recorded(args.target))
-    with history(Path(args.file)):  # what is wrong with the file is said before the first load
-        pass
     with (
         output_folder(args.output, "watches") as folder,
         claimed(folder),
         nullcontext() if port is None else Page(args.host, port) as page,
     ):
+        with history(Path(args.file)):  # what is wrong with the file is said before the first load
+            pass
         _begin(spec, args, every_s, judging, page)
         return _rounds(spec, args, folder, every_s, times, judging, keep, page)
 
@@ -121,12 +123,12 @@ def _rounds(
 ) -> int:
     from loadcell.cli.watch_tell import tell
 
-    began, done, changed, failed = time.monotonic(), 0, False, False
+    turns, done, changed, failed, judged = _turns(every_s), 0, False, False, False
     try:
         while times is None or done < times:
             event = _round(spec, Path(args.file), folder, judging, failed)
             done, failed = done + 1, event.why is not None
-            changed = changed or bool(event.changes)
+            changed, judged = changed or bool(event.changes), judged or event.judged
             tell(event, page, args.webhook, as_json=args.json)
             _forget(folder, event.number - keep)
             if event.interrupted:
@@ -134,10 +136,13 @@ def _rounds(
             if event.changes and args.until_change:
                 break
             if times is None or done < times:
-                _wait(began, every_s)
+                next(turns)
     except KeyboardInterrupt:
         sys.stderr.write("loadcell: interrupted; the same command goes on with the history\n")
         return 130
+    if not (changed or failed or judged):
+        sys.stderr.write("loadcell: no round could be judged: the client could not measure in any\n")
+        return 4
     return 1 if changed or failed else 0
 
 
@@ -147,11 +152,12 @@ def _round(spec: Spec, file: Path, folder: Path, judging: Judging, failed: bool)
 
     from loadcell.cli.run import run_once
     from loadcell.cli.watch_tell import Event
-    from loadcell.compare.history import find_changes, keep, keep_failure, next_round
+    from loadcell.compare.history import begin_round, find_changes, keep, keep_failure
+    from loadcell.secrets import bare_urls
 
-    with _opened(file) as database:
-        number = next_round(database)
     at = datetime.now(UTC).isoformat()
+    with _opened(file) as database:
+        number = begin_round(database, at, bare_urls(spec.endpoint.url))
     place = folder / str(number)
     repeated = msgspec.structs.replace(spec.run, repetition=spec.run.repetition + number - 1)
     result: Result | None = None
@@ -162,29 +168,41 @@ def _round(spec: Spec, file: Path, folder: Path, judging: Judging, failed: bool)
     except (EndpointError, RecordingError) as error:
         why = str(error)
     if result is not None and result.run.state == "interrupted":
+        with _opened(file) as database:
+            keep_failure(database, number, "interrupted")
         return Event(number, at, spec.endpoint.url, result, [], None, was_down=failed, interrupted=True)
     if result is not None and not result.counts.run.ok:
         why = result.errors[0].sample or result.errors[0].kind if result.errors else "no request succeeded"
     with _opened(file) as database:
         if result is None or why is not None:
-            keep_failure(database, number, at, why or "")
+            keep_failure(database, number, why or "")
         else:
             keep(database, number, result, str(place))
-            changes = find_changes(database, judging)
+            changes = find_changes(database, number, judging)
     return Event(number, at, spec.endpoint.url, result, changes, why, was_down=failed)
 
 
 def _opened(file: Path) -> Any:
+    """The history, whoever reads it just now: a round that was measured is not thrown away for that."""
     from loadcell.compare.history import history
 
-    return history(file)
+    def say(words: str) -> None:
+        sys.stderr.write(f"loadcell: {words}\n")
+
+    return history(file, math.inf, say)
 
 
-def _wait(began: float, every_s: float) -> None:
-    """Until the next round is due; rounds that were missed because one took longer are left out, and said."""
-    past = time.monotonic() - began
-    turn = int(past // every_s) + 1
-    time.sleep(turn * every_s - past)
+def _turns(every_s: float) -> Iterator[None]:
+    """Waits, each until the next round is due; those missed because one took longer are left out, and said."""
+    began, last = time.monotonic(), 0
+    while True:
+        past = time.monotonic() - began
+        turn = int(past // every_s) + 1
+        if turn > last + 1:
+            sys.stderr.write(f"loadcell: a round took longer than --every: {turn - last - 1} left out\n")
+        last = turn
+        time.sleep(max(0.0, turn * every_s - past))
+        yield
 
 
 def _forget(folder: Path, until: int) -> None:
@@ -195,12 +213,15 @@ def _forget(folder: Path, until: int) -> None:
 
 
 def _begin(spec: Spec, args: argparse.Namespace, every_s: float, judging: Judging, page: Page | None) -> None:
+    from loadcell.secrets import bare_urls
+
     days = judging.rounds * every_s / 86400
     when = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} h"
     sys.stderr.write(
-        f"watching {spec.endpoint.url} every {args.every}; history: {args.file}\n"
+        f"watching {bare_urls(spec.endpoint.url)} every {args.every}; history: {args.file}\n"
         f"a change: {100 * judging.least:g} % or more, at most one false alarm in {judging.rounds:,} rounds ({when}) "
-        "on average\n" + ("" if page is None else f"Prometheus page: {page.url}\n")
+        "on average, if rounds do not depend on each other\n"
+        + ("" if page is None else f"Prometheus page: {page.url}\n")
     )
 
 

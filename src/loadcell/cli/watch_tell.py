@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from loadcell.metrics import Result
 
 _WEBHOOK_S = 10.0
+_WHY = 400
+"""Characters of what a server or a system says of a failure."""
 _LINE = ("ttft.p50", "ttft.p99", "tpot.p50", "e2e.p50", "output_tokens_per_s.mean", "failed.share")
 
 
@@ -38,6 +42,13 @@ class Event(NamedTuple):
     was_down: bool = False
     """Whether the round before showed none."""
     interrupted: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether its figures count."""
+        from loadcell.metrics import word_of
+
+        return self.why is None and self.result is not None and word_of(self.result) != "INVALID"
 
     @property
     def news(self) -> bool:
@@ -62,10 +73,11 @@ def tell(event: Event, page: Page | None, webhook: str | None, *, as_json: bool)
 def lines(event: Event) -> list[str]:
     """A line for the round, and one for each change."""
     from loadcell.metrics import word_of
+    from loadcell.report.text import plain
 
     head = f"{datetime.fromisoformat(event.at).astimezone():%m-%d %H:%M:%S}  round {event.number}"
     if event.why is not None or event.result is None:
-        return [f"{head}  FAILED  {event.why or 'interrupted'}"]
+        return [f"{head}  FAILED  {plain(event.why or 'interrupted', _WHY)}"]
     shown = [f"{title}: {value:.4g}{unit}" for title, value, unit in _figures(event.result, _LINE)]
     word, reasons = word_of(event.result), event.result.verdict.reasons
     line = "  ".join([head, word, *shown, *([f"({reasons[0]})"] if word == "INVALID" and reasons else [])])
@@ -104,21 +116,46 @@ def summary(event: Event) -> dict[str, Any]:
 
 def check_webhook(url: str | None) -> None:
     """UsageError where a webhook cannot be posted to."""
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-        raise UsageError(f"--webhook {url!r} is no http or https URL")
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:  # a port that is none
+        good = False
+    if not good or " " in url:
+        raise UsageError(f"--webhook {bare_urls(url)!r} is no http or https URL")
+    if "@" in parts.netloc:
+        raise UsageError(f"--webhook {bare_urls(url)}: a user and a password in it are not sent; name one without")
 
 
-def post(url: str, told: dict[str, Any]) -> str | None:
-    """Post a JSON; why it was not taken, or None."""
+def post(url: str, told: dict[str, Any], limit_s: float = _WEBHOOK_S) -> str | None:
+    """Post a JSON; why it was not taken, or None. However slow its server or its name's, it takes no longer."""
+    said: list[str | None] = []
+    threading.Thread(target=lambda: said.append(_posted(url, told, limit_s)), name="webhook", daemon=True).start()
+    until = time.monotonic() + limit_s
+    while not said and time.monotonic() < until:
+        time.sleep(0.01)
+    return said[0] if said else f"no answer in {limit_s:g} s"
+
+
+def _posted(url: str, told: dict[str, Any], limit_s: float) -> str | None:
     head = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data=msgspec.json.encode(told), headers=head)
     try:
-        with urllib.request.urlopen(request, timeout=_WEBHOOK_S):
+        with urllib.request.urlopen(request, timeout=limit_s):
             return None
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code} {error.reason}"
-    except OSError as error:
-        return str(error.reason if isinstance(error, urllib.error.URLError) else error)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return str(error.reason if isinstance(error, urllib.error.URLError) else error) or type(error).__name__
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who leaves before the answer is no trouble of ours."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Page:
@@ -143,9 +180,10 @@ class Page:
             def log_message(self, *_: object) -> None: ...
 
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            raise UsageError(f"--port {port}: cannot listen on {host}: {error.strerror}") from None
+            self._server = _Server((host, port), Handler)
+        except (OSError, OverflowError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"--port {port}: cannot listen on {host}: {why}") from None
         self.url = f"http://{host}:{self._server.server_port}/metrics"
         self._counts = {"rounds": 0, "failed_rounds": 0, "changes": 0}
         self.text = ""

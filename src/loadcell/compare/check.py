@@ -57,7 +57,6 @@ _NEARLY = 0.9
 """Of the requests that are needed: turns that are left out as INVALID may make so many fewer."""
 _LEAST_GUARD = 0.01
 """Beyond so many more failures a check does not pass, whatever its gates are about."""
-GUARD = "failed.share>+1points"
 Noises = Mapping[str, tuple[float, float]]
 """By measure: standard deviation of the difference between runs of the same thing, and its degrees of freedom."""
 
@@ -314,22 +313,30 @@ def _of_noise(noise: Noise | None, of_first: int, of_second: int) -> Noises:
 
 
 def _guard(bounds: Sequence[Bound], failures: Failures) -> list[CheckGate]:
-    """The guard against failures, unless a gate is about them: what fails is in no latency, so a side that fails looks
-    fast."""
-    if any(bound.measure.metric == "failed" for bound in bounds) or not (failures.of_a and failures.of_b):
+    """The guard against failures: what fails is in no latency, so a side that fails looks fast.
+
+    A gate that bounds more failures takes its place, but where all turns show more than that bound: the gate is about
+    those that are compared, and a turn may be left out for what failed in it.
+    """
+    own = [b.bound for b in bounds if b.measure.metric == "failed" and b.beyond[0] == ">"]
+    limit = max(own, default=_LEAST_GUARD)
+    if not (failures.of_a and failures.of_b):
         return []
     both = ((failures.a, failures.of_a), (failures.b, failures.of_b))
     a, b = (Figure(share.value, of, share.low, share.high) for share, of in ((wilson(n, of), of) for n, of in both))
     effect = within_runs(a, b, relative=False)
     low, high = effect.low or 0.0, effect.high or 0.0
-    open_ = effect.effect > 0 and high > _LEAST_GUARD
-    word: Word = "FAIL" if low > _LEAST_GUARD else "INCONCLUSIVE" if open_ else "PASS"
+    open_ = effect.effect > 0 and high > limit
+    word: Word = "FAIL" if low > limit else "INCONCLUSIVE" if open_ else "PASS"
+    if own and word != "FAIL":
+        return []
     share = (failures.a + failures.b) / (failures.of_a + failures.of_b)
-    needs = rounded(max(of_share(share, _LEAST_GUARD), failures.of_b + 1)) if word == "INCONCLUSIVE" else None
+    needs = rounded(max(of_share(share, limit), failures.of_b + 1)) if word == "INCONCLUSIVE" else None
+    expression = f"failed.share>+{100 * limit:g}points"
     says = phrase("{} of {} requests of B failed, {} of {} of A", *both[1], *both[0])
     return [
         CheckGate(
-            expression=GUARD, asked=False, word=word, title=MEASURES["failed.share"].title, unit="points",
-            difference=effect.effect, low=low, high=high, bound=_LEAST_GUARD, says=says, needs=needs,
+            expression=expression, asked=False, word=word, title=MEASURES["failed.share"].title, unit="points",
+            difference=effect.effect, low=low, high=high, bound=limit, says=says, needs=needs,
         )
     ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,8 @@ WATCHED = (
 """What is looked at for steps, where a run has it; the more there is, the higher each must rise to be called one."""
 _TABLES = """
 create table if not exists rounds (
-    round bigint primary key, started_at timestamptz not null, recording varchar, verdict varchar,
-    fingerprint varchar, error varchar
+    round bigint primary key, started_at timestamptz not null, endpoint varchar not null, recording varchar,
+    verdict varchar, fingerprint varchar, error varchar
 );
 create table if not exists figures (
     round bigint not null, name varchar not null, unit varchar not null, value double, low double, high double,
@@ -34,6 +35,14 @@ create table if not exists changes (
     primary key (name, since)
 );
 """
+
+
+_ALIKE = """({0}.fingerprint, {0}.endpoint) = (
+    select (fingerprint, endpoint) from rounds as its where its.round = $number)"""
+UNENDED = "it did not end"
+"""What stands for the error of a round until it has ended."""
+_AGAIN_S = 0.1
+Database = duckdb.DuckDBPyConnection
 
 
 class Shift(NamedTuple):
@@ -63,54 +72,86 @@ class Judging(NamedTuple):
 
 
 @contextmanager
-def history(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The history in the file at `path`, which is made where there is none; RecordingError if it is another file."""
+def history(path: Path, patience_s: float = 10.0, say: Callable[[str], None] = lambda _: None) -> Iterator[Database]:
+    """The history in the file at `path`, which is made where there is none; RecordingError if it is another file.
+
+    DuckDB lets one process open a file at a time: another one, which reads it or watches too, is waited for.
+    """
+    database = _opened(path, patience_s, say)
     try:
-        with duckdb.connect(str(path)) as database:
-            database.execute(_TABLES)
+        with database:
             yield database
     except duckdb.Error as error:
-        why = str(error).partition("\n")[0]
-        raise RecordingError(f"{path} is no history that can be gone on with: {why}") from None
+        raise _unusable(path, error) from None
 
 
-def next_round(database: duckdb.DuckDBPyConnection) -> int:
-    """The number of the round to come, from 1."""
-    found = database.execute("select coalesce(max(round), 0) + 1 from rounds").fetchone()
+def _opened(path: Path, patience_s: float, say: Callable[[str], None]) -> Database:
+    until, told = time.monotonic() + patience_s, False
+    while True:
+        try:
+            database = duckdb.connect(str(path))
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error) or time.monotonic() > until:
+                raise _unusable(path, error) from None
+            if not told:
+                say(f"another process has {path} open: waiting for it")
+            told = True
+            time.sleep(_AGAIN_S)
+            continue
+        except duckdb.Error as error:
+            raise _unusable(path, error) from None
+        try:
+            database.execute(_TABLES)
+        except duckdb.Error as error:
+            database.close()
+            raise _unusable(path, error) from None
+        return database
+
+
+def _unusable(path: Path, error: duckdb.Error) -> RecordingError:
+    why = str(error).partition("\n")[0]
+    return RecordingError(f"{path} is no history that can be gone on with: {why}")
+
+
+def begin_round(database: Database, started_at: str, endpoint: str) -> int:
+    """The number of the round to come, from 1: no other watch on the file has it."""
+    found = database.execute(
+        "insert into rounds select coalesce(max(round), 0) + 1, ?, ?, null, null, null, ? from rounds returning round",
+        (started_at, endpoint, UNENDED),
+    ).fetchone()
     assert found is not None
     return int(found[0])
 
 
-def keep(database: duckdb.DuckDBPyConnection, number: int, result: Result, recording: str) -> None:
+def keep(database: Database, number: int, result: Result, recording: str) -> None:
     """Keep what a round found."""
-    run, method = result.run, result.methodology
     rows = [
         (number, key, MEASURES[key].unit, figure.value, figure.low, figure.high, figure.n)
         for key, figure in figures(result, None).items()
         if figure.value is not None
     ]
-    _write(database, (number, run.started_at, recording, word_of(result), method.fingerprint, None), rows)
-
-
-def keep_failure(database: duckdb.DuckDBPyConnection, number: int, started_at: str, why: str) -> None:
-    """Keep that a round found nothing, and why."""
-    _write(database, (number, started_at, None, None, None, why), [])
-
-
-def _write(database: duckdb.DuckDBPyConnection, row: tuple[object, ...], rows: Sequence[tuple[object, ...]]) -> None:
     database.begin()
-    database.execute("insert into rounds values (?, ?, ?, ?, ?, ?)", row)
+    database.execute(
+        "update rounds set recording = ?, verdict = ?, fingerprint = ?, error = null where round = ?",
+        (recording, word_of(result), result.methodology.fingerprint, number),
+    )
     if rows:
         database.executemany("insert into figures values (?, ?, ?, ?, ?, ?, ?)", rows)
     database.commit()
 
 
-def find_changes(database: duckdb.DuckDBPyConnection, judging: Judging) -> list[Shift]:
-    """The steps that no round before has told of, now kept; of runs that may be compared with the last one.
+def keep_failure(database: Database, number: int, why: str) -> None:
+    """Keep that a round found nothing, and why."""
+    database.execute("update rounds set error = ? where round = ?", (why, number))
+
+
+def find_changes(database: Database, number: int, judging: Judging) -> list[Shift]:
+    """The steps that no round before has told of, now kept; of rounds of the same endpoint that asked for the same as
+    round `number`.
 
     An INVALID run is no evidence of the server: its figures are kept, and not looked at.
     """
-    series = {name: _series(database, name) for name in WATCHED}
+    series = {name: _series(database, name, number) for name in WATCHED}
     series = {name: found for name, found in series.items() if found}
     if not series:
         return []
@@ -132,24 +173,25 @@ def find_changes(database: duckdb.DuckDBPyConnection, judging: Judging) -> list[
     return fresh
 
 
-def _series(database: duckdb.DuckDBPyConnection, name: str) -> list[tuple[int, float]]:
-    """Rounds and values of a figure since what was asked for last changed, in order."""
+def _series(database: Database, name: str, number: int) -> list[tuple[int, float]]:
+    """Rounds and values of a figure where the same was asked of the same endpoint as in round `number`, in order."""
     return database.execute(
-        """
+        f"""
         select round, value from figures join rounds using (round)
-        where name = $name and verdict <> 'INVALID' and isfinite(value) and round > (
-            select coalesce(max(round), 0) from rounds where fingerprint <> (
-                select arg_max(fingerprint, round) from rounds where fingerprint is not null))
+        where name = $name and verdict <> 'INVALID' and isfinite(value) and {_ALIKE.format("rounds")}
         order by round
         """,
-        {"name": name},
+        {"name": name, "number": number},
     ).fetchall()
 
 
-def _known(database: duckdb.DuckDBPyConnection, change: Shift) -> bool:
+def _known(database: Database, change: Shift) -> bool:
     """Whether it has been told, be it with another date by a round or two."""
     found = database.execute(
-        "select count(*) from changes where name = ? and since <= ? and seen >= ?",
-        (change.measure.key, change.seen, change.since),
+        f"""
+        select count(*) from changes join rounds on round = seen
+        where name = $name and since <= $number and seen >= $since and {_ALIKE.format("rounds")}
+        """,
+        {"name": change.measure.key, "number": change.seen, "since": change.since},
     ).fetchone()
     return found is not None and bool(found[0])

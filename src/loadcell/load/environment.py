@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import socket
 import sys
 from importlib.metadata import version
@@ -22,6 +23,8 @@ _TIMEX_BYTES = 512
 _TIME_ERROR = 5
 """The clock is not synchronized (adjtimex(2))."""
 _LIBRARIES = ("duckdb", "httptools", "msgspec", "numpy", "psutil", "tokenizers")
+_OF_OTHERS = {"--webhook": r"^(\w*:?/*[^/]*/?).*", "--sink": r"(=)[^,]*"}
+"""Flags whose values are for others than the server, and what of them is shown."""
 
 
 def environment(secrets: list[str]) -> dict[str, Any]:
@@ -63,6 +66,8 @@ def command_line(words: list[str], secrets: list[str]) -> list[str] | None:
         secret = flag == "--header" or (flag == "--set" and name.strip().startswith("endpoint.headers"))
         if value and secret:
             word = word.removesuffix(value) + f"{name}{mark}{REDACTED}"
+        elif value and (kept := _OF_OTHERS.get(flag)):  # whoever knows the address may post there
+            word = word.removesuffix(value) + re.sub(kept, rf"\1{REDACTED}", value)
         shown.append(scrub(bare_urls(word), secrets))
     return shown
 

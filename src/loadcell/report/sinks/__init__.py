@@ -2,19 +2,24 @@
 
 It names a function `send(result, options, files) -> str`: `options` are those of `--sink NAME:KEY=VALUE,...`, `files`
 what may be kept with it; it returns where the result is now, in words, and raises LoadcellError where it is not.
+Its module may have a function `ready(options)`, which is called before the load, and raises UsageError where `send`
+could not be.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from loadcell.errors import UsageError, nearest
+from loadcell.errors import LoadcellError, UsageError, nearest
 from loadcell.metrics import Result, word_of
 from loadcell.report.tables import figure_rows
+from loadcell.secrets import bare_urls
 from loadcell.spec import spec_fields
 
 Send = Callable[[Result, Mapping[str, str], Sequence[Path]], str]
@@ -36,8 +41,28 @@ def sink(asked: str) -> Callable[[Result, Sequence[Path]], str]:
         if not equals:
             raise UsageError(f"--sink {asked}: {pair!r} is no KEY=VALUE")
         options[key] = value
-    send: Send = found[name].load()
-    return lambda result, files: send(result, options, files)
+    with _blamed(name):
+        send: Send = found[name].load()
+        if (ready := getattr(sys.modules.get(send.__module__), "ready", None)) is not None:
+            ready(options)
+
+    def sends(result: Result, files: Sequence[Path]) -> str:
+        with _blamed(name):
+            return bare_urls(str(send(result, options, files)))
+
+    return sends
+
+
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    """What goes wrong in code of others is said by the name of the sink."""
+    try:
+        yield
+    except LoadcellError as error:
+        raise type(error)(bare_urls(str(error))) from None
+    except Exception as error:
+        why = bare_urls(" ".join(f"{type(error).__name__}: {error}".split()))[:400]
+        raise LoadcellError(f"--sink {name} failed: {why}") from error
 
 
 def check_options(name: str, options: Mapping[str, str], known: Sequence[str]) -> None:

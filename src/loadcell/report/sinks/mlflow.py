@@ -18,13 +18,20 @@ _MOST_TEXT = 6000
 """Characters of a parameter."""
 
 
-def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
-    """Log settings as parameters, figures as metrics, `files` as artifacts; returns the run's place."""
+def ready(options: Mapping[str, str]) -> None:
+    """UsageError where it could not send."""
     check_options("mlflow", options, OPTIONS)
     try:
-        import mlflow
+        import mlflow  # noqa: F401
     except ImportError:
         raise UsageError('--sink mlflow needs MLflow: pip install "loadcell[mlflow]"') from None
+
+
+def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
+    """Log settings as parameters, figures as metrics, `files` as artifacts; returns the run's place."""
+    ready(options)
+    import mlflow
+
     try:
         return _log(mlflow, result, options, files)
     except mlflow.exceptions.MlflowException as error:

@@ -13,13 +13,20 @@ from loadcell.report.sinks import check_options, figures, settings
 OPTIONS = ("project", "entity", "group", "run_name", "mode")
 
 
-def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
-    """Log settings as configuration, figures as the summary, `files` as an artifact; returns the run's place."""
+def ready(options: Mapping[str, str]) -> None:
+    """UsageError where it could not send."""
     check_options("wandb", options, OPTIONS)
     try:
-        import wandb
+        import wandb  # noqa: F401
     except ImportError:
         raise UsageError('--sink wandb needs Weights & Biases: pip install "loadcell[wandb]"') from None
+
+
+def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
+    """Log settings as configuration, figures as the summary, `files` as an artifact; returns the run's place."""
+    ready(options)
+    import wandb
+
     asked = {key: options.get(key) for key in ("entity", "group", "mode")}
     try:
         run = wandb.init(
