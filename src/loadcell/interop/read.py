@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from types import ModuleType
 from typing import NamedTuple
 
@@ -166,7 +167,7 @@ def _refuse_mixed(folder: Path, module: str) -> None:
         if other not in (None, module, *_BESIDE.get(module, ())):
             raise UsageError(
                 f"{folder} holds results of two tools, {title_of(module)} and {title_of(str(other))} ({file.name}): "
-                f"name the files one by one, as in: loadcell import {file}"
+                f"name the files one by one, as in: loadcell import {quote(str(file))}"
             )
 
 
@@ -185,7 +186,7 @@ def _of_parts(folder: Path, depth: int) -> Found:
         listed = ", ".join(f"{TOOLS[tool].title} ({part.name})" for tool, part in tools.items())
         raise UsageError(
             f"{folder} holds results of several tools: {listed}; name them one by one, as in: loadcell import "
-            f"{next(iter(tools.values()))}"
+            f"{quote(str(next(iter(tools.values()))))}"
         )
     if not found and depth == _DEEPEST:
         raise UsageError(_unknown(folder))
@@ -200,6 +201,8 @@ def _of_parts(folder: Path, depth: int) -> Found:
 def _unknown(path: Path) -> str:
     """What is said of a file or folder that no tool wrote."""
     titles = ", ".join(dict.fromkeys(title_of(module) for module in readers()))
+    if (path / "recording.json").is_file():
+        return f"{path} is a recording already: loadcell report {quote(str(path))}"
     if path.is_dir():
         names = [file.name for file in _files(path)]
         has = f"it has {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it has no files"
@@ -207,5 +210,15 @@ def _unknown(path: Path) -> str:
         tree = document.head(path)
         tree = tree[0] if isinstance(tree, list) and tree else tree
         keys = ", ".join(list(tree)[:12]) if isinstance(tree, dict) else ""
-        has = f"it has the keys {keys}" if keys else "it is no JSON object"
+        has = f"it has the keys {keys}" if keys else _no_object(path)
     return f"{path} is of no tool that is known: {has}; known are: {titles}"
+
+
+def _no_object(path: Path) -> str:
+    with document.opened(path) as file:
+        sqlite = file.read(16) == b"SQLite format 3\0"
+    return (
+        "it is no JSON object"
+        if not sqlite
+        else ("it is a table of SQLite; that of EvalScope is benchmark_data.db, in the folder of its run")
+    )
