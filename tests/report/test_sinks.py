@@ -149,12 +149,17 @@ def test_a_wrong_sink_is_said_before_anything_is_sent(asked: str, says: str) -> 
         sink(asked)
 
 
-def test_an_unknown_option_and_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch, result: Result) -> None:
-    with pytest.raises(UsageError, match="unknown option experimnt"):
-        sink("mlflow:experimnt=x")(result, [])
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(UsageError, match=r'pip install "loadcell\[mlflow\]"'):
-        sink("mlflow")(result, [])
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_an_unknown_option_and_a_library_that_is_not_there_are_said_before_the_load(
+    monkeypatch: pytest.MonkeyPatch, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="unknown option projct"):
+        sink(f"{name}:projct=x")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=rf'pip install "loadcell\[{name}\]"'):
+        sink(name)
+    assert main(["run", "http://127.0.0.1:9", "--sink", name]) == 2  # that nothing listens there is not found out
+    assert f'pip install "loadcell[{name}]"' in capsys.readouterr().err
 
 
 def test_report_sends_a_saved_result(

@@ -2,13 +2,16 @@
 
 It names a function `send(result, options, files) -> str`: `options` are those of `--sink NAME:KEY=VALUE,...`, `files`
 what may be kept with it; it returns where the result is now, in words, and raises LoadcellError where it is not.
+Where its module has a function `check(options)`, that is asked before a load whether it could be sent.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,15 @@ def sink(asked: str) -> Callable[[Result, Sequence[Path]], str]:
             raise UsageError(f"--sink {asked}: {pair!r} is no KEY=VALUE")
         options[key] = value
     send: Send = found[name].load()
+    if (check := getattr(sys.modules.get(send.__module__), "check", None)) is not None:
+        check(options)
     return lambda result, files: send(result, options, files)
+
+
+def check_library(module: str, says: str) -> None:
+    """UsageError `says` where a module is not installed."""
+    if sys.modules.get(module) is None and find_spec(module) is None:
+        raise UsageError(says)
 
 
 def check_options(name: str, options: Mapping[str, str], known: Sequence[str]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadcell.errors import LoadcellError, UsageError
+from loadcell.errors import LoadcellError
 from loadcell.metrics import Result
-from loadcell.report.sinks import check_options, figures, settings
+from loadcell.report.sinks import check_library, check_options, figures, settings
 
 OPTIONS = ("experiment", "tracking_uri", "run_name")
 _ALLOWED = "_-. /"
@@ -18,13 +18,17 @@ _MOST_TEXT = 6000
 """Characters of a parameter."""
 
 
+def check(options: Mapping[str, str]) -> None:
+    """UsageError where these options, or the library, are not there."""
+    check_options("mlflow", options, OPTIONS)
+    check_library("mlflow", '--sink mlflow needs MLflow: pip install "loadcell[mlflow]"')
+
+
 def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
     """Log settings as parameters, figures as metrics, `files` as artifacts; returns the run's place."""
-    check_options("mlflow", options, OPTIONS)
-    try:
-        import mlflow
-    except ImportError:
-        raise UsageError('--sink mlflow needs MLflow: pip install "loadcell[mlflow]"') from None
+    check(options)
+    import mlflow
+
     try:
         return _log(mlflow, result, options, files)
     except mlflow.exceptions.MlflowException as error:

@@ -6,20 +6,24 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadcell.errors import LoadcellError, UsageError
+from loadcell.errors import LoadcellError
 from loadcell.metrics import Result, word_of
-from loadcell.report.sinks import check_options, figures, settings
+from loadcell.report.sinks import check_library, check_options, figures, settings
 
 OPTIONS = ("project", "entity", "group", "run_name", "mode")
 
 
+def check(options: Mapping[str, str]) -> None:
+    """UsageError where these options, or the library, are not there."""
+    check_options("wandb", options, OPTIONS)
+    check_library("wandb", '--sink wandb needs Weights & Biases: pip install "loadcell[wandb]"')
+
+
 def send(result: Result, options: Mapping[str, str], files: Sequence[Path]) -> str:
     """Log settings as configuration, figures as the summary, `files` as an artifact; returns the run's place."""
-    check_options("wandb", options, OPTIONS)
-    try:
-        import wandb
-    except ImportError:
-        raise UsageError('--sink wandb needs Weights & Biases: pip install "loadcell[wandb]"') from None
+    check(options)
+    import wandb
+
     asked = {key: options.get(key) for key in ("entity", "group", "mode")}
     try:
         run = wandb.init(
