@@ -32,8 +32,10 @@ class RecordingError(LoadcellError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return " (did you mean X?)" for the valid word closest to `word`, or ""."""
+    """Return " (did you mean X?)" for the valid word closest to `word`, or ""; one that begins with it is closest."""
     import difflib
 
-    close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
+    words, asked = list(valid), word.lower()
+    begins = [each for each in words if len(asked) >= 4 and each.lower().startswith(asked)]
+    close = sorted(begins, key=len) or difflib.get_close_matches(asked, words, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""

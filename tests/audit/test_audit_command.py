@@ -100,7 +100,7 @@ def test_ours_stands_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nothing",), "figures are not known"),
+        (("nothing",), "figures are not known: the tool wrote no file to {output}: give its command the flag"),
         (("fail=3",), "status 3; its last words: first words / the last words of the tool"),
         (("words=nonsense",), "figures are not known"),
         (('words={"a": 1}',), "figures are not known"),
@@ -239,13 +239,17 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
         (["tool {url}", "--requests", "0"], "--requests 0: give 1 or more"),
         (["tool {url}", "--ttft", "soon"], "--ttft"),
         (["tool {url}", "--timeout", "0s"], "--timeout"),
+        (["evalscope"], "loadcell audit evalscope --venv DIR --install"),
         (["--all"], "--all needs --venvs"),
         (["vllm-rs", "--install"], "--install needs --venv"),
         (["vllm-rs", "--venv", "/nowhere"], "pip install --no-deps vllm==0.33.0"),
         (["--all", "--venvs", "/nowhere", "--only", "vlm"], "did you mean vllm"),
     ],
 )
-def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
     assert main(["audit", *words]) == 2
     assert said in capsys.readouterr().err
 

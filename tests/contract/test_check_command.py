@@ -125,8 +125,10 @@ def test_a_server_that_dies_gives_no_answer_and_a_sentence(fast: str, spec: Path
 
 
 def test_a_server_that_is_not_there_is_named_before_anything_is_sent(fast: str, spec: Path, capsys: Capture) -> None:
-    assert check("http://127.0.0.1:9", fast, spec) == 1
+    summary = spec.parent / "summary.md"
+    assert check("http://127.0.0.1:9", fast, spec, "--summary", summary) == 1
     assert "B: cannot connect to http://127.0.0.1:9" in capsys.readouterr().err
+    assert "no answer: B: cannot connect to" in summary.read_text()
 
 
 @pytest.mark.timeout(240)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -115,8 +116,24 @@ def test_what_is_no_file_of_a_tool_is_told(tmp_path, refused):
     assert "is of no tool that is known: it has the keys alpha, beta; known are: vLLM" in refused(tmp_path / "a.json")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10)
     assert "is of no tool that is known: it is no JSON object" in refused(tmp_path / "a.png")
+    (tmp_path / "a.bin").write_bytes(b"SQLite format 3\0" + bytes(100))
+    assert "it is a table of SQLite; that of EvalScope is benchmark_data.db" in refused(tmp_path / "a.bin")
     (tmp_path / "folder" / "notes.txt").write_text("x")
     assert "is of no tool that is known: it has notes.txt" in refused(tmp_path / "folder")
+
+
+def test_a_recording_is_no_result_of_a_tool(tmp_path, imported, refused):
+    folder, _ = imported(write_json(tmp_path / "a.json", vllm_result()))
+    assert refused(folder).endswith(f"is a recording already: loadcell report {folder}")
+
+
+def test_what_is_said_fits_the_screen_and_the_next_command_can_be_copied(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "a result (1)"
+    assert main(["import", str(write_json(tmp_path / "a.json", vllm_result())), "--output", str(folder)]) == 0
+    *said, recording, following = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in said) and recording == f"Recording: {folder}"
+    assert shlex.split(following.removeprefix("Next: ")) == ["loadcell", "report", str(folder)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")

@@ -46,3 +46,18 @@ def test_the_view_of_an_imported_run_is_what_its_tool_told(
         assert figure.value == pytest.approx(figure.told, rel=1e-6, abs=1e-6), figure.key
         right += 1
     assert right >= least
+
+
+@pytest.mark.skipif(DOOR is None, reason="nothing is imported here")
+@pytest.mark.parametrize("name", ["inference_perf", "vllm_rs/r.json", "vllm_bench/r.json"])
+def test_what_another_tool_told_is_never_shown_as_ours(tmp_path: Path, name: str) -> None:
+    from loadcell.interop.door import import_run
+    from loadcell.interop.read import read_runs
+
+    (run,) = read_runs(peer_rows.PEERS / name)
+    import_run(run, tmp_path)
+    recording = open_recording(tmp_path)
+    shown = shown_as(recording, build_result(recording), "vllm")
+    has = {"e2e", "requests_per_s"} if name.startswith("vllm_bench") else set()
+    assert {one.metric for one in shown.figures if one.ours is not None} - {"ok", "failed"} <= has
+    assert {one.metric for one in shown.differences} <= has

@@ -418,7 +418,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["export", folder, "--format", "aiperf", "--output", "-"]) == 2
     assert main(["export", folder, "--format", "aiperf", "--detailed"]) == 2
     assert main(["export", folder, "--format", "vlm"]) == 2
-    assert "did you mean vllm?" in capsys.readouterr().err
+    assert main(["export", folder, "--format", "llm-d"]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean vllm?" in said and "did you mean llm-d-v0.2.1?" in said
     assert main(["export", str(tmp_path / "no"), "--format", "vllm"]) == 1
 
 

@@ -53,6 +53,9 @@ def run_in(folder: Path) -> Run:
 
     if not folder.exists():
         raise UsageError(f"the tool wrote nothing to {folder.name}")
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    if not names:
+        raise UsageError("the tool wrote no file to {output}: give its command the flag that says where results go")
     refused: str | None = None
     for place in _places(folder):
         try:
@@ -66,9 +69,7 @@ def run_in(folder: Path) -> Run:
             raise UsageError(f"{place} holds {len(runs)} runs: an audit is of one load, so let the tool make one")
     if refused:
         raise UsageError(refused)
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    there = f"there are only {', '.join(names[:5])}" if names else "it wrote no file"
-    raise UsageError(f"no result of a tool that is known was found: {there}. {{output}} in the command is where to")
+    raise UsageError(f"no result of a tool that is known was found: there are only {', '.join(names[:5])}")
 
 
 def _places(folder: Path) -> list[Path]:

@@ -173,7 +173,8 @@ def _pass(tool: Tool, load: Load, folder: Path, tokenizer: str, flags: Sequence[
     output.mkdir(parents=True)
     environment = environment_of(tool.environment, tool.first_on_path)
     program = tool.program if tool.program and Path(tool.program).name == tool.words[0] else None
-    program = program or found_program(tool.words[0], environment["PATH"])
+    hint = "" if tool.here else f": loadcell audit {tool.name} --venv DIR --install makes an environment with it"
+    program = program or found_program(tool.words[0], environment["PATH"], hint)
     times = ("--ttft", f"{load.ttft_ms:g}ms", "--itl", f"{load.itl_ms:g}ms")
     slots = ("--slots", str(load.concurrency + _OTHERS), "--model", MODEL)
     cores = allowed_cores()[1:]  # the engine has the first to itself

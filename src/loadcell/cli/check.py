@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--requests", metavar="N", help="at most so many a side (of runs: so many each); default: as many as it takes"
     )
     check.add_argument(
-        "--max-time", metavar="T", default=_MOST, help=f"turns take no longer than this (default: {_MOST})"
+        "--max-time", metavar="T", default=_MOST, help=f"turns after the pilot take no longer (default: {_MOST})"
     )
     check.add_argument("--turn", metavar="N", help="the least requests of a turn (default: as of loadcell duel)")
     check.add_argument("--repeats", metavar="N", help="runs of URL against a recorded BASE (default: as BASE has)")
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 found = _by_turns(args, bounds, folder) if reached else _by_runs(args, bounds, folder)
         except (LoadcellError, KeyboardInterrupt) as error:
             why = str(error).partition("\n")[0] or "interrupted"  # its advice is about compare
-            _junit(args, [bound.expression for bound in bounds], why, time.monotonic() - start)
+            _no_answer(args, [bound.expression for bound in bounds], why, time.monotonic() - start)
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise _Ended(error.exit_code, why) from None
@@ -363,18 +363,24 @@ def _tell(args: argparse.Namespace, found: Check, folder: Path, took_s: float) -
         sys.stdout.write(f" Recorded in {folder}\n")
     if args.junit is not None:
         write_text(Path(args.junit), junit(found, took_s))
+    _summarize(args, check_markdown(found, words))
+
+
+def _summarize(args: argparse.Namespace, text: str) -> None:
+    """Append Markdown to the files that were asked for, and to the job's own."""
     for name in dict.fromkeys(filter(None, (args.summary, os.environ.get(SUMMARY)))):
         try:
             with Path(name).open("a", encoding="utf-8") as file:
-                file.write(check_markdown(found, words))
+                file.write(text)
         except OSError as error:  # the answer stands, and so does its exit code
             _say(f"the summary could not be written to {name}: {error.strerror}")
 
 
-def _junit(args: argparse.Namespace, gates: Sequence[str], why: str, took_s: float) -> None:
-    """The JUnit report of a check that came to no answer: a pipeline that shows the report shows why."""
-    from loadcell.report.check import junit_error
+def _no_answer(args: argparse.Namespace, gates: Sequence[str], why: str, took_s: float) -> None:
+    """The reports of a check that came to no answer: a pipeline that shows them shows why."""
+    from loadcell.report.check import junit_error, markdown_error
     from loadcell.report.files import write_text
 
+    _summarize(args, markdown_error(why.removeprefix("no answer: "), words_of(args)))
     if args.junit is not None:
         write_text(Path(args.junit), junit_error(gates, why, took_s))

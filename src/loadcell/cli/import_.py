@@ -100,12 +100,25 @@ def _print_json(folder: Path, done: list[tuple[Path, Imported]], found: Found) -
 
 
 def _print(folder: Path, done: list[tuple[Path, Imported]], found: Found, runs: list[Run]) -> None:
+    import textwrap
+
+    from loadcell.cli.terminal import Terminal
+
+    wide = Terminal().width
     for line in _lines(folder, done, found, runs):
-        sys.stdout.write(f"{line}\n")
+        whole = line.startswith(("Recording", "Next: "))  # to be copied
+        parts = (
+            [line]
+            if whole
+            else textwrap.wrap(line, wide, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        )
+        sys.stdout.write("".join(f"{part}\n" for part in parts))
 
 
 def _lines(folder: Path, done: list[tuple[Path, Imported]], found: Found, runs: list[Run]) -> Iterator[str]:
     """A few lines of what came in, what did not, and what to do next."""
+    from shlex import quote
+
     from loadcell.grammar import one
 
     first = done[0][1]
@@ -132,7 +145,7 @@ def _lines(folder: Path, done: list[tuple[Path, Imported]], found: Found, runs: 
         names = [file.name for file in found.ignored]
         yield f"Not read: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
     yield f"Recording: {folder}" if not many else f"Recordings: {folder} ({len(done)})"
-    yield f"Next: loadcell report {folder}"
+    yield f"Next: loadcell report {quote(str(folder))}"
 
 
 def _counted(imported: Imported, run: Run) -> str:

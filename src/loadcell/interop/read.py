@@ -167,7 +167,7 @@ def _refuse_mixed(folder: Path, module: str) -> None:
         if other not in (None, module, *_BESIDE.get(module, ())):
             raise UsageError(
                 f"{folder} holds results of two tools, {title_of(module)} and {title_of(str(other))} ({file.name}): "
-                f"name the files one by one, as in: loadcell import {file}"
+                f"name the files one by one, as in: loadcell import {shlex.quote(str(file))}"
             )
 
 
@@ -194,7 +194,7 @@ def _of_parts(folder: Path, depth: int, seen: set[Path] | None = None) -> Found:
         listed = ", ".join(f"{TOOLS[tool].title} ({part.name})" for tool, part in tools.items())
         raise UsageError(
             f"{folder} holds results of several tools: {listed}; name them one by one, as in: loadcell import "
-            f"{next(iter(tools.values()))}"
+            f"{shlex.quote(str(next(iter(tools.values()))))}"
         )
     if not found and depth == _DEEPEST:
         raise UsageError(_unknown(folder))
@@ -219,5 +219,15 @@ def _unknown(path: Path) -> str:
         tree = document.head(path)
         tree = tree[0] if isinstance(tree, list) and tree else tree
         keys = ", ".join(list(tree)[:12]) if isinstance(tree, dict) else ""
-        has = f"it has the keys {keys}" if keys else "it is no JSON object"
+        has = f"it has the keys {keys}" if keys else _no_object(path)
     return f"{path} is of no tool that is known: {has}; known are: {titles}"
+
+
+def _no_object(path: Path) -> str:
+    with document.opened(path) as file:
+        sqlite = file.read(16) == b"SQLite format 3\0"
+    return (
+        "it is no JSON object"
+        if not sqlite
+        else ("it is a table of SQLite; that of EvalScope is benchmark_data.db, in the folder of its run")
+    )

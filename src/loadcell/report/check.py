@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from loadcell.compare.check import Check, CheckGate
 from loadcell.report.text import plain
+from loadcell.report.view.blocks import Section, Verdict
 from loadcell.report.view.check import check_sections, difference_words, interval_words
 from loadcell.report.words import Words, words_for
 
@@ -29,6 +30,13 @@ def check_markdown(check: Check, words: Words) -> str:
     from loadcell.report.render.markdown import markdown
 
     return markdown(check_sections(check, words))
+
+
+def markdown_error(why: str, words: Words) -> str:
+    """The summary of a check that could not be made."""
+    from loadcell.report.render.markdown import markdown
+
+    return markdown([Section("check", why, [], Verdict(words.say("no answer"), "open"))])
 
 
 def junit(check: Check, took_s: float) -> str:

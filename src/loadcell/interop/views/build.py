@@ -9,7 +9,7 @@ import numpy as np
 
 from loadcell.errors import UsageError, nearest
 from loadcell.interop.views.definitions import TOOLS, definition_of
-from loadcell.interop.views.differ import differences, ours, summary_of
+from loadcell.interop.views.differ import differences, ours, rate_of, summary_of
 from loadcell.interop.views.figures import POOLED, SCALARS, SCALE, Taken, Totals, rules_of, samples
 from loadcell.interop.views.model import Figure, ShownAs
 from loadcell.interop.views.seen import Seen, see
@@ -115,7 +115,7 @@ def _ours(figure: Figure, result: Result) -> float | None:
     if result.goodput is not None and figure.metric in ("goodput_per_s", "attainment"):
         found = getattr(result.goodput, figure.metric)
         return getattr(found, "value", found)  # type: ignore[no-any-return]
-    return getattr(result.throughput, figure.metric, None)
+    return rate_of(result, figure.metric)
 
 
 def _missing(seen: Seen, tool: str, api: str) -> Iterator[Missing]:

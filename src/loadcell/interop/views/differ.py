@@ -107,9 +107,15 @@ def differences(
 
 
 def summary_of(result: Result, metric: str) -> Summary | None:
-    """Ours, from the anchor that counts first: the planned time in an open loop."""
+    """Ours, from the anchor that counts first: the planned time in an open loop. None where another tool told it."""
     latency = result.latency.get(f"{metric}_ms")
-    return None if latency is None else latency.response or latency.service
+    found = None if latency is None else latency.response or latency.service
+    return None if found is None or found.told else found
+
+
+def rate_of(result: Result, metric: str) -> float | None:
+    """A rate of ours; None where another tool told it."""
+    return None if metric in (result.throughput.told or ()) else getattr(result.throughput, metric, None)
 
 
 def ours(result: Result, metric: str, which: str | float) -> float | None:
@@ -193,10 +199,11 @@ def _of_rates(seen: Seen, result: Result, definition: Definition, tool: str, api
     goal = rules_of(definition, api)
     for key, name in definition.scalars.items():
         compute, unit, metric = SCALARS[name]
-        value = None if metric is None else getattr(result.throughput, metric, None)
+        value = None if metric is None else rate_of(result, metric)
         if metric is None or not metric.endswith("_per_s") or value is None:
             continue
-        now, before = goal._replace(takes=frozenset(), takes_empty=frozenset(), least=0, tokens=("ours",)), value
+        now = goal._replace(takes=frozenset(), takes_empty=frozenset(), least=0, tokens=("ours",))
+        before: float | None = value
         steps = {"window": _SAYS["window", definition.window], "failures": _unnoticed(seen, goal)}
         if "tokens" in unit:
             steps["tokens"] = _counted(goal)
