@@ -100,7 +100,7 @@ class Rows:
         tokens = None if events is None or request.chunk_tokens is None else events["tokens"]
         found |= {
             "request": row, "worker": 0, "status": request.status,
-            "output_chunks": None if events is None else events["t_ns"].size,
+            "output_chunks": self._count("events", request.events) if events is None else events["t_ns"].size,
             "first_tokens": None if tokens is None or tokens[0] == MISSING_INT else int(tokens[0]),
             "token_source": None if counts["output_tokens"] is None else request.token_source or "unknown",
             "usage_tokens": counts["output_tokens"] if request.token_source == "usage" else None,
