@@ -62,6 +62,8 @@ class Rows:
         self.status = {"ok": 0, "failed": 0, "cancelled": 0}
         self.ttft_s, self.e2e_s = array("d"), array("d")
         """Of each request that has both ends."""
+        self.gaps, self.gaps_s = 0, 0.0
+        """How many there are between events, and how long they are together."""
         self.schedule = Columns([column for column in SCHEDULE if column.name in _PLANNED])
         self._faults: dict[str, tuple[int, int, str]] = {}
         self._requests = Columns([column for column in REQUESTS if column.name in _TOLD])
@@ -233,6 +235,8 @@ class Rows:
             if first is not None:
                 self.ttft_s.append((first - start) / 1e9)
         if events is not None:
+            self.gaps += events["t_ns"].size - 1
+            self.gaps_s += float(events["t_ns"][-1] - events["t_ns"][0]) / 1e9
             self.filled["chunks"] += 1
             self.filled["chunks.tokens"] += request.chunk_tokens is not None
             self._events.append(events)
