@@ -51,6 +51,7 @@ def in_ms(*keys):
         (changed(itls=[1] * 6), "itls holds int where a list of numbers should stand"),
         (changed(completed="six"), "completed is 'six', where a number should stand"),
         (changed(model_id="a\ud800"), "a text in it is no Unicode ('"),
+        (changed(itls=[[1e-5] * 4] * 6), "mean_itl_ms is 10 ms, and the mean of the gaps of its requests 0.01 ms; are"),
         (changed(completed=-1), "completed is -1: it counts requests"),
     ],
 )  # fmt: skip

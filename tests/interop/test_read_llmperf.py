@@ -43,7 +43,9 @@ def test_requests_have_durations_and_no_times(run):
     assert len(requests) == len(rows) == len(list(run.details())) and not run.placed
     for row, request in zip(rows, requests, strict=True):
         assert (request.sent_s, request.first_s, request.end_s) == (None, row["ttft_s"], row["end_to_end_latency_s"])
-        assert (request.last_s, request.chunks_s, request.token_source) == (None, None, "tokenizer")
+        assert (request.chunks_s, request.token_source) == (None, "tokenizer")
+        assert request.last_s / request.events == pytest.approx(row["inter_token_latency_s"])
+        assert request.end_s - row["inter_token_latency_s"] < request.last_s <= request.end_s
         assert (request.input_tokens, request.output_tokens) == (200, row["number_output_tokens"])
 
 

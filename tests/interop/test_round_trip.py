@@ -14,9 +14,11 @@ from made import MS, build, events_of, failed_request, ok_request
 
 from loadcell.cli.main import main
 from loadcell.interop.read import find_runs
+from loadcell.interop.views.build import shown_as
 from loadcell.interop.write import Asked, hold, save, written
 from loadcell.interop.writers.calls import by_tool
 from loadcell.kinds import KIND_FINISH
+from loadcell.metrics import build_result
 from loadcell.recording.read import Recording, open_recording
 
 PEERS = Path(__file__).parent.parent / "data" / "peers"
@@ -219,3 +221,11 @@ def test_tokens_in_and_out_per_second_are_told_of_every_tool_that_does(tmp_path:
     for folder, key in at.items():
         (run,) = find_runs(PEERS / folder).runs
         assert [one.key for one in run.told if one.metric == "total_tokens_per_s"] == [key]
+
+
+def test_llmperf_is_shown_every_figure_that_it_told(tmp_path: Path) -> None:
+    recording = open_recording(real(tmp_path, PEERS / "llmperf"))
+    shown = shown_as(recording, build_result(recording), "llmperf")
+    assert len(shown.figures) == 66
+    for one in shown.figures:
+        assert one.value == pytest.approx(one.told, rel=1e-6, abs=1e-9), one.key

@@ -37,6 +37,8 @@ class Request:
     """Times of the events that the tool took for output, the first among them; `array('d')` where there are many."""
     chunk_tokens: Sequence[int] | None = None
     """Output tokens of each; None where nobody told."""
+    events: int | None = None
+    """How many these were, where nobody told their times."""
     input_tokens: int | None = None
     """Of the prompt, by the tool's own count."""
     prompt_tokens: int | None = None

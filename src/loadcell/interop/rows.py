@@ -62,6 +62,8 @@ class Rows:
         self.status = {"ok": 0, "failed": 0, "cancelled": 0}
         self.ttft_s, self.e2e_s = array("d"), array("d")
         """Of each request that has both ends."""
+        self.gaps, self.gaps_s = 0, 0.0
+        """How many there are between events, and how long they are together."""
         self.schedule = Columns([column for column in SCHEDULE if column.name in _PLANNED])
         self._faults: dict[str, tuple[int, int, str]] = {}
         self._requests = Columns([column for column in REQUESTS if column.name in _TOLD])
@@ -100,7 +102,7 @@ class Rows:
         tokens = None if events is None or request.chunk_tokens is None else events["tokens"]
         found |= {
             "request": row, "worker": 0, "status": request.status,
-            "output_chunks": None if events is None else events["t_ns"].size,
+            "output_chunks": self._count("events", request.events) if events is None else events["t_ns"].size,
             "first_tokens": None if tokens is None or tokens[0] == MISSING_INT else int(tokens[0]),
             "token_source": None if counts["output_tokens"] is None else request.token_source or "unknown",
             "usage_tokens": counts["output_tokens"] if request.token_source == "usage" else None,
@@ -233,6 +235,8 @@ class Rows:
             if first is not None:
                 self.ttft_s.append((first - start) / 1e9)
         if events is not None:
+            self.gaps += events["t_ns"].size - 1
+            self.gaps_s += float(events["t_ns"][-1] - events["t_ns"][0]) / 1e9
             self.filled["chunks"] += 1
             self.filled["chunks.tokens"] += request.chunk_tokens is not None
             self._events.append(events)

@@ -69,6 +69,12 @@ def check_times(run: Run, rows: Rows) -> None:
                     f"{_files(run)}: {told.key} is {told.value:g} {told.unit}, and the {stat} of its requests "
                     f"{mine_ms:.6g} ms; {_UNITS}"
                 )
+    itl = _told(run, "itl_ms", "mean")
+    if itl is not None and rows.gaps and _thousandfold(itl[1], mean_ms := 1e3 * rows.gaps_s / rows.gaps):
+        raise UsageError(
+            f"{_files(run)}: {itl[0].key} is {itl[0].value:g} {itl[0].unit}, and the mean of the gaps of its requests "
+            f"{mean_ms:.6g} ms; {_UNITS}"
+        )
     if run.window_s and run.placed and _thousandfold(run.window_s, rows.ended_ns / 1e9):
         raise UsageError(
             f"{_files(run)}: the duration is {run.window_s:g} s, and its requests take {rows.ended_ns / 1e9:.6g} s; "

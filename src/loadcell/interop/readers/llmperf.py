@@ -1,11 +1,13 @@
 """LLMPerf: NAME_summary.json and NAME_individual_responses.json, together or one of them alone.
 
 Requests have durations and no times. Its inter_token_latency_s is the whole latency over the number of events, TTFT
-included: none of ours. Output tokens are counted by Llama 2's tokenizer, whatever the model.
+included: none of ours, but it tells when the last of them came. Output tokens are counted by Llama 2's tokenizer,
+whatever the model.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -52,7 +54,8 @@ _FIGURES: dict[str, tuple[str, str | None]] = {
 }
 _KEY = re.compile(rf"results_({'|'.join(_MEASURED)})_(?:quantiles_)?(p\d+|mean|min|max|stddev)")
 _LENGTHS = ("input_tokens", "output_tokens")
-_ROW = ("error_code", "error_msg", "ttft_s", "end_to_end_latency_s", "number_input_tokens", "number_output_tokens")
+_ROW = ("error_code", "error_msg", "ttft_s", "end_to_end_latency_s", "number_input_tokens", "number_output_tokens",
+        "inter_token_latency_s")  # fmt: skip
 
 
 class _Row(NamedTuple):
@@ -63,6 +66,8 @@ class _Row(NamedTuple):
     e2e_s: float | None
     inputs: int | None
     outputs: int | None
+    pace_s: float | None
+    """The time to the last event over the number of events."""
 
 
 class _Pair(NamedTuple):
@@ -143,6 +148,8 @@ def _run(pair: _Pair) -> Run:
     else:
         run.details = partial(_requests, rows)
         run.missing += [*untold(NO_TIMES, "send_start_ns", "planned_ns"), Missing(field="chunks", why=NO_EVENTS)]
+        if any(_events(row)[0] for row in rows):
+            run.derived.append(phrase("last_ns: inter_token_latency_s times the events that the latency has room for"))
         run.fields = {"first_s": "ttft_s", "end_s": "end_to_end_latency_s"}
         run.fields |= {"input_tokens": "number_input_tokens", "output_tokens": "number_output_tokens"}
     return run
@@ -177,23 +184,35 @@ def _row(path: Path, place: int, row: Any) -> _Row:
     if not isinstance(row, tuple):
         raise bad(path, str(place), "expected an object")
     code, message = row[:2]
-    ttft, e2e, inputs, outputs = (
+    ttft, e2e, inputs, outputs, pace = (
         measured(value, path, f"{place}.{name}") or None for name, value in zip(_ROW[2:], row[2:], strict=True)
     )
     if code is None:
-        return _Row("ok", None, None, ttft, e2e, whole(inputs), whole(outputs))
+        return _Row("ok", None, None, ttft, e2e, whole(inputs), whole(outputs), pace)
     status = whole(code)
     error = text(message) or (None if status is not None else str(code))
-    return _Row("failed", status, error, None, None, None, None)  # such rows hold zeros
+    return _Row("failed", status, error, None, None, None, None, None)  # such rows hold zeros
+
+
+def _events(row: _Row) -> tuple[int | None, float | None]:
+    """How many events came, and when the last of them: as many as the whole latency has room for."""
+    if not row.pace_s or not row.e2e_s or not 0 < row.pace_s <= row.e2e_s < 1e9 * row.pace_s:
+        return None, None
+    number = math.floor(row.e2e_s / row.pace_s * (1 + 1e-9))
+    last_s = min(number * row.pace_s, row.e2e_s)
+    return (None, None) if row.ttft_s is not None and last_s < row.ttft_s else (number, last_s)
 
 
 def _requests(rows: list[_Row]) -> Iterator[Request]:
     for row in rows:
+        events, last_s = _events(row)
         is_http = row.code is not None and 100 <= row.code < 600
         yield Request(
             status=row.status,
             first_s=row.ttft_s,
+            last_s=last_s,
             end_s=row.e2e_s,
+            events=events,
             input_tokens=row.inputs,
             output_tokens=row.outputs,
             token_source=None if row.outputs is None else "tokenizer",

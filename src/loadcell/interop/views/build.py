@@ -133,7 +133,8 @@ def _missing(seen: Seen, tool: str, api: str) -> Iterator[Missing]:
     ):
         if seen.ok.any() and np.isnan(values[seen.ok]).all():
             yield Missing(field=field, why=why)
-    if not seen.events.place.size and formulas & {*POOLED, "lines"}:
+    counted = seen.made_by == tool and not np.isnan(seen.chunks).all()
+    if not seen.events.place.size and (formulas & {*POOLED} or ("lines" in formulas and not counted)):
         yield Missing(field="chunks", why=phrase("there are no events: no gaps between them"))
     if not seen.placed:
         yield Missing(field="window", why=phrase("each request has its own clock: a time over all of them is as told"))

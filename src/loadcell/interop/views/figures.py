@@ -163,6 +163,8 @@ def _lines(taken: Taken) -> Floats:
     """From the start to the last event that it takes for a token, over all with a choice."""
     events = taken.seen.events
     number = np.bincount(events.place[events.of_choices()], minlength=len(taken.seen)).astype(np.float64)
+    if taken.own:
+        number = np.where(number > 0, number, taken.seen.chunks)
     return (taken.seen.last - taken.start) / _NS / np.where(number > 0, number, np.nan)
 
 
