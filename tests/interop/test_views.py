@@ -286,3 +286,5 @@ def test_an_unknown_tool_is_named_with_those_that_there_are(tmp_path: Path) -> N
     recording = one_request(tmp_path / "one")
     with pytest.raises(UsageError, match=r"--as 'vlm' is not known: vllm, .*\(did you mean vllm"):
         shown_as(recording, build_result(recording), "vlm")
+    with pytest.raises(UsageError, match=r"\(did you mean vllm\?\)"):
+        shown_as(recording, build_result(recording), "vLLM")
