@@ -35,7 +35,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     """Return " (did you mean X?)" for the valid word closest to `word`, or ""; one that begins with it is closest."""
     import difflib
 
-    words, asked = list(valid), word.lower()
-    begins = [each for each in words if len(asked) >= 4 and each.lower().startswith(asked)]
+    words, asked = {each.lower(): each for each in valid}, word.lower()
+    begins = [each for each in words if len(asked) >= 4 and each.startswith(asked)]
     close = sorted(begins, key=len) or difflib.get_close_matches(asked, words, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return f" (did you mean {words[close[0]]}?)" if close else ""

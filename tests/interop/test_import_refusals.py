@@ -125,7 +125,7 @@ def test_what_is_no_file_of_a_tool_is_told(tmp_path, refused):
 
 def test_a_recording_is_no_result_of_a_tool(tmp_path, imported, refused):
     folder, _ = imported(write_json(tmp_path / "a.json", vllm_result()))
-    assert refused(folder).endswith(f"is a recording already: loadcell report {folder}")
+    assert refused(folder).endswith(f"is a recording of Loadcell already: loadcell report {folder}")
 
 
 def test_what_is_said_fits_the_screen_and_the_next_command_can_be_copied(tmp_path, capsys, monkeypatch):
@@ -231,3 +231,14 @@ def test_an_imported_run_is_not_made_again(tmp_path, imported, capsys):
     assert main(["run", str(folder)]) == 2
     said = capsys.readouterr().err
     assert "was imported from vllm" in said and "loadcell run URL --concurrency 2 --requests 6" in said
+
+
+def test_what_a_file_does_not_tell_of_the_run_is_null_in_a_query_and_left_out_of_an_export(imported, capsys):
+    """A spec has defaults there: 512 tokens in were never asked for."""
+    folder, _ = imported(PEERS / "vllm_bench" / "r.json")
+    asked = "select url, input_length, output_length, seed, concurrency from runs"
+    assert main(["query", asked, str(folder), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row == dict.fromkeys(("url", "input_length", "output_length", "seed")) | {"concurrency": 8}
+    assert main(["export", str(folder), "--format", "llm-d-v0.2.1", "--output", "-"]) == 0
+    assert "512" not in [line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.strip()]

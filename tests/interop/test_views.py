@@ -295,6 +295,8 @@ def test_an_unknown_tool_is_named_with_those_that_there_are(tmp_path: Path) -> N
     recording = one_request(tmp_path / "one")
     with pytest.raises(UsageError, match=r"--as 'vlm' is not known: vllm, .*\(did you mean vllm"):
         shown_as(recording, build_result(recording), "vlm")
+    with pytest.raises(UsageError, match=r"\(did you mean vllm\?\)"):
+        shown_as(recording, build_result(recording), "vLLM")
 
 
 def test_nothing_is_divided_by_no_time(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from loadcell.compare.measures import MEASURES, SHARES_FINER, Measure
 from loadcell.compare.steps import boundary, steps
 from loadcell.errors import RecordingError
 from loadcell.metrics import Result, word_of
+from loadcell.phrases import phrase
 
 WATCHED = (
     "ttft.p50", "ttft.p99", "tpot.p50", "e2e.p50", "rtf.p50", "output_tokens_per_s.mean", "inputs_per_s.mean",
@@ -94,7 +95,7 @@ def _opened(path: Path, patience_s: float, say: Callable[[str], None]) -> Databa
             if "Could not set lock" not in str(error) or time.monotonic() > until:
                 raise _unusable(path, error) from None
             if not told:
-                say(f"another process has {path} open: waiting for it")
+                say(phrase("another process has {} open: waiting for it", path))
             told = True
             time.sleep(_AGAIN_S)
             continue

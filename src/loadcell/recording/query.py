@@ -18,6 +18,7 @@ from loadcell.errors import LoadcellError, RecordingError, UsageError, nearest
 from loadcell.recording.campaign import is_set_aside
 from loadcell.recording.database import parquet
 from loadcell.recording.forms import AuditForm, EnvironmentForm
+from loadcell.recording.imported import Imported
 from loadcell.recording.index import remembered
 from loadcell.recording.parts import plain_file
 from loadcell.recording.read import read_json, read_manifest, read_told
@@ -182,6 +183,14 @@ def _read_runs(folders: Sequence[Path], warn: Warn) -> dict[Path, dict[str, Any]
     return rows
 
 
+_UNTOLD = {
+    "endpoint.url": "url", "endpoint.api": "api", "endpoint.model": "model", "loop": "loop", "load.rate": "rate",
+    "load.concurrency": "concurrency", "load.arrivals": "arrivals", "workload.input_tokens": "input_length",
+    "workload.output_tokens": "output_length", "run.seed": "seed",
+}  # fmt: skip
+"""What of a run may be missing in an import, and its column."""
+
+
 def _run_row(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     spec: Spec = read_json(folder / "spec.json", Spec)
@@ -195,7 +204,15 @@ def _run_row(folder: Path) -> dict[str, Any]:
         "spec": _json(spec),
         "effective": _json(manifest.effective),
         "environment": _json(read_told(environment, EnvironmentForm)) if environment.exists() else None,
+        **_untold(folder),
     }
+
+
+def _untold(folder: Path) -> dict[str, None]:
+    """Columns of a run of another tool that its files do not tell: what its spec has there is a default."""
+    imported = folder / "imported.json"
+    missing = read_json(imported, Imported).missing if imported.exists() else []
+    return {_UNTOLD[each.field]: None for each in missing if each.field in _UNTOLD}
 
 
 def _told(manifest: Manifest, spec: Spec) -> dict[str, Any]:

@@ -137,8 +137,9 @@ def _load(recording: Recording, result: Result, stage: int) -> dict[str, Any]:
         "output_seq_len": (work.output_tokens, "output_length"),
     }
     seen = _requests(recording, result)
+    untold = {one.field for one in told.missing} if told is not None else set()  # of these a spec has defaults
     for name, (asked, own) in lengths.items():
-        law = None if asked is None else _law(asked)
+        law = None if asked is None or f"workload.{own.removesuffix('_length')}_tokens" in untold else _law(asked)
         if law is None and own in seen:
             law = {"distribution": "other", "value": seen[own]["mean"]}
         if law is not None:
