@@ -118,7 +118,7 @@ def test_a_change_ends_the_watch_and_is_posted(
     monkeypatch.setattr(cli_run, "run_once", run_once)
     hook, taken = posted
     words = ["watch", "http://127.0.0.1:9", "--every", "1s", "--times", "60", "--until-change", "--webhook", hook]
-    assert main(words) == 1
+    assert main(words) == 6
     out = capsys.readouterr()
     assert "CHANGED TTFT p50: 50 -> 59." in out.out and "worse) since round 31" in out.out
     [told] = taken

@@ -31,7 +31,7 @@ whatever law the figures follow, as long as rounds do not depend on each other:
 a daily rhythm is a change too. Rounds of another load or endpoint, INVALID
 ones and those that failed are kept, and not judged.
 
-exit codes: 0 done, nothing changed; 1 changed, or the last round failed;
+exit codes: 0 done, nothing changed; 6 a figure changed; 1 the last round failed;
 2 wrong usage; 4 all rounds were INVALID; 130 interrupted
 
 examples:
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     watch = parser.add_argument_group("watch")
     watch.add_argument("--every", metavar="TIME", required=True, help="from the start of one round to that of the next")
     watch.add_argument("--times", metavar="N", help="end after so many rounds (default: Ctrl-C ends it)")
-    watch.add_argument("--until-change", action="store_true", help="end with 1 once a figure has changed")
+    watch.add_argument("--until-change", action="store_true", help="end with 6 once a figure has changed")
     watch.add_argument(
         "--file",
         metavar="FILE",
@@ -143,7 +143,7 @@ def _rounds(
     if not (changed or failed or judged):
         sys.stderr.write("loadcell: no round could be judged: the client could not measure in any\n")
         return 4
-    return 1 if changed or failed else 0
+    return 6 if changed else 1 if failed else 0
 
 
 def _round(spec: Spec, file: Path, folder: Path, judging: Judging, failed: bool) -> Event:
