@@ -31,8 +31,8 @@ whatever law the figures follow, as long as rounds do not depend on each other:
 a daily rhythm is a change too. Rounds of another load or endpoint, INVALID
 ones and those that failed are kept, and not judged.
 
-exit codes: 0 done, nothing changed; 6 a figure changed; 1 the last round failed;
-2 wrong usage; 4 all rounds were INVALID; 130 interrupted
+exit codes: 0 done, nothing changed; 1 the last round failed; 2 wrong usage;
+4 all rounds were INVALID; 6 a figure changed; 130 interrupted
 
 examples:
   loadcell watch http://localhost:8000 --every 10m --duration 30s
