@@ -15,6 +15,7 @@ from made import MS, events_of, ok_request
 from loadcell.metrics import Result, build_result
 from loadcell.metrics.model import Check
 from loadcell.recording.read import Recording
+from loadcell.report import to_json
 
 Make = Callable[..., Recording]
 WORD = "proxy buffering"
@@ -42,7 +43,14 @@ def result_of(make: Make, every: int, n: int = 60, tokens: int = 40, lag_ns: int
         mine = collected(row, every, lag_ns)
         rows.append(row | {"first_any_ns": mine[0]["t_ns"], "first_answer_ns": mine[0]["t_ns"]})
         events += mine
-    return build_result(make(rows, events=events, bursts=True, **more))
+    return as_saved(build_result(make(rows, events=events, bursts=True, **more)))
+
+
+def as_saved(result: Result) -> Result:
+    """A result that was kept as JSON: what is withheld must be readable, too."""
+    read = msgspec.json.decode(to_json(result), type=Result)
+    assert msgspec.json.decode(to_json(read)) == msgspec.json.decode(to_json(result))
+    return result
 
 
 def test_a_stream_of_single_events_is_delivered(make: Make) -> None:
@@ -204,7 +212,7 @@ def in_bursts(make: Make, came: list[list[tuple[int, float]]], **row_fields: Any
             {"request": i, "read": read, "t_ns": t, "lag_ns": 30_000, "kind": 1, "bytes": 200}
             for (read, _), t in zip(reply, stamps, strict=True)
         ]
-    return build_result(make(rows, events=events, bursts=True))
+    return as_saved(build_result(make(rows, events=events, bursts=True)))
 
 
 def made_at(tokens: int, pace: float, seed: int = 0) -> list[float]:

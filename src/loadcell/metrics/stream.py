@@ -99,6 +99,6 @@ def _withheld(summary: Summary, why: str | None) -> Summary:
     none: dict[str, Any] = {
         name: Estimate(withheld=why) if isinstance(getattr(summary, name), Estimate) else None
         for name in summary.__struct_fields__
-        if name not in ("n", "failed", "with_failures")
+        if name not in ("n", "failed", "with_failures", "told")
     }
     return msgspec.structs.replace(summary, **none, with_failures={})
