@@ -230,7 +230,7 @@ def test_an_imported_run_is_not_made_again(tmp_path, imported, capsys):
     folder, _ = imported(write_json(tmp_path / "a.json", vllm_result()))
     assert main(["run", str(folder)]) == 2
     said = capsys.readouterr().err
-    assert "was imported from vllm" in said and "loadcell run URL --concurrency 2 --requests 6" in said
+    assert "was imported from vLLM bench serve" in said and "loadcell run URL --concurrency 2 --requests 6" in said
 
 
 def test_what_a_file_does_not_tell_of_the_run_is_null_in_a_query_and_left_out_of_an_export(imported, capsys):

@@ -90,7 +90,10 @@ def settle(tree: dict[str, Any], recorded: Recorded, given: Collection[str]) -> 
 
 def _not_ours(recorded: Recorded) -> str:
     """What is said of a run that another tool made: a load like it can be asked for, the same cannot."""
-    load = recorded.spec["load"]
+    from loadcell.interop.read import TOOLS
+
+    load, tool = recorded.spec["load"], str(recorded.effective["imported_from"])
+    title = TOOLS[tool].title if tool in TOOLS else tool
     known = (
         ("--rate", load.get("rate")),
         ("--concurrency", load.get("concurrency")),
@@ -98,8 +101,8 @@ def _not_ours(recorded: Recorded) -> str:
     )
     flags = " ".join(f"{flag} {value:g}" for flag, value in known if value)
     return (
-        f"run {recorded.id} was imported from {recorded.effective['imported_from']}, whose files hold neither its "
-        f"prompts nor its seeds: it cannot be made again; a load like it is: loadcell run URL {flags}".rstrip()
+        f"run {recorded.id} was imported from {title}, whose files do not hold all that it sent: it cannot be made "
+        f"again; a load like it is, with the lengths that its report names: loadcell run URL {flags}".rstrip()
     )
 
 
