@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from loadcell.cli.main import main
 from loadcell.interop.read import read_runs, readers
 from loadcell.metrics import build_result
 from loadcell.recording.read import open_recording
@@ -112,3 +113,15 @@ def test_a_file_is_known_by_what_is_in_it_whatever_its_name(tmp_path, folder):
             (tmp_path / "other-name").write_bytes(file.read_bytes())
             if file.name not in BESIDE:
                 assert {run.tool for run in read_runs(tmp_path / "other-name")} == {run.tool for run in read_runs(file)}
+
+
+def test_what_a_tool_told_can_be_asked_in_sql(imported, capsys):
+    folder, said = imported(PEERS / "vllm_rs")
+    raw = json.loads((PEERS / "vllm_rs" / "r.json").read_text())
+    capsys.readouterr()
+    asked = "select value, unit, metric, stat from told where key = 'p99_ttft_ms'"
+    assert main(["query", asked, str(folder), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row == {"value": raw["p99_ttft_ms"], "unit": "ms", "metric": "ttft_ms", "stat": "p99"}
+    assert main(["query", "select count(*) as n from told", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": len(said["recordings"][0]["told"])}]

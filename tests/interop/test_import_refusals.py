@@ -241,4 +241,6 @@ def test_what_a_file_does_not_tell_of_the_run_is_null_in_a_query_and_left_out_of
     (row,) = json.loads(capsys.readouterr().out)
     assert row == dict.fromkeys(("url", "input_length", "output_length", "seed")) | {"concurrency": 8}
     assert main(["export", str(folder), "--format", "llm-d-v0.2.1", "--output", "-"]) == 0
-    assert "512" not in [line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    written = capsys.readouterr()
+    assert "512" not in [line.split()[-1] for line in written.out.splitlines() if line.strip()]
+    assert "input_seq_len: nobody tells it" in written.err  # the format has no word for missing

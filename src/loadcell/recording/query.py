@@ -30,6 +30,7 @@ from loadcell.recording.tables import (
     RUNS,
     SOURCES,
     TABLES,
+    TOLD,
     WINDOW_START,
     literal,
     select_of,
@@ -260,6 +261,8 @@ def _database(
         _insert(database, "runs", RUNS, rows.values())
         if "audits" in named:
             _insert(database, "audits", AUDITS, _audits(folders, warn))
+        if "told" in named:
+            _insert(database, "told", TOLD, _told_figures(folders))
         _insert(database, "_sources", SOURCES, _sources(folders, warn) if named & {"looks", "series"} else [])
         _insert(database, "_classes", CLASSES, _classes(folders) if named & {"requests", "schedule"} else [])
         loops = {str(folder): rows[folder]["loop"] == "open" for folder in folders}
@@ -330,6 +333,14 @@ def _audits(folders: Sequence[Path], warn: Warn) -> Iterator[dict[str, Any]]:
                 warn(f"left out: {error}")
             else:
                 yield {"run": str(folder), "worker": audit.get("worker"), "audit": _json(audit)}
+
+
+def _told_figures(folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for folder in folders:
+        if (folder / "imported.json").exists():
+            imported: Imported = read_json(folder / "imported.json", Imported)
+            for one in imported.told:
+                yield {"run": str(folder), **msgspec.structs.asdict(one)}
 
 
 def _sources(folders: Sequence[Path], warn: Warn) -> Iterator[dict[str, Any]]:

@@ -147,6 +147,14 @@ AUDITS = (
     Column("worker", "INTEGER", "load process"),
     Column("audit", "JSON", "what it says of itself"),
 )
+TOLD = (
+    RUN,
+    Column("key", "VARCHAR", "where it stands in the tool's file, keys joined by dots"),
+    Column("value", "DOUBLE", "as it stands there; NULL where the tool had none"),
+    Column("unit", "VARCHAR", "of the value"),
+    Column("metric", "VARCHAR", "the figure of ours that means the same, or nearest; NULL where there is none"),
+    Column("stat", "VARCHAR", "mean, p50, p99, ...; NULL for one that is no statistic"),
+)
 _OUTPUT_EVENT = Column("output", "BOOLEAN", "whether the event carries output: text, reasoning or a tool call")
 _SOURCES = (
     Column("source_kind", "VARCHAR", "prometheus, nvml or host"),
@@ -172,6 +180,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "series": (RUN, *SERIES, *_SOURCES),
     "text": (RUN, *TEXT),
     "audits": AUDITS,
+    "told": TOLD,
 }
 """Every table and its columns, in order."""
 ABOUT = {
@@ -184,6 +193,7 @@ ABOUT = {
     "series": "one row a value that a look brought, by the source's own names",
     "text": "one row a request whose prompt and response were kept (--keep-text)",
     "audits": "one row a load process: the instrument's own counters",
+    "told": "one row a figure that another tool told of its run, where a recording was imported",
 }
 """What a row is, by table."""
 PARTS = {

@@ -80,7 +80,7 @@ def report(run: Held, stage: int, left_out: list[str]) -> dict[str, Any]:
     return {
         "version": "0.2.1",
         "run": {"uid": recording.manifest.id, "time": when, "description": f"loadcell: {says}"},
-        "scenario": {"load": _load(recording, result, stage)},
+        "scenario": {"load": _load(recording, result, stage, left_out)},
         "results": {
             "request_performance": {
                 "aggregate": {"requests": _requests(recording, result), "latency": latency, "throughput": rates}
@@ -120,7 +120,7 @@ def _requests(recording: Recording, result: Result) -> dict[str, Any]:
     return found
 
 
-def _load(recording: Recording, result: Result, stage: int) -> dict[str, Any]:
+def _load(recording: Recording, result: Result, stage: int, left_out: list[str]) -> dict[str, Any]:
     spec, load = recording.spec, recording.spec.load
     work = spec.workload
     standard: dict[str, Any] = {
@@ -144,7 +144,9 @@ def _load(recording: Recording, result: Result, stage: int) -> dict[str, Any]:
             law = {"distribution": "other", "value": seen[own]["mean"]}
         if law is not None:
             standard[name] = law
-    standard.setdefault("input_seq_len", {"distribution": "other", "value": 0})
+    if "input_seq_len" not in standard:
+        standard["input_seq_len"] = {"distribution": "other", "value": 0}
+        left_out.append("input_seq_len: nobody tells it, and the format wants a number: 0 stands there")
     if load.rate is not None:
         standard["rate_qps"] = load.rate
     if load.concurrency is not None:
