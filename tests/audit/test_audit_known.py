@@ -16,9 +16,10 @@ from loadcell.audit.command import filled, values_of, words_of
 from loadcell.audit.known import injected, seen, told_apart, true_figures
 from loadcell.audit.model import Audit, Audited, Cost, Faults, Load, Off
 from loadcell.audit.recipes import recipes
-from loadcell.audit.reported import read_files
+from loadcell.audit.reported import read_files, reported_figures
 from loadcell.audit.run import noticed
 from loadcell.errors import UsageError
+from loadcell.interop.model import Run, Told
 from loadcell.interop.read import TOOLS
 from loadcell.report.audit import audit_page
 from loadcell.report.render.terminal import show
@@ -231,3 +232,17 @@ def test_the_list_of_recipes() -> None:
         {name: (one.title, one.version, one.install, one.command) for name, one in recipes().items()}
     )
     assert [label for label, _ in section.blocks[0].rows if label] == list(recipes())  # type: ignore[union-attr]
+
+
+def test_a_rate_a_minute_is_taken_as_one_a_second(tmp_path: Path) -> None:
+    """As LLMPerf states its requests; a unit that is none of a rate is left out."""
+    stated = [
+        Told(key="per_min", value=377.4, unit="requests/min", metric="requests_per_s"),
+        Told(key="share", value=5.0, unit="%", metric="output_tokens_per_s"),
+        Told(key="ttft", value=0.05, unit="s", metric="ttft_ms", stat="p50"),
+    ]
+    run = Run(tool="llmperf", schema="made", files=[], name="a", told=stated)
+    assert reported_figures(run) == {
+        ("requests_per_s", None): (pytest.approx(6.29), False),
+        ("ttft", "p50"): (pytest.approx(50.0), False),
+    }

@@ -17,7 +17,6 @@ from loadcell.selftest.truth import Truth
 
 Figures = dict[tuple[str, str | None], tuple[float, bool]]
 """(metric, statistic) to its value, in ms or a second, and whether it was computed of rows."""
-_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
 _OF_RATES = (None, "mean")
 
 
@@ -102,12 +101,10 @@ def _told(run: Run) -> Figures:
     found: Figures = {}
     for told in run.told:
         metric = (told.metric or "").removesuffix("_ms")
-        if told.value is None:
-            continue
-        if metric in LATENCIES and told.stat in STATS and told.unit in _MS:
-            found.setdefault((metric, told.stat), (told.value * _MS[told.unit], False))
-        elif metric in RATES and told.stat in _OF_RATES:
-            found.setdefault((metric, None), (told.value, False))
+        if metric in LATENCIES and told.stat in STATS and (ms := told.ms) is not None:
+            found.setdefault((metric, told.stat), (ms, False))
+        elif metric in RATES and told.stat in _OF_RATES and (rate := told.a_second) is not None:
+            found.setdefault((metric, None), (rate, False))
     return found
 
 

@@ -47,9 +47,6 @@ NO_ROWS = phrase("there are no requests, so nothing is known of the load over ti
 NO_REQUESTS = phrase("cannot be judged: there are no requests")
 UNKNOWN = "unknown"
 """The loop of a run whose files do not tell it."""
-_MS = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
-_A_SECOND = {"s": 1.0, "min": 1 / 60, "h": 1 / 3600}
-"""What a rate of so long is a second, by what stands behind the last slash of its unit."""
 _EMPTY: Any = np.empty(0)
 _RATES = ("requests_per_s", "output_tokens_per_s", "input_tokens_per_s", "total_tokens_per_s", "inputs_per_s",
           "images_per_s", "audio_s_per_s")  # fmt: skip
@@ -258,21 +255,17 @@ def _with_told(result: Result, imported: Imported) -> Result:
 
 def _rate(told: Sequence[Told]) -> float | None:
     """The first of these rates that is a mean, a second; None where there is none of a known unit."""
-    for one in told:
-        scale = _A_SECOND.get(one.unit.rpartition("/")[2])
-        if one.value is not None and scale is not None and one.stat in (None, "mean"):
-            return one.value * scale
-    return None
+    return next((rate for one in told if one.stat in (None, "mean") and (rate := one.a_second) is not None), None)
 
 
 def _summary(told: list[Told], unit: str) -> Summary | None:
     """A distribution of what was told of it; None where nothing of it is a figure of ours."""
     stats: dict[str, float] = {}
     for one in told:
-        scale = _MS.get(one.unit) if unit == "ms" else 1.0
-        if scale is not None and one.value is not None and one.stat is not None:
+        value = one.ms if unit == "ms" else one.value
+        if value is not None and one.stat is not None:
             stat = one.stat.replace(".", "_")
-            stats.setdefault({"median": "p50", "std": "sd", "stddev": "sd"}.get(stat, stat), one.value * scale)
+            stats.setdefault({"median": "p50", "std": "sd", "stddev": "sd"}.get(stat, stat), value)
     if not stats.keys() & {"mean", "sd", "min", "max", *PERMILLE}:
         return None
     estimates: dict[str, Any] = {

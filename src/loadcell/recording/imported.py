@@ -8,6 +8,10 @@ import msgspec
 
 from loadcell.phrases import Phrase
 
+_MS = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
+_A_SECOND = {"s": 1.0, "min": 1 / 60, "h": 1 / 3600}
+"""What a rate of so long is a second, by what stands behind the last slash of its unit."""
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """One figure that the tool itself wrote."""
@@ -19,10 +23,22 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     """Of `value`: ms, s, tokens, requests/s, tokens/s, %, ..."""
     metric: str | None = None
-    """The figure of ours (`metrics.glossary`, or a rate: requests_per_s, output_tokens_per_s, ...) whose definition is
-    the same or nearest, by what it means, not by what it is called; None where there is none."""
+    """The figure of ours, as a Result names it (ttft_ms, requests_per_s, ...), whose definition is the same or nearest,
+    by what it means, not by what it is called; None where there is none."""
     stat: str | None = None
     """mean, std, min, max, p50, p99, ...; None for one that is no statistic."""
+
+    @property
+    def ms(self) -> float | None:
+        """A time in ms; None where its unit is none of time."""
+        scale = _MS.get(self.unit)
+        return None if scale is None or self.value is None else self.value * scale
+
+    @property
+    def a_second(self) -> float | None:
+        """A rate a second; None where its unit is none of rates."""
+        scale = _A_SECOND.get(self.unit.rpartition("/")[2]) if "/" in self.unit else None
+        return None if scale is None or self.value is None else self.value * scale
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
