@@ -66,7 +66,7 @@ def lines(path: Path) -> Iterator[tuple[int, Any]]:
         with opened(path) as file:
             for number, line in enumerate(file, 1):
                 if not line.isspace():
-                    yield number, _line(path, number, line)
+                    yield number, line_of(path, number, line)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"cannot read {path}: {_why(error)}") from None
 
@@ -83,11 +83,15 @@ def head(path: Path) -> Any:
     return _head(path, state.st_mtime_ns, state.st_size)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether gzip packed it, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def opened(path: Path) -> IO[bytes]:
     """Its bytes, unpacked."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path) if is_packed(path) else path.open("rb")  # type: ignore[return-value]
 
 
 class _Asked:
@@ -336,7 +340,8 @@ def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _line(path: Path, number: int, line: bytes) -> Any:
+def line_of(path: Path, number: int, line: bytes) -> Any:
+    """The object of a line; UsageError names the line if it is none."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +21,10 @@ T = TypeVar("T")
 HEAD = 1 << 16
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0}
 """Seconds in each unit of time, as the tools write it."""
-STATS = {"avg": "mean", "median": "p50", "stddev": "std", "std_dev": "std", "total_sum": "sum", "total": "sum"}
+STATS = {
+    "avg": "mean", "average": "mean", "median": "p50", "stddev": "std", "std_dev": "std", "total_sum": "sum",
+    "total": "sum", "p0p1": "p0.1", "p99p9": "p99.9",
+}  # fmt: skip
 """Words of the tools for statistics; p50, p99, min, max, mean, std, sum and count are everybody's."""
 UNTOLD = phrase("the file does not tell")
 NO_TIMES = phrase("the file has no send times")
@@ -98,16 +100,9 @@ def typed_lines(path: Path, form: type[T]) -> Iterator[tuple[int, T]]:
                 try:
                     yield number, decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # NaN, or something to be named
-                    yield number, typed(_loaded(path, number, line), form, path, f"line {number}: ")
+                    yield number, typed(document.line_of(path, number, line), form, path, f"line {number}: ")
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"cannot read {path}: {error}") from None
-
-
-def _loaded(path: Path, number: int, line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}:{number} is no JSON: {error}") from None
 
 
 def within(tree: Any, *keys: str | int) -> Any:
@@ -153,6 +148,18 @@ def files(path: Path, *endings: str) -> list[Path]:
         return [path]
     names = tuple(f"{ending}{packed}" for ending in endings for packed in ("", ".gz"))
     return sorted(file for file in path.iterdir() if file.name.endswith(names) and file.is_file())
+
+
+def paired(
+    path: Path, kinds: Sequence[Callable[[Path], bool]], name_of: Callable[[Path], str]
+) -> dict[str, list[Path | None]]:
+    """By name the files that belong together, one of each kind or None; of a file or a folder."""
+    found: dict[str, list[Path | None]] = {}
+    for file in files(path, ".json"):
+        for place, is_one in enumerate(kinds):
+            if is_one(file):
+                found.setdefault(name_of(file), [None] * len(kinds))[place] = file
+    return found
 
 
 def at_utc(seconds: float | None) -> datetime | None:

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from loadcell.errors import UsageError
-from loadcell.interop.document import load, opened
+from loadcell.interop.document import is_packed, load, opened
 from loadcell.interop.model import Missing, Request, Run, Told
 from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, typed, untold, whole
 from loadcell.interop.readers.meaning import Meaning, api_of, from_the_slow_end, stat, told
@@ -265,17 +265,12 @@ def _workload(path: Path | None) -> list[Told]:
     return told({"rows": by_name}, lambda key: Meaning("tokens/s", zero="Cached Prompt" not in key))
 
 
-def _packed(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
 @contextmanager
 def _database(path: Path) -> Iterator[sqlite3.Connection]:
     """The table of a run, opened to read; a packed one is unpacked into a file that is removed."""
     with tempfile.TemporaryDirectory(prefix="loadcell-import-") as folder:
         plain = path
-        if _packed(path):
+        if is_packed(path):
             plain = Path(folder) / "rows.db"
             try:
                 with opened(path) as packed, plain.open("wb") as file:

@@ -87,8 +87,6 @@ class _About(msgspec.Struct):
 class _Aggregated(msgspec.Struct):
     scenario: str | None = None
     num_concurrency: float | None = None
-    batch_size: float | None = None
-    iteration_type: str | None = None
     run_duration: float | None = None
     error_rate: float | None = None
     num_error_requests: float | None = None

@@ -29,6 +29,7 @@ from loadcell.interop.readers.common import (
     measured,
     normal,
     number,
+    paired,
     text,
     unique,
     untold,
@@ -86,13 +87,12 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> list[Run]:
     """A run for each experiment of perf_analyzer, with its summary where there is one; or for a summary alone."""
-    found: dict[str, list[Path | None]] = {}
-    for file in files(path, ".json"):
-        for place, is_one in enumerate((_is_summary, _is_raw)):
-            if is_one(file):
-                name = re.sub(r"\.json(\.gz)?$", "", file.name).removesuffix("_genai_perf")
-                found.setdefault(name, [None, None])[place] = file
+    found = paired(path, (_is_summary, _is_raw), _name)
     return [run for name, (summary, raw) in found.items() for run in _runs(name, summary, raw)]
+
+
+def _name(file: Path) -> str:
+    return re.sub(r"\.json(\.gz)?$", "", file.name).removesuffix("_genai_perf")
 
 
 def _is_summary(path: Path) -> bool:

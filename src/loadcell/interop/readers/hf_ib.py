@@ -42,7 +42,6 @@ class _Tokens(msgspec.Struct):
 
 
 class _Config(msgspec.Struct):
-    benchmark_kind: str | None = None
     tokenizer: str | None = None
     model_name: str | None = None
     prompt_options: _Tokens | None = None
@@ -59,7 +58,6 @@ class _Result(msgspec.Struct):
     id: str
     executor_type: str
     config: _Asked | None = None
-    total_requests: float | None = None
     failed_requests: float | None = None
     successful_requests: float | None = None
     duration_ms: float | None = None

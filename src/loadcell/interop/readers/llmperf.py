@@ -30,6 +30,7 @@ from loadcell.interop.readers.common import (
     measured,
     normal,
     number,
+    paired,
     stat_of,
     text,
     untold,
@@ -85,13 +86,11 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> list[Run]:
     """A run for each summary with its individual responses."""
-    found: dict[str, list[Path | None]] = {}
-    for file in files(path, ".json"):
-        for place, is_one in enumerate((_is_summary, _is_rows)):
-            if is_one(file):
-                name = re.sub(r"(_summary|_individual_responses)?\.json(\.gz)?$", "", file.name)
-                found.setdefault(name, [None, None])[place] = file
-    return [_run(_Pair(name, *pair)) for name, pair in found.items()]
+    return [_run(_Pair(name, *pair)) for name, pair in paired(path, (_is_summary, _is_rows), _name).items()]
+
+
+def _name(file: Path) -> str:
+    return re.sub(r"(_summary|_individual_responses)?\.json(\.gz)?$", "", file.name)
 
 
 def _is_summary(path: Path) -> bool:

@@ -8,15 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from loadcell.interop.model import Told
-from loadcell.interop.readers.common import figures
+from loadcell.interop.readers.common import figures, stat_of
 from loadcell.secrets import bare_words
 
 _WORDS = 300
 """Letters kept of what a tool says of a failure: some bring whole replies."""
-_STATS = {
-    "mean": "mean", "avg": "mean", "average": "mean", "median": "p50", "std": "std", "stddev": "std", "std_dev": "std",
-    "min": "min", "max": "max", "sum": "sum", "total": "sum", "mode": "mode", "p0p1": "p0.1", "p99p9": "p99.9",
-}  # fmt: skip
+_STATS = ("mean", "std", "min", "max", "sum", "mode")
 _PERCENTILE = re.compile(r"p?(\d+(?:\.\d+)?)%?")
 _APIS = {
     "/chat/completions": "chat", "/completions": "completions", "/responses": "responses", "/messages": "messages",
@@ -54,9 +51,9 @@ def told(tree: Any, meaning: Callable[[str], Meaning | None], at: str = "") -> l
 
 def stat(word: str) -> str | None:
     """A statistic as we call it: mean, std, min, max, p99.9; None for a word that is none."""
-    word = word.lower()
+    word = stat_of(word.lower())
     if word in _STATS:
-        return _STATS[word]
+        return word
     found = _PERCENTILE.fullmatch(word)
     return f"p{float(found[1]):g}" if found else None
 
