@@ -29,10 +29,10 @@ from loadcell.interop.readers.common import (
     UNTOLD,
     at_utc,
     bad,
+    beginning,
     files,
     first,
     has,
-    head,
     normal,
     number,
     text,
@@ -173,7 +173,7 @@ def _stem(path: Path) -> str:
 
 
 def _is_records(path: Path) -> bool:
-    begun = head(path).partition("\n")[0]
+    begun = beginning(path).partition("\n")[0]
     return begun.startswith("{") and has(begun, "metadata", "request_start_ns", "metrics")
 
 
@@ -183,7 +183,7 @@ def _is_summary(path: Path) -> bool:
         return False
     if "aiperf_version" in begun or "was_cancelled" in begun:
         return True
-    return has(head(path, _SUMMARY), "input_config", "was_cancelled")  # of 2025: what tells it stands at the end
+    return has(beginning(path, _SUMMARY), "input_config", "was_cancelled")  # of 2025: what tells it stands at the end
 
 
 def _is_metric(found: Any) -> bool:

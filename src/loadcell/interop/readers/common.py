@@ -125,7 +125,7 @@ def text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def head(path: Path, size: int = HEAD) -> str:
+def beginning(path: Path, size: int = HEAD) -> str:
     """How a file begins, unpacked; empty where it cannot be read."""
     try:
         with path.open("rb") as file:

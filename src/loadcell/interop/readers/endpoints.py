@@ -23,8 +23,8 @@ from loadcell.interop.readers.common import (
     NO_ROWS,
     UNTOLD,
     bad,
+    beginning,
     has,
-    head,
     number,
     packed,
     text,
@@ -108,11 +108,11 @@ def _summary_of(folder: Path) -> Path | None:
 
 
 def _is_summary(file: Path) -> bool:
-    return file.is_file() and has(head(file), "n_samples_issued", "n_samples_completed", "duration_ns")
+    return file.is_file() and has(beginning(file), "n_samples_issued", "n_samples_completed", "duration_ns")
 
 
 def _is_events(file: Path) -> bool:
-    first = head(file) if file.is_file() else ""
+    first = beginning(file) if file.is_file() else ""
     return first.startswith("{") and has(first[:4096], "event_type", "timestamp_ns", "sample_uuid")
 
 

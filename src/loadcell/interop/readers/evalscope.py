@@ -25,7 +25,7 @@ import msgspec
 from loadcell.errors import UsageError
 from loadcell.interop.document import is_packed, load, opened
 from loadcell.interop.model import Missing, Request, Run, Told
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, typed, untold, whole
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, beginning, has, number, typed, untold, whole
 from loadcell.interop.readers.meaning import Meaning, api_of, from_the_slow_end, stat, told
 from loadcell.phrases import phrase
 from loadcell.secrets import bare_url
@@ -116,7 +116,7 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 def _role(path: Path) -> str | None:
-    begun = head(path)
+    begun = beginning(path)
     if begun.startswith(_TABLE[0]):
         return "rows" if all(word in begun for word in _TABLE) else None
     return next((role for role, keys in _KEYS.items() if has(begun, *keys)), None)

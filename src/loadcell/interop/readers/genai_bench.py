@@ -24,9 +24,9 @@ from loadcell.interop.readers.common import (
     SCALE,
     UNTOLD,
     bad,
+    beginning,
     files,
     has,
-    head,
     number,
     packed,
     typed,
@@ -118,7 +118,9 @@ def read(path: Path) -> list[Run]:
 
 
 def _results(path: Path) -> list[Path]:
-    return [file for file in files(path, ".json") if has(head(file), "aggregated_metrics", "scenario", "error_rate")]
+    return [
+        file for file in files(path, ".json") if has(beginning(file), "aggregated_metrics", "scenario", "error_rate")
+    ]
 
 
 def _run(file: Path) -> Run:

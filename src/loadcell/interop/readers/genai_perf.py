@@ -22,10 +22,10 @@ from loadcell.interop.readers.common import (
     NO_ROWS,
     UNTOLD,
     bad,
+    beginning,
     files,
     first,
     has,
-    head,
     measured,
     normal,
     number,
@@ -96,15 +96,15 @@ def _name(file: Path) -> str:
 
 
 def _is_summary(path: Path) -> bool:
-    begun = head(path)
+    begun = beginning(path)
     if not re.match(r'\s*\{\s*"', begun) or not has(begun, "unit", "avg", "request_latency"):
         return False
-    whole_file = head(path, _SUMMARY)
+    whole_file = beginning(path, _SUMMARY)
     return has(whole_file, "input_config") and not any(has(whole_file, k) for k in ("was_cancelled", "aiperf_version"))
 
 
 def _is_raw(path: Path) -> bool:
-    begun = head(path)
+    begun = beginning(path)
     return re.match(r"\s*\{", begun) is not None and has(begun, "experiments", "requests")
 
 

@@ -21,11 +21,11 @@ from loadcell.interop.readers.common import (
     UNTOLD,
     at_utc,
     bad,
+    beginning,
     figures,
     files,
     first,
     has,
-    head,
     number,
     stat_of,
     text,
@@ -80,7 +80,7 @@ def _reports(path: Path) -> list[Path]:
 
 
 def _is_report(path: Path) -> bool:
-    begun = head(path)
+    begun = beginning(path)
     if re.match(r"\s*\{", begun):
         signs = (("guidellm_version",), ("scheduler_state",), ("run_stats",), ("mode", "results"))
         return has(begun, "benchmarks") and any(has(begun, *keys) for keys in signs)
@@ -115,7 +115,7 @@ def _runs(path: Path) -> list[Run]:
 def _report(path: Path) -> Any:
     lists = [f"requests.{group}" for group in ("successful", "errored", "incomplete")] + ["results", "errors"]
     rows = [f"benchmarks.*.{nested}{name}.*" for nested in ("", "benchmarks.*.") for name in lists]
-    if re.match(r"\s*\{", head(path)):
+    if re.match(r"\s*\{", beginning(path)):
         unused = ("benchmarks.*.concurrencies", "benchmarks.*.benchmarks.*.concurrencies")
         return document.load(path, without=unused, each=dict.fromkeys(rows, slim))
     import yaml

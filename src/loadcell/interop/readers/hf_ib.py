@@ -14,7 +14,7 @@ import msgspec
 
 from loadcell.interop.document import load
 from loadcell.interop.model import Run
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, has, head, number, typed, unique, untold, whole
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, beginning, has, number, typed, unique, untold, whole
 from loadcell.interop.readers.meaning import Meaning, moment, stat, told
 from loadcell.phrases import phrase
 
@@ -88,7 +88,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_results(file: Path) -> bool:
-    begun = head(file)
+    begun = beginning(file)
     return begun.lstrip()[:1] == "{" and has(begun, "config", "benchmark_kind", "results", "executor_type")
 
 

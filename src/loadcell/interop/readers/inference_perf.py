@@ -25,10 +25,10 @@ from loadcell.interop.readers.common import (
     NO_ROWS,
     UNTOLD,
     bad,
+    beginning,
     files,
     first,
     has,
-    head,
     number,
     packed,
     typed,
@@ -184,7 +184,7 @@ def _reports(path: Path) -> list[Path]:
 def _rows(path: Path) -> Path | None:
     """The file with a row a request: by its name in a folder, by its content elsewhere."""
     named = [file for file in files(path, "per_request_lifecycle_metrics.json") if path.is_dir()]
-    return next((file for file in named or files(path, ".json") if named or _ROW.match(head(file, 4096))), None)
+    return next((file for file in named or files(path, ".json") if named or _ROW.match(beginning(file, 4096))), None)
 
 
 def _say(runs: list[Run], path: Path, *, left_out: bool) -> None:
@@ -199,14 +199,14 @@ def _say(runs: list[Run], path: Path, *, left_out: bool) -> None:
 
 
 def _is_report(file: Path) -> bool:
-    text = head(file)
+    text = beginning(file)
     return (
         text.lstrip()[:1] == "{" and has(text, "load_summary", "successes", "failures") and not has(text, "queue_len")
     )
 
 
 def _is_config(file: Path) -> bool:
-    text = head(file) if file.is_file() else ""
+    text = beginning(file) if file.is_file() else ""
     return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("load", "server", "api"))
 
 

@@ -22,11 +22,11 @@ from loadcell.interop.readers.common import (
     UNTOLD,
     at_utc,
     bad,
+    beginning,
     figures,
     files,
     first,
     has,
-    head,
     number,
     stat_of,
     text,
@@ -83,7 +83,7 @@ def read(path: Path) -> list[Run]:
 
 
 def _kind(path: Path) -> Kind | None:
-    begun = head(path, _HEAD)
+    begun = beginning(path, _HEAD)
     if not re.match(r"\s*[\[{]", begun):
         return None
     if has(begun, "benchmark_start_time_unix", "tokenizer_id"):
@@ -105,7 +105,7 @@ def _runs(path: Path) -> Iterator[Run]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Its objects, each with its line, or of a list with its place from 1."""
-    is_list = re.match(r"\s*\[", head(path)) is not None
+    is_list = re.match(r"\s*\[", beginning(path)) is not None
     found = enumerate(document.load(path), 1) if is_list else document.documents(path, without=_UNUSED, each=_EACH)
     for place, row in found:
         if not isinstance(row, dict):

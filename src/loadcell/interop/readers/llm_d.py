@@ -22,7 +22,7 @@ from loadcell.interop.readers.common import (
     UNTOLD,
     at_utc,
     bad,
-    head,
+    beginning,
     number,
     text,
     typed,
@@ -97,7 +97,7 @@ def _reports(path: Path) -> list[Path]:
 def _is_report(file: Path) -> bool:
     if not file.name.removesuffix(".gz").endswith(_ENDINGS):
         return False
-    begun = head(file)
+    begun = beginning(file)
     keys = set(_NAMED.findall(begun)) if begun.lstrip()[:1] != "{" else set(re.findall(r'"(\w+)":', begun))
     if "metrics" in keys:
         return {"scenario", "version"} <= keys and "latency:" in begun.replace('"', "")
@@ -106,7 +106,7 @@ def _is_report(file: Path) -> bool:
 
 
 def _run(file: Path) -> Run:
-    tree = load(file) if head(file).lstrip()[:1] == "{" else load_yaml(file)
+    tree = load(file) if beginning(file).lstrip()[:1] == "{" else load_yaml(file)
     if not isinstance(tree, dict):
         raise bad(file, "", "it is no object: it is cut, or no report of llm-d")
     version = str(tree.get("version"))

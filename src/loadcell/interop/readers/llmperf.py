@@ -23,10 +23,10 @@ from loadcell.interop.readers.common import (
     UNTOLD,
     at_utc,
     bad,
+    beginning,
     files,
     first,
     has,
-    head,
     measured,
     normal,
     number,
@@ -94,12 +94,12 @@ def _name(file: Path) -> str:
 
 
 def _is_summary(path: Path) -> bool:
-    begun = head(path)
+    begun = beginning(path)
     return begun.lstrip().startswith("{") and has(begun, "results_num_requests_started", "num_concurrent_requests")
 
 
 def _is_rows(path: Path) -> bool:
-    begun = head(path)
+    begun = beginning(path)
     return begun.lstrip().startswith("[") and has(begun, "inter_token_latency_s", "ttft_s", "end_to_end_latency_s")
 
 

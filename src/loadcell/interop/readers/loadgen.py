@@ -21,7 +21,7 @@ import msgspec
 from loadcell.errors import UsageError
 from loadcell.interop.document import opened
 from loadcell.interop.model import Request, Run
-from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, head, packed, unique, untold
+from loadcell.interop.readers.common import NO_ROWS, UNTOLD, bad, beginning, packed, unique, untold
 from loadcell.interop.readers.meaning import Meaning, moment, stat, told
 from loadcell.mlperf.files.loadgen_logs import (
     DETAIL,
@@ -104,11 +104,11 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_detail(file: Path) -> bool:
-    return head(file, 4096).startswith(MARKERS)
+    return beginning(file, 4096).startswith(MARKERS)
 
 
 def _is_summary(file: Path) -> bool:
-    return _BANNER in head(file, 4096)
+    return _BANNER in beginning(file, 4096)
 
 
 def _run(detail_file: Path | None, summary_file: Path | None, folder: Path) -> Run:

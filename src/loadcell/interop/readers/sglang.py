@@ -21,11 +21,11 @@ from loadcell.interop.readers.common import (
     NO_TIMES,
     UNTOLD,
     bad,
+    beginning,
     figures,
     files,
     first,
     has,
-    head,
     number,
     stat_of,
     text,
@@ -93,7 +93,7 @@ def read(path: Path) -> list[Run]:
 
 
 def _kind(path: Path) -> Literal["serving", "batch"] | None:
-    begun = head(path, _HEAD)
+    begun = beginning(path, _HEAD)
     if not re.match(r"\s*[\[{]", begun):
         return None
     if has(begun, "mean_e2e_latency_ms", "backend"):
@@ -103,7 +103,7 @@ def _kind(path: Path) -> Literal["serving", "batch"] | None:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Its objects, each with its line; of a list, with its place from 1."""
-    is_list = re.match(r"\s*\[", head(path)) is not None
+    is_list = re.match(r"\s*\[", beginning(path)) is not None
     kept = {"itls.*": packed}
     found = enumerate(document.load(path), 1) if is_list else document.documents(path, without=_UNUSED, each=kept)
     for place, row in found:
