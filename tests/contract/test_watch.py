@@ -141,7 +141,7 @@ def test_the_page_is_prometheus_text(quiet: Result) -> None:
     assert f'loadcell_watch_figure{{figure="ttft.p50",unit="ms"}} {service.p50.value!r}\n' in text
     down = exposition(event._replace(why="refused", result=None), {"rounds": 2})
     assert "loadcell_watch_up 0" in down and "figure" not in down
-    assert "secret" not in json.dumps(summary(event)) and "round 7  VALID" in lines(event)[0]
+    assert "secret" not in json.dumps(summary(event, lines(event))) and "round 7  VALID" in lines(event)[0]
 
 
 def test_a_webhook_that_does_not_take_it_is_said(posted: tuple[str, list[Any]]) -> None:

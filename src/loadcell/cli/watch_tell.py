@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -58,11 +57,9 @@ class Event(NamedTuple):
 
 def tell(event: Event, page: Page | None, webhook: str | None, *, as_json: bool) -> None:
     """Print a round, show it on the page, and post what is news."""
-    told = summary(event)
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-    else:
-        sys.stdout.write("\n".join(lines(event)) + "\n")
+    said = lines(event)
+    told = summary(event, said)
+    sys.stdout.write((msgspec.json.encode(told).decode() if as_json else "\n".join(said)) + "\n")
     sys.stdout.flush()
     if page is not None:
         page.show(event)
@@ -78,7 +75,8 @@ def lines(event: Event) -> list[str]:
     head = f"{datetime.fromisoformat(event.at).astimezone():%m-%d %H:%M:%S}  round {event.number}"
     if event.why is not None or event.result is None:
         return [f"{head}  FAILED  {plain(event.why or 'interrupted', _WHY)}"]
-    shown = [f"{title}: {value:.4g}{unit}" for title, value, unit in _figures(event.result, _LINE)]
+    values = _values(event.result)
+    shown = [_figure_says(key, values[key]) for key in _LINE if key in values]
     word, reasons = word_of(event.result), event.result.verdict.reasons
     line = "  ".join([head, word, *shown, *([f"({reasons[0]})"] if word == "INVALID" and reasons else [])])
     return [line, *(f"  {change_says(each)}" for each in event.changes)]
@@ -96,12 +94,12 @@ def change_says(change: Shift) -> str:
     )
 
 
-def summary(event: Event) -> dict[str, Any]:
-    """The same for programs; `text` is what a chat shows of it."""
+def summary(event: Event, said: Sequence[str]) -> dict[str, Any]:
+    """The same for programs; `text` is what a chat shows of it: `said`, the lines for people."""
     from loadcell.metrics import word_of
 
     told: dict[str, Any] = {
-        "text": "\n".join([f"{bare_urls(event.url)}: {line.strip()}" for line in lines(event)]),
+        "text": "\n".join([f"{bare_urls(event.url)}: {line.strip()}" for line in said]),
         "round": event.number, "at": event.at, "url": bare_urls(event.url), "error": event.why,
         "verdict": None if event.result is None or event.why is not None else word_of(event.result),
         "recording": None if event.result is None else event.result.run.id,
@@ -132,10 +130,9 @@ def check_webhook(url: str | None) -> None:
 def post(url: str, told: dict[str, Any], limit_s: float = _WEBHOOK_S) -> str | None:
     """Post a JSON; why it was not taken, or None. However slow its server or its name's, it takes no longer."""
     said: list[str | None] = []
-    threading.Thread(target=lambda: said.append(_posted(url, told, limit_s)), name="webhook", daemon=True).start()
-    until = time.monotonic() + limit_s
-    while not said and time.monotonic() < until:
-        time.sleep(0.01)
+    sender = threading.Thread(target=lambda: said.append(_posted(url, told, limit_s)), name="webhook", daemon=True)
+    sender.start()
+    sender.join(limit_s)
     return said[0] if said else f"no answer in {limit_s:g} s"
 
 
@@ -220,28 +217,23 @@ def exposition(event: Event, counts: dict[str, int]) -> str:
     made += ["# TYPE loadcell_watch_last_round_seconds gauge", f"loadcell_watch_last_round_seconds {stamp:.3f}"]
     if event.result is not None and up:
         made.append("# TYPE loadcell_watch_figure gauge")
-        for key, value, _ in _values(event.result, MEASURES):
+        for key, value in _values(event.result).items():
             made.append(f'loadcell_watch_figure{{figure="{key}",unit="{MEASURES[key].unit}"}} {value!r}')
     return "\n".join(made) + "\n"
 
 
-def _figures(result: Result, keys: Sequence[str]) -> list[tuple[str, float, str]]:
-    """Title, value and unit of those that a run has."""
+def _figure_says(key: str, value: float) -> str:
+    """A figure with its title and unit."""
     from loadcell.compare.measures import MEASURES
 
-    found = []
-    for key, value, unit in _values(result, keys):
-        share = unit == "share"
-        title = MEASURES[key].title
-        said = " %" if share else "" if title.lower().endswith(unit) else f" {unit}"
-        found.append((title, 100 * value if share else value, said))
-    return found
+    title, unit = MEASURES[key].title, MEASURES[key].unit
+    if unit == "share":
+        return f"{title}: {100 * value:.4g} %"
+    return f"{title}: {value:.4g}" if title.lower().endswith(unit) else f"{title}: {value:.4g} {unit}"
 
 
-def _values(result: Result, keys: Any) -> list[tuple[str, float, str]]:
+def _values(result: Result) -> dict[str, float]:
+    """Every figure that a run has, by the name that gates give it."""
     from loadcell.compare.figures import figures
-    from loadcell.compare.measures import MEASURES
 
-    found = figures(result, None)
-    named = ((key, found[key].value) for key in keys)
-    return [(key, float(value), MEASURES[key].unit) for key, value in named if value is not None]
+    return {key: float(figure.value) for key, figure in figures(result, None).items() if figure.value is not None}
