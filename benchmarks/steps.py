@@ -22,7 +22,7 @@ LAWS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 
 def measure(quick: bool) -> list[Table]:
     """Values to a false alarm, by law; values to a step that is seen, by what came before and the noise."""
-    return [_alarms(2 if quick else 200), _delays(5 if quick else 400)]
+    return [_alarms(2 if quick else 200), _dependent(2 if quick else 100), _delays(5 if quick else 400)]
 
 
 def _alarms(series: int) -> Table:
@@ -35,6 +35,32 @@ def _alarms(series: int) -> Table:
         row = (name, f"{series * length:,}", f"{found:,}", f"{each:.0f}")
         table.rows.append(Row(row, f">= {asked}", each >= asked))
     return table
+
+
+def _dependent(series: int) -> Table:
+    """What becomes of the rate where rounds are not exchangeable: nothing is promised, so there is no bar."""
+    length = 2000
+    height, rng = boundary(1000, _FIGURES), np.random.default_rng(_SEED)
+    columns = ("correlation with the round before", "rounds an alarm")
+    notes = (f"{_FIGURES} figures that do not depend on each other, one false alarm in 1,000 rounds asked for.",)
+    table = Table("Steps: false alarms where rounds depend on each other", columns, notes=notes)
+    for correlation in (0.0, 0.2, 0.3, 0.5, 0.8):
+        found = sum(
+            len(steps(_dependent_values(rng, length, correlation), height, lambda *_: True))
+            for _ in range(series * _FIGURES)
+        )
+        each = f"{series * length / found:,.0f}" if found else f"> {series * length:,}"
+        table.rows.append(Row((f"{correlation:g}", each)))
+    return table
+
+
+def _dependent_values(rng: np.random.Generator, length: int, correlation: float) -> list[float]:
+    """An autoregressive series of order 1 and variance 1."""
+    values = rng.standard_normal(length)
+    scale = (1 - correlation**2) ** 0.5
+    for place in range(1, length):
+        values[place] = correlation * values[place - 1] + scale * values[place]
+    return [float(value) for value in values]
 
 
 def _delays(series: int) -> Table:
