@@ -15,6 +15,8 @@ from loadcell.cli import duel, foreign, run, sweep
 from loadcell.cli.foreign import translated
 from loadcell.cli.main import main
 from loadcell.errors import UsageError
+from loadcell.interop import vllm_flags
+from loadcell.secrets import bare_urls
 from loadcell.spec import spec_fields
 
 URL = "http://h:8000"
@@ -107,12 +109,12 @@ def test_what_means_the_same_is_taken(line: str, means: str) -> None:
         ("--extra-inputs min_tokens:3", "endpoint.extra_body"),
         ("--osl-stddev 5", "normal:MEAN,SD"),
         ("--max-num-completed-requests 5", "--requests N"),
-        ("--ramp-up-strategy linear", "--rate-series A..B@T"),
+        ("--ramp-up-strategy linear", "--rate-series FROM..TO@TIME"),
         ("--arrival-pattern gamma", "gamma:CV"),
         ("--random-prefix-len 100", "--system-tokens N"),
         ("--num-prefix-prompts 8", "--prefix-groups K --prefix-tokens L"),
         ("--conversation-turn-mean 4", "--turns L --think T"),
-        ("--request-cancellation-rate 5", "--cancel P@T"),
+        ("--request-cancellation-rate 5", "--cancel SHARE@TIME"),
         ("--fixed-schedule", "--trace FILE"),
     ],
 )
@@ -194,3 +196,9 @@ def test_an_unknown_flag_of_nobody_gets_the_nearest(capsys: pytest.CaptureFixtur
     for wrong, right in (("--concurency", "--concurrency"), ("--durations", "--duration")):
         assert main(["run", URL, wrong, "4"]) == 2
         assert f"did you mean {right}?" in capsys.readouterr().err
+
+
+def test_no_advice_is_taken_for_a_credential() -> None:
+    """Errors are printed without what looks like USER@HOST: what they tell to do must come through whole."""
+    refused = [*foreign.DIFFERENT, *foreign._EITHER.values(), *vllm_flags.REFUSED]
+    assert [text for text in refused if bare_urls(text) != text] == []

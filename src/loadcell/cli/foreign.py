@@ -83,7 +83,7 @@ DIFFERENT = {
         "--conversation-turn-mean --conversation-turn-stddev --conversation-turn-delay-mean "
         "--conversation-turn-delay-stddev --conversation-num --num-sessions --session-turns-mean "
         "--session-turns-stddev --session-turn-delay-mean --session-turn-delay-stddev",
-    "--cancel P@T gives a share of the requests up after a time: 5%@2s":
+    "--cancel SHARE@TIME gives a share of the requests up after a time: 5%@2s":
         "--request-cancellation-rate --request-cancellation-delay",
     "--trace FILE sends requests at the times that it has; which part, and how fast: --trace-window, --trace-speed":
         "--fixed-schedule --fixed-schedule-start-offset --fixed-schedule-end-offset",
@@ -91,7 +91,7 @@ DIFFERENT = {
     "--warmup N leaves the first N requests of the load out, it sends none besides; without it the warm-up is found":
         "--warmup-request-count --warmup-requests --num-warmups --warmup-duration",
     "one run has one load: loadcell sweep --rate or --concurrency varies it": "--stages --sweep",
-    "--rate-series A..B@T goes from A to B requests/s in the time T":
+    "--rate-series FROM..TO@TIME goes from one rate to another in that time, in requests/s":
         "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps",
     "--set 'endpoint.extra_body={\"NAME\": VALUE}' puts fields into every request": "--extra-inputs --logprobs",
     "--input-tokens and --output-tokens say both lengths: N, uniform:LO,HI, normal:MEAN,SD":

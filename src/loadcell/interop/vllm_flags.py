@@ -97,7 +97,7 @@ REFUSED = {
     _TRACE: "--self-timed --no-self-timed --timed-trace-chunk-hash-size --timed-trace-label-hash-ids "
     "--timed-trace-label-input-length --timed-trace-label-output-length --timed-trace-label-timestamp "
     "--timed-trace-sec-multiplier",
-    "`loadcell run --rate-series A..B@T` ramps a rate over a time; here it would be over requests":
+    "`loadcell run --rate-series FROM..TO@TIME` ramps a rate over a time; here it would be over requests":
         "--ramp-up-strategy --ramp-up-start-rps --ramp-up-end-rps",
     "requests besides the load are not sent: `loadcell run --warmup N` leaves the first ones out of the figures":
         "--num-warmups --probe-request-rate",
